@@ -1,0 +1,28 @@
+"""Real-time sockets, rooms, chat and presence for Django.
+
+What site code calls is importable from here; each name has an asynchronous twin with an `a` in front:
+`publish`, `send_to_user`, `disconnect_user`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from realtime.delivery import (
+        adisconnect_user,
+        apublish,
+        asend_to_user,
+        disconnect_user,
+        publish,
+        send_to_user,
+    )
+
+__all__ = ["adisconnect_user", "apublish", "asend_to_user", "disconnect_user", "publish", "send_to_user"]
+
+
+def __getattr__(name: str) -> Any:
+    # Models cannot be imported while Django is still loading apps, so the verbs are looked up on first use.
+    if name in __all__:
+        from realtime import delivery
+
+        return getattr(delivery, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

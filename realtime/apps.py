@@ -1,0 +1,10 @@
+"""The app's configuration (L4): connects signals and registers the system checks."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class RealtimeConfig(AppConfig):
+    name = "realtime"
+    verbose_name = _("Real time")
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,96 @@
+"""Settings of the app (L0): the only place that reads `django.conf.settings`.
+
+Every limit of the product is here. A site overrides with a dictionary:
+`REALTIME = {"HEARTBEAT_SECONDS": 20, …}`. Called by every layer.
+"""
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+CREDENTIALS = ("token", "ticket", "subprotocol", "authorization", "session", "command")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The keys of `settings.REALTIME` in lower case, with their defaults."""
+
+    redis_url: str = ""  # presence lives there when set, else in this process's memory
+    key_prefix: str = "realtime"  # of every key in Redis, and of the channel layer's group
+
+    credentials: tuple[str, ...] = CREDENTIALS  # accepted carriers, in the order in which they are looked at
+    auth_timeout_seconds: float = 10  # for the first `auth` command of a socket that came without a credential
+    auth_expiring_seconds: float = 60  # `auth_expiring` is sent that long before the token ends
+    auth_recheck_seconds: float = 60  # how often the users of open sockets are looked up again
+    ticket_seconds: float = 30
+    allowed_origins: tuple[str, ...] = ()  # besides the site's own host and CSRF_TRUSTED_ORIGINS; "*" allows all
+
+    heartbeat_seconds: float = 30
+    heartbeat_misses: float = 2.5  # that many heartbeats of silence close a socket
+    max_frame_bytes: int = 65_536  # of one incoming frame
+    max_message_chars: int = 10_000  # of one chat message
+    max_queued_bytes: int = 1_048_576  # waiting to be written to one socket
+    max_connections: int = 50_000  # per process; more are refused with HTTP 503
+    max_connections_per_user: int = 20  # per process
+    max_rooms_per_connection: int = 200
+    max_pending_commands: int = 64  # of one socket, before reading from it pauses
+    bad_frames: int = 20  # in `bad_frames_seconds` close the socket with 4400
+    bad_frames_seconds: float = 10
+    commands_per_second: float = 50  # per user and process, sustained
+    commands_burst: int = 200
+    rate_limit_errors: int = 50  # RATE_LIMITED answers before the socket is closed with 4429
+
+    database_threads: int = 4
+    commit_batch: int = 256  # messages in one transaction at the most
+    max_waiting_commits: int = 10_000  # messages waiting for a transaction, per process; more get UNAVAILABLE
+    gap_wait_ms: float = 30  # how long a missing event may still arrive by itself before the log is asked
+    sweep_seconds: float = 5  # age at which an event left without a seq by a crash is picked up
+
+    typing_seconds: float = 10
+    presence_grace_seconds: float = 15
+    presence_lease_seconds: float = 20
+    presence_audience: str = "everyone"  # "everyone", "rooms", "nobody" or a dotted path
+    presence_data_bytes: int = 1024  # of the free `data` of a presence command
+    announcements_per_second: int = 50
+
+    retry_after_ms: int = 2_000  # advised with OVERLOADED and RATE_LIMITED
+    restart_window_seconds: float = 10  # over which sockets are asked to come back after a restart
+    bus_beat_seconds: float = 1  # how often a process proves that it hears its own publications
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The site's `REALTIME` over the defaults. Raises ImproperlyConfigured on an unknown key."""
+    given: dict[str, Any] = getattr(django_settings, "REALTIME", {})
+    known = {field.name for field in fields(Settings)}
+    unknown = sorted(key for key in given if key.lower() not in known)
+    if unknown:
+        raise ImproperlyConfigured(f"REALTIME has unknown keys: {', '.join(unknown)}")
+    values = {key.lower(): tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    return Settings(**values)
+
+
+def clear_cache(*, setting: str = "REALTIME", **_: Any) -> None:
+    """Forget the parsed settings; connected to Django's `setting_changed`, so `override_settings` works."""
+    if setting == "REALTIME":
+        settings.cache_clear()
+
+
+setting_changed.connect(clear_cache, dispatch_uid="realtime.conf.clear_cache")
+
+
+def languages() -> tuple[tuple[str, str], ...]:
+    return tuple(django_settings.LANGUAGES)
+
+
+def trusted_origins() -> tuple[str, ...]:
+    """The site's CSRF_TRUSTED_ORIGINS: exact origins, or `https://*.example.com`."""
+    return tuple(django_settings.CSRF_TRUSTED_ORIGINS)
+
+
+def user_model() -> str:
+    return str(django_settings.AUTH_USER_MODEL)

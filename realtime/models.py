@@ -1,0 +1,191 @@
+"""Tables of the app (L1): rooms and who is in them, messages, and the log of events. Used by the stores and verbs."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+SLUG_PATTERN = r"^[a-z0-9_-]{1,64}\Z"
+
+
+class RoomQuerySet(models.QuerySet["Room"]):
+    def visible_to(self, user: Any) -> "RoomQuerySet":
+        """Public rooms, and the private ones `user` is a member of; never direct ones."""
+        member = Membership.objects.filter(room=models.OuterRef("pk"), user=user)
+        return self.filter(direct=False).filter(Q(private=False) | models.Exists(member))
+
+
+class Room(models.Model):
+    """A place to write to. A direct room holds what two users wrote to each other and is addressed by user id only."""
+
+    slug = models.CharField(
+        _("slug"), max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN, _("1 to 64 of a-z 0-9 - _"))]
+    )
+    title = models.CharField(_("title"), max_length=200, blank=True)
+    private = models.BooleanField(_("private"), default=False)
+    direct = models.BooleanField(_("direct"), default=False, editable=False)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("created by")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+
+    objects = RoomQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("room")
+        verbose_name_plural = _("rooms")
+        ordering = ["slug"]
+        constraints = [
+            models.CheckConstraint(name="realtime_direct_is_private", condition=Q(direct=False) | Q(private=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.slug
+
+    @property
+    def stream(self) -> str:
+        """The name of the room's stream: `room.<slug>`."""
+        return f"room.{self.slug}"
+
+
+class Membership(models.Model):
+    """One user in one room, with the `seq` up to which the user has read."""
+
+    class Role(models.TextChoices):
+        OWNER = "owner", _("owner")
+        MEMBER = "member", _("member")
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="memberships", verbose_name=_("room"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="room_memberships", verbose_name=_("user")
+    )
+    role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.MEMBER)
+    joined_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
+    last_read_seq = models.PositiveBigIntegerField(_("last read"), default=0)
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [models.UniqueConstraint(name="realtime_member_once", fields=["room", "user"])]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} in {self.room_id}"
+
+
+class Message(models.Model):
+    """What was written. `seq` is the event's place in the room's stream; a direct message is an event of two streams:
+    `seq` is its place in the sender's `user.<id>`, `recipient_seq` the one in the recipient's."""
+
+    room = models.ForeignKey(Room, models.CASCADE, related_name="messages", verbose_name=_("room"))
+    sender = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("sender")
+    )
+    recipient = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("recipient")
+    )
+    text = models.TextField(_("text"))
+    kind = models.CharField(_("kind"), max_length=16, default="text")
+    client_id = models.CharField(_("client id"), max_length=64, null=True, blank=True)  # noqa: DJ001 (null is "none")
+    seq = models.PositiveBigIntegerField(_("seq"))
+    recipient_seq = models.PositiveBigIntegerField(_("recipient's seq"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints = [
+            models.UniqueConstraint(name="realtime_message_once", fields=["sender", "client_id"]),
+            models.UniqueConstraint(
+                name="realtime_room_order", fields=["room", "seq"], condition=Q(recipient_seq__isnull=True)
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="realtime_direct_sent",
+                fields=["room", "sender", "seq"],
+                condition=Q(recipient_seq__isnull=False),
+            ),
+            models.Index(
+                name="realtime_direct_received",
+                fields=["room", "recipient", "recipient_seq"],
+                condition=Q(recipient_seq__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.room_id}/{self.seq}"
+
+
+class Stream(models.Model):
+    """An ordered log. `last_seq` is the `seq` of its newest event, and its row lock is what orders the writers."""
+
+    name = models.CharField(_("name"), max_length=100, primary_key=True)
+    last_seq = models.PositiveBigIntegerField(_("last seq"), default=0)
+
+    class Meta:
+        verbose_name = _("stream")
+        verbose_name_plural = _("streams")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Event(models.Model):
+    """A stored frame. `body` is the frame's JSON without `stream` and `seq`, which are put in as it goes out.
+
+    `seq` is null from the moment a site's own transaction wrote it until the short transaction after the commit.
+    """
+
+    stream = models.CharField(_("stream"), max_length=100)
+    seq = models.PositiveBigIntegerField(_("seq"), null=True)
+    body = models.TextField(_("body"))
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        constraints = [models.UniqueConstraint(name="realtime_event_order", fields=["stream", "seq"])]
+        indexes = [
+            models.Index(name="realtime_event_unsequenced", fields=["created_at"], condition=Q(seq__isnull=True)),
+            models.Index(name="realtime_event_age", fields=["created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream}/{self.seq}"
+
+
+class Ticket(models.Model):
+    """A one-use credential for opening a socket. Only its digest is stored."""
+
+    digest = models.CharField(_("digest"), max_length=64, primary_key=True)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
+    token_session = models.CharField(_("token's session"), max_length=64, blank=True)
+    token_expires_at = models.DateTimeField(_("token expires at"), null=True)
+    expires_at = models.DateTimeField(_("expires at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("ticket")
+        verbose_name_plural = _("tickets")
+
+    def __str__(self) -> str:
+        return f"{self.user_id} until {self.expires_at:%H:%M:%S}"
+
+
+class LastSeen(models.Model):
+    """When a user's last socket went."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("user")
+    )
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("last seen")
+        verbose_name_plural = _("last seen")
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.at:%Y-%m-%d %H:%M:%S}"
