@@ -1,0 +1,43 @@
+"""Counting what a client may do (L0, pure). Times are seconds of a monotonic clock, given by the caller."""
+
+
+class TokenBucket:
+    """`rate` a second on average, `burst` at once (GCRA in the form of a bucket that is filled when looked at)."""
+
+    __slots__ = ("burst", "rate", "tokens", "updated")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self.tokens = burst
+        self.updated = 0.0
+
+    def take(self, now: float) -> float:
+        """Take one; returns 0.0, or the seconds until there is one again."""
+        tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
+        self.updated = now
+        if tokens >= 1.0:
+            self.tokens = tokens - 1.0
+            return 0.0
+        self.tokens = tokens
+        return (1.0 - tokens) / self.rate
+
+
+class ErrorBudget:
+    """At most `limit` errors in a row with no more than `window_seconds` from the first of them to the last."""
+
+    __slots__ = ("count", "limit", "since", "window_seconds")
+
+    def __init__(self, limit: int, window_seconds: float) -> None:
+        self.limit = limit
+        self.window_seconds = window_seconds
+        self.count = 0
+        self.since = 0.0
+
+    def spend(self, now: float) -> bool:
+        """Count one error; False when it was one too many."""
+        if now - self.since > self.window_seconds:
+            self.since = now
+            self.count = 0
+        self.count += 1
+        return self.count < self.limit

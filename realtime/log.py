@@ -1,0 +1,132 @@
+"""The log (L1): the only writer of events. Synchronous; called by the verbs on database threads and by site code.
+
+A stream's row lock, taken in the transaction that stores the event, orders its writers: whoever sees N+1 can read N.
+Several streams are always locked in the order of their names, so writers cannot wait for each other in a circle.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+
+import msgspec
+from django.db import connection, transaction
+from django.utils import timezone
+
+from realtime.models import Event, Stream
+from realtime.sql import Rows
+
+READ_CHUNK = 1_000  # rows of one query, so that a long absence does not become one huge answer
+
+
+class LoggedEvent(NamedTuple):
+    """One event: `body` is the frame's JSON without `stream` and `seq`."""
+
+    stream: str
+    seq: int
+    body: bytes
+
+
+def append(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
+    """Give (stream, body) pairs their `seq` and store them, in the caller's transaction, which must be a short one."""
+    place = Places(reserve(Counter(stream for stream, _ in bodies)))
+    events = [LoggedEvent(stream, place.next(stream), body) for stream, body in bodies]
+    insert(events)
+    return events
+
+
+class Places:
+    """Hands out reserved `seq`s, stream by stream."""
+
+    def __init__(self, firsts: dict[str, int]) -> None:
+        self._next = firsts
+
+    def next(self, stream: str) -> int:
+        seq = self._next[stream]
+        self._next[stream] = seq + 1
+        return seq
+
+
+def reserve(counts: Mapping[str, int]) -> dict[str, int]:
+    """Take that many `seq`s of each stream and hold its row lock until the transaction ends; returns the first ones."""
+    rows = Rows(connection.vendor, name="text", count="bigint")
+    payload = msgspec.json.encode([{"name": name, "count": counts[name]} for name in sorted(counts)]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO realtime_stream (name, last_seq) SELECT {rows.columns} FROM {rows.source} WHERE true"
+            " ON CONFLICT (name) DO UPDATE SET last_seq = realtime_stream.last_seq + excluded.last_seq"
+            " RETURNING name, last_seq",
+            [payload],
+        )
+        return {name: last_seq - counts[name] + 1 for name, last_seq in cursor.fetchall()}
+
+
+def insert(events: Sequence[LoggedEvent]) -> None:
+    """Store events whose `seq`s were reserved in the same transaction."""
+    rows = Rows(connection.vendor, stream="text", seq="bigint", body="text")
+    payload = msgspec.json.encode([{"stream": e.stream, "seq": e.seq, "body": e.body.decode()} for e in events])
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO realtime_event (stream, seq, body, created_at) SELECT {rows.columns}, %s FROM {rows.source}",
+            [now, payload.decode()],
+        )
+
+
+def commit(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
+    """`append` in a transaction of its own."""
+    with transaction.atomic():
+        return append(bodies)
+
+
+def write_pending(stream: str, body: bytes) -> int:
+    """Store an event without a `seq` in the caller's transaction, however long that is; returns its key.
+
+    No row is locked. `sequence` gives it its place after the commit; `sweep` does if the process died in between.
+    """
+    return Event.objects.create(stream=stream, body=body.decode()).pk
+
+
+def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
+    """Give committed pending events their `seq`, oldest first, in a transaction of its own.
+
+    Those that another process has taken meanwhile are left out.
+    """
+    with transaction.atomic():
+        pending = list(
+            Event.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+            .filter(pk__in=list(keys), seq=None)
+            .order_by("pk")
+        )
+        if not pending:
+            return []
+        place = Places(reserve(Counter(event.stream for event in pending)))
+        for event in pending:
+            event.seq = place.next(event.stream)
+        Event.objects.bulk_update(pending, ["seq"], batch_size=500)
+        return [LoggedEvent(event.stream, event.seq, event.body.encode()) for event in pending if event.seq]
+
+
+def sweep(age_seconds: float) -> list[LoggedEvent]:
+    """Give a `seq` to what a crash left without one for longer than `age_seconds`; at most 1,000 a call."""
+    before = timezone.now() - timedelta(seconds=age_seconds)
+    keys = list(
+        Event.objects.filter(seq=None, created_at__lt=before).order_by("pk").values_list("pk", flat=True)[:1000]
+    )
+    return sequence(keys) if keys else []
+
+
+def positions(streams: Iterable[str]) -> dict[str, int]:
+    """The last `seq` of each stream; 0 for one that has no event yet."""
+    names = list(streams)
+    found = dict.fromkeys(names, 0)
+    for start in range(0, len(names), READ_CHUNK):
+        chunk = names[start : start + READ_CHUNK]
+        found.update(Stream.objects.filter(name__in=chunk).values_list("name", "last_seq"))
+    return found
+
+
+def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
+    """Events with after < seq <= until in order, at most 1,000. Fewer than asked for when they are pruned."""
+    rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq")
+    return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows.values_list("seq", "body")[:READ_CHUNK]]
