@@ -1,0 +1,121 @@
+"""Presence in this process (L1): the store of a site without Redis. Opened by `store.open_store`.
+
+No method awaits anything, so each of them is atomic on its event loop.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+
+from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, SyncResult, to_ms
+
+
+class MemoryPresence:
+    """`PresenceStore` in dictionaries. `clock` gives seconds and never goes back."""
+
+    def __init__(
+        self, *, lease_seconds: float, grace_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._lease_ms = to_ms(lease_seconds)
+        self._grace_ms = to_ms(grace_seconds)
+        self._clock = clock
+        self._leases: dict[str, int] = {}  # process -> when it ends
+        self._counts: dict[str, dict[str, int]] = {}  # process -> user -> sockets, never 0
+        self._totals: dict[str, int] = {}  # every user who is present; 0 for those who are leaving
+        self._leaving: dict[str, int] = {}  # user -> when he is gone; in that order, as grace is the same for all
+        self._visible: dict[str, None] = {}  # users in the order in which they came online
+        self._statuses: dict[str, tuple[str, bytes]] = {}  # of those who have set one
+
+    async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
+        known = process in self._leases
+        self._leases[process] = self._now() + self._lease_ms
+        mine = self._counts.setdefault(process, {})
+        arrived = []
+        for user, count in counts.items():
+            change = count - mine.pop(user, 0)
+            if count:
+                mine[user] = count
+            if self._add(user, change):
+                arrived.append(Change(user, ONLINE))
+        return SyncResult(len(self._visible), arrived, known)
+
+    async def renew(self, process: str) -> bool:
+        if process not in self._leases:
+            return False
+        self._leases[process] = self._now() + self._lease_ms
+        return True
+
+    async def sweep(self) -> list[Change]:
+        now = self._now()
+        for process in [process for process, ends in self._leases.items() if ends <= now]:
+            self._bury(process)
+        gone = self._take_due(now)
+        return [Change(user, OFFLINE) for user in gone if self._remove(user)]
+
+    async def drop(self, process: str) -> None:
+        self._bury(process)
+
+    async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
+        if user_id not in self._totals:
+            return None
+        previous, _ = self._statuses.get(user_id, (ONLINE, b""))
+        self._statuses[user_id] = (status, data)
+        if status == OFFLINE:
+            self._visible.pop(user_id, None)
+        else:
+            self._visible.setdefault(user_id)
+        return previous
+
+    async def count(self) -> int:
+        return len(self._visible)
+
+    async def page(self, offset: int, limit: int) -> list[Entry]:
+        return [self._entry(user) for user in islice(self._visible, offset, offset + limit)]
+
+    async def get(self, user_ids: Sequence[str]) -> dict[str, Entry]:
+        return {user: self._entry(user) for user in user_ids if user in self._totals}
+
+    async def close(self) -> None:
+        return None
+
+    def _now(self) -> int:
+        return to_ms(self._clock())
+
+    def _entry(self, user: str) -> Entry:
+        return Entry(user, self._totals[user], *self._statuses.get(user, (ONLINE, b"")))
+
+    def _add(self, user: str, change: int) -> bool:
+        """Change the user's total; True when he was not known before."""
+        if not change:  # a repeated 0 must not put off the end of the grace time
+            return False
+        known = user in self._totals
+        self._totals[user] = self._totals.get(user, 0) + change
+        self._leaving.pop(user, None)
+        if not self._totals[user]:
+            self._leaving[user] = self._now() + self._grace_ms
+        if not known:
+            self._visible[user] = None
+        return not known
+
+    def _bury(self, process: str) -> None:
+        """Forget the process and the sockets it had."""
+        self._leases.pop(process, None)
+        for user, count in self._counts.pop(process, {}).items():
+            self._add(user, -count)
+
+    def _take_due(self, now: int) -> list[str]:
+        due: list[str] = []
+        for user, gone_at in self._leaving.items():
+            if gone_at > now:
+                break
+            due.append(user)
+        return due
+
+    def _remove(self, user: str) -> bool:
+        """Forget the user; True when he had been visible."""
+        del self._totals[user], self._leaving[user]
+        self._statuses.pop(user, None)
+        if user not in self._visible:
+            return False
+        del self._visible[user]
+        return True

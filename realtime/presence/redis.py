@@ -1,0 +1,169 @@
+"""Presence in Redis (L1): the store of a site with more than one process. Opened by `store.open_store`.
+
+What is atomic is one Lua script of `scripts`; here are the batches, the connections and the parsing of the answers.
+Needs Redis 6.2 (HRANDFIELD).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError
+
+from realtime.presence import scripts
+from realtime.presence.scripts import BATCH, Script
+from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, StoreUnavailable, SyncResult, to_ms
+
+CONNECTIONS = 8  # of one store; a rush of calls waits for a turn instead of opening a socket each
+SOCKET_TIMEOUT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 3.0
+
+
+class RedisPresence:
+    """`PresenceStore` in Redis, shared by all processes with the same `url` and `prefix`.
+
+    `clock` is for tests; without it the time is the server's, so the clocks of the machines need not agree.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        prefix: str,
+        *,
+        lease_seconds: float,
+        grace_seconds: float,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._prefix = prefix
+        self._lease_ms = to_ms(lease_seconds)
+        self._grace_ms = to_ms(grace_seconds)
+        self._clock = clock
+        self._turn = asyncio.Lock()  # held by the one sync that is under way
+        self._client = open_client(url)
+
+    async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
+        online_count, known = 0, True
+        arrived: list[Change] = []
+        async with self._own_turn():
+            for batch in batches(counts):
+                head = (self._now(), process, self._lease_ms, self._grace_ms)
+                online_count, batch_known, users = await self._run(scripts.SYNC, *head, *batch)
+                known = known and bool(batch_known)
+                arrived += [Change(user.decode(), ONLINE) for user in users]
+        return SyncResult(online_count, arrived, known)
+
+    async def renew(self, process: str) -> bool:
+        return bool(await self._run(scripts.RENEW, self._now(), process, self._lease_ms))
+
+    async def sweep(self) -> list[Change]:
+        gone: list[Change] = []
+        more = True
+        while more:
+            try:
+                more, users = await self._run(scripts.SWEEP, self._now(), self._grace_ms)
+            except StoreUnavailable:
+                if not gone:
+                    raise
+                break  # nobody else will be told about those already removed
+            gone += [Change(user.decode(), OFFLINE) for user in users]
+        return gone
+
+    async def drop(self, process: str) -> None:
+        async with self._own_turn():
+            while await self._run(scripts.DROP, self._now(), process, self._grace_ms):
+                pass
+
+    async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
+        previous: bytes | None = await self._run(scripts.SET_STATUS, user_id, status, data)
+        return None if previous is None else parse_status(previous)[0]
+
+    async def count(self) -> int:
+        with translated_errors():
+            return await self._client.zcard(self._prefix + "online")
+
+    async def page(self, offset: int, limit: int) -> list[Entry]:
+        if limit < 1:  # ZRANGE would take the end before the start as "from the end"
+            return []
+        return list(parse_entries(await self._run(scripts.PAGE, offset, offset + limit - 1)))
+
+    async def get(self, user_ids: Sequence[str]) -> dict[str, Entry]:
+        if not user_ids:
+            return {}
+        return {entry.user_id: entry for entry in parse_entries(await self._run(scripts.GET, *user_ids))}
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    def _now(self) -> str | int:
+        return "" if self._clock is None else to_ms(self._clock())
+
+    async def _run(self, script: Script, *args: str | bytes | int) -> Any:
+        with translated_errors():
+            try:
+                return await self._client.evalsha(script.sha, 1, self._prefix, *args)
+            except NoScriptError:  # first use, or Redis has been restarted
+                return await self._client.eval(script.text, 1, self._prefix, *args)
+
+    @asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[None]:
+        """Calls on several connections may overtake each other; an older count must not overwrite a newer one."""
+        with translated_errors():  # a hanging Redis must fail those who wait as well, not one every five seconds
+            async with asyncio.timeout(SOCKET_TIMEOUT_SECONDS):
+                await self._turn.acquire()
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+
+def open_client(url: str) -> Redis:
+    """A client with a few connections. One new attempt for a connection that had died in the pool, none on time-outs.
+
+    redis-py would try ten times; and RESP 3 would add a handshake for push messages that are not used here.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=CONNECTIONS,
+        timeout=SOCKET_TIMEOUT_SECONDS,
+        socket_timeout=SOCKET_TIMEOUT_SECONDS,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
+        protocol=2,
+    )
+    return Redis.from_pool(pool)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        raise StoreUnavailable(f"presence: {type(error).__name__}: {error}") from error
+
+
+def batches(counts: Mapping[str, int]) -> Iterator[list[str | int]]:
+    """`user, count, user, count …` for the script, at least once: no users at all still make a lease."""
+    pairs = iter(counts.items())
+    batch = list(islice(pairs, BATCH))
+    while True:
+        yield [part for pair in batch for part in pair]
+        batch = list(islice(pairs, BATCH))
+        if not batch:
+            return
+
+
+def parse_status(stored: bytes) -> tuple[str, bytes]:
+    status, _, data = stored.partition(b":")
+    return status.decode() or ONLINE, data
+
+
+def parse_entries(flat: Iterable[bytes]) -> Iterator[Entry]:
+    parts = iter(flat)
+    for user, connections, stored in zip(parts, parts, parts, strict=True):
+        yield Entry(user.decode(), int(connections), *parse_status(stored))

@@ -1,0 +1,149 @@
+"""The Lua scripts of presence in Redis (L1), each of them one atomic step. Called by `presence/redis.py` alone.
+
+A script touches only the users it is given or removes, and at most a batch of them, because Redis does nothing else
+meanwhile. KEYS[1] is the prefix; the scripts make the names themselves, so this is for one Redis and not for a cluster:
+
+- `leases`: process -> when it ends in ms; `process:<id>`: user -> sockets in that process, never 0
+- `total`: user -> sockets everywhere, 0 for those who are leaving; `leaving`: user -> when he is gone in ms
+- `online`: visible users by arrival; `status`: user -> `<status>:<data>` of those who have set one
+- `ghosts`, `ghost:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`
+- `sequence`: the last number given to an arrival or a ghost
+"""
+
+import hashlib
+
+BATCH = 1000  # users in one run of a script: 2 ms of the server; and unpack() takes less than 8,000
+
+SHARED = """
+local prefix = KEYS[1]
+local leases, total, leaving = prefix .. 'leases', prefix .. 'total', prefix .. 'leaving'
+local online, status, ghosts = prefix .. 'online', prefix .. 'status', prefix .. 'ghosts'
+
+local function now(given)
+  if given ~= '' then return tonumber(given) end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function next_number() return redis.call('INCR', prefix .. 'sequence') end
+
+local function add(user, change, gone_at)  -- true when the user was not known before
+  if change == 0 then return false end  -- a repeated 0 must not put off the end of the grace time
+  local known = redis.call('HEXISTS', total, user) == 1
+  if redis.call('HINCRBY', total, user, change) <= 0 then
+    redis.call('ZADD', leaving, gone_at, user)
+  elseif known then
+    redis.call('ZREM', leaving, user)
+  else
+    redis.call('ZADD', online, next_number(), user)
+  end
+  return not known
+end
+
+-- A dead process is renamed before its users are counted out in batches: if it was only slow and comes back half-way,
+-- it starts from nothing, and what is left of the old counts is still subtracted exactly once.
+local function bury(process)
+  redis.call('ZREM', leases, process)
+  local counts = prefix .. 'process:' .. process
+  if redis.call('EXISTS', counts) == 0 then return end
+  local ghost = prefix .. 'ghost:' .. next_number()
+  redis.call('RENAME', counts, ghost)
+  redis.call('RPUSH', ghosts, ghost)
+end
+
+local function subtract_ghosts(gone_at)  -- true when some are left
+  local ghost = redis.call('LINDEX', ghosts, 0)
+  if not ghost then return false end
+  local counts = redis.call('HRANDFIELD', ghost, batch, 'WITHVALUES')
+  for i = 1, #counts, 2 do
+    add(counts[i], -counts[i + 1], gone_at)
+    redis.call('HDEL', ghost, counts[i])
+  end
+  if redis.call('EXISTS', ghost) == 0 then redis.call('LPOP', ghosts) end
+  return redis.call('EXISTS', ghosts) == 1
+end
+
+local function describe(users)  -- user, sockets, status of those who are present
+  local found = {}
+  for first = 1, #users, batch do
+    local last = math.min(first + batch - 1, #users)
+    local counts = redis.call('HMGET', total, unpack(users, first, last))
+    local states = redis.call('HMGET', status, unpack(users, first, last))
+    for i, count in ipairs(counts) do
+      if count then
+        found[#found + 1] = users[first + i - 1]
+        found[#found + 1] = count
+        found[#found + 1] = states[i] or ''
+      end
+    end
+  end
+  return found
+end
+"""
+
+
+class Script:
+    """The text of a script with the shared functions in front, and the name under which Redis keeps it compiled."""
+
+    __slots__ = ("sha", "text")
+
+    def __init__(self, body: str) -> None:
+        self.text = f"local batch = {BATCH}{SHARED}{body}"
+        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+SYNC = Script("""
+local time, process, lease, grace = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
+local added = redis.call('ZADD', leases, time + lease, process)
+local counts, arrived = prefix .. 'process:' .. process, {}
+for i = 5, #ARGV, 2 do
+  local user, count = ARGV[i], tonumber(ARGV[i + 1])
+  local before = tonumber(redis.call('HGET', counts, user) or 0)
+  if count > 0 then redis.call('HSET', counts, user, count) else redis.call('HDEL', counts, user) end
+  if add(user, count - before, time + grace) then arrived[#arrived + 1] = user end
+end
+return {redis.call('ZCARD', online), added == 0, arrived}
+""")
+
+RENEW = Script("""
+if not redis.call('ZSCORE', leases, ARGV[2]) then return 0 end
+redis.call('ZADD', leases, now(ARGV[1]) + ARGV[3], ARGV[2])
+return 1
+""")
+
+SWEEP = Script("""
+local time, grace = now(ARGV[1]), ARGV[2]
+local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', time, 'LIMIT', 0, batch)
+for _, process in ipairs(dead) do bury(process) end
+local more = subtract_ghosts(time + grace)
+local due = redis.call('ZRANGEBYSCORE', leaving, '-inf', time, 'LIMIT', 0, batch)
+local gone = {}
+for _, user in ipairs(due) do
+  redis.call('ZREM', leaving, user)
+  redis.call('HDEL', total, user)
+  redis.call('HDEL', status, user)
+  if redis.call('ZREM', online, user) == 1 then gone[#gone + 1] = user end
+end
+return {more or #dead == batch or #due == batch, gone}
+""")
+
+DROP = Script("""
+bury(ARGV[2])
+return subtract_ghosts(now(ARGV[1]) + ARGV[3])
+""")
+
+SET_STATUS = Script("""
+local user, new, data = ARGV[1], ARGV[2], ARGV[3]
+if redis.call('HEXISTS', total, user) == 0 then return false end
+local previous = redis.call('HGET', status, user) or ''
+redis.call('HSET', status, user, new .. ':' .. data)
+if new == 'offline' then
+  redis.call('ZREM', online, user)
+elseif not redis.call('ZSCORE', online, user) then
+  redis.call('ZADD', online, next_number(), user)
+end
+return previous
+""")
+
+PAGE = Script("return describe(redis.call('ZRANGE', online, ARGV[1], ARGV[2]))")
+GET = Script("return describe(ARGV)")
