@@ -1,0 +1,129 @@
+"""Tell a user something (L3): store a notification and push it to the user's sockets, as one unit.
+
+Called by site code as `notifications.notify`, and by the admin. Nobody else writes notifications or pushes them.
+"""
+
+import json
+from typing import Any
+
+from channels.db import database_sync_to_async
+from django.contrib.auth import get_user_model
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models, transaction
+from django.utils.translation import override
+
+import realtime
+from notifications import types
+from notifications.languages import language_of
+from notifications.models import Notification
+from notifications.types import Text
+from realtime import protocol
+
+
+class InvalidData(ValueError):
+    """`data` is not a JSON object."""
+
+
+def notify(
+    recipient: Any,
+    type_name: str,
+    *,
+    actor: Any = None,
+    data: dict[str, Any] | None = None,
+    link: str = "",
+    title: Text | None = None,
+    message: Text | None = None,
+    **params: object,
+) -> Notification | None:
+    """Store a notification for `recipient` (a user, or a user's pk) and push it when the caller's transaction commits.
+
+    Title and message are those of the type, in the recipient's language, filled with `params` and the name of `actor`;
+    `title` and `message` replace them as they are. They are plain text: whoever shows them as HTML escapes them.
+    `data` is free, for clients.
+
+    Returns None, and nothing happens, when `actor` is the recipient: nobody is told what they did themselves.
+    Raises UnknownType, MissingParameter, InvalidData, ValidationError (a text is too long) and the user model's
+    DoesNotExist; and whatever the push raises, in which case nothing is stored either.
+    """
+    kind = types.require_type(type_name)
+    user = _require_user(recipient)
+    if actor is not None:
+        if actor.pk == user.pk:
+            return None
+        params["actor"] = display_name(actor)
+    with override(language_of(user)):
+        notification = Notification(
+            recipient=user,
+            actor=actor,
+            type=kind.name,
+            title=types.fill(kind.title, params) if title is None else str(title),
+            message=types.fill(kind.message, params) if message is None else str(message),
+            data=require_object(data or {}),
+            link=link,
+        )
+    # SQLite stores a text of any length: the limits must not wait for another database. The users are known to exist.
+    notification.clean_fields(exclude={"recipient", "actor"})
+    with transaction.atomic():
+        notification.save(force_insert=True)
+        push(notification)
+    return notification
+
+
+async def anotify(recipient: Any, type_name: str, **options: Any) -> Notification | None:
+    """`notify` for asynchronous code, with the same parameters. A transaction of its own: async code has none."""
+    notification: Notification | None = await database_sync_to_async(notify)(recipient, type_name, **options)
+    return notification
+
+
+def push(notification: Notification) -> None:
+    """Send a stored notification to its recipient's sockets when the transaction commits, and to those who resume."""
+    realtime.publish(f"user.{notification.recipient_id}", frame(notification))
+
+
+def frame(notification: Notification) -> dict[str, Any]:
+    """The `notification` frame (protocol §3)."""
+    return {
+        "type": "notification",
+        "notification_type": notification.type,
+        "data": item(notification),
+        "timestamp": protocol.now(),
+    }
+
+
+def item(notification: Notification) -> dict[str, Any]:
+    """A notification as clients see it: `data` of its frame."""
+    return {
+        "id": notification.pk,
+        "type": notification.type,
+        "title": notification.title,
+        "message": notification.message,
+        "data": notification.data,
+        "link": notification.link,
+        "created_at": protocol.format_time(notification.created_at),
+    }
+
+
+def require_object(data: object) -> dict[str, Any]:
+    """A copy of `data` as the database will give it back, so that what is pushed and what is listed later are the same.
+
+    Takes what Django's encoder takes: dates, UUIDs, decimals and lazy translations become text. Raises InvalidData.
+    """
+    if not isinstance(data, dict):
+        raise InvalidData(f"data must be a dictionary, not {type(data).__name__}")
+    try:
+        copy: dict[str, Any] = json.loads(json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidData(f"data cannot be written as JSON: {error}") from error
+    return copy
+
+
+def display_name(user: Any) -> str:
+    """The full name of `user` where the user model has one that is not empty, else the username."""
+    full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
+    return str(full_name or user.get_username())
+
+
+def _require_user(recipient: Any) -> Any:
+    if isinstance(recipient, models.Model):
+        return recipient
+    return get_user_model()._default_manager.get(pk=recipient)
