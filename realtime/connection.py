@@ -1,0 +1,169 @@
+"""One socket as the fabric sees it (L2), and the two ways of writing to it. Made by the consumer, held by the hub.
+
+A `Sink` takes frames: `DirectSink` writes shared bytes to the transport of our own server, `QueueSink` awaits ASGI's
+`send` from a bounded queue under any other. Same behaviour, other speed.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from realtime import protocol
+from realtime.conf import settings
+from realtime.errors import RECONNECT_CODES, CloseCode, Closed
+from realtime.frames import Frame
+
+if TYPE_CHECKING:
+    from realtime.auth import Identity
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class DirectSocket(Protocol):
+    """What our server's socket offers (`realtime.server`)."""
+
+    def write(self, data: bytes) -> None: ...
+    def queued_bytes(self) -> int: ...
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class Sink(Protocol):
+    """Where frames go. `queued_bytes` is what still waits to be written."""
+
+    fast_write: Callable[[bytes], None] | None  # takes the bytes of whole frames; None where that cannot be done
+
+    def queued_bytes(self) -> int: ...
+    def send(self, frames: Sequence[Frame]) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+
+
+class DirectSink:
+    """Writes to the transport of our own server."""
+
+    __slots__ = ("_socket", "fast_write", "queued_bytes")
+
+    def __init__(self, socket: DirectSocket) -> None:
+        self._socket = socket
+        self.fast_write = socket.write
+        self.queued_bytes = socket.queued_bytes
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        self._socket.write(b"".join([frame.wire for frame in frames]))
+
+    def close(self, code: int, reason: str) -> None:
+        self._socket.close(code, reason)
+
+
+class QueueSink:
+    """Awaits ASGI's `send`, one frame at a time, from a task that lives only while there is something to send."""
+
+    __slots__ = ("_queue", "_queued", "_send", "_task", "fast_write")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._queue: deque[tuple[dict[str, Any], int]] = deque()  # messages with their sizes in bytes
+        self._queued = 0
+        self._task: asyncio.Task[None] | None = None
+        self.fast_write = None
+
+    def queued_bytes(self) -> int:
+        return self._queued
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self._put({"type": "websocket.send", "text": frame.payload.decode()}, len(frame.payload))
+
+    def close(self, code: int, reason: str) -> None:
+        self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
+
+    def _put(self, message: dict[str, Any], size: int) -> None:
+        self._queue.append((message, size))
+        self._queued += size
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                message, size = self._queue.popleft()
+                await self._send(message)
+                self._queued -= size
+        except Exception:
+            # The peer has gone: servers say so each in its own words. The reader hears of it and cleans up.
+            self._queue.clear()
+        finally:
+            self._task = None
+
+
+class Connection:
+    """One open socket. All of it belongs to one event loop."""
+
+    __slots__ = (
+        "__weakref__",
+        "closing",
+        "expires_at",
+        "fast_write",
+        "heard_at",
+        "id",
+        "name",
+        "rooms",
+        "session",
+        "sink",
+        "streams",
+        "user_id",
+        "user_key",
+    )
+
+    def __init__(self, id: str, identity: "Identity", sink: Sink) -> None:
+        self.id = id
+        self.user_id = identity.user_id  # as in frames: a JSON number when the primary key is one
+        self.user_key = identity.key
+        self.name = identity.name
+        self.session = identity.session  # the login whose end closes this socket; "" for none
+        self.expires_at = identity.expires_at  # unix time, None for a socket that lasts
+        self.sink = sink
+        self.fast_write = sink.fast_write  # None as well while the peer reads too slowly
+        self.heard_at = time.monotonic()  # of the last frame from the client
+        self.streams: set[str] = set()  # subscribed to
+        self.rooms: dict[str, int] = {}  # joined on this socket: slug to primary key
+        self.closing = False  # a close frame is on its way
+
+    def send(self, payload: bytes) -> None:
+        """Send one frame of this socket alone."""
+        self.send_all((Frame(payload),))
+
+    def send_all(self, frames: Sequence[Frame]) -> None:
+        """Send frames in order; drop what may be dropped, or close, when too much is waiting already."""
+        if self.closing:
+            return
+        queued = self.sink.queued_bytes()
+        if queued:
+            limit = settings().max_queued_bytes
+            if queued > limit:
+                self.close(Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER"))
+                return
+            if queued > limit // 4:
+                frames = [frame for frame in frames if not frame.droppable]
+        if frames:
+            self.sink.send(frames)
+
+    def pause(self) -> None:
+        """The transport is full: from now on each write looks at what is waiting."""
+        self.fast_write = None
+
+    def resume(self) -> None:
+        if not self.closing:
+            self.fast_write = self.sink.fast_write
+
+    def close(self, why: Closed) -> None:
+        """Say why in a `disconnect` frame and close. Does nothing the second time."""
+        if self.closing:
+            return
+        reconnect = why.code in RECONNECT_CODES
+        text = protocol.disconnect(why.code, why.reason, reconnect=reconnect, retry_after_ms=why.retry_after_ms)
+        self.sink.send((Frame(text),))
+        self.closing = True
+        self.fast_write = None
+        self.sink.close(int(why.code), why.reason)

@@ -1,0 +1,76 @@
+"""One frame on its way out, and what processes tell each other (L0, pure). Used by the fabric.
+
+A frame's bytes are made once and shared by all who get it: without permessage-deflate they are the same for everybody.
+"""
+
+import msgspec
+from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
+
+
+class Frame:
+    """A JSON text on its way to sockets. `exclude` names a user whose sockets do not get it.
+
+    `droppable` frames (typing, presence) are the first to go when a socket is slow.
+    """
+
+    __slots__ = ("_wire", "droppable", "exclude", "payload")
+
+    def __init__(self, payload: bytes, *, exclude: str | None = None, droppable: bool = False) -> None:
+        self.payload = payload
+        self.exclude = exclude
+        self.droppable = droppable
+        self._wire: bytes | None = None  # made when the first socket that takes bytes wants it
+
+    @property
+    def wire(self) -> bytes:
+        """The whole WebSocket frame."""
+        if self._wire is None:
+            self._wire = WireFrame(Opcode.TEXT, self.payload).serialize(mask=False)
+        return self._wire
+
+
+class Passing(msgspec.Struct, array_like=True, frozen=True):
+    """A frame that is not stored: to a stream, to some users, or (neither given) to everyone."""
+
+    body: bytes
+    stream: str | None = None
+    users: tuple[str, ...] | None = None
+    exclude: str | None = None  # a user who does not hear it
+    announcement: bool = False  # counts against the limit of announcements
+    droppable: bool = True
+
+
+class Control(msgspec.Struct, array_like=True, frozen=True):
+    """What every process does to its own sockets: `disconnect` or `unsubscribe` those of a user or of a login."""
+
+    verb: str
+    user: str | None = None
+    session: str | None = None
+    stream: str | None = None
+    code: int = 0
+    reason: str = ""
+
+
+class Envelope(msgspec.Struct, array_like=True):
+    """One publication between processes. `beat` counts up in the ones that prove that the bus is heard."""
+
+    events: list[tuple[str, int, bytes]] = []
+    passing: list[Passing] = []
+    controls: list[Control] = []
+    beat: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.passing or self.controls or self.beat)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Envelope)
+
+
+def pack(envelope: Envelope) -> bytes:
+    return _encoder.encode(envelope)
+
+
+def unpack(data: bytes) -> Envelope:
+    return _decoder.decode(data)

@@ -1,0 +1,36 @@
+"""Who hears about a user (L2): the setting PRESENCE_AUDIENCE as an address. Called by the tracker and the typists."""
+
+from collections.abc import Callable, Iterable
+
+from django.utils.module_loading import import_string
+
+from realtime import database
+from realtime.conf import settings
+from realtime.frames import Passing
+from realtime.models import Membership
+
+
+async def address(user_key: str, body: bytes) -> Passing | None:
+    """`body` about a user, addressed to the audience; None when nobody hears it.
+
+    Raises DatabaseUnavailable, and what a site's own function raises.
+    """
+    audience = settings().presence_audience
+    if audience == "nobody":
+        return None
+    if audience == "everyone":
+        return Passing(body, exclude=user_key, announcement=True)
+    choose = room_mates if audience == "rooms" else import_string(audience)
+    users = await database.run(_user_keys, choose, user_key)
+    return Passing(body, users=users, exclude=user_key) if users else None
+
+
+def room_mates(user_key: str) -> Iterable[object]:
+    """Ids of those who are members of a room that the user is a member of."""
+    mine = Membership.objects.filter(user_id=user_key, room__direct=False).values("room")
+    others = Membership.objects.filter(room__in=mine).exclude(user_id=user_key)
+    return others.values_list("user_id", flat=True).distinct()
+
+
+def _user_keys(choose: Callable[[str], Iterable[object]], user_key: str) -> tuple[str, ...]:
+    return tuple(str(user) for user in choose(user_key))

@@ -1,0 +1,194 @@
+"""This process's part in presence (L2): counts its users' sockets, tells the store, announces changes. Owned by the hub.
+
+The store is told absolute counts of what changed, in one call for all that gathered; so a store that was away, or lost
+everything, is put right by telling it again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from django.utils import timezone
+
+from realtime import database, protocol
+from realtime.conf import settings
+from realtime.errors import ErrorCode, Refused
+from realtime.frames import Passing
+from realtime.models import LastSeen
+from realtime.presence import audience
+from realtime.presence.store import OFFLINE, Change, StoreUnavailable, open_store
+from realtime.users import read_id, wire_id
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 1000  # users in one call
+PATIENCE_SECONDS = 1  # how long a new socket waits for a store that does not answer
+
+
+class Tracker:
+    """Counts, leases and announcements of one process."""
+
+    def __init__(self, process: str, announce: Callable[[Passing], None]) -> None:
+        self.store = open_store(settings())
+        self.online_count = 0  # as the store last said
+        self._process = process
+        self._announce = announce
+        self._counts: dict[str, int] = {}  # sockets of each user in this process
+        self._changed: set[str] = set()  # users whose count the store does not know yet
+        self._gone: dict[str, None] = {}  # users whose last socket went, to be written to the database
+        self._waiting: list[asyncio.Future[None]] = []  # new sockets, until the store knows of them
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._synced = False  # the store has known this process
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._report()), loop.create_task(self._tick())]
+
+    async def stop(self) -> None:
+        """Leave: this process's users have the grace time to turn up elsewhere."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(StoreUnavailable):
+            await self.store.drop(self._process)
+        with contextlib.suppress(StoreUnavailable):
+            await self.store.close()
+
+    async def arrive(self, user_key: str) -> int:
+        """Count one more socket; returns how many users are online, this one included."""
+        self._count(user_key, +1)
+        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(told)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await told
+        return self.online_count
+
+    def depart(self, user_key: str) -> None:
+        self._count(user_key, -1)
+
+    async def set_status(self, user_key: str, status: str, data: dict[str, object]) -> None:
+        """Raises Refused(UNAVAILABLE)."""
+        try:
+            before = await self.store.set_status(user_key, status, protocol.encode(data) if data else b"")
+        except StoreUnavailable:
+            before = None
+        if before is None:
+            raise Refused(ErrorCode.UNAVAILABLE, "Presence is away. Nothing was stored: send it again.")
+        if (before == OFFLINE) != (status == OFFLINE):
+            await self._announce_change(Change(user_key, OFFLINE if status == OFFLINE else "online"))
+        if status != OFFLINE and (status, before) != ("online", OFFLINE):
+            await self.tell(user_key, protocol.presence(_wire(user_key), status, data))
+
+    async def is_hidden(self, user_key: str) -> bool:
+        """Whether the user appears offline."""
+        try:
+            entry = (await self.store.get([user_key])).get(user_key)
+        except StoreUnavailable:
+            return False
+        return entry is not None and not entry.online
+
+    async def tell(self, user_key: str, body: bytes) -> None:
+        """Send a frame about a user to the audience of presence."""
+        passing = await audience.address(user_key, body)
+        if passing is not None:
+            self._announce(passing)
+
+    def _count(self, user_key: str, step: int) -> None:
+        count = self._counts.get(user_key, 0) + step
+        if count > 0:
+            self._counts[user_key] = count
+        else:
+            self._counts.pop(user_key, None)
+            self._gone[user_key] = None
+        self._changed.add(user_key)
+        self._wake.set()
+
+    async def _report(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._changed:
+                try:
+                    await self._sync()
+                except StoreUnavailable as error:
+                    logger.warning("The presence store is away: %s", error)
+                    await asyncio.sleep(1)
+                except Refused:
+                    logger.warning("Arrivals were not announced: the database is away")
+
+    async def _sync(self) -> None:
+        users = [self._changed.pop() for _ in range(min(CHUNK, len(self._changed)))]
+        waiting, self._waiting = self._waiting, []
+        try:
+            result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
+        except StoreUnavailable:
+            self._changed.update(users)
+            self._waiting += waiting
+            raise
+        self.online_count = result.online_count
+        for told in waiting:
+            if not told.done():
+                told.set_result(None)
+        if self._synced and not result.known:
+            self._changed.update(self._counts)  # the store lost us: tell it everything
+        self._synced = True
+        for change in result.arrived:
+            await self._announce_change(change)
+
+    async def _tick(self) -> None:
+        conf = settings()
+        period = min(1.0, conf.presence_grace_seconds / 2 or 1.0)
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(period)
+            try:
+                if time.monotonic() - renewed >= conf.presence_lease_seconds / 3:
+                    renewed = time.monotonic()
+                    await self._renew()
+                for change in await self.store.sweep():
+                    await self._announce_change(change)
+                self.online_count = await self.store.count()
+                await self._write_last_seen()
+            except (StoreUnavailable, Refused) as error:
+                logger.debug("Presence has to wait: %s", error)
+            except Exception:
+                logger.exception("Presence could not be kept up")
+
+    async def _renew(self) -> None:
+        if not await self.store.renew(self._process) and self._counts:
+            self._changed.update(self._counts)
+            self._wake.set()
+
+    async def _announce_change(self, change: Change) -> None:
+        await self.tell(change.user_id, protocol.user_status(_wire(change.user_id), change.status))
+
+    async def _write_last_seen(self) -> None:
+        if not self._gone:
+            return
+        users, self._gone = list(self._gone), {}
+        try:
+            await database.run(write_last_seen, users)
+        except Refused:
+            self._gone.update(dict.fromkeys(users))
+            raise
+
+
+def write_last_seen(user_keys: Iterable[str]) -> None:
+    """The users' last sockets went now. Users who were deleted meanwhile are passed over."""
+    model = LastSeen._meta.get_field("user").related_model
+    existing = model._default_manager.filter(pk__in=list(user_keys)).values_list("pk", flat=True)
+    now = timezone.now()
+    LastSeen.objects.bulk_create(
+        [LastSeen(user_id=pk, at=now) for pk in existing],
+        update_conflicts=True,
+        unique_fields=["user"],
+        update_fields=["at"],
+    )
+
+
+def _wire(user_key: str) -> int | str:
+    return wire_id(read_id(user_key))
