@@ -1,0 +1,197 @@
+"""The six cases: who is measured, under which load, and what is required of it. Called by `bench.run`."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
+
+from bench.load import Result, held_connections, run_load
+from bench.report import AT_LEAST, AT_MOST, LIMIT, Claim, Finding, Measurement, Requirement
+from bench.servers import Server
+from bench.sites import FastAPIManager, Options, Ours, Site, StockChannels
+from bench.workspace import Workspace
+
+WITHOUT_END = 1_000_000_000  # messages of a sender; the duration ends the load
+ROOM = {"n": 500, "fanout": 500, "count": WITHOUT_END}
+WARM_UP_CONNECTIONS = 50
+IDLE_LIMIT_BYTES = 16_384
+
+
+@dataclass
+class Bench:
+    """One run: its options, its sites, and what it has found so far."""
+
+    workspace: Workspace
+    repeat: int = 3
+    quick: bool = False
+    peers_only: bool = False
+    measurements: list[Measurement] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @cached_property
+    def fastapi(self) -> Site:
+        return FastAPIManager(self.workspace)
+
+    @cached_property
+    def stock(self) -> Site:
+        return StockChannels(self.workspace)
+
+    @cached_property
+    def embedded(self) -> Site:
+        return Ours(self.workspace, embedded=True)
+
+    @cached_property
+    def distributed(self) -> Site:
+        return Ours(self.workspace, embedded=False)
+
+    @property
+    def idle_connections(self) -> int:
+        return 1000 if self.quick else 5000
+
+    @property
+    def ours(self) -> list[Site]:
+        return [] if self.peers_only else [self.embedded, self.distributed]
+
+    def seconds(self, full: float) -> float:
+        return min(2.0, full) if self.quick else full
+
+    def compare(self, claim: Claim, values: dict[Site, float], peer: Site) -> None:
+        """Set each of our servers beside the peer; the peer alone when only peers are measured."""
+        for ours in self.ours:
+            if ours in values:
+                self.findings.append(Finding(claim, ours.name, values[ours], peer.name, values[peer]))
+        if self.peers_only:
+            self.findings.append(Finding(claim, None, None, peer.name, values[peer]))
+
+    def add(self, case: str, site: str, results: list[Result]) -> Measurement:
+        """Keep the results of one site, and what went wrong in them."""
+        measurement = Measurement(case, site, results)
+        self.measurements.append(measurement)
+        self.failures += [f"{case}, {site}: {text}" for result in results for text in result.complaints()]
+        return measurement
+
+
+def fanout(bench: Bench) -> None:
+    load = {**ROOM, "senders": 16, "window": 4, "duration": bench.seconds(5)}
+    sites = [bench.fastapi, bench.stock, *bench.ours]
+    rates = {site: measure(bench, "fanout", site, "room", load).median("deliveries_per_second") for site in sites}
+    bench.compare(Claim("fanout", "deliveries/s", Requirement(AT_LEAST, 10)), rates, bench.fastapi)
+    bench.compare(Claim("fanout", "deliveries/s", Requirement(AT_LEAST, 50)), rates, bench.stock)
+
+
+def latency(bench: Bench) -> None:
+    loops: dict[str, Options] = {"20 messages/s": {"rate": 20}, "one at a time": {"window": 1}}
+    sites = [bench.fastapi, *bench.ours]
+    for label, loop in loops.items():
+        load = {**ROOM, "senders": 1, "duration": bench.seconds(10), **loop}
+        measured = {site: measure(bench, f"latency, {label}", site, "room", load) for site in sites}
+        for figure in ("p50", "p99"):
+            values = {site: measured[site].median(f"delivery_us.{figure}") for site in sites}
+            bench.compare(Claim("latency", f"{figure} µs, {label}", Requirement(AT_MOST, 1)), values, bench.fastapi)
+
+
+def direct(bench: Bench) -> None:
+    load = {"n": 200, "senders": 200, "window": 4, "fanout": 2, "count": WITHOUT_END, "duration": bench.seconds(5)}
+    sites = [bench.stock] if bench.peers_only else [bench.stock, bench.distributed]
+    measured = {site: measure(bench, "direct", site, "direct", load) for site in sites}
+    rates = {site: saved_per_second(measurement) for site, measurement in measured.items()}
+    bench.compare(Claim("direct", "saved messages/s", Requirement(AT_LEAST, 6, aim=10)), rates, bench.stock)
+
+
+def memory(bench: Bench) -> None:
+    sites = [bench.stock, *bench.ours]
+    each = {site: median(bytes_per_connection(bench, site) for _ in range(bench.repeat)) for site in sites}
+    claim = Claim("memory", "bytes for each idle connection", Requirement(LIMIT, IDLE_LIMIT_BYTES))
+    bench.compare(claim, each, bench.stock)
+
+
+def connect(bench: Bench) -> None:
+    load = {"n": 1000 if bench.quick else 3000, "concur": 64, "count": 0}
+    sites = [bench.stock, *bench.ours]
+    rates = {site: measure(bench, "connect", site, "idle", load).median("connects_per_second") for site in sites}
+    bench.compare(Claim("connect", "connections/s", Requirement(AT_LEAST, 1)), rates, bench.stock)
+
+
+def two(bench: Bench) -> None:
+    if bench.peers_only:
+        return
+    load = {**ROOM, "senders": 16, "window": 4, "duration": bench.seconds(5)}
+    one = measure(bench, "two: one process", bench.distributed, "room", load)
+    both = measure(bench, "two: two processes", bench.distributed, "room", load, processes=2)
+    lost = sum(abs(result.expected - result.deliveries) for result in both.results)
+    rates = [measurement.median("deliveries_per_second") for measurement in (both, one)]
+    name = f"{bench.distributed.name}, two processes"
+    bench.findings += [
+        Finding(Claim("two", "deliveries lost or doubled", Requirement(LIMIT, 0)), name, lost),
+        Finding(Claim("two", "deliveries/s"), name, rates[0], "one process", rates[1]),
+    ]
+
+
+CASES: dict[str, Callable[[Bench], None]] = {
+    case.__name__: case for case in (fanout, latency, direct, memory, connect, two)
+}
+
+
+def measure(bench: Bench, case: str, site: Site, kind: str, load: Options, processes: int = 1) -> Measurement:
+    """Put the load on a fresh server `repeat` times, after a short one that does not count."""
+    with site.running(processes) as servers:
+        options = site.connection_options(kind) | load
+        ports = ports_of(servers)
+        warm_up(ports, options)
+        results = []
+        for _ in range(bench.repeat):
+            results.append(run_load(ports, options))
+            require_alive(servers)
+    measurement = bench.add(case, site.name, results)
+    print(f"  {case}: {site.name}: {measurement.summary()}", flush=True)
+    return measurement
+
+
+def warm_up(ports: list[int], options: Options) -> None:
+    """Import what is imported late, fill pools, grow buffers: once, with few connections."""
+    few = {"n": WARM_UP_CONNECTIONS, "duration": 0.5}
+    if options.get("fanout", 0) > WARM_UP_CONNECTIONS:
+        few["fanout"] = WARM_UP_CONNECTIONS
+    run_load(ports, options | few)
+
+
+def bytes_per_connection(bench: Bench, site: Site) -> float:
+    """Growth of the server's resident memory with idle connections, divided by their number."""
+    count = bench.idle_connections
+    with site.running() as servers:
+        ports = ports_of(servers)
+        options = site.connection_options("idle")
+        run_load(ports, options | {"n": WARM_UP_CONNECTIONS, "count": 0})
+        time.sleep(1)
+        empty = resident_bytes(servers)
+        with held_connections(ports, options | {"n": count}) as ready:
+            time.sleep(2 if bench.quick else 35)  # longer than a heartbeat, whose frames cost memory too
+            full = resident_bytes(servers)
+            require_alive(servers)
+    if ready != count:
+        bench.failures.append(f"memory, {site.name}: {count - ready} of {count} connections not ready")
+    each = (full - empty) / count
+    print(f"  memory: {site.name}: {each:,.0f} bytes each, {empty:,} when empty", flush=True)
+    return each
+
+
+def saved_per_second(measurement: Measurement) -> float:
+    """Acked messages; from a server without acks those whose echo came, which is sent after the save."""
+    if measurement.median("acks"):
+        return measurement.median("acks_per_second")
+    return measurement.median("deliveries_per_second") / 2  # the other half went to the partners
+
+
+def ports_of(servers: Iterable[Server]) -> list[int]:
+    return [server.port for server in servers]
+
+
+def resident_bytes(servers: Iterable[Server]) -> int:
+    return sum(server.resident_bytes() for server in servers)
+
+
+def require_alive(servers: Iterable[Server]) -> None:
+    for server in servers:
+        server.require_alive()

@@ -1,0 +1,119 @@
+"""The load generator as a Python function: compiled when its source is newer, pinned, its line of JSON decoded."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.servers import LOAD_CORE, ROOT
+
+SOURCE = ROOT / "bench" / "wsload.c"
+BINARY = ROOT / "bench" / "bin" / "wsload"
+PONG = '{"type":"pong"}'
+
+
+class LoadFailed(Exception):
+    """The load generator could not do its work; the text is what it said."""
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Microseconds."""
+
+    p50: int
+    p90: int
+    p99: int
+    p999: int
+    max: int
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What wsload prints. `expected` is 0 when it was not told the fan-out of a message."""
+
+    connections: int
+    ready: int
+    errors: int
+    closed: int
+    connects_per_second: float
+    connect_us: Latency
+    sent: int
+    deliveries: int
+    expected: int
+    acks: int
+    refused: int
+    seconds: float
+    deliveries_per_second: float
+    acks_per_second: float
+    delivery_us: Latency
+    ack_us: Latency
+    cpu_seconds: float
+    stalled: bool
+
+    @property
+    def busy(self) -> float:
+        """Share of its core that the generator used; near 1 it has measured itself."""
+        return self.cpu_seconds / self.seconds if self.seconds else 0.0
+
+    def complaints(self) -> list[str]:
+        """What went wrong, in words; timings are never wrong."""
+        found = {
+            f"{self.connections - self.ready} of {self.connections} connections not ready": self.ready
+            != self.connections,
+            f"{self.closed} connections closed by the server": self.closed,
+            f"{self.errors} connections failed": self.errors,
+            f"{self.refused} messages refused": self.refused,
+            f"{self.deliveries} deliveries of {self.expected}": self.deliveries != self.expected,
+            f"stalled after {self.sent} messages": self.stalled,
+        }
+        return [text for text, wrong in found.items() if wrong]
+
+
+def compile_generator() -> None:
+    if BINARY.exists() and BINARY.stat().st_mtime > SOURCE.stat().st_mtime:
+        return
+    BINARY.parent.mkdir(exist_ok=True)
+    subprocess.run(["cc", "-O2", "-o", str(BINARY), str(SOURCE)], check=True)
+
+
+def arguments(ports: list[int], options: dict[str, Any]) -> list[str]:
+    given = {"port": ",".join(map(str, ports)), "pong": PONG, **options}
+    pairs = [(f"--{name}", str(value)) for name, value in given.items()]
+    return ["taskset", "-c", str(LOAD_CORE), str(BINARY), *(text for pair in pairs for text in pair)]
+
+
+def run_load(ports: list[int], options: dict[str, Any]) -> Result:
+    done = subprocess.run(arguments(ports, options), capture_output=True, text=True, check=False)
+    if done.stderr:
+        print(done.stderr, end="", file=sys.stderr)
+    if not done.stdout:
+        raise LoadFailed(f"wsload ended with {done.returncode}: {done.stderr}")
+    return msgspec.json.decode(done.stdout, type=Result)
+
+
+@contextmanager
+def held_connections(ports: list[int], options: dict[str, Any]) -> Iterator[int]:
+    """Keep connections open and idle inside the block. Gives how many became ready."""
+    command = arguments(ports, {**options, "count": 0, "hold": 600})
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        yield read_holding(process)
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def read_holding(process: subprocess.Popen[str]) -> int:
+    said = []
+    for line in process.stderr or ():
+        if line.startswith("holding "):
+            return int(line.split()[1])
+        said.append(line)
+    raise LoadFailed(f"wsload did not hold: {''.join(said)}")
+
+
+def write_paths(file: Path, lines: list[str]) -> Path:
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return file

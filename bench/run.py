@@ -1,0 +1,74 @@
+"""`python -m bench.run`: our server beside others, one table, and `docs/benchmarks.md` after a full run.
+
+Timings never decide: the exit code is 1 only when a server failed or deliveries were lost.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from bench.cases import CASES, Bench
+from bench.document import write_document
+from bench.load import LoadFailed, compile_generator
+from bench.report import aligned_table
+from bench.servers import ROOT, ServerFailed
+from bench.workspace import Workspace
+
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+
+
+def main() -> int:
+    options = read_options()
+    compile_generator()
+    workspace = Workspace()
+    try:
+        bench = Bench(workspace, options.repeat, options.quick, options.peers_only)
+        for name in options.only or CASES:
+            run_case(bench, name)
+    finally:
+        workspace.close()
+    print_result(bench)
+    if output := output_file(options):
+        write_document(bench, output)
+        print(f"\nwritten to {output}")
+    return 1 if bench.failures else 0
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser.add_argument("--repeat", type=int, help="runs of each load, whose median counts (3; with --quick 1)")
+    parser.add_argument("--quick", action="store_true", help="short loads, for a first look")
+    parser.add_argument("--only", action="append", choices=CASES, help="this case; can be given again")
+    parser.add_argument("--peers-only", action="store_true", help="leave our own server out")
+    parser.add_argument("--output", type=Path, help="write the page there, also after a partial run")
+    options = parser.parse_args()
+    options.repeat = options.repeat or (1 if options.quick else 3)
+    return options
+
+
+def run_case(bench: Bench, name: str) -> None:
+    """A server that fails ends its case, not the run."""
+    print(f"{name} …", flush=True)
+    try:
+        CASES[name](bench)
+    except (ServerFailed, LoadFailed) as error:
+        bench.failures.append(f"{name}: {error}")
+
+
+def print_result(bench: Bench) -> None:
+    print(f"\n{aligned_table(bench.findings)}")
+    for measurement in bench.measurements:
+        if measurement.is_generator_bound:
+            print(f"{measurement.case}, {measurement.site}: the generator's core was full; the server could do more")
+    for failure in bench.failures:
+        print(f"\nFAILED {failure}", file=sys.stderr)
+
+
+def output_file(options: argparse.Namespace) -> Path | None:
+    """The project's page is only written by a full run."""
+    partial = options.quick or options.only or options.peers_only
+    return options.output or (None if partial else DOCUMENT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
