@@ -185,3 +185,19 @@ async def test_the_settings_choose_the_backend() -> None:
     store = open_store(Settings(redis_url="redis://localhost"))
     assert isinstance(store, RedisPresence)
     await store.close()
+
+
+async def test_a_delayed_sync_does_not_overwrite_a_later_one(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    redis = open_redis(prefix)
+    store = redis.store
+    assert isinstance(store, RedisPresence)
+    run, delays = store._run, iter([0.02])
+
+    async def run_late(*args: Any) -> Any:
+        await asyncio.sleep(next(delays, 0))  # the first call is the slow one
+        return await run(*args)
+
+    monkeypatch.setattr(store, "_run", run_late)
+    await asyncio.gather(store.sync("p1", {"7": 1}), store.sync("p1", {"7": 0}))
+    assert (await store.get(["7"]))["7"].connections == 0
+    await redis.close()

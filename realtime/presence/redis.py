@@ -93,9 +93,11 @@ class RedisPresence:
         return list(parse_entries(await self._run(scripts.PAGE, offset, offset + limit - 1)))
 
     async def get(self, user_ids: Sequence[str]) -> dict[str, Entry]:
-        if not user_ids:
-            return {}
-        return {entry.user_id: entry for entry in parse_entries(await self._run(scripts.GET, *user_ids))}
+        found: dict[str, Entry] = {}
+        for start in range(0, len(user_ids), BATCH):
+            answer = await self._run(scripts.GET, *user_ids[start : start + BATCH])
+            found.update((entry.user_id, entry) for entry in parse_entries(answer))
+        return found
 
     async def close(self) -> None:
         await self._client.aclose()

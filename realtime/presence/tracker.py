@@ -1,4 +1,4 @@
-"""This process's part in presence (L2): counts its users' sockets, tells the store, announces changes. Owned by the hub.
+"""This process's part in presence (L2): counts its users' sockets, tells the store, announces changes. The hub owns it.
 
 The store is told absolute counts of what changed, in one call for all that gathered; so a store that was away, or lost
 everything, is put right by telling it again.
