@@ -94,3 +94,11 @@ def trusted_origins() -> tuple[str, ...]:
 
 def user_model() -> str:
     return str(django_settings.AUTH_USER_MODEL)
+
+
+def session_cookie_name() -> str:
+    return str(django_settings.SESSION_COOKIE_NAME)
+
+
+def session_engine() -> str:
+    return str(django_settings.SESSION_ENGINE)

@@ -1,0 +1,154 @@
+"""Who opens a socket (L2): finds the credential in a handshake and the user behind it. Called by the consumer.
+
+Tokens are verified on the spot; users and revocations are looked up for all handshakes of a moment in one query each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.contrib.auth import get_user, get_user_model
+from django.http import HttpRequest
+
+from realtime import tickets, tokens
+from realtime.conf import session_cookie_name, session_engine, settings
+from realtime.database import Batcher, run
+from realtime.errors import CloseCode, Closed
+from realtime.tokens import Claims
+from realtime.users import read_id, wire_id
+
+SUBPROTOCOL = "realtime.v1"
+BEARER_SUBPROTOCOL = "bearer."
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose socket it is and how long it may stay open."""
+
+    user_id: int | str  # as in frames
+    key: str  # the same as a string, which names streams and presence
+    name: str
+    session: str = ""  # the login whose end closes the socket
+    expires_at: float | None = None  # unix time; None for a socket that lasts
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The first carrier of protocol §1 that a handshake has, and what it carries."""
+
+    carrier: str
+    value: str
+
+
+Loader = Batcher[Claims, Identity]
+
+
+def find_credential(scope: dict[str, Any], *, trusted_page: bool) -> Credential | None:
+    """The credential that decides, None when there is none. A cookie counts only from a page with an allowed Origin."""
+    headers = dict(scope["headers"])
+    query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
+    for carrier in settings().credentials:
+        value = ""
+        if carrier in ("token", "ticket"):
+            value = query.get(carrier, [""])[0]
+        elif carrier == "subprotocol":
+            value = _bearer_subprotocol(scope.get("subprotocols") or ())
+        elif carrier == "authorization":
+            value = _bearer_header(headers.get(b"authorization", b""))
+        elif carrier == "session" and trusted_page:
+            value = _session_cookie(headers.get(b"cookie", b""))
+        if value:
+            return Credential(carrier, value)
+    return None
+
+
+async def identify(credential: Credential, loader: Loader) -> Identity | None:
+    """The user behind a credential; None for the cookie of somebody who is not logged in.
+
+    Raises Closed (4401, 4403) and DatabaseUnavailable.
+    """
+    if credential.carrier == "session":
+        return await run(load_session, credential.value)
+    if credential.carrier == "ticket":
+        return await run(load_ticket, credential.value)
+    return await loader.submit(tokens.read_access(credential.value))
+
+
+def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
+    """The users of many verified tokens, in two queries; Closed in the place of those who may not come in."""
+    users = _users([claims.user_id for claims in batch])
+    revoked = tokens.revoked({id for claims in batch for id in (claims.jti, claims.session)})
+    return [_admit(claims, users.get(claims.user_id), revoked) for claims in batch]
+
+
+def load_ticket(value: str) -> Identity:
+    """Synchronous. Raises Closed."""
+    ticket = tickets.redeem(value)
+    if ticket is None or (ticket.token_session and tokens.revoked([ticket.token_session])):
+        raise _unauthenticated()
+    user = _users([str(ticket.user_id)]).get(str(ticket.user_id))
+    return _identity(user, ticket.token_session, ticket.token_expires_at)
+
+
+def load_session(key: str) -> Identity | None:
+    """Synchronous. Raises Closed when the user of the session has been disabled."""
+    request = HttpRequest()
+    request.session = import_module(session_engine()).SessionStore(key)
+    user = get_user(request)
+    if not user.is_authenticated:
+        return None
+    return _identity(user, "", request.session.get_expiry_date())
+
+
+def _users(keys: Sequence[str]) -> dict[str, Any]:
+    pks = {pk for key in keys if (pk := read_id(key)) is not None}
+    model = get_user_model()
+    return {str(user.pk): user for user in model._default_manager.filter(pk__in=pks)}
+
+
+def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception:
+    if claims.jti in revoked or claims.session in revoked or user is None:
+        return _unauthenticated()
+    if not tokens.matches_password(claims, user):
+        return _unauthenticated()
+    try:
+        return _identity(user, claims.session, claims.expires_at)
+    except Closed as refusal:
+        return refusal
+
+
+def _identity(user: Any, session: str, expires_at: datetime | None) -> Identity:
+    if user is None:
+        raise _unauthenticated()
+    if not user.is_active:
+        raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
+    ends = expires_at.timestamp() if expires_at else None
+    return Identity(wire_id(user.pk), str(user.pk), user.get_username(), session, ends)
+
+
+def _unauthenticated() -> Closed:
+    return Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+
+
+def _bearer_subprotocol(offered: Sequence[str]) -> str:
+    for name in offered:
+        if name.startswith(BEARER_SUBPROTOCOL):
+            return name.removeprefix(BEARER_SUBPROTOCOL)
+    return ""
+
+
+def _bearer_header(value: bytes) -> str:
+    scheme, _, token = value.decode("latin-1").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _session_cookie(header: bytes) -> str:
+    try:
+        cookie = SimpleCookie(header.decode("latin-1")).get(session_cookie_name())
+    except CookieError:
+        return ""
+    return cookie.value if cookie else ""

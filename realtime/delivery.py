@@ -1,0 +1,134 @@
+"""What site code publishes (L2): stored in its own transaction, sent after the commit, forgotten on rollback.
+
+Synchronous functions, each with an asynchronous twin. Called from views, signals, tasks, shells and `notifications`.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.db import connection, transaction
+
+from realtime import log, portal, protocol
+from realtime.database import run
+from realtime.errors import CloseCode
+from realtime.frames import Control, Envelope, Passing
+
+logger = logging.getLogger(__name__)
+
+STREAM_PATTERN = re.compile(r"(site|(user|room|topic)\.[A-Za-z0-9_-]{1,64})\Z")
+
+
+def publish(stream: str, frame: Mapping[str, Any], durable: bool = True) -> None:
+    """Send `frame` (with a `type` of its own) to all subscribers of `stream`, on every process.
+
+    `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. Durable: stored as the stream's next event, so who
+    is away gets it on resume. In a transaction it goes out on commit and is forgotten on rollback. Raises ValueError
+    for another stream or a frame without a `type`, TypeError for values that JSON does not have.
+    """
+    body = _body(stream, frame)
+    if not durable:
+        send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False)]))
+    elif connection.in_atomic_block:
+        _sequence_on_commit(log.write_pending(stream, body))
+    else:
+        send_events(log.commit([(stream, body)]))
+
+
+async def apublish(stream: str, frame: Mapping[str, Any], durable: bool = True) -> None:
+    """`publish` from asynchronous code, where there is no transaction to wait for."""
+    await run(publish, stream, frame, durable)
+
+
+def send_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+    """`publish` to all sockets of one user."""
+    publish(f"user.{user_id}", frame, durable)
+
+
+async def asend_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+    await apublish(f"user.{user_id}", frame, durable)
+
+
+def disconnect_user(user_id: Any, reason: str = "KICKED") -> None:
+    """Close all sockets of a user, on every process, with 4403 and `reason`. In a transaction: on commit."""
+    control = Control("disconnect", user=str(user_id), code=CloseCode.FORBIDDEN, reason=reason)
+    send_on_commit(Envelope(controls=[control]))
+
+
+async def adisconnect_user(user_id: Any, reason: str = "KICKED") -> None:
+    await run(disconnect_user, user_id, reason)
+
+
+def disconnect_session(session: str) -> None:
+    """Close all sockets that were opened with a token of this login."""
+    control = Control("disconnect", session=session, code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
+    send_on_commit(Envelope(controls=[control]))
+
+
+def unsubscribe(user_id: Any, stream: str) -> None:
+    """Take a stream from all sockets of a user; the sockets stay open."""
+    send_on_commit(Envelope(controls=[Control("unsubscribe", user=str(user_id), stream=stream)]))
+
+
+def close_stream(stream: str) -> None:
+    """Take a stream from everybody: there is no such stream any more."""
+    send_on_commit(Envelope(controls=[Control("unsubscribe", stream=stream)]))
+
+
+def send_events(events: list[log.LoggedEvent]) -> None:
+    """Events that are committed, to every process."""
+    if events:
+        _send(Envelope(events=[tuple(event) for event in events]))
+
+
+def send_on_commit(envelope: Envelope) -> None:
+    """Now, or when the transaction commits."""
+    transaction.on_commit(partial(_send, envelope))
+
+
+def _send(envelope: Envelope) -> None:
+    try:
+        portal.publish(envelope)
+    except Exception:
+        # The site's transaction is through: its caller must not be told that it failed. Events are in the log, and
+        # every process compares its positions with it.
+        logger.exception("A publication did not reach the channel layer")
+
+
+def _body(stream: str, frame: Mapping[str, Any]) -> bytes:
+    if not STREAM_PATTERN.match(stream):
+        raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
+    if not isinstance(frame.get("type"), str):
+        raise ValueError("A frame needs a `type`.")
+    return protocol.encode(frame)
+
+
+class _PendingFlush:
+    """Gives all events of one transaction their places together, after its commit."""
+
+    def __init__(self) -> None:
+        self.keys: list[int] = []
+
+    def __call__(self) -> None:
+        try:
+            send_events(log.sequence(self.keys))
+        except Exception:
+            logger.exception("Events wait for the sweep: they could not be sequenced")
+
+
+def _sequence_on_commit(key: int) -> None:
+    """Join the flush that this transaction has registered last, so that a thousand events are not a thousand commits.
+
+    Only the last callback of the same savepoint will do: a rollback to a savepoint takes its callbacks along.
+    """
+    callbacks = connection.run_on_commit
+    if callbacks:
+        savepoints, function = callbacks[-1][0], callbacks[-1][1]
+        if isinstance(function, _PendingFlush) and savepoints == set(connection.savepoint_ids):
+            function.keys.append(key)
+            return
+    flush = _PendingFlush()
+    flush.keys.append(key)
+    transaction.on_commit(flush)
