@@ -1,20 +1,22 @@
 """The six cases: who is measured, under which load, and what is required of it. Called by `bench.run`."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
 
-from bench.load import Result, held_connections, run_load
+from bench.load import LoadFailed, held_connections, run_load
 from bench.report import AT_LEAST, AT_MOST, LIMIT, Claim, Finding, Measurement, Requirement
-from bench.servers import Server
+from bench.servers import Server, ServerFailed
 from bench.sites import FastAPIManager, Options, Ours, Site, StockChannels
 from bench.workspace import Workspace
 
 WITHOUT_END = 1_000_000_000  # messages of a sender; the duration ends the load
 ROOM = {"n": 500, "fanout": 500, "count": WITHOUT_END}
 WARM_UP_CONNECTIONS = 50
+PAUSE_SECONDS = 2  # before each load, for the server to be done with the connections of the last
 IDLE_LIMIT_BYTES = 16_384
 
 
@@ -58,75 +60,82 @@ class Bench:
         return min(2.0, full) if self.quick else full
 
     def compare(self, claim: Claim, values: dict[Site, float], peer: Site) -> None:
-        """Set each of our servers beside the peer; the peer alone when only peers are measured."""
-        for ours in self.ours:
-            if ours in values:
-                self.findings.append(Finding(claim, ours.name, values[ours], peer.name, values[peer]))
-        if self.peers_only:
-            self.findings.append(Finding(claim, None, None, peer.name, values[peer]))
+        """Set each of our servers beside the peer; the peer alone when none of ours was measured."""
+        reference = values.get(peer)
+        ours = [site for site in self.ours if site in values]
+        self.findings += [Finding(claim, site.name, values[site], peer.name, reference) for site in ours]
+        if not ours:
+            self.findings.append(Finding(claim, None, None, peer.name, reference))
 
-    def add(self, case: str, site: str, results: list[Result]) -> Measurement:
-        """Keep the results of one site, and what went wrong in them."""
-        measurement = Measurement(case, site, results)
+    def add(self, measurement: Measurement) -> None:
         self.measurements.append(measurement)
-        self.failures += [f"{case}, {site}: {text}" for result in results for text in result.complaints()]
-        return measurement
+        print(f"  {measurement.case}: {measurement.site}: {measurement.summary()}", flush=True)
+
+    @contextmanager
+    def failures_kept(self, case: str) -> Iterator[None]:
+        """A server that fails ends this block and is noted; the run goes on with the next."""
+        try:
+            yield
+        except (ServerFailed, LoadFailed) as error:
+            self.failures.append(f"{case}: {error}")
 
 
 def fanout(bench: Bench) -> None:
     load = {**ROOM, "senders": 16, "window": 4, "duration": bench.seconds(5)}
-    sites = [bench.fastapi, bench.stock, *bench.ours]
-    rates = {site: measure(bench, "fanout", site, "room", load).median("deliveries_per_second") for site in sites}
+    measured = measure_each(bench, "fanout", [bench.fastapi, bench.stock, *bench.ours], "room", load)
+    rates = medians(measured, "deliveries_per_second")
     bench.compare(Claim("fanout", "deliveries/s", Requirement(AT_LEAST, 10)), rates, bench.fastapi)
     bench.compare(Claim("fanout", "deliveries/s", Requirement(AT_LEAST, 50)), rates, bench.stock)
 
 
 def latency(bench: Bench) -> None:
     loops: dict[str, Options] = {"20 messages/s": {"rate": 20}, "one at a time": {"window": 1}}
-    sites = [bench.fastapi, *bench.ours]
     for label, loop in loops.items():
         load = {**ROOM, "senders": 1, "duration": bench.seconds(10), **loop}
-        measured = {site: measure(bench, f"latency, {label}", site, "room", load) for site in sites}
+        measured = measure_each(bench, f"latency, {label}", [bench.fastapi, *bench.ours], "room", load)
         for figure in ("p50", "p99"):
-            values = {site: measured[site].median(f"delivery_us.{figure}") for site in sites}
-            bench.compare(Claim("latency", f"{figure} µs, {label}", Requirement(AT_MOST, 1)), values, bench.fastapi)
+            claim = Claim("latency", f"{figure} µs, {label}", Requirement(AT_MOST, 1))
+            bench.compare(claim, medians(measured, f"delivery_us.{figure}"), bench.fastapi)
 
 
 def direct(bench: Bench) -> None:
     load = {"n": 200, "senders": 200, "window": 4, "fanout": 2, "count": WITHOUT_END, "duration": bench.seconds(5)}
     sites = [bench.stock] if bench.peers_only else [bench.stock, bench.distributed]
-    measured = {site: measure(bench, "direct", site, "direct", load) for site in sites}
+    measured = measure_each(bench, "direct", sites, "direct", load)
     rates = {site: saved_per_second(measurement) for site, measurement in measured.items()}
     bench.compare(Claim("direct", "saved messages/s", Requirement(AT_LEAST, 6, aim=10)), rates, bench.stock)
 
 
 def memory(bench: Bench) -> None:
-    sites = [bench.stock, *bench.ours]
-    each = {site: median(bytes_per_connection(bench, site) for _ in range(bench.repeat)) for site in sites}
+    each: dict[Site, float] = {}
+    for site in [bench.stock, *bench.ours]:
+        with bench.failures_kept("memory"):
+            each[site] = median(bytes_per_connection(bench, site) for _ in range(bench.repeat))
     claim = Claim("memory", "bytes for each idle connection", Requirement(LIMIT, IDLE_LIMIT_BYTES))
     bench.compare(claim, each, bench.stock)
 
 
 def connect(bench: Bench) -> None:
     load = {"n": 1000 if bench.quick else 3000, "concur": 64, "count": 0}
-    sites = [bench.stock, *bench.ours]
-    rates = {site: measure(bench, "connect", site, "idle", load).median("connects_per_second") for site in sites}
-    bench.compare(Claim("connect", "connections/s", Requirement(AT_LEAST, 1)), rates, bench.stock)
+    measured = measure_each(bench, "connect", [bench.stock, *bench.ours], "idle", load)
+    claim = Claim("connect", "connections/s", Requirement(AT_LEAST, 1))
+    bench.compare(claim, medians(measured, "connects_per_second"), bench.stock)
 
 
 def two(bench: Bench) -> None:
     if bench.peers_only:
         return
     load = {**ROOM, "senders": 16, "window": 4, "duration": bench.seconds(5)}
-    one = measure(bench, "two: one process", bench.distributed, "room", load)
-    both = measure(bench, "two: two processes", bench.distributed, "room", load, processes=2)
-    lost = sum(abs(result.expected - result.deliveries) for result in both.results)
-    rates = [measurement.median("deliveries_per_second") for measurement in (both, one)]
-    name = f"{bench.distributed.name}, two processes"
-    bench.findings += [
-        Finding(Claim("two", "deliveries lost or doubled", Requirement(LIMIT, 0)), name, lost),
-        Finding(Claim("two", "deliveries/s"), name, rates[0], "one process", rates[1]),
-    ]
+    with bench.failures_kept("two"):
+        one = measure(bench, "two: one process", bench.distributed, "room", load)
+        both = measure(bench, "two: two processes", bench.distributed, "room", load, processes=2)
+        lost = sum(abs(result.expected - result.deliveries) for result in both.results)
+        rates = [measurement.median("deliveries_per_second") for measurement in (both, one)]
+        name = f"{bench.distributed.name}, two processes"
+        bench.findings += [
+            Finding(Claim("two", "deliveries lost or doubled", Requirement(LIMIT, 0)), name, lost),
+            Finding(Claim("two", "deliveries/s"), name, rates[0], "one process", rates[1]),
+        ]
 
 
 CASES: dict[str, Callable[[Bench], None]] = {
@@ -134,18 +143,31 @@ CASES: dict[str, Callable[[Bench], None]] = {
 }
 
 
+def measure_each(bench: Bench, case: str, sites: list[Site], kind: str, load: Options) -> dict[Site, Measurement]:
+    """Measure one site after another; one that fails is left out."""
+    measured = {}
+    for site in sites:
+        with bench.failures_kept(case):
+            measured[site] = measure(bench, case, site, kind, load)
+    return measured
+
+
 def measure(bench: Bench, case: str, site: Site, kind: str, load: Options, processes: int = 1) -> Measurement:
     """Put the load on a fresh server `repeat` times, after a short one that does not count."""
+    results = []
     with site.running(processes) as servers:
         options = site.connection_options(kind) | load
-        ports = ports_of(servers)
-        warm_up(ports, options)
-        results = []
+        warm_up(ports_of(servers), options)
         for _ in range(bench.repeat):
-            results.append(run_load(ports, options))
+            time.sleep(PAUSE_SECONDS)
+            results.append(run_load(ports_of(servers), options))
             require_alive(servers)
-    measurement = bench.add(case, site.name, results)
-    print(f"  {case}: {site.name}: {measurement.summary()}", flush=True)
+        complaints = [text for result in results for text in result.complaints()]
+        bench.failures += [f"{case}, {site.name}: {text}" for text in complaints]
+        if complaints:
+            bench.failures += [f"{case}, {site.name}, its log:\n{server.tail()}" for server in servers]
+    measurement = Measurement(case, site.name, results)
+    bench.add(measurement)
     return measurement
 
 
@@ -175,6 +197,10 @@ def bytes_per_connection(bench: Bench, site: Site) -> float:
     each = (full - empty) / count
     print(f"  memory: {site.name}: {each:,.0f} bytes each, {empty:,} when empty", flush=True)
     return each
+
+
+def medians(measured: dict[Site, Measurement], figure: str) -> dict[Site, float]:
+    return {site: measurement.median(figure) for site, measurement in measured.items()}
 
 
 def saved_per_second(measurement: Measurement) -> float:

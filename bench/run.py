@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bench.cases import CASES, Bench
 from bench.document import write_document
-from bench.load import LoadFailed, compile_generator
+from bench.load import compile_generator
 from bench.report import aligned_table
-from bench.servers import ROOT, ServerFailed
+from bench.servers import ROOT
 from bench.workspace import Workspace
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -24,7 +24,8 @@ def main() -> int:
     try:
         bench = Bench(workspace, options.repeat, options.quick, options.peers_only)
         for name in options.only or CASES:
-            run_case(bench, name)
+            print(f"{name} …", flush=True)
+            CASES[name](bench)
     finally:
         workspace.close()
     print_result(bench)
@@ -44,15 +45,6 @@ def read_options() -> argparse.Namespace:
     options = parser.parse_args()
     options.repeat = options.repeat or (1 if options.quick else 3)
     return options
-
-
-def run_case(bench: Bench, name: str) -> None:
-    """A server that fails ends its case, not the run."""
-    print(f"{name} …", flush=True)
-    try:
-        CASES[name](bench)
-    except (ServerFailed, LoadFailed) as error:
-        bench.failures.append(f"{name}: {error}")
 
 
 def print_result(bench: Bench) -> None:

@@ -42,13 +42,13 @@ class Server:
         while not is_listening(self.port):
             self.require_alive()
             if time.monotonic() > deadline:
-                raise ServerFailed(f"{self.name} did not listen after {START_SECONDS} s\n{self._tail()}")
+                raise ServerFailed(f"{self.name} did not listen after {START_SECONDS} s\n{self.tail()}")
             time.sleep(0.1)
 
     def require_alive(self) -> None:
         code = self._process.poll()
         if code is not None:
-            raise ServerFailed(f"{self.name} ended by itself with {code}\n{self._tail()}")
+            raise ServerFailed(f"{self.name} ended by itself with {code}\n{self.tail()}")
 
     def resident_bytes(self) -> int:
         return sum(read_resident_bytes(pid) for pid in process_tree(self._process.pid))
@@ -67,7 +67,7 @@ class Server:
         with suppress(ProcessLookupError):  # an empty group: nothing is left to end
             os.killpg(self._process.pid, number)
 
-    def _tail(self) -> str:
+    def tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:])
 
 
