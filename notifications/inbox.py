@@ -6,7 +6,6 @@ Called by site code as `notifications.notify`, and by the admin. Nobody else wri
 import json
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.contrib.auth import get_user_model
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models, transaction
@@ -18,6 +17,7 @@ from notifications.languages import language_of
 from notifications.models import Notification
 from notifications.types import Text
 from realtime import protocol
+from realtime.database import run
 
 
 class InvalidData(ValueError):
@@ -71,8 +71,7 @@ def notify(
 
 async def anotify(recipient: Any, type_name: str, **options: Any) -> Notification | None:
     """`notify` for asynchronous code, with the same parameters. A transaction of its own: async code has none."""
-    notification: Notification | None = await database_sync_to_async(notify)(recipient, type_name, **options)
-    return notification
+    return await run(notify, recipient, type_name, **options)
 
 
 def push(notification: Notification) -> None:
@@ -111,7 +110,10 @@ def require_object(data: object) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise InvalidData(f"data must be a dictionary, not {type(data).__name__}")
     try:
-        copy: dict[str, Any] = json.loads(json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False))
+        text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
+        copy: dict[str, Any] = json.loads(
+            text.encode()
+        )  # half a surrogate pair is not UTF-8, so no socket could get it
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidData(f"data cannot be written as JSON: {error}") from error
     return copy

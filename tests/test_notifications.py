@@ -190,7 +190,9 @@ def test_data_is_pushed_as_it_is_stored(bob: Any, data: Any, given_back: Any) ->
     assert pushed(bob)[0]["data"]["data"] == given_back
 
 
-@pytest.mark.parametrize("data", [{"x": object()}, {"x": {1, 2}}, {"x": float("nan")}, {(1, 2): "x"}, [1], "text"])
+@pytest.mark.parametrize(
+    "data", [{"x": object()}, {"x": {1, 2}}, {"x": float("nan")}, {"x": "\ud800"}, {(1, 2): "x"}, [1], "text"]
+)
 def test_data_that_is_no_json_object(bob: Any, data: Any) -> None:
     with pytest.raises(inbox.InvalidData, match="data "):
         notify(bob, "mention", message="hello", data=data)
