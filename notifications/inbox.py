@@ -111,9 +111,8 @@ def require_object(data: object) -> dict[str, Any]:
         raise InvalidData(f"data must be a dictionary, not {type(data).__name__}")
     try:
         text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
-        copy: dict[str, Any] = json.loads(
-            text.encode()
-        )  # half a surrogate pair is not UTF-8, so no socket could get it
+        # Half a surrogate pair is a string in Python but not in UTF-8: it could be stored and never sent.
+        copy: dict[str, Any] = json.loads(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidData(f"data cannot be written as JSON: {error}") from error
     return copy
