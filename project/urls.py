@@ -1,6 +1,17 @@
 """The site's addresses."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from project import views
+
+urlpatterns = [
+    path("", views.landing, name="landing"),
+    path("admin/", admin.site.urls),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", views.DocsView.as_view(), name="docs"),
+    path("", include("realtime.urls")),
+    path("api/<path:rest>", views.UnknownView.as_view()),
+]
+handler500 = views.server_error

@@ -59,7 +59,7 @@ def read_direct(user_id: Any, with_id: Any, cursors: Cursors) -> Page:
         return Page([], None, None)
     direct = Message.objects.filter(room=room, recipient_seq__isnull=False)
     sent = direct.filter(sender=user_id).annotate(place=F("seq"))
-    # What one writes to oneself is one event of one stream, found as sent.
+    # What one writes to oneself is found as sent.
     received = direct.filter(recipient=user_id).exclude(sender=user_id).annotate(place=F("recipient_seq"))
     return _page(_slice(sent, "seq", cursors) + _slice(received, "recipient_seq", cursors), cursors, None)
 

@@ -33,6 +33,7 @@ class Joined:
     slug: str
     title: str
     role: str
+    created: bool = False  # whether the membership is new
 
 
 def direct_slug(a: Any, b: Any) -> str:
@@ -81,16 +82,16 @@ def require_owner(user_id: Any, slug: str) -> Room:
 
 def join(user_id: Any, slug: str) -> Joined:
     """Be a member: already, or from now on where the room is public. Raises NOT_FOUND."""
-    membership = _membership(user_id, slug)
+    membership, created = _membership(user_id, slug), False
     if membership is None:
         with transaction.atomic():
             # Locked, so that nobody slips in while the room is being made private.
             room = Room.objects.select_for_update().filter(slug=slug, private=False, direct=False).first()
             if room is None:
                 raise not_found()
-            membership, _created = Membership.objects.get_or_create(room=room, user_id=user_id)
+            membership, created = Membership.objects.get_or_create(room=room, user_id=user_id)
     room = membership.room
-    return Joined(room.pk, room.slug, room.title, membership.role)
+    return Joined(room.pk, room.slug, room.title, membership.role, created)
 
 
 def create(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
@@ -136,13 +137,22 @@ def _insert(user_id: Any, slug: str, title: str, private: bool) -> Room:
 
 def update(user_id: Any, slug: str, **changes: Any) -> None:
     """Change `title` or `private`. Raises NOT_FOUND, FORBIDDEN."""
-    if not _owned(user_id, slug).update(**changes):
+    if not changes:
+        require_owner(user_id, slug)
+    elif not _owned(user_id, slug).update(**changes):
         raise _not_owned(user_id, slug)
 
 
 def delete(user_id: Any, slug: str) -> None:
     """Delete the room with its messages. Raises NOT_FOUND, FORBIDDEN."""
-    require_owner(user_id, slug).delete()
+    with transaction.atomic():
+        _lock_owned(user_id, slug).delete()  # locked, so that nobody joins or writes while it goes
+
+
+def list_members(user_id: Any, slug: str) -> QuerySet[Membership]:
+    """The memberships with their users, in the order of joining; for members. Raises NOT_FOUND, FORBIDDEN."""
+    room = require_member(user_id, slug).room
+    return Membership.objects.filter(room=room).select_related("user").order_by("pk")
 
 
 def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tuple[Membership, bool]:

@@ -6,7 +6,7 @@ Connected in `apps.ready()`, so that the REST edge, the admin and site code are 
 from typing import Any
 
 from django.db.models import Model, QuerySet
-from django.db.models.signals import post_delete, pre_delete
+from django.db.models.signals import post_delete
 
 from realtime import delivery
 from realtime.models import Event, Membership, Room
@@ -14,21 +14,19 @@ from realtime.models import Event, Membership, Room
 
 def connect() -> None:
     post_delete.connect(on_membership_deleted, sender=Membership, dispatch_uid="realtime.membership_deleted")
-    pre_delete.connect(on_room_deleted, sender=Room, dispatch_uid="realtime.room_deleted")
+    post_delete.connect(on_room_deleted, sender=Room, dispatch_uid="realtime.room_deleted")
 
 
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:
     model = origin.model if isinstance(origin, QuerySet) else type(origin)
-    if model is not Room:  # else `on_room_deleted` has told all members, without a query for each
+    if model is not Room:  # else `on_room_deleted` tells everybody at once, without a query for each member
         delivery.unsubscribe(instance.user_id, instance.room.stream)
 
 
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
-    """Before the deletion, while there are members to be told.
+    """The room's events go with it: its slug may be taken by somebody else's room, whose members must not replay them.
 
-    The room's events go too: its slug may be taken by somebody else's room, whose members must not replay them. The
-    stream's row stays, so that a `seq` never means two events.
+    The stream's row stays, so that a `seq` never means two events.
     """
-    for user_id in instance.memberships.values_list("user_id", flat=True):
-        delivery.unsubscribe(user_id, instance.stream)
     Event.objects.filter(stream=instance.stream).delete()
+    delivery.close_stream(instance.stream)

@@ -56,6 +56,17 @@ def verify_access(token: str) -> AccessToken:
     return verified
 
 
+def verify_refresh(token: str) -> RefreshToken:
+    """The refresh token in `token`, if neither it nor its login is revoked. Raises Closed with UNAUTHENTICATED."""
+    try:
+        verified = RefreshToken(token)  # type: ignore[arg-type]
+    except (TokenError, ValueError, RecursionError):
+        raise _unauthenticated() from None
+    if revoked([to_claims(verified).session]):
+        raise _unauthenticated()
+    return verified
+
+
 def _read_expired(token: str) -> AccessToken:
     """An expired token whose signature has already been found good."""
     try:

@@ -1,0 +1,46 @@
+"""`load_demo`: accounts and rooms to try the site with. For development only: everyone knows the passwords."""
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from realtime.models import Membership, Room
+
+PASSWORD = "demo"
+
+
+class Command(BaseCommand):
+    help = "Make alice, bob and carol, a superuser admin (password: demo), and two rooms. Needs DEBUG."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("load_demo makes accounts with a known password: it runs only where DEBUG is on.")
+        with transaction.atomic():
+            people = [make_user(name) for name in ("alice", "bob", "carol")]
+            admin = make_user("admin", is_staff=True, is_superuser=True)
+            make_room("general", "General", [*people, admin])
+            make_room("team", "Team", people[:2], private=True)
+        self.stdout.write(f"alice, bob, carol and admin can log in with the password {PASSWORD!r}.")
+
+
+def make_user(name: str, **flags: bool) -> User:
+    """The account, with the demo's password and flags whatever it had before."""
+    user, _ = get_user_model().objects.get_or_create(username=name)
+    for flag, value in {"is_active": True, **flags}.items():
+        setattr(user, flag, value)
+    user.set_password(PASSWORD)
+    user.save()
+    return user
+
+
+def make_room(slug: str, title: str, people: list[User], *, private: bool = False) -> None:
+    """The room with these members; the first of them owns it."""
+    owner = people[0]
+    room, _ = Room.objects.get_or_create(slug=slug, defaults={"title": title, "private": private, "created_by": owner})
+    for person in people:
+        role = Membership.Role.OWNER if person == owner else Membership.Role.MEMBER
+        Membership.objects.get_or_create(room=room, user=person, defaults={"role": role})

@@ -1,0 +1,48 @@
+"""Pages of the site itself: where to go, the API's documentation, and JSON for the API's own dead ends."""
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.views import defaults
+from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularSwaggerView
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+
+@require_safe
+def landing(request: HttpRequest) -> HttpResponse:
+    return render(request, "project/landing.html", {"demo": settings.DEBUG})
+
+
+class DocsView(SpectacularSwaggerView):
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+        # Swagger UI would send the schema's address to a validator on the web.
+        response.data["settings"] = json.dumps({"deepLinking": True, "validatorUrl": None})
+        return response
+
+
+@extend_schema(exclude=True)
+class UnknownView(APIView):
+    """An address under `/api` that leads nowhere: answered in the API's own words."""
+
+    permission_classes = [AllowAny]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise Http404
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        detail = _("Something went wrong here. It has been logged.")
+        return JsonResponse({"detail": detail, "code": "MESSAGE_PROCESSING_ERROR"}, status=500)
+    return defaults.server_error(request)

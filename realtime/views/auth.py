@@ -1,0 +1,92 @@
+"""Logging in and out, and tickets for sockets (L4)."""
+
+from typing import Any
+
+from django.contrib import auth
+from django.db import transaction
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework_simplejwt.tokens import RefreshToken, Token
+from rest_framework_simplejwt.views import TokenViewBase
+
+from realtime import delivery, tickets, tokens
+from realtime.conf import settings
+from realtime.errors import Closed
+from realtime.serializers import LoginShape, LogoutShape, RefreshShape, TicketShape
+from realtime.views.schema import documented, validated
+
+
+class LoginView(TokenViewBase):
+    serializer_class = LoginShape
+
+    @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400,))
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Exchange a name and password for an access and a refresh token."""
+        return super().post(request, *args, **kwargs)
+
+
+class RefreshView(TokenViewBase):
+    serializer_class = RefreshShape
+
+    @documented("auth_refresh", {200: RefreshShape}, body=RefreshShape, refusals=(400,))
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Exchange a refresh token for a new access token."""
+        return super().post(request, *args, **kwargs)
+
+
+class LogoutView(APIView):
+    # A refresh token in the body is proof enough: an access token that has expired must not hinder a logout.
+    permission_classes = [AllowAny]
+
+    @documented("auth_logout", {204: None}, body=LogoutShape, refusals=(400,))
+    def post(self, request: Request) -> Response:
+        """End a login: its tokens stop working and its sockets close.
+
+        It is named by the refresh token in the body, by the access token in the header, or by both.
+        """
+        given = validated(LogoutShape, request.data).get("refresh")
+        refresh = _read_refresh(given) if given else None
+        if refresh is None and not request.user.is_authenticated:
+            raise NotAuthenticated
+        with transaction.atomic():
+            for session in _end_sessions(request, refresh):
+                delivery.disconnect_session(session)
+        if request.user.is_authenticated and request.auth is None:
+            auth.logout(request._request)  # came with a session cookie
+        return Response(status=204)
+
+
+def _claims(request: Request) -> tokens.Claims | None:
+    """What the access token in the header says; None for whoever came otherwise."""
+    return tokens.to_claims(request.auth) if isinstance(request.auth, Token) else None
+
+
+def _read_refresh(given: str) -> RefreshToken:
+    try:
+        return tokens.verify_refresh(given)
+    except Closed as refusal:
+        raise AuthenticationFailed(code=refusal.reason) from None
+
+
+def _end_sessions(request: Request, refresh: RefreshToken | None) -> set[str]:
+    """Revoke what the request shows, and return the names of those logins."""
+    ended = set()
+    if refresh is not None:
+        tokens.end_session(refresh)
+        ended.add(tokens.to_claims(refresh).session)
+    if claims := _claims(request):
+        ended.add(claims.session)
+    for session in ended:
+        tokens.revoke_session(session)
+    return ended
+
+
+class TicketView(APIView):
+    @documented("auth_ticket", {200: TicketShape})
+    def post(self, request: Request) -> Response:
+        """A ticket that opens one socket, as `?ticket=…`, within seconds."""
+        ticket = tickets.issue(request.user.pk, _claims(request))
+        return Response({"ticket": ticket, "expires_in": int(settings().ticket_seconds)})
