@@ -162,10 +162,9 @@ def measure(bench: Bench, case: str, site: Site, kind: str, load: Options, proce
             time.sleep(PAUSE_SECONDS)
             results.append(run_load(ports_of(servers), options))
             require_alive(servers)
-        complaints = [text for result in results for text in result.complaints()]
-        bench.failures += [f"{case}, {site.name}: {text}" for text in complaints]
-        if complaints:
-            bench.failures += [f"{case}, {site.name}, its log:\n{server.tail()}" for server in servers]
+        if complaints := [text for result in results for text in result.complaints()]:
+            logs = [server.tail() for server in servers]
+            bench.failures.append("\n".join([f"{case}, {site.name}: {'; '.join(complaints)}", *logs]))
     measurement = Measurement(case, site.name, results)
     bench.add(measurement)
     return measurement
