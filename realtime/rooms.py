@@ -43,13 +43,18 @@ def direct_slug(a: Any, b: Any) -> str:
 
 
 def describe(user_id: Any) -> QuerySet[Room]:
-    """The rooms `user_id` may see, with `role`, `last_read_seq`, `members_count` and `last_seq`, in one query."""
+    """The rooms `user_id` may see, counted, with the user's `role` and `last_read_seq`, in one query."""
     mine = Membership.objects.filter(room=OuterRef("pk"), user_id=user_id)
+    return count(Room.objects.visible_to(user_id)).annotate(
+        role=Subquery(mine.values("role")), last_read_seq=Subquery(mine.values("last_read_seq"))
+    )
+
+
+def count(rooms: QuerySet[Room]) -> QuerySet[Room]:
+    """The rooms with their `members_count` and the `last_seq` of their streams."""
     members = Membership.objects.filter(room=OuterRef("pk")).order_by().values("room").annotate(n=Count("pk"))
     stream = Stream.objects.filter(name=Concat(Value("room."), OuterRef("slug"), output_field=CharField()))
-    return Room.objects.visible_to(user_id).annotate(
-        role=Subquery(mine.values("role")),
-        last_read_seq=Subquery(mine.values("last_read_seq")),
+    return rooms.annotate(
         members_count=Coalesce(Subquery(members.values("n")), 0),
         last_seq=Coalesce(Subquery(stream.values("last_seq")), 0),
     )

@@ -21,7 +21,8 @@ MAX_USER_IDS = 200
 
 
 class Shape(serializers.Serializer[Any]):
-    """A serializer that stores nothing."""
+    # Stores nothing. The docstrings of its subclasses appear in the OpenAPI document, so they speak to its readers.
+    pass
 
 
 @extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
@@ -102,7 +103,7 @@ class LoginShape(TokenObtainPairSerializer):
 
 
 class RefreshShape(TokenRefreshSerializer):
-    """simplejwt's, which also refuses a login that has ended, a password that was changed and a user who is gone."""
+    # simplejwt's, which also refuses a login that has ended, a password that was changed and a user who is gone.
 
     refresh = serializers.CharField(help_text=_("Comes back only where the site rotates refresh tokens."))
 
@@ -191,7 +192,7 @@ class MembersShape(Shape):
 
 
 class ChatShape(Shape):
-    """`data` of a `chat` frame, with its `seq`. Only described here: `protocol.ChatData` makes it."""
+    """`data` of a `chat` frame, with its `seq`."""  # only described here: `protocol.ChatData` makes it
 
     from_user_id = UserIdField(allow_null=True)
     from_username = serializers.CharField()

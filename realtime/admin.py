@@ -1,0 +1,142 @@
+"""Rooms, members and messages for staff (L4). Streams and events are the log's own and are not shown."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+
+from realtime import rooms
+from realtime.errors import Refused
+from realtime.models import Membership, Message, Room
+
+INLINE_MEMBERS = 100  # a form of more would exceed DATA_UPLOAD_MAX_NUMBER_FIELDS; the list of members has no such end
+
+
+class RoomForm(ModelForm):  # type: ignore[type-arg]  # generic in the stubs only, as are the classes below
+    def clean_slug(self) -> str:
+        slug: str = self.cleaned_data["slug"]
+        try:
+            return rooms.check_slug(slug)
+        except Refused as refusal:
+            raise ValidationError(refusal.message) from None
+
+
+class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
+    """Those who are members. The user is only shown: a choice of users would cost a query for each row."""
+
+    model = Membership
+    fields = ["user", "role", "joined_at"]
+    readonly_fields = ["user", "joined_at"]
+    extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).select_related("user").order_by("pk")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
+    model = Membership
+    fields = ["user", "role"]
+    raw_id_fields = ["user"]
+    extra = 1
+    verbose_name_plural = _("new members")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).none()
+
+
+@admin.register(Room)
+class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = RoomForm
+    list_display = ["slug", "title", "private", "direct", "members", "written", "created_by", "created_at"]
+    list_display_links = ["slug", "title"]
+    list_filter = ["private", "direct", "created_at"]
+    list_select_related = ["created_by"]
+    search_fields = ["slug", "title"]
+    raw_id_fields = ["created_by"]
+    readonly_fields = ["direct", "created_at"]
+    fields = ["slug", "title", "private", "direct", "created_by", "created_at"]
+    date_hierarchy = "created_at"
+    list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
+        return rooms.count(super().get_queryset(request))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> Sequence[str]:
+        # The slug names the room's stream and its address: another slug would be another room.
+        return ["slug", *self.readonly_fields] if obj else self.readonly_fields
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
+        crowded = obj is not None and obj.memberships.count() > INLINE_MEMBERS
+        return [NewMemberInline] if crowded or obj is None else [MemberInline, NewMemberInline]
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What goes with the rooms, in numbers: a list of every message would not end."""
+        keys = [room.pk for room in objs]
+        counts = {
+            str(model._meta.verbose_name_plural): model._default_manager.filter(room__in=keys).count()
+            for model in (Membership, Message)
+        }
+        return [str(room) for room in objs], {str(Room._meta.verbose_name_plural): len(keys), **counts}, set(), []
+
+    @admin.display(description=_("members"), ordering="members_count")
+    def members(self, room: Any) -> str:
+        address = reverse("admin:realtime_membership_changelist")
+        return format_html('<a href="{}?room__id__exact={}">{}</a>', address, room.pk, room.members_count)
+
+    @admin.display(description=_("last seq"), ordering="last_seq")
+    def written(self, room: Any) -> int:
+        return int(room.last_seq)
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["user", "room", "role", "joined_at", "last_read_seq"]
+    list_filter = ["role", "joined_at"]
+    list_select_related = ["user", "room"]
+    search_fields = ["room__slug", "room__title", f"user__{get_user_model().USERNAME_FIELD}"]
+    raw_id_fields = ["user", "room"]
+    readonly_fields = ["joined_at", "last_read_seq"]
+    list_per_page = 50
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> Sequence[str]:
+        # Another user or room is another membership; its sockets must be told that this one went.
+        return ["user", "room", *self.readonly_fields] if obj else self.readonly_fields
+
+
+@admin.register(Message)
+class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """To read and to search. What was written stays as it was: others have it already."""
+
+    list_display = ["created_at", "room", "sender", "recipient", "excerpt", "kind", "seq"]
+    list_display_links = ["created_at", "excerpt"]
+    list_filter = ["kind", "created_at"]
+    list_select_related = ["room", "sender", "recipient"]
+    search_fields = ["text", "room__slug"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+    list_per_page = 50
+
+    @admin.display(description=_("text"))
+    def excerpt(self, message: Message) -> str:
+        return Truncator(message.text).chars(80)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
