@@ -1,6 +1,5 @@
 """Rooms, members and messages for staff (L4). Streams and events are the log's own and are not shown."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -73,7 +72,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
         return rooms.count(super().get_queryset(request))
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
         # The slug names the room's stream and its address: another slug would be another room.
         return ["slug", *self.readonly_fields] if obj else self.readonly_fields
 
@@ -110,7 +109,7 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = ["joined_at", "last_read_seq"]
     list_per_page = 50
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> Sequence[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[str]:
         # Another user or room is another membership; its sockets must be told that this one went.
         return ["user", "room", *self.readonly_fields] if obj else self.readonly_fields
 

@@ -1,0 +1,25 @@
+"""Threads that begin together, for tests of races."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+from django.db import connection
+
+
+def at_once(*actions: Callable[[], Any]) -> list[Any]:
+    """What the actions, each in a thread of its own, return or raise."""
+    ready = Barrier(len(actions))
+
+    def run(action: Callable[[], Any]) -> Any:
+        try:
+            ready.wait(timeout=5)
+            return action()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(actions)) as threads:
+        return list(threads.map(run, actions))

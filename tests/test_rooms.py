@@ -1,0 +1,230 @@
+"""The verbs of rooms, for owners, members and outsiders."""
+
+from functools import partial
+
+import pytest
+
+from realtime import delivery, rooms, signals
+from realtime.errors import ErrorCode, Refused
+from realtime.models import Event, Membership, Message, Room, Stream
+from tests.people import make_user
+from tests.racing import at_once
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner():
+    return make_user("owner").pk
+
+
+@pytest.fixture
+def member():
+    return make_user("member").pk
+
+
+@pytest.fixture
+def outsider():
+    return make_user("outsider").pk
+
+
+@pytest.fixture
+def public(owner, member):
+    return make_room("public", owner, member)
+
+
+@pytest.fixture
+def private(owner, member):
+    return make_room("private", owner, member, private=True)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the sockets were told."""
+    signals.connect()
+    said = []
+    monkeypatch.setattr(delivery, "unsubscribe", lambda user_id, stream: said.append((user_id, stream)))
+    monkeypatch.setattr(delivery, "close_stream", said.append)
+    return said
+
+
+def make_room(slug, owner, *members, private=False):
+    room = rooms.create(owner, title=slug.title(), slug=slug, private=private)
+    for user_id in members:
+        rooms.add_member(owner, slug, user_id)
+    return room
+
+
+def refusal(verb, *args, **kwargs):
+    with pytest.raises(Refused) as refused:
+        verb(*args, **kwargs)
+    return refused.value.code
+
+
+def test_it_makes_its_creator_the_owner(owner):
+    room = rooms.create(owner, title="Déjà vu & more")
+    assert (room.slug, room.title, room.private, room.created_by_id) == ("deja-vu-more", "Déjà vu & more", False, owner)
+    assert Membership.objects.get(room=room, user=owner).role == "owner"
+
+
+@pytest.mark.parametrize(
+    ("title", "begins"),
+    [("", ""), ("聊天室", ""), ("!!!", ""), ("Taken", "taken-"), ("Direct 1", ""), ("x" * 200, "x" * 55)],
+)
+def test_it_finds_a_free_slug_for_any_title(owner, title, begins):
+    make_room("taken", owner)
+    slug = rooms.create(owner, title=title).slug
+    assert slug.startswith(begins)
+    assert rooms.check_slug(slug) == slug
+    assert len(rooms.create(owner, title=title).slug) <= 64
+
+
+def test_it_refuses_a_slug_that_is_taken(owner, public):
+    assert refusal(rooms.create, owner, title="Again", slug="public") == ErrorCode.CONFLICT
+    assert Room.objects.count() == 1
+
+
+@pytest.mark.parametrize("slug", ["", "Ab", "a b", "ä", "a/b", "a\n", "x" * 65, "direct-1", "direct-"])
+def test_it_refuses_a_bad_or_reserved_slug(owner, slug):
+    assert refusal(rooms.create, owner, title="Room", slug=slug) == ErrorCode.INVALID_MESSAGE
+
+
+def test_it_shows_a_private_room_to_its_members_only(private, owner, member, outsider):
+    assert rooms.get_visible(owner, "private").role == "owner"
+    assert rooms.get_visible(member, "private").role == "member"
+    assert refusal(rooms.get_visible, outsider, "private") == ErrorCode.NOT_FOUND
+
+
+def test_it_counts_members_and_events_in_one_query(public, member, outsider, django_assert_num_queries):
+    Stream.objects.create(name="room.public", last_seq=7)
+    with django_assert_num_queries(1):
+        room = rooms.get_visible(outsider, "public")
+    assert (room.members_count, room.last_seq, room.role, room.last_read_seq) == (2, 7, None, None)
+    assert rooms.get_visible(member, "public").last_read_seq == 0
+
+
+def test_it_knows_its_members(public, private, member, outsider):
+    assert rooms.require_member(member, "public").room == public
+    assert refusal(rooms.require_member, outsider, "public") == ErrorCode.FORBIDDEN
+    assert refusal(rooms.require_member, outsider, "private") == ErrorCode.NOT_FOUND
+    assert refusal(rooms.require_member, member, "unknown") == ErrorCode.NOT_FOUND
+
+
+def test_it_lets_anybody_join_a_public_room(public, outsider, django_assert_num_queries):
+    assert rooms.join(outsider, "public") == rooms.Joined(public.pk, "public", "Public", "member", True)
+    with django_assert_num_queries(1):
+        assert rooms.join(outsider, "public") == rooms.Joined(public.pk, "public", "Public", "member", False)
+
+
+def test_it_lets_only_members_join_a_private_room(private, owner, outsider):
+    assert rooms.join(owner, "private").role == "owner"
+    assert refusal(rooms.join, outsider, "private") == ErrorCode.NOT_FOUND
+    assert refusal(rooms.join, outsider, "unknown") == ErrorCode.NOT_FOUND
+
+
+def test_it_hides_direct_rooms_even_from_those_who_write_there(owner, member):
+    slug = rooms.direct_slug(owner, member)
+    room = Room.objects.create(slug=slug, private=True, direct=True)
+    Membership.objects.create(room=room, user_id=owner, role="owner")
+    for verb in (rooms.get_visible, rooms.require_member, rooms.require_owner, rooms.join, rooms.update, rooms.delete):
+        assert refusal(verb, owner, slug) == ErrorCode.NOT_FOUND
+    assert not rooms.describe(owner).exists()
+
+
+def test_it_names_a_direct_room_by_its_two_users():
+    slug = rooms.direct_slug(10, 9)
+    assert slug == rooms.direct_slug(9, 10) == rooms.direct_slug("9", "10")
+    assert slug != rooms.direct_slug(1, 90)
+    assert len(slug) == len("direct-") + 32
+
+
+@pytest.mark.parametrize("verb", [rooms.update, rooms.delete, rooms.require_owner])
+def test_it_is_managed_by_owners(public, private, member, outsider, verb):
+    changes = {"title": "Changed"} if verb is rooms.update else {}
+    assert refusal(verb, member, "public", **changes) == ErrorCode.FORBIDDEN
+    assert refusal(verb, outsider, "public", **changes) == ErrorCode.FORBIDDEN
+    assert refusal(verb, member, "private", **changes) == ErrorCode.FORBIDDEN
+    assert refusal(verb, outsider, "private", **changes) == ErrorCode.NOT_FOUND
+    assert Room.objects.filter(title__in=["Public", "Private"]).count() == 2
+
+
+def test_it_changes_for_its_owner(public, owner):
+    rooms.update(owner, "public", title="New", private=True)
+    rooms.update(owner, "public")
+    assert Room.objects.values_list("title", "private").get() == ("New", True)
+
+
+def test_it_has_members_added_by_its_owner(private, owner, member, outsider):
+    assert refusal(rooms.add_member, member, "private", outsider) == ErrorCode.FORBIDDEN
+    assert refusal(rooms.add_member, outsider, "private", outsider) == ErrorCode.NOT_FOUND
+    membership, created = rooms.add_member(owner, "private", outsider, "owner")
+    assert (membership.role, created) == ("owner", True)
+    membership, created = rooms.add_member(owner, "private", outsider, "member")
+    assert (membership.role, created) == ("member", False)
+
+
+def test_it_has_no_members_who_do_not_exist(private, owner):
+    gone = make_user("gone", is_active=False).pk
+    assert refusal(rooms.add_member, owner, "private", 10**6) == ErrorCode.NOT_FOUND
+    assert refusal(rooms.add_member, owner, "private", gone) == ErrorCode.NOT_FOUND
+
+
+def test_it_lets_owners_remove_and_everybody_leave(private, owner, member, outsider, told):
+    assert refusal(rooms.remove_member, member, "private", owner) == ErrorCode.FORBIDDEN
+    assert refusal(rooms.remove_member, outsider, "private", member) == ErrorCode.NOT_FOUND
+    assert refusal(rooms.remove_member, outsider, "private", outsider) == ErrorCode.NOT_FOUND
+    assert refusal(rooms.remove_member, owner, "private", outsider) == ErrorCode.NOT_FOUND
+    rooms.remove_member(owner, "private", member)
+    rooms.add_member(owner, "private", outsider)
+    rooms.remove_member(outsider, "private", outsider)
+    assert told == [(member, "room.private"), (outsider, "room.private")]
+
+
+def test_it_keeps_its_last_owner(private, owner, member):
+    assert refusal(rooms.remove_member, owner, "private", owner) == ErrorCode.CONFLICT
+    assert refusal(rooms.add_member, owner, "private", owner, "member") == ErrorCode.CONFLICT
+    rooms.add_member(owner, "private", member, "owner")
+    rooms.remove_member(owner, "private", owner)
+    assert rooms.require_owner(member, "private") == private
+
+
+def test_it_goes_with_its_messages_and_events(private, owner, member, told, django_assert_max_num_queries):
+    Message.objects.create(room=private, sender_id=owner, text="secret", seq=1)
+    Event.objects.create(stream="room.private", seq=1, body="{}")
+    Event.objects.create(stream="room.other", seq=1, body="{}")
+    Stream.objects.create(name="room.private", last_seq=1)
+    for number in range(5):
+        rooms.add_member(owner, "private", make_user(f"more-{number}").pk)
+    with django_assert_max_num_queries(8):
+        rooms.delete(owner, "private")
+    assert (Message.objects.count(), Membership.objects.count()) == (0, 0)
+    assert list(Event.objects.values_list("stream", flat=True)) == ["room.other"]
+    assert Stream.objects.get(name="room.private").last_seq == 1  # a seq never means two events
+    assert told == ["room.private"]
+
+
+def test_it_tells_the_sockets_whoever_deletes(private, public, member, told):
+    Membership.objects.filter(user=member, room=public).delete()
+    Room.objects.filter(pk=private.pk).delete()
+    assert told == [(member, "room.public"), "room.private"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_keeps_one_owner_when_two_leave_at_once(private, owner, member):
+    rooms.add_member(owner, "private", member, "owner")
+    outcomes = at_once(*[partial(rooms.remove_member, user, "private", user) for user in (owner, member)])
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", "Refused"]
+    assert Membership.objects.filter(role="owner").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_has_one_membership_when_somebody_joins_twice_at_once(public, outsider):
+    join = partial(rooms.join, outsider, "public")
+    assert sorted(joined.created for joined in at_once(join, join)) == [False, True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_one_room_when_two_take_a_slug_at_once(owner, member):
+    outcomes = at_once(*[partial(rooms.create, user, title="Same", slug="same") for user in (owner, member)])
+    assert {type(outcome) for outcome in outcomes} == {Room, Refused}
+    assert Membership.objects.get().user_id == Room.objects.get().created_by_id
