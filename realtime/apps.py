@@ -8,3 +8,10 @@ class RealtimeConfig(AppConfig):
     name = "realtime"
     verbose_name = _("Real time")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from realtime import checks, redaction, signals
+
+        checks.register()
+        signals.connect()
+        redaction.install()

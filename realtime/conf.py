@@ -70,7 +70,9 @@ def settings() -> Settings:
     unknown = sorted(key for key in given if key.lower() not in known)
     if unknown:
         raise ImproperlyConfigured(f"REALTIME has unknown keys: {', '.join(unknown)}")
-    values = {key.lower(): tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    values: dict[str, Any] = {
+        key.lower(): tuple(value) if isinstance(value, list) else value for key, value in given.items()
+    }
     return Settings(**values)
 
 
@@ -102,3 +104,39 @@ def session_cookie_name() -> str:
 
 def session_engine() -> str:
     return str(django_settings.SESSION_ENGINE)
+
+
+def allowed_hosts() -> list[str]:
+    """As Django reads ALLOWED_HOSTS: in development an empty list means this machine."""
+    hosts = list(django_settings.ALLOWED_HOSTS)
+    return hosts or ([".localhost", "127.0.0.1", "[::1]"] if django_settings.DEBUG else [])
+
+
+def proxy_ssl_header() -> tuple[bytes, str] | None:
+    """SECURE_PROXY_SSL_HEADER as (header name as in a scope, value that means TLS)."""
+    given = django_settings.SECURE_PROXY_SSL_HEADER
+    if given is None:
+        return None
+    name, value = given
+    return name.removeprefix("HTTP_").replace("_", "-").lower().encode(), value
+
+
+def has_asgi_application() -> bool:
+    return bool(getattr(django_settings, "ASGI_APPLICATION", None))
+
+
+def default_database() -> dict[str, Any]:
+    return dict(django_settings.DATABASES["default"])
+
+
+def default_layer() -> dict[str, Any]:
+    return dict(getattr(django_settings, "CHANNEL_LAYERS", {}).get("default", {}))
+
+
+def asgi_application_path() -> str:
+    """ASGI_APPLICATION as `module:name`. Raises ImproperlyConfigured when it is not set."""
+    path = getattr(django_settings, "ASGI_APPLICATION", None)
+    if not path:
+        raise ImproperlyConfigured("Set ASGI_APPLICATION to the path of your ASGI application.")
+    module, _, name = str(path).rpartition(".")
+    return f"{module}:{name}"

@@ -14,6 +14,7 @@ from realtime import protocol
 from realtime.conf import settings
 from realtime.errors import RECONNECT_CODES, CloseCode, Closed
 from realtime.frames import Frame
+from realtime.limits import ErrorBudget, Quota
 
 if TYPE_CHECKING:
     from realtime.auth import Identity
@@ -32,11 +33,15 @@ class DirectSocket(Protocol):
 class Sink(Protocol):
     """Where frames go. `queued_bytes` is what still waits to be written."""
 
-    fast_write: Callable[[bytes], None] | None  # takes the bytes of whole frames; None where that cannot be done
+    @property
+    def fast_write(
+        self,
+    ) -> Callable[[bytes], None] | None: ...  # takes the bytes of whole frames; None where that cannot be done
 
     def queued_bytes(self) -> int: ...
     def send(self, frames: Sequence[Frame]) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
+    async def drained(self) -> None: ...  # when the application may return
 
 
 class DirectSink:
@@ -46,7 +51,7 @@ class DirectSink:
 
     def __init__(self, socket: DirectSocket) -> None:
         self._socket = socket
-        self.fast_write = socket.write
+        self.fast_write: Callable[[bytes], None] | None = socket.write
         self.queued_bytes = socket.queued_bytes
 
     def send(self, frames: Sequence[Frame]) -> None:
@@ -54,6 +59,9 @@ class DirectSink:
 
     def close(self, code: int, reason: str) -> None:
         self._socket.close(code, reason)
+
+    async def drained(self) -> None:
+        """The transport goes on by itself."""
 
 
 class QueueSink:
@@ -66,7 +74,7 @@ class QueueSink:
         self._queue: deque[tuple[dict[str, Any], int]] = deque()  # messages with their sizes in bytes
         self._queued = 0
         self._task: asyncio.Task[None] | None = None
-        self.fast_write = None
+        self.fast_write: Callable[[bytes], None] | None = None
 
     def queued_bytes(self) -> int:
         return self._queued
@@ -77,6 +85,10 @@ class QueueSink:
 
     def close(self, code: int, reason: str) -> None:
         self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
+
+    async def drained(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     def _put(self, message: dict[str, Any], size: int) -> None:
         self._queue.append((message, size))
@@ -103,11 +115,15 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "closing",
+        "end_timer",
+        "errors",
         "expires_at",
         "fast_write",
         "heard_at",
         "id",
         "name",
+        "pending",
+        "quota",
         "rooms",
         "session",
         "sink",
@@ -124,10 +140,16 @@ class Connection:
         self.session = identity.session  # the login whose end closes this socket; "" for none
         self.expires_at = identity.expires_at  # unix time, None for a socket that lasts
         self.sink = sink
-        self.fast_write = sink.fast_write  # None as well while the peer reads too slowly
+        self.fast_write: Callable[[bytes], None] | None = (
+            sink.fast_write
+        )  # None as well while the peer reads too slowly
         self.heard_at = time.monotonic()  # of the last frame from the client
         self.streams: set[str] = set()  # subscribed to
         self.rooms: dict[str, int] = {}  # joined on this socket: slug to primary key
+        self.pending = 0  # messages that are being stored
+        self.quota: Quota | None = None  # shared by the user's sockets; set when the connection is registered
+        self.errors: ErrorBudget | None = None  # set by the first bad frame
+        self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
         self.closing = False  # a close frame is on its way
 
     def send(self, payload: bytes) -> None:
@@ -149,21 +171,22 @@ class Connection:
         if frames:
             self.sink.send(frames)
 
-    def pause(self) -> None:
-        """The transport is full: from now on each write looks at what is waiting."""
-        self.fast_write = None
-
-    def resume(self) -> None:
-        if not self.closing:
-            self.fast_write = self.sink.fast_write
+    def on_pause(self, full: bool) -> None:
+        """The transport is full, and from now on each write looks at what is waiting; or it has room again."""
+        self.fast_write = None if full or self.closing else self.sink.fast_write
 
     def close(self, why: Closed) -> None:
         """Say why in a `disconnect` frame and close. Does nothing the second time."""
         if self.closing:
             return
-        reconnect = why.code in RECONNECT_CODES
-        text = protocol.disconnect(why.code, why.reason, reconnect=reconnect, retry_after_ms=why.retry_after_ms)
-        self.sink.send((Frame(text),))
         self.closing = True
         self.fast_write = None
-        self.sink.close(int(why.code), why.reason)
+        say_goodbye(self.sink, why)
+
+
+def say_goodbye(sink: Sink, why: Closed) -> None:
+    """The `disconnect` frame, because a browser shows no more than a code, and the close."""
+    reconnect = why.code in RECONNECT_CODES
+    text = protocol.disconnect(why.code, why.reason, reconnect=reconnect, retry_after_ms=why.retry_after_ms)
+    sink.send((Frame(text),))
+    sink.close(int(why.code), why.reason)

@@ -80,7 +80,7 @@ def close_stream(stream: str) -> None:
 def send_events(events: list[log.LoggedEvent]) -> None:
     """Events that are committed, to every process."""
     if events:
-        _send(Envelope(events=[tuple(event) for event in events]))
+        _send(Envelope(events=list(events)))
 
 
 def send_on_commit(envelope: Envelope) -> None:

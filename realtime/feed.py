@@ -17,13 +17,13 @@ Missed = Callable[[str, int, int], Awaitable[list[LoggedEvent]]]
 class Feed:
     """Gives a stream's events to this process's subscribers in order, each once, and fetches what was lost."""
 
-    __slots__ = ("_filler", "_missed", "fanout", "name", "opening", "order")
+    __slots__ = ("_filler", "_missed", "fanout", "name", "order", "pins")
 
     def __init__(self, name: str, missed: Missed) -> None:
         self.name = name
         self.fanout = Fanout()
         self.order: Sequencer[bytes] = Sequencer()
-        self.opening: asyncio.Future[int] | None = None  # set while the position is being read
+        self.pins = 0  # how many are about to subscribe: it must not be forgotten meanwhile
         self._missed = missed
         self._filler: asyncio.Task[None] | None = None  # set while something is missing
 

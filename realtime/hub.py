@@ -6,7 +6,8 @@ The consumers register connections here, `delivery` brings what this process pub
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 
 from realtime import database, log
 from realtime.bus import Bus
@@ -16,6 +17,7 @@ from realtime.errors import CloseCode, Closed
 from realtime.fanout import write_all
 from realtime.feed import Feed
 from realtime.frames import Control, Envelope, Frame, Passing
+from realtime.limits import Quota
 from realtime.presence.announcer import Announcer
 from realtime.presence.tracker import Tracker
 
@@ -56,6 +58,9 @@ class Hub:
         sockets = self.users.setdefault(connection.user_key, set())
         if len(sockets) >= settings().max_connections_per_user:
             raise Closed(CloseCode.TOO_MANY_CONNECTIONS, "TOO_MANY_CONNECTIONS")
+        conf = settings()
+        other = next(iter(sockets), None)
+        connection.quota = other.quota if other else Quota(conf.commands_per_second, conf.commands_burst)
         sockets.add(connection)
         self.connections[connection.id] = connection
 
@@ -70,34 +75,49 @@ class Hub:
         if not sockets:
             del self.users[connection.user_key]
 
-    async def subscribe(self, connection: Connection, stream: str) -> int:
-        """Returns the `seq` of the stream's last event: the connection gets every one after it.
+    @asynccontextmanager
+    async def open_feeds(self, streams: Sequence[str]) -> AsyncIterator[list[Feed]]:
+        """Feeds that know their positions and go nowhere in the body, which attaches connections to them.
 
-        Raises Refused(UNAVAILABLE) when the position cannot be read.
+        A feed listens before its position is read, so what is stored in between is held, not lost. Raises
+        DatabaseUnavailable.
         """
-        feed = self.feeds.get(stream)
-        if feed is None:
-            feed = self.feeds[stream] = Feed(stream, _missed)
-        # Subscribed first and the position read afterwards: what is stored in between is held, not lost.
-        connection.streams.add(stream)
+        feeds = [self._pin(stream) for stream in streams]
+        try:
+            unknown = [feed for feed in feeds if feed.order.position is None]
+            if unknown:
+                positions = await asyncio.gather(*(self._positions.submit(feed.name) for feed in unknown))
+                for feed, position in zip(unknown, positions, strict=True):
+                    feed.start(position)
+            yield feeds
+        finally:
+            for feed in feeds:
+                feed.pins -= 1
+                self._forget_if_unused(feed)
+
+    def attach(self, connection: Connection, feed: Feed) -> None:
+        """From now on the connection gets every event after the feed's position."""
+        connection.streams.add(feed.name)
         feed.fanout.connections.add(connection)
-        if feed.order.position is None:
-            try:
-                feed.start(await self._positions.submit(stream))
-            except Exception:
-                self.unsubscribe(connection, stream)
-                raise
-        return feed.position
 
     def unsubscribe(self, connection: Connection, stream: str) -> None:
         connection.streams.discard(stream)
         feed = self.feeds.get(stream)
+        if feed is not None:
+            feed.fanout.connections.discard(connection)
+            self._forget_if_unused(feed)
+
+    def _pin(self, stream: str) -> Feed:
+        feed = self.feeds.get(stream)
         if feed is None:
-            return
-        feed.fanout.connections.discard(connection)
-        if not feed.fanout.connections:
+            feed = self.feeds[stream] = Feed(stream, _missed)
+        feed.pins += 1
+        return feed
+
+    def _forget_if_unused(self, feed: Feed) -> None:
+        if not feed.pins and not feed.fanout.connections and self.feeds.get(feed.name) is feed:
             feed.stop()
-            del self.feeds[stream]
+            del self.feeds[feed.name]
 
     # What is to be delivered
 
@@ -190,25 +210,20 @@ async def _missed(stream: str, after: int, until: int) -> list[log.LoggedEvent]:
 _hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
 
-def get_hub() -> Hub:
-    """The running loop's hub, started on first use."""
-    loop = asyncio.get_running_loop()
-    hub = _hubs.get(loop)
-    if hub is None:
-        for closed in [other for other in _hubs if other.is_closed()]:
-            del _hubs[closed]
-        hub = _hubs[loop] = Hub()
-        hub.start()
+def open_hub() -> Hub:
+    """A new hub for the running loop, found by `find_hub` from now on."""
+    for closed in [loop for loop in _hubs if loop.is_closed()]:
+        del _hubs[closed]
+    hub = _hubs[asyncio.get_running_loop()] = Hub()
+    hub.start()
     return hub
 
 
+async def close_hub(hub: Hub) -> None:
+    _hubs.pop(hub.loop, None)
+    await hub.stop()
+
+
 def find_hub() -> Hub | None:
-    """A hub that runs in this process, for callers on other threads; None where no socket is served."""
+    """The hub that runs in this process, for callers on other threads; None where no socket is served."""
     return next((hub for loop, hub in list(_hubs.items()) if loop.is_running()), None)
-
-
-async def stop_hub() -> None:
-    """Stop the running loop's hub, if it has one."""
-    hub = _hubs.pop(asyncio.get_running_loop(), None)
-    if hub is not None:
-        await hub.stop()

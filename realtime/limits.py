@@ -41,3 +41,13 @@ class ErrorBudget:
             self.count = 0
         self.count += 1
         return self.count < self.limit
+
+
+class Quota:
+    """What one user may send in one process, over all sockets there."""
+
+    __slots__ = ("bucket", "refused")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self.bucket = TokenBucket(rate, burst)
+        self.refused = 0  # in a row

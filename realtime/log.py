@@ -101,10 +101,13 @@ def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
         if not pending:
             return []
         place = Places(reserve(Counter(event.stream for event in pending)))
+        events = []
         for event in pending:
-            event.seq = place.next(event.stream)
+            seq = place.next(event.stream)
+            event.seq = seq
+            events.append(LoggedEvent(event.stream, seq, event.body.encode()))
         Event.objects.bulk_update(pending, ["seq"], batch_size=500)
-        return [LoggedEvent(event.stream, event.seq, event.body.encode()) for event in pending if event.seq]
+        return events
 
 
 def sweep(age_seconds: float) -> list[LoggedEvent]:

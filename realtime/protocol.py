@@ -15,7 +15,7 @@ from realtime.errors import ErrorCode, Refused
 VERSION = 1
 
 CommandId = Annotated[str, Meta(max_length=64)]
-UserId = int | Annotated[str, Meta(min_length=1, max_length=64)]
+UserId = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=64)]
 RoomId = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
 Timestamp = str | int | float | None
 Status = Literal["online", "away", "busy", "offline"]
@@ -25,7 +25,7 @@ Kind = Literal["text", "image", "notification"]
 class Command(msgspec.Struct, tag_field="type"):
     """What a client sends. `id` is its own word for the command, given back in the answer."""
 
-    acknowledged: ClassVar[bool] = True  # a command with an `id` whose handler returns nothing gets an `ack`
+    acknowledged: ClassVar[bool] = False  # with an `id` it gets a plain `ack`, having no answer of its own
 
     id: CommandId | None = None
 
@@ -35,7 +35,7 @@ class Ping(Command, tag="ping"):
 
 
 class Pong(Command, tag="pong"):
-    acknowledged: ClassVar[bool] = False
+    acknowledged: ClassVar[bool] = True
 
     timestamp: Timestamp = None
 
@@ -50,10 +50,14 @@ class TypingData(msgspec.Struct):
 
 
 class Typing(Command, tag="typing", kw_only=True):
+    acknowledged: ClassVar[bool] = True
+
     data: TypingData
 
 
 class Presence(Command, tag="presence", kw_only=True):
+    acknowledged: ClassVar[bool] = True
+
     status: Status
     data: dict[str, Any] = {}
 
@@ -134,6 +138,11 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def format_epoch(seconds: float | None) -> str | None:
+    """A unix time in the same form; None stays None."""
+    return None if seconds is None else format_time(datetime.fromtimestamp(seconds, UTC))
+
+
 def now() -> str:
     return format_time(datetime.now(UTC))
 
@@ -163,14 +172,41 @@ def ack(id: str | None, **fields: Any) -> bytes:
     return encode({"type": "ack", "id": id, "status": "ok", **fields, "timestamp": now()})
 
 
-def error(refusal: Refused, id: str | None = None) -> bytes:
-    frame: dict[str, Any] = {"type": "error", "error_code": refusal.code, "message": refusal.message}
+def ack_message(id: str | None, message_id: int, seq: int, timestamp: str) -> bytes:
+    """The `ack` of a message; the `id` is left out where the command had none."""
+    fields = {"status": "ok", "message_id": message_id, "seq": seq, "timestamp": timestamp}
+    return encode({"type": "ack", "id": id, **fields} if id is not None else {"type": "ack", **fields})
+
+
+def error(refusal: Refused, id: str | None = None, **more: Any) -> bytes:
+    """An `error` frame; the `id` is left out where none could be read."""
+    frame: dict[str, Any] = {"type": "error", "error_code": refusal.code, "message": refusal.message, **more}
     if refusal.retry_after_ms is not None:
         frame["retry_after_ms"] = refusal.retry_after_ms
     frame["timestamp"] = now()
     if id is not None:
         frame["id"] = id
     return encode(frame)
+
+
+def connected(message: str, **fields: Any) -> bytes:
+    return encode({"type": "connected", "data": {"message": message, **fields, "protocol": VERSION}})
+
+
+def pong(command: Ping) -> bytes:
+    timestamp = now() if command.timestamp is UNSET else command.timestamp
+    frame = {"type": "pong", "timestamp": timestamp}
+    return encode(frame if command.id is None else {**frame, "id": command.id})
+
+
+def joined(id: str | None, room_id: str, title: str, role: str, seq: int) -> bytes:
+    frame = {"type": "joined", "room_id": room_id, "title": title, "role": role, "seq": seq}
+    return encode(frame if id is None else {**frame, "id": id})
+
+
+def left(id: str | None, room_id: str) -> bytes:
+    frame = {"type": "left", "room_id": room_id}
+    return encode(frame if id is None else {**frame, "id": id})
 
 
 def disconnect(code: int, reason: str, *, reconnect: bool, retry_after_ms: int = 0) -> bytes:
@@ -203,3 +239,8 @@ def user_status(user_id: int | str, status: str) -> bytes:
 
 def online_count(count: int) -> bytes:
     return encode({"type": "online_count", "data": {"online_count": count}})
+
+
+def auth_expiring(expires_at: float, seconds: float) -> bytes:
+    data = {"expires_at": format_epoch(expires_at), "seconds": round(seconds)}
+    return encode({"type": "auth_expiring", "data": data})

@@ -4,6 +4,10 @@ The rows travel as one JSON parameter, so a batch of any size is one statement w
 """
 
 from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +32,22 @@ class Rows:
             raise NotImplementedError(f"The log runs on PostgreSQL and SQLite, not on {vendor}.")
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "source", source)
+
+
+def user_column() -> str:
+    """The column type of a reference to a user, as this database calls it."""
+    return str(_user_key().rel_db_type(connection))
+
+
+def stored_id(pk: Any) -> Any:
+    """A user's primary key as a JSON value that the column takes; None stays None."""
+    return None if pk is None else plain(_user_key().get_db_prep_value(pk, connection))
+
+
+def plain(value: Any) -> int | str:
+    """A key as the cursor gives it, made comparable with `stored_id`."""
+    return value if isinstance(value, int) else str(value)
+
+
+def _user_key() -> Any:
+    return get_user_model()._meta.pk

@@ -1,0 +1,102 @@
+"""System checks (L4): every trap of the platform that a setting can hold. Stable ids; registered by `ready`.
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core import checks
+
+from realtime import conf
+
+Messages = list[checks.CheckMessage]
+
+
+def register() -> None:
+    for check in (check_layer, check_redis_timeout, check_database, check_origins, check_blacklist, check_asgi):
+        checks.register(check, "realtime")
+
+
+def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Redis for presence and memory for the layer, or the other way round, is half a site."""
+    layer = _layer().get("BACKEND", "")
+    messages: Messages = []
+    if not layer:
+        messages.append(checks.Warning("There is no channel layer.", hint="Set CHANNEL_LAYERS.", id="realtime.W002"))
+    in_memory = layer.endswith("InMemoryChannelLayer")
+    if bool(conf.settings().redis_url) == in_memory and layer:
+        text = "The channel layer and presence do not live in the same place."
+        hint = "Set REALTIME['REDIS_URL'] and use channels_redis' pub/sub layer, or neither."
+        messages.append(checks.Error(text, hint=hint, id="realtime.E001"))
+    if layer == "channels_redis.core.RedisChannelLayer":
+        text = "channels_redis' core layer drops publications in silence once 100 are waiting in a process."
+        hint = "Use channels_redis.pubsub.RedisPubSubChannelLayer."
+        messages.append(checks.Warning(text, hint=hint, id="realtime.W003"))
+    return messages
+
+
+def check_redis_timeout(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """redis-py 8 ends a quiet connection after 5 s unless told otherwise (channels_redis#422)."""
+    hosts = _layer().get("CONFIG", {}).get("hosts", [])
+    if not _layer().get("BACKEND", "").startswith("channels_redis."):
+        return []
+    if hosts and all(isinstance(host, dict) and host.get("socket_timeout", 0) > 5 for host in hosts):
+        return []
+    text = "The channel layer's connections to Redis have no `socket_timeout` of their own."
+    hint = 'Write hosts as {"address": "redis://…", "socket_timeout": 10}: quiet processes would lose publications.'
+    return [checks.Warning(text, hint=hint, id="realtime.W004")]
+
+
+def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    database = conf.default_database()
+    engine, options = database.get("ENGINE", ""), database.get("OPTIONS", {})
+    if engine.endswith(".sqlite3"):
+        return _check_sqlite(options)
+    if not engine.endswith((".postgresql", ".postgis")):
+        text = f"The log runs on PostgreSQL and SQLite, not on {engine}."
+        return [checks.Error(text, id="realtime.E002")]
+    pool = options.get("pool")
+    needed = conf.settings().database_threads + 2
+    if isinstance(pool, dict) and pool.get("max_size", pool.get("min_size", 4)) < needed:
+        text = "The database pool is smaller than the threads that keep a connection of it."
+        hint = f"Give OPTIONS['pool'] a max_size of at least {needed}, or lower REALTIME['DATABASE_THREADS']."
+        return [checks.Warning(text, hint=hint, id="realtime.W005")]
+    return []
+
+
+def _check_sqlite(options: dict[str, Any]) -> Messages:
+    if options.get("transaction_mode") == "IMMEDIATE" and options.get("timeout", 5) >= 10:
+        return []
+    text = "SQLite will answer `database is locked` when two threads write."
+    hint = (
+        'Set OPTIONS to {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"}.'
+    )
+    return [checks.Warning(text, hint=hint, id="realtime.W006")]
+
+
+def check_origins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Any page could open a socket with its visitor's session cookie."""
+    values = conf.settings()
+    if "*" not in values.allowed_origins or "session" not in values.credentials:
+        return []
+    text = 'REALTIME["ALLOWED_ORIGINS"] allows every page, and session cookies are accepted.'
+    hint = "Name the origins, or take `session` out of REALTIME['CREDENTIALS']."
+    return [checks.Error(text, hint=hint, id="realtime.E003")]
+
+
+def check_blacklist(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    if apps.is_installed("rest_framework_simplejwt.token_blacklist"):
+        return []
+    text = "Tokens cannot be revoked: a logout closes sockets, but the token opens new ones until it expires."
+    hint = "Add rest_framework_simplejwt.token_blacklist to INSTALLED_APPS."
+    return [checks.Warning(text, hint=hint, id="realtime.W007")]
+
+
+def check_asgi(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    if conf.has_asgi_application():
+        return []
+    hint = "Point it at an application made with realtime.routing.asgi_application."
+    return [checks.Warning("ASGI_APPLICATION is not set.", hint=hint, id="realtime.W008")]
+
+
+def _layer() -> dict[str, Any]:
+    return conf.default_layer()

@@ -1,0 +1,221 @@
+"""The socket's edge (L4): handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
+
+Under our own server it hands the socket to a `Reader` and returns; under any other it awaits `receive`.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from functools import lru_cache, partial
+from typing import Any
+
+from channels.consumer import AsyncConsumer
+from django.http import HttpRequest
+from django.http.request import split_domain_port, validate_host
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from realtime import auth, commands, origins, protocol
+from realtime.auth import Credential, Identity
+from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
+from realtime.connection import Connection, DirectSink, QueueSink, Sink, say_goodbye
+from realtime.database import DatabaseUnavailable
+from realtime.errors import CloseCode, Closed
+from realtime.hub import SITE_STREAM
+from realtime.node import get_node
+from realtime.reader import Reader
+from realtime.server import EXTENSION, RealtimeProtocol
+
+logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The client left during the handshake."""
+
+
+class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
+    """`/api/v1/ws` (protocol §1). It needs no channel of its own: the hub has one for the whole process."""
+
+    unknown_frames = 0  # received before it was known whose socket it is
+    auth_id: str | None = None  # of the first `auth` command, to be acknowledged after the greeting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self.receive, self.base_send = scope, receive, send
+        self.node = get_node()
+        message = await receive()
+        if message["type"] != "websocket.connect":
+            return
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and not is_trusted(scope, headers, origin):
+            await self.refuse(403, b"This origin is not allowed.")
+            return
+        if len(self.node.hub.connections) + self.node.opening >= settings().max_connections:
+            await self.refuse(503, b"This server is full.")
+            return
+        await self.accept()
+        await self.serve(trusted_page=bool(origin))
+
+    async def accept(self) -> None:
+        offered = self.scope.get("subprotocols") or ()
+        subprotocol = auth.SUBPROTOCOL if auth.SUBPROTOCOL in offered else None
+        await self.base_send({"type": "websocket.accept", "subprotocol": subprotocol})
+
+    async def refuse(self, status: int, why: bytes) -> None:
+        """Refuse the handshake with an HTTP status, where the server can; with 403 where it cannot."""
+        if "websocket.http.response" not in self.scope.get("extensions", {}):
+            await self.base_send({"type": "websocket.close"})
+            return
+        headers = [(b"content-type", b"text/plain")]
+        await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await self.base_send({"type": "websocket.http.response.body", "body": why})
+
+    async def serve(self, *, trusted_page: bool) -> None:
+        direct: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
+        sink: Sink = DirectSink(direct) if direct is not None else QueueSink(self.base_send)
+        self.node.opening += 1
+        try:
+            identity = await self.authenticate(trusted_page)
+            connection = Connection(secrets.token_urlsafe(12), identity, sink)
+            self.node.hub.register(connection)
+        except Gone:
+            return
+        except Exception as error:
+            say_goodbye(sink, why_closed(error))
+            await sink.drained()
+            return
+        finally:
+            self.node.opening -= 1
+        await self.run(connection, direct)
+
+    async def authenticate(self, trusted_page: bool) -> Identity:
+        """Raises Closed, DatabaseUnavailable, Gone."""
+        credential = auth.find_credential(self.scope, trusted_page=trusted_page)
+        identity = await auth.identify(credential, self.node.loader) if credential is not None else None
+        if identity is None and "command" in settings().credentials:
+            identity = await auth.identify(await self.read_auth(), self.node.loader)
+        if identity is None:
+            raise Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+        return identity
+
+    async def read_auth(self) -> Credential:
+        """The token of the first `auth` command. Until then nothing is answered."""
+        try:
+            async with asyncio.timeout(settings().auth_timeout_seconds):
+                while True:
+                    command = await self.read_command()
+                    if isinstance(command, protocol.Auth):
+                        self.auth_id = command.id
+                        return Credential("command", command.token)
+        except TimeoutError:
+            raise Closed(CloseCode.UNAUTHENTICATED, "AUTH_TIMEOUT") from None
+
+    async def read_command(self) -> protocol.Command | None:
+        """One frame of a socket that nobody is known for yet; None for one that is no command. Raises Closed, Gone."""
+        message = await self.receive()
+        if message["type"] == "websocket.disconnect":
+            raise Gone
+        self.unknown_frames += 1
+        if self.unknown_frames > settings().bad_frames:
+            raise Closed(CloseCode.BAD_FRAMES, "TOO_MANY_ERRORS")
+        try:
+            return commands.decode(message.get("text"))
+        except protocol.Invalid:
+            return None
+
+    async def run(self, connection: Connection, direct: RealtimeProtocol | None) -> None:
+        try:
+            await self.open(connection)
+            if direct is not None:
+                self.hand_over(connection, direct)
+                return
+            await self.read(connection)
+        except Exception as error:
+            connection.close(why_closed(error))
+        if direct is None or connection.closing:
+            self.node.leave(connection)
+            await connection.sink.drained()
+
+    async def open(self, connection: Connection) -> None:
+        """Count the socket in, subscribe it to its user's stream and the site's, and greet. Raises Refused."""
+        hub = self.node.hub
+        online_count = await hub.tracker.arrive(connection.user_key)
+        async with hub.open_feeds([f"user.{connection.user_key}", SITE_STREAM]) as feeds:
+            streams = {feed.name: feed.position for feed in feeds}
+            connection.send(greet(self.scope, connection, online_count, streams))
+            for feed in feeds:
+                hub.attach(connection, feed)
+        self.node.pulse.add(connection)
+        if self.auth_id is not None:
+            connection.send(protocol.ack(self.auth_id, expires_at=protocol.format_epoch(connection.expires_at)))
+
+    def hand_over(self, connection: Connection, direct: RealtimeProtocol) -> None:
+        reader = Reader(self.node, connection, direct)
+        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, partial(restart, connection))
+
+    async def read(self, connection: Connection) -> None:
+        while (message := await self.receive())["type"] != "websocket.disconnect":
+            if connection.closing:
+                continue
+            work = commands.begin(self.node, connection, message.get("text"))
+            if work is not None:
+                await work
+        connection.closing = True  # nothing can be sent any more
+
+
+def restart(connection: Connection) -> None:
+    """This process stops: the client is to come back, each at a moment of its own."""
+    window_ms = int(settings().restart_window_seconds * 1000)
+    delay_ms = secrets.randbelow(max(1, window_ms))
+    connection.close(Closed(CloseCode.RESTARTING, "RESTARTING", retry_after_ms=delay_ms))
+
+
+def why_closed(error: Exception) -> Closed:
+    """What a client is told whose handshake failed."""
+    if isinstance(error, Closed):
+        return error
+    if isinstance(error, DatabaseUnavailable):
+        return Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
+    logger.error("A socket could not be opened", exc_info=error)
+    return Closed(CloseCode.SERVER_ERROR, "SERVER_ERROR")
+
+
+def is_trusted(scope: Scope, headers: dict[bytes, bytes], origin: str) -> bool:
+    """Whether a page of `origin` may open this socket: one of the site's own, or one that the site names."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    own = host if validate_host(split_domain_port(host)[0], allowed_hosts()) else ""
+    secure = scope.get("scheme") == "wss"
+    if (proxy := proxy_ssl_header()) is not None:
+        secure = headers.get(proxy[0], b"").decode("latin-1") == proxy[1]
+    allowed = (*settings().allowed_origins, *trusted_origins())
+    return origins.is_allowed(origin, secure=secure, host=own, allowed=allowed)
+
+
+def greet(scope: Scope, connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:
+    conf = settings()
+    language = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    return protocol.connected(
+        welcome(language) % {"name": connection.name},
+        user_id=connection.user_id,
+        online_count=online_count,
+        connection_id=connection.id,
+        expires_at=protocol.format_epoch(connection.expires_at),
+        heartbeat_seconds=conf.heartbeat_seconds,
+        max_frame_bytes=conf.max_frame_bytes,
+        typing_seconds=conf.typing_seconds,
+        streams=streams,
+    )
+
+
+@lru_cache(maxsize=256)
+def welcome(accept_language: str) -> str:
+    """The greeting in the first language of an `Accept-Language` header that the site speaks."""
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = accept_language
+    with translation.override(translation.get_language_from_request(request)):
+        return _("Welcome, %(name)s!")

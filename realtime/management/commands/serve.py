@@ -1,0 +1,80 @@
+"""`manage.py serve`: the production launcher (L4). uvicorn with our socket, uvloop and httptools."""
+
+import argparse
+import sys
+from typing import Any
+
+import uvicorn
+from django.core import checks
+from django.core.management.base import BaseCommand, CommandError
+from uvicorn.supervisors import Multiprocess
+
+from realtime.conf import asgi_application_path, settings
+from realtime.redaction import LOGGING
+
+
+class Command(BaseCommand):
+    help = "Serve the site, HTTP and sockets."
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--workers", type=int, default=1, help="processes; more than one needs REDIS_URL")
+        parser.add_argument("--graceful-timeout", type=float, default=15, help="seconds to finish after SIGTERM")
+        parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
+        parser.add_argument("--access-log", action="store_true", help="log each request, without its query")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["workers"] < 1:
+            raise CommandError("--workers must be at least 1.")
+        for warning in check_workers(options["workers"]):
+            self.stderr.write(self.style.WARNING(str(warning)))
+        config = make_config(options)
+        self.stdout.write(f"Serving on http://{options['host']}:{options['port']} (Ctrl-C stops)")
+        self.stdout.flush()
+        if options["workers"] > 1:
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
+        else:
+            Server(config).run()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, but a stop that was asked for is a success: the signal is not raised again afterwards."""
+
+    async def serve(self, sockets: Any = None) -> None:
+        with self.capture_signals():
+            await self._serve(sockets)
+            self._captured_signals.clear()
+        if not self.started:
+            sys.exit(3)
+
+
+def make_config(options: dict[str, Any]) -> uvicorn.Config:
+    """uvicorn's options for this product: what would cost memory or leak tokens is off."""
+    return uvicorn.Config(
+        asgi_application_path(),
+        host=options["host"],
+        port=options["port"],
+        workers=options["workers"],
+        loop="uvloop",
+        http="httptools",
+        ws="realtime.server:RealtimeProtocol",
+        ws_max_size=settings().max_frame_bytes,
+        ws_per_message_deflate=False,  # 64 KB a socket, and no frame could be shared
+        ws_ping_interval=None,  # the product's own heartbeat proves that the client's code is alive, not its system
+        lifespan="on",
+        server_header=False,
+        access_log=options["access_log"],
+        log_level="info" if options["access_log"] else options["log_level"],
+        log_config=LOGGING,
+        timeout_graceful_shutdown=int(options["graceful_timeout"]),
+        backlog=4096,
+    )
+
+
+def check_workers(workers: int) -> list[checks.CheckMessage]:
+    """The warning about a second process that would not know of the first."""
+    if workers == 1 or settings().redis_url:
+        return []
+    text = f"{workers} workers without REDIS_URL: each would have rooms and presence of its own."
+    return [checks.Warning(text, hint="Set REDIS_URL, or serve with one worker.", id="realtime.W001")]

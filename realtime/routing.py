@@ -1,0 +1,55 @@
+"""Where sockets are served (L4), and the ASGI application around them. A site's `asgi.py` calls `asgi_application`."""
+
+from typing import Any
+
+from channels.routing import URLRouter
+from django.urls import re_path
+
+from realtime.consumers import RealtimeConsumer
+from realtime.node import get_node, stop_node
+
+websocket_urlpatterns = [re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi())]
+
+
+def asgi_application(http: Any, websocket: Any = None) -> Any:
+    """An ASGI application: `http` for requests, our sockets (or `websocket`) for WebSockets, and the lifespan.
+
+    Channels' `ProtocolTypeRouter` raises on the lifespan and `URLRouter` on an unknown path; this answers both.
+    """
+    websocket = websocket or URLRouter(websocket_urlpatterns)
+
+    async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await _serve_socket(websocket, scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+
+    return application
+
+
+async def _serve_socket(websocket: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    try:
+        await websocket(scope, receive, send)
+    except ValueError as error:
+        if not str(error).startswith("No route found"):
+            raise
+        await receive()
+        if "websocket.http.response" in scope.get("extensions", {}):
+            await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
+            await send({"type": "websocket.http.response.body", "body": b"There is no socket here."})
+        else:
+            await send({"type": "websocket.close"})
+
+
+async def _live(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            get_node()
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await stop_node()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,160 @@
+"""Our server's socket: uvicorn's, with a way to write shared bytes and without what an open socket need not keep.
+
+It stands beside the layers and works for any ASGI application. The consumer finds it in `scope["extensions"]` under
+EXTENSION, takes the socket over and returns: from then on a socket costs no task, no queue and no scope.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from realtime import protocol
+from realtime.errors import CloseCode
+from realtime.frames import Frame
+
+EXTENSION = "realtime.direct"
+CLOSE_SECONDS = 5  # from our close frame to the end of the connection, whether the peer answers or not
+
+OnFrame = Callable[[bytes | None], None]
+
+
+class Nowhere:
+    """The queue of a socket that has been taken over: what uvicorn puts in is known already."""
+
+    def put_nowait(self, message: object) -> None:
+        """Forget it."""
+
+
+NOWHERE = cast(Any, Nowhere())
+
+
+class RealtimeProtocol(WebSocketsSansIOProtocol):
+    """One socket. Before `take_over` it is uvicorn's; afterwards frames go to `on_frame`, None for a binary one."""
+
+    on_frame: OnFrame | None = None
+    on_lost: Callable[[], None] | None = None
+    on_pause: Callable[[bool], None] | None = None  # True: the transport is full; False: it has room again
+    on_shutdown: Callable[[], None] | None = None
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            extensions = cast(dict[str, Any], self.scope["extensions"])
+            extensions[EXTENSION] = self
+
+    def take_over(
+        self,
+        on_frame: OnFrame,
+        on_lost: Callable[[], None],
+        on_pause: Callable[[bool], None],
+        on_shutdown: Callable[[], None],
+    ) -> None:
+        """Called by the application before it returns. What has arrived meanwhile is handed over at once."""
+        self.on_frame, self.on_lost, self.on_pause, self.on_shutdown = on_frame, on_lost, on_pause, on_shutdown
+        arrived, self.queue = self.queue, NOWHERE
+        while not arrived.empty():
+            message = cast(dict[str, Any], arrived.get_nowait())
+            if message["type"] == "websocket.receive":
+                text = message.get("text")
+                on_frame(None if text is None else text.encode())
+        if self.read_paused:
+            self.resume_reading()
+        if self.disconnected:
+            self._lose()
+
+    # What the application calls
+
+    def write(self, data: bytes) -> None:
+        """Write whole WebSocket frames."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def queued_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame; the connection ends when the peer has answered, or after a few seconds."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        self.close_sent = True
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def pause_reading(self) -> None:
+        if not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    # What uvicorn calls
+
+    def send_receive_event_to_app(self) -> None:
+        if self.on_frame is None:
+            super().send_receive_event_to_app()
+            return
+        frames, self.frames = self.frames, []
+        if not self.close_sent:
+            self.on_frame(b"".join(frames) if self.curr_msg_data_type == "text" else None)
+
+    def handle_parser_exception(self) -> None:
+        # The close frame is on its way already; a browser does not show its reason, so the `disconnect` goes first.
+        if self.handshake_complete and self.conn.close_sent and self.conn.close_sent.code == CloseCode.TOO_BIG:
+            frame = protocol.disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False)
+            self.transport.write(Frame(frame).wire)
+        super().handle_parser_exception()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._lose()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.on_pause is not None:
+            self.on_pause(True)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_pause is not None:
+            self.on_pause(False)
+
+    def shutdown(self) -> None:
+        if self.on_shutdown is not None and not self.close_sent:
+            self.on_shutdown()
+        else:
+            super().shutdown()
+
+    async def run_asgi(self) -> None:
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        else:
+            if not self.handshake_complete:
+                self.logger.error("ASGI callable returned without completing handshake.")
+                self.send_500_response()
+        if self.on_frame is not None:
+            self._slim_down()
+        elif self.close_timer is None:
+            self.transport.close()
+
+    def _lose(self) -> None:
+        on_lost, self.on_lost = self.on_lost, None
+        if on_lost is not None:
+            on_lost()
+            self.on_frame = self.on_pause = self.on_shutdown = None
+
+    def _slim_down(self) -> None:
+        """Let go of the handshake: the headers alone are more than everything that stays."""
+        for name in ("scope", "request", "response", "app_state"):
+            self.__dict__.pop(name, None)
