@@ -76,7 +76,10 @@ def installed(package: str) -> str:
 def postgres_version() -> str:
     with psycopg.connect(POSTGRES_URL) as connection:
         settings = ("server_version", "synchronous_commit", "fsync")
-        values = [connection.execute(f"SHOW {name}").fetchone()[0] for name in settings]
+        rows = [
+            connection.execute("SELECT current_setting(%s)", [name]).fetchone() or ("unknown",) for name in settings
+        ]
+        values = [row[0] for row in rows]
     return f"{values[0]} (synchronous_commit {values[1]}, fsync {values[2]})"
 
 

@@ -6,6 +6,7 @@ Called by `bench.sites` as `python -m bench.seed USERS MEMBERS FILE` under the s
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -25,7 +26,7 @@ def seed(users_count: int, members_count: int, paths_file: Path) -> None:
     write_paths(users, paths_file)
 
 
-def write_paths(users: list, paths_file: Path) -> None:
+def write_paths(users: list[Any], paths_file: Path) -> None:
     from rest_framework_simplejwt.tokens import AccessToken
 
     with paths_file.open("w") as file:
