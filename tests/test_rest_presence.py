@@ -1,0 +1,166 @@
+"""Who is online, over REST."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+
+from realtime.manager import Manager
+from realtime.models import LastSeen
+from realtime.presence.store import Entry, StoreUnavailable
+from realtime.protocol import format_time
+from tests.people import client_for, make_user
+
+pytestmark = pytest.mark.django_db
+
+SEEN = datetime(2025, 10, 22, 10, tzinfo=UTC)
+AUTHENTICATION_QUERIES = 2
+
+
+@pytest.fixture
+def alice():
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob():
+    return make_user("bob")
+
+
+@pytest.fixture
+def client(alice):
+    return client_for(alice)
+
+
+@pytest.fixture
+def present(monkeypatch):
+    """Presence entries by user id, as the store would have them."""
+    entries = {}
+    monkeypatch.setattr(Manager, "get_online_count", lambda self: sum(e.online for e in entries.values()))
+    monkeypatch.setattr(
+        Manager, "get_online_page", lambda self, offset, limit: list(entries.values())[offset : offset + limit]
+    )
+    monkeypatch.setattr(
+        Manager, "get_entries", lambda self, ids: {id: entries[id] for id in map(str, ids) if id in entries}
+    )
+    return entries
+
+
+def enter(present, user, connections=1, status="online"):
+    present[str(user.pk)] = Entry(str(user.pk), connections, status, b"")
+
+
+def is_now(moment):
+    return timedelta(0) <= timezone.now() - datetime.fromisoformat(moment) < timedelta(seconds=30)
+
+
+def test_it_lists_who_is_online(client, alice, bob, present, django_assert_num_queries):
+    enter(present, alice, connections=2)
+    enter(present, bob, status="away")
+    with django_assert_num_queries(AUTHENTICATION_QUERIES):
+        answer = client.get("/api/v1/online").json()
+    moments = [user.pop("last_seen") for user in answer["users"]]
+    assert all(is_now(moment) for moment in moments)
+    assert answer == {
+        "online_count": 2,
+        "offset": 0,
+        "users": [
+            {"user_id": alice.pk, "online": True, "status": "online", "connections_count": 2},
+            {"user_id": bob.pk, "online": True, "status": "away", "connections_count": 1},
+        ],
+    }
+
+
+def test_it_lists_page_by_page(client, alice, bob, present):
+    enter(present, alice)
+    enter(present, bob)
+    answer = client.get("/api/v1/online?limit=1&offset=1").json()
+    assert (answer["online_count"], answer["offset"]) == (2, 1)
+    assert [user["user_id"] for user in answer["users"]] == [bob.pk]
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "offset=-1", f"offset={10**30}"])
+def test_it_refuses_a_bad_page(client, present, query):
+    answer = client.get(f"/api/v1/online?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_MESSAGE")
+    assert list(answer.json()["errors"]) == [query.split("=")[0]]
+
+
+def test_it_counts_who_is_online(client, alice, present):
+    enter(present, alice)
+    assert client.get("/api/v1/online/count").json() == {"online_count": 1}
+
+
+def test_it_tells_of_somebody_who_is_online(client, bob, present):
+    enter(present, bob, connections=3, status="busy")
+    LastSeen.objects.create(user=bob, at=SEEN)
+    answer = client.get(f"/api/v1/status/{bob.pk}").json()
+    assert is_now(answer.pop("last_seen"))
+    assert answer == {"user_id": bob.pk, "online": True, "status": "busy", "connections_count": 3}
+
+
+def test_it_tells_when_somebody_was_last_seen(client, bob, present, django_assert_num_queries):
+    never = {"user_id": bob.pk, "online": False, "status": "offline", "last_seen": None, "connections_count": 0}
+    assert client.get(f"/api/v1/status/{bob.pk}").json() == never
+    LastSeen.objects.create(user=bob, at=SEEN)
+    with django_assert_num_queries(AUTHENTICATION_QUERIES + 1):
+        assert client.get(f"/api/v1/status/{bob.pk}").json() == {**never, "last_seen": format_time(SEEN)}
+
+
+def test_it_does_not_betray_who_appears_offline(client, alice, bob, present):
+    for user in (alice, bob):
+        enter(present, user, connections=2, status="offline")
+        LastSeen.objects.create(user=user, at=SEEN)
+        hidden = {"online": False, "status": "offline", "last_seen": format_time(SEEN), "connections_count": 0}
+        assert client.get(f"/api/v1/status/{user.pk}").json() == {"user_id": user.pk, **hidden}
+    assert client.get("/api/v1/online").json()["users"] == []
+    assert client.get("/api/v1/online/count").json() == {"online_count": 0}
+
+
+@pytest.mark.parametrize("user_id", ["0", "999999", "abc", "-1", "1_0", "01", "%20", "%00", "9" * 40, "1.0", "a/b"])
+def test_it_knows_no_such_user(client, present, user_id):
+    answer = client.get(f"/api/v1/status/{user_id}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
+def test_it_tells_of_several_users_at_once(client, alice, bob, present, django_assert_num_queries):
+    enter(present, alice)
+    with django_assert_num_queries(AUTHENTICATION_QUERIES + 1):
+        answer = client.get(f"/api/v1/status?user_ids={bob.pk},999,{alice.pk},{bob.pk},").json()
+    assert [(status["user_id"], status["online"]) for status in answer] == [(bob.pk, False), (alice.pk, True)]
+
+
+@pytest.mark.parametrize("query", ["", "?user_ids=", "?user_ids=a", "?user_ids=1,%00", "?user_ids=1;2"])
+def test_it_refuses_bad_ids(client, present, query):
+    assert client.get(f"/api/v1/status{query}").status_code == 400
+
+
+def test_it_looks_up_200_users_and_no_more(client, present):
+    assert client.get("/api/v1/status?user_ids=" + ",".join(map(str, range(1, 201)))).status_code == 200
+    answer = client.get("/api/v1/status?user_ids=" + ",".join(map(str, range(1, 202))))
+    assert answer.json()["errors"] == {"user_ids": ["At most 200 ids at once."]}
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("redis is away"), OperationalError("the database is away")])
+def test_it_says_so_when_a_store_is_away(client, monkeypatch, error, caplog):
+    def fail(self):
+        raise error
+
+    monkeypatch.setattr(Manager, "get_online_count", fail)
+    answer = client.get("/api/v1/online/count")
+    assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+    assert "away" not in answer.json()["detail"]
+    assert str(error) in caplog.text
+
+
+@pytest.mark.parametrize("path", ["online", "online/count", "status", "status/1"])
+def test_it_answers_only_those_who_logged_in(client, path):
+    client.credentials()
+    answer = client.get(f"/api/v1/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
+
+
+def test_it_asks_the_store_for_real(client, alice):
+    assert client.get("/api/v1/online").json() == {"online_count": 0, "offset": 0, "users": []}
+    assert client.get(f"/api/v1/status/{alice.pk}").json()["online"] is False
