@@ -1,0 +1,156 @@
+"""The admin of rooms, members and messages."""
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from realtime import delivery, rooms, signals
+from realtime.models import Membership, Message, Room
+from tests.people import make_user
+
+pytestmark = pytest.mark.django_db
+
+ROOMS, MEMBERS, MESSAGES = (f"/admin/realtime/{name}/" for name in ("room", "membership", "message"))
+
+
+@pytest.fixture
+def admin():
+    client = Client()
+    client.force_login(make_user("admin", is_staff=True, is_superuser=True))
+    return client
+
+
+@pytest.fixture
+def room():
+    return fill("general")
+
+
+def fill(slug):
+    """A room of three with three messages."""
+    users = [make_user(f"{slug}-{number}") for number in range(3)]
+    room = rooms.create(users[0].pk, title=slug.title(), slug=slug)
+    for user in users[1:]:
+        rooms.add_member(users[0].pk, slug, user.pk)
+    Message.objects.bulk_create(
+        Message(room=room, sender=user, text=f"from {user}", seq=n) for n, user in enumerate(users)
+    )
+    return room
+
+
+def inline(room, deleted=(), added=None):
+    """The form of a room as a browser sends it."""
+    members = list(room.memberships.order_by("pk"))
+    data = {"title": room.title, "created_by": room.created_by_id or ""}
+    data |= {"memberships-TOTAL_FORMS": len(members), "memberships-INITIAL_FORMS": len(members)}
+    for n, member in enumerate(members):
+        data |= {f"memberships-{n}-id": member.pk, f"memberships-{n}-room": room.pk}
+        data |= {f"memberships-{n}-role": member.role}
+        if member.user_id in deleted:
+            data[f"memberships-{n}-DELETE"] = "on"
+    data |= {"memberships-2-TOTAL_FORMS": 1, "memberships-2-INITIAL_FORMS": 0}
+    return data | {
+        "memberships-2-0-user": added or "",
+        "memberships-2-0-role": "member",
+        "memberships-2-0-room": room.pk,
+    }
+
+
+@pytest.mark.parametrize("address", [ROOMS, MEMBERS, MESSAGES])
+def test_it_asks_as_often_for_a_long_list_as_for_a_short_one(admin, room, address, django_assert_num_queries):
+    with django_assert_num_queries(20, exact=False) as short:
+        assert admin.get(address).status_code == 200
+    for number in range(5):
+        fill(f"room-{number}")
+    with django_assert_num_queries(len(short), exact=False):
+        assert "room-4" in admin.get(address).content.decode().lower()
+
+
+def test_it_asks_as_often_for_a_full_room_as_for_an_empty_one(admin, room, django_assert_num_queries):
+    with django_assert_num_queries(20, exact=False) as short:
+        assert admin.get(f"{ROOMS}{room.pk}/change/").status_code == 200
+    for number in range(10):
+        Membership.objects.create(room=room, user=make_user(f"more-{number}"))
+    with django_assert_num_queries(len(short), exact=False):
+        assert "more-9" in admin.get(f"{ROOMS}{room.pk}/change/").content.decode()
+
+
+@pytest.mark.parametrize("address", [ROOMS, MEMBERS, MESSAGES])
+def test_it_searches(admin, room, address):
+    fill("other")
+    found = admin.get(address, {"q": "general"})
+    assert found.status_code == 200
+    assert "other" not in found.content.decode().split("result_list")[1].lower()
+
+
+def test_it_links_a_room_to_its_members(admin, room):
+    link = f"{MEMBERS}?room__id__exact={room.pk}"
+    assert link in admin.get(ROOMS).content.decode()
+    assert admin.get(link).status_code == 200
+
+
+def test_it_adds_and_removes_members(admin, room, monkeypatch):
+    signals.connect()
+    told = []
+    monkeypatch.setattr(delivery, "unsubscribe", lambda user_id, stream: told.append((user_id, stream)))
+    removed, added = room.memberships.last().user, make_user("new")
+    answer = admin.post(f"{ROOMS}{room.pk}/change/", inline(room, [removed.pk], added.pk))
+    assert answer.status_code == 302, answer.content.decode()
+    assert set(room.memberships.values_list("user__username", flat=True)) == {"general-0", "general-1", "new"}
+    assert told == [(removed.pk, "room.general")]
+
+
+def test_it_makes_a_room(admin):
+    empty = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    assert admin.post(f"{ROOMS}add/", {"slug": "new", "title": "New", **empty}).status_code == 302
+    assert Room.objects.get().slug == "new"
+
+
+@pytest.mark.parametrize("slug", ["direct-1", "A b", ""])
+def test_it_refuses_a_bad_or_reserved_slug(admin, slug):
+    empty = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    assert admin.post(f"{ROOMS}add/", {"slug": slug, "title": "New", **empty}).status_code == 200
+    assert not Room.objects.exists()
+
+
+def test_it_never_changes_a_slug(admin, room):
+    admin.post(f"{ROOMS}{room.pk}/change/", {**inline(room), "slug": "other", "title": "Changed"})
+    assert Room.objects.values_list("slug", "title").get() == ("general", "Changed")
+
+
+def test_it_leaves_out_the_members_of_a_crowded_room(admin, room, monkeypatch):
+    monkeypatch.setattr("realtime.admin.INLINE_MEMBERS", 2)
+    page = admin.get(f"{ROOMS}{room.pk}/change/").content.decode()
+    assert "general-2" not in page
+    assert "memberships-0-user" in page  # to add one
+
+
+def test_it_deletes_a_room_and_says_how_much_goes_with_it(admin, room):
+    page = admin.get(f"{ROOMS}{room.pk}/delete/").content.decode()
+    assert "Messages: 3" in page
+    assert "Memberships: 3" in page
+    assert admin.post(f"{ROOMS}{room.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert (Room.objects.count(), Message.objects.count()) == (0, 0)
+
+
+def test_it_only_shows_messages(admin, room):
+    message = Message.objects.first()
+    assert admin.get(f"{MESSAGES}{message.pk}/change/").status_code == 200
+    for address in ("add/", f"{message.pk}/delete/"):
+        assert admin.post(f"{MESSAGES}{address}").status_code == 403
+    admin.post(f"{MESSAGES}{message.pk}/change/", {"text": "changed"})
+    assert Message.objects.get(pk=message.pk).text == message.text
+
+
+def test_it_is_managed_by_staff_with_the_permission(room):
+    user = make_user("staff", is_staff=True)
+    client = Client()
+    client.force_login(user)
+    assert client.get(ROOMS).status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_room"))
+    assert client.get(ROOMS).status_code == 200
+    assert client.post(f"{ROOMS}{room.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("model", ["stream", "event", "ticket", "lastseen"])
+def test_it_shows_nothing_of_the_log(admin, model):
+    assert admin.get(f"/admin/realtime/{model}/").status_code == 404

@@ -1,0 +1,48 @@
+"""`manage.py load_demo`."""
+
+from io import StringIO
+
+import pytest
+from django.contrib.auth import authenticate, get_user_model
+from django.core.management import CommandError, call_command
+
+from realtime.models import Membership, Room
+
+pytestmark = pytest.mark.django_db
+
+
+def load():
+    said = StringIO()
+    call_command("load_demo", stdout=said)
+    return said.getvalue()
+
+
+def people_in(slug, **filters):
+    members = Membership.objects.filter(room__slug=slug, **filters)
+    return sorted(members.values_list("user__username", flat=True))
+
+
+def test_it_refuses_where_debug_is_off():
+    with pytest.raises(CommandError, match="DEBUG"):
+        load()
+    assert not get_user_model().objects.exists()
+
+
+def test_it_makes_accounts_and_rooms_however_often(settings):
+    settings.DEBUG = True
+    assert "alice" in load()
+    load()
+    assert get_user_model().objects.count() == 4
+    assert people_in("general") == ["admin", "alice", "bob", "carol"]
+    assert people_in("team") == ["alice", "bob"]
+    assert people_in("team", role="owner") == people_in("general", role="owner") == ["alice"]
+    assert dict(Room.objects.values_list("slug", "private")) == {"general": False, "team": True}
+
+
+def test_it_makes_accounts_that_can_log_in(settings):
+    settings.DEBUG = True
+    load()
+    get_user_model().objects.filter(username="alice").update(password="!", is_active=False)
+    load()
+    accounts = {name: authenticate(username=name, password="demo") for name in ("alice", "bob", "carol", "admin")}
+    assert [name for name, user in accounts.items() if user.is_superuser] == ["admin"]

@@ -1,0 +1,144 @@
+"""Every error of the API has the same shape, and its documentation is complete."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import InterfaceError, OperationalError
+from django.test import Client
+from rest_framework.exceptions import Throttled
+from rest_framework.test import APIClient
+
+from realtime import rooms
+from realtime.errors import ErrorCode, Refused
+from tests.people import client_for, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def client():
+    return client_for(make_user("alice"))
+
+
+def error_of(answer):
+    assert answer["Content-Type"] == "application/json"
+    assert answer.json().keys() >= {"detail", "code"}
+    assert isinstance(answer.json()["detail"], str)
+    return answer.status_code, answer.json()["code"]
+
+
+def failing(monkeypatch, error):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(rooms, "get_visible", fail)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "expected"),
+    [
+        ("get", "rooms/none", {}, (404, "NOT_FOUND")),
+        ("get", "rooms/%FF", {}, (404, "NOT_FOUND")),
+        ("get", "nowhere", {}, (404, "NOT_FOUND")),
+        ("get", "rooms/", {}, (404, "NOT_FOUND")),
+        ("post", "nowhere/at/all", {}, (404, "NOT_FOUND")),
+        ("put", "rooms", {}, (405, "METHOD_NOT_ALLOWED")),
+        ("get", "auth/token", {}, (405, "METHOD_NOT_ALLOWED")),
+        ("get", "rooms", {"HTTP_ACCEPT": "text/html"}, (406, "NOT_ACCEPTABLE")),
+        ("post", "rooms", {"data": "<a/>", "content_type": "text/xml"}, (415, "UNSUPPORTED_MEDIA_TYPE")),
+        ("post", "rooms", {"data": "{", "content_type": "application/json"}, (400, "INVALID_JSON")),
+        ("post", "rooms", {"data": b"\xff", "content_type": "application/json"}, (400, "INVALID_JSON")),
+        ("post", "rooms", {"data": "", "content_type": "application/json"}, (400, "INVALID_MESSAGE")),
+        ("post", "auth/token", {"data": "[", "content_type": "application/json"}, (400, "INVALID_JSON")),
+    ],
+)
+def test_it_answers_in_json(client, method, path, options, expected):
+    assert error_of(getattr(client, method)(f"/api/v1/{path}", **options)) == expected
+
+
+def test_it_tells_nobody_who_is_not_logged_in_where_things_are():
+    for path in ("rooms", "rooms/general", "messages", "status/1"):
+        assert error_of(APIClient().get(f"/api/v1/{path}")) == (401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (ErrorCode.INVALID_MESSAGE, 400),
+        (ErrorCode.FORBIDDEN, 403),
+        (ErrorCode.NOT_FOUND, 404),
+        (ErrorCode.CONFLICT, 409),
+        (ErrorCode.RATE_LIMITED, 429),
+        (ErrorCode.UNAVAILABLE, 503),
+    ],
+)
+def test_it_answers_what_a_verb_refuses(client, monkeypatch, code, status):
+    failing(monkeypatch, Refused(code, "No."))
+    answer = client.get("/api/v1/rooms/general")
+    assert error_of(answer) == (status, code)
+    assert answer.json()["detail"] == "No."
+
+
+def test_it_says_when_to_come_back(client, monkeypatch):
+    failing(monkeypatch, Refused(ErrorCode.RATE_LIMITED, "Slower.", retry_after_ms=1500))
+    answer = client.get("/api/v1/rooms/general")
+    assert (answer["Retry-After"], answer.json()["retry_after_ms"]) == ("2", 1500)
+    failing(monkeypatch, Throttled(wait=3))
+    answer = client.get("/api/v1/rooms/general")
+    assert (answer["Retry-After"], error_of(answer)) == ("3", (429, "RATE_LIMITED"))
+
+
+@pytest.mark.parametrize("error", [OperationalError("secret"), InterfaceError("secret")])
+def test_it_says_so_when_the_database_is_away(client, monkeypatch, error, caplog):
+    failing(monkeypatch, error)
+    answer = client.get("/api/v1/rooms/general")
+    assert error_of(answer) == (503, "UNAVAILABLE")
+    assert "secret" not in answer.content.decode()
+    assert "secret" in caplog.text
+
+
+def test_it_shows_nothing_of_what_nobody_foresaw(client, monkeypatch, caplog):
+    failing(monkeypatch, RuntimeError("secret"))
+    client.raise_request_exception = False
+    answer = client.get("/api/v1/rooms/general")
+    assert error_of(answer) == (500, "MESSAGE_PROCESSING_ERROR")
+    assert "secret" not in answer.content.decode()
+    assert "secret" in caplog.text
+
+
+def test_it_speaks_the_language_that_was_asked_for(client):
+    answer = client.get("/api/v1/rooms/none", HTTP_ACCEPT_LANGUAGE="zh-CN")
+    assert answer.json() == {"detail": "没有这个房间。", "code": "NOT_FOUND"}
+
+
+def test_it_is_documented_without_a_warning(tmp_path):
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema.yml"), stdout=StringIO())
+
+
+def test_it_documents_every_answer(client):
+    paths = client.get("/api/schema?format=json").json()["paths"]
+    assert paths.keys() >= {"/api/v1/rooms", "/api/v1/online", "/api/v1/auth/token", "/api/v1/messages"}
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            assert "401" in operation["responses"], f"{method} {path}"
+            assert operation["description"], f"{method} {path}"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/schema"])
+def test_it_has_pages_that_take_nothing_from_elsewhere(path):
+    answer = Client().get(path)
+    assert answer.status_code == 200
+    for line in answer.content.decode().splitlines():
+        assert not ("http" in line and ("src=" in line or "href=" in line)), line
+
+
+def test_it_asks_no_validator_on_the_web():
+    assert b'"validatorUrl": null' in Client().get("/api/docs").content
+
+
+def test_it_says_where_to_go(settings):
+    page = Client().get("/").content.decode()
+    assert all(link in page for link in ("/api/docs", "/admin/", "createsuperuser"))
+    settings.DEBUG = True
+    assert "load_demo" in Client().get("/").content.decode()
