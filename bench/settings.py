@@ -5,12 +5,11 @@ One user sends here what a thousand would: the limits on commands are per user a
 
 import os
 from datetime import timedelta
-from typing import Any
 
 from project.settings import *  # noqa: F403
 from project.settings import CHANNEL_LAYERS, DATABASES, REALTIME, SIMPLE_JWT
 
-REALTIME: dict[str, Any] = {
+REALTIME = {
     **REALTIME,
     "COMMANDS_PER_SECOND": 1_000_000,
     "COMMANDS_BURST": 1_000_000,
