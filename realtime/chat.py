@@ -19,7 +19,7 @@ from realtime import log, protocol
 from realtime.conf import settings
 from realtime.database import Batcher
 from realtime.errors import ErrorCode, Refused
-from realtime.sql import Rows, plain, stored_id, user_column
+from realtime.sql import plain, rows, stored_id, user_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,12 @@ def _find_repeats(posts: list[Post]) -> dict[Key, tuple[int, str, Posted]]:
     wanted = [{"sender": stored_id(p.sender), "client_id": p.client_id} for p in posts if p.client_id is not None]
     if not wanted:
         return {}
-    rows = Rows(connection.vendor, sender=user_column(), client_id="text")
-    sender, client_id = rows.columns.split(", ")
+    table = rows(sender=user_column(), client_id="text")
+    sender, client_id = table.column["sender"], table.column["client_id"]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT m.sender_id, m.client_id, m.room_id, m.text, m.id, m.seq, m.created_at"
-            f" FROM {rows.source} JOIN realtime_message m ON m.sender_id = {sender} AND m.client_id = {client_id}",
+            f" FROM {table.source} JOIN realtime_message m ON m.sender_id = {sender} AND m.client_id = {client_id}",
             [msgspec.json.encode(wanted).decode()],
         )
         found = cursor.fetchall()
@@ -158,8 +158,7 @@ def _insert(posts: list[Post], now: datetime) -> list[Posted]:
 
 def _insert_messages(posts: list[Post], seqs: list[tuple[int, ...]], now: datetime) -> list[int]:
     user = user_column()
-    rows = Rows(
-        connection.vendor,
+    table = rows(
         room_id="bigint",
         sender_id=user,
         recipient_id=user,
@@ -173,7 +172,7 @@ def _insert_messages(posts: list[Post], seqs: list[tuple[int, ...]], now: dateti
     payload = msgspec.json.encode([_row(post, seq) for post, seq in zip(posts, seqs, strict=True)]).decode()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO realtime_message ({names}, created_at) SELECT {rows.columns}, %s FROM {rows.source}"
+            f"INSERT INTO realtime_message ({names}, created_at) SELECT {table.columns}, %s FROM {table.source}"
             " RETURNING id, room_id, sender_id, seq",
             [connection.ops.adapt_datetimefield_value(now), payload],
         )

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from realtime.models import Event, Stream
-from realtime.sql import Rows
+from realtime.sql import rows
 
 READ_CHUNK = 1_000  # rows of one query, so that a long absence does not become one huge answer
 
@@ -49,11 +49,11 @@ class Places:
 
 def reserve(counts: Mapping[str, int]) -> dict[str, int]:
     """Take that many `seq`s of each stream and hold its row lock until the transaction ends; returns the first ones."""
-    rows = Rows(connection.vendor, name="text", count="bigint")
+    table = rows(name="text", count="bigint")
     payload = msgspec.json.encode([{"name": name, "count": counts[name]} for name in sorted(counts)]).decode()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO realtime_stream (name, last_seq) SELECT {rows.columns} FROM {rows.source} WHERE true"
+            f"INSERT INTO realtime_stream (name, last_seq) SELECT {table.columns} FROM {table.source} WHERE true"
             " ON CONFLICT (name) DO UPDATE SET last_seq = realtime_stream.last_seq + excluded.last_seq"
             " RETURNING name, last_seq",
             [payload],
@@ -63,12 +63,13 @@ def reserve(counts: Mapping[str, int]) -> dict[str, int]:
 
 def insert(events: Sequence[LoggedEvent]) -> None:
     """Store events whose `seq`s were reserved in the same transaction."""
-    rows = Rows(connection.vendor, stream="text", seq="bigint", body="text")
+    table = rows(stream="text", seq="bigint", body="text")
     payload = msgspec.json.encode([{"stream": e.stream, "seq": e.seq, "body": e.body.decode()} for e in events])
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO realtime_event (stream, seq, body, created_at) SELECT {rows.columns}, %s FROM {rows.source}",
+            f"INSERT INTO realtime_event (stream, seq, body, created_at)"
+            f" SELECT {table.columns}, %s FROM {table.source}",
             [now, payload.decode()],
         )
 

@@ -12,26 +12,28 @@ from django.db import connection
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A JSON array of objects as a table.
+    """A JSON array of objects as a table with the columns that `types` names.
 
-    `columns` is the select list, `source` what follows FROM; it contains one `%s` for the array.
+    `source` is what follows FROM and contains one `%s` for the array; `column` maps names to SQL expressions.
     """
 
-    columns: str
+    column: dict[str, str]
     source: str
 
-    def __init__(self, vendor: str, **types: str) -> None:
-        if vendor == "postgresql":
-            declared = ", ".join(f"{name} {type}" for name, type in types.items())
-            columns = ", ".join(f"item.{name}" for name in types)
-            source = f"jsonb_to_recordset(%s::jsonb) AS item({declared})"
-        elif vendor == "sqlite":
-            columns = ", ".join(f"json_extract(item.value, '$.{name}')" for name in types)
-            source = "json_each(%s) AS item"
-        else:
-            raise NotImplementedError(f"The log runs on PostgreSQL and SQLite, not on {vendor}.")
-        object.__setattr__(self, "columns", columns)
-        object.__setattr__(self, "source", source)
+    @property
+    def columns(self) -> str:
+        """All columns as a select list."""
+        return ", ".join(self.column.values())
+
+
+def rows(**types: str) -> Rows:
+    """Raises NotImplementedError on other databases than PostgreSQL and SQLite."""
+    if connection.vendor == "postgresql":
+        declared = ", ".join(f"{name} {type}" for name, type in types.items())
+        return Rows({name: f"item.{name}" for name in types}, f"jsonb_to_recordset(%s::jsonb) AS item({declared})")
+    if connection.vendor == "sqlite":
+        return Rows({name: f"json_extract(item.value, '$.{name}')" for name in types}, "json_each(%s) AS item")
+    raise NotImplementedError(f"The log runs on PostgreSQL and SQLite, not on {connection.vendor}.")
 
 
 def user_column() -> str:
