@@ -129,6 +129,15 @@ def test_it_logs_out_by_either_token(login, closed, anybody, shown):
     assert client.post("/api/v1/auth/logout", body).status_code == 401
 
 
+def test_it_logs_out_although_the_access_token_has_expired(alice, closed):
+    refresh = tokens.start_session(alice)
+    expired = refresh.access_token
+    expired.set_exp(lifetime=-timedelta(minutes=1))
+    assert bearer(expired).post("/api/v1/auth/logout").json()["code"] == "TOKEN_EXPIRED"
+    assert bearer(expired).post("/api/v1/auth/logout", {"refresh": str(refresh)}).status_code == 204
+    assert closed == [refresh["sid"]]
+
+
 def test_it_leaves_other_logins_alone(alice, login, closed):
     other = client_for(alice)
     bearer(login["access"]).post("/api/v1/auth/logout")

@@ -38,8 +38,10 @@ class RefreshView(TokenViewBase):
 
 
 class LogoutView(APIView):
-    # A refresh token in the body is proof enough: an access token that has expired must not hinder a logout.
     permission_classes = [AllowAny]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Left to `post`: beside a refresh token, an access token that has expired must not hinder a logout."""
 
     @documented("auth_logout", {204: None}, body=LogoutShape, refusals=(400,))
     def post(self, request: Request) -> Response:
@@ -49,14 +51,24 @@ class LogoutView(APIView):
         """
         given = validated(LogoutShape, request.data).get("refresh")
         refresh = _read_refresh(given) if given else None
-        if refresh is None and not request.user.is_authenticated:
-            raise NotAuthenticated
+        _authenticate(request, needed=refresh is None)
         with transaction.atomic():
             for session in _end_sessions(request, refresh):
                 delivery.disconnect_session(session)
         if request.user.is_authenticated and request.auth is None:
             auth.logout(request._request)  # came with a session cookie
         return Response(status=204)
+
+
+def _authenticate(request: Request, *, needed: bool) -> None:
+    try:
+        known = request.user.is_authenticated
+    except AuthenticationFailed:  # from now on the request's user is the anonymous one
+        if needed:
+            raise
+        known = False
+    if needed and not known:
+        raise NotAuthenticated
 
 
 def _claims(request: Request) -> tokens.Claims | None:
