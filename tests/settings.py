@@ -1,12 +1,20 @@
-"""The project's settings as the tests want them: no `.env` needed, fast passwords, short waits."""
+"""The project's settings as the tests want them: no environment needed, fast passwords, short waits.
+
+DATABASE_URL and REDIS_URL are honoured. Every process of a run has names of its own there, so that the workers of
+pytest-xdist, and several runs on one server, neither hear nor delete each other.
+"""
 
 import os
+import secrets
 import tempfile
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("DEBUG", "1")
-from project.settings import *  # noqa: E402, F403
-from project.settings import DATABASES, REALTIME  # noqa: E402
+from project.settings import *  # noqa: F403
+from project.settings import CHANNEL_LAYERS, DATABASES, REALTIME
+
+RUN = secrets.token_hex(4)
 
 DEBUG = False
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
@@ -16,7 +24,14 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 WHITENOISE_AUTOREFRESH = True
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+database: Any = DATABASES["default"]
+if database["ENGINE"].endswith("sqlite3"):
     # Threads need a file: an in-memory database belongs to one connection.
-    DATABASES["default"]["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"realtime-test-{os.getpid()}.sqlite3")}
-REALTIME = {**REALTIME, "PRESENCE_GRACE_SECONDS": 0.2}
+    database["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"realtime-test-{RUN}.sqlite3")}
+else:
+    database["TEST"] = {"NAME": f"test_realtime_{RUN}"}
+    database["OPTIONS"].pop("pool", None)  # a pool keeps connections, and the database could not be dropped
+REALTIME = {**REALTIME, "PRESENCE_GRACE_SECONDS": 0.2, "KEY_PREFIX": f"test-{RUN}"}  # type: ignore[dict-item]
+layer: Any = CHANNEL_LAYERS["default"]
+if "CONFIG" in layer:
+    layer["CONFIG"]["prefix"] = f"test-{RUN}"

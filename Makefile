@@ -1,0 +1,96 @@
+# Everything one does with this repository. `make` alone lists it.
+
+VENV ?= .venv
+PORT ?= 8000
+WORKERS ?= 1
+JOBS ?= 2
+TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/postgres
+TEST_REDIS_URL ?= redis://127.0.0.1:6379/0
+
+NEW_ENOUGH := import ensurepip, sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	"$$name" -c '$(NEW_ENOUGH)' 2>/dev/null && echo "$$name" && break; done)
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+EMBEDDED := env -u DATABASE_URL -u REDIS_URL
+COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --strip-extras \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint bench screenshots coverage requirements clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); honours PORT, WORKERS, DATABASE_URL, REDIS_URL
+	@mkdir -p var
+	@DEBUG=1 $(PY) manage.py migrate --verbosity 0
+	@DEBUG=1 $(PY) manage.py load_demo --verbosity 0 > /dev/null
+	@echo
+	@echo "  The site       http://127.0.0.1:$(PORT)/"
+	@echo "  The API        http://127.0.0.1:$(PORT)/api/docs"
+	@echo "  The admin      http://127.0.0.1:$(PORT)/admin/"
+	@echo "  Accounts       alice, bob, carol, and admin for the admin; password: demo"
+	@echo
+	@echo "  A token        curl -s -d username=alice -d password=demo http://127.0.0.1:$(PORT)/api/v1/auth/token"
+	@echo "  A socket       $(PY) -m websockets \"ws://127.0.0.1:$(PORT)/api/v1/ws?token=<access>\""
+	@echo "  Then type      {\"type\":\"join\",\"room_id\":\"general\"}"
+	@echo "                 {\"type\":\"message\",\"room_id\":\"general\",\"message\":\"Hello!\",\"id\":\"c-1\"}"
+	@echo
+	@exec env DEBUG=1 $(PY) manage.py serve --host 127.0.0.1 --port $(PORT) --workers $(WORKERS)
+
+test: $(VENV)/.dev ## Run the tests: embedded, then on PostgreSQL and Redis where they answer
+	$(EMBEDDED) $(PY) -m pytest -n $(JOBS)
+	@if TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.services; then \
+		echo "Once more, on PostgreSQL and Redis"; \
+		DATABASE_URL="$(TEST_DATABASE_URL)" REDIS_URL="$(TEST_REDIS_URL)" \
+			$(PY) -m pytest -n $(JOBS) -m "not process and not browser"; \
+	elif [ "$$CI" = true ]; then exit 1; \
+	else echo "NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only."; fi
+
+check: lint ## Check everything that CI checks: lint, migrations, settings, API document, tests
+	DEBUG=1 $(PY) manage.py makemigrations --check --dry-run
+	SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(50))') ALLOWED_HOSTS=example.com \
+		$(PY) manage.py check --deploy --fail-level ERROR
+	DEBUG=1 $(PY) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@$(MAKE) --no-print-directory test
+
+lint: $(VENV)/.dev ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(EMBEDDED) $(BIN)/mypy
+
+bench: $(VENV)/.dev ## Measure (about 15 minutes) and write docs/benchmarks.md and README's table
+	$(PY) -m bench.run
+	$(PY) -m docs.benchmark_table
+
+coverage: $(VENV)/.dev ## Say which lines no test reaches
+	$(EMBEDDED) $(BIN)/coverage run -m pytest -m "not process and not browser"
+	$(BIN)/coverage combine
+	$(BIN)/coverage report --show-missing --skip-covered
+
+screenshots: $(VENV)/.dev ## Take the pictures in docs/images of the demo (needs Chromium)
+	$(PY) -m docs.screenshots
+
+requirements: $(VENV)/.dev ## Pin what pyproject.toml asks for
+	$(COMPILE) --output-file requirements.txt pyproject.toml
+	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
+
+clean: ## Remove caches and build products; the environment and the demo's database stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov bench/bin
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# The stamps are older than a requirements file that has changed since.
+$(VENV)/.run: requirements.txt | $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt | $(PY)
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.run
+
+$(PY):
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Needs Python 3.11 or newer with venv (on Debian: apt install python3-venv), or PYTHON=<path>." >&2; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
