@@ -38,6 +38,10 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     on_pause: Callable[[bool], None] | None = None  # True: the transport is full; False: it has room again
     on_shutdown: Callable[[], None] | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn.debug = False  # it would log headers and frames, and the tokens in them
+
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if hasattr(self, "scope"):
@@ -140,7 +144,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             self.logger.exception("Exception in ASGI application\n")
             self.send_500_response()
         else:
-            if not self.handshake_complete:
+            if not self.handshake_complete and not self.close_sent:  # neither accepted nor refused with a status
                 self.logger.error("ASGI callable returned without completing handshake.")
                 self.send_500_response()
         if self.on_frame is not None:
