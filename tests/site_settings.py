@@ -1,0 +1,12 @@
+"""The project's settings for sites that tests start as real processes: what differs comes from the environment."""
+
+import json
+import os
+
+from project.settings import *  # noqa: F403
+from project.settings import DATABASES, REALTIME
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if "SQLITE_PATH" in os.environ:
+    DATABASES["default"]["NAME"] = os.environ["SQLITE_PATH"]
+REALTIME = {**REALTIME, **json.loads(os.environ.get("REALTIME_JSON", "{}"))}
