@@ -85,17 +85,9 @@ def clear_cache(*, setting: str = "REALTIME", **_: Any) -> None:
 setting_changed.connect(clear_cache, dispatch_uid="realtime.conf.clear_cache")
 
 
-def languages() -> tuple[tuple[str, str], ...]:
-    return tuple(django_settings.LANGUAGES)
-
-
 def trusted_origins() -> tuple[str, ...]:
     """The site's CSRF_TRUSTED_ORIGINS: exact origins, or `https://*.example.com`."""
     return tuple(django_settings.CSRF_TRUSTED_ORIGINS)
-
-
-def user_model() -> str:
-    return str(django_settings.AUTH_USER_MODEL)
 
 
 def session_cookie_name() -> str:

@@ -134,3 +134,8 @@ def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
     """Events with after < seq <= until in order, at most 1,000. Fewer than asked for when they are pruned."""
     rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq")
     return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows.values_list("seq", "body")[:READ_CHUNK]]
+
+
+def forget(stream: str) -> None:
+    """Delete a stream's events, in the caller's transaction. Its row stays, so that a `seq` never means two events."""
+    Event.objects.filter(stream=stream).delete()

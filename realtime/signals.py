@@ -1,4 +1,4 @@
-"""What follows from rows that go (L3): nobody keeps hearing a room that he is no longer in.
+"""What follows from rows that go (L4): nobody keeps hearing a room that he is no longer in.
 
 Connected in `apps.ready()`, so that the REST edge, the admin and site code are all covered.
 """
@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_delete
 
-from realtime import delivery
-from realtime.models import Event, Membership, Room
+from realtime import delivery, log
+from realtime.models import Membership, Room
 
 
 def connect() -> None:
@@ -24,9 +24,6 @@ def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] 
 
 
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
-    """The room's events go with it: its slug may be taken by somebody else's room, whose members must not replay them.
-
-    The stream's row stays, so that a `seq` never means two events.
-    """
-    Event.objects.filter(stream=instance.stream).delete()
+    """The room's events go with it: its slug may be taken by somebody else's room, whose members must not replay them."""
+    log.forget(instance.stream)
     delivery.close_stream(instance.stream)
