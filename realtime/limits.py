@@ -24,7 +24,7 @@ class TokenBucket:
 
 
 class ErrorBudget:
-    """At most `limit` errors in a row with no more than `window_seconds` from the first of them to the last."""
+    """`limit` errors with no more than `window_seconds` from the first of them to the last are too many."""
 
     __slots__ = ("count", "limit", "since", "window_seconds")
 
