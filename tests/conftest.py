@@ -1,0 +1,63 @@
+"""People and servers for every test that wants them."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from realtime import conf, database
+from realtime.direct import forget_pairs
+from realtime.management.commands import serve
+from tests.people import make_user
+from tests.sites import QueueSite, ServerSite, Site, make_token
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> Any:
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(transactional_db: None) -> Any:
+    return make_user("bob")
+
+
+@pytest.fixture
+def carol(transactional_db: None) -> Any:
+    return make_user("carol")
+
+
+@pytest.fixture
+def token() -> Callable[..., str]:
+    """Makes access tokens: `token(user, exp=…)` for a new login of the user, with claims of the test's own."""
+    return make_token
+
+
+@pytest.fixture
+def configure(settings: Any) -> Callable[..., None]:
+    """Changes keys of REALTIME; to be called before the first socket is opened."""
+
+    def change(**keys: Any) -> None:
+        settings.REALTIME = {**settings.REALTIME, **keys}
+
+    return change
+
+
+@pytest.fixture(params=[QueueSite, ServerSite], ids=["queue", "direct"])
+async def site(
+    request: pytest.FixtureRequest,
+    transactional_db: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> AsyncIterator[Site]:
+    """A server, one test on each kind. At the end nothing may have been logged as an error."""
+    monkeypatch.setattr(serve, "LOGGING", None)  # pytest's own handlers stay
+    site: Site = request.param()
+    yield site
+    await site.stop()
+    database.shutdown()
+    forget_pairs()
+    conf.clear_cache()
+    errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    assert not errors, [record.getMessage() for record in errors]
