@@ -6,6 +6,7 @@ Tokens are verified on the spot; users and revocations are looked up for all han
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from typing import Any
@@ -106,8 +107,16 @@ def load_session(key: str) -> Identity | None:
 
 def _users(keys: Sequence[str]) -> dict[str, Any]:
     pks = {pk for key in keys if (pk := read_id(key)) is not None}
+    users = get_user_model()._default_manager.filter(pk__in=pks).only(*_needed_fields())
+    return {str(user.pk): user for user in users}
+
+
+@cache
+def _needed_fields() -> tuple[str, ...]:
+    """What a handshake looks at, of what this site's user model has as a column."""
     model = get_user_model()
-    return {str(user.pk): user for user in model._default_manager.filter(pk__in=pks)}
+    columns = {field.name for field in model._meta.concrete_fields}
+    return tuple(columns & {model._meta.pk.name, model.USERNAME_FIELD, "is_active", "password"})
 
 
 def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception:

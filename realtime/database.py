@@ -72,7 +72,8 @@ class Batcher(Generic[Item, Result]):
 
     `work` runs on a database thread and returns one result or exception per item, in order. Should it raise, the batch
     is split, so that one bad item does not take the others along; the order of items is kept. `after` runs on the loop
-    with the results of a run before anybody who waits gets one.
+    with the results of a run before anybody who waits gets one. `rest_seconds` passes between two runs, for work that
+    costs the same for one item as for fifty and can wait that long in a storm.
     """
 
     def __init__(
@@ -82,11 +83,13 @@ class Batcher(Generic[Item, Result]):
         limit: int,
         waiting_limit: int = 100_000,
         after: Callable[[Sequence[Result | Exception]], None] | None = None,
+        rest_seconds: float = 0.0,
     ) -> None:
         self._work = work
         self._after = after
         self._limit = limit
         self._waiting_limit = waiting_limit
+        self._rest_seconds = rest_seconds
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._task: asyncio.Task[None] | None = None  # set while there is something to do
 
@@ -111,6 +114,8 @@ class Batcher(Generic[Item, Result]):
             while self._waiting:
                 size = min(self._limit, len(self._waiting))
                 await self._run([self._waiting.popleft() for _ in range(size)])
+                if self._rest_seconds:
+                    await asyncio.sleep(self._rest_seconds)
         finally:
             self._task = None
 

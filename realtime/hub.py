@@ -24,6 +24,8 @@ from realtime.presence.tracker import Tracker
 logger = logging.getLogger(__name__)
 
 SITE_STREAM = "site"
+REST_SECONDS = 0.005  # between look-ups of positions
+RETRY_SECONDS = 1.0  # between questions to a database that is away
 
 
 class Hub:
@@ -38,7 +40,9 @@ class Hub:
         self.tracker = Tracker(self.id, self.announce)
         self.announcer = Announcer(self.connections, lambda: self.tracker.online_count)
         self.bus = Bus(self.id, self.take, self._compare_soon)
-        self._positions: database.Batcher[str, int] = database.Batcher(_read_positions, limit=1000)
+        self._positions: database.Batcher[str, int] = database.Batcher(
+            _read_positions, limit=1000, rest_seconds=REST_SECONDS
+        )
         self._comparing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -48,6 +52,8 @@ class Hub:
     async def stop(self) -> None:
         await self.tracker.stop()
         await self.bus.stop()
+        if self._comparing is not None:
+            self._comparing.cancel()
         for feed in self.feeds.values():
             feed.stop()
 
@@ -98,7 +104,7 @@ class Hub:
     def attach(self, connection: Connection, feed: Feed) -> None:
         """From now on the connection gets every event after the feed's position."""
         connection.streams.add(feed.name)
-        feed.fanout.connections.add(connection)
+        feed.fanout.add(connection)
 
     def unsubscribe(self, connection: Connection, stream: str) -> None:
         connection.streams.discard(stream)
@@ -193,7 +199,7 @@ class Hub:
                 try:
                     return await self.compare_positions()
                 except database.DatabaseUnavailable:
-                    await asyncio.sleep(1)
+                    await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._comparing = None
 

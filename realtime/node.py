@@ -20,6 +20,7 @@ from realtime.typists import Typists
 from realtime.users import read_id
 
 CHUNK = 500
+REST_SECONDS = 0.005  # between look-ups for handshakes: without it a storm of them is looked up three at a time
 
 
 class Node:
@@ -30,7 +31,7 @@ class Node:
         self.hub = hub
         self.pulse = Pulse()
         self.typists = Typists(hub.publish, hub.tracker.tell)
-        self.loader: auth.Loader = database.Batcher(auth.load_identities, limit=CHUNK)
+        self.loader: auth.Loader = database.Batcher(auth.load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
         self.writer: chat.Writer = database.Batcher(
             chat.store, limit=conf.commit_batch, waiting_limit=conf.max_waiting_commits, after=self._publish
