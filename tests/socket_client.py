@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -31,6 +31,10 @@ class Client:
         return not self._reader.done()
 
     @property
+    def user_id(self) -> int:
+        return int(self.frames[0]["data"]["user_id"])
+
+    @property
     def subprotocol(self) -> str | None:
         return self._socket.subprotocol
 
@@ -39,15 +43,23 @@ class Client:
 
     async def expect(self, type: str, timeout: float = 5, **fields: Any) -> Frame:
         """The first frame of this type, with these fields in it or in its `data`, that was not expected before."""
+        return await self._find(lambda frame: matches(frame, type, fields), timeout, f"{type} {fields}")
+
+    async def answer(self, id: str, timeout: float = 5) -> Frame:
+        """What the command with this id was answered."""
+        return await self._find(lambda frame: frame.get("id") == id, timeout, f"answer to {id}")
+
+    async def until(self, condition: Callable[[], Any], timeout: float, what: str = "") -> Any:
+        """What `condition` answers, once that is true: it is looked at with each frame that arrives."""
         try:
             async with asyncio.timeout(timeout):
                 while True:
                     arrival = self._arrival
-                    if (frame := self._take(type, fields)) is not None:
-                        return frame
+                    if answer := condition():
+                        return answer
                     await arrival.wait()
         except TimeoutError:
-            raise AssertionError(f"no {type} {fields} in {self.frames}") from None
+            raise AssertionError(f"{what or condition}: not after {timeout:.1f} s, in {self.frames}") from None
 
     def has(self, type: str, **fields: Any) -> bool:
         return any(matches(frame, type, fields) for frame in self.frames)
@@ -65,9 +77,13 @@ class Client:
         await self._socket.close()
         await self._reader
 
-    def _take(self, type: str, fields: Frame) -> Frame | None:
+    async def _find(self, wanted: Callable[[Frame], bool], timeout: float, what: str) -> Frame:
+        found: Frame = await self.until(lambda: self._take(wanted), timeout, what)
+        return found
+
+    def _take(self, wanted: Callable[[Frame], bool]) -> Frame | None:
         for place, frame in enumerate(self.frames):
-            if place not in self._taken and matches(frame, type, fields):
+            if place not in self._taken and wanted(frame):
                 self._taken.add(place)
                 return frame
         return None
@@ -114,7 +130,7 @@ class People:
 
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
-        self._tokens: dict[str, str] = {}
+        self.tokens: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         await self._stack.__aenter__()
@@ -125,9 +141,9 @@ class People:
 
     async def connect(self, process: SiteProcess, name: str, room: str | None = None) -> Client:
         """A user's socket that has been greeted, and has joined the room."""
-        if name not in self._tokens:
-            self._tokens[name] = (await asyncio.to_thread(process.log_in, name))["access"]
-        client = await self._stack.enter_async_context(open_socket(process, f"?token={self._tokens[name]}"))
+        if name not in self.tokens:
+            self.tokens[name] = (await asyncio.to_thread(process.log_in, name))["access"]
+        client = await self._stack.enter_async_context(open_socket(process, f"?token={self.tokens[name]}"))
         await client.expect("connected")
         if room is not None:
             await client.send("join", room_id=room)

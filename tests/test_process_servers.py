@@ -61,18 +61,18 @@ async def test_it_holds_a_conversation(processes, server):
     async with People() as people:
         alice = await people.connect(process, "alice", "general")
         bob = await people.connect(process, "bob", "general")
-        await alice.expect("user_status", status="online", user_id=user_id(bob))
+        await alice.expect("user_status", status="online", user_id=bob.user_id)
         await write_to_the_room(alice, bob)
         await write_directly(alice, bob)
         await alice.send("presence", status="away", data={"device": "mobile"})
-        await bob.expect("presence", status="away", user_id=user_id(alice))
+        await bob.expect("presence", status="away", user_id=alice.user_id)
         await alice.send("typing", data={"is_typing": True, "context": "general"})
-        await bob.expect("typing", is_typing=True, user_id=user_id(alice))
+        await bob.expect("typing", is_typing=True, user_id=alice.user_id)
         await alice.send("ping", timestamp=7)
         await alice.expect("pong", timestamp=7)
         await alice.expect("heartbeat")
         await bob.close()
-        await alice.expect("user_status", status="offline", user_id=user_id(bob))
+        await alice.expect("user_status", status="offline", user_id=bob.user_id)
 
 
 async def write_to_the_room(alice: Client, bob: Client) -> None:
@@ -88,14 +88,10 @@ async def write_to_the_room(alice: Client, bob: Client) -> None:
 
 
 async def write_directly(alice: Client, bob: Client) -> None:
-    await alice.send("message", to_user_id=user_id(bob), message="Hello!", id="direct")
+    await alice.send("message", to_user_id=bob.user_id, message="Hello!", id="direct")
     await alice.expect("ack", id="direct")
-    assert (await alice.expect("chat", message="Hello!"))["stream"] == f"user.{user_id(alice)}"
-    assert (await bob.expect("chat", message="Hello!"))["stream"] == f"user.{user_id(bob)}"
-
-
-def user_id(client: Client) -> int:
-    return int(client.frames[0]["data"]["user_id"])
+    assert (await alice.expect("chat", message="Hello!"))["stream"] == f"user.{alice.user_id}"
+    assert (await bob.expect("chat", message="Hello!"))["stream"] == f"user.{bob.user_id}"
 
 
 @pytest.mark.parametrize(
