@@ -120,6 +120,7 @@ class Connection:
         "expires_at",
         "fast_write",
         "heard_at",
+        "held",
         "id",
         "name",
         "pending",
@@ -150,7 +151,19 @@ class Connection:
         self.quota: Quota | None = None  # shared by the user's sockets; set when the connection is registered
         self.errors: ErrorBudget | None = None  # set by the first bad frame
         self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
+        self.held = False  # it has not been greeted yet, and nothing may come before that
         self.closing = False  # a close frame is on its way
+
+    def hold(self) -> None:
+        """Send nothing until the greeting: who is known to the hub is announced to at once."""
+        self.held = True
+        self.fast_write = None
+
+    def greet(self, payload: bytes) -> None:
+        """Send the first frame of all."""
+        self.held = False
+        self.on_pause(False)
+        self.send(payload)
 
     def send(self, payload: bytes) -> None:
         """Send one frame of this socket alone."""
@@ -158,7 +171,7 @@ class Connection:
 
     def send_all(self, frames: Sequence[Frame]) -> None:
         """Send frames in order; drop what may be dropped, or close, when too much is waiting already."""
-        if self.closing:
+        if self.closing or self.held:
             return
         queued = self.sink.queued_bytes()
         if queued:

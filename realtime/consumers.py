@@ -82,6 +82,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         try:
             identity = await self.authenticate(trusted_page)
             connection = Connection(secrets.token_urlsafe(12), identity, sink)
+            connection.hold()
             self.node.hub.register(connection)
         except Gone:
             return
@@ -147,7 +148,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         online_count = await hub.tracker.arrive(connection.user_key)
         async with hub.open_feeds([f"user.{connection.user_key}", SITE_STREAM]) as feeds:
             streams = {feed.name: feed.position for feed in feeds}
-            connection.send(greet(self.scope, connection, online_count, streams))
+            connection.greet(greet(self.scope, connection, online_count, streams))
             for feed in feeds:
                 hub.attach(connection, feed)
         self.node.pulse.add(connection)
