@@ -105,6 +105,12 @@ class InProcessServer(uvicorn.Server):
         super().__init__(config)
         self.ready = asyncio.Event()
 
+        self.over = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """uvicorn's looks ten times a second whether it is over."""
+        await self.over.wait()
+
     async def startup(self, sockets: list[network.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
@@ -120,17 +126,17 @@ class ServerSite(Site):
 
     def __init__(self) -> None:
         super().__init__()
+        self._listening = network.create_server(("127.0.0.1", 0), backlog=1000)
+        self.port = self._listening.getsockname()[1]
+        self.host = f"127.0.0.1:{self.port}"
         self._server: InProcessServer | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        listening = network.create_server(("127.0.0.1", 0), backlog=1000)
-        self.port = listening.getsockname()[1]
-        self.host = f"127.0.0.1:{self.port}"
         options = {"host": "127.0.0.1", "port": self.port, "workers": 1, "graceful_timeout": 1}
         config = serve.make_config({**options, "access_log": False, "log_level": "warning"})
         self._server = InProcessServer(config)
-        self._running = asyncio.create_task(self._server.serve([listening]))
+        self._running = asyncio.create_task(self._server.serve([self._listening]))
         await self._server.ready.wait()
 
     async def _open(self, address: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Socket:
@@ -155,6 +161,7 @@ class ServerSite(Site):
     async def stop(self) -> None:
         await asyncio.gather(*(socket.close() for socket in self.sockets), return_exceptions=True)
         if self._server is not None and self._running is not None:
-            self._server.should_exit = True
+            self._server.over.set()
             await self._running
+        self._listening.close()
         await stop_node()

@@ -6,7 +6,7 @@ Every frame that arrives is checked against the protocol. `tests.sites` opens th
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from channels.testing import WebsocketCommunicator
@@ -16,6 +16,22 @@ from websockets.exceptions import ConnectionClosed
 from tests.contract import Contract
 
 TIMEOUT_SECONDS = 10
+
+
+async def until(is_so: Callable[[], Any]) -> None:
+    """Wait for something that no frame tells of."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while not is_so():  # noqa: ASYNC110 (the product has no event for it)
+            await asyncio.sleep(0.005)
+
+
+def texts(frames: Iterable[dict[str, Any]]) -> list[str]:
+    """What the `chat` frames say."""
+    return [frame["data"]["message"] for frame in frames if frame["type"] == "chat"]
+
+
+def is_refused(frame: dict[str, Any], code: str) -> bool:
+    return (frame["type"], frame.get("error_code")) == ("error", code)
 
 
 class Ended(Exception):
