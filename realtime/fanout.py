@@ -27,6 +27,12 @@ class Fanout:
         self._pause = PAUSE_SECONDS
         self._started = 0.0
 
+    def add(self, connection: Connection) -> None:
+        """Frames sent from now on reach the connection too; what has gathered for the others leaves first."""
+        if self._gathered:
+            self._write_gathered()
+        self.connections.add(connection)
+
     def send(self, frame: Frame) -> None:
         """Send now, or together with others when a flush is under way."""
         if self._timer is not None:
@@ -51,9 +57,12 @@ class Fanout:
         if not self._gathered:
             return
         started = time.monotonic()
+        self._write_gathered()
+        self._wait(started)
+
+    def _write_gathered(self) -> None:
         frames, self._gathered = self._gathered, []
         write_all(self.connections, frames)
-        self._wait(started)
 
 
 def write_all(connections: set[Connection], frames: Sequence[Frame]) -> None:

@@ -11,13 +11,15 @@ from realtime.frames import Frame
 from realtime.log import READ_CHUNK, LoggedEvent
 from realtime.ordering import Sequencer
 
+RETRY_SECONDS = 1.0  # between questions to a database that is away
+
 Missed = Callable[[str, int, int], Awaitable[list[LoggedEvent]]]
 
 
 class Feed:
     """Gives a stream's events to this process's subscribers in order, each once, and fetches what was lost."""
 
-    __slots__ = ("_filler", "_missed", "fanout", "name", "order", "pins")
+    __slots__ = ("_filler", "_last_seq", "_missed", "fanout", "name", "order", "pins")
 
     def __init__(self, name: str, missed: Missed) -> None:
         self.name = name
@@ -25,6 +27,7 @@ class Feed:
         self.order: Sequencer[bytes] = Sequencer()
         self.pins = 0  # how many are about to subscribe: it must not be forgotten meanwhile
         self._missed = missed
+        self._last_seq = 0  # where the log stood when it was last compared
         self._filler: asyncio.Task[None] | None = None  # set while something is missing
 
     @property
@@ -34,16 +37,16 @@ class Feed:
     def start(self, position: int) -> None:
         """The log stands at `position`: what comes after it is delivered."""
         self._deliver(self.order.start(position))
+        self._fill_if_needed()
 
     def accept(self, seq: int, body: bytes) -> None:
         self._deliver(self.order.accept(seq, body))
-        if self.order.held and self._filler is None:
-            self._fill()
+        self._fill_if_needed()
 
     def advance_to(self, last_seq: int) -> None:
-        """The log stands at `last_seq`: fetch what did not arrive by itself."""
-        if self.order.position is not None and last_seq > self.order.position and self._filler is None:
-            self._fill(last_seq)
+        """The log stands at `last_seq`: fetch what does not arrive by itself."""
+        self._last_seq = last_seq
+        self._fill_if_needed()
 
     def stop(self) -> None:
         if self._filler is not None:
@@ -53,21 +56,26 @@ class Feed:
         for seq, body in ready:
             self.fanout.send(Frame(protocol.stamp(body, self.name, seq)))
 
-    def _fill(self, last_seq: int = 0) -> None:
-        if self.order.position is not None:
-            self._filler = asyncio.get_running_loop().create_task(self._fill_gaps(last_seq))
+    def _fill_if_needed(self) -> None:
+        if self._filler is None and self._missing() is not None:
+            self._filler = asyncio.get_running_loop().create_task(self._fill())
 
-    async def _fill_gaps(self, last_seq: int) -> None:
+    def _missing(self) -> tuple[int, int] | None:
+        """The first and the last `seq` of the next hole."""
+        position = self.order.position
+        if position is None:
+            return None
+        if self.order.held:
+            return self.order.gap()
+        return (position + 1, self._last_seq) if self._last_seq > position else None
+
+    async def _fill(self) -> None:
         try:
-            while True:
+            while self._missing() is not None:
                 # Two processes' publications cross: most gaps close by themselves within a moment.
                 await asyncio.sleep(settings().gap_wait_ms / 1000)
-                gap = self.order.gap()
-                if gap is None and last_seq > self.position:
-                    gap = (self.position + 1, last_seq)
-                if gap is None:
-                    return
-                await self._fetch(*gap)
+                if (gap := self._missing()) is not None:
+                    await self._fetch(*gap)
         finally:
             self._filler = None
 
@@ -76,7 +84,7 @@ class Feed:
         try:
             events = await self._missed(self.name, first - 1, last)
         except Refused:
-            await asyncio.sleep(1)  # the database is away; what is held stays held
+            await asyncio.sleep(RETRY_SECONDS)  # what is held stays held
             return
         for event in events:
             self._deliver(self.order.accept(event.seq, event.body))

@@ -43,11 +43,12 @@ class Sequencer(Generic[T]):
         return self.position + 1, min(self.held) - 1
 
     def skip_to(self, position: int) -> list[tuple[int, T]]:
-        """Give up on what is missing up to and including `position`: the log no longer has it."""
-        if self.position is not None and position > self.position:
-            self.position = position
-            self.held = {seq: item for seq, item in self.held.items() if seq > position}
-        return self._release()
+        """Give up on what is still missing up to and including `position`: the log no longer has it."""
+        if self.position is None or position <= self.position:
+            return []
+        kept = [(seq, self.held.pop(seq)) for seq in sorted(self.held) if seq <= position]
+        self.position = position
+        return kept + self._release()
 
     def _release(self) -> list[tuple[int, T]]:
         ready: list[tuple[int, T]] = []

@@ -24,6 +24,6 @@ def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] 
 
 
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
-    """The room's events go with it: its slug may be taken by somebody else's room, whose members must not replay them."""
+    """The room's events go with it: its slug may become another room's, whose members must not replay them."""
     log.forget(instance.stream)
     delivery.close_stream(instance.stream)

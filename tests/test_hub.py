@@ -1,0 +1,252 @@
+"""Everything that is shared by the sockets of one process, over a real log."""
+
+import asyncio
+import random
+from functools import partial
+
+import pytest
+
+from realtime import database, feed, hub, log
+from realtime.database import DatabaseUnavailable
+from realtime.errors import Closed
+from realtime.frames import Control, Envelope, Passing
+from tests.paper import body, open_connection
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SEQS = list(range(1, 21))
+
+
+@pytest.fixture(autouse=True)
+def short_waits(settings, monkeypatch):
+    settings.REALTIME = {**settings.REALTIME, "GAP_WAIT_MS": 1}
+    monkeypatch.setattr(feed, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(hub, "RETRY_SECONDS", 0.01)
+
+
+@pytest.fixture
+async def process():
+    process = hub.open_hub()
+    yield process
+    await hub.close_hub(process)
+    database.shutdown()
+
+
+async def write(stream, *seqs):
+    """Store events; `seqs` are what they are expected to become."""
+    events = await database.run(log.commit, [(stream, body(seq)) for seq in seqs])
+    assert [event.seq for event in events] == list(seqs)
+    return [tuple(event) for event in events]
+
+
+async def join(process, stream, user="1"):
+    connection, socket = open_connection(user)
+    process.register(connection)
+    async with process.open_feeds([stream]) as feeds:
+        process.attach(connection, feeds[0])
+    return connection, socket
+
+
+def away(function, monkeypatch, failures):
+    """The database fails that many times before `function` of the log works."""
+    left, real = iter(range(failures)), getattr(log, function)
+
+    def fail_first(*args):
+        if next(left, None) is not None:
+            raise DatabaseUnavailable
+        return real(*args)
+
+    monkeypatch.setattr(log, function, fail_first)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_it_delivers_each_event_once_whatever_the_bus_does(process, seed):
+    chance = random.Random(seed)
+    _, socket = await join(process, "room.a")
+    events = await write("room.a", *SEQS)
+    arriving = [event for event in events for _ in range(chance.choice([0, 1, 1, 2]))]
+    chance.shuffle(arriving)
+    while arriving:
+        size = chance.randint(1, 5)
+        process.take(Envelope(events=arriving[:size]))
+        del arriving[:size]
+    await process.compare_positions()
+    assert await socket.until_seq(20) == SEQS
+
+
+async def test_it_fills_a_hole_from_the_log(process):
+    _, socket = await join(process, "room.a")
+    events = await write("room.a", *SEQS)
+    process.take(Envelope(events=[events[0], events[-1]]))
+    assert socket.seqs == [1]
+    assert await socket.until_seq(20) == SEQS
+    assert socket.frames[5] == {"type": "test", "n": 6, "stream": "room.a", "seq": 6}
+
+
+async def test_it_finds_the_last_event_of_a_burst(process):
+    _, socket = await join(process, "room.a")
+    await write("room.a", 1, 2)
+    await write("room.b", 1)
+    await process.compare_positions()
+    assert await socket.until_seq(2) == [1, 2]
+
+
+async def test_it_finds_it_after_the_bus_has_recovered_and_the_database_after_it(process, monkeypatch):
+    _, socket = await join(process, "room.a")
+    await write("room.a", 1, 2, 3)
+    away("positions", monkeypatch, 2)
+    away("missed", monkeypatch, 2)
+    process._compare_soon()
+    process._compare_soon()
+    assert await socket.until_seq(3) == [1, 2, 3]
+
+
+async def test_it_passes_over_what_is_pruned(process):
+    _, socket = await join(process, "room.a")
+    await write("room.a", 1, 2)
+    await database.run(log.forget, "room.a")
+    events = await write("room.a", 3)
+    process.take(Envelope(events=events))
+    assert await socket.until_seq(3) == [3]
+
+
+async def test_it_begins_after_the_position_it_names(process):
+    await write("room.a", 1, 2, 3)
+    connection, socket = open_connection()
+    async with process.open_feeds(["room.a", "room.b"]) as feeds:
+        assert [feed.position for feed in feeds] == [3, 0]
+        process.attach(connection, feeds[0])
+    assert list(process.feeds) == ["room.a"]
+    process.take(Envelope(events=await write("room.a", 4)))
+    assert socket.seqs == [4]
+
+
+async def test_it_loses_nothing_that_is_stored_while_a_position_is_read(process, monkeypatch):
+    read = hub._read_positions
+
+    def read_slowly(streams):
+        found = read(streams)
+        events = log.commit([("room.a", body(1)), ("room.a", body(2))])
+        asyncio.run_coroutine_threadsafe(take([tuple(event) for event in events]), process.loop).result(5)
+        return found
+
+    async def take(events):
+        process.take(Envelope(events=events))
+
+    monkeypatch.setattr(process._positions, "_work", read_slowly)
+    async with process.open_feeds(["room.a"]) as feeds:
+        assert feeds[0].position == 2  # held, and given out before anybody was attached
+
+
+async def test_it_gives_a_late_joiner_exactly_what_follows(process):
+    others = [await join(process, "room.a", str(user)) for user in range(20)]
+    events = await write("room.a", *SEQS)
+    process.take(Envelope(events=events[:10]))  # the first goes out, nine gather
+    connection, socket = open_connection("99")
+    async with process.open_feeds(["room.a"]) as feeds:
+        position = feeds[0].position
+        process.attach(connection, feeds[0])
+    process.take(Envelope(events=events[10:]))
+    assert await socket.until_seq(20) == SEQS[position:]
+    assert [await other.until_seq(20) for _, other in others] == [SEQS] * 20
+
+
+async def test_it_reads_one_position_for_many_who_join_at_once(process, django_assert_max_num_queries, monkeypatch):
+    asked = []
+    monkeypatch.setattr(log, "positions", lambda names: asked.append(list(names)) or dict.fromkeys(names, 7))
+    sockets = await asyncio.gather(*[join(process, "room.a", str(user)) for user in range(300)])
+    assert len(asked) <= 2
+    process.take(Envelope(events=[("room.a", 8, body(8))]))
+    assert {tuple(socket.seqs) for _, socket in sockets} == {(8,)}
+
+
+async def test_it_keeps_a_feed_that_somebody_is_about_to_join(process):
+    connection, _ = await join(process, "room.a")
+    async with process.open_feeds(["room.a"]) as feeds:
+        process.unregister(connection)
+        assert process.feeds["room.a"] is feeds[0]
+        process.take(Envelope(events=await write("room.a", 1)))
+        assert feeds[0].position == 1
+    assert process.feeds == {}
+
+
+async def test_it_forgets_feeds_that_could_not_be_opened(process, monkeypatch):
+    away("positions", monkeypatch, 1)
+    with pytest.raises(DatabaseUnavailable):
+        async with process.open_feeds(["room.a", "room.b"]):
+            pytest.fail("it has no position")
+    assert process.feeds == {}
+    _, socket = await join(process, "room.a")
+    process.take(Envelope(events=await write("room.a", 1)))
+    assert socket.seqs == [1]
+
+
+async def test_it_ignores_streams_that_nobody_here_wants(process):
+    process.take(Envelope(events=[("room.a", 5, body(5))], passing=[Passing(body(1), stream="room.a")]))
+    assert process.feeds == {}
+
+
+async def test_it_knows_the_sockets_of_a_user(process, settings):
+    settings.REALTIME = {**settings.REALTIME, "MAX_CONNECTIONS_PER_USER": 2}
+    first, _ = await join(process, "room.a")
+    second, _ = await join(process, "room.a")
+    assert first.quota is second.quota
+    with pytest.raises(Closed, match="TOO_MANY_CONNECTIONS"):
+        process.register(open_connection()[0])
+    process.unregister(first)
+    process.unregister(first)
+    third, _ = await join(process, "room.a")
+    assert process.users == {"1": {second, third}}
+    for connection in (second, third):
+        process.unregister(connection)
+    assert (process.users, process.connections, process.feeds) == ({}, {}, {})
+
+
+async def test_it_passes_on_what_is_not_stored(process):
+    connections = {user: await join(process, f"room.{user}", user) for user in ("1", "2", "3")}
+    for passing in (
+        Passing(b'{"type":"to stream"}', stream="room.1"),
+        Passing(b'{"type":"to users"}', users=("2", "3", "4")),
+        Passing(b'{"type":"to all"}', exclude="3"),
+    ):
+        process.take(Envelope(passing=[passing]))
+    heard = {user: [f["type"] for f in socket.frames] for user, (_, socket) in connections.items()}
+    assert heard == {"1": ["to stream", "to all"], "2": ["to users", "to all"], "3": ["to users"]}
+
+
+async def test_it_closes_and_unsubscribes_whom_it_is_told_to(process):
+    (one, socket_one), (two, socket_two) = await join(process, "room.a", "1"), await join(process, "room.a", "2")
+    three, socket_three = await join(process, "room.a", "3")
+    three.session = "login"
+    one.rooms["a"] = 1
+    process.take(Envelope(controls=[Control("unsubscribe", user="1", stream="room.a")]))
+    assert (one.streams, one.rooms, two.streams) == (set(), {}, {"room.a"})
+    process.take(Envelope(controls=[Control("disconnect", user="2", code=4403, reason="KICKED")]))
+    process.take(Envelope(controls=[Control("disconnect", session="login", code=4401, reason="UNAUTHENTICATED")]))
+    closed = [socket.closed for socket in (socket_one, socket_two, socket_three)]
+    assert closed == [None, (4403, "KICKED"), (4401, "UNAUTHENTICATED")]
+    process.take(Envelope(controls=[Control("unsubscribe", stream="room.a")]))
+    assert process.feeds == {}
+
+
+async def test_it_closes_no_socket_without_a_login_when_a_login_ends(process):
+    _, socket = await join(process, "room.a")
+    process.take(Envelope(controls=[Control("disconnect", session="", code=4401, reason="UNAUTHENTICATED")]))
+    assert socket.closed is None
+
+
+async def test_it_takes_publications_from_other_threads(process):
+    _, socket = await join(process, "room.a")
+    assert hub.find_hub() is process
+    events = await write("room.a", 1)
+    await asyncio.to_thread(partial(process.publish_from_thread, Envelope(events=events)))
+    assert await socket.until_seq(1) == [1]
+
+
+async def test_it_is_not_found_when_it_is_closed():
+    process = hub.open_hub()
+    process._compare_soon()
+    comparing = process._comparing
+    await hub.close_hub(process)
+    await asyncio.wait([comparing])
+    assert hub.find_hub() is None
+    database.shutdown()
