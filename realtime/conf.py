@@ -45,7 +45,7 @@ class Settings:
     rate_limit_errors: int = 50  # RATE_LIMITED answers before the socket is closed with 4429
 
     database_threads: int = 4
-    commit_batch: int = 256  # messages in one transaction at the most
+    commit_batch: int = 500  # messages in one transaction at the most
     max_waiting_commits: int = 10_000  # messages waiting for a transaction, per process; more get UNAVAILABLE
     gap_wait_ms: float = 30  # how long a missing event may still arrive by itself before the log is asked
     sweep_seconds: float = 5  # age at which an event left without a seq by a crash is picked up

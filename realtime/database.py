@@ -130,6 +130,10 @@ class Batcher(Generic[Item, Result]):
             await self._run(batch[:middle])
             await self._run(batch[middle:])
             return
+        # Given out in the next turn of the loop: by then the next run has the database busy.
+        asyncio.get_running_loop().call_soon(self._give, batch, results)
+
+    def _give(self, batch: list[tuple[Item, asyncio.Future[Result]]], results: Sequence[Result | Exception]) -> None:
         if self._after is not None:
             self._after(results)
         _settle([future for _, future in batch], results)

@@ -43,7 +43,9 @@ def user_column() -> str:
 
 def stored_id(pk: Any) -> Any:
     """A user's primary key as a JSON value that the column takes; None stays None."""
-    return None if pk is None else plain(_user_key().get_db_prep_value(pk, connection))
+    if pk is None or isinstance(pk, int):  # five times a message: asking the field took a third of a batch's time
+        return pk
+    return plain(_user_key().get_db_prep_value(pk, connection))
 
 
 def plain(value: Any) -> int | str:
