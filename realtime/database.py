@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.conf import settings
 from realtime.errors import ErrorCode, Refused
@@ -24,6 +25,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _executor: ThreadPoolExecutor | None = None
+_opened: set[BaseDatabaseWrapper] = set()  # the threads' connections
 
 
 class DatabaseUnavailable(Refused):
@@ -46,6 +48,15 @@ def shutdown() -> None:
         return
     executor, _executor = _executor, None
     executor.shutdown(wait=True)
+    with ThreadPoolExecutor(1) as closer:  # a thread, because Django closes no connection on an event loop
+        closer.submit(_close_connections).result()
+
+
+def _close_connections() -> None:
+    while _opened:
+        connection = _opened.pop()
+        connection.inc_thread_sharing()  # its own thread has ended
+        connection.close()
 
 
 def _pool() -> ThreadPoolExecutor:
@@ -63,6 +74,7 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
         raise DatabaseUnavailable from error
     finally:
         for connection in connections.all(initialized_only=True):
+            _opened.add(connection)
             if connection.errors_occurred:
                 connection.close_if_unusable_or_obsolete()
 
@@ -135,7 +147,10 @@ class Batcher(Generic[Item, Result]):
 
     def _give(self, batch: list[tuple[Item, asyncio.Future[Result]]], results: Sequence[Result | Exception]) -> None:
         if self._after is not None:
-            self._after(results)
+            try:
+                self._after(results)
+            except Exception:  # what was done is done: whoever waits is told so
+                logger.exception("The results of a batch could not be passed on")
         _settle([future for _, future in batch], results)
 
 

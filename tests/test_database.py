@@ -1,0 +1,218 @@
+"""The edge between the loop and the database: threads that keep their connections, and work that gathers."""
+
+import asyncio
+import threading
+
+import pytest
+from django.db import DataError, InterfaceError, OperationalError, ProgrammingError, connection, connections
+
+from realtime import database
+from realtime.database import Batcher, DatabaseUnavailable
+from realtime.errors import ErrorCode, Refused
+
+PATIENCE_SECONDS = 5
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    yield
+    database.shutdown()
+
+
+class Work:
+    """Doubles numbers, in runs that wait for `release` when they are told to."""
+
+    def __init__(self, bad=(), error=ValueError):
+        self.runs = []
+        self.begun = threading.Event()
+        self.release = threading.Event()
+        self.release.set()
+        self._bad = set(bad)
+        self._error = error
+
+    def __call__(self, items):
+        self.runs.append(items)
+        self.begun.set()
+        assert self.release.wait(PATIENCE_SECONDS)
+        if self._bad & set(items):
+            raise self._error("bad")
+        return [2 * item for item in items]
+
+    async def hold(self, batcher, first):
+        """Begin a run with `first` alone, which does not end before `release`."""
+        self.release.clear()
+        future = batcher.submit(first)
+        assert await asyncio.to_thread(self.begun.wait, PATIENCE_SECONDS)
+        return future
+
+
+async def outcomes(*futures):
+    return [
+        type(outcome).__name__ if isinstance(outcome, Exception) else outcome
+        for outcome in await asyncio.wait_for(asyncio.gather(*futures, return_exceptions=True), PATIENCE_SECONDS)
+    ]
+
+
+async def test_it_does_not_wait_when_it_is_quiet():
+    work = Work()
+    batcher = Batcher(work, limit=10)
+    assert await batcher.submit(1) == 2
+    assert await batcher.submit(2) == 4
+    assert work.runs == [[1], [2]]
+
+
+async def test_it_gathers_what_comes_while_a_run_is_under_way():
+    work = Work()
+    batcher = Batcher(work, limit=3)
+    first = await work.hold(batcher, 0)
+    later = [batcher.submit(number) for number in range(1, 8)]
+    work.release.set()
+    assert await outcomes(first, *later) == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert work.runs == [[0], [1, 2, 3], [4, 5, 6], [7]]
+
+
+@pytest.mark.parametrize("bad", [[1], [5], [8], [2, 3], [1, 8], list(range(1, 9))])
+async def test_it_lets_a_bad_item_fail_alone(bad):
+    work = Work(bad=bad)
+    batcher = Batcher(work, limit=100)
+    futures = [batcher.submit(number) for number in range(1, 9)]
+    assert await outcomes(*futures) == ["ValueError" if number in bad else 2 * number for number in range(1, 9)]
+    done = [item for run in work.runs for item in run if not set(run) & set(bad)]
+    assert done == [number for number in range(1, 9) if number not in bad]  # in the order in which they came
+
+
+async def test_it_gives_each_item_its_own_result_or_exception():
+    refusal = Refused(ErrorCode.CONFLICT, "no")
+    batcher = Batcher(lambda items: [refusal if item == 2 else item for item in items], limit=100)
+    futures = [batcher.submit(number) for number in (1, 2, 3)]
+    assert await outcomes(*futures) == [1, "Refused", 3]
+
+
+async def test_it_refuses_what_is_too_much():
+    work = Work()
+    batcher = Batcher(work, limit=100, waiting_limit=2)
+    first = await work.hold(batcher, 0)
+    waiting = [batcher.submit(1), batcher.submit(2)]
+    with pytest.raises(Refused) as refused:
+        batcher.submit(3)
+    assert refused.value.code == ErrorCode.UNAVAILABLE
+    work.release.set()
+    assert await outcomes(first, *waiting) == [0, 2, 4]
+    assert await batcher.submit(3) == 6
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+async def test_it_does_not_split_for_a_database_that_is_away(error):
+    work = Work(bad=[2], error=error)
+    batcher = Batcher(work, limit=100)
+    futures = [batcher.submit(number) for number in (1, 2, 3)]
+    assert await outcomes(*futures) == ["DatabaseUnavailable"] * 3
+    assert work.runs == [[1, 2, 3]]
+    assert await batcher.submit(4) == 8
+
+
+async def test_it_goes_on_for_the_others_when_somebody_stops_waiting():
+    work = Work()
+    batcher = Batcher(work, limit=100)
+    first = await work.hold(batcher, 0)
+    gone, stays = batcher.submit(1), batcher.submit(2)
+    gone.cancel()
+    first.cancel()
+    work.release.set()
+    assert await asyncio.wait_for(stays, PATIENCE_SECONDS) == 4
+    assert work.runs == [[0], [1, 2]]  # what was asked for is done
+
+
+async def test_it_tells_all_before_it_tells_each():
+    told = []
+    batcher = Batcher(Work(), limit=100, after=lambda results: told.append(list(results)))
+    futures = [batcher.submit(number) for number in (1, 2)]
+    for future in futures:
+        future.add_done_callback(lambda done: told.append(done.result()))
+    await batcher.drain()
+    await outcomes(*futures)
+    assert told == [[2, 4], 2, 4]
+
+
+async def test_it_answers_even_if_the_results_cannot_be_passed_on(caplog):
+    def fail(results):
+        raise RuntimeError("broken")
+
+    batcher = Batcher(Work(), limit=100, after=fail)
+    assert await asyncio.wait_for(batcher.submit(1), PATIENCE_SECONDS) == 2
+    assert "RuntimeError: broken" in caplog.text
+
+
+async def test_it_drains():
+    work = Work()
+    batcher = Batcher(work, limit=1)
+    await batcher.drain()
+    first = await work.hold(batcher, 0)
+    waiting = [first, *(batcher.submit(number) for number in (1, 2))]
+    work.release.set()
+    await asyncio.wait_for(batcher.drain(), PATIENCE_SECONDS)
+    assert work.runs == [[0], [1], [2]]
+    assert await outcomes(*waiting) == [0, 2, 4]
+
+
+async def test_it_rests_between_runs_when_told_to():
+    work = Work()
+    batcher = Batcher(work, limit=100, rest_seconds=0.05)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await batcher.submit(1) == 2
+    assert await outcomes(batcher.submit(2), batcher.submit(3)) == [4, 6]
+    assert loop.time() - began >= 0.05
+    assert work.runs == [[1], [2, 3]]
+
+
+def fail(error):
+    raise error
+
+
+async def test_it_raises_what_the_function_raises():
+    with pytest.raises(DatabaseUnavailable) as refused:
+        await database.run(fail, OperationalError("gone"))
+    assert refused.value.code == ErrorCode.UNAVAILABLE
+    with pytest.raises(DataError):
+        await database.run(fail, DataError("bad"))
+    assert await database.run(divmod, 7, 2) == (3, 1)
+
+
+def query():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return threading.current_thread().name, connection.connection
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_it_keeps_a_connection_for_each_thread(settings):
+    settings.REALTIME = {**settings.REALTIME, "DATABASE_THREADS": 1}
+    (thread, first), (same, second) = await database.run(query), await database.run(query)
+    assert thread == same
+    assert first is second
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_it_replaces_a_connection_that_has_failed(settings):
+    settings.REALTIME = {**settings.REALTIME, "DATABASE_THREADS": 1}
+    _, first = await database.run(query)
+    await database.run(first.close)
+    with pytest.raises((DatabaseUnavailable, ProgrammingError)):
+        await database.run(query)
+    _, second = await database.run(query)
+    assert second is not first
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_it_closes_its_connections_when_it_ends():
+    def open_one():
+        query()
+        return connections["default"]
+
+    opened = await database.run(open_one)
+    assert opened.connection is not None
+    database.shutdown()
+    assert opened.connection is None
+    database.shutdown()
+    assert (await database.run(query))[1] is not None
