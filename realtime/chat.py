@@ -6,6 +6,7 @@ same message, stored once and delivered once.
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -78,23 +79,25 @@ def post(message: Post, writer: Writer) -> "asyncio.Future[Posted]":
 
 
 def store(posts: list[Post]) -> list[Posted | Exception]:
-    """Store messages in one transaction, in order; runs on a database thread."""
+    """Store messages in one transaction, in order; runs on a database thread.
+
+    Hardly any message is a repeat, so the first try does not look for them: a constraint tells.
+    """
+    with suppress(IntegrityError):
+        return _store(posts, look_for_repeats=False)
     try:
-        return _store(posts)
+        return _store(posts, look_for_repeats=True)
     except IntegrityError:
         if len(posts) > 1:
             raise  # the batch is split, and the one that is at fault comes back alone
-    try:
-        return _store(posts)  # another process had just stored the same message: now it is found
-    except IntegrityError:
         return [Refused(ErrorCode.NOT_FOUND, _("There is no such room."))]
 
 
-def _store(posts: list[Post]) -> list[Posted | Exception]:
+def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Exception]:
     now = timezone.now()
     keys = [_key(post, number) for number, post in enumerate(posts)]
     with transaction.atomic():
-        known = _find_repeats(posts)
+        known = _find_repeats(posts) if look_for_repeats else {}
         fresh: dict[Key, Post] = {}
         for key, post in zip(keys, posts, strict=True):
             if key not in known:
