@@ -12,7 +12,15 @@ Messages = list[checks.CheckMessage]
 
 
 def register() -> None:
-    for check in (check_layer, check_redis_timeout, check_database, check_origins, check_blacklist, check_asgi):
+    for check in (
+        check_layer,
+        check_redis_timeout,
+        check_database,
+        check_origins,
+        check_blacklist,
+        check_asgi,
+        check_workers,
+    ):
         checks.register(check, "realtime")
 
 
@@ -39,7 +47,7 @@ def check_redis_timeout(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     hosts = _layer().get("CONFIG", {}).get("hosts", [])
     if not _layer().get("BACKEND", "").startswith("channels_redis."):
         return []
-    if hosts and all(isinstance(host, dict) and host.get("socket_timeout", 0) > 5 for host in hosts):
+    if hosts and all(isinstance(host, dict) and (host.get("socket_timeout") or 0) > 5 for host in hosts):
         return []
     text = "The channel layer's connections to Redis have no `socket_timeout` of their own."
     hint = 'Write hosts as {"address": "redis://…", "socket_timeout": 10}: quiet processes would lose publications.'
@@ -54,13 +62,18 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
     if not engine.endswith((".postgresql", ".postgis")):
         text = f"The log runs on PostgreSQL and SQLite, not on {engine}."
         return [checks.Error(text, id="realtime.E002")]
-    pool = options.get("pool")
     needed = conf.settings().database_threads + 2
-    if isinstance(pool, dict) and pool.get("max_size", pool.get("min_size", 4)) < needed:
+    if (pool := options.get("pool")) and _pool_size(pool) < needed:
         text = "The database pool is smaller than the threads that keep a connection of it."
         hint = f"Give OPTIONS['pool'] a max_size of at least {needed}, or lower REALTIME['DATABASE_THREADS']."
         return [checks.Warning(text, hint=hint, id="realtime.W005")]
     return []
+
+
+def _pool_size(pool: dict[str, Any] | bool) -> int:
+    """As psycopg_pool reads it: without a maximum the pool never grows, and True stands for its defaults."""
+    sizes = pool if isinstance(pool, dict) else {}
+    return int(sizes.get("max_size") or sizes.get("min_size", 4))
 
 
 def _check_sqlite(options: dict[str, Any]) -> Messages:
@@ -96,6 +109,17 @@ def check_asgi(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messag
         return []
     hint = "Point it at an application made with realtime.routing.asgi_application."
     return [checks.Warning("ASGI_APPLICATION is not set.", hint=hint, id="realtime.W008")]
+
+
+def check_workers(
+    app_configs: Sequence[AppConfig] | None = None, workers: int | None = None, **kwargs: Any
+) -> Messages:
+    """A second process that shares nothing with the first; `workers` comes from `serve`, else from WEB_CONCURRENCY."""
+    workers = conf.worker_count() if workers is None else workers
+    if workers == 1 or conf.settings().redis_url:
+        return []
+    text = f"{workers} workers without REDIS_URL: each would have sockets and presence of its own."
+    return [checks.Warning(text, hint="Set REDIS_URL, or serve with one worker.", id="realtime.W001")]
 
 
 def _layer() -> dict[str, Any]:

@@ -1,0 +1,177 @@
+"""Every system check: when it speaks, and when it is silent."""
+
+import pytest
+from django.core import checks as django_checks
+
+from realtime import checks
+
+MEMORY = "channels.layers.InMemoryChannelLayer"
+PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
+CORE = "channels_redis.core.RedisChannelLayer"
+REDIS = "redis://127.0.0.1:6379/0"
+PATIENT = {"address": REDIS, "socket_timeout": 10}
+SQLITE = {"transaction_mode": "IMMEDIATE", "timeout": 20}
+BLACKLIST = "rest_framework_simplejwt.token_blacklist"
+
+
+@pytest.fixture
+def realtime(settings):
+    """Sets keys of REALTIME over those that no check minds."""
+
+    def change(**keys):
+        settings.REALTIME = {"REDIS_URL": "", **keys}
+
+    change()
+    return change
+
+
+@pytest.fixture
+def layer(settings):
+    def change(backend, *hosts):
+        settings.CHANNEL_LAYERS = {"default": {"BACKEND": backend, "CONFIG": {"hosts": list(hosts)} if hosts else {}}}
+
+    return change
+
+
+@pytest.fixture
+def use_database(monkeypatch):
+    """Django forbids changing DATABASES in a test: the check is shown another one."""
+
+    def change(engine, **options):
+        found = {"ENGINE": f"django.db.backends.{engine}", "OPTIONS": options}
+        monkeypatch.setattr(checks.conf, "default_database", lambda: found)
+
+    return change
+
+
+def ids(check):
+    return [message.id for message in check(None)]
+
+
+def test_it_has_nothing_to_say_about_the_sites_own_settings():
+    assert [m for m in django_checks.run_checks(tags=["realtime"]) if m.id.startswith("realtime.")] == []
+
+
+def test_it_is_registered():
+    registered = {check.__name__ for check in django_checks.registry.registry.registered_checks}
+    assert registered >= {name for name in vars(checks) if name.startswith("check_")}
+
+
+@pytest.mark.parametrize(
+    ("backend", "redis_url", "expected"),
+    [
+        (MEMORY, "", []),
+        (PUBSUB, REDIS, []),
+        (PUBSUB, "", ["realtime.E001"]),
+        (MEMORY, REDIS, ["realtime.E001"]),
+        (CORE, REDIS, ["realtime.W003"]),
+        (CORE, "", ["realtime.E001", "realtime.W003"]),
+        ("site.layers.OwnLayer", REDIS, []),
+    ],
+)
+def test_it_wants_the_layer_and_presence_in_one_place(realtime, layer, backend, redis_url, expected):
+    realtime(REDIS_URL=redis_url)
+    layer(backend)
+    assert ids(checks.check_layer) == expected
+
+
+@pytest.mark.parametrize("redis_url", ["", REDIS])
+def test_it_misses_a_layer(realtime, settings, redis_url):
+    realtime(REDIS_URL=redis_url)
+    settings.CHANNEL_LAYERS = {}
+    assert ids(checks.check_layer) == ["realtime.W002"]
+    assert ids(checks.check_redis_timeout) == []
+
+
+@pytest.mark.parametrize("backend", [PUBSUB, CORE])
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ([PATIENT], []),
+        ([PATIENT, {**PATIENT, "socket_timeout": 6}], []),
+        ([], ["realtime.W004"]),
+        ([REDIS], ["realtime.W004"]),
+        ([("127.0.0.1", 6379)], ["realtime.W004"]),
+        ([{"address": REDIS}], ["realtime.W004"]),
+        ([{**PATIENT, "socket_timeout": None}], ["realtime.W004"]),
+        ([{**PATIENT, "socket_timeout": 5}], ["realtime.W004"]),
+        ([PATIENT, REDIS], ["realtime.W004"]),
+    ],
+)
+def test_it_wants_a_time_out_longer_than_a_pause(layer, backend, hosts, expected):
+    layer(backend, *hosts)
+    assert ids(checks.check_redis_timeout) == expected
+
+
+def test_it_does_not_mind_the_hosts_of_other_layers(layer):
+    layer(MEMORY)
+    assert ids(checks.check_redis_timeout) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "options", "expected"),
+    [
+        ("sqlite3", SQLITE, []),
+        ("sqlite3", {**SQLITE, "timeout": 10}, []),
+        ("sqlite3", {}, ["realtime.W006"]),
+        ("sqlite3", {**SQLITE, "timeout": 9}, ["realtime.W006"]),
+        ("sqlite3", {"transaction_mode": "IMMEDIATE"}, ["realtime.W006"]),
+        ("sqlite3", {"timeout": 20}, ["realtime.W006"]),
+        ("mysql", {}, ["realtime.E002"]),
+        ("oracle", {}, ["realtime.E002"]),
+        ("postgresql", {}, []),
+        ("postgresql", {"pool": False}, []),
+        ("postgresql", {"pool": {}}, []),  # no pool, for Django
+        ("postgresql", {"pool": {"max_size": 6}}, []),
+        ("postgresql", {"pool": {"min_size": 6}}, []),
+        ("postgresql", {"pool": {"max_size": 5}}, ["realtime.W005"]),
+        ("postgresql", {"pool": {"min_size": 2}}, ["realtime.W005"]),
+        ("postgresql", {"pool": {"min_size": 2, "max_size": None}}, ["realtime.W005"]),
+        ("postgresql", {"pool": True}, ["realtime.W005"]),
+    ],
+)
+def test_it_wants_a_database_that_can_do_it(realtime, use_database, engine, options, expected):
+    realtime(DATABASE_THREADS=4)
+    use_database(engine, **options)
+    assert ids(checks.check_database) == expected
+
+
+def test_it_takes_the_geographic_twin_for_postgresql(monkeypatch):
+    found = {"ENGINE": "django.contrib.gis.db.backends.postgis"}
+    monkeypatch.setattr(checks.conf, "default_database", lambda: found)
+    assert ids(checks.check_database) == []
+
+
+@pytest.mark.parametrize(
+    ("origins", "credentials", "expected"),
+    [
+        ([], ["token", "session"], []),
+        (["https://example.com"], ["session"], []),
+        (["*"], ["token", "ticket"], []),
+        (["*"], ["token", "session"], ["realtime.E003"]),
+        (["https://example.com", "*"], ["session"], ["realtime.E003"]),
+    ],
+)
+def test_it_lets_no_page_borrow_a_session(realtime, origins, credentials, expected):
+    realtime(ALLOWED_ORIGINS=origins, CREDENTIALS=credentials)
+    assert ids(checks.check_origins) == expected
+
+
+def test_it_wants_tokens_that_can_be_revoked(settings):
+    assert ids(checks.check_blacklist) == []
+    settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != BLACKLIST]
+    assert ids(checks.check_blacklist) == ["realtime.W007"]
+
+
+def test_it_wants_an_asgi_application(settings):
+    assert ids(checks.check_asgi) == []
+    settings.ASGI_APPLICATION = None
+    assert ids(checks.check_asgi) == ["realtime.W008"]
+
+
+def test_it_gives_each_finding_a_hint(realtime, layer, settings):
+    realtime(ALLOWED_ORIGINS=["*"])
+    layer(CORE)
+    settings.ASGI_APPLICATION = None
+    found = [*checks.check_layer(None), *checks.check_redis_timeout(None), *checks.check_origins(None)]
+    assert [message.id for message in found if not message.hint] == []
