@@ -1,8 +1,8 @@
 """What processes tell each other (L1): the only user of the channel layer. Owned by the hub.
 
 One group, one channel per process, and publications that gather while one is being sent. A channel layer may lose,
-and its connection may break in silence; so each process listens for its own beat, and when it hears it again after a
-pause, `on_recovered` compares positions with the log.
+and its connection may break in silence; so each process listens for its own beat. When beats go out and none comes in,
+it listens on a new connection; when it hears one again after a pause, `on_recovered` compares positions with the log.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from channels.layers import InMemoryChannelLayer, get_channel_layer
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 
 from realtime.conf import settings
 from realtime.frames import Envelope, pack, unpack
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MAX_WAITING = 20_000  # publications kept while the layer is away; events beyond it are found in the log
 RETRY_SECONDS = 0.5
+DEAF_BEATS = 10  # that many were sent and not heard: nothing will come on this connection any more
 
 
 def shared_layer() -> Any:
@@ -41,7 +43,9 @@ class Bus:
         self._waiting = Envelope([], [], [])
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._listener: asyncio.Task[None] | None = None
         self._beat_heard = time.monotonic()
+        self._unheard = 0  # beats that were sent since one was heard
         self.is_down = False
 
     def start(self) -> None:
@@ -50,7 +54,8 @@ class Bus:
             return
         loop = asyncio.get_running_loop()
         self.is_down = True  # until the first beat is heard
-        self._tasks = [loop.create_task(step()) for step in (self._listen, self._send, self._beat)]
+        self._tasks = [loop.create_task(step()) for step in (self._send, self._beat)]
+        self._listener = loop.create_task(self._listen())
 
     async def stop(self) -> None:
         """Send what is waiting, as far as the layer takes it, and stop."""
@@ -59,10 +64,11 @@ class Bus:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(2):
                 await self._flush()
-        for task in self._tasks:
+        tasks = [*self._tasks, self._listener] if self._listener else self._tasks
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks, self._listener = [], None
 
     def publish(self, envelope: Envelope) -> None:
         """To all other processes, in order, soon."""
@@ -98,6 +104,7 @@ class Bus:
             newer, self._waiting = self._waiting, sending
             self.publish(newer)
             raise
+        self._unheard += bool(sending.beat)
 
     async def _listen(self) -> None:
         channel = None
@@ -134,11 +141,30 @@ class Bus:
             await asyncio.sleep(period)
             if time.monotonic() - self._beat_heard > 3 * period:
                 self._note_down("its beats are not heard")
+            if self._unheard >= DEAF_BEATS:
+                await self._listen_anew()
+
+    async def _listen_anew(self) -> None:
+        """Leave a layer that takes publications and brings none for another one of the same kind.
+
+        Its reader has died, or waits on a connection that a network forgot. It cannot be told from outside, and the
+        site's own consumers may be listening to it: so only a layer that nobody else has is flushed.
+        """
+        self._unheard = 0
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.wait([self._listener])
+        left, self._layer = self._layer, channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)
+        self._listener = asyncio.get_running_loop().create_task(self._listen())
+        if left is not get_channel_layer():
+            with contextlib.suppress(Exception):  # what is broken may not be closed in good order
+                await left.flush()
 
     def _hear_beat(self, beat: int) -> None:
         if not beat:
             return
         self._beat_heard = time.monotonic()
+        self._unheard = 0
         if self.is_down:
             self.is_down = False
             logger.info("The channel layer is there")

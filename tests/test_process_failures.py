@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from tests.processes import Postgres, Program, Redis, Site, SiteProcess, show_logs, wait_until
 from tests.socket_client import Client, People
+from tests.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.process
 
@@ -185,6 +187,31 @@ async def test_it_survives_an_outage_of_redis(cluster, outage):
         await require_online(cluster, {alice.user_id: 1, bob.user_id: 1, carols[0].user_id: 2})
         await require_chat(alice, bob)
         await require_chat(bob, alice)
+
+
+async def test_it_hears_again_when_connections_to_redis_broke_in_silence(cluster):
+    async with Proxy(cluster.redis.port) as proxy, People() as people:
+        site = Site(redis_url=f"redis://127.0.0.1:{proxy.port}/0", DATABASE_URL=cluster.postgres.url)
+        with site.process() as process:
+            alice = await people.connect(process, "alice")
+            bob = await people.connect(cluster.there, "bob")
+            await require_bus(bob, alice, 3)
+            await require_bus(alice, bob, 3)
+            await proxy.fall_silent()
+            await require_bus(bob, alice, 20)
+            await require_bus(alice, bob, 20)
+            await require_online(cluster, {alice.user_id: 1, bob.user_id: 1})
+
+
+async def require_bus(one: Client, other: Client, seconds: float) -> None:
+    """Within that time what is not stored goes from one to the other."""
+    deadline = time.monotonic() + seconds
+    for number in itertools.count():
+        await one.send("presence", status="busy", data={"number": number})
+        with contextlib.suppress(AssertionError):
+            await other.expect("presence", timeout=0.5, user_id=one.user_id, data={"number": number})
+            return
+        assert time.monotonic() < deadline, f"nothing was heard for {seconds} s"
 
 
 async def test_it_survives_a_database_that_stops(cluster):

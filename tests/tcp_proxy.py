@@ -1,0 +1,47 @@
+"""A way to a server that can break without a word, as a network does: connections stay open and nothing passes."""
+
+import asyncio
+import contextlib
+from typing import Self
+
+
+class Proxy:
+    """Passes bytes to and from a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await self.fall_silent()
+        for writer in self._writers:
+            writer.close()
+        await self._server.wait_closed()
+
+    async def fall_silent(self) -> None:
+        """Forget the connections there are. New ones are served."""
+        pumps, self._pumps = self._pumps, set()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers += [writer, far_writer]
+        for pump in (pass_on(reader, far_writer), pass_on(far_reader, writer)):
+            self._pumps.add(asyncio.create_task(pump))
+
+
+async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
