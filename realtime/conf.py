@@ -4,6 +4,7 @@ Every limit of the product is here. A site overrides with a dictionary:
 `REALTIME = {"HEARTBEAT_SECONDS": 20, …}`. Called by every layer.
 """
 
+import os
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -111,6 +112,12 @@ def proxy_ssl_header() -> tuple[bytes, str] | None:
         return None
     name, value = given
     return name.removeprefix("HTTP_").replace("_", "-").lower().encode(), value
+
+
+def worker_count() -> int:
+    """How many processes serve the site: WEB_CONCURRENCY, the variable that uvicorn and others read; 1 by default."""
+    given = os.environ.get("WEB_CONCURRENCY", "")
+    return int(given) if given.isdigit() and int(given) > 0 else 1
 
 
 def has_asgi_application() -> bool:

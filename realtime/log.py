@@ -132,8 +132,8 @@ def positions(streams: Iterable[str]) -> dict[str, int]:
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
     """Events with after < seq <= until in order, at most 1,000. Fewer than asked for when they are pruned."""
-    rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq")
-    return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows.values_list("seq", "body")[:READ_CHUNK]]
+    rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq").values_list("seq", "body")
+    return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows[:READ_CHUNK] if seq is not None]
 
 
 def forget(stream: str) -> None:

@@ -5,11 +5,11 @@ import sys
 from typing import Any
 
 import uvicorn
-from django.core import checks
 from django.core.management.base import BaseCommand, CommandError
 from uvicorn.supervisors import Multiprocess
 
-from realtime.conf import asgi_application_path, settings
+from realtime.checks import check_workers
+from realtime.conf import asgi_application_path, settings, worker_count
 from realtime.redaction import LOGGING
 
 
@@ -19,7 +19,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
-        parser.add_argument("--workers", type=int, default=1, help="processes; more than one needs REDIS_URL")
+        parser.add_argument(
+            "--workers", type=int, default=worker_count(), help="processes; more than one needs REDIS_URL"
+        )
         parser.add_argument("--graceful-timeout", type=float, default=15, help="seconds to finish after SIGTERM")
         parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
         parser.add_argument("--access-log", action="store_true", help="log each request, without its query")
@@ -27,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1.")
-        for warning in check_workers(options["workers"]):
+        for warning in check_workers(workers=options["workers"]):
             self.stderr.write(self.style.WARNING(str(warning)))
         config = make_config(options)
         self.stdout.write(f"Serving on http://{options['host']}:{options['port']} (Ctrl-C stops)")
@@ -70,11 +72,3 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         timeout_graceful_shutdown=int(options["graceful_timeout"]),
         backlog=4096,
     )
-
-
-def check_workers(workers: int) -> list[checks.CheckMessage]:
-    """The warning about a second process that would not know of the first."""
-    if workers == 1 or settings().redis_url:
-        return []
-    text = f"{workers} workers without REDIS_URL: each would have rooms and presence of its own."
-    return [checks.Warning(text, hint="Set REDIS_URL, or serve with one worker.", id="realtime.W001")]
