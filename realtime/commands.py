@@ -22,6 +22,7 @@ from realtime.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.limits import ErrorBudget
 from realtime.node import Node
 from realtime.protocol import Invalid
+from realtime.resume import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -219,13 +220,36 @@ async def on_join(node: Node, connection: Connection, command: protocol.Join) ->
     slug = command.room_id
     if len(connection.rooms) >= settings().max_rooms_per_connection and slug not in connection.rooms:
         raise Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
-    joined = await run(rooms.join, connection.user_id, slug)
+    room = await _enter(connection, slug)
+
+    def greet(outcome: Outcome) -> None:
+        place = outcome.as_json() if command.since is not None else {"seq": outcome.seq}
+        connection.send(protocol.joined(command.id, slug, room.title, room.role, **place))
+
     async with node.hub.open_feeds([f"room.{slug}"]) as (feed,):
-        if connection.id not in node.hub.connections:
-            return  # it closed while the room was looked up
-        connection.rooms[slug] = joined.room
-        connection.send(protocol.joined(command.id, slug, joined.title, joined.role, feed.position))
-        node.hub.attach(connection, feed)
+        if slug not in connection.rooms:
+            raise rooms.not_found()  # removed in between
+        connection.rooms[slug] = room.room
+        if command.since is None:
+            greet(Outcome(True, feed.position))
+        else:
+            await node.resumer.replay(connection, feed, command.since, greet)
+        node.resumer.attach(connection, feed)
+
+
+async def _enter(connection: Connection, slug: str) -> rooms.Joined:
+    """The room is noted before the rights are looked up: who is removed from then on takes the note away."""
+    connection.rooms.setdefault(slug, 0)
+    try:
+        return await run(rooms.join, connection.user_id, slug)
+    except Refused:
+        if connection.rooms.get(slug) == 0:
+            del connection.rooms[slug]
+        raise
+
+
+def on_resume(node: Node, connection: Connection, command: protocol.Resume) -> Work:
+    return node.resumer.resume(connection, command.streams, command.id)
 
 
 def on_leave(node: Node, connection: Connection, command: protocol.Leave) -> None:
@@ -248,4 +272,5 @@ HANDLERS: dict[type[protocol.Command], Handler] = {
     protocol.Message: on_message,
     protocol.Join: on_join,
     protocol.Leave: on_leave,
+    protocol.Resume: on_resume,
 }

@@ -49,6 +49,9 @@ class Settings:
     commit_batch: int = 500  # messages in one transaction at the most
     max_waiting_commits: int = 10_000  # messages waiting for a transaction, per process; more get UNAVAILABLE
     gap_wait_ms: float = 30  # how long a missing event may still arrive by itself before the log is asked
+    resume_max_events: int = 1_000  # further back than that nothing is replayed: the client loads the history
+    resumes_at_once: int = 32  # per process; the others wait for their turn
+    session_seconds: float = 600  # how long a session can be taken up again
     sweep_seconds: float = 5  # age at which an event left without a seq by a crash is picked up
 
     typing_seconds: float = 10

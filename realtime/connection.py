@@ -28,6 +28,7 @@ class DirectSocket(Protocol):
     def write(self, data: bytes) -> None: ...
     def queued_bytes(self) -> int: ...
     def close(self, code: int, reason: str) -> None: ...
+    async def wait_writable(self) -> None: ...
 
 
 class Sink(Protocol):
@@ -42,6 +43,7 @@ class Sink(Protocol):
     def send(self, frames: Sequence[Frame]) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
     async def drained(self) -> None: ...  # when the application may return
+    async def writable(self) -> None: ...  # when there is room for more
 
 
 class DirectSink:
@@ -62,6 +64,9 @@ class DirectSink:
 
     async def drained(self) -> None:
         """The transport goes on by itself."""
+
+    async def writable(self) -> None:
+        await self._socket.wait_writable()
 
 
 class QueueSink:
@@ -89,6 +94,9 @@ class QueueSink:
     async def drained(self) -> None:
         if self._task is not None:
             await asyncio.wait([self._task])
+
+    async def writable(self) -> None:
+        await self.drained()
 
     def _put(self, message: dict[str, Any], size: int) -> None:
         self._queue.append((message, size))

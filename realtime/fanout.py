@@ -42,6 +42,10 @@ class Fanout:
         if len(self.connections) > FEW:
             self._wait(time.monotonic())
 
+    def first_gathered(self) -> int | None:
+        """The `seq` of the first event that is still to be written."""
+        return next((frame.seq for frame in self._gathered if frame.seq is not None), None)
+
     def _wait(self, started: float) -> None:
         loop = asyncio.get_running_loop()
         self._started = started

@@ -34,6 +34,12 @@ class Feed:
     def position(self) -> int:
         return self.order.position or 0
 
+    @property
+    def sent_position(self) -> int:
+        """Up to where subscribers have been written to: what has gathered is yet to leave."""
+        first = self.fanout.first_gathered()
+        return self.position if first is None else first - 1
+
     def start(self, position: int) -> None:
         """The log stands at `position`: what comes after it is delivered."""
         self._deliver(self.order.start(position))
@@ -54,7 +60,7 @@ class Feed:
 
     def _deliver(self, ready: list[tuple[int, bytes]]) -> None:
         for seq, body in ready:
-            self.fanout.send(Frame(protocol.stamp(body, self.name, seq)))
+            self.fanout.send(Frame(protocol.stamp(body, self.name, seq), seq=seq))
 
     def _fill_if_needed(self) -> None:
         if self._filler is None and self._missing() is not None:

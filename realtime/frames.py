@@ -14,10 +14,13 @@ class Frame:
     `droppable` frames (typing, presence) are the first to go when a socket is slow.
     """
 
-    __slots__ = ("_wire", "droppable", "exclude", "payload")
+    __slots__ = ("_wire", "droppable", "exclude", "payload", "seq")
 
-    def __init__(self, payload: bytes, *, exclude: str | None = None, droppable: bool = False) -> None:
+    def __init__(
+        self, payload: bytes, *, seq: int | None = None, exclude: str | None = None, droppable: bool = False
+    ) -> None:
         self.payload = payload
+        self.seq = seq  # of an event
         self.exclude = exclude
         self.droppable = droppable
         self._wire: bytes | None = None  # made when the first socket that takes bytes wants it

@@ -106,6 +106,10 @@ class Hub:
         connection.streams.add(feed.name)
         feed.fanout.add(connection)
 
+    def detach(self, connection: Connection, feed: Feed) -> None:
+        """Hold back a feed's events from a connection, which stays subscribed. The feed must be open."""
+        feed.fanout.connections.discard(connection)
+
     def unsubscribe(self, connection: Connection, stream: str) -> None:
         connection.streams.discard(stream)
         feed = self.feeds.get(stream)

@@ -16,6 +16,7 @@ from realtime.errors import CloseCode, Closed
 from realtime.frames import Envelope
 from realtime.hub import Hub, close_hub, open_hub
 from realtime.pulse import Pulse
+from realtime.resume import Resumer
 from realtime.typists import Typists
 from realtime.users import read_id
 
@@ -36,6 +37,7 @@ class Node:
         self.writer: chat.Writer = database.Batcher(
             chat.store, limit=conf.commit_batch, waiting_limit=conf.max_waiting_commits, after=self._publish
         )
+        self.resumer = Resumer(hub, self.access)
         self.opening = 0  # handshakes that are not registered yet
 
     def start(self) -> None:

@@ -17,6 +17,7 @@ VERSION = 1
 CommandId = Annotated[str, Meta(max_length=64)]
 UserId = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=64)]
 RoomId = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Timestamp = str | int | float | None
 Status = Literal["online", "away", "busy", "offline"]
 Kind = Literal["text", "image", "notification"]
@@ -72,13 +73,18 @@ class Message(Command, tag="message", kw_only=True):
 
 class Join(Command, tag="join", kw_only=True):
     room_id: RoomId
+    since: Seq | None = None
 
 
 class Leave(Command, tag="leave", kw_only=True):
     room_id: RoomId
 
 
-_commands = msgspec.json.Decoder(Ping | Pong | Auth | Typing | Presence | Message | Join | Leave)
+class Resume(Command, tag="resume", kw_only=True):
+    streams: Annotated[dict[Annotated[str, Meta(max_length=100)], Seq], Meta(max_length=250)]
+
+
+_commands = msgspec.json.Decoder(Ping | Pong | Auth | Typing | Presence | Message | Join | Leave | Resume)
 _anything = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
@@ -199,8 +205,14 @@ def pong(command: Ping) -> bytes:
     return encode(frame if command.id is None else {**frame, "id": command.id})
 
 
-def joined(id: str | None, room_id: str, title: str, role: str, seq: int) -> bytes:
-    frame = {"type": "joined", "room_id": room_id, "title": title, "role": role, "seq": seq}
+def joined(id: str | None, room_id: str, title: str, role: str, **position: Any) -> bytes:
+    """`seq` says where the room's stream stands; after `since`, `recovered` and `fetch` as in `resumed`."""
+    frame = {"type": "joined", "room_id": room_id, "title": title, "role": role, **position}
+    return encode(frame if id is None else {**frame, "id": id})
+
+
+def resumed(id: str | None, streams: Mapping[str, Any]) -> bytes:
+    frame = {"type": "resumed", "streams": streams}
     return encode(frame if id is None else {**frame, "id": id})
 
 

@@ -78,6 +78,10 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     def queued_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
 
+    async def wait_writable(self) -> None:
+        """Wait until the transport has room, or is lost."""
+        await self.writable.wait()
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame; the connection ends when the peer has answered, or after a few seconds."""
         if self.close_sent or self.disconnected or self.transport.is_closing():

@@ -1,0 +1,151 @@
+"""Coming back (L3): what a socket missed, stream by stream, and live events only after it. One per node.
+
+Called by the `resume` and `join` commands and by sockets that take up a session.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from realtime import log, protocol
+from realtime.access import Asker
+from realtime.conf import settings
+from realtime.connection import Connection
+from realtime.database import Batcher
+from realtime.errors import ErrorCode, Refused
+from realtime.feed import Feed
+from realtime.frames import Frame
+from realtime.hub import SITE_STREAM, Hub
+from realtime.log import Range
+
+CHUNK = 100  # events read and written at once, so that a slow reader holds no more of them
+REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the same
+
+Reader = Batcher[Range, list[Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one stream. `fetch` says where the history is when nothing was replayed."""
+
+    recovered: bool
+    seq: int
+    fetch: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        shape: dict[str, Any] = {"recovered": self.recovered, "seq": self.seq}
+        return {**shape, "fetch": self.fetch} if self.fetch is not None else shape
+
+
+class Resumer:
+    """Replays in turns: no more than `resumes_at_once` sockets of this process at a time."""
+
+    def __init__(self, hub: Hub, access: Asker) -> None:
+        self._hub = hub
+        self._access = access
+        self._turns = asyncio.Semaphore(settings().resumes_at_once)
+        self._reader: Reader = Batcher(read_frames, limit=200, rest_seconds=REST_SECONDS)
+
+    async def resume(self, connection: Connection, wanted: Mapping[str, int], id: str | None = None) -> None:
+        """Subscribe to the streams and replay what came after the given positions; ends with `resumed`.
+
+        A stream that the user may not read is answered by an `error` and left out. Raises DatabaseUnavailable.
+        """
+        async with self._turns:
+            allowed = [stream for stream in wanted if await self._may_read(connection, stream, id)]
+            outcomes: dict[str, Any] = {}
+            async with self._hub.open_feeds(allowed) as feeds:
+                for feed in feeds:
+                    self._hub.detach(connection, feed)
+                for feed in feeds:
+                    outcomes[feed.name] = (await self.replay(connection, feed, wanted[feed.name])).as_json()
+                    self.attach(connection, feed)
+            connection.send(protocol.resumed(id, outcomes))
+
+    async def replay(
+        self, connection: Connection, feed: Feed, since: int, before: Callable[[Outcome], None] | None = None
+    ) -> Outcome:
+        """Send what came after `since`, if that is still to be had; `before` is called ahead of the first frame.
+
+        Returns in the turn in which nothing is left, so that `attach` follows without a gap.
+        """
+        self._hub.detach(connection, feed)
+        outcome, frames = await self._begin(feed, since)
+        if before is not None:
+            before(outcome)
+        if not outcome.recovered:
+            return outcome
+        position = since
+        while frames and not connection.closing:
+            await self._send(connection, frames)
+            position += len(frames)
+            frames = await self._read(feed, position) if position < feed.position else []
+        return Outcome(True, feed.position)
+
+    def attach(self, connection: Connection, feed: Feed) -> None:
+        """Unless the socket has gone, or the right to read was taken away meanwhile."""
+        slug = feed.name.removeprefix("room.")
+        lost = feed.name.startswith("room.") and slug not in connection.rooms
+        if connection.id in self._hub.connections and not lost:
+            self._hub.attach(connection, feed)
+
+    async def _begin(self, feed: Feed, since: int) -> tuple[Outcome, list[Frame]]:
+        """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
+        behind = feed.position - since
+        if not 0 <= behind <= settings().resume_max_events:
+            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
+        frames = await self._read(feed, since) if behind else []
+        if behind and not frames:
+            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
+        return Outcome(True, feed.position), frames
+
+    async def _read(self, feed: Feed, after: int) -> list[Frame]:
+        """The frames that directly follow `after`; none when the first of them is no longer kept."""
+        frames = await self._reader.submit(Range(feed.name, after, min(feed.position, after + CHUNK)))
+        return frames if frames and frames[0].seq == after + 1 else []
+
+    async def _send(self, connection: Connection, frames: Sequence[Frame]) -> None:
+        await connection.sink.writable()
+        connection.send_all(frames)
+
+    async def _may_read(self, connection: Connection, stream: str, id: str | None) -> bool:
+        if stream in (f"user.{connection.user_key}", SITE_STREAM):
+            return True
+        kind, _dot, slug = stream.partition(".")
+        if kind == "room" and await self._enter(connection, slug):
+            return True
+        refusal = Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
+        connection.send(protocol.error(refusal, id, stream=stream))
+        return False
+
+    async def _enter(self, connection: Connection, slug: str) -> bool:
+        """Membership, asked anew. The room is noted first: a removal from now on takes the note away."""
+        connection.rooms.setdefault(slug, 0)
+        access = await self._access.submit((connection.user_key, slug))
+        if access is None or not access.member:
+            connection.rooms.pop(slug, None)
+            self._hub.unsubscribe(connection, f"room.{slug}")
+            return False
+        if slug in connection.rooms:
+            connection.rooms[slug] = access.room
+        return slug in connection.rooms
+
+
+def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
+    """Synchronous. The frames of each range; those of equal ranges are the same objects, so their bytes are shared."""
+    made: dict[int, list[Frame]] = {}  # by the identity of the answer, which equal ranges share
+    return [
+        made.setdefault(id(events), [Frame(protocol.stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
+        for events in log.missed_many(ranges)
+    ]
+
+
+def where_to_fetch(stream: str, since: int) -> str | None:
+    """The REST address of the history after `since`; None for streams that have none."""
+    kind, _dot, name = stream.partition(".")
+    if kind == "room":
+        return f"/api/v1/rooms/{name}/messages?after={since}"
+    return f"/api/v1/messages?after={since}" if kind == "user" else None
