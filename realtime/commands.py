@@ -111,7 +111,9 @@ def on_ping(node: Node, connection: Connection, command: protocol.Ping) -> None:
 
 
 def on_pong(node: Node, connection: Connection, command: protocol.Pong) -> None:
-    """Any frame proves life; this one does nothing else."""
+    """Any frame proves life; this one also proves that what was sent before the heartbeat has arrived."""
+    if connection.progress.confirm():
+        node.keeper.note(connection)
 
 
 async def on_auth(node: Node, connection: Connection, command: protocol.Auth) -> None:
@@ -235,6 +237,7 @@ async def on_join(node: Node, connection: Connection, command: protocol.Join) ->
         else:
             await node.resumer.replay(connection, feed, command.since, greet)
         node.resumer.attach(connection, feed)
+        node.keeper.note(connection)
 
 
 async def _enter(connection: Connection, slug: str) -> rooms.Joined:
@@ -248,8 +251,9 @@ async def _enter(connection: Connection, slug: str) -> rooms.Joined:
         raise
 
 
-def on_resume(node: Node, connection: Connection, command: protocol.Resume) -> Work:
-    return node.resumer.resume(connection, command.streams, command.id)
+async def on_resume(node: Node, connection: Connection, command: protocol.Resume) -> None:
+    await node.resumer.resume(connection, command.streams, command.id)
+    node.keeper.note(connection)
 
 
 def on_leave(node: Node, connection: Connection, command: protocol.Leave) -> None:
@@ -258,6 +262,7 @@ def on_leave(node: Node, connection: Connection, command: protocol.Leave) -> Non
         raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
     node.typists.stop(connection, slug)
     node.hub.unsubscribe(connection, f"room.{slug}")
+    node.keeper.note(connection)
     connection.send(protocol.left(command.id, slug))
 
 

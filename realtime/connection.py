@@ -15,6 +15,7 @@ from realtime.conf import settings
 from realtime.errors import RECONNECT_CODES, CloseCode, Closed
 from realtime.frames import Frame
 from realtime.limits import ErrorBudget, Quota
+from realtime.progress import Progress
 
 if TYPE_CHECKING:
     from realtime.auth import Identity
@@ -132,9 +133,11 @@ class Connection:
         "id",
         "name",
         "pending",
+        "progress",
         "quota",
         "rooms",
         "session",
+        "session_id",
         "sink",
         "streams",
         "user_id",
@@ -160,6 +163,8 @@ class Connection:
         self.errors: ErrorBudget | None = None  # set by the first bad frame
         self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
         self.held = False  # it has not been greeted yet, and nothing may come before that
+        self.session_id = ""  # under which the client may take up what this socket had
+        self.progress = Progress()
         self.closing = False  # a close frame is on its way
 
     def hold(self) -> None:

@@ -21,11 +21,12 @@ from realtime.auth import Credential, Identity
 from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
 from realtime.connection import Connection, DirectSink, QueueSink, Sink, say_goodbye
 from realtime.database import DatabaseUnavailable
-from realtime.errors import CloseCode, Closed
+from realtime.errors import CloseCode, Closed, Refused
 from realtime.hub import SITE_STREAM
 from realtime.node import get_node
 from realtime.reader import Reader
 from realtime.server import EXTENSION, RealtimeProtocol
+from realtime.sessions.store import Session
 
 logger = logging.getLogger(__name__)
 
@@ -143,17 +144,37 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             await connection.sink.drained()
 
     async def open(self, connection: Connection) -> None:
-        """Count the socket in, subscribe it to its user's stream and the site's, and greet. Raises Refused."""
+        """Count the socket in, subscribe it, greet, and go on where its session was. Raises Refused."""
         hub = self.node.hub
         online_count = await hub.tracker.arrive(connection.user_key)
+        session = await self.claim_session(connection)
+        known = session.positions if isinstance(session, Session) else {}
+        connection.progress.confirmed.update(known)
+        connection.session_id = secrets.token_urlsafe(24)
         async with hub.open_feeds([f"user.{connection.user_key}", SITE_STREAM]) as feeds:
             streams = {feed.name: feed.position for feed in feeds}
-            connection.greet(greet(self.scope, connection, online_count, streams))
+            connection.send(greet(self.scope, connection, online_count, streams))
             for feed in feeds:
-                hub.attach(connection, feed)
+                if feed.name not in known:  # those of a session are subscribed to after their replay
+                    hub.attach(connection, feed)
         self.node.pulse.add(connection)
         if self.auth_id is not None:
             connection.send(protocol.ack(self.auth_id, expires_at=protocol.format_epoch(connection.expires_at)))
+        if isinstance(session, Refused):
+            connection.send(protocol.error(session))
+        elif known:
+            await self.node.resumer.resume(connection, known)
+        self.node.keeper.note(connection)
+
+    async def claim_session(self, connection: Connection) -> Session | Refused | None:
+        """The session that the path names, or why there is none; None for a path without one."""
+        id = self.scope.get("url_route", {}).get("kwargs", {}).get("session_id")
+        if id is None:
+            return None
+        try:
+            return await self.node.keeper.claim(id, connection.user_key)
+        except Refused as refusal:
+            return refusal
 
     def hand_over(self, connection: Connection, direct: RealtimeProtocol) -> None:
         reader = Reader(self.node, connection, direct)
@@ -205,6 +226,7 @@ def greet(scope: Scope, connection: Connection, online_count: int, streams: dict
         user_id=connection.user_id,
         online_count=online_count,
         connection_id=connection.id,
+        session_id=connection.session_id,
         expires_at=protocol.format_epoch(connection.expires_at),
         heartbeat_seconds=conf.heartbeat_seconds,
         max_frame_bytes=conf.max_frame_bytes,

@@ -70,6 +70,12 @@ class Hub:
         sockets.add(connection)
         self.connections[connection.id] = connection
 
+    def note_heartbeat(self, connection: Connection) -> None:
+        """A heartbeat goes out: its answer will prove that everything before it arrived."""
+        connection.progress.note_heartbeat(
+            {stream: feed.sent_position for stream in connection.streams if (feed := self.feeds.get(stream))}
+        )
+
     def unregister(self, connection: Connection) -> None:
         """Forget a socket that has gone. Harmless when it was never registered."""
         if self.connections.pop(connection.id, None) is None:
@@ -104,6 +110,7 @@ class Hub:
     def attach(self, connection: Connection, feed: Feed) -> None:
         """From now on the connection gets every event after the feed's position."""
         connection.streams.add(feed.name)
+        connection.progress.confirmed.setdefault(feed.name, feed.position)
         feed.fanout.add(connection)
 
     def detach(self, connection: Connection, feed: Feed) -> None:
@@ -112,6 +119,7 @@ class Hub:
 
     def unsubscribe(self, connection: Connection, stream: str) -> None:
         connection.streams.discard(stream)
+        connection.progress.stop(stream)
         feed = self.feeds.get(stream)
         if feed is not None:
             feed.fanout.connections.discard(connection)

@@ -17,10 +17,12 @@ from realtime.frames import Envelope
 from realtime.hub import Hub, close_hub, open_hub
 from realtime.pulse import Pulse
 from realtime.resume import Resumer
+from realtime.sessions.keeper import Keeper
 from realtime.typists import Typists
 from realtime.users import read_id
 
 CHUNK = 500
+SAVE_SECONDS = 1.0  # between savings of sessions
 REST_SECONDS = 0.005  # between look-ups for handshakes: without it a storm of them is looked up three at a time
 
 
@@ -30,7 +32,8 @@ class Node:
     def __init__(self, hub: Hub) -> None:
         conf = settings()
         self.hub = hub
-        self.pulse = Pulse()
+        self.pulse = Pulse(hub.note_heartbeat)
+        self.keeper = Keeper()
         self.typists = Typists(hub.publish, hub.tracker.tell)
         self.loader: auth.Loader = database.Batcher(auth.load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
@@ -46,6 +49,7 @@ class Node:
             [
                 (min(1.0, conf.typing_seconds / 4), self._expire_typists),
                 (conf.heartbeat_seconds, self.hub.compare_positions),
+                (SAVE_SECONDS, self.keeper.save),
                 (conf.sweep_seconds, self._sweep),
                 (conf.auth_recheck_seconds, self._recheck),
             ]
@@ -55,6 +59,7 @@ class Node:
         """Store what is waiting, tell the others, end."""
         await self.writer.drain()
         await self.pulse.stop()
+        await self.keeper.stop()
         await close_hub(self.hub)
 
     def leave(self, connection: Connection) -> None:
@@ -62,6 +67,7 @@ class Node:
         if connection.id not in self.hub.connections:
             return
         self.typists.stop_all(connection)
+        self.keeper.note(connection)
         self.pulse.discard(connection)
         self.hub.unregister(connection)
         self.hub.tracker.depart(connection.user_key)

@@ -22,7 +22,8 @@ Job = Callable[[], Awaitable[None]]
 class Pulse:
     """The timers of one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_heartbeat: Callable[[Connection], None]) -> None:
+        self._on_heartbeat = on_heartbeat
         self._slots: list[set[Connection]] = [set() for _ in range(max(1, round(settings().heartbeat_seconds)))]
         self._next = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,6 +74,7 @@ class Pulse:
             if now - connection.heard_at > conf.heartbeat_seconds * conf.heartbeat_misses:
                 connection.close(Closed(CloseCode.HEARTBEAT_TIMEOUT, "HEARTBEAT_TIMEOUT"))
                 continue
+            self._on_heartbeat(connection)
             connection.send_all((frame,))
             if connection.expires_at is not None and connection.end_timer is None:
                 self.watch_end(connection)

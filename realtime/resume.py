@@ -76,6 +76,7 @@ class Resumer:
         outcome, frames = await self._begin(feed, since)
         if before is not None:
             before(outcome)
+        connection.progress.start(feed.name, since if outcome.recovered else feed.position)
         if not outcome.recovered:
             return outcome
         position = since

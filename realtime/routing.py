@@ -9,7 +9,10 @@ from django.urls import re_path
 from realtime.consumers import RealtimeConsumer
 from realtime.node import get_node, stop_node
 
-websocket_urlpatterns = [re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi())]
+websocket_urlpatterns = [
+    re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi()),
+    re_path(r"^api/v1/ws/reconnect/(?P<session_id>[\w-]{1,64})$", RealtimeConsumer.as_asgi()),
+]
 
 
 def asgi_application(http: Any, websocket: Any = None) -> Any:

@@ -10,19 +10,12 @@ from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError
 
 from realtime.presence import scripts
 from realtime.presence.scripts import BATCH, Script
 from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, StoreUnavailable, SyncResult, to_ms
-
-CONNECTIONS = 8  # of one store; a rush of calls waits for a turn instead of opening a socket each
-SOCKET_TIMEOUT_SECONDS = 5.0
-CONNECT_TIMEOUT_SECONDS = 3.0
+from realtime.redis_client import SOCKET_TIMEOUT_SECONDS, open_client
 
 
 class RedisPresence:
@@ -122,23 +115,6 @@ class RedisPresence:
             yield
         finally:
             self._turn.release()
-
-
-def open_client(url: str) -> Redis:
-    """A client with a few connections. One new attempt for a connection that had died in the pool, none on time-outs.
-
-    redis-py would try ten times; and RESP 3 would add a handshake for push messages that are not used here.
-    """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=CONNECTIONS,
-        timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_timeout=SOCKET_TIMEOUT_SECONDS,
-        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        protocol=2,
-    )
-    return Redis.from_pool(pool)
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""Sessions in Redis (L1): the store of a site with more than one process. Opened by `store.open_store`.
+
+A session is a hash of `user` and `data`; a claimed one keeps its key for its life, so that the socket that lost it
+cannot bring it back by saving late.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import msgspec
+from redis.exceptions import RedisError
+
+from realtime.redis_client import open_client
+from realtime.sessions.store import Session, SessionsUnavailable
+
+SAVE = """
+local user = redis.call('HGET', KEYS[1], 'user')
+if user == '' then return 0 end
+redis.call('HSET', KEYS[1], 'user', ARGV[1], 'data', ARGV[2])
+return redis.call('PEXPIRE', KEYS[1], ARGV[3])
+"""
+
+CLAIM = """
+if redis.call('HGET', KEYS[1], 'user') ~= ARGV[1] then return false end
+local data = redis.call('HGET', KEYS[1], 'data')
+redis.call('HSET', KEYS[1], 'user', '', 'data', '')
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return data
+"""
+
+
+class RedisSessions:
+    """`SessionStore` in Redis, shared by all processes with the same `url` and `prefix`."""
+
+    def __init__(self, url: str, prefix: str, life_seconds: float) -> None:
+        self._prefix = prefix
+        self._life_ms = round(life_seconds * 1000)
+        self._client = open_client(url)
+        self._save = self._client.register_script(SAVE)
+        self._claim = self._client.register_script(CLAIM)
+
+    async def save(self, sessions: Mapping[str, Session]) -> None:
+        with translated_errors():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for id, session in sessions.items():
+                    data = msgspec.msgpack.encode(session)
+                    await self._save(
+                        keys=[self._prefix + id], args=[session.user, data, self._life_ms], client=pipeline
+                    )
+                await pipeline.execute()
+
+    async def claim(self, id: str, user: str) -> Session | None:
+        with translated_errors():
+            data = await self._claim(keys=[self._prefix + id], args=[user, self._life_ms])
+        return msgspec.msgpack.decode(data, type=Session) if data else None
+
+    async def close(self) -> None:
+        with translated_errors():
+            await self._client.aclose()
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        raise SessionsUnavailable(f"sessions: {type(error).__name__}: {error}") from error
