@@ -153,7 +153,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection.session_id = secrets.token_urlsafe(24)
         async with hub.open_feeds([f"user.{connection.user_key}", SITE_STREAM]) as feeds:
             streams = {feed.name: feed.position for feed in feeds}
-            connection.send(greet(self.scope, connection, online_count, streams))
+            connection.greet(greet(self.scope, connection, online_count, streams))
             for feed in feeds:
                 if feed.name not in known:  # those of a session are subscribed to after their replay
                     hub.attach(connection, feed)

@@ -81,7 +81,7 @@ class Hub:
         if self.connections.pop(connection.id, None) is None:
             return
         for stream in tuple(connection.streams):
-            self.unsubscribe(connection, stream)
+            self._drop(connection, stream)
         sockets = self.users[connection.user_key]
         sockets.discard(connection)
         if not sockets:
@@ -118,8 +118,11 @@ class Hub:
         feed.fanout.connections.discard(connection)
 
     def unsubscribe(self, connection: Connection, stream: str) -> None:
-        connection.streams.discard(stream)
         connection.progress.stop(stream)
+        self._drop(connection, stream)
+
+    def _drop(self, connection: Connection, stream: str) -> None:
+        connection.streams.discard(stream)
         feed = self.feeds.get(stream)
         if feed is not None:
             feed.fanout.connections.discard(connection)
