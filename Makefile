@@ -18,7 +18,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench screenshots coverage requirements clean
+.PHONY: help run test check lint bench screenshots coverage requirements clean python
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,9 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); honours PORT, WORKERS,
 	@echo "  The admin      http://127.0.0.1:$(PORT)/admin/"
 	@echo "  Accounts       alice, bob, carol, and admin for the admin; password: demo"
 	@echo
-	@echo "  A token        curl -s -d username=alice -d password=demo http://127.0.0.1:$(PORT)/api/v1/auth/token"
-	@echo "  A socket       $(PY) -m websockets \"ws://127.0.0.1:$(PORT)/api/v1/ws?token=<access>\""
+	@echo "  A token        token=\$$(curl -s -d username=alice -d password=demo http://127.0.0.1:$(PORT)/api/v1/auth/token \\"
+	@echo "                   | $(PY) -c 'import json, sys; print(json.load(sys.stdin)[\"access\"])')"
+	@echo "  A socket       $(PY) -m websockets \"ws://127.0.0.1:$(PORT)/api/v1/ws?token=\$$token\""
 	@echo "  Then type      {\"type\":\"join\",\"room_id\":\"general\"}"
 	@echo "                 {\"type\":\"message\",\"room_id\":\"general\",\"message\":\"Hello!\",\"id\":\"c-1\"}"
 	@echo
@@ -80,6 +81,9 @@ requirements: $(VENV)/.dev ## Pin what pyproject.toml asks for
 clean: ## Remove caches and build products; the environment and the demo's database stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov bench/bin
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+python: # The interpreter that .venv is made with; empty when there is none
+	@echo "$(PYTHON)"
 
 # The stamps are older than a requirements file that has changed since.
 $(VENV)/.run: requirements.txt | $(PY)
