@@ -19,13 +19,14 @@ Missed = Callable[[str, int, int], Awaitable[list[LoggedEvent]]]
 class Feed:
     """Gives a stream's events to this process's subscribers in order, each once, and fetches what was lost."""
 
-    __slots__ = ("_filler", "_last_seq", "_missed", "fanout", "name", "order", "pins")
+    __slots__ = ("_filler", "_last_seq", "_missed", "fanout", "name", "order", "pins", "removals")
 
     def __init__(self, name: str, missed: Missed) -> None:
         self.name = name
         self.fanout = Fanout()
         self.order: Sequencer[bytes] = Sequencer()
         self.pins = 0  # how many are about to subscribe: it must not be forgotten meanwhile
+        self.removals = 0  # how often somebody lost the right to this stream
         self._missed = missed
         self._last_seq = 0  # where the log stood when it was last compared
         self._filler: asyncio.Task[None] | None = None  # set while something is missing

@@ -164,6 +164,9 @@ class Hub:
             write_all(set(self.connections.values()), (frame,))
 
     def _obey(self, control: Control) -> None:
+        feed = self.feeds.get(control.stream or "")
+        if feed is not None and control.verb == "unsubscribe":
+            feed.removals += 1
         for connection in tuple(self._named_by(control)):
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
