@@ -18,7 +18,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench screenshots coverage requirements clean python
+.PHONY: help run test check lint bench screenshots coverage requirements clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,9 +81,6 @@ requirements: $(VENV)/.dev ## Pin what pyproject.toml asks for
 clean: ## Remove caches and build products; the environment and the demo's database stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov bench/bin
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
-
-python: # The interpreter that .venv is made with; empty when there is none
-	@echo "$(PYTHON)"
 
 # The stamps are older than a requirements file that has changed since.
 $(VENV)/.run: requirements.txt | $(PY)
