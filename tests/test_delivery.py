@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import realtime
 from realtime import database, delivery, log, portal
 from realtime.models import Event, Stream
+from tests.paper import PaperLayer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -256,11 +257,19 @@ def test_it_stores_nothing_that_json_does_not_have(sent, value, error, durable):
     assert (numbers(sent), stored()) == ([[1]], [(1, 1)])
 
 
-def test_it_does_not_fail_its_caller_when_the_layer_fails(monkeypatch, caplog):
-    def fail(envelope):
-        raise ConnectionError("no Redis")
+def test_it_reaches_the_layer_from_a_process_without_sockets(monkeypatch):
+    layer = PaperLayer()
+    monkeypatch.setattr(portal, "shared_layer", lambda: layer)
+    with transaction.atomic():
+        say(1)
+        say(2, durable=False)
+    assert numbers(layer.publications) == [[1], [2]]
 
-    monkeypatch.setattr(portal, "publish", fail)
+
+def test_it_does_not_fail_its_caller_when_the_layer_fails(monkeypatch, caplog):
+    layer = PaperLayer()
+    layer.failing = True
+    monkeypatch.setattr(portal, "shared_layer", lambda: layer)
     say(1)
     with transaction.atomic():
         say(2)
