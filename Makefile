@@ -64,7 +64,7 @@ lint: $(VENV)/.dev ## Check style and types
 
 bench: $(VENV)/.dev ## Measure (about 15 minutes) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run
-	$(PY) -m docs.benchmark_table
+	$(PY) -m bench.readme
 
 coverage: $(VENV)/.dev ## Say which lines no test reaches
 	$(EMBEDDED) $(BIN)/coverage run -m pytest -m "not process and not browser"
