@@ -33,8 +33,9 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); honours PORT, WORKERS,
 	@echo "  The admin      http://127.0.0.1:$(PORT)/admin/"
 	@echo "  Accounts       alice, bob, carol, and admin for the admin; password: demo"
 	@echo
-	@echo "  A token        curl -s -d username=alice -d password=demo http://127.0.0.1:$(PORT)/api/v1/auth/token"
-	@echo "  A socket       $(PY) -m websockets \"ws://127.0.0.1:$(PORT)/api/v1/ws?token=<access>\""
+	@echo "  A token        token=\$$(curl -s -d username=alice -d password=demo http://127.0.0.1:$(PORT)/api/v1/auth/token \\"
+	@echo "                   | $(PY) -c 'import json, sys; print(json.load(sys.stdin)[\"access\"])')"
+	@echo "  A socket       $(PY) -m websockets \"ws://127.0.0.1:$(PORT)/api/v1/ws?token=\$$token\""
 	@echo "  Then type      {\"type\":\"join\",\"room_id\":\"general\"}"
 	@echo "                 {\"type\":\"message\",\"room_id\":\"general\",\"message\":\"Hello!\",\"id\":\"c-1\"}"
 	@echo
@@ -63,7 +64,7 @@ lint: $(VENV)/.dev ## Check style and types
 
 bench: $(VENV)/.dev ## Measure (about 15 minutes) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run
-	$(PY) -m docs.benchmark_table
+	$(PY) -m bench.readme
 
 coverage: $(VENV)/.dev ## Say which lines no test reaches
 	$(EMBEDDED) $(BIN)/coverage run -m pytest -m "not process and not browser"

@@ -61,14 +61,15 @@ class Bus:
         """Send what is waiting, as far as the layer takes it, and stop."""
         if self._layer is None:
             return
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(2):
-                await self._flush()
         tasks = [*self._tasks, self._listener] if self._listener else self._tasks
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks, self._listener = [], None
+        # Last, because a publication that was under way is waiting again: better twice than never.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(2):
+                await self._flush()
 
     def publish(self, envelope: Envelope) -> None:
         """To all other processes, in order, soon."""
@@ -130,7 +131,10 @@ class Bus:
         except Exception:
             logger.exception("A publication could not be read")
             return
-        self._on_envelope(envelope)
+        try:
+            self._on_envelope(envelope)
+        except Exception:  # the next one may be better, and nobody else listens
+            logger.exception("A publication could not be delivered")
 
     async def _beat(self) -> None:
         period = settings().bus_beat_seconds

@@ -43,6 +43,8 @@ def begin(node: Node, connection: Connection, raw: bytes | str | None) -> Work |
         if id is not None and command.acknowledged:
             connection.send(protocol.ack(id))
     except Exception as error:
+        if isinstance(error, Refused) and error.code is ErrorCode.RATE_LIMITED and raw is not None:
+            id = protocol.read_id(raw)
         answer(connection, error, id)
     return None
 
@@ -60,11 +62,13 @@ def decode(raw: bytes | str | None) -> protocol.Command:
     """Raises Invalid, and Closed for text that is not UTF-8 (RFC 6455 §8.1)."""
     if raw is None:
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("Frames are text, not binary."))
-    if len(raw) > settings().max_frame_bytes:
-        raise Closed(CloseCode.TOO_BIG, "FRAME_TOO_LARGE")
     try:
-        return protocol.decode(raw)
-    except UnicodeDecodeError:
+        # Both forms: frames are measured in bytes, and what a decoder passes over has to be good UTF-8, too.
+        data, text = (raw.encode(), raw) if isinstance(raw, str) else (raw, raw.decode())
+        if len(data) > settings().max_frame_bytes:
+            raise Closed(CloseCode.TOO_BIG, "FRAME_TOO_LARGE")
+        return protocol.decode(text)
+    except UnicodeError:
         raise Closed(CloseCode.INVALID_DATA, "INVALID_DATA") from None
 
 

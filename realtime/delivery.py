@@ -113,7 +113,8 @@ class _PendingFlush:
 
     def __call__(self) -> None:
         try:
-            send_events(log.sequence(self.keys))
+            for start in range(0, len(self.keys), log.READ_CHUNK):
+                send_events(log.sequence(self.keys[start : start + log.READ_CHUNK]))
         except Exception:
             logger.exception("Events wait for the sweep: they could not be sequenced")
 
@@ -121,14 +122,13 @@ class _PendingFlush:
 def _sequence_on_commit(key: int) -> None:
     """Join the flush that this transaction has registered last, so that a thousand events are not a thousand commits.
 
-    Only the last callback of the same savepoint will do: a rollback to a savepoint takes its callbacks along.
+    It does not matter in which savepoint that one was registered. Had it been rolled back, the flush would be gone; one
+    that was released is never rolled back; and one that is still open holds this event as well. If only the event's own
+    savepoint is rolled back, the flush has a key without a row, which `log.sequence` passes over.
     """
     callbacks = connection.run_on_commit
-    if callbacks:
-        savepoints, function = callbacks[-1][0], callbacks[-1][1]
-        if isinstance(function, _PendingFlush) and savepoints == set(connection.savepoint_ids):
-            function.keys.append(key)
-            return
-    flush = _PendingFlush()
+    flush = callbacks[-1][1] if callbacks else None
+    if not isinstance(flush, _PendingFlush):
+        flush = _PendingFlush()
+        transaction.on_commit(flush)
     flush.keys.append(key)
-    transaction.on_commit(flush)

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
-from realtime import database, log
+from realtime import database, log, protocol
 from realtime.bus import Bus
 from realtime.conf import settings
 from realtime.connection import Connection
@@ -183,16 +183,22 @@ class Hub:
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
             elif control.verb == "unsubscribe" and control.stream is not None:
-                connection.rooms.pop(control.stream.removeprefix("room."), None)
-                self.unsubscribe(connection, control.stream)
+                self._take_away(connection, control.stream)
+
+    def _take_away(self, connection: Connection, stream: str) -> None:
+        """End a subscription against the client's will, also one that is just being made, and say so."""
+        slug = stream.removeprefix("room.")
+        noted = connection.rooms.pop(slug, None) is not None
+        if noted or stream in connection.streams:
+            self.unsubscribe(connection, stream)
+            connection.send(protocol.left(None, slug, reason="REMOVED"))
 
     def _named_by(self, control: Control) -> Iterable[Connection]:
         if control.user is not None:
             return self.users.get(control.user, ())
         if control.session:
             return [c for c in self.connections.values() if c.session == control.session]
-        feed = self.feeds.get(control.stream or "")
-        return feed.fanout.connections if feed is not None else ()
+        return self.connections.values() if control.stream else ()
 
     # What may have been lost
 

@@ -38,7 +38,7 @@ def _split(origin: str) -> tuple[str, str, int] | None:
     """(scheme, host, port), None for what is no origin, such as `null`."""
     try:
         parts = urlsplit(origin.lower())
-        port = parts.port or DEFAULT_PORTS[parts.scheme]
+        port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     except (ValueError, KeyError):
         return None
     if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:

@@ -122,11 +122,23 @@ def _explain(raw: bytes | str, reason: str) -> Invalid:
         return Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}")
     if not isinstance(value, dict):
         return Invalid(ErrorCode.INVALID_MESSAGE, "A frame is one JSON object.")
-    given = value.get("id")
-    id = given if isinstance(given, str) and len(given) <= 64 else None
+    id = _find_id(value)
     if reason.endswith("`$.type`") and isinstance(value.get("type"), str):
         return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, f"There is no command {value['type'][:64]!r}.", id)
     return Invalid(ErrorCode.INVALID_MESSAGE, reason, id)
+
+
+def read_id(raw: bytes | str) -> str | None:
+    """The sender's word for a frame that is refused unread."""
+    try:
+        return _find_id(_anything.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _find_id(value: Any) -> str | None:
+    given = value.get("id") if isinstance(value, dict) else None
+    return given if isinstance(given, str) and len(given) <= 64 else None
 
 
 def encode(frame: Mapping[str, Any] | msgspec.Struct) -> bytes:
@@ -216,8 +228,9 @@ def resumed(id: str | None, streams: Mapping[str, Any]) -> bytes:
     return encode(frame if id is None else {**frame, "id": id})
 
 
-def left(id: str | None, room_id: str) -> bytes:
-    frame = {"type": "left", "room_id": room_id}
+def left(id: str | None, room_id: str, **reason: str) -> bytes:
+    """Answers `leave`; without an `id` and with a `reason` it tells of a room that was taken away."""
+    frame = {"type": "left", "room_id": room_id, **reason}
     return encode(frame if id is None else {**frame, "id": id})
 
 

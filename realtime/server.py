@@ -72,7 +72,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     def write(self, data: bytes) -> None:
         """Write whole WebSocket frames."""
-        if not self.transport.is_closing():
+        if not (self.close_sent or self.transport.is_closing()):
             self.transport.write(data)
 
     def queued_bytes(self) -> int:
@@ -105,19 +105,39 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     # What uvicorn calls
 
     def send_receive_event_to_app(self) -> None:
-        if self.on_frame is None:
+        is_text = self.curr_msg_data_type == "text"
+        if self.on_frame is not None:
+            frames, self.frames = self.frames, []
+            if not self.close_sent:
+                self.on_frame(b"".join(frames) if is_text else None)
+        elif is_text and not self.close_sent and not is_utf8(b"".join(self.frames)):
+            self.conn.send_close(CloseCode.INVALID_DATA)  # uvicorn's would log it as an error of ours
+            self.handle_parser_exception()
+        else:
             super().send_receive_event_to_app()
-            return
-        frames, self.frames = self.frames, []
-        if not self.close_sent:
-            self.on_frame(b"".join(frames) if self.curr_msg_data_type == "text" else None)
 
     def handle_parser_exception(self) -> None:
-        # The close frame is on its way already; a browser does not show its reason, so the `disconnect` goes first.
-        if self.handshake_complete and self.conn.close_sent and self.conn.close_sent.code == CloseCode.TOO_BIG:
+        """The peer broke the rules: say so, and take what it still sends until it has heard that.
+
+        To close at once would reset the connection when more arrives, and the peer would lose our last words.
+        """
+        failure = self.conn.close_sent
+        if self.close_sent or self.transport.is_closing():
+            return
+        if failure is None:  # it did not even wait for the end of the handshake
+            self.transport.abort()
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
+        if failure.code == CloseCode.TOO_BIG:  # a browser does not show the reason of a close frame
             frame = protocol.disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False)
             self.transport.write(Frame(frame).wire)
-        super().handle_parser_exception()
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._lose()
+        self.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -166,3 +186,11 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         """Let go of the handshake: the headers alone are more than everything that stays."""
         for name in ("scope", "request", "response", "app_state"):
             self.__dict__.pop(name, None)
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

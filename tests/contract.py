@@ -18,6 +18,7 @@ Room = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
 Text = Annotated[str, Meta(min_length=1)]
 
 CLOSES = {
+    1007: {"INVALID_DATA"},
     1009: {"FRAME_TOO_LARGE"},
     1011: {"SERVER_ERROR"},
     1012: {"RESTARTING"},

@@ -1,13 +1,15 @@
-"""Sockets of paper: connections whose frames are written down, for tests of the fabric without a server."""
+"""Sockets, a log and a channel layer of paper: they write down what they are told and fail when a test wants it."""
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from realtime.auth import Identity
 from realtime.connection import Connection, DirectSink
+from realtime.frames import Envelope, unpack
 from realtime.log import LoggedEvent
 
 PATIENCE_SECONDS = 5.0
@@ -93,3 +95,71 @@ class PaperLog:
             raise self._failures.pop(0)
         kept = [seq for seq in range(after + 1, min(until, self.last_seq) + 1) if seq not in self._pruned]
         return [LoggedEvent(stream, seq, body(seq)) for seq in kept]
+
+
+class PaperLayer:
+    """A channel layer in the test's hand."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []  # messages that it took
+        self.failing = False
+        self.deaf = False  # takes everything and brings nothing
+        self.flushed = False
+        self.open = asyncio.Event()  # publishing waits for it
+        self.open.set()
+        self.moved = asyncio.Event()  # something happened
+        self._channels = count(1)
+        self._queues: defaultdict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
+        self._groups: defaultdict[str, set[str]] = defaultdict(set)
+
+    async def new_channel(self) -> str:
+        self._fail()
+        return f"channel-{next(self._channels)}"
+
+    async def group_add(self, group: str, channel: str) -> None:
+        self._fail()
+        self._groups[group].add(channel)
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        self.moved.set()
+        await self.open.wait()
+        self._fail()
+        self.sent.append(message)
+        if not self.deaf:
+            self.bring(message)
+
+    async def receive(self, channel: str) -> Any:
+        message = await self._queues[channel].get()
+        self.moved.set()
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    async def flush(self) -> None:
+        self.flushed = True
+
+    def bring(self, message: Any) -> None:
+        """To everyone: a test has one group."""
+        for channel in set().union(*self._groups.values()):
+            self._queues[channel].put_nowait(message)
+
+    def _fail(self) -> None:
+        if self.failing:
+            raise ConnectionError("the layer is away")
+
+    @property
+    def publications(self) -> list[Envelope]:
+        """Those that were more than a beat."""
+        envelopes = [unpack(message["envelope"]) for message in self.sent]
+        return [e for e in envelopes if e.events or e.passing or e.controls]
+
+    @property
+    def seqs(self) -> list[list[int]]:
+        return [[seq for _, seq, _ in envelope.events] for envelope in self.publications]
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        """Wait until something that happens makes it so; beats happen all the time."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not is_so():
+                self.moved.clear()
+                await self.moved.wait()

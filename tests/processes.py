@@ -95,7 +95,9 @@ class Program:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, **self._options)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, start_new_session=True, **self._options
+            )
 
     def wait_ready(self) -> None:
         wait_until(self._is_ready_or_dead)
@@ -126,8 +128,10 @@ class Program:
         return self.wait()
 
     def kill(self) -> None:
-        if self.is_running:
-            self.stop(SIGKILL)
+        """Its children, too."""
+        if self._process is not None and self.is_running:
+            os.killpg(self._process.pid, SIGKILL)
+            self._process.wait()
 
     def new_output(self) -> str:
         with self.log.open("rb") as log:
@@ -210,14 +214,14 @@ class Site:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def process(self, server: str = "serve") -> "SiteProcess":
-        return SiteProcess(self, server)
+    def process(self, server: str = "serve", *options: str) -> "SiteProcess":
+        return SiteProcess(self, server, *options)
 
 
 class SiteProcess(Program):
     """The site under one of its servers: `serve`, `uvicorn` or `runserver`."""
 
-    def __init__(self, site: Site, server: str) -> None:
+    def __init__(self, site: Site, server: str, *options: str) -> None:
         port, level = free_port(), site.log_level.lower()
         arguments = {
             "serve": ["manage.py", "serve", "--port", f"{port}", "--log-level", level],
@@ -226,7 +230,7 @@ class SiteProcess(Program):
         }[server]
         if server == "uvicorn":
             arguments += ["--log-level", level]
-        super().__init__(server, [sys.executable, *arguments], port=port, cwd=ROOT, env=site.env)
+        super().__init__(server, [sys.executable, *arguments, *options], port=port, cwd=ROOT, env=site.env)
         self.address = f"127.0.0.1:{port}"
 
     def rest(self, method: str, path: str, token: str | None = None, **body: Any) -> Any:

@@ -126,7 +126,9 @@ class ServerSite(Site):
 
     def __init__(self) -> None:
         super().__init__()
-        self._listening = network.create_server(("127.0.0.1", 0), backlog=1000)
+        # asyncio sets TCP_NODELAY only on sockets that name their protocol.
+        self._listening = network.socket(network.AF_INET, network.SOCK_STREAM, network.IPPROTO_TCP)
+        self._listening.bind(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
         self._server: InProcessServer | None = None

@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.contract import Contract
 
-TIMEOUT_SECONDS = 10
+TIMEOUT_SECONDS = 5
 
 
 async def until(is_so: Callable[[], Any]) -> None:

@@ -150,7 +150,7 @@ async def test_it_gives_a_late_joiner_exactly_what_follows(process):
     assert [await other.until_seq(20) for _, other in others] == [SEQS] * 20
 
 
-async def test_it_reads_one_position_for_many_who_join_at_once(process, django_assert_max_num_queries, monkeypatch):
+async def test_it_reads_one_position_for_many_who_join_at_once(process, monkeypatch):
     asked = []
     monkeypatch.setattr(log, "positions", lambda names: asked.append(list(names)) or dict.fromkeys(names, 7))
     sockets = await asyncio.gather(*[join(process, "room.a", str(user)) for user in range(300)])

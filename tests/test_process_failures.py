@@ -1,35 +1,35 @@
 """Two processes, a Redis and a PostgreSQL: what happens when one of them dies, hangs or comes back empty."""
 
 import asyncio
-import contextlib
-import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from signal import SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, Signals
+from collections.abc import Iterator
+from signal import SIGKILL, SIGQUIT, SIGTERM
 
-import httpx
-import psycopg
 import pytest
 
-from tests.processes import Postgres, Program, Redis, Site, SiteProcess, show_logs, wait_until
-from tests.socket_client import Client, People
+from tests.cluster import (
+    ROOM,
+    Cluster,
+    Talk,
+    hanging,
+    open_cluster,
+    require_all,
+    require_bus,
+    require_chat,
+    require_online,
+    send_again,
+    stopped,
+    stored,
+    texts,
+)
+from tests.processes import Site, show_logs
+from tests.socket_client import People
 from tests.tcp_proxy import Proxy
 
 pytestmark = pytest.mark.process
 
-ROOM = "general"
 OUTAGE_SECONDS = {"empty": 10, "hanging": 4}
-
-
-@dataclass
-class Cluster:
-    redis: Redis
-    postgres: Postgres
-    site: Site
-    here: SiteProcess
-    there: SiteProcess
 
 
 @pytest.fixture(autouse=True)
@@ -40,90 +40,8 @@ def logs():
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with contextlib.ExitStack() as stack:
-        redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres())
-        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url).prepare()
-        yield Cluster(redis, postgres, site, *(stack.enter_context(site.process()) for _ in range(2)))
-
-
-class Talk:
-    """Somebody who goes on writing to the room, whatever happens."""
-
-    def __init__(self, client: Client, name: str) -> None:
-        self.client = client
-        self.sent: list[str] = []
-        self._name = f"{name}-{time.time_ns()}"
-        self._end = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._talk())
-
-    async def _talk(self) -> None:
-        while not self._end.is_set() and self.client.is_open:
-            id = f"{self._name}-{len(self.sent)}"
-            await send_text(self.client, id)
-            self.sent.append(id)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await self._end.wait()
-
-    async def end(self) -> tuple[set[str], set[str]]:
-        """Which messages were acked, and which were refused. Every one is answered."""
-        self._end.set()
-        await self._task
-        answers = {id: await self.client.answer(id, timeout=8) for id in self.sent}
-        refused = {id for id, answer in answers.items() if answer["type"] == "error"}
-        assert {answers[id]["error_code"] for id in refused} <= {"UNAVAILABLE"}
-        return answers.keys() - refused, refused
-
-
-async def send_text(client: Client, id: str) -> None:
-    await client.send("message", room_id=ROOM, message=id, id=id)
-
-
-def texts(client: Client) -> list[str]:
-    return [event["data"]["message"] for event in client.events(f"room.{ROOM}")]
-
-
-async def require_all(clients: list[Client], wanted: set[str], seconds: float) -> None:
-    """Within that time every socket has every one of the messages, in order, each once."""
-    deadline = time.monotonic() + seconds
-    for client in clients:
-        left = max(0.1, deadline - time.monotonic())
-        await client.until(lambda client=client: wanted <= set(texts(client)), left, f"all of {len(wanted)} messages")
-    for client in clients:
-        seqs = [event["seq"] for event in client.events(f"room.{ROOM}")]
-        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
-        assert len(set(texts(client))) == len(seqs)
-
-
-async def require_online(cluster: Cluster, expected: dict[int, int], seconds: float = 6) -> None:
-    """Within that time both processes say that these users are online, on that many sockets."""
-    token = (await asyncio.to_thread(cluster.here.log_in, "admin"))["access"]
-    for process in (cluster.here, cluster.there):
-        await asyncio.to_thread(wait_until, lambda process=process: online(process, token) == expected, seconds)
-
-
-def online(process: SiteProcess, token: str) -> dict[int, int] | None:
-    """Sockets of each user who is online; None while presence is away, or changes between two questions."""
-    try:
-        listed = process.rest("GET", "/online", token)
-        count = process.rest("GET", "/online/count", token)["online_count"]
-    except httpx.HTTPStatusError as error:
-        if error.response.status_code == 503:
-            return None
-        raise
-    found = {user["user_id"]: user["connections_count"] for user in listed["users"]}
-    return found if listed["online_count"] == count == len(found) else None
-
-
-async def require_chat(one: Client, other: Client) -> None:
-    """What is stored and what is not goes from one to the other at once."""
-    text = f"still here {time.time_ns()}"
-    await one.send("message", to_user_id=other.user_id, message=text)
-    await other.expect("chat", message=text, timeout=2)
-    await one.send("typing", data={"is_typing": True, "context": ROOM})
-    await other.expect("typing", is_typing=True, user_id=one.user_id, timeout=2)
-    await one.send("typing", data={"is_typing": False, "context": ROOM})
-    await other.expect("typing", is_typing=False, user_id=one.user_id, timeout=2)
+    with open_cluster() as opened:
+        yield opened
 
 
 async def test_it_announces_those_whose_process_was_killed(cluster):
@@ -147,25 +65,16 @@ async def test_it_announces_those_whose_process_was_killed(cluster):
             await require_all([alice, bob], acked, 3)
 
 
-@contextlib.asynccontextmanager
-async def stopped(program: Program, number: Signals) -> AsyncIterator[None]:
-    """The program is killed, and comes back at the end."""
-    await asyncio.to_thread(program.stop, number)
-    try:
-        yield
-    finally:
-        program.start()
-        await asyncio.to_thread(program.wait_ready)
-
-
-@contextlib.asynccontextmanager
-async def hanging(program: Program) -> AsyncIterator[None]:
-    """The program answers nobody, and goes on at the end."""
-    program.signal(SIGSTOP)
-    try:
-        yield
-    finally:
-        program.signal(SIGCONT)
+async def test_it_stops_all_workers_with_grace(cluster):
+    with cluster.site.process("serve", "--workers", "2") as process:
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(8)]
+            process.signal(SIGTERM)
+            for client in clients:
+                await client.expect("disconnect", code=1012, reason="RESTARTING")
+                assert await client.closed() == 1012
+        assert await asyncio.to_thread(process.wait) == 0
+    assert not process.is_ready()
 
 
 @pytest.mark.parametrize("outage", ["empty", "hanging"])
@@ -203,17 +112,6 @@ async def test_it_hears_again_when_connections_to_redis_broke_in_silence(cluster
             await require_online(cluster, {alice.user_id: 1, bob.user_id: 1})
 
 
-async def require_bus(one: Client, other: Client, seconds: float) -> None:
-    """Within that time what is not stored goes from one to the other."""
-    deadline = time.monotonic() + seconds
-    for number in itertools.count():
-        await one.send("presence", status="busy", data={"number": number})
-        with contextlib.suppress(AssertionError):
-            await other.expect("presence", timeout=0.5, user_id=one.user_id, data={"number": number})
-            return
-        assert time.monotonic() < deadline, f"nothing was heard for {seconds} s"
-
-
 async def test_it_survives_a_database_that_stops(cluster):
     async with People() as people:
         alice = await people.connect(cluster.here, "alice", ROOM)
@@ -233,21 +131,6 @@ async def test_it_survives_a_database_that_stops(cluster):
         await require_chat(alice, bob)
         await require_online(cluster, {alice.user_id: 1, bob.user_id: 1})
     assert stored(cluster.postgres, written) == sorted(written)
-
-
-def stored(postgres: Postgres, ids: set[str]) -> list[str]:
-    query = "SELECT client_id FROM realtime_message WHERE client_id = ANY(%s)"
-    with psycopg.connect(postgres.url) as connection:
-        return sorted(id for (id,) in connection.execute(query, [list(ids)]))
-
-
-async def send_again(client: Client, refused: set[str]) -> None:
-    """Until it is taken: a process may need a moment to notice that the database is there."""
-    for id in sorted(refused):
-        while True:
-            await send_text(client, id)
-            if (await client.answer(id, timeout=8))["type"] == "ack":
-                break
 
 
 FROM_A_SHELL = """

@@ -1,0 +1,94 @@
+"""What README.md says is so: settings, examples, links, the table of the benchmark."""
+
+import ast
+import asyncio
+import re
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from bench import readme
+from notifications import types
+from notifications.models import Notification
+from realtime.conf import Settings
+from realtime.models import Event
+from tests.people import make_user
+
+ROOT = readme.ROOT
+TEXT = readme.README.read_text()
+ROW = re.compile(r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+) \|$", re.M)
+LINK = re.compile(r"\]\(([^)#]+)\)")
+PAGES = sorted([readme.README, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def example(name: str) -> str:
+    """The code that follows a marker."""
+    return TEXT.split(f"<!-- example:{name} -->\n```python\n")[1].split("```")[0]
+
+
+def test_it_names_every_setting_with_its_default() -> None:
+    listed = {name: ast.literal_eval(default) for name, default, _ in ROW.findall(TEXT)}
+    assert listed == {field.name.upper(): field.default for field in fields(Settings)}
+
+
+def test_it_shows_the_table_of_the_benchmark() -> None:
+    assert readme.put_table(TEXT, readme.read_table()) == TEXT, "run `python -m bench.readme`"
+
+
+def test_the_first_table_of_the_page_is_taken(tmp_path: Any) -> None:
+    page = tmp_path / "page.md"
+    assert readme.read_table(page) == readme.NOTHING
+    page.write_text("# Page\n\n| a |\n|---|\n| 1 |\n\ntext\n\n| b |\n")
+    assert readme.read_table(page) == "| a |\n|---|\n| 1 |"
+    page.write_text("# Page\n")
+    with pytest.raises(ValueError, match="no table"):
+        readme.read_table(page)
+
+
+def test_a_text_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="unpack"):
+        readme.put_table("no markers", "| a |")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Any) -> None:
+    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    missing = [target for target in targets if not (page.parent / target).exists()]
+    unmade = {"docs/benchmarks.md"} if not readme.DOCUMENT.exists() else set()
+    assert set(missing) <= unmade
+
+
+def test_commands_of_make_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    told = {name for page in PAGES for name in re.findall(r"(?:^\$ |`)make ([a-z]+)", page.read_text(), re.M)}
+    assert told
+    assert told <= targets
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_synchronous_example_runs() -> None:
+    alice, bob = make_user("alice"), make_user("bob")
+    exec(example("sync"), {"alice": alice, "bob": bob})
+    assert set(Event.objects.values_list("stream", flat=True)) == {"site", f"user.{alice.pk}"}
+    assert Notification.objects.get().recipient == alice
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_asynchronous_example_runs() -> None:
+    alice, bob = make_user("alice"), make_user("bob")
+    names: dict[str, Any] = {}
+    exec(example("async"), names)
+    asyncio.run(names["tell"](alice, bob))
+    assert set(Event.objects.values_list("stream", flat=True)) == {"site", f"user.{alice.pk}"}
+
+
+@pytest.mark.django_db
+def test_the_example_of_a_type_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    from notifications import notify
+
+    monkeypatch.setattr(types, "_types", dict(types._types))
+    exec(example("types"), {})
+    sent = notify(make_user("alice"), "order_sent", number="A-17")
+    assert sent is not None
+    assert sent.message == "Order A-17 has left the house"

@@ -1,0 +1,107 @@
+"""Commands that are wrong, made from the protocol's own structs: every field of every command with every wrong type."""
+
+import types
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Union, get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT
+
+from realtime.commands import HANDLERS
+from realtime.protocol import Command
+
+VALID: dict[str, dict[str, Any]] = {
+    "ping": {"timestamp": 1},
+    "pong": {"timestamp": 1},
+    "auth": {"token": "x"},
+    "typing": {"data": {"is_typing": True, "context": "general"}},
+    "presence": {"status": "away", "data": {"device": "mobile"}},
+    "message": {"message": "Hello!", "room_id": "general", "kind": "text", "timestamp": 1},
+    "join": {"room_id": "general"},
+    "leave": {"room_id": "general"},
+}
+VALUES: list[Any] = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    2**63,
+    10**30,
+    "",
+    "words",
+    "A room",
+    "x" * 65,
+    "y" * 9000,
+    [],
+    [1],
+    ["general"],
+    {},
+    {"a": 1},
+    {"is_typing": True},
+]
+
+
+class Wrong(NamedTuple):
+    """One wrong command and the `id` that its error must carry."""
+
+    what: str
+    command: dict[str, Any]
+    id: str | None = "c-1"
+
+
+def wrong_commands() -> Iterator[Wrong]:
+    for struct in HANDLERS:
+        name = str(struct.__struct_config__.tag)
+        command = {"type": name, "id": "c-1", **VALID.get(name, {})}
+        for path, value in _wrong_values(struct):
+            id = None if path == ("id",) and value is not None else "c-1"
+            yield Wrong(f"{name}: {'.'.join(path)} = {str(value)[:20]!r}", _put(command, path, value), id)
+        for path in _required(struct):
+            yield Wrong(f"{name}: no {'.'.join(path)}", _put(command, path))
+
+
+def _wrong_values(struct: type[msgspec.Struct]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for field in msgspec.structs.fields(struct):
+        for value in VALUES:
+            if not _fits(value, field.type):
+                yield (field.name,), value
+        for inner in _structs_in(field.type):
+            for path, value in _wrong_values(inner):
+                yield (field.name, *path), value
+
+
+def _required(struct: type[msgspec.Struct]) -> Iterator[tuple[str, ...]]:
+    for field in msgspec.structs.fields(struct):
+        if field.default is NODEFAULT and field.default_factory is NODEFAULT:
+            yield (field.name,)
+        for inner in _structs_in(field.type):
+            for path in _required(inner):
+                yield (field.name, *path)
+
+
+def _structs_in(type_: Any) -> list[type[msgspec.Struct]]:
+    parts = get_args(type_) if get_origin(type_) in (Union, types.UnionType) else (type_,)
+    return [part for part in parts if isinstance(part, type) and issubclass(part, msgspec.Struct)]
+
+
+def _fits(value: Any, type_: Any) -> bool:
+    try:
+        msgspec.json.decode(msgspec.json.encode(value) if value != 10**30 else b"1" + b"0" * 30, type=type_)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _put(command: dict[str, Any], path: tuple[str, ...], *value: Any) -> dict[str, Any]:
+    """The command with another value at `path`, or without one."""
+    name, *rest = path
+    if rest:
+        return {**command, name: _put(command[name], tuple(rest), *value)}
+    changed = {key: given for key, given in command.items() if key != name}
+    return {**changed, name: value[0]} if value else changed
+
+
+def names() -> set[str]:
+    return {str(struct.__struct_config__.tag) for struct in HANDLERS if issubclass(struct, Command)}
