@@ -89,6 +89,7 @@ class ErrorFrame(Frame, tag="error"):
     message: Text
     timestamp: Time
     id: Id | UnsetType = UNSET
+    stream: str | UnsetType = UNSET
     retry_after_ms: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
@@ -155,11 +156,25 @@ class Joined(Frame, tag="joined"):
     role: Literal["owner", "member"]
     seq: Position
     id: Id | UnsetType = UNSET
+    recovered: bool | UnsetType = UNSET
+    fetch: str | UnsetType = UNSET
+
+
+class OutcomeData(Data):
+    recovered: bool
+    seq: Position
+    fetch: str | UnsetType = UNSET
+
+
+class Resumed(Frame, tag="resumed"):
+    streams: dict[str, OutcomeData]
+    id: Id | UnsetType = UNSET
 
 
 class Left(Frame, tag="left"):
     room_id: Room
     id: Id | UnsetType = UNSET
+    reason: Literal["REMOVED"] | UnsetType = UNSET
 
 
 class Heartbeat(Frame, tag="heartbeat"):
@@ -194,6 +209,7 @@ AnyFrame = (
     | OnlineCount
     | Joined
     | Left
+    | Resumed
     | Heartbeat
     | AuthExpiring
     | Disconnect
@@ -207,6 +223,13 @@ class Contract:
     def __init__(self) -> None:
         self.positions: dict[str, int] | None = None  # stream -> seq of its last event; None before the greeting
         self.goodbye: Disconnect | None = None
+        self.takes_up_session = False  # then a stream's first event may be an older one than the greeting says
+        self._begun: set[str] = set()  # streams of which such a first event has come
+
+    def rewind(self, stream: str, seq: int) -> None:
+        """The client asks for what came after `seq`."""
+        if self.positions is not None:
+            self.positions[stream] = seq
 
     def check(self, text: str) -> None:
         frame = _decoder.decode(text)
@@ -233,6 +256,29 @@ class Contract:
         assert frame.reconnect == (frame.code in RECONNECT), frame
         self.goodbye = frame
 
+    def _check_next(self, stream: str, seq: int) -> None:
+        assert self.positions is not None
+        if not self.takes_up_session or stream in self._begun:
+            assert seq == self.positions[stream] + 1, (stream, seq, self.positions)
+        self._begun.add(stream)
+        self.positions[stream] = seq
+
+    def _check_joined(self, frame: Joined) -> None:
+        assert self.positions is not None
+        stream = f"room.{frame.room_id}"
+        if frame.recovered is not True:  # else what was missed is still to come
+            known = frame.seq if frame.recovered is False else self.positions.get(stream, frame.seq)
+            assert known == frame.seq, (frame, self.positions)
+            self.positions[stream] = frame.seq
+
+    def _check_resumed(self, frame: Resumed) -> None:
+        assert self.positions is not None
+        for stream, outcome in frame.streams.items():
+            if outcome.recovered and not self.takes_up_session:
+                assert self.positions[stream] == outcome.seq, (frame, self.positions)
+            assert (outcome.fetch is not UNSET) <= (not outcome.recovered), frame
+            self.positions[stream] = outcome.seq
+
     def _check_position(self, frame: Frame) -> None:
         assert self.positions is not None
         match frame:
@@ -240,12 +286,12 @@ class Contract:
                 addressed = f"room.{frame.data.room_id}" if frame.data.room_id else "user."
                 assert frame.stream.startswith(addressed)
                 assert bool(frame.data.room_id) != bool(frame.data.to_user_id)
-                assert frame.seq == self.positions[frame.stream] + 1, (frame, self.positions)
-                self.positions[frame.stream] = frame.seq
+                self._check_next(frame.stream, frame.seq)
             case Joined():
-                stream = f"room.{frame.room_id}"
-                assert self.positions.setdefault(stream, frame.seq) == frame.seq, (frame, self.positions)
+                self._check_joined(frame)
             case Left():
-                del self.positions[f"room.{frame.room_id}"]
+                self.positions.pop(f"room.{frame.room_id}", None)
+            case Resumed():
+                self._check_resumed(frame)
             case ErrorFrame():
                 assert (frame.error_code == "RATE_LIMITED") == (frame.retry_after_ms is not UNSET), frame

@@ -73,6 +73,7 @@ class Site:
             query["token"] = who if isinstance(who, str) else make_token(who)
         address = f"{path}?{urlencode(query)}" if query else path
         socket = await self._open(address, headers or {}, subprotocols)
+        socket.contract.takes_up_session = "/reconnect/" in path
         self.sockets.append(socket)
         return socket
 

@@ -61,7 +61,17 @@ class Socket:
 
     async def send(self, frame: Mapping[str, Any] | str | bytes) -> None:
         """A command as JSON, a text as it is, bytes as a binary frame."""
+        if isinstance(frame, Mapping):
+            self._note_positions(frame)
         await self._put(frame if isinstance(frame, str | bytes) else json.dumps(frame))
+
+    def _note_positions(self, frame: Mapping[str, Any]) -> None:
+        """What a well-formed command says of where the client stands."""
+        if frame.get("type") == "resume" and isinstance(frame.get("streams"), dict):
+            for stream, seq in frame["streams"].items():
+                self.contract.rewind(stream, seq)
+        elif frame.get("type") == "join" and frame.get("since") is not None:
+            self.contract.rewind(f"room.{frame['room_id']}", frame["since"])
 
     async def receive(self) -> dict[str, Any]:
         """The next frame. Raises Ended."""
