@@ -22,7 +22,6 @@ from realtime.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.limits import ErrorBudget
 from realtime.node import Node
 from realtime.protocol import Invalid
-from realtime.resume import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -228,19 +227,18 @@ async def on_join(node: Node, connection: Connection, command: protocol.Join) ->
         raise Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
     room = await _enter(connection, slug)
 
-    def greet(outcome: Outcome) -> None:
-        place = outcome.as_json() if command.since is not None else {"seq": outcome.seq}
+    def greet(place: dict[str, Any]) -> None:
         connection.send(protocol.joined(command.id, slug, room.title, room.role, **place))
 
     async with node.hub.open_feeds([f"room.{slug}"]) as (feed,):
         if slug not in connection.rooms:
             raise rooms.not_found()  # removed in between
         connection.rooms[slug] = room.room
-        if command.since is None:
-            greet(Outcome(True, feed.position))
-        else:
-            await node.resumer.replay(connection, feed, command.since, greet)
+        if command.since is not None:
+            await node.resumer.replay(connection, feed, command.since, lambda outcome: greet(outcome.as_json()))
         node.resumer.attach(connection, feed)
+        if command.since is None:
+            greet({"seq": feed.position})
         node.keeper.note(connection)
 
 

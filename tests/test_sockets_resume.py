@@ -42,7 +42,7 @@ async def test_it_replays_what_came_after_the_position(site, alice, bob, general
     reader = await site.connect(bob)
     frames, streams = await resume_with(reader, {"room.general": 2})
     assert texts(frames) == ["m3", "m4", "m5"]
-    assert [frame["seq"] for frame in frames] == [3, 4, 5]
+    assert [frame["seq"] for frame in frames if frame["type"] == "chat"] == [3, 4, 5]
     assert streams == {"room.general": {"recovered": True, "seq": 5}}
     await write(writer, 1, start=6)
     assert texts([await reader.find("chat")]) == ["m6"]
@@ -114,8 +114,8 @@ async def test_it_leaves_out_what_may_not_be_read(site, alice, bob, carol, gener
     reader = await site.connect(bob)
     wanted = {"room.secret": 0, "room.nowhere": 0, f"user.{alice.pk}": 0, "nonsense": 0, "room.general": 0}
     frames, streams = await resume_with(reader, wanted)
-    assert all(is_refused(frame, ErrorCode.NOT_FOUND) for frame in frames)
-    assert [frame["stream"] for frame in frames] == list(wanted)[:4]
+    refused = [frame["stream"] for frame in frames if is_refused(frame, ErrorCode.NOT_FOUND)]
+    assert refused == list(wanted)[:4]
     assert list(streams) == ["room.general"]
 
 
@@ -163,8 +163,7 @@ async def test_it_takes_up_a_session(site, configure, alice, bob, general):
     await leave_abruptly(reader)
     await write(writer, 1, start=3)
     back = await come_back(site, bob, reader.greeting["session_id"])
-    frames = [await back.receive() for _ in range(2)]
-    assert texts(frames) == ["m2", "m3"]
+    assert texts([await back.find("chat"), await back.find("chat")]) == ["m2", "m3"]
     assert (await back.find("resumed"))["streams"]["room.general"] == {"recovered": True, "seq": 3}
     assert (await back.ask("message", room_id="general", message="again"))["type"] == "ack"
 
