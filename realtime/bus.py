@@ -15,6 +15,7 @@ from typing import Any
 from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 
+from realtime.cancellation import end_tasks
 from realtime.conf import settings
 from realtime.frames import Envelope, pack, unpack
 
@@ -61,10 +62,7 @@ class Bus:
         """Send what is waiting, as far as the layer takes it, and stop."""
         if self._layer is None:
             return
-        tasks = [*self._tasks, self._listener] if self._listener else self._tasks
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks([*self._tasks, self._listener] if self._listener else self._tasks)
         self._tasks, self._listener = [], None
         # Last, because a publication that was under way is waiting again: better twice than never.
         with contextlib.suppress(Exception):
@@ -156,8 +154,7 @@ class Bus:
         """
         self._unheard = 0
         if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.wait([self._listener])
+            await end_tasks([self._listener])
         left, self._layer = self._layer, channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)
         self._listener = asyncio.get_running_loop().create_task(self._listen())
         if left is not get_channel_layer():

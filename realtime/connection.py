@@ -20,6 +20,8 @@ from realtime.progress import Progress
 if TYPE_CHECKING:
     from realtime.auth import Identity
 
+CLOSE_SECONDS = 5  # for our last frames to leave through a server that may be stuck with a peer that reads nothing
+
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
@@ -73,10 +75,11 @@ class DirectSink:
 class QueueSink:
     """Awaits ASGI's `send`, one frame at a time, from a task that lives only while there is something to send."""
 
-    __slots__ = ("_queue", "_queued", "_send", "_task", "fast_write")
+    __slots__ = ("_queue", "_queued", "_send", "_task", "deadline", "fast_write")
 
     def __init__(self, send: Send) -> None:
         self._send = send
+        self.deadline: asyncio.Timeout | None = None  # of reading, which a stuck server would never end
         self._queue: deque[tuple[dict[str, Any], int]] = deque()  # messages with their sizes in bytes
         self._queued = 0
         self._task: asyncio.Task[None] | None = None
@@ -91,10 +94,14 @@ class QueueSink:
 
     def close(self, code: int, reason: str) -> None:
         self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time() + CLOSE_SECONDS)
 
     async def drained(self) -> None:
         if self._task is not None:
-            await asyncio.wait([self._task])
+            task = self._task
+            await asyncio.wait([task], timeout=CLOSE_SECONDS)
+            task.cancel()
 
     async def writable(self) -> None:
         await self.drained()

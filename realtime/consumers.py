@@ -4,6 +4,7 @@ Under our own server it hands the socket to a `Reader` and returns; under any ot
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,7 @@ from django.utils.translation import gettext as _
 from realtime import auth, commands, origins, protocol
 from realtime.auth import Credential, Identity
 from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
-from realtime.connection import Connection, DirectSink, QueueSink, Sink, say_goodbye
+from realtime.connection import CLOSE_SECONDS, Connection, DirectSink, QueueSink, Sink, say_goodbye
 from realtime.database import DatabaseUnavailable
 from realtime.errors import CloseCode, Closed, Refused
 from realtime.hub import SITE_STREAM
@@ -139,6 +140,9 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             await self.read(connection)
         except Exception as error:
             connection.close(why_closed(error))
+        except BaseException:  # the server cancels
+            self.node.leave(connection)
+            raise
         if direct is None or connection.closing:
             self.node.leave(connection)
             await connection.sink.drained()
@@ -181,12 +185,14 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, partial(restart, connection))
 
     async def read(self, connection: Connection) -> None:
-        while (message := await self.receive())["type"] != "websocket.disconnect":
-            if connection.closing:
-                continue
-            work = commands.begin(self.node, connection, message.get("text"))
-            if work is not None:
-                await work
+        sink = connection.sink
+        assert isinstance(sink, QueueSink)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS if connection.closing else None) as sink.deadline:
+                while (message := await self.receive())["type"] != "websocket.disconnect":
+                    work = None if connection.closing else commands.begin(self.node, connection, message.get("text"))
+                    if work is not None:
+                        await work
         connection.closing = True  # nothing can be sent any more
 
 

@@ -65,7 +65,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
                 on_frame(None if text is None else text.encode())
         if self.read_paused:
             self.resume_reading()
-        if self.disconnected:
+        if self.disconnected or self.close_sent:
             self._lose()
 
     # What the application calls

@@ -135,7 +135,13 @@ class ServerSite(Site):
         self._server: InProcessServer | None = None
         self._running: asyncio.Task[None] | None = None
 
+    def limit_sending(self) -> None:
+        """Keep the system from buffering much of what is sent to a client that does not read."""
+        self._listening.setsockopt(network.SOL_SOCKET, network.SO_SNDBUF, 4096)
+
     async def start(self) -> None:
+        if self._server is not None:
+            return
         options = {"host": "127.0.0.1", "port": self.port, "workers": 1, "graceful_timeout": 1}
         config = serve.make_config({**options, "access_log": False, "log_level": "warning"})
         self._server = InProcessServer(config)
@@ -143,8 +149,7 @@ class ServerSite(Site):
         await self._server.ready.wait()
 
     async def _open(self, address: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Socket:
-        if self._server is None:
-            await self.start()
+        await self.start()
         try:
             connection = await open_websocket(
                 f"ws://127.0.0.1:{self.port}{address}",

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "L0": "protocol conf errors frames limits ordering origins",
-    "L1": "models sql log bus database tokens tickets users presence presence.store presence.memory presence.redis"
-    " presence.scripts",
+    "L1": "models sql log bus cancellation database tokens tickets users presence presence.store presence.memory"
+    " presence.redis presence.scripts",
     "L2": "connection fanout feed hub delivery portal auth pulse presence.tracker presence.announcer presence.audience",
     "L3": "rooms chat access direct history typists node manager",
     "L4": "consumers commands reader views views.auth views.members views.messages views.presence views.rooms"

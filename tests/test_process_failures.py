@@ -104,8 +104,8 @@ async def test_it_hears_again_when_connections_to_redis_broke_in_silence(cluster
         with site.process() as process:
             alice = await people.connect(process, "alice")
             bob = await people.connect(cluster.there, "bob")
-            await require_bus(bob, alice, 3)
-            await require_bus(alice, bob, 3)
+            await require_bus(bob, alice, 10)
+            await require_bus(alice, bob, 10)
             await proxy.fall_silent()
             await require_bus(bob, alice, 20)
             await require_bus(alice, bob, 20)

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from bench import readme
+from bench.servers import ROOT
 from notifications import types
 from notifications.models import Notification
 from realtime.conf import Settings
 from realtime.models import Event
 from tests.people import make_user
 
-ROOT = readme.ROOT
 TEXT = readme.README.read_text()
 ROW = re.compile(r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+) \|$", re.M)
 LINK = re.compile(r"\]\(([^)#]+)\)")
-PAGES = sorted([readme.README, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def example(name: str) -> str:

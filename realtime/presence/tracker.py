@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from django.utils import timezone
 
 from realtime import database, protocol
+from realtime.cancellation import end_tasks
 from realtime.conf import settings
 from realtime.errors import ErrorCode, Refused
 from realtime.frames import Passing
@@ -49,9 +50,7 @@ class Tracker:
 
     async def stop(self) -> None:
         """Leave: this process's users have the grace time to turn up elsewhere."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         with contextlib.suppress(StoreUnavailable):
             await self.store.drop(self._process)
         with contextlib.suppress(StoreUnavailable):
