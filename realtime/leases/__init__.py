@@ -1,0 +1,1 @@
+"""Who of all processes does a thing that only one is to do."""
