@@ -1,12 +1,9 @@
-"""What each command does (L4): one handler a command, one place where refusals are answered. Called by the reader.
+"""What each command does (L4): one handler a command. Called by the intake, which answers what they raise.
 
 A handler that need not wait returns None and costs no task; one that must returns a coroutine.
 """
 
 import asyncio
-import logging
-import secrets
-import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -14,99 +11,16 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from realtime import auth, chat, protocol, rooms, tokens
+from realtime.answers import answer
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.database import run
 from realtime.direct import find_cached_pair, find_pair
-from realtime.errors import CloseCode, Closed, ErrorCode, Refused
-from realtime.limits import ErrorBudget
+from realtime.errors import ErrorCode, Refused
 from realtime.node import Node
 from realtime.protocol import Invalid
 
-logger = logging.getLogger(__name__)
-
 Work = Coroutine[Any, Any, None]
-
-
-def begin(node: Node, connection: Connection, raw: bytes | str | None) -> Work | None:
-    """Take one incoming frame, None for a binary one. Returns what is left to be awaited before the next frame."""
-    connection.heard_at = now = time.monotonic()
-    id: str | None = None
-    try:
-        require_quota(connection, now)
-        command = decode(raw)
-        id = command.id
-        work = HANDLERS[type(command)](node, connection, command)
-        if work is not None:
-            return _finish(connection, command, work)
-        if id is not None and command.acknowledged:
-            connection.send(protocol.ack(id))
-    except Exception as error:
-        if isinstance(error, Refused) and error.code is ErrorCode.RATE_LIMITED and raw is not None:
-            id = protocol.read_id(raw)
-        answer(connection, error, id)
-    return None
-
-
-async def _finish(connection: Connection, command: protocol.Command, work: Work) -> None:
-    try:
-        await work
-        if command.id is not None and command.acknowledged:
-            connection.send(protocol.ack(command.id))
-    except Exception as error:
-        answer(connection, error, command.id)
-
-
-def decode(raw: bytes | str | None) -> protocol.Command:
-    """Raises Invalid, and Closed for text that is not UTF-8 (RFC 6455 §8.1)."""
-    if raw is None:
-        raise Invalid(ErrorCode.INVALID_MESSAGE, _("Frames are text, not binary."))
-    try:
-        # Both forms: frames are measured in bytes, and what a decoder passes over has to be good UTF-8, too.
-        data, text = (raw.encode(), raw) if isinstance(raw, str) else (raw, raw.decode())
-        if len(data) > settings().max_frame_bytes:
-            raise Closed(CloseCode.TOO_BIG, "FRAME_TOO_LARGE")
-        return protocol.decode(text)
-    except UnicodeError:
-        raise Closed(CloseCode.INVALID_DATA, "INVALID_DATA") from None
-
-
-def require_quota(connection: Connection, now: float) -> None:
-    """Raises Refused(RATE_LIMITED), and Closed when the user went on regardless."""
-    quota = connection.quota
-    if quota is None:
-        return
-    wait = quota.bucket.take(now)
-    if not wait:
-        quota.refused = 0
-        return
-    quota.refused += 1
-    if quota.refused > settings().rate_limit_errors:
-        raise Closed(CloseCode.RATE_LIMITED, "RATE_LIMITED", retry_after_ms=settings().retry_after_ms)
-    raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
-
-
-def answer(connection: Connection, error: Exception, id: str | None) -> None:
-    """The one place that turns an exception into a frame or a close."""
-    if isinstance(error, Closed):
-        connection.close(error)
-    elif isinstance(error, Invalid):
-        connection.send(protocol.error(error, error.id))
-        _count_bad_frame(connection)
-    elif isinstance(error, Refused):
-        connection.send(protocol.error(error, id))
-    else:
-        reference = secrets.token_hex(4)
-        logger.error("A command failed (reference %s)", reference, exc_info=error)
-        refusal = Refused(ErrorCode.MESSAGE_PROCESSING_ERROR, _("Something went wrong on our side."))
-        connection.send(protocol.error(refusal, id, reference=reference))
-
-
-def _count_bad_frame(connection: Connection) -> None:
-    if connection.errors is None:
-        connection.errors = ErrorBudget(settings().bad_frames, settings().bad_frames_seconds)
-    if not connection.errors.spend(time.monotonic()):
-        connection.close(Closed(CloseCode.BAD_FRAMES, "TOO_MANY_ERRORS"))
 
 
 def on_ping(node: Node, connection: Connection, command: protocol.Ping) -> None:

@@ -17,7 +17,7 @@ from django.http.request import split_domain_port, validate_host
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from realtime import auth, commands, origins, protocol
+from realtime import auth, intake, origins, protocol
 from realtime.auth import Credential, Identity
 from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
 from realtime.connection import CLOSE_SECONDS, Connection, DirectSink, QueueSink, Sink, say_goodbye
@@ -127,7 +127,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if self.unknown_frames > settings().bad_frames:
             raise Closed(CloseCode.BAD_FRAMES, "TOO_MANY_ERRORS")
         try:
-            return commands.decode(message.get("text"))
+            return intake.decode(message.get("text"))
         except protocol.Invalid:
             return None
 
@@ -190,7 +190,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS if connection.closing else None) as sink.deadline:
                 while (message := await self.receive())["type"] != "websocket.disconnect":
-                    work = None if connection.closing else commands.begin(self.node, connection, message.get("text"))
+                    work = None if connection.closing else intake.begin(self.node, connection, message.get("text"))
                     if work is not None:
                         await work
         connection.closing = True  # nothing can be sent any more

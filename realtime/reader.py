@@ -3,7 +3,8 @@
 import asyncio
 from collections import deque
 
-from realtime import commands
+from realtime import intake
+from realtime.commands import Work
 from realtime.connection import Connection
 from realtime.node import Node
 from realtime.server import RealtimeProtocol
@@ -27,7 +28,7 @@ class Reader:
         if self._connection.closing:
             return
         if self._task is None:
-            work = commands.begin(self._node, self._connection, raw)
+            work = intake.begin(self._node, self._connection, raw)
             if work is not None:
                 self._task = asyncio.get_running_loop().create_task(self._go_on(work))
             return
@@ -42,14 +43,14 @@ class Reader:
         if self._waiting is not None:
             self._waiting.clear()  # what had not been begun was not promised; what is under way is finished
 
-    async def _go_on(self, work: commands.Work | None) -> None:
+    async def _go_on(self, work: Work | None) -> None:
         try:
             while True:
                 if work is not None:
                     await work
                 if not self._waiting or self._connection.closing:
                     break
-                work = commands.begin(self._node, self._connection, self._waiting.popleft())
+                work = intake.begin(self._node, self._connection, self._waiting.popleft())
                 if len(self._waiting) < MAX_WAITING // 2:
                     self._socket.resume_reading()
         finally:
