@@ -4,6 +4,7 @@ Called by site code as `notifications.notify`, and by the admin. Nobody else wri
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -72,6 +73,15 @@ def notify(
 async def anotify(recipient: Any, type_name: str, **options: Any) -> Notification | None:
     """`notify` for asynchronous code, with the same parameters. A transaction of its own: async code has none."""
     return await run(notify, recipient, type_name, **options)
+
+
+def mark_read(user_id: Any, ids: Sequence[int]) -> list[int]:
+    """Mark notifications as read; returns the ids that were unread and the user's own, and passes over all others."""
+    with transaction.atomic():
+        own = Notification.objects.select_for_update().filter(recipient_id=user_id, pk__in=ids).unread()
+        found = list(own.order_by("pk").values_list("pk", flat=True))
+        Notification.objects.filter(pk__in=found).mark_read()
+    return found
 
 
 def push(notification: Notification) -> None:

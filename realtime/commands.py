@@ -10,13 +10,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from realtime import auth, chat, protocol, rooms, tokens
+from realtime import auth, chat, protocol, reads, rooms, tokens
 from realtime.answers import answer
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.database import run
 from realtime.direct import find_cached_pair, find_pair
 from realtime.errors import ErrorCode, Refused
+from realtime.frames import Envelope, Passing
 from realtime.node import Node
 from realtime.protocol import Invalid
 
@@ -124,9 +125,14 @@ async def _wait(future: "asyncio.Future[chat.Posted]") -> None:
 
 
 def _posted(connection: Connection, id: str | None, future: "asyncio.Future[chat.Posted]") -> None:
+    if not future.cancelled():
+        _answer_post(connection, id, future)
     connection.pending -= 1
-    if future.cancelled():
-        return
+    if not connection.pending and connection.settled is not None and not connection.settled.done():
+        connection.settled.set_result(None)
+
+
+def _answer_post(connection: Connection, id: str | None, future: "asyncio.Future[chat.Posted]") -> None:
     error = future.exception()
     if error is None:
         posted = future.result()
@@ -182,6 +188,33 @@ def on_leave(node: Node, connection: Connection, command: protocol.Leave) -> Non
     connection.send(protocol.left(command.id, slug))
 
 
+def on_read(node: Node, connection: Connection, command: protocol.Read) -> Work:
+    given = (command.room_id is not None, command.seq is not None, command.notification_ids is not None)
+    if given == (True, True, False):
+        return _read_room(node, connection, reads.Mark(connection.user_key, str(command.room_id), command.seq or 0))
+    if given == (False, False, True):
+        return _read_notifications(node, connection, command.notification_ids or [])
+    raise Invalid(ErrorCode.INVALID_MESSAGE, _("`read` has `room_id` and `seq`, or `notification_ids`."), command.id)
+
+
+async def _read_room(node: Node, connection: Connection, mark: reads.Mark) -> None:
+    moved = await node.marker.submit(mark)
+    if moved is not None:
+        _tell_others(node, connection, protocol.read_room(mark.slug, moved.seq, moved.unread))
+
+
+async def _read_notifications(node: Node, connection: Connection, ids: list[int]) -> None:
+    marked = await run(reads.mark_notifications, connection.user_id, ids)
+    if marked:
+        _tell_others(node, connection, protocol.read_notifications(marked))
+
+
+def _tell_others(node: Node, connection: Connection, body: bytes) -> None:
+    """To the user's other sockets, on every process."""
+    passing = Passing(body, users=(connection.user_key,), droppable=False, except_connection=connection.id)
+    node.hub.publish(Envelope(passing=[passing]))
+
+
 Handler = Callable[[Node, Connection, Any], Work | None]
 
 HANDLERS: dict[type[protocol.Command], Handler] = {
@@ -193,5 +226,6 @@ HANDLERS: dict[type[protocol.Command], Handler] = {
     protocol.Message: on_message,
     protocol.Join: on_join,
     protocol.Leave: on_leave,
+    protocol.Read: on_read,
     protocol.Resume: on_resume,
 }

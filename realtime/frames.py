@@ -42,6 +42,7 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
     exclude: str | None = None  # a user who does not hear it
     announcement: bool = False  # counts against the limit of announcements
     droppable: bool = True
+    except_connection: str | None = None  # of `users`' sockets, the one that does not hear it
 
 
 class Control(msgspec.Struct, array_like=True, frozen=True):

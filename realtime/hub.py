@@ -172,7 +172,10 @@ class Hub:
                 feed.fanout.send(frame)
         elif passing.users is not None:
             for user in passing.users:
-                write_all(self.users.get(user, set()), (frame,))
+                sockets = self.users.get(user, set())
+                if (left_out := self.connections.get(passing.except_connection or "")) is not None:
+                    sockets = sockets - {left_out}
+                write_all(sockets, (frame,))
         elif passing.announcement:
             self.announcer.add(frame)
         else:

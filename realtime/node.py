@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from realtime import access, auth, chat, database, log, tokens
+from realtime import access, auth, chat, database, log, reads, tokens
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.errors import CloseCode, Closed
@@ -37,6 +37,7 @@ class Node:
         self.typists = Typists(hub.publish, hub.tracker.tell)
         self.loader: auth.Loader = database.Batcher(auth.load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
+        self.marker: reads.Marker = database.Batcher(reads.mark, limit=reads.LIMIT)
         self.writer: chat.Writer = database.Batcher(
             chat.store, limit=conf.commit_batch, waiting_limit=conf.max_waiting_commits, after=self._publish
         )
@@ -58,6 +59,7 @@ class Node:
     async def stop(self) -> None:
         """Store what is waiting, tell the others, end."""
         await self.writer.drain()
+        await self.marker.drain()
         await self.pulse.stop()
         await self.keeper.stop()
         await close_hub(self.hub)

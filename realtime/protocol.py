@@ -80,11 +80,29 @@ class Leave(Command, tag="leave", kw_only=True):
     room_id: RoomId
 
 
+class Read(Command, tag="read", kw_only=True):
+    acknowledged: ClassVar[bool] = True
+
+    room_id: RoomId | None = None
+    seq: Seq | None = None
+    notification_ids: Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(max_length=1000)] | None = None
+
+
 class Resume(Command, tag="resume", kw_only=True):
     streams: Annotated[dict[Annotated[str, Meta(max_length=100)], Seq], Meta(max_length=250)]
 
 
-_commands = msgspec.json.Decoder(Ping | Pong | Auth | Typing | Presence | Message | Join | Leave | Resume)
+class Batch(Command, tag="batch", kw_only=True):
+    """Commands in one frame, each decoded when its turn comes, so that each has an answer of its own."""
+
+    acknowledged: ClassVar[bool] = True
+
+    messages: Annotated[list[msgspec.Raw], Meta(max_length=100)]
+
+
+_commands = msgspec.json.Decoder(
+    Ping | Pong | Auth | Typing | Presence | Message | Join | Leave | Read | Resume | Batch
+)
 _anything = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 
@@ -226,6 +244,15 @@ def joined(id: str | None, room_id: str, title: str, role: str, **position: Any)
 def resumed(id: str | None, streams: Mapping[str, Any]) -> bytes:
     frame = {"type": "resumed", "streams": streams}
     return encode(frame if id is None else {**frame, "id": id})
+
+
+def read_room(room_id: str, seq: int, unread: int) -> bytes:
+    """Tells a user's other sockets how far he has read."""
+    return encode({"type": "read", "data": {"room_id": room_id, "seq": seq, "unread": unread}})
+
+
+def read_notifications(ids: list[int]) -> bytes:
+    return encode({"type": "read", "data": {"notification_ids": ids}})
 
 
 def left(id: str | None, room_id: str, **reason: str) -> bytes:

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce, Concat
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
+from realtime import log
 from realtime.errors import ErrorCode, Refused
 from realtime.models import SLUG_PATTERN, Membership, Room, Stream
 
@@ -94,7 +95,9 @@ def join(user_id: Any, slug: str) -> Joined:
             room = Room.objects.select_for_update().filter(slug=slug, private=False, direct=False).first()
             if room is None:
                 raise not_found()
-            membership, created = Membership.objects.get_or_create(room=room, user_id=user_id)
+            membership, created = Membership.objects.get_or_create(
+                room=room, user_id=user_id, defaults={"last_read_seq": last_seq(room)}
+            )
     room = membership.room
     return Joined(room.pk, room.slug, room.title, membership.role, created)
 
@@ -134,7 +137,7 @@ def _insert(user_id: Any, slug: str, title: str, private: bool) -> Room:
     try:
         with transaction.atomic():
             room = Room.objects.create(slug=slug, title=title, private=private, created_by_id=user_id)
-            Membership.objects.create(room=room, user_id=user_id, role=OWNER)
+            Membership.objects.create(room=room, user_id=user_id, role=OWNER, last_read_seq=last_seq(room))
     except IntegrityError:
         raise Refused(ErrorCode.CONFLICT, _("There is a room with this id already.")) from None
     return room
@@ -168,7 +171,10 @@ def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tu
             raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
         if role != OWNER:
             _require_other_owner(room, user_id)
-        return Membership.objects.update_or_create(room=room, user_id=user_id, defaults={"role": role})
+        given = {"role": role}
+        return Membership.objects.update_or_create(
+            room=room, user_id=user_id, defaults=given, create_defaults={**given, "last_read_seq": last_seq(room)}
+        )
 
 
 def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:
@@ -183,6 +189,14 @@ def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:
         gone, _models = Membership.objects.filter(room=room, user_id=user_id).delete()
     if not gone:
         raise Refused(ErrorCode.NOT_FOUND, _("There is no such member."))
+
+
+def last_seq(room: Room) -> int:
+    """Where the room's stream stands. A new member has read up to there: what was written before is history to him.
+
+    Of a new room it need not be 0: the slug may have been another room's, and a `seq` never means two events.
+    """
+    return log.positions([room.stream])[room.stream]
 
 
 def not_found() -> Refused:

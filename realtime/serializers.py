@@ -164,7 +164,12 @@ class RoomShape(Shape):
     members_count = serializers.IntegerField()
     last_seq = serializers.IntegerField()
     last_read_seq = serializers.IntegerField(allow_null=True)
+    unread = serializers.SerializerMethodField(help_text=_("Events after that one. Null for outsiders."))
     created_at = MomentField()
+
+
+    def get_unread(self, room: Any) -> int | None:
+        return None if room.last_read_seq is None else room.last_seq - room.last_read_seq
 
 
 class RoomsShape(Shape):

@@ -177,6 +177,17 @@ class Left(Frame, tag="left"):
     reason: Literal["REMOVED"] | UnsetType = UNSET
 
 
+class ReadData(Data):
+    room_id: Room | UnsetType = UNSET
+    seq: Seq | UnsetType = UNSET
+    unread: Count | UnsetType = UNSET
+    notification_ids: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1)] | UnsetType = UNSET
+
+
+class Read(Frame, tag="read"):
+    data: ReadData
+
+
 class Heartbeat(Frame, tag="heartbeat"):
     timestamp: Time
 
@@ -209,6 +220,7 @@ AnyFrame = (
     | OnlineCount
     | Joined
     | Left
+    | Read
     | Resumed
     | Heartbeat
     | AuthExpiring
@@ -289,6 +301,9 @@ class Contract:
                 self._check_next(frame.stream, frame.seq)
             case Joined():
                 self._check_joined(frame)
+            case Read(data=data):
+                of_room = [given is not UNSET for given in (data.room_id, data.seq, data.unread)]
+                assert of_room == [data.notification_ids is UNSET] * 3, frame
             case Left():
                 self.positions.pop(f"room.{frame.room_id}", None)
             case Resumed():

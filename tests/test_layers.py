@@ -14,9 +14,9 @@ LAYERS = {
     "L1": "models sql log bus cancellation database tokens tickets users presence presence.store presence.memory"
     " presence.redis presence.scripts",
     "L2": "connection fanout feed hub delivery portal auth pulse presence.tracker presence.announcer presence.audience",
-    "L3": "rooms chat access direct history typists node manager",
-    "L4": "consumers intake answers commands reader views views.auth views.members views.messages views.presence views.rooms"
-    " views.schema serializers urls admin routing apps checks signals authentication api_errors"
+    "L3": "rooms reads chat access direct history typists node manager",
+    "L4": "consumers intake answers commands reader views views.auth views.members views.messages views.presence"
+    " views.rooms views.schema serializers urls admin routing apps checks signals authentication api_errors"
     " management.commands.serve",
     "beside": "server redaction",
 }

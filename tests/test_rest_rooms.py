@@ -62,6 +62,7 @@ def test_it_makes_a_room(clients):
         "members_count": 1,
         "last_seq": 0,
         "last_read_seq": 0,
+        "unread": 0,
     }
     assert clients["outsider"].get("/api/v1/rooms/tea-room").json()["id"] == "tea-room"
 
