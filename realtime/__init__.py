@@ -1,10 +1,12 @@
 """Real-time sockets, rooms, chat and presence for Django.
 
 What site code calls is importable from here; each name has an asynchronous twin with an `a` in front:
-`publish`, `send_to_user`, `disconnect_user`.
+`publish`, `send_to_user`, `disconnect_user`. `topic` declares a topic and has none.
 """
 
 from typing import TYPE_CHECKING, Any
+
+from realtime.topics import topic
 
 if TYPE_CHECKING:
     from realtime.delivery import (
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
         send_to_user,
     )
 
-__all__ = ["adisconnect_user", "apublish", "asend_to_user", "disconnect_user", "publish", "send_to_user"]
+__all__ = ["adisconnect_user", "apublish", "asend_to_user", "disconnect_user", "publish", "send_to_user", "topic"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,19 @@
-"""What a user may do in a room (L3), looked up for many commands at once. Called by the sockets for rooms that were not
-joined on them."""
+"""What a user may do (L3): in a room, looked up for many commands at once, and with a topic.
 
+Called by the sockets for rooms that were not joined on them, for subscriptions, and when streams are resumed.
+"""
+
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from realtime.database import Batcher
+from realtime import topics
+from realtime.database import Batcher, DatabaseUnavailable, run
 from realtime.models import Membership, Room
 from realtime.users import read_id
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +38,17 @@ def find_access(questions: Sequence[Question]) -> list[Access | None]:
         Access(room.pk, room.private, (read_id(user), room.pk) in members) if (room := rooms.get(slug)) else None
         for user, slug in questions
     ]
+
+
+async def may_subscribe(user_id: Any, name: str) -> bool:
+    """Whether there is such a topic, and for this user. Raises DatabaseUnavailable."""
+    topic = topics.find(name)
+    if topic is None or topic.allow is None:
+        return topic is not None
+    try:
+        return bool(await run(topic.allow, user_id))
+    except DatabaseUnavailable:
+        raise
+    except Exception:  # one topic's mistake must not end a socket that resumes ten streams
+        logger.exception("Nobody may subscribe to the topic %s: its `allow` failed", name)
+        return False

@@ -1,6 +1,7 @@
-"""The app's configuration (L4): connects signals and registers the system checks."""
+"""The app's configuration (L4): connects signals, registers the system checks, and finds the site's topics."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -15,3 +16,4 @@ class RealtimeConfig(AppConfig):
         checks.register()
         signals.connect()
         redaction.install()
+        autodiscover_modules("topics")

@@ -20,6 +20,7 @@ from realtime.errors import ErrorCode, Refused
 from realtime.frames import Envelope, Passing
 from realtime.node import Node
 from realtime.protocol import Invalid
+from realtime.subscriptions import on_subscribe, on_unsubscribe
 
 Work = Coroutine[Any, Any, None]
 
@@ -226,6 +227,8 @@ HANDLERS: dict[type[protocol.Command], Handler] = {
     protocol.Message: on_message,
     protocol.Join: on_join,
     protocol.Leave: on_leave,
+    protocol.Subscribe: on_subscribe,
+    protocol.Unsubscribe: on_unsubscribe,
     protocol.Read: on_read,
     protocol.Resume: on_resume,
 }

@@ -54,6 +54,10 @@ class Settings:
     session_seconds: float = 600  # how long a session can be taken up again
     sweep_seconds: float = 5  # age at which an event left without a seq by a crash is picked up
 
+    event_days: float = 30  # events older than that are deleted; 0 keeps them for ever
+    prune_seconds: float = 3_600  # how often that is done, by one process of all
+    topic_lease_seconds: float = 6  # after which another process calls a topic's function when the one that did is gone
+
     typing_seconds: float = 10
     presence_grace_seconds: float = 15
     presence_lease_seconds: float = 20

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from realtime import log, portal, protocol
+from realtime import log, portal, protocol, topics
 from realtime.database import run
 from realtime.errors import CloseCode
 from realtime.frames import Control, Envelope, Passing
@@ -21,15 +21,16 @@ logger = logging.getLogger(__name__)
 STREAM_PATTERN = re.compile(r"(site|(user|room|topic)\.[A-Za-z0-9_-]{1,64})\Z")
 
 
-def publish(stream: str, frame: Mapping[str, Any], durable: bool = True) -> None:
+def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
     """Send `frame` (with a `type` of its own) to all subscribers of `stream`, on every process.
 
     `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. Durable: stored as the stream's next event, so who
-    is away gets it on resume. In a transaction it goes out on commit and is forgotten on rollback. Raises ValueError
-    for another stream or a frame without a `type`, TypeError for values that JSON does not have.
+    is away gets it on resume; that is the rule for all streams but topics, whose declaration says it. In a transaction
+    it goes out on commit and is forgotten on rollback. Raises ValueError for another stream, a topic that is not
+    declared or a frame without a `type`, TypeError for values that JSON does not have.
     """
     body = _body(stream, frame)
-    if not durable:
+    if not _is_durable(stream, durable):
         send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False)]))
     elif connection.in_atomic_block:
         _sequence_on_commit(log.write_pending(stream, body))
@@ -37,7 +38,7 @@ def publish(stream: str, frame: Mapping[str, Any], durable: bool = True) -> None
         send_events(log.commit([(stream, body)]))
 
 
-async def apublish(stream: str, frame: Mapping[str, Any], durable: bool = True) -> None:
+async def apublish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
     """`publish` from asynchronous code, where there is no transaction to wait for."""
     await run(publish, stream, frame, durable)
 
@@ -59,6 +60,12 @@ def disconnect_user(user_id: Any, reason: str = "KICKED") -> None:
 
 async def adisconnect_user(user_id: Any, reason: str = "KICKED") -> None:
     await run(disconnect_user, user_id, reason)
+
+
+def unauthenticate_user(user_id: Any) -> None:
+    """Close all sockets of a user with 4401, on every process: whoever is there has to log in anew."""
+    control = Control("disconnect", user=str(user_id), code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
+    send_on_commit(Envelope(controls=[control]))
 
 
 def disconnect_session(session: str) -> None:
@@ -95,6 +102,16 @@ def _send(envelope: Envelope) -> None:
         # The site's transaction is through: its caller must not be told that it failed. Events are in the log, and
         # every process compares its positions with it.
         logger.exception("A publication did not reach the channel layer")
+
+
+def _is_durable(stream: str, wanted: bool | None) -> bool:
+    """What the caller wants, else what the stream is. Raises ValueError for a topic that is not declared."""
+    if not stream.startswith(topics.PREFIX):
+        return wanted is not False
+    topic = topics.find_stream(stream)
+    if topic is None:
+        raise ValueError(f"There is no topic {stream!r}: declare it in a module `topics` of an installed app.")
+    return topic.durable if wanted is None else wanted
 
 
 def _body(stream: str, frame: Mapping[str, Any]) -> bytes:

@@ -78,3 +78,4 @@ def pack(envelope: Envelope) -> bytes:
 
 def unpack(data: bytes) -> Envelope:
     return _decoder.decode(data)
+    retained: bool = False  # kept as the newest of its stream, for who subscribes next

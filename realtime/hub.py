@@ -8,8 +8,9 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
-from realtime import database, log, protocol
+from realtime import database, log, protocol, topics
 from realtime.bus import Bus
 from realtime.conf import settings
 from realtime.connection import Connection
@@ -28,6 +29,13 @@ REST_SECONDS = 0.005  # between look-ups of positions
 RETRY_SECONDS = 1.0  # between questions to a database that is away
 
 
+class Retained(NamedTuple):
+    """The newest value of a topic; `at` is the time of the loop at which it came."""
+
+    frame: Frame
+    at: float
+
+
 class Hub:
     """Everything that is shared by the sockets of one event loop."""
 
@@ -37,6 +45,7 @@ class Hub:
         self.connections: dict[str, Connection] = {}  # by connection id
         self.users: dict[str, set[Connection]] = {}  # by user key
         self.feeds: dict[str, Feed] = {}
+        self.retained: dict[str, Retained] = {}  # by stream, of the topics that have a function
         self.tracker = Tracker(self.id, self.announce)
         self.announcer = Announcer(self.connections, lambda: self.tracker.online_count)
         self.bus = Bus(self.id, self.take, self._compare_soon)
@@ -167,6 +176,8 @@ class Hub:
     def _pass_on(self, passing: Passing) -> None:
         frame = Frame(passing.body, exclude=passing.exclude, droppable=passing.droppable)
         if passing.stream is not None:
+            if passing.retained:
+                self.retained[passing.stream] = Retained(frame, self.loop.time())
             feed = self.feeds.get(passing.stream)
             if feed is not None:
                 feed.fanout.send(frame)
@@ -190,6 +201,11 @@ class Hub:
 
     def _take_away(self, connection: Connection, stream: str) -> None:
         """End a subscription against the client's will, also one that is just being made, and say so."""
+        if (topic := topics.find_stream(stream)) is not None:
+            if stream in connection.streams:
+                self.unsubscribe(connection, stream)
+                connection.send(protocol.unsubscribed(None, topic.name, reason="REMOVED"))
+            return
         slug = stream.removeprefix("room.")
         noted = connection.rooms.pop(slug, None) is not None
         if noted or stream in connection.streams:

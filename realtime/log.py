@@ -6,7 +6,7 @@ Several streams are always locked in the order of their names, so writers cannot
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +16,7 @@ from django.utils import timezone
 from realtime.models import Event, Stream
 from realtime.sql import rows
 
+PRUNE_CHUNK = 5_000  # rows that pruning looks at in one go
 READ_CHUNK = 1_000  # rows of one query, so that a long absence does not become one huge answer
 
 
@@ -167,3 +168,39 @@ def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
 def forget(stream: str) -> None:
     """Delete a stream's events, in the caller's transaction. Its row stays, so that a `seq` never means two events."""
     Event.objects.filter(stream=stream).delete()
+
+
+def prune(before: datetime, after_key: int, limit: int = PRUNE_CHUNK) -> tuple[int, int | None]:
+    """Delete what is older than `before` of the `limit` events after a key; returns how many, and the next such key.
+
+    In the order of keys, which grow with time: there is no index on the time. None as the key when nothing old is left.
+    Events without a `seq` stay, and so does an old one that comes after a young one in its stream, as it can when its
+    transaction took long: what is kept of a stream must have no hole.
+    """
+    events = list(
+        Event.objects.filter(pk__gt=after_key).order_by("pk").values_list("pk", "stream", "seq", "created_at")[:limit]
+    )
+    old = [(pk, stream, seq) for pk, stream, seq, at in events if at < before and seq is not None]
+    first_young = _first_young(before, old) if old else {}
+    keys = [pk for pk, stream, seq in old if seq < first_young.get(stream, seq + 1)]
+    deleted = Event.objects.filter(pk__in=keys).delete()[0] if keys else 0
+    last = events[-1] if len(events) == limit else None
+    return deleted, last[0] if last is not None and last[3] < before else None
+
+
+def _first_young(before: datetime, old: Sequence[tuple[int, str, int]]) -> dict[str, int]:
+    """The lowest `seq` of each stream that is not older than `before`, where it is below one of the old ones."""
+    highest: dict[str, int] = {}
+    for _pk, stream, seq in old:
+        highest[stream] = max(seq, highest.get(stream, 0))
+    table = rows(stream="text", high="bigint")
+    column = table.column
+    payload = msgspec.json.encode([{"stream": stream, "high": high} for stream, high in highest.items()]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT e.stream, MIN(e.seq) FROM {table.source} JOIN realtime_event e"
+            f" ON e.stream = {column['stream']} AND e.seq <= {column['high']}"
+            " WHERE e.created_at >= %s GROUP BY e.stream",
+            [payload, connection.ops.adapt_datetimefield_value(before)],
+        )
+        return dict(cursor.fetchall())

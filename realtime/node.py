@@ -4,6 +4,7 @@ Called by the consumers, which find it with `get_node`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,13 @@ from django.contrib.auth import get_user_model
 
 from realtime import access, auth, chat, database, log, reads, tokens
 from realtime.conf import settings
+from realtime.leases.store import LeasesUnavailable
+from realtime.leases.store import open_store as open_leases
 from realtime.connection import Connection
 from realtime.errors import CloseCode, Closed
+from realtime.retention import Pruner
 from realtime.frames import Envelope
+from realtime.ticker import Ticker
 from realtime.hub import Hub, close_hub, open_hub
 from realtime.pulse import Pulse
 from realtime.resume import Resumer
@@ -41,13 +46,18 @@ class Node:
         self.writer: chat.Writer = database.Batcher(
             chat.store, limit=conf.commit_batch, waiting_limit=conf.max_waiting_commits, after=self._publish
         )
-        self.resumer = Resumer(hub, self.access)
+        self.leases = open_leases(conf)
+        self.pruner = Pruner(self.leases)
+        self.ticker = Ticker(hub, self.leases)
+        self.resumer = Resumer(hub, self.access, self.ticker.on_subscribed)
         self.opening = 0  # handshakes that are not registered yet
 
     def start(self) -> None:
         conf = settings()
         self.pulse.start(
             [
+                (self.ticker.beat_seconds, self.ticker.beat),
+                (self.pruner.try_seconds, self.pruner.prune_if_due),
                 (min(1.0, conf.typing_seconds / 4), self._expire_typists),
                 (conf.heartbeat_seconds, self.hub.compare_positions),
                 (SAVE_SECONDS, self.keeper.save),
@@ -57,6 +67,9 @@ class Node:
         )
 
     async def stop(self) -> None:
+        await self.ticker.stop()
+        with contextlib.suppress(LeasesUnavailable):
+            await self.leases.close()
         """Store what is waiting, tell the others, end."""
         await self.writer.drain()
         await self.marker.drain()

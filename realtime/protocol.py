@@ -17,6 +17,7 @@ VERSION = 1
 CommandId = Annotated[str, Meta(max_length=64)]
 UserId = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=64)]
 RoomId = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Timestamp = str | int | float | None
 Status = Literal["online", "away", "busy", "offline"]
@@ -88,6 +89,15 @@ class Read(Command, tag="read", kw_only=True):
     notification_ids: Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(max_length=1000)] | None = None
 
 
+class Subscribe(Command, tag="subscribe", kw_only=True):
+    topic: TopicName
+    since: Seq | None = None
+
+
+class Unsubscribe(Command, tag="unsubscribe", kw_only=True):
+    topic: TopicName
+
+
 class Resume(Command, tag="resume", kw_only=True):
     streams: Annotated[dict[Annotated[str, Meta(max_length=100)], Seq], Meta(max_length=250)]
 
@@ -101,7 +111,7 @@ class Batch(Command, tag="batch", kw_only=True):
 
 
 _commands = msgspec.json.Decoder(
-    Ping | Pong | Auth | Typing | Presence | Message | Join | Leave | Read | Resume | Batch
+    Ping | Pong | Auth | Typing | Presence | Message | Join | Leave | Read | Subscribe | Unsubscribe | Resume | Batch
 )
 _anything = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
@@ -259,6 +269,23 @@ def left(id: str | None, room_id: str, **reason: str) -> bytes:
     """Answers `leave`; without an `id` and with a `reason` it tells of a room that was taken away."""
     frame = {"type": "left", "room_id": room_id, **reason}
     return encode(frame if id is None else {**frame, "id": id})
+
+
+def subscribed(id: str | None, name: str, **position: Any) -> bytes:
+    """`seq` says where the topic's stream stands; after `since`, `recovered` as in `resumed`."""
+    frame = {"type": "subscribed", "topic": name, **position}
+    return encode(frame if id is None else {**frame, "id": id})
+
+
+def unsubscribed(id: str | None, name: str, **reason: str) -> bytes:
+    """Answers `unsubscribe`; without an `id` and with a `reason` it tells of a topic that was taken away."""
+    frame = {"type": "unsubscribed", "topic": name, **reason}
+    return encode(frame if id is None else {**frame, "id": id})
+
+
+def topic(name: str, data: Any) -> bytes:
+    """A value of a topic."""
+    return encode({"type": "topic", "topic": name, "data": data, "timestamp": now()})
 
 
 def disconnect(code: int, reason: str, *, reconnect: bool, retry_after_ms: int = 0) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from realtime import log, protocol
-from realtime.access import Asker
+from realtime.access import Asker, may_subscribe
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.database import Batcher
@@ -43,8 +43,9 @@ class Outcome:
 class Resumer:
     """Replays in turns: no more than `resumes_at_once` sockets of this process at a time."""
 
-    def __init__(self, hub: Hub, access: Asker) -> None:
+    def __init__(self, hub: Hub, access: Asker, on_subscribed: Callable[[Connection, Feed], None]) -> None:
         self._hub = hub
+        self._on_subscribed = on_subscribed
         self._access = access
         self._turns = asyncio.Semaphore(settings().resumes_at_once)
         self._reader: Reader = Batcher(read_frames, limit=200, rest_seconds=REST_SECONDS)
@@ -63,6 +64,7 @@ class Resumer:
                 for feed in feeds:
                     outcomes[feed.name] = (await self.replay(connection, feed, wanted[feed.name])).as_json()
                     self.attach(connection, feed)
+                    self._on_subscribed(connection, feed)
             connection.send(protocol.resumed(id, outcomes))
 
     async def replay(
@@ -118,6 +120,10 @@ class Resumer:
         kind, _dot, slug = stream.partition(".")
         if kind == "room" and await self._enter(connection, slug):
             return True
+        if kind == "topic":
+            if await may_subscribe(connection.user_id, slug):
+                return True
+            self._hub.unsubscribe(connection, stream)
         refusal = Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
         connection.send(protocol.error(refusal, id, stream=stream))
         return False

@@ -19,7 +19,7 @@ def issue(user_id: Any, claims: Claims | None) -> str:
     """A new ticket. The socket it opens ends with the token in `claims`; None is for a login by session cookie."""
     ticket = secrets.token_urlsafe(32)
     now = timezone.now()
-    Ticket.objects.filter(expires_at__lte=now).delete()
+    prune()
     Ticket.objects.create(
         digest=_digest(ticket),
         user_id=user_id,
@@ -39,6 +39,12 @@ def redeem(ticket: str) -> Ticket | None:
     found = valid.first()
     deleted, _ = valid.delete()
     return found if deleted else None
+
+
+def prune() -> int:
+    """Delete those that have expired; returns how many."""
+    deleted, _ = Ticket.objects.filter(expires_at__lte=timezone.now()).delete()
+    return deleted
 
 
 def _digest(ticket: str) -> str:
