@@ -146,7 +146,7 @@ async def on_join(node: Node, connection: Connection, command: protocol.Join) ->
     slug = command.room_id
     if len(connection.rooms) >= settings().max_rooms_per_connection and slug not in connection.rooms:
         raise Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
-    room = await _enter(connection, slug)
+    room = await enter(connection, slug)
 
     def greet(place: dict[str, Any]) -> None:
         connection.send(protocol.joined(command.id, slug, room.title, room.role, **place))
@@ -163,7 +163,7 @@ async def on_join(node: Node, connection: Connection, command: protocol.Join) ->
         node.keeper.note(connection)
 
 
-async def _enter(connection: Connection, slug: str) -> rooms.Joined:
+async def enter(connection: Connection, slug: str) -> rooms.Joined:
     """The room is noted before the rights are looked up: who is removed from then on takes the note away."""
     connection.rooms.setdefault(slug, 0)
     try:

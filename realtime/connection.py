@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from realtime import protocol
 from realtime.conf import settings
+from realtime.dialects import Dialect
 from realtime.errors import RECONNECT_CODES, CloseCode, Closed
-from realtime.frames import Frame
+from realtime.frames import Frame, translate
 from realtime.limits import ErrorBudget, Quota
 from realtime.progress import Progress
 
@@ -131,12 +132,14 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "closing",
+        "dialect",
         "end_timer",
         "errors",
         "expires_at",
         "fast_write",
         "heard_at",
         "held",
+        "home",
         "id",
         "name",
         "pending",
@@ -145,6 +148,7 @@ class Connection:
         "rooms",
         "session",
         "session_id",
+        "settled",
         "sink",
         "streams",
         "user_id",
@@ -166,6 +170,7 @@ class Connection:
         self.streams: set[str] = set()  # subscribed to
         self.rooms: dict[str, int] = {}  # joined on this socket: slug to primary key
         self.pending = 0  # messages that are being stored
+        self.settled: asyncio.Future[None] | None = None  # set while a batch waits for them
         self.quota: Quota | None = None  # shared by the user's sockets; set when the connection is registered
         self.errors: ErrorBudget | None = None  # set by the first bad frame
         self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
@@ -173,6 +178,8 @@ class Connection:
         self.session_id = ""  # under which the client may take up what this socket had
         self.progress = Progress()
         self.closing = False  # a close frame is on its way
+        self.dialect: Dialect | None = None  # of a socket that does not speak the protocol's own frames
+        self.home = ""  # the stream without which this socket has no purpose
 
     def hold(self) -> None:
         """Send nothing until the greeting: who is known to the hub is announced to at once."""
@@ -183,7 +190,7 @@ class Connection:
         """Send the first frame of all."""
         self.held = False
         self.on_pause(False)
-        self.send(payload)
+        self.send_all((Frame(payload, alone=True),))
 
     def send(self, payload: bytes) -> None:
         """Send one frame of this socket alone."""
@@ -193,6 +200,8 @@ class Connection:
         """Send frames in order; drop what may be dropped, or close, when too much is waiting already."""
         if self.closing or self.held:
             return
+        if self.dialect is not None:
+            frames = translate(frames, self.dialect.tell)
         queued = self.sink.queued_bytes()
         if queued:
             limit = settings().max_queued_bytes
@@ -221,5 +230,5 @@ def say_goodbye(sink: Sink, why: Closed) -> None:
     """The `disconnect` frame, because a browser shows no more than a code, and the close."""
     reconnect = why.code in RECONNECT_CODES
     text = protocol.disconnect(why.code, why.reason, reconnect=reconnect, retry_after_ms=why.retry_after_ms)
-    sink.send((Frame(text),))
+    sink.send((Frame(text, alone=True),))
     sink.close(int(why.code), why.reason)

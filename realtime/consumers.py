@@ -8,21 +8,21 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
-from django.http import HttpRequest
 from django.http.request import split_domain_port, validate_host
-from django.utils import translation
-from django.utils.translation import gettext as _
 
 from realtime import auth, intake, origins, protocol
 from realtime.auth import Credential, Identity
+from realtime.batches import BatchSink, read_wish
 from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
 from realtime.connection import CLOSE_SECONDS, Connection, DirectSink, QueueSink, Sink, say_goodbye
 from realtime.database import DatabaseUnavailable
 from realtime.errors import CloseCode, Closed, Refused
+from realtime.greeting import greet
 from realtime.hub import SITE_STREAM
 from realtime.node import get_node
 from realtime.reader import Reader
@@ -44,6 +44,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     """`/api/v1/ws` (protocol §1). It needs no channel of its own: the hub has one for the whole process."""
 
     unknown_frames = 0  # received before it was known whose socket it is
+    sink: DirectSink | QueueSink  # set when the socket is accepted
     auth_id: str | None = None  # of the first `auth` command, to be acknowledged after the greeting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,22 +80,47 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def serve(self, *, trusted_page: bool) -> None:
         direct: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
-        sink: Sink = DirectSink(direct) if direct is not None else QueueSink(self.base_send)
+        self.sink = DirectSink(direct) if direct is not None else QueueSink(self.base_send)
+        connection: Connection | None = None
         self.node.opening += 1
         try:
             identity = await self.authenticate(trusted_page)
-            connection = Connection(secrets.token_urlsafe(12), identity, sink)
-            connection.hold()
-            self.node.hub.register(connection)
+            connection = Connection(secrets.token_urlsafe(12), identity, self.wrap(self.sink))
+            await self.admit(connection)
         except Gone:
             return
         except Exception as error:
-            say_goodbye(sink, why_closed(error))
-            await sink.drained()
+            if connection is None:
+                say_goodbye(self.sink, why_closed(error))
+            else:
+                connection.close(why_closed(error))
+            await self.sink.drained()
             return
         finally:
             self.node.opening -= 1
         await self.run(connection, direct)
+
+    def wrap(self, sink: Sink) -> Sink:
+        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        wish = read_wish(query)
+        return BatchSink(sink, wish) if wish is not None else sink
+
+    async def admit(self, connection: Connection) -> None:
+        """Raises Closed, DatabaseUnavailable."""
+        connection.hold()
+        self.node.hub.register(connection)
+        try:
+            await self.enter(connection)
+        except BaseException:
+            self.node.hub.unregister(connection)  # it was not counted in, so it is not to be counted out
+            raise
+
+    async def enter(self, connection: Connection) -> None:
+        """What this kind of socket is for, and whether its user may have that. Raises as `admit` does."""
+
+    def streams(self, connection: Connection) -> list[str]:
+        """What a socket is subscribed to from the beginning."""
+        return [f"user.{connection.user_key}", SITE_STREAM]
 
     async def authenticate(self, trusted_page: bool) -> Identity:
         """Raises Closed, DatabaseUnavailable, Gone."""
@@ -155,7 +181,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         known = session.positions if isinstance(session, Session) else {}
         connection.progress.confirmed.update(known)
         connection.session_id = secrets.token_urlsafe(24)
-        async with hub.open_feeds([f"user.{connection.user_key}", SITE_STREAM]) as feeds:
+        async with hub.open_feeds(self.streams(connection)) as feeds:
             streams = {feed.name: feed.position for feed in feeds}
             connection.greet(greet(self.scope, connection, online_count, streams))
             for feed in feeds:
@@ -185,7 +211,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, partial(restart, connection))
 
     async def read(self, connection: Connection) -> None:
-        sink = connection.sink
+        sink = self.sink
         assert isinstance(sink, QueueSink)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS if connection.closing else None) as sink.deadline:
@@ -222,29 +248,3 @@ def is_trusted(scope: Scope, headers: dict[bytes, bytes], origin: str) -> bool:
         secure = headers.get(proxy[0], b"").decode("latin-1") == proxy[1]
     allowed = (*settings().allowed_origins, *trusted_origins())
     return origins.is_allowed(origin, secure=secure, host=own, allowed=allowed)
-
-
-def greet(scope: Scope, connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:
-    conf = settings()
-    language = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
-    return protocol.connected(
-        welcome(language) % {"name": connection.name},
-        user_id=connection.user_id,
-        online_count=online_count,
-        connection_id=connection.id,
-        session_id=connection.session_id,
-        expires_at=protocol.format_epoch(connection.expires_at),
-        heartbeat_seconds=conf.heartbeat_seconds,
-        max_frame_bytes=conf.max_frame_bytes,
-        typing_seconds=conf.typing_seconds,
-        streams=streams,
-    )
-
-
-@lru_cache(maxsize=256)
-def welcome(accept_language: str) -> str:
-    """The greeting in the first language of an `Accept-Language` header that the site speaks."""
-    request = HttpRequest()
-    request.META["HTTP_ACCEPT_LANGUAGE"] = accept_language
-    with translation.override(translation.get_language_from_request(request)):
-        return _("Welcome, %(name)s!")

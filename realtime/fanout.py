@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from realtime.connection import Connection
-from realtime.frames import Frame
+from realtime.frames import Frame, Tell, translate
 
 FEW = 8  # sockets up to which gathering costs more than it saves
 PAUSE_SECONDS = 0.002
@@ -71,13 +71,24 @@ class Fanout:
 
 def write_all(connections: set[Connection], frames: Sequence[Frame]) -> None:
     """Write `frames` in order to every connection, joined where the server can."""
-    wire = frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames])
+    wire = join(frames)
+    told: dict[Tell, bytes] = {}  # the same for sockets of other dialects
     excluded = {frame.exclude for frame in frames if frame.exclude is not None}
     # A copy: a write may find a socket dead, and closing takes it out of the set.
     for connection in tuple(connections):
         if excluded and connection.user_key in excluded:
             connection.send_all([frame for frame in frames if frame.exclude != connection.user_key])
-        elif (write := connection.fast_write) is not None:
+        elif (write := connection.fast_write) is None:
+            connection.send_all(frames)
+        elif connection.dialect is None:
             write(wire)
         else:
-            connection.send_all(frames)
+            tell = connection.dialect.tell
+            if tell not in told:
+                told[tell] = join(translate(frames, tell))
+            if told[tell]:
+                write(told[tell])
+
+
+def join(frames: Sequence[Frame]) -> bytes:
+    return frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames])

@@ -197,9 +197,9 @@ class Hub:
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
             elif control.verb == "unsubscribe" and control.stream is not None:
-                self._take_away(connection, control.stream)
+                self.take_away(connection, control.stream)
 
-    def _take_away(self, connection: Connection, stream: str) -> None:
+    def take_away(self, connection: Connection, stream: str) -> None:
         """End a subscription against the client's will, also one that is just being made, and say so."""
         if (topic := topics.find_stream(stream)) is not None:
             if stream in connection.streams:
@@ -210,6 +210,8 @@ class Hub:
         noted = connection.rooms.pop(slug, None) is not None
         if noted or stream in connection.streams:
             self.unsubscribe(connection, stream)
+            if stream == connection.home:
+                connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
             connection.send(protocol.left(None, slug, reason="REMOVED"))
 
     def _named_by(self, control: Control) -> Iterable[Connection]:

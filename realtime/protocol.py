@@ -136,13 +136,13 @@ def decode(raw: bytes | str) -> Command:
     except UnicodeDecodeError:
         raise
     except msgspec.ValidationError as error:
-        raise _explain(raw, str(error)) from None
+        raise explain(raw, str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}") from None
     return command
 
 
-def _explain(raw: bytes | str, reason: str) -> Invalid:
+def explain(raw: bytes | str, reason: str) -> Invalid:
     """Why a frame of good JSON is no command. Decodes a second time, which only bad frames pay for."""
     try:
         value = _anything.decode(raw)

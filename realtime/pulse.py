@@ -69,7 +69,7 @@ class Pulse:
     async def _tick(self) -> None:
         conf = settings()
         now = time.monotonic()
-        frame = Frame(protocol.heartbeat())
+        frame = Frame(protocol.heartbeat(), prompt=True)
         for connection in tuple(self._slots[self._next]):
             if now - connection.heard_at > conf.heartbeat_seconds * conf.heartbeat_misses:
                 connection.close(Closed(CloseCode.HEARTBEAT_TIMEOUT, "HEARTBEAT_TIMEOUT"))
@@ -85,7 +85,8 @@ class Pulse:
             return
         left = max(0.0, connection.expires_at - time.time())
         if left > 0:
-            connection.send(protocol.auth_expiring(connection.expires_at, left))
+            warning = protocol.auth_expiring(connection.expires_at, left)
+            connection.send_all((Frame(warning, prompt=True),))
         connection.end_timer = asyncio.get_running_loop().call_later(left, self._end, connection)
 
     def _end(self, connection: Connection) -> None:

@@ -8,10 +8,14 @@ from django.urls import re_path
 
 from realtime.consumers import RealtimeConsumer
 from realtime.node import get_node, stop_node
+from realtime.room_sockets import NotificationsConsumer, RoomConsumer, RoomContentConsumer
 
 websocket_urlpatterns = [
     re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi()),
     re_path(r"^api/v1/ws/reconnect/(?P<session_id>[\w-]{1,64})$", RealtimeConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/chat/rooms/(?P<room_id>[^/]+)$", RoomContentConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/chat/(?P<room_id>[^/]+)$", RoomConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/notifications(?:/(?P<user_id>[^/]+))?$", NotificationsConsumer.as_asgi()),
 ]
 
 

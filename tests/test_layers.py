@@ -10,13 +10,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
-    "L0": "protocol conf errors frames limits ordering origins",
+    "L0": "protocol dialects conf errors frames limits ordering origins",
     "L1": "models sql log bus cancellation database tokens tickets users presence presence.store presence.memory"
     " presence.redis presence.scripts",
-    "L2": "connection fanout feed hub delivery portal auth pulse presence.tracker presence.announcer presence.audience",
+    "L2": "connection batches fanout feed hub delivery portal auth pulse presence.tracker presence.announcer"
+    " presence.audience",
     "L3": "rooms reads chat access direct history typists node manager",
-    "L4": "consumers intake answers commands reader views views.auth views.members views.messages views.presence"
-    " views.rooms views.schema serializers urls admin routing apps checks signals authentication api_errors"
+    "L4": "consumers room_sockets greeting intake answers commands reader views views.auth views.members"
+    " views.messages views.presence views.rooms views.schema serializers urls admin routing apps checks signals authentication api_errors"
     " management.commands.serve",
     "beside": "server redaction",
 }

@@ -1,0 +1,59 @@
+"""Sockets for one purpose (L4): a room, or notifications (protocol §7). Routed by Channels.
+
+Shells: a dialect words what goes in and out, and everything else is what `/api/v1/ws` does.
+"""
+
+import re
+from collections.abc import Callable
+
+from realtime import commands, dialects
+from realtime.connection import Connection
+from realtime.consumers import RealtimeConsumer
+from realtime.database import DatabaseUnavailable
+from realtime.dialects import Dialect
+from realtime.errors import CloseCode, Closed, Refused
+from realtime.models import SLUG_PATTERN
+
+
+class RoomConsumer(RealtimeConsumer):
+    """`/api/v1/ws/chat/{room_id}`. Who may join the room is joined to it by opening the socket."""
+
+    speak: Callable[[str], Dialect] = staticmethod(dialects.speak_text)
+
+    async def enter(self, connection: Connection) -> None:
+        slug = self.scope["url_route"]["kwargs"]["room_id"]
+        if not re.match(SLUG_PATTERN, slug):
+            raise forbidden()
+        connection.dialect = self.speak(slug)
+        connection.home = f"room.{slug}"
+        try:
+            joined = await commands.enter(connection, slug)
+        except DatabaseUnavailable:
+            raise
+        except Refused:
+            raise forbidden() from None
+        if slug not in connection.rooms:
+            raise forbidden()  # removed in between
+        connection.rooms[slug] = joined.room
+
+    def streams(self, connection: Connection) -> list[str]:
+        return [connection.home]
+
+
+class RoomContentConsumer(RoomConsumer):
+    """`/api/v1/ws/chat/rooms/{room_id}`."""
+
+    speak = staticmethod(dialects.speak_content)
+
+
+class NotificationsConsumer(RealtimeConsumer):
+    """`/api/v1/ws/notifications`, and `/ws/notifications/{user_id}` for oneself."""
+
+    async def enter(self, connection: Connection) -> None:
+        connection.dialect = dialects.NOTIFICATIONS
+        if self.scope["url_route"]["kwargs"].get("user_id", connection.user_key) != connection.user_key:
+            raise forbidden()
+
+
+def forbidden() -> Closed:
+    return Closed(CloseCode.FORBIDDEN, "FORBIDDEN")
