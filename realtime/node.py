@@ -6,25 +6,20 @@ Called by the consumers, which find it with `get_node`.
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from typing import Any
 
-from django.contrib.auth import get_user_model
-
-from realtime import access, auth, chat, database, log, reads, tokens
+from realtime import access, auth, chat, database, log, reads, rights
 from realtime.conf import settings
+from realtime.connection import Connection
+from realtime.frames import Envelope
+from realtime.hub import Hub, close_hub, open_hub
 from realtime.leases.store import LeasesUnavailable
 from realtime.leases.store import open_store as open_leases
-from realtime.connection import Connection
-from realtime.errors import CloseCode, Closed
-from realtime.retention import Pruner
-from realtime.frames import Envelope
-from realtime.ticker import Ticker
-from realtime.hub import Hub, close_hub, open_hub
 from realtime.pulse import Pulse
 from realtime.resume import Resumer
+from realtime.retention import Pruner
 from realtime.sessions.keeper import Keeper
+from realtime.ticker import Ticker
 from realtime.typists import Typists
-from realtime.users import read_id
 
 CHUNK = 500
 SAVE_SECONDS = 1.0  # between savings of sessions
@@ -56,25 +51,25 @@ class Node:
         conf = settings()
         self.pulse.start(
             [
-                (self.ticker.beat_seconds, self.ticker.beat),
-                (self.pruner.try_seconds, self.pruner.prune_if_due),
                 (min(1.0, conf.typing_seconds / 4), self._expire_typists),
                 (conf.heartbeat_seconds, self.hub.compare_positions),
                 (SAVE_SECONDS, self.keeper.save),
                 (conf.sweep_seconds, self._sweep),
                 (conf.auth_recheck_seconds, self._recheck),
+                (self.ticker.beat_seconds, self.ticker.beat),
+                (self.pruner.try_seconds, self.pruner.prune_if_due),
             ]
         )
 
     async def stop(self) -> None:
-        await self.ticker.stop()
-        with contextlib.suppress(LeasesUnavailable):
-            await self.leases.close()
         """Store what is waiting, tell the others, end."""
         await self.writer.drain()
         await self.marker.drain()
         await self.pulse.stop()
         await self.keeper.stop()
+        await self.ticker.stop()
+        with contextlib.suppress(LeasesUnavailable):
+            await self.leases.close()
         await close_hub(self.hub)
 
     def leave(self, connection: Connection) -> None:
@@ -101,24 +96,7 @@ class Node:
             self.hub.publish(Envelope(events=list(events)))
 
     async def _recheck(self) -> None:
-        """Close the sockets of those who may no longer be here: a revocation may have been lost."""
-        connections = list(self.hub.connections.values())
-        for start in range(0, len(connections), CHUNK):
-            chunk = connections[start : start + CHUNK]
-            active, revoked = await database.run(_look_up, chunk)
-            for connection in chunk:
-                if connection.user_key not in active:
-                    connection.close(Closed(CloseCode.FORBIDDEN, "USER_DISABLED"))
-                elif connection.session in revoked:
-                    connection.close(Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED"))
-
-
-def _look_up(connections: Sequence[Connection]) -> tuple[set[str], set[str]]:
-    """The keys of users who are active, and the logins that are revoked."""
-    pks: set[Any] = {read_id(connection.user_key) for connection in connections}
-    users = get_user_model()._default_manager.filter(pk__in=pks, is_active=True)
-    sessions = {connection.session for connection in connections if connection.session}
-    return {str(pk) for pk in users.values_list("pk", flat=True)}, tokens.revoked(sessions)
+        await rights.recheck(self.hub)
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}

@@ -167,7 +167,6 @@ class RoomShape(Shape):
     unread = serializers.SerializerMethodField(help_text=_("Events after that one. Null for outsiders."))
     created_at = MomentField()
 
-
     def get_unread(self, room: Any) -> int | None:
         return None if room.last_read_seq is None else room.last_seq - room.last_read_seq
 

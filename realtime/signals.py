@@ -1,25 +1,48 @@
-"""What follows from rows that go (L4): nobody keeps hearing a room that he is no longer in.
+"""What follows from rows that change or go (L4): on every process, sockets lose what is no longer theirs.
 
-Connected in `apps.ready()`, so that the REST edge, the admin and site code are all covered.
+Connected in `apps.ready()`, so that the REST edge, the admin and site code are all covered; in a transaction it happens
+on commit. `bulk_create` and `QuerySet.update` send no signals: call `delivery` beside them, or leave it to the recheck.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
+from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, post_save, pre_save
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
-from realtime import delivery, log
+from realtime import delivery, log, tokens
 from realtime.models import Membership, Room
+
+CHANGED = "_realtime_password_changed"  # on a user, from before a save to after it
 
 
 def connect() -> None:
     post_delete.connect(on_membership_deleted, sender=Membership, dispatch_uid="realtime.membership_deleted")
     post_delete.connect(on_room_deleted, sender=Room, dispatch_uid="realtime.room_deleted")
+    for model in _user_models():
+        pre_save.connect(on_user_saving, sender=model, dispatch_uid="realtime.user_saving")
+        post_save.connect(on_user_saved, sender=model, dispatch_uid="realtime.user_saved")
+        post_delete.connect(on_user_deleted, sender=model, dispatch_uid="realtime.user_deleted")
+    if tokens.can_revoke():
+        # simplejwt has no other way of saying why it blacklists. A serializer of a site's own with another
+        # `token_class` ends the login with each rotation, unless that class is a RotatedToken.
+        TokenRefreshSerializer.token_class = tokens.RotatedToken
+        post_save.connect(on_token_blacklisted, sender=BlacklistedToken, dispatch_uid="realtime.token_blacklisted")
+
+
+def _user_models() -> list[type[Model]]:
+    """The user model with its proxies and children, which send signals in their own name."""
+    return [model for model in apps.get_models() if issubclass(model, get_user_model())]
 
 
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:
     model = origin.model if isinstance(origin, QuerySet) else type(origin)
-    if model is not Room:  # else `on_room_deleted` tells everybody at once, without a query for each member
+    # Else all is said at once by `on_room_deleted` or `on_user_deleted`, without a query for each membership.
+    if not issubclass(model, (Room, get_user_model())):
         delivery.unsubscribe(instance.user_id, instance.room.stream)
 
 
@@ -27,3 +50,45 @@ def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
     """The room's events go with it: its slug may become another room's, whose members must not replay them."""
     log.forget(instance.stream)
     delivery.close_stream(instance.stream)
+
+
+def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
+    """Note whether the stored password hash is about to change; a query, where the password is written at all.
+
+    A hash also changes when Django renews it at a login, because the site's hasher has become stronger.
+    """
+    written = (update_fields is None or "password" in update_fields) and hasattr(instance, "password")
+    changed = False
+    if written and not instance._state.adding:
+        stored = type(instance)._base_manager.using(using).filter(pk=instance.pk).values_list("password", flat=True)
+        changed = stored.first() not in (None, instance.password)
+    setattr(instance, CHANGED, changed)
+
+
+def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
+    """Who is disabled has no sockets. A new password ends them, too: whoever is there has to show that he knows it.
+
+    Tokens that were made with the old one stay valid for simplejwt, unless the site sets CHECK_REVOKE_TOKEN.
+    """
+    changed = instance.__dict__.pop(CHANGED, False)
+    if created:
+        return
+    if (update_fields is None or "is_active" in update_fields) and not getattr(instance, "is_active", True):
+        delivery.disconnect_user(instance.pk, "USER_DISABLED")
+    elif changed:
+        delivery.unauthenticate_user(instance.pk)
+
+
+def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
+    delivery.disconnect_user(instance.pk, "USER_DISABLED")
+
+
+def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = False, **_kwargs: Any) -> None:
+    """A refresh token ends its login with everything of it, whoever blacklisted it; not so when it was rotated."""
+    if not created or raw or tokens.is_rotating():
+        return
+    session = tokens.session_of(instance.token)
+    if session == instance.token.jti:
+        delivery.disconnect_session(session)
+    else:
+        tokens.revoke_session(session)  # whose note comes here as well

@@ -5,6 +5,7 @@ Called by the authentication of both edges and by the REST views.
 """
 
 from collections.abc import Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,12 +16,34 @@ from django.db import transaction
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token, UntypedToken
 from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch, get_md5_hash_password
 
 from realtime.errors import CloseCode, Closed
 
 SESSION_CLAIM = "sid"
+
+
+_rotating: ContextVar[bool] = ContextVar("rotating", default=False)
+
+
+class LoginToken(RefreshToken):
+    """The first refresh token of a login, which it names from the start: simplejwt stores it as soon as it is made."""
+
+    def set_jti(self) -> None:
+        super().set_jti()
+        self.payload.setdefault(SESSION_CLAIM, uuid4().hex)
+
+
+class RotatedToken(RefreshToken):
+    """A refresh token whose place another one of the same login takes: blacklisting it ends nothing."""
+
+    def blacklist(self) -> Any:
+        before = _rotating.set(True)
+        try:
+            return super().blacklist()
+        finally:
+            _rotating.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +127,7 @@ def matches_password(claims: Claims, user: Any) -> bool:
 
 def start_session(user: Any) -> RefreshToken:
     """The refresh token of a new login."""
-    refresh = RefreshToken.for_user(user)
-    refresh[SESSION_CLAIM] = uuid4().hex
-    return refresh
+    return LoginToken.for_user(user)
 
 
 def end_session(refresh: RefreshToken) -> None:
@@ -132,6 +153,20 @@ def revoke_session(session: str) -> None:
     with transaction.atomic():
         noted, _ = OutstandingToken.objects.get_or_create(jti=session, defaults=kept)
         BlacklistedToken.objects.get_or_create(token=noted)
+
+
+def is_rotating() -> bool:
+    """Whether a token is being blacklisted because another one takes its place."""
+    return _rotating.get()
+
+
+def session_of(noted: OutstandingToken) -> str:
+    """The login of a stored token, which is the token's own id where it names none."""
+    try:
+        stored = UntypedToken(noted.token, verify=False)  # type: ignore[arg-type]
+    except TokenError:  # a note of a login has no token
+        return noted.jti
+    return str(stored.get(SESSION_CLAIM) or noted.jti)
 
 
 def revoked(ids: Iterable[str]) -> set[str]:

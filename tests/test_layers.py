@@ -15,10 +15,10 @@ LAYERS = {
     " presence.redis presence.scripts",
     "L2": "connection batches fanout feed hub delivery portal auth pulse presence.tracker presence.announcer"
     " presence.audience",
-    "L3": "rooms reads chat access direct history typists node manager",
+    "L3": "rooms reads rights chat access direct history typists node manager",
     "L4": "consumers room_sockets greeting intake answers commands reader views views.auth views.members"
-    " views.messages views.presence views.rooms views.schema serializers urls admin routing apps checks signals authentication api_errors"
-    " management.commands.serve",
+    " views.messages views.presence views.rooms views.schema serializers urls admin routing apps checks signals"
+    " authentication api_errors management.commands.serve",
     "beside": "server redaction",
 }
 LAYER_OF = {f"realtime.{name}": layer for layer, names in LAYERS.items() for name in names.split()}

@@ -53,7 +53,9 @@ class LogoutView(APIView):
         refresh = _read_refresh(given) if given else None
         _authenticate(request, needed=refresh is None)
         with transaction.atomic():
-            for session in _end_sessions(request, refresh):
+            ended = _end_sessions(request, refresh)
+        if not tokens.can_revoke():  # else the signals of the blacklist have closed them
+            for session in ended:
                 delivery.disconnect_session(session)
         if request.user.is_authenticated and request.auth is None:
             auth.logout(request._request)  # came with a session cookie
