@@ -4,6 +4,8 @@ VENV ?= .venv
 PORT ?= 8000
 WORKERS ?= 1
 JOBS ?= 2
+MINUTES ?= 10
+SEEDS ?= 1
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/postgres
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/0
 
@@ -18,7 +20,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench screenshots coverage requirements clean
+.PHONY: help run test check lint soak bench screenshots coverage requirements clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +63,9 @@ lint: $(VENV)/.dev ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(EMBEDDED) $(BIN)/mypy
+
+soak: $(VENV)/.dev ## Break everything for MINUTES, and prove that nothing is lost; SEED repeats a plan, SEEDS makes more
+	$(EMBEDDED) $(PY) -m tests.chaos --minutes $(MINUTES) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.dev ## Measure (about 15 minutes) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run

@@ -1,0 +1,77 @@
+"""The site under test, and how each step of a plan breaks it. Everything comes back by itself."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from signal import SIGKILL, SIGQUIT, SIGTERM
+
+from redis import Redis as RedisClient
+
+from tests.chaos.client import Client
+from tests.chaos.people import Person, make_people
+from tests.chaos.plan import SERVERS, Step
+from tests.chaos.road import Road
+from tests.cluster import hanging, stopped
+from tests.processes import SHORT_TIMES, Postgres, Redis, Site, SiteProcess
+
+# So short that clients are too far back to be resumed, now and then.
+TIMES = {**SHORT_TIMES, "RESUME_MAX_EVENTS": 60, "RESTART_WINDOW_SECONDS": 2, "SWEEP_SECONDS": 2}
+
+
+@dataclass
+class World:
+    redis: Redis
+    postgres: Postgres
+    servers: Sequence[SiteProcess]
+    people: Sequence[Person]
+
+    async def perform(self, step: Step, clients: Sequence[Client]) -> None:
+        """Break what the step says, and mend it at its end."""
+        match step.action:
+            case "kill" | "restart":
+                number = SIGKILL if step.action == "kill" else SIGTERM
+                async with stopped(self.servers[step.target], number):
+                    await asyncio.sleep(step.seconds)
+            case "postgres":  # as `pg_ctl stop -m immediate` does it
+                async with stopped(self.postgres, SIGQUIT):
+                    await asyncio.sleep(step.seconds)
+            case "redis-empty":
+                async with stopped(self.redis, SIGKILL):
+                    await asyncio.sleep(step.seconds)
+            case "redis-hang":
+                async with hanging(self.redis):
+                    await asyncio.sleep(step.seconds)
+            case "redis-flush":
+                await asyncio.to_thread(flush, self.redis)
+            case "storm":
+                for client in clients:
+                    client.road.abort()
+            case _:
+                disturb(clients[step.target].road, step)
+
+
+def disturb(road: Road, step: Step) -> None:
+    if step.action == "cut":
+        road.cut(step.amount, upwards=step.upwards)
+    elif step.action == "slow":
+        road.slow(step.seconds, step.amount)
+    elif step.action == "hang":
+        road.hang(step.seconds)
+    else:
+        road.hang()
+
+
+def flush(redis: Redis) -> None:
+    with RedisClient.from_url(redis.url) as client:
+        client.flushall()
+
+
+@contextlib.contextmanager
+def open_world() -> Iterator[World]:
+    with contextlib.ExitStack() as stack:
+        redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres())
+        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, REALTIME_JSON=json.dumps(TIMES)).prepare()
+        servers = [stack.enter_context(site.process()) for _ in range(SERVERS)]
+        yield World(redis, postgres, servers, make_people(site, servers[0]))

@@ -1,0 +1,88 @@
+"""What breaks when (pure): the same seed and length give the same plan, in which every kind of outage has its turn."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+Action = Literal[
+    "cut", "slow", "hang", "drop", "storm", "kill", "restart", "redis-empty", "redis-flush", "redis-hang", "postgres"
+]
+
+CLIENTS = 50
+SERVERS = 3
+QUIET_SECONDS = 3.0  # at the beginning, so that all are there to see it
+SLOT_SECONDS = 6.5  # each has one outage
+LONGEST_SECONDS = 7.0  # of an outage: it reaches into the next slot
+OUTAGES: tuple[Action, ...] = (
+    "kill",
+    "postgres",
+    "redis-empty",
+    "storm",
+    "kill",
+    "redis-hang",
+    "restart",
+    "postgres",
+    "redis-flush",
+)
+ROAD_ACTIONS: tuple[Action, ...] = ("cut", "cut", "cut", "slow", "hang", "drop")
+ROAD_ACTIONS_PER_SECOND = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that happens. What it means is said where it is done (`breakage`)."""
+
+    at: float  # seconds after the beginning
+    action: Action
+    target: int = 0  # the number of a client or a server
+    seconds: float = 0.0  # how long it lasts
+    amount: int = 0  # bytes that still pass before a cut, or milliseconds that a chunk is late
+    upwards: bool = False  # whether the bytes are those to the server
+
+    @property
+    def end(self) -> float:
+        return self.at + self.seconds
+
+    @property
+    def victim(self) -> str:
+        """What is broken by it; one thing breaks in one way at a time."""
+        kind = self.action.partition("-")[0]
+        return f"server {self.target}" if kind in ("kill", "restart") else kind
+
+    def __str__(self) -> str:
+        parts = [f"{self.at:6.2f} s", f"{self.action} {self.target}"]
+        parts += [f"for {self.seconds:.1f} s"] if self.seconds else []
+        return " ".join(parts)
+
+
+def make_plan(seed: int, seconds: float) -> list[Step]:
+    """The steps in their order; all of them are over after `seconds`."""
+    random = Random(f"plan {seed}")
+    return sorted([*_outages(random, seconds), *_road_actions(random, seconds)], key=lambda step: step.at)
+
+
+def _outages(random: Random, seconds: float) -> Iterator[Step]:
+    deck: list[Action] = []
+    busy: dict[str, float] = {}  # until when each victim is broken
+    slots = int((seconds - QUIET_SECONDS) / SLOT_SECONDS)
+    for slot in range(slots):
+        deck = deck or random.sample(OUTAGES, len(OUTAGES))
+        begin = QUIET_SECONDS + slot * SLOT_SECONDS + random.uniform(0, 3)
+        step = _outage(random, begin, deck.pop(), seconds)
+        if busy.get(step.victim, 0) < step.at:
+            busy[step.victim] = step.end + 1
+            yield step
+
+
+def _outage(random: Random, at: float, action: Action, seconds: float) -> Step:
+    lasting = 0.0 if action in ("storm", "redis-flush") else min(random.uniform(0.3, LONGEST_SECONDS), seconds - at)
+    return Step(at, action, random.randrange(SERVERS), lasting)
+
+
+def _road_actions(random: Random, seconds: float) -> Iterator[Step]:
+    for _ in range(int((seconds - QUIET_SECONDS) * ROAD_ACTIONS_PER_SECOND)):
+        at, action = random.uniform(QUIET_SECONDS, seconds), random.choice(ROAD_ACTIONS)
+        lasting = min(random.uniform(0.5, 6), seconds - at) if action in ("slow", "hang") else 0.0
+        amount = random.randint(20, 400) if action == "slow" else random.choice((0, random.randint(1, 4000)))
+        yield Step(at, action, random.randrange(CLIENTS), lasting, amount, random.random() < 0.3)

@@ -1,0 +1,135 @@
+"""One run: a plan is carried out while clients talk; then everything is up, all is still, and the verdict is given."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from tests.chaos.breakage import World, open_world
+from tests.chaos.client import Client
+from tests.chaos.history import History
+from tests.chaos.plan import CLIENTS, Step, make_plan
+from tests.chaos.road import now
+from tests.chaos.verdict import judge, read_record
+from tests.processes import show_logs
+
+SETTLE_SECONDS = 45.0
+OUR_FAULT = re.compile(
+    r"^.* (?:ERROR|CRITICAL) .*$|^[\w.]+(?:Error|Exception)\b.*$|exception was never retrieved", re.M
+)
+
+
+@dataclass
+class Report:
+    seed: int
+    seconds: float
+    violations: list[str]
+    acked: int
+    received: int
+    longest_away: float
+    settled_after: float
+    counts: Counter[str]
+    outages: Counter[str]
+    logged: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        facts = [
+            f"seed {self.seed}, {self.seconds:.0f} s: {self.acked} messages acked, {self.received} events received",
+            f"longest away {self.longest_away:.1f} s, still {self.settled_after:.1f} s after the end",
+            list_counts(self.outages),
+            list_counts(self.counts),
+            *(f"logged {count} times: {line}" for line, count in self.logged.most_common(12)),
+            f"{len(self.violations)} violations",
+            *self.violations[:40],
+        ]
+        return "\n  ".join(facts)
+
+
+def list_counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
+
+
+def run(seed: int, seconds: float) -> Report:
+    """Blocks for `seconds` and what it takes to start and settle. Prints the logs where there are violations."""
+    with open_world() as world:
+        report = asyncio.run(rehearse(world, seed, seconds))
+        report.logged = read_logs(world)
+        if report.violations:
+            show_logs()
+    return report
+
+
+async def rehearse(world: World, seed: int, seconds: float) -> Report:
+    plan = make_plan(seed, seconds)
+    ports = [server.port for server in world.servers]
+    history = History(world.people, ports, seed)
+    people = world.people
+    clients = [Client(number, people[number % len(people)], ports, history, seed) for number in range(CLIENTS)]
+    async with asyncio.TaskGroup() as lives:
+        for client in clients:
+            lives.create_task(client.live())
+        await talk_while_it_breaks(world, clients, plan, seconds)
+        settled_after, unsettled = await settle(world, clients)
+        for client in clients:
+            client.is_leaving = True
+    await history.close()
+    violations = [*unsettled, *history.violations, *judge(read_record(world.postgres.url), clients)]
+    return summarize(clients, plan, Report(seed, seconds, violations, 0, 0, 0, settled_after, Counter(), Counter()))
+
+
+async def talk_while_it_breaks(world: World, clients: Sequence[Client], plan: Sequence[Step], seconds: float) -> None:
+    writers = [asyncio.create_task(client.write()) for client in clients]
+    begin = now()
+    async with asyncio.TaskGroup() as steps:
+        for step in plan:
+            await asyncio.sleep(max(0.0, begin + step.at - now()))
+            steps.create_task(world.perform(step, clients))
+        await asyncio.sleep(max(0.0, begin + seconds - now()))
+    for writer in writers:
+        writer.cancel()
+    await asyncio.wait(writers)
+
+
+async def settle(world: World, clients: Sequence[Client]) -> tuple[float, list[str]]:
+    """How long it takes until every client has everything; and what is missing when that takes too long."""
+    begin = now()
+    while True:
+        missing = await asyncio.to_thread(find_missing, world.postgres.url, clients)
+        if not missing or now() - begin > SETTLE_SECONDS:
+            return now() - begin, [f"not settled: {line}" for line in missing]
+        await asyncio.sleep(0.2)
+
+
+def find_missing(url: str, clients: Sequence[Client]) -> list[str]:
+    with psycopg.connect(url) as connection:
+        last_seqs: dict[str, int] = dict(connection.execute("SELECT name, last_seq FROM realtime_stream").fetchall())
+    missing = []
+    for client in clients:
+        behind = {s: client.account.position(s) for s in client.streams}
+        behind = {stream: seq for stream, seq in behind.items() if seq != last_seqs.get(stream, 0)}
+        if behind or client.outbox.waiting or not client.is_ready:
+            state = "ready" if client.is_ready else "not ready"
+            missing.append(f"client {client.number} is {state}, at {behind}, waits for {list(client.outbox.waiting)}")
+    return missing
+
+
+def summarize(clients: Sequence[Client], plan: Sequence[Step], report: Report) -> Report:
+    for client in clients:
+        account = client.account
+        report.counts.update(client.counts)
+        report.counts.update(repeats=account.repeats, early=account.early, fetched=account.fetched)
+        report.acked += len(client.outbox.acked)
+        report.received += sum(len(events) for events in account.events.values())
+    report.longest_away = max(client.longest_away for client in clients)
+    report.outages.update(step.action for step in plan)
+    return report
+
+
+def read_logs(world: World) -> Counter[str]:
+    """Errors that the servers logged, without what differs from one to the next."""
+    text = "\n".join(server.log.read_text(errors="replace") for server in world.servers)
+    lines = [re.sub(r"^\S+ \S+ (?=ERROR|CRITICAL)|\d{2,}", "", line)[:200] for line in OUR_FAULT.findall(text)]
+    return Counter(lines)

@@ -1,0 +1,20 @@
+"""A minute in which everything breaks, and nothing is lost. `CHAOS_SEED` repeats the plan of a run that failed."""
+
+import os
+import random
+
+import pytest
+
+from tests.chaos.run import run
+
+SECONDS = 60
+
+
+@pytest.mark.process
+def test_it_loses_nothing_whatever_breaks():
+    seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
+    print(f"CHAOS_SEED={seed}")
+    report = run(seed, SECONDS)
+    print(report)
+    assert report.acked > 500
+    assert not report.violations

@@ -1,0 +1,118 @@
+"""The rules of the chaos: what a client accepts, and what a plan may be."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.chaos.account import Account
+from tests.chaos.outbox import Outbox
+from tests.chaos.plan import CLIENTS, OUTAGES, SERVERS, make_plan
+
+LAST = 12
+seeds = st.integers(0, 2**32)
+lengths = st.floats(10, 200)
+
+
+def accept(account, numbers):
+    """Give events of one stream, whose message ids are a hundred more than their `seq`."""
+    return [seq for seq in numbers if account.accept("room.a", seq, 100 + seq)]
+
+
+@given(st.lists(st.integers(1, LAST)))
+def test_it_accepts_what_comes_next_and_nothing_else(numbers):
+    account = Account()
+    accepted = accept(account, numbers)
+    assert accepted == list(range(1, len(accepted) + 1))
+    assert account.events == ({"room.a": [100 + seq for seq in accepted]} if numbers else {})
+    assert bool(account.violations) == any(
+        seq > 1 + len(accept(Account(), numbers[:place])) for place, seq in enumerate(numbers)
+    )
+
+
+@given(st.lists(st.integers(1, LAST)))
+def test_it_forgives_holes_before_the_replay(numbers):
+    account = Account(waiting={"room.a"})
+    accept(account, numbers)
+    accept(account, range(1, LAST + 1))
+    account.require("room.a", LAST, "it was replayed")
+    assert not account.violations
+    accept(account, [LAST + 2])
+    assert len(account.violations) == 1
+
+
+def test_it_notices_another_message_in_the_same_place():
+    account = Account()
+    accept(account, [1, 2, 2])
+    assert not account.violations
+    account.accept("room.a", 2, 7)
+    assert account.violations == ["room.a/2 was message 102, and is 7 now"]
+
+
+def test_it_notices_a_replay_that_ended_too_early():
+    account = Account(waiting={"room.a"})
+    accept(account, [1, 2])
+    account.require("room.a", 3, "it was replayed")
+    assert len(account.violations) == 1
+
+
+@given(st.integers(0, LAST), st.integers(0, LAST))
+def test_it_goes_on_after_the_history(known, until):
+    account = Account()
+    accept(account, range(1, known + 1))
+    items = [{"seq": seq, "message_id": 100 + seq} for seq in range(LAST, known, -1)]
+    account.accept_history("room.a", items, until)
+    assert account.position("room.a") == max(known, until)
+    assert not account.violations
+
+
+def test_it_keeps_a_message_until_it_is_acked():
+    violations = []
+    outbox = Outbox(violations)
+    message = outbox.add("c-", {"type": "message"})
+    outbox.ask("resume", {"type": "resume"})
+    outbox.note_sent("c-1", 0)
+    outbox.forget_sent()
+    assert outbox.all() == [message] == list(outbox.waiting.values())
+    outbox.take_ack("c-1", 5, 50)
+    assert not outbox.waiting
+    outbox.take_ack("c-1", 5, 50)
+    assert not violations
+    outbox.take_ack("c-1", 6, 51)
+    assert len(violations) == 1
+
+
+def test_it_notices_a_command_without_an_answer():
+    violations = []
+    outbox = Outbox(violations)
+    outbox.note_sent(outbox.add("c-", {"type": "message"})["id"], 0)
+    outbox.require_answers(20)
+    assert not violations
+    outbox.require_answers(40)
+    assert len(violations) == 1
+
+
+@given(seeds, lengths)
+def test_it_makes_the_same_plan_of_the_same_seed(seed, seconds):
+    assert make_plan(seed, seconds) == make_plan(seed, seconds)
+
+
+@given(seeds, lengths)
+def test_it_plans_in_order_and_mends_everything_in_time(seed, seconds):
+    plan = make_plan(seed, seconds)
+    assert [step.at for step in plan] == sorted(step.at for step in plan)
+    assert all(0 < step.at <= step.end <= seconds + 1e-9 for step in plan)
+    for step in plan:
+        assert 0 <= step.target < (SERVERS if step.action in OUTAGES else CLIENTS)
+
+
+@given(seeds, lengths)
+def test_it_breaks_one_thing_in_one_way_at_a_time(seed, seconds):
+    ends = {}
+    for step in make_plan(seed, seconds):
+        if step.action in OUTAGES:
+            assert step.at > ends.get(step.victim, 0)
+            ends[step.victim] = step.end
+
+
+@given(seeds)
+def test_it_gives_every_outage_a_turn_in_two_minutes(seed):
+    assert {step.action for step in make_plan(seed, 120)} >= set(OUTAGES)
