@@ -15,6 +15,7 @@ Seq = Annotated[int, Meta(ge=1)]
 Position = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 Room = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Text = Annotated[str, Meta(min_length=1)]
 
 CLOSES = {
@@ -188,6 +189,27 @@ class Read(Frame, tag="read"):
     data: ReadData
 
 
+class Subscribed(Frame, tag="subscribed"):
+    topic: TopicName
+    seq: Position
+    id: Id | UnsetType = UNSET
+    recovered: bool | UnsetType = UNSET
+
+
+class Unsubscribed(Frame, tag="unsubscribed"):
+    topic: TopicName
+    id: Id | UnsetType = UNSET
+    reason: Literal["REMOVED"] | UnsetType = UNSET
+
+
+class TopicValue(Frame, tag="topic"):
+    topic: TopicName
+    data: Any
+    timestamp: Time
+    stream: str | UnsetType = UNSET
+    seq: Seq | UnsetType = UNSET  # of a durable one
+
+
 class Heartbeat(Frame, tag="heartbeat"):
     timestamp: Time
 
@@ -226,6 +248,9 @@ AnyFrame = (
     | AuthExpiring
     | Disconnect
 )
+    | Subscribed
+    | Unsubscribed
+    | TopicValue
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame)
 
 
@@ -275,9 +300,8 @@ class Contract:
         self._begun.add(stream)
         self.positions[stream] = seq
 
-    def _check_joined(self, frame: Joined) -> None:
+    def _check_place(self, stream: str, frame: Joined | Subscribed) -> None:
         assert self.positions is not None
-        stream = f"room.{frame.room_id}"
         if frame.recovered is not True:  # else what was missed is still to come
             known = frame.seq if frame.recovered is False else self.positions.get(stream, frame.seq)
             assert known == frame.seq, (frame, self.positions)
@@ -300,7 +324,21 @@ class Contract:
                 assert bool(frame.data.room_id) != bool(frame.data.to_user_id)
                 self._check_next(frame.stream, frame.seq)
             case Joined():
-                self._check_joined(frame)
+                self._check_place(f"room.{frame.room_id}", frame)
+            case Subscribed():
+                self._check_place(f"topic.{frame.topic}", frame)
+            case Unsubscribed():
+                self.positions.pop(f"topic.{frame.topic}")
+            case TopicValue():
+                self._check_value(frame)
+    def _check_value(self, frame: TopicValue) -> None:
+        assert self.positions is not None
+        stream = f"topic.{frame.topic}"
+        assert stream in self.positions or self.takes_up_session, "of a topic that it is not subscribed to"
+        if frame.seq is not UNSET:
+            assert frame.stream == stream
+            self._check_next(stream, frame.seq)
+
             case Read(data=data):
                 of_room = [given is not UNSET for given in (data.room_id, data.seq, data.unread)]
                 assert of_room == [data.notification_ids is UNSET] * 3, frame

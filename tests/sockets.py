@@ -72,6 +72,8 @@ class Socket:
                 self.contract.rewind(stream, seq)
         elif frame.get("type") == "join" and frame.get("since") is not None:
             self.contract.rewind(f"room.{frame['room_id']}", frame["since"])
+        elif frame.get("type") == "subscribe" and frame.get("since") is not None:
+            self.contract.rewind(f"topic.{frame['topic']}", frame["since"])
 
     async def receive(self) -> dict[str, Any]:
         """The next frame. Raises Ended."""
@@ -88,8 +90,9 @@ class Socket:
         """The next frame of a type, with these values in its `data` or in itself; others are passed over."""
         while True:
             frame = await self.receive()
-            values = {**frame, **(frame.get("data") or {})}
-            if frame["type"] == type and all(values.get(key) == value for key, value in data.items()):
+            inner = frame.get("data")
+            values = {**frame, **inner} if isinstance(inner, dict) else frame
+            if frame.get("type") == type and all(values.get(key) == value for key, value in data.items()):
                 return frame
 
     async def ask(self, type: str, **fields: Any) -> dict[str, Any]:

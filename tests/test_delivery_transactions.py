@@ -43,10 +43,10 @@ def test_it_forgets_on_rollback(sent):
 def test_it_sends_a_transactions_events_together_and_in_order(sent):
     with transaction.atomic():
         for number in range(1, 6):
-            say(number, "site" if number % 2 else "topic.even")
+            say(number, "site" if number % 2 else "room.even")
     assert numbers(sent) == [[1, 2, 3, 4, 5]]
     assert stored() == [(1, 1), (2, 3), (3, 5)]
-    assert stored("topic.even") == [(1, 2), (2, 4)]
+    assert stored("room.even") == [(1, 2), (2, 4)]
 
 
 def test_it_forgets_what_a_savepoint_takes_back(sent):
@@ -114,7 +114,7 @@ def test_it_sequences_a_long_transaction_in_pieces(sent, monkeypatch):
 
 
 leaves = st.one_of(
-    st.tuples(st.just("say"), st.sampled_from(["site", "topic.a"]), st.booleans()), st.just(("other callback",))
+    st.tuples(st.just("say"), st.sampled_from(["site", "room.a"]), st.booleans()), st.just(("other callback",))
 )
 works = st.recursive(
     st.lists(leaves, max_size=4),
@@ -180,6 +180,6 @@ def test_it_sends_what_is_committed_and_nothing_else(sent, work, fails):
     with suppress(Undo):
         site.block(fails, work)
     assert [number for some in numbers(sent) for number in some] == [number for number, _, _ in site.kept]
-    for stream in ("site", "topic.a"):
+    for stream in ("site", "room.a"):
         kept = [number for number, where, durable in site.kept if durable and where == stream]
         assert stored(stream) == list(enumerate(kept, start=1))

@@ -1,62 +1,20 @@
 """The contract of leases, on every store; Redis is left out, visibly, where there is none."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 
 import pytest
-from redis import Redis
 
-from realtime.leases.memory import MemoryLeases
 from realtime.leases.redis import RedisLeases
-from realtime.leases.store import LeaseStore, LeasesUnavailable
-from tests.presence_backends import REDIS_URL, Clock, delete_keys, find_keys, own_redis_prefix
+from realtime.leases.store import LeasesUnavailable
+from tests.lease_backends import Backend, open_leases
 from tests.processes import free_port
 
 
-@dataclass
-class Backend:
-    """One state, seen through two stores as from two processes (in memory both are the same)."""
-
-    store: LeaseStore
-    other: LeaseStore
-    sleep: Callable[[float], None]  # lets time pass for the leases
-    forget: Callable[[], None]  # loses the whole state
-
-
 @pytest.fixture(params=["memory", "redis"])
-def redis_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Empty for the backend in memory."""
-    if request.param == "memory":
-        yield ""
-        return
-    with own_redis_prefix() as prefix:
-        yield prefix
-
-
-@pytest.fixture
-async def backend(redis_prefix: str) -> AsyncIterator[Backend]:
-    made = open_redis(redis_prefix) if redis_prefix else open_memory()
-    yield made
-    await made.store.close()
-    await made.other.close()
-
-
-def open_memory() -> Backend:
-    clock = Clock()
-    store = MemoryLeases(clock)
-    return Backend(store, store, clock.sleep, store._held.clear)
-
-
-def open_redis(prefix: str) -> Backend:
-    """Redis has a clock of its own: time passes by shortening what is left of the keys."""
-
-    def sleep(seconds: float) -> None:
-        with Redis.from_url(REDIS_URL, socket_timeout=5) as client:
-            for key in find_keys(prefix):
-                client.pexpire(key, client.pttl(key) - round(seconds * 1000))
-
-    return Backend(RedisLeases(REDIS_URL, prefix), RedisLeases(REDIS_URL, prefix), sleep, lambda: delete_keys(prefix))
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+    async with open_leases(request.param) as backend:
+        yield backend
 
 
 async def test_it_gives_a_name_to_one_owner(backend: Backend) -> None:
