@@ -134,7 +134,7 @@ class RoomMessage(msgspec.Struct, tag_field="type", tag="message", omit_defaults
     message_id: int
     sender: str
     seq: int
-    kind: str = "text"
+    kind: str | None = None
 
 
 class RoomChat(msgspec.Struct, tag_field="type", tag="chat", omit_defaults=True):
@@ -146,7 +146,7 @@ class RoomChat(msgspec.Struct, tag_field="type", tag="chat", omit_defaults=True)
     timestamp: str
     message_id: int
     seq: int
-    kind: str = "text"
+    kind: str | None = None
 
 
 _chat = msgspec.json.Decoder(Chat)
@@ -197,7 +197,7 @@ def _retell(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes 
             timestamp=data.timestamp,
             message_id=data.message_id,
             seq=chat.seq,
-            kind=data.kind,
+            kind=None if data.kind == "text" else data.kind,
         )
     )
 

@@ -230,6 +230,10 @@ class Disconnect(Frame, tag="disconnect"):
     retry_after_ms: Count
 
 
+class Batch(Frame, tag="batch"):
+    messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=1000)]
+
+
 AnyFrame = (
     Connected
     | Pong
@@ -244,13 +248,14 @@ AnyFrame = (
     | Left
     | Read
     | Resumed
-    | Heartbeat
-    | AuthExpiring
-    | Disconnect
-)
     | Subscribed
     | Unsubscribed
     | TopicValue
+    | Heartbeat
+    | AuthExpiring
+    | Disconnect
+    | Batch
+)
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame)
 
 
@@ -268,19 +273,32 @@ class Contract:
         if self.positions is not None:
             self.positions[stream] = seq
 
-    def check(self, text: str) -> None:
-        frame = _decoder.decode(text)
-        assert self.goodbye is None, f"after `disconnect`: {text}"
+    def check(self, text: str | bytes) -> None:
+        frame = self.decode(text)
+        assert self.goodbye is None, f"after `disconnect`: {text!r}"
         match frame:
             case Connected():
                 assert self.positions is None, "a second greeting"
                 self.positions = dict(frame.data.streams)
-                assert f"user.{frame.data.user_id}" in self.positions
+                self.check_streams(frame.data)
             case Disconnect():
                 self._check_goodbye(frame)
+            case Batch():
+                self._check_batch(frame)
             case _:
-                assert self.positions is not None, f"before the greeting: {text}"
+                assert self.positions is not None, f"before the greeting: {text!r}"
                 self._check_position(frame)
+
+    def decode(self, text: str | bytes) -> Any:
+        return _decoder.decode(text)
+
+    def check_streams(self, greeting: ConnectedData) -> None:
+        assert f"user.{greeting.user_id}" in greeting.streams
+
+    def _check_batch(self, batch: Batch) -> None:
+        for raw in batch.messages:
+            assert not isinstance(self.decode(bytes(raw)), Connected | Disconnect | Batch), bytes(raw)
+            self.check(bytes(raw))
 
     def check_close(self, code: int) -> None:
         if self.goodbye is not None:
@@ -307,6 +325,14 @@ class Contract:
             assert known == frame.seq, (frame, self.positions)
             self.positions[stream] = frame.seq
 
+    def _check_value(self, frame: TopicValue) -> None:
+        assert self.positions is not None
+        stream = f"topic.{frame.topic}"
+        assert stream in self.positions or self.takes_up_session, "of a topic that it is not subscribed to"
+        if frame.seq is not UNSET:
+            assert frame.stream == stream
+            self._check_next(stream, frame.seq)
+
     def _check_resumed(self, frame: Resumed) -> None:
         assert self.positions is not None
         for stream, outcome in frame.streams.items():
@@ -331,14 +357,6 @@ class Contract:
                 self.positions.pop(f"topic.{frame.topic}")
             case TopicValue():
                 self._check_value(frame)
-    def _check_value(self, frame: TopicValue) -> None:
-        assert self.positions is not None
-        stream = f"topic.{frame.topic}"
-        assert stream in self.positions or self.takes_up_session, "of a topic that it is not subscribed to"
-        if frame.seq is not UNSET:
-            assert frame.stream == stream
-            self._check_next(stream, frame.seq)
-
             case Read(data=data):
                 of_room = [given is not UNSET for given in (data.room_id, data.seq, data.unread)]
                 assert of_room == [data.notification_ids is UNSET] * 3, frame
@@ -348,3 +366,8 @@ class Contract:
                 self._check_resumed(frame)
             case ErrorFrame():
                 assert (frame.error_code == "RATE_LIMITED") == (frame.retry_after_ms is not UNSET), frame
+            case _:
+                self.check_other(frame)
+
+    def check_other(self, frame: Any) -> None:
+        """A frame that sockets of another kind may get."""

@@ -21,6 +21,7 @@ from websockets.exceptions import InvalidStatus
 from project.asgi import application
 from realtime.management.commands import serve
 from realtime.node import stop_node
+from tests.contract_rooms import find_contract
 from tests.sockets import TIMEOUT_SECONDS, QueueSocket, ServerSocket, Socket
 
 PATH = "/api/v1/ws"
@@ -73,6 +74,7 @@ class Site:
             query["token"] = who if isinstance(who, str) else make_token(who)
         address = f"{path}?{urlencode(query)}" if query else path
         socket = await self._open(address, headers or {}, subprotocols)
+        socket.contract = find_contract(path)
         socket.contract.takes_up_session = "/reconnect/" in path
         self.sockets.append(socket)
         return socket

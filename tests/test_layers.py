@@ -15,9 +15,9 @@ LAYERS = {
     " presence.redis presence.scripts",
     "L2": "connection batches fanout feed hub delivery portal auth pulse presence.tracker presence.announcer"
     " presence.audience",
-    "L3": "rooms reads rights chat access direct history typists node manager",
+    "L3": "rooms reads rights parting chat access direct history typists node manager",
     "L4": "consumers room_sockets greeting intake answers commands reader views views.auth views.members"
-    " views.messages views.presence views.rooms views.schema serializers urls admin routing apps checks signals"
+    " views.messages views.presence views.rooms views.schema serializers urls admin routing health apps checks signals"
     " authentication api_errors management.commands.serve",
     "beside": "server redaction",
 }
