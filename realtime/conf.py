@@ -65,8 +65,8 @@ class Settings:
     presence_data_bytes: int = 1024  # of the free `data` of a presence command
     announcements_per_second: int = 50
 
-    retry_after_ms: int = 2_000  # advised with OVERLOADED and RATE_LIMITED
-    restart_window_seconds: float = 10  # over which sockets are asked to come back after a restart
+    retry_after_ms: int = 2_000  # advised with OVERLOADED and RATE_LIMITED; with RESTARTING at the most
+    restart_window_seconds: float = 10  # over which a process that stops asks its sockets to come back
     bus_beat_seconds: float = 1  # how often a process proves that it hears its own publications
 
 

@@ -8,7 +8,6 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -60,6 +59,9 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         if len(self.node.hub.connections) + self.node.opening >= settings().max_connections:
             await self.refuse(503, b"This server is full.")
+            return
+        if self.node.is_stopping:
+            await self.refuse(503, b"This server is restarting.")
             return
         await self.accept()
         await self.serve(trusted_page=bool(origin))
@@ -208,7 +210,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def hand_over(self, connection: Connection, direct: RealtimeProtocol) -> None:
         reader = Reader(self.node, connection, direct)
-        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, partial(restart, connection))
+        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.part)
 
     async def read(self, connection: Connection) -> None:
         sink = self.sink
@@ -220,13 +222,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
                     if work is not None:
                         await work
         connection.closing = True  # nothing can be sent any more
-
-
-def restart(connection: Connection) -> None:
-    """This process stops: the client is to come back, each at a moment of its own."""
-    window_ms = int(settings().restart_window_seconds * 1000)
-    delay_ms = secrets.randbelow(max(1, window_ms))
-    connection.close(Closed(CloseCode.RESTARTING, "RESTARTING", retry_after_ms=delay_ms))
 
 
 def why_closed(error: Exception) -> Closed:

@@ -14,6 +14,7 @@ from realtime.frames import Envelope
 from realtime.hub import Hub, close_hub, open_hub
 from realtime.leases.store import LeasesUnavailable
 from realtime.leases.store import open_store as open_leases
+from realtime.parting import ask_to_return
 from realtime.pulse import Pulse
 from realtime.resume import Resumer
 from realtime.retention import Pruner
@@ -45,6 +46,7 @@ class Node:
         self.pruner = Pruner(self.leases)
         self.ticker = Ticker(hub, self.leases)
         self.resumer = Resumer(hub, self.access, self.ticker.on_subscribed)
+        self._parting: asyncio.Task[None] | None = None  # set when this process begins to stop
         self.opening = 0  # handshakes that are not registered yet
 
     def start(self) -> None:
@@ -61,8 +63,19 @@ class Node:
             ]
         )
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._parting is not None
+
+    def part(self) -> None:
+        """This process is going to stop: ask its sockets to come back. Harmless when it was called already."""
+        if self._parting is None:
+            self._parting = asyncio.get_running_loop().create_task(ask_to_return(self.hub.connections.values()))
+
     async def stop(self) -> None:
         """Store what is waiting, tell the others, end."""
+        if self._parting is not None:
+            self._parting.cancel()
         await self.writer.drain()
         await self.marker.drain()
         await self.pulse.stop()
@@ -80,7 +93,8 @@ class Node:
         self.keeper.note(connection)
         self.pulse.discard(connection)
         self.hub.unregister(connection)
-        self.hub.tracker.depart(connection.user_key)
+        if not self.is_stopping:  # else the user is on the way back: his time of grace begins when this process ends
+            self.hub.tracker.depart(connection.user_key)
 
     def _publish(self, results: Sequence[chat.Posted | Exception]) -> None:
         events = [event for result in results if isinstance(result, chat.Posted) for event in result.events]

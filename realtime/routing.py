@@ -7,6 +7,7 @@ from channels.routing import URLRouter
 from django.urls import re_path
 
 from realtime.consumers import RealtimeConsumer
+from realtime.health import PATHS, serve_health
 from realtime.node import get_node, stop_node
 from realtime.room_sockets import NotificationsConsumer, RoomConsumer, RoomContentConsumer
 
@@ -20,14 +21,16 @@ websocket_urlpatterns = [
 
 
 def asgi_application(http: Any, websocket: Any = None) -> Any:
-    """An ASGI application: `http` for requests, our sockets (or `websocket`) for WebSockets, and the lifespan.
+    """An ASGI application: `http` for requests, our sockets (or `websocket`) for WebSockets; health and lifespan.
 
     Channels' `ProtocolTypeRouter` raises on the lifespan and `URLRouter` on an unknown path; this answers both.
     """
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await serve_health(scope, send)
+        elif scope["type"] == "http":
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
             await _serve_socket(websocket, scope, receive, send)

@@ -15,6 +15,7 @@ from realtime.errors import CloseCode
 from realtime.frames import Frame
 
 EXTENSION = "realtime.direct"
+RETRY_MS = 500  # advised to a socket that was being opened when the process was told to stop
 CLOSE_SECONDS = 5  # from our close frame to the end of the connection, whether the peer answers or not
 
 OnFrame = Callable[[bytes | None], None]
@@ -156,8 +157,11 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         if self.on_shutdown is not None and not self.close_sent:
             self.on_shutdown()
-        else:
-            super().shutdown()
+            return
+        if self.handshake_complete and not self.close_sent:  # its user is just being looked up
+            frame = protocol.disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)
+            self.transport.write(Frame(frame).wire)
+        super().shutdown()
 
     async def run_asgi(self) -> None:
         try:

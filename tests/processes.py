@@ -28,6 +28,7 @@ SHORT_TIMES = {
     "PRESENCE_LEASE_SECONDS": 2,
     "PRESENCE_GRACE_SECONDS": 1,
     "BUS_BEAT_SECONDS": 0.3,
+    "RESTART_WINDOW_SECONDS": 0.5,
 }
 
 _running: list["Program"] = []
@@ -200,6 +201,10 @@ class Site:
             "REDIS_URL": redis_url,
             **database,
         }
+
+    def configure(self, **keys: Any) -> None:
+        """Change keys of REALTIME for the processes that are started from now on."""
+        self.env["REALTIME_JSON"] = json.dumps({**json.loads(self.env["REALTIME_JSON"]), **keys})
 
     def prepare(self) -> Self:
         """Make tables, people and rooms."""

@@ -10,15 +10,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
-    "L0": "protocol dialects conf errors frames limits ordering origins",
-    "L1": "models sql log bus cancellation database tokens tickets users presence presence.store presence.memory"
-    " presence.redis presence.scripts",
+    "L0": "protocol dialects conf errors frames limits ordering origins progress topics",
+    "L1": "models sql log bus cancellation database tokens tickets users redis_client presence presence.store"
+    " presence.memory presence.redis presence.scripts sessions sessions.store sessions.memory sessions.redis"
+    " leases leases.store leases.memory leases.redis",
     "L2": "connection batches fanout feed hub delivery portal auth pulse presence.tracker presence.announcer"
     " presence.audience",
-    "L3": "rooms reads rights parting chat access direct history typists node manager",
-    "L4": "consumers room_sockets greeting intake answers commands reader views views.auth views.members"
+    "L3": "rooms reads rights parting chat access direct history resume sessions.keeper retention ticker typists node"
+    " manager",
+    "L4": "consumers room_sockets greeting intake answers commands subscriptions reader views views.auth views.members"
     " views.messages views.presence views.rooms views.schema serializers urls admin routing health apps checks signals"
-    " authentication api_errors management.commands.serve",
+    " authentication api_errors management.commands.serve management.commands.prune_events",
     "beside": "server redaction",
 }
 LAYER_OF = {f"realtime.{name}": layer for layer, names in LAYERS.items() for name in names.split()}
@@ -31,6 +33,10 @@ LATE = {
     ("realtime", "realtime.delivery"),
     ("realtime.presence.store", "realtime.presence.memory"),
     ("realtime.presence.store", "realtime.presence.redis"),
+    ("realtime.sessions.store", "realtime.sessions.memory"),
+    ("realtime.sessions.store", "realtime.sessions.redis"),
+    ("realtime.leases.store", "realtime.leases.memory"),
+    ("realtime.leases.store", "realtime.leases.redis"),
     ("realtime.apps", "realtime.checks"),
     ("realtime.apps", "realtime.redaction"),
     ("realtime.apps", "realtime.signals"),

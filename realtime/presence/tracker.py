@@ -51,6 +51,10 @@ class Tracker:
     async def stop(self) -> None:
         """Leave: this process's users have the grace time to turn up elsewhere."""
         await end_tasks(self._tasks)
+        self._gone.update(dict.fromkeys(self._counts))
+        with contextlib.suppress(Refused, TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._write_last_seen()
         with contextlib.suppress(StoreUnavailable):
             await self.store.drop(self._process)
         with contextlib.suppress(StoreUnavailable):

@@ -1,7 +1,12 @@
 """`manage.py serve`: the production launcher (L4). uvicorn with our socket, uvloop and httptools."""
 
 import argparse
+import math
+import os
 import sys
+import time
+from signal import SIGINT, SIGTERM
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -10,7 +15,10 @@ from uvicorn.supervisors import Multiprocess
 
 from realtime.checks import check_workers
 from realtime.conf import asgi_application_path, settings, worker_count
+from realtime.node import get_node
 from realtime.redaction import LOGGING
+
+FINISH_SECONDS = 10  # from the last close frame to the end: peers answer it, and what is waiting is stored
 
 
 class Command(BaseCommand):
@@ -22,20 +30,27 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers", type=int, default=worker_count(), help="processes; more than one needs REDIS_URL"
         )
-        parser.add_argument("--graceful-timeout", type=float, default=15, help="seconds to finish after SIGTERM")
+        parser.add_argument(
+            "--graceful-timeout",
+            type=float,
+            default=settings().restart_window_seconds + FINISH_SECONDS,
+            help="seconds to finish after SIGTERM; more than REALTIME['RESTART_WINDOW_SECONDS']",
+        )
         parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
         parser.add_argument("--access-log", action="store_true", help="log each request, without its query")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1.")
+        if options["graceful_timeout"] <= (window := settings().restart_window_seconds):
+            raise CommandError(f"--graceful-timeout must be more than the {window:g} s over which sockets are closed.")
         for warning in check_workers(workers=options["workers"]):
             self.stderr.write(self.style.WARNING(str(warning)))
         config = make_config(options)
         self.stdout.write(f"Serving on http://{options['host']}:{options['port']} (Ctrl-C stops)")
         self.stdout.flush()
         if options["workers"] > 1:
-            Multiprocess(config, sockets=[config.bind_socket()]).run()
+            Workers(config, sockets=[config.bind_socket()]).run()
         else:
             Server(config).run()
 
@@ -49,6 +64,28 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()
         if not self.started:
             sys.exit(3)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            os._exit(128 + sig)  # `force_exit` would still wait for what the threads are doing
+        super().handle_exit(sig, frame)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        get_node().part()  # uvicorn tells it to each socket; there may be none
+        await super().shutdown(sockets)
+
+
+class Workers(Multiprocess):
+    """uvicorn's, but a second signal ends the workers at once: one that it gets while it waits for them."""
+
+    def join_all(self) -> None:
+        while any(worker.process.is_alive() for worker in self.processes):
+            if forced := {SIGINT, SIGTERM}.intersection(self.signal_queue):
+                for worker in self.processes:
+                    worker.kill()
+                sys.exit(128 + forced.pop())
+            time.sleep(0.1)
+        super().join_all()
 
 
 def make_config(options: dict[str, Any]) -> uvicorn.Config:
@@ -69,6 +106,6 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         access_log=options["access_log"],
         log_level="info" if options["access_log"] else options["log_level"],
         log_config=LOGGING,
-        timeout_graceful_shutdown=int(options["graceful_timeout"]),
+        timeout_graceful_shutdown=math.ceil(options["graceful_timeout"]),
         backlog=4096,
     )

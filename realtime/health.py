@@ -1,0 +1,86 @@
+"""What this process answers to those who watch it (L4): `GET /health/live` and `GET /health/ready`. Called by routing.
+
+For balancers and supervisors, not for the public: a reverse proxy keeps `/health/` to itself. They are answered before
+Django, so no host name, login or redirect stands in the way, and readiness is looked at once a second at the most.
+"""
+
+import asyncio
+import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db import connection
+
+from realtime import database, protocol
+from realtime.errors import Refused
+from realtime.node import Node, get_node
+
+PATHS = ("/health/live", "/health/ready")
+FRESH_SECONDS = 1.0  # how long an answer holds
+PATIENCE_SECONDS = 2.0  # a database that has not answered by then is away
+
+Problems = list[str]  # what is missing: "stopping", "database", "bus"
+
+
+class Readiness:
+    """Whether new clients should be sent here. One look at a time, shared by all who ask meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._looked_at = float("-inf")
+        self._database_answers = False
+
+    async def find_problems(self, node: Node) -> Problems:
+        if node.is_stopping:  # never an old answer, and no work any more
+            return ["stopping"]
+        async with self._lock:
+            if time.monotonic() - self._looked_at >= FRESH_SECONDS:
+                self._database_answers = await is_database_there()
+                self._looked_at = time.monotonic()
+        problems = {"database": not self._database_answers, "bus": node.hub.bus.is_down}
+        return [name for name, missing in problems.items() if missing]
+
+
+async def is_database_there() -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await database.run(ask_database)
+    except (Refused, TimeoutError):
+        return False
+    return True
+
+
+def ask_database() -> None:
+    """Synchronous. Raises what the database raises."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+_readiness: WeakKeyDictionary[Node, Readiness] = WeakKeyDictionary()
+
+
+async def serve_health(scope: dict[str, Any], send: Any) -> None:
+    """Answer one request: 200, or 503 with what is missing."""
+    if scope["method"] not in ("GET", "HEAD"):
+        await _answer(scope, send, 405, {"status": "method not allowed"})
+        return
+    problems: Problems = []
+    if scope["path"] == "/health/ready":
+        node = get_node()
+        problems = await _readiness.setdefault(node, Readiness()).find_problems(node)
+    if problems:
+        await _answer(scope, send, 503, {"status": "unavailable", "problems": problems})
+    else:
+        await _answer(scope, send, 200, {"status": "ok"})
+
+
+async def _answer(scope: dict[str, Any], send: Any, status: int, content: dict[str, Any]) -> None:
+    body = protocol.encode(content)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+        *([(b"allow", b"GET, HEAD")] if status == 405 else []),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

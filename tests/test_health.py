@@ -1,0 +1,79 @@
+"""`/health/live` and `/health/ready`: what supervisors and balancers are told."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+from channels.testing import HttpCommunicator
+
+from project.asgi import application
+from realtime import database, health
+from realtime.database import DatabaseUnavailable
+from realtime.node import get_node, stop_node
+from tests.sockets import until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def node(monkeypatch):
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0)
+    node = get_node()
+    await until(lambda: not node.hub.bus.is_down)
+    yield node
+    await stop_node()
+    database.shutdown()
+
+
+async def ask(path, method="GET"):
+    answer = await HttpCommunicator(application, method, path).get_response()
+    headers = dict(answer["headers"])
+    assert headers[b"cache-control"] == b"no-store"
+    return answer["status"], json.loads(answer["body"] or b"{}")
+
+
+def unavailable(*problems):
+    return 503, {"status": "unavailable", "problems": list(problems)}
+
+
+async def test_it_is_alive_and_ready(node):
+    for path in health.PATHS:
+        assert await ask(path) == (200, {"status": "ok"})
+        assert await ask(path, "HEAD") == (200, {})
+        assert (await ask(path, "POST"))[0] == 405
+
+
+async def test_it_says_which_part_is_away(node, monkeypatch):
+    def fail():
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(health, "ask_database", fail)
+    assert await ask("/health/ready") == unavailable("database")
+    monkeypatch.setattr(node.hub.bus, "is_down", True)
+    assert await ask("/health/ready") == unavailable("database", "bus")
+    assert await ask("/health/live") == (200, {"status": "ok"})
+
+
+async def test_it_does_not_wait_long_for_a_database(node, monkeypatch):
+    over = threading.Event()
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(health, "ask_database", over.wait)
+    assert await ask("/health/ready") == unavailable("database")
+    over.set()
+
+
+async def test_it_looks_once_for_all_who_ask_within_a_second(node, monkeypatch):
+    looks = []
+    monkeypatch.setattr(health, "FRESH_SECONDS", 60)
+    monkeypatch.setattr(health, "ask_database", lambda: looks.append(1))
+    assert {(await answer)[0] for answer in [asyncio.create_task(ask("/health/ready")) for _ in range(5)]} == {200}
+    assert await ask("/health/ready") == (200, {"status": "ok"})
+    assert looks == [1]
+
+
+async def test_it_takes_nobody_in_once_it_stops(node):
+    assert (await ask("/health/ready"))[0] == 200
+    node.part()
+    assert await ask("/health/ready") == unavailable("stopping")
+    assert await ask("/health/live") == (200, {"status": "ok"})

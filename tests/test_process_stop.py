@@ -1,0 +1,129 @@
+"""How the server stops: its sockets leave one after the other, nothing is lost, and nobody seems to have gone."""
+
+import asyncio
+import time
+from itertools import pairwise
+from signal import SIGINT, SIGTERM
+
+import httpx
+import pytest
+
+from realtime.cancellation import end_tasks
+from tests.processes import Redis, Site, show_logs, wait_until
+from tests.socket_client import People
+
+pytestmark = pytest.mark.process
+WINDOW_SECONDS = 2.0
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    yield
+    show_logs()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Site:
+    return stopping_slowly(Site(SQLITE_PATH=str(tmp_path_factory.mktemp("site") / "db.sqlite3"))).prepare()
+
+
+def stopping_slowly(site: Site) -> Site:
+    site.configure(RESTART_WINDOW_SECONDS=WINDOW_SECONDS, PRESENCE_GRACE_SECONDS=WINDOW_SECONDS / 4)
+    return site
+
+
+def health(process, path="ready") -> int | None:
+    """The status; None when nobody listens."""
+    try:
+        return httpx.get(f"http://{process.address}/health/{path}", timeout=5).status_code
+    except httpx.TransportError:
+        return None
+
+
+async def test_it_lets_its_sockets_go_one_after_the_other(site):
+    with site.process() as process:
+        assert (health(process), health(process, "live")) == (200, 200)
+        async with People() as people:
+            clients = [await people.connect(process, "alice", "general") for _ in range(8)]
+            process.signal(SIGTERM)
+            started = time.monotonic()
+
+            async def parting(client):
+                frame = await client.expect("disconnect", code=1012, reason="RESTARTING", reconnect=True)
+                left_at = time.monotonic() - started
+                assert await client.closed() == 1012
+                return left_at, frame["retry_after_ms"]
+
+            partings = asyncio.gather(*(parting(client) for client in clients))
+            last = await write_until_told(clients[0])
+            assert health(process) in (None, 503)
+            times, delays = zip(*sorted(await partings), strict=True)
+        assert await asyncio.to_thread(process.wait) == 0
+    gaps = [after - before for before, after in pairwise(times)]
+    assert WINDOW_SECONDS * 0.7 < times[-1] < WINDOW_SECONDS * 1.5
+    assert max(gaps) < WINDOW_SECONDS / 2
+    assert all(0 <= delay < 2_000 for delay in delays)
+    assert len(set(delays)) > 1
+    stored = "from realtime.models import Message as M; print(M.objects.filter(room__slug='general').count())"
+    assert int(site.run(stored)) >= last
+
+
+async def write_until_told(client) -> int:
+    """Write and wait for acks until the socket is told to go: they are work until then. Returns how many were acked."""
+    acked = 0
+    while not client.has("disconnect") and client.is_open:
+        await client.send("message", room_id="general", message=f"m{acked}", id=f"m{acked}")
+        await client.until(lambda: client.has("disconnect") or client.has("ack", id=f"m{acked}"), 5)  # noqa: B023
+        acked += client.has("ack", id=f"m{acked}")
+    return acked
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_it_stops_at_once_at_the_second_signal(site, workers):
+    with site.process("serve", "--workers", workers) as process:
+        wait_until(lambda: health(process) == 200)
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(8)]
+            process.signal(SIGTERM)
+            told = [asyncio.ensure_future(client.expect("disconnect")) for client in clients]
+            await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+            started = time.monotonic()
+            process.signal(SIGINT)
+            assert await asyncio.to_thread(process.wait) == 128 + SIGINT
+            assert time.monotonic() - started < WINDOW_SECONDS / 2
+            await end_tasks(told)
+
+
+async def test_it_wants_time_for_the_window(site):
+    code = "from django.core.management import call_command as c; c('serve', graceful_timeout=2.0)"
+    with pytest.raises(AssertionError, match="--graceful-timeout must be more than the 2 s"):
+        site.run(code)
+
+
+async def test_its_workers_stop_with_it(site):
+    with site.process("serve", "--workers", "2") as process:
+        wait_until(lambda: health(process) == 200)
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(4)]
+            process.signal(SIGTERM)
+            assert {await client.closed() for client in clients} == {1012}
+            assert all(client.has("disconnect", reason="RESTARTING") for client in clients)
+            assert await asyncio.to_thread(process.wait) == 0
+
+
+async def test_its_users_stay_online_while_it_stops(tmp_path):
+    """Another process watches. Whoever is told first would be offline before the last one is told."""
+    with Redis() as redis:
+        site = stopping_slowly(Site(redis_url=redis.url, SQLITE_PATH=str(tmp_path / "db.sqlite3"))).prepare()
+        with site.process() as leaving, site.process() as staying:
+            wait_until(lambda: health(leaving) == 200 and health(staying) == 200)
+            async with People() as people:
+                watcher = await people.connect(staying, "carol")
+                clients = [await people.connect(leaving, name) for name in ("alice", "bob", "admin")]
+                await watcher.expect("user_status", status="online", user_id=clients[-1].user_id)
+                leaving.signal(SIGTERM)
+                assert {await client.closed() for client in clients} == {1012}
+                assert not watcher.has("user_status", status="offline")
+                assert await asyncio.to_thread(leaving.wait) == 0
+                for client in clients:
+                    await watcher.expect("user_status", timeout=20, status="offline", user_id=client.user_id)
