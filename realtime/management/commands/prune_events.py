@@ -1,13 +1,14 @@
 """`manage.py prune_events`: deletes old events now (L4). The server does it by itself once an hour."""
 
 import argparse
-import math
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from realtime import retention
 from realtime.conf import settings
+
+MAX_DAYS = 36_500
 
 
 class Command(BaseCommand):
@@ -18,10 +19,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         days = settings().event_days if options["days"] is None else options["days"]
-        if not (days > 0 and math.isfinite(days)):
-            raise CommandError("Events are kept for ever: give --days a number above 0.")
+        if days == 0 and options["days"] is None:
+            raise CommandError("Events are kept for ever (EVENT_DAYS is 0): give --days.")
+        if not 0 < days <= MAX_DAYS:  # nor is "nan"
+            raise CommandError(f"--days is a number above 0, and {MAX_DAYS} at the most.")
         pruned = retention.prune(days)
         if options["verbosity"]:
             self.stdout.write(
-                f"Deleted {pruned.events} events older than {days:g} days and {pruned.tickets} expired tickets."
+                f"Events older than {days:g} days: {pruned.events} deleted. Expired tickets: {pruned.tickets} deleted."
             )
