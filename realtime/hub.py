@@ -80,10 +80,13 @@ class Hub:
         self.connections[connection.id] = connection
 
     def note_heartbeat(self, connection: Connection) -> None:
-        """A heartbeat goes out: its answer will prove that everything before it arrived."""
-        connection.progress.note_heartbeat(
-            {stream: feed.sent_position for stream in connection.streams if (feed := self.feeds.get(stream))}
-        )
+        """A heartbeat goes out: its answer will prove that everything before it arrived.
+
+        It proves nothing of a stream that is being replayed: the feed is further than the replay.
+        """
+        feeds = (self.feeds.get(stream) for stream in connection.streams)
+        live = [feed for feed in feeds if feed is not None and connection in feed.fanout.connections]
+        connection.progress.note_heartbeat({feed.name: feed.sent_position for feed in live})
 
     def unregister(self, connection: Connection) -> None:
         """Forget a socket that has gone. Harmless when it was never registered."""

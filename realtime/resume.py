@@ -78,7 +78,7 @@ class Resumer:
         outcome, frames = await self._begin(feed, since)
         if before is not None:
             before(outcome)
-        connection.progress.start(feed.name, since if outcome.recovered else feed.position)
+        connection.progress.start(feed.name, since)  # the client is yet to hear of any other position
         if not outcome.recovered:
             return outcome
         position = since

@@ -199,3 +199,38 @@ async def test_it_forgets_a_room_that_was_left(site, alice, bob, general):
     await leave_abruptly(reader)
     back = await come_back(site, bob, reader.greeting["session_id"])
     assert set((await back.find("resumed"))["streams"]) == {f"user.{bob.pk}", "site"}
+
+
+async def test_it_counts_no_heartbeat_that_was_answered_before_the_replay(
+    site, configure, alice, bob, general, monkeypatch
+):
+    configure(HEARTBEAT_SECONDS=0.2)
+    read, may_read = resume.read_frames, threading.Event()
+
+    def read_late(ranges):
+        assert may_read.wait(5)
+        return read(ranges)
+
+    monkeypatch.setattr(resume, "read_frames", read_late)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await write(writer, 3)
+    await reader.ask("join", room_id="general")
+    await reader.find("heartbeat")
+    await reader.send({"type": "resume", "id": "r", "streams": {"room.general": 0}})
+    await reader.send({"type": "pong"})
+    await answer_heartbeats(reader, 2)
+    may_read.set()
+    await reader.find("resumed")
+    await leave_abruptly(reader)
+    back = await come_back(site, bob, reader.greeting["session_id"])
+    assert texts([await back.find("chat") for _ in range(3)]) == ["m1", "m2", "m3"]
+
+
+async def test_it_says_again_what_could_not_be_recovered(site, configure, alice, bob, general):
+    configure(RESUME_MAX_EVENTS=2)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await write(writer, 4)
+    _frames, streams = await resume_with(reader, {"room.general": 1})
+    await leave_abruptly(reader)  # perhaps it never heard that
+    back = await come_back(site, bob, reader.greeting["session_id"])
+    assert (await back.find("resumed"))["streams"]["room.general"] == streams["room.general"]
