@@ -54,6 +54,11 @@ class Feed:
         self._last_seq = last_seq
         self._fill_if_needed()
 
+    async def catch_up(self) -> None:
+        """Take what the log has and nobody has brought yet. Raises DatabaseUnavailable."""
+        for event in await self._missed(self.name, self.position, self.position + READ_CHUNK):
+            self.accept(event.seq, event.body)
+
     def stop(self) -> None:
         if self._filler is not None:
             self._filler.cancel()

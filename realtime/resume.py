@@ -97,6 +97,8 @@ class Resumer:
 
     async def _begin(self, feed: Feed, since: int) -> tuple[Outcome, list[Frame]]:
         """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
+        if since > feed.position:  # the client was told by a process that heard more than this one has yet
+            await feed.catch_up()
         behind = feed.position - since
         if not 0 <= behind <= settings().resume_max_events:
             return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []

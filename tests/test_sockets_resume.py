@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from realtime import resume, rooms
+from realtime import log, resume, rooms
 from realtime.database import run
 from realtime.errors import ErrorCode
 from realtime.models import Event
@@ -199,6 +199,21 @@ async def test_it_forgets_a_room_that_was_left(site, alice, bob, general):
     await leave_abruptly(reader)
     back = await come_back(site, bob, reader.greeting["session_id"])
     assert set((await back.find("resumed"))["streams"]) == {f"user.{bob.pk}", "site"}
+
+
+async def test_it_looks_into_the_log_for_who_has_heard_more_than_this_process(site, alice, bob, general):
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await writer.ask("join", room_id="general")
+    await write(writer, 1)
+    (first,) = await run(log.missed, "room.general", 0, 1)
+    # Another process stored one more, and its publication was lost.
+    await run(log.commit, [("room.general", first.body.replace(b'"m1"', b'"m2"'))])
+    frames, streams = await resume_with(reader, {"room.general": 2})
+    assert texts(frames) == []
+    assert streams == {"room.general": {"recovered": True, "seq": 2}}
+    assert (await writer.find("chat", message="m2"))["seq"] == 2
+    await write(writer, 1, start=3)
+    assert (await reader.find("chat"))["seq"] == 3
 
 
 async def test_it_counts_no_heartbeat_that_was_answered_before_the_replay(
