@@ -133,7 +133,12 @@ class Resumer:
     async def _enter(self, connection: Connection, slug: str) -> bool:
         """Membership, asked anew. The room is noted first: a removal from now on takes the note away."""
         connection.rooms.setdefault(slug, 0)
-        access = await self._access.submit((connection.user_key, slug))
+        try:
+            access = await self._access.submit((connection.user_key, slug))
+        except Refused:
+            if connection.rooms.get(slug) == 0:
+                del connection.rooms[slug]
+            raise
         if access is None or not access.member:
             connection.rooms.pop(slug, None)
             self._hub.unsubscribe(connection, f"room.{slug}")

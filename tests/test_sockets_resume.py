@@ -4,8 +4,9 @@ import asyncio
 import threading
 
 import pytest
+from django.db import OperationalError
 
-from realtime import log, resume, rooms
+from realtime import access, log, resume, rooms
 from realtime.database import run
 from realtime.errors import ErrorCode
 from realtime.models import Event
@@ -249,3 +250,17 @@ async def test_it_says_again_what_could_not_be_recovered(site, configure, alice,
     await leave_abruptly(reader)  # perhaps it never heard that
     back = await come_back(site, bob, reader.greeting["session_id"])
     assert (await back.find("resumed"))["streams"]["room.general"] == streams["room.general"]
+
+
+async def test_it_remembers_no_room_that_could_not_be_looked_up(site, alice, bob, general, monkeypatch):
+    find, away = access.find_access, [True]
+
+    def find_later(wanted):
+        if away.pop() if away else False:
+            raise OperationalError("the database is away")
+        return find(wanted)
+
+    monkeypatch.setattr(access, "find_access", find_later)
+    reader = await site.connect(bob)
+    assert is_refused(await reader.ask("resume", streams={"room.general": 0}), ErrorCode.UNAVAILABLE)
+    assert (await reader.ask("message", room_id="general", message="hello"))["type"] == "ack"
