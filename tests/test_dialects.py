@@ -1,0 +1,196 @@
+"""Dialects: texts as commands, frames in other shapes, and each shared frame worded once."""
+
+import json
+
+import pytest
+
+from realtime import protocol
+from realtime.dialects import NOTIFICATIONS, speak_content, speak_text
+from realtime.errors import ErrorCode
+from realtime.fanout import write_all
+from realtime.frames import Frame, translate
+from realtime.protocol import Auth, ChatData, Invalid, Message, Ping, Pong, Read, Resume
+from tests.paper import open_connection
+
+TEXT, CONTENT = speak_text("general"), speak_content("general")
+
+
+def chat(seq=1, **fields):
+    values = {"from_user_id": 1, "from_username": "alice", "message": "Hello!", "timestamp": "then", "message_id": 7}
+    data = ChatData(**{**values, "kind": "text", "room_id": "general", **fields})
+    return protocol.stamp(protocol.encode(protocol.Chat(data, "then")), "room.general", seq)
+
+
+def told(dialect, payload):
+    words = dialect.tell(payload)
+    return None if words is None else json.loads(words)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Hello!", "Hello!"),
+        ("  spaces  ", "  spaces  "),
+        ("42", "42"),
+        ("true", "true"),
+        ('"quoted"', '"quoted"'),
+        ('[{"content":"x"}]', '[{"content":"x"}]'),
+        ("{this}", "{this}"),
+        ('{"content":"x"', '{"content":"x"'),
+        ('{"content":"x"}', "x"),
+        (' \n{"content":"x","sender":"mallory","type":null}', "x"),
+        ('{"type":"message","content":"x"}', "x"),
+        ('{"type":"typing","content":"x"}', "x"),
+    ],
+)
+def test_it_takes_text_for_what_is_said(text, message):
+    assert TEXT.read(text) == Message(message=message, room_id="general")
+
+
+def test_it_takes_the_kind_and_the_id():
+    wanted = Message(id="c-1", message="x", room_id="general", kind="image")
+    for dialect in (TEXT, CONTENT):
+        assert dialect.read('{"content":"x","kind":"image","id":"c-1","room_id":"another"}') == wanted
+
+
+@pytest.mark.parametrize("dialect", [TEXT, CONTENT, NOTIFICATIONS])
+def test_it_leaves_the_commands_of_every_socket(dialect):
+    assert dialect.read('{"type":"ping","id":"p","content":"x"}') == Ping(id="p")
+    assert dialect.read('{"type":"pong"}') == Pong()
+    assert dialect.read('{"type":"auth","token":"t"}') == Auth(token="t")
+    with pytest.raises(Invalid, match="token"):
+        dialect.read('{"type":"auth"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "id"),
+    [
+        ('{"id":"c-1"}', ErrorCode.INVALID_MESSAGE, "c-1"),
+        ('{"id":"c-1","content":""}', ErrorCode.INVALID_MESSAGE, "c-1"),
+        ('{"id":"c-1","content":null}', ErrorCode.INVALID_MESSAGE, "c-1"),
+        ('{"id":"c-1","content":"x","kind":"video"}', ErrorCode.INVALID_MESSAGE, "c-1"),
+        ('{"id":7,"content":"x"}', ErrorCode.INVALID_MESSAGE, None),
+        ('{"id":"c-1","type":"join"}', ErrorCode.UNKNOWN_MESSAGE_TYPE, "c-1"),
+        ('{"id":"c-1","type":7}', ErrorCode.INVALID_MESSAGE, "c-1"),
+    ],
+)
+def test_it_refuses_objects_that_say_nothing(text, code, id):
+    for dialect in (TEXT, CONTENT):
+        with pytest.raises(Invalid) as refusal:
+            dialect.read(text)
+        assert (refusal.value.code, refusal.value.id) == (code, id)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Hello!", ErrorCode.INVALID_JSON),
+        ("", ErrorCode.INVALID_JSON),
+        ("42", ErrorCode.INVALID_MESSAGE),
+        ('{"content":' * 2000, ErrorCode.INVALID_JSON),
+    ],
+)
+def test_it_wants_objects_where_text_is_not_taken(text, code):
+    with pytest.raises(Invalid) as refusal:
+        CONTENT.read(text)
+    assert refusal.value.code == code
+
+
+def test_it_refuses_to_say_nothing():
+    with pytest.raises(Invalid) as refusal:
+        TEXT.read("")
+    assert refusal.value.code == ErrorCode.INVALID_MESSAGE
+
+
+def test_it_reads_what_is_about_notifications():
+    assert NOTIFICATIONS.read('{"type":"read","notification_ids":[7]}') == Read(notification_ids=[7])
+    assert NOTIFICATIONS.read('{"type":"resume","streams":{"user.1":5}}') == Resume(streams={"user.1": 5})
+    for text in ('{"type":"leave","id":"l","room_id":"general"}', '{"type":"batch","id":"l","messages":[]}'):
+        with pytest.raises(Invalid) as refusal:
+            NOTIFICATIONS.read(text)
+        assert (refusal.value.code, refusal.value.id) == (ErrorCode.UNKNOWN_MESSAGE_TYPE, "l")
+
+
+def test_it_tells_a_message():
+    same = {"room_id": "general", "content": "Hello!", "timestamp": "then", "message_id": 7, "sender": "alice"}
+    assert told(TEXT, chat(5)) == {"type": "message", **same, "seq": 5}
+    assert told(CONTENT, chat(5)) == {"type": "chat", **same, "seq": 5}
+    assert told(TEXT, chat(5, kind="image", client_id="c-1"))["kind"] == "image"
+    assert told(NOTIFICATIONS, chat(5)) is None
+
+
+def test_it_tells_the_sender_that_a_message_is_stored():
+    plain, named = protocol.ack_message(None, 7, 5, "then"), protocol.ack_message("c-1", 7, 5, "then")
+    assert told(TEXT, plain) == {"status": "ok", "message_id": 7}
+    assert told(TEXT, named) == {"status": "ok", "message_id": 7, "id": "c-1"}
+    assert (CONTENT.tell(plain), CONTENT.tell(named)) == (None, named)
+    for dialect in (TEXT, CONTENT, NOTIFICATIONS):
+        other = protocol.ack("c-1", expires_at=None)
+        assert dialect.tell(other) is other
+
+
+def test_it_leaves_the_frames_of_every_socket():
+    for payload in (
+        protocol.heartbeat(),
+        protocol.connected("Hi"),
+        protocol.auth_expiring(1, 1),
+        protocol.pong(Ping()),
+    ):
+        for dialect in (TEXT, CONTENT, NOTIFICATIONS):
+            assert dialect.tell(payload) is payload
+
+
+def test_it_leaves_out_what_is_for_others():
+    presence = [protocol.typing(1, True, "x"), protocol.presence(1, "busy", {}), protocol.user_status(1, "online")]
+    for payload in (*presence, protocol.online_count(1), protocol.left(None, "general", reason="REMOVED")):
+        assert [dialect.tell(payload) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None] * 3
+    for own in (b'{"type":"order_status_changed","id":{},"seq":"x"}', b'{"type":"notification","data":{"type":5}}'):
+        assert [dialect.tell(own) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None, None, own]
+
+
+def test_it_tells_of_notifications_that_were_read():
+    read = protocol.read_notifications([7])
+    assert NOTIFICATIONS.tell(read) is read
+    assert NOTIFICATIONS.tell(protocol.read_room("general", 5, 0)) is None
+
+
+def test_it_survives_a_chat_frame_of_the_sites_own_making():
+    assert TEXT.tell(b'{"type":"chat","data":5}') is None
+
+
+def test_it_words_a_frame_once_for_all_rooms():
+    frame = Frame(chat(5), seq=5, exclude="3", droppable=True)
+    first, again = speak_text("a"), speak_text("b")
+    assert frame.told(first.tell) is frame.told(again.tell)
+    assert frame.told(first.tell) is not frame.told(CONTENT.tell)
+    words = frame.told(first.tell)
+    assert (words.seq, words.exclude, words.droppable) == (5, "3", True)
+    assert words.wire != frame.wire
+    assert translate([frame, Frame(protocol.online_count(1))], CONTENT.tell) == [frame.told(CONTENT.tell)]
+
+
+async def test_it_writes_to_sockets_of_every_dialect_at_once():
+    sockets = {name: [open_connection() for _ in range(3)] for name in ("main", "text", "content")}
+    for name, dialect in (("text", TEXT), ("content", CONTENT)):
+        for connection, _paper in sockets[name]:
+            connection.dialect = dialect
+    frames = [Frame(chat(5)), Frame(protocol.online_count(1)), Frame(chat(6))]
+    write_all({connection for pairs in sockets.values() for connection, _ in pairs}, frames)
+    types = {name: [[f["type"] for f in paper.frames] for _, paper in pairs] for name, pairs in sockets.items()}
+    assert types == {
+        "main": [["chat", "online_count", "chat"]] * 3,
+        "text": [["message", "message"]] * 3,
+        "content": [["chat", "chat"]] * 3,
+    }
+    assert all(len(paper.writes) == 1 for pairs in sockets.values() for _, paper in pairs)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_it_excludes_a_user_whatever_his_dialect(slow):
+    pairs = [open_connection(user) for user in ("1", "2")]
+    for connection, _paper in pairs:
+        connection.dialect = TEXT
+        connection.on_pause(slow)
+    write_all({connection for connection, _ in pairs}, [Frame(chat(5), exclude="2"), Frame(protocol.online_count(1))])
+    assert [len(paper.frames) for _, paper in pairs] == [1, 0]
+    assert all(paper.writes.count([]) == 0 for _, paper in pairs)
