@@ -19,6 +19,10 @@ VALID: dict[str, dict[str, Any]] = {
     "message": {"message": "Hello!", "room_id": "general", "kind": "text", "timestamp": 1},
     "join": {"room_id": "general"},
     "leave": {"room_id": "general"},
+    "subscribe": {"topic": "metrics"},
+    "unsubscribe": {"topic": "metrics"},
+    "read": {"room_id": "general", "seq": 1},
+    "resume": {"streams": {"room.general": 1}},
 }
 VALUES: list[Any] = [
     None,
