@@ -87,7 +87,8 @@ async def test_it_batches_for_who_asks_only(site, alice):
         assert (await socket.receive())["type"] == "pong"
 
 
-async def test_it_gathers_what_others_send(site, alice, bob, general):
+async def test_it_gathers_what_others_send(site, alice, bob, general, configure):
+    configure(PRESENCE_AUDIENCE="nobody")
     writer = await site.connect(alice)
     reader = await site.connect(bob, query={"batch": "4", "flush_ms": LONG})
     await reader.send({"type": "join", "id": "j", "room_id": "general"})
