@@ -61,7 +61,8 @@ async def test_the_demos_metrics_are_of_the_machine(site, alice):
     socket = await site.connect(alice)
     await socket.send({"type": "subscribe", "topic": "metrics"})
     data = (await socket.find("topic"))["data"]
-    assert (len(data["load"]), data["online_count"]) == (3, 1)
+    assert len(data["load"]) == 3
+    assert data["online_count"] >= 1
 
 
 async def test_it_hides_a_topic_from_who_may_not_subscribe(site, alice, bob):
