@@ -16,8 +16,14 @@ from tests.chaos.road import Road
 from tests.cluster import hanging, stopped
 from tests.processes import SHORT_TIMES, Postgres, Redis, Site, SiteProcess
 
-# So short that clients are too far back to be resumed, now and then.
-TIMES = {**SHORT_TIMES, "RESUME_MAX_EVENTS": 60, "RESTART_WINDOW_SECONDS": 2, "SWEEP_SECONDS": 2}
+# So few events that clients are too far back to be resumed, now and then.
+SETTINGS = {
+    **SHORT_TIMES,
+    "RESUME_MAX_EVENTS": 30,
+    "RESTART_WINDOW_SECONDS": 2,
+    "AUTH_RECHECK_SECONDS": 3,
+    "SWEEP_SECONDS": 2,
+}
 
 
 @dataclass
@@ -72,6 +78,6 @@ def flush(redis: Redis) -> None:
 def open_world() -> Iterator[World]:
     with contextlib.ExitStack() as stack:
         redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres())
-        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, REALTIME_JSON=json.dumps(TIMES)).prepare()
+        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, REALTIME_JSON=json.dumps(SETTINGS)).prepare()
         servers = [stack.enter_context(site.process()) for _ in range(SERVERS)]
         yield World(redis, postgres, servers, make_people(site, servers[0]))

@@ -1,7 +1,7 @@
 """A client as it should be: it comes back, resumes, sends again what was not acked, and keeps account of what it got.
 
 Half of the clients resume with positions of their own, half by the session; some name their rooms in `resume`, the
-others join them again with `since`.
+others join them again with `since`; some want their frames in batches.
 """
 
 import asyncio
@@ -53,6 +53,7 @@ class Client:
         self.streams = [f"user.{person.id}", *(f"room.{room}" for room in self.rooms)]
         self._by_session = number % 2 == 1
         self._names_rooms = number % 4 >= 2  # in `resume`, instead of joining them
+        self._wish = "&batch=10&flush_ms=300" if number % 5 == 0 else ""
         self._session = ""  # can be taken up: everything on it had been resumed
         self._next_session = ""
         self._claiming = False  # the server is to resume by itself
@@ -82,7 +83,7 @@ class Client:
         self.road.target = self._random.choice(self._ports)
         self._claiming = self._by_session and bool(self._session)
         path = f"/reconnect/{self._session}" if self._claiming else ""
-        address = f"ws://127.0.0.1:{self.road.port}/api/v1/ws{path}?token={self.person.token}"
+        address = f"ws://127.0.0.1:{self.road.port}/api/v1/ws{path}?token={self.person.token}{self._wish}"
         options: dict[str, Any] = {"ping_interval": None, "compression": None, "proxy": None, "close_timeout": 0.5}
         async with connect(address, open_timeout=OPEN_SECONDS, **options) as socket:
             self._socket = socket
@@ -137,6 +138,10 @@ class Client:
         handler: Callable[[Frame], Any] | None = getattr(self, f"_on_{frame['type']}", None)
         if handler is not None and (work := handler(frame)) is not None:
             await work
+
+    async def _on_batch(self, frame: Frame) -> None:
+        for part in frame["messages"]:
+            await self._on_frame(part)
 
     def _on_connected(self, frame: Frame) -> None:
         self._next_session = frame["data"]["session_id"]
