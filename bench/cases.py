@@ -134,7 +134,7 @@ def two(bench: Bench) -> None:
         name = f"{bench.distributed.name}, two processes"
         bench.findings += [
             Finding(Claim("two", "deliveries lost or doubled", Requirement(LIMIT, 0)), name, lost),
-            Finding(Claim("two", "deliveries/s"), name, rates[0], "one process", rates[1]),
+            Finding(Claim("two", "deliveries/s", Requirement(AT_LEAST, 1)), name, rates[0], "one process", rates[1]),
         ]
 
 
