@@ -4,6 +4,7 @@ Called by the consumers, which find it with `get_node`.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,10 @@ from realtime.pulse import Pulse
 from realtime.typists import Typists
 from realtime.users import read_id
 
+logger = logging.getLogger(__name__)
+
 CHUNK = 500
+STOP_SECONDS = 20  # a process whose database or Redis hangs must still end
 REST_SECONDS = 0.005  # between look-ups for handshakes: without it a storm of them is looked up three at a time
 
 
@@ -116,5 +120,10 @@ def get_node() -> Node:
 async def stop_node() -> None:
     """Stop the running loop's node, if it has one."""
     node = _nodes.pop(asyncio.get_running_loop(), None)
-    if node is not None:
-        await node.stop()
+    if node is None:
+        return
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await node.stop()
+    except TimeoutError:
+        logger.error("Not everything could be ended within %s s", STOP_SECONDS)
