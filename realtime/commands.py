@@ -5,6 +5,7 @@ A handler that need not wait returns None and costs no task; one that must retur
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Coroutine
@@ -20,12 +21,15 @@ from realtime.database import run
 from realtime.direct import find_cached_pair, find_pair
 from realtime.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.limits import ErrorBudget
+from realtime.models import SLUG_PATTERN
 from realtime.node import Node
 from realtime.protocol import Invalid
 
 logger = logging.getLogger(__name__)
 
 Work = Coroutine[Any, Any, None]
+
+IS_SLUG = re.compile(SLUG_PATTERN).match
 
 
 def begin(node: Node, connection: Connection, raw: bytes | str | None) -> Work | None:
@@ -141,6 +145,9 @@ def on_typing(node: Node, connection: Connection, command: protocol.Typing) -> W
     context = command.data.context
     if context in connection.rooms:
         node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
+        return None
+    if not IS_SLUG(context):  # no room has this name
+        node.typists.set(connection, context, command.data.is_typing, None)
         return None
     return _type_elsewhere(node, connection, context, command.data.is_typing)
 
