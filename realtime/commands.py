@@ -18,7 +18,7 @@ from realtime import auth, chat, protocol, rooms, tokens
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.database import run
-from realtime.direct import find_cached_pair, find_pair
+from realtime.direct import find_cached_pair, find_pair, forget_pairs
 from realtime.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.limits import ErrorBudget
 from realtime.models import SLUG_PATTERN
@@ -223,6 +223,8 @@ def _posted(connection: Connection, id: str | None, future: "asyncio.Future[chat
         posted = future.result()
         connection.send(protocol.ack_message(id, posted.message_id, posted.seq, posted.timestamp))
     elif isinstance(error, Exception):
+        if isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND:
+            forget_pairs()  # a room that was remembered has been deleted
         answer(connection, error, id)
 
 

@@ -34,7 +34,7 @@ class Node:
         conf = settings()
         self.hub = hub
         self.pulse = Pulse()
-        self.typists = Typists(hub.publish, hub.tracker.tell)
+        self.typists = Typists(hub.publish, hub.tracker.tell_unless_hidden)
         self.loader: auth.Loader = database.Batcher(auth.load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
         self.writer: chat.Writer = database.Batcher(

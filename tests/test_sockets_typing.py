@@ -133,3 +133,14 @@ async def test_it_tells_of_no_more_contexts_than_one_can_type_in(site, alice, bo
     assert texts([await mate.find("chat")]) == ["done"]
     await typist.close()
     await mate.find("user_status", status="offline", user_id=alice.pk)
+
+
+async def test_it_tells_nobody_of_a_typist_who_appears_offline(site, alice, bob):
+    typist, observer = await site.connect(alice), await site.connect(bob)
+    await typist.ask("presence", status="offline")
+    await observer.find("user_status", status="offline")
+    await typist.ask("typing", data={"is_typing": True, "context": "post_1"})
+    await typist.ask("presence", status="away")
+    frames = [await observer.find("user_status", status="online")]
+    frames += await observer.settle()
+    assert "typing" not in [frame["type"] for frame in frames]
