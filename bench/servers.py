@@ -23,13 +23,21 @@ class ServerFailed(Exception):
 class Server:
     """One process (and its children) listening on a port of its own."""
 
-    def __init__(self, name: str, command: list[str], environment: dict[str, str], port: int, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        environment: dict[str, str],
+        port: int,
+        log: Path,
+        core: int = SERVER_CORE,
+    ) -> None:
         self.name = name
         self.port = port
         self._log = log
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                ["taskset", "-c", str(SERVER_CORE), *command],
+                ["taskset", "-c", str(core), *command],
                 cwd=ROOT,
                 env=os.environ | environment,
                 stdout=output,

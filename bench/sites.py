@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import write_paths
-from bench.servers import ROOT, Server, ServerFailed, find_free_port
+from bench.servers import LOAD_CORE, ROOT, SERVER_CORE, Server, ServerFailed, find_free_port
 from bench.workspace import Workspace
 
 ROOM_MEMBERS = 500
@@ -52,7 +52,9 @@ class Site:
             for number in range(processes):
                 port = find_free_port()
                 log = self.workspace.directory / f"server-{number}.log"
-                servers.append(Server(self.name, self.command(port), environment, port, log))
+                # A second process has the other core, which it shares with the load generator.
+                core = (SERVER_CORE, LOAD_CORE)[number % 2]
+                servers.append(Server(self.name, self.command(port), environment, port, log, core))
                 stack.callback(servers[-1].stop)
             for server in servers:
                 server.wait_until_ready()

@@ -85,7 +85,10 @@ TEMPLATES = [
 DATABASE_URL = os.environ.get("DATABASE_URL", "")
 if DATABASE_URL:
     DATABASES = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=0, conn_health_checks=True)}
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 16, "timeout": 3}
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        # Answer UNAVAILABLE after 3 s without a connection, and look every 2 s whether the server is back.
+        pool = {"min_size": 2, "max_size": 16, "timeout": 3, "reconnect_timeout": 2}
+        DATABASES["default"].setdefault("OPTIONS", {})["pool"] = pool
 else:
     VAR_DIR.mkdir(exist_ok=True)
     DATABASES = {

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,6 +21,8 @@ from realtime.conf import settings
 from realtime.database import Batcher
 from realtime.errors import ErrorCode, Refused
 from realtime.sql import plain, rows, stored_id, user_column
+
+DEADLOCK = "40P01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,17 @@ def store(posts: list[Post]) -> list[Posted | Exception]:
 
     Hardly any message is a repeat, so the first try does not look for them: a constraint tells.
     """
+    try:
+        return _store_whole(posts)
+    except OperationalError as error:
+        # Two processes that store the same ids for different rooms lock rooms in one order and ids in another. The one
+        # that PostgreSQL chose to give way finds the other's messages when it tries again.
+        if getattr(error.__cause__, "sqlstate", None) != DEADLOCK:
+            raise
+        return _store_whole(posts)
+
+
+def _store_whole(posts: list[Post]) -> list[Posted | Exception]:
     with suppress(IntegrityError):
         return _store(posts, look_for_repeats=False)
     try:

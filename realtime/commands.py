@@ -4,6 +4,7 @@ A handler that need not wait returns None and costs no task; one that must retur
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -15,14 +16,17 @@ from realtime.answers import answer
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.database import run
-from realtime.direct import find_cached_pair, find_pair
+from realtime.direct import find_cached_pair, find_pair, forget_pairs
 from realtime.errors import ErrorCode, Refused
 from realtime.frames import Envelope, Passing
+from realtime.models import SLUG_PATTERN
 from realtime.node import Node
 from realtime.protocol import Invalid
 from realtime.subscriptions import on_subscribe, on_unsubscribe
 
 Work = Coroutine[Any, Any, None]
+
+IS_SLUG = re.compile(SLUG_PATTERN).match
 
 
 def on_ping(node: Node, connection: Connection, command: protocol.Ping) -> None:
@@ -59,6 +63,9 @@ def on_typing(node: Node, connection: Connection, command: protocol.Typing) -> W
     context = command.data.context
     if context in connection.rooms:
         node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
+        return None
+    if not IS_SLUG(context):  # no room has this name
+        node.typists.set(connection, context, command.data.is_typing, None)
         return None
     return _type_elsewhere(node, connection, context, command.data.is_typing)
 
@@ -139,6 +146,8 @@ def _answer_post(connection: Connection, id: str | None, future: "asyncio.Future
         posted = future.result()
         connection.send(protocol.ack_message(id, posted.message_id, posted.seq, posted.timestamp))
     elif isinstance(error, Exception):
+        if isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND:
+            forget_pairs()  # a room that was remembered has been deleted
         answer(connection, error, id)
 
 

@@ -53,7 +53,12 @@ async def asend_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = 
 
 
 def disconnect_user(user_id: Any, reason: str = "KICKED") -> None:
-    """Close all sockets of a user, on every process, with 4403 and `reason`. In a transaction: on commit."""
+    """Close all sockets of a user, on every process, with 4403 and `reason`. In a transaction: on commit.
+
+    Raises ValueError for a reason of more than 123 bytes, which no close frame can carry (RFC 6455 §5.5).
+    """
+    if len(reason.encode()) > 123:
+        raise ValueError("A reason has at most 123 bytes.")
     control = Control("disconnect", user=str(user_id), code=CloseCode.FORBIDDEN, reason=reason)
     send_on_commit(Envelope(controls=[control]))
 

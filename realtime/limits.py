@@ -1,5 +1,7 @@
 """Counting what a client may do (L0, pure). Times are seconds of a monotonic clock, given by the caller."""
 
+import math
+
 
 class TokenBucket:
     """`rate` a second on average, `burst` at once (GCRA in the form of a bucket that is filled when looked at)."""
@@ -20,7 +22,7 @@ class TokenBucket:
             self.tokens = tokens - 1.0
             return 0.0
         self.tokens = tokens
-        return (1.0 - tokens) / self.rate
+        return (1.0 - tokens) / self.rate if self.rate else math.inf
 
 
 class ErrorBudget:

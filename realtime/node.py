@@ -5,6 +5,7 @@ Called by the consumers, which find it with `get_node`.
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 
 from realtime import access, auth, chat, database, log, reads, rights
@@ -22,8 +23,11 @@ from realtime.sessions.keeper import Keeper
 from realtime.ticker import Ticker
 from realtime.typists import Typists
 
+logger = logging.getLogger(__name__)
+
 CHUNK = 500
 SAVE_SECONDS = 1.0  # between savings of sessions
+STOP_SECONDS = 20  # a process whose database or Redis hangs must still end
 REST_SECONDS = 0.005  # between look-ups for handshakes: without it a storm of them is looked up three at a time
 
 
@@ -35,7 +39,7 @@ class Node:
         self.hub = hub
         self.pulse = Pulse(hub.note_heartbeat)
         self.keeper = Keeper()
-        self.typists = Typists(hub.publish, hub.tracker.tell)
+        self.typists = Typists(hub.publish, hub.tracker.tell_unless_hidden)
         self.loader: auth.Loader = database.Batcher(auth.load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
         self.marker: reads.Marker = database.Batcher(reads.mark, limit=reads.LIMIT)
@@ -131,5 +135,10 @@ def get_node() -> Node:
 async def stop_node() -> None:
     """Stop the running loop's node, if it has one."""
     node = _nodes.pop(asyncio.get_running_loop(), None)
-    if node is not None:
-        await node.stop()
+    if node is None:
+        return
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await node.stop()
+    except TimeoutError:
+        logger.error("Not everything could be ended within %s s", STOP_SECONDS)

@@ -214,14 +214,15 @@ class Chat(msgspec.Struct, tag_field="type", tag="chat"):
 
 
 def ack(id: str | None, **fields: Any) -> bytes:
-    """An `ack`, sent after the commit: `message_id` and `seq` for a message, `expires_at` for `auth`."""
-    return encode({"type": "ack", "id": id, "status": "ok", **fields, "timestamp": now()})
+    """An `ack`; `expires_at` comes with that of `auth`. The `id` is left out where the command had none."""
+    frame = {"type": "ack", "status": "ok", **fields, "timestamp": now()}
+    return encode(frame if id is None else {**frame, "id": id})
 
 
 def ack_message(id: str | None, message_id: int, seq: int, timestamp: str) -> bytes:
-    """The `ack` of a message; the `id` is left out where the command had none."""
-    fields = {"status": "ok", "message_id": message_id, "seq": seq, "timestamp": timestamp}
-    return encode({"type": "ack", "id": id, **fields} if id is not None else {"type": "ack", **fields})
+    """The `ack` of a message, sent after the commit."""
+    frame = {"type": "ack", "status": "ok", "message_id": message_id, "seq": seq, "timestamp": timestamp}
+    return encode(frame if id is None else {**frame, "id": id})
 
 
 def error(refusal: Refused, id: str | None = None, **more: Any) -> bytes:

@@ -5,9 +5,10 @@
 
 import logging
 import re
-from typing import Any
+from typing import Any, TypeGuard
 
 QUERY = re.compile(r"\?[^\s\"']*")
+SECRET_HEADERS = {"authorization", "cookie", "sec-websocket-protocol"}
 SERVER_LOGGERS = ("uvicorn.error", "uvicorn.access", "daphne.server", "django.channels.server", "websockets.server")
 
 
@@ -15,6 +16,8 @@ class WithoutQuery(logging.Filter):
     """Cuts the query from every address in a record. It changes records and drops none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if _is_header(record.args):
+            record.args = (record.args[0], "…")
         if isinstance(record.args, tuple):
             record.args = tuple(_cut(value) for value in record.args)
         elif isinstance(record.args, dict):
@@ -22,6 +25,11 @@ class WithoutQuery(logging.Filter):
         if isinstance(record.msg, str):
             record.msg = _cut(record.msg)
         return True
+
+
+def _is_header(args: Any) -> TypeGuard[tuple[object, object]]:
+    """Whether a record shows a header that carries a credential: `websockets` writes each one when debugging."""
+    return isinstance(args, tuple) and len(args) == 2 and str(args[0]).lower() in SECRET_HEADERS
 
 
 def _cut(value: Any) -> Any:

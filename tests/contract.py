@@ -36,12 +36,10 @@ RECONNECT = {1011, 1012, 1013, 4408, 4413, 4429}
 PLAIN_CLOSES = {1000, 1002, 1007}  # what RFC 6455 alone is about may end without a `disconnect`
 
 
-class Data(msgspec.Struct, forbid_unknown_fields=True):
-    pass
+class Data(msgspec.Struct, forbid_unknown_fields=True): ...
 
 
-class Frame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
-    pass
+class Frame(msgspec.Struct, tag_field="type", forbid_unknown_fields=True): ...
 
 
 class ConnectedData(Data):

@@ -137,3 +137,8 @@ def test_it_offers_nothing_else():
     assert not connection.in_atomic_block
     with pytest.raises(AttributeError, match="no attribute 'publish_all'"):
         realtime.publish_all  # noqa: B018
+
+
+def test_it_refuses_a_reason_that_no_close_frame_carries():
+    with pytest.raises(ValueError, match="123 bytes"):
+        realtime.disconnect_user(1, "ü" * 62)

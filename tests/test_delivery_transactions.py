@@ -179,7 +179,10 @@ def test_it_sends_what_is_committed_and_nothing_else(sent, work, fails):
     site = Site()
     with suppress(Undo):
         site.block(fails, work)
-    assert [number for some in numbers(sent) for number in some] == [number for number, _, _ in site.kept]
+    # SQLite gives a key that was taken back to the next row, which may so overtake what is not stored.
+    stored_ones = {number for number, _, durable in site.kept if durable}
+    out = sorted((number for some in numbers(sent) for number in some), key=lambda number: number in stored_ones)
+    assert out == sorted((number for number, _, _ in site.kept), key=lambda number: number in stored_ones)
     for stream in ("site", "room.a"):
         kept = [number for number, where, durable in site.kept if durable and where == stream]
         assert stored(stream) == list(enumerate(kept, start=1))

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from functools import partial
 
 import pytest
 
@@ -104,8 +103,7 @@ async def test_it_passes_over_what_is_pruned(process):
     _, socket = await join(process, "room.a")
     await write("room.a", 1, 2)
     await database.run(log.forget, "room.a")
-    events = await write("room.a", 3)
-    process.take(Envelope(events=events))
+    process.take(Envelope(events=await write("room.a", 3)))
     assert await socket.until_seq(3) == [3]
 
 
@@ -237,8 +235,7 @@ async def test_it_closes_no_socket_without_a_login_when_a_login_ends(process):
 async def test_it_takes_publications_from_other_threads(process):
     _, socket = await join(process, "room.a")
     assert hub.find_hub() is process
-    events = await write("room.a", 1)
-    await asyncio.to_thread(partial(process.publish_from_thread, Envelope(events=events)))
+    await asyncio.to_thread(process.publish_from_thread, Envelope(events=await write("room.a", 1)))
     assert await socket.until_seq(1) == [1]
 
 

@@ -70,3 +70,9 @@ def test_it_has_one_bucket_for_all_sockets_of_a_user():
     quota = Quota(rate=1, burst=2)
     assert [quota.bucket.take(START) for _ in range(3)] == [0, 0, 1]
     assert quota.refused == 0
+
+
+def test_it_gives_nothing_at_a_rate_of_none():
+    bucket = TokenBucket(rate=0, burst=1)
+    assert bucket.take(0.0) == 0.0
+    assert bucket.take(100.0) == float("inf")

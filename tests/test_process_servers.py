@@ -19,7 +19,6 @@ pytestmark = pytest.mark.process
 
 SERVERS = ["serve", "uvicorn", "runserver"]
 LEVELS = ["INFO", "DEBUG"]
-DUMPS_HEADERS = pytest.mark.xfail(strict=True, reason="uvicorn's own socket logs every header at this level")
 
 
 @pytest.fixture(autouse=True)
@@ -96,11 +95,7 @@ async def write_directly(alice: Client, bob: Client) -> None:
 
 @pytest.mark.parametrize(
     ("server", "level"),
-    [
-        pytest.param(server, level, marks=[DUMPS_HEADERS] if (server, level) == ("uvicorn", "DEBUG") else [])
-        for server in SERVERS
-        for level in LEVELS
-    ],
+    [pytest.param(server, level) for server in SERVERS for level in LEVELS],
 )
 async def test_it_takes_every_credential_and_logs_none(processes, template, server, level):
     process, cookie = processes[server, level], template[1]

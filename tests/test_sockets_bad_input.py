@@ -9,57 +9,9 @@ from realtime import rooms
 from realtime.errors import ErrorCode
 from tests.sites import ServerSite
 from tests.sockets import texts
-from tests.wrong_commands import VALID, names, wrong_commands
+from tests.wrong_commands import NO_COMMAND, NO_SUCH_TYPE, NOT_JSON, VALID, names, wrong_commands
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-NOT_JSON = {
-    "nothing": "",
-    "blank": " \n",
-    "open": "{",
-    "word": "nope",
-    "single quotes": "{'type':'ping'}",
-    "comma too many": '{"type":"ping",}',
-    "two frames": '{"type":"ping"}{"type":"ping"}',
-    "text after it": '{"type":"ping"} ping',
-    "comment": '{"type":"ping"} // now',
-    "byte order mark": '\ufeff{"type":"ping"}',
-    "NaN": '{"type":"ping","timestamp":NaN}',
-    "Infinity": '{"type":"ping","timestamp":-Infinity}',
-    "1e999": '{"type":"ping","timestamp":1e999}',
-    "1e999 in free data": '{"type":"presence","status":"away","data":{"x":1e999}}',
-    "hexadecimal": '{"type":"ping","timestamp":0x10}',
-    "leading zero": '{"type":"ping","timestamp":01}',
-    "raw NUL": '{"type":"ping\0"}',
-    "raw newline": '{"type":"ping","timestamp":"\n"}',
-    "lone high surrogate": r'{"type":"message","room_id":"general","message":"\ud800"}',
-    "lone low surrogate": r'{"type":"message","room_id":"general","message":"\udc00x"}',
-    "lone surrogate in free data": r'{"type":"presence","status":"away","data":{"\ud800":1}}',
-    "lone surrogate in a type": r'{"type":"\ud83d"}',
-    "bad escape": r'{"type":"\x41"}',
-    "deep lists": "[" * 60_000,
-    "deep and closed": "[" * 30_000 + "]" * 30_000,
-    "deep objects": '{"a":' * 9_000 + "1" + "}" * 9_000,
-    "deep free data": '{"type":"presence","status":"away","data":' + '{"a":' * 9_000 + "1" + "}" * 9_001,
-    "deep and unknown": '{"type":"ping","more":' + "[" * 30_000 + "]" * 30_000 + "}",
-}
-NO_COMMAND = {
-    "null": "null",
-    "true": "true",
-    "number": "-1.5e3",
-    "string": '"ping"',
-    "list": '[{"type":"ping"}]',
-    "empty": "{}",
-    "no type": '{"id":"c-1"}',
-    "type null": '{"type":null}',
-    "type number": '{"type":1}',
-    "type list": '{"type":["ping"]}',
-    "type object": '{"type":{"type":"ping"}}',
-    "binary": b'{"type":"ping"}',
-    "binary nothing": b"",
-    "binary bytes": b"\xff\0\xfe",
-}
-NO_SUCH_TYPE = ("nope", "", "PING", "ping ", "connected", "ack", "__class__", "\0", "p\u0131ng", "多", "x" * 60_000)
 
 
 def refused_commands(bob):

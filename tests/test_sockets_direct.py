@@ -8,6 +8,7 @@ from realtime import history
 from realtime.database import run
 from realtime.errors import ErrorCode
 from realtime.history import Cursors
+from realtime.models import Room
 from tests.people import make_user
 from tests.sockets import is_refused, texts
 
@@ -54,3 +55,11 @@ async def test_it_refuses_to_write_to_nobody(site, alice):
         answer = await writer.ask("message", to_user_id=nobody, message="Hello!")
         assert is_refused(answer, ErrorCode.NOT_FOUND), nobody
     assert is_refused(await writer.ask("message", to_user_id=alice.pk, message="I"), ErrorCode.INVALID_MESSAGE)
+
+
+async def test_it_finds_a_new_place_when_the_conversation_was_deleted(site, alice, bob):
+    writer = await site.connect(alice)
+    await writer.ask("message", to_user_id=bob.pk, message="one")
+    await run(Room.objects.filter(direct=True).delete)
+    assert is_refused(await writer.ask("message", to_user_id=bob.pk, message="two"), ErrorCode.NOT_FOUND)
+    assert (await writer.ask("message", to_user_id=bob.pk, message="three"))["type"] == "ack"

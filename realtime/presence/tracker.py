@@ -86,13 +86,14 @@ class Tracker:
         if status != OFFLINE and (status, before) != ("online", OFFLINE):
             await self.tell(user_key, protocol.presence(_wire(user_key), status, data))
 
-    async def is_hidden(self, user_key: str) -> bool:
-        """Whether the user appears offline."""
+    async def tell_unless_hidden(self, user_key: str, body: bytes) -> None:
+        """`tell`, but nobody hears of a user who appears offline; nor of anybody while that cannot be known."""
         try:
             entry = (await self.store.get([user_key])).get(user_key)
         except StoreUnavailable:
-            return False
-        return entry is not None and not entry.online
+            return
+        if entry is None or entry.online:
+            await self.tell(user_key, body)
 
     async def tell(self, user_key: str, body: bytes) -> None:
         """Send a frame about a user to the audience of presence."""
