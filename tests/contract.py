@@ -312,7 +312,7 @@ class Contract:
     def _check_next(self, stream: str, seq: int) -> None:
         assert self.positions is not None
         if not self.takes_up_session or stream in self._begun:
-            assert seq == self.positions[stream] + 1, (stream, seq, self.positions)
+            assert seq == self.positions.get(stream, seq - 1) + 1, (stream, seq, self.positions)
         self._begun.add(stream)
         self.positions[stream] = seq
 
@@ -335,7 +335,7 @@ class Contract:
         assert self.positions is not None
         for stream, outcome in frame.streams.items():
             if outcome.recovered and not self.takes_up_session:
-                assert self.positions[stream] == outcome.seq, (frame, self.positions)
+                assert self.positions.get(stream, outcome.seq) == outcome.seq, (frame, self.positions)
             assert (outcome.fetch is not UNSET) <= (not outcome.recovered), frame
             self.positions[stream] = outcome.seq
 
