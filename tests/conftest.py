@@ -1,16 +1,38 @@
 """People and servers for every test that wants them."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from realtime import conf, database
 from realtime.direct import forget_pairs
 from realtime.management.commands import serve
 from tests.people import make_user
+from tests.presence_backends import delete_keys
+from tests.settings import REALTIME
 from tests.sites import QueueSite, ServerSite, Site, make_token
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """pytest-django's. A connection that some thread still has would keep PostgreSQL from dropping the database."""
+    yield
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays() -> Iterator[None]:
+    """What a test leaves in Redis would be there for the next one, and so would the threads' connections."""
+    yield
+    database.shutdown()
+    if REALTIME["REDIS_URL"]:
+        delete_keys(REALTIME["KEY_PREFIX"])
 
 
 @pytest.fixture
