@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from signal import SIGKILL, SIGQUIT, SIGTERM
 
 from redis import Redis as RedisClient
@@ -32,9 +33,14 @@ class World:
     postgres: Postgres
     servers: Sequence[SiteProcess]
     people: Sequence[Person]
+    locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))  # by victim
 
     async def perform(self, step: Step, clients: Sequence[Client]) -> None:
-        """Break what the step says, and mend it at its end."""
+        """Break what the step says, and mend it at its end: later than planned where the last mending took long."""
+        async with self.locks[step.victim]:
+            await self._break(step, clients)
+
+    async def _break(self, step: Step, clients: Sequence[Client]) -> None:
         match step.action:
             case "kill" | "restart":
                 number = SIGKILL if step.action == "kill" else SIGTERM
