@@ -58,6 +58,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         logger.error("Answered 503 to %s", context["request"].path, exc_info=error)
         set_rollback()
         return answer_refusal(Refused(ErrorCode.UNAVAILABLE, _("Try again in a moment.")))
+    if isinstance(error, RecursionError):  # JSON that is nested a hundred thousand times; Python's decoder says so
+        error = ParseError(_("The request is not valid."))
     if isinstance(error, RequestDataTooBig):
         error = TooLarge(_("The request is too large."))
     response = answer_in_drf(error, context)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -20,6 +21,7 @@ from realtime import log, protocol
 from realtime.conf import settings
 from realtime.database import Batcher
 from realtime.errors import ErrorCode, Refused
+from realtime.models import Room
 from realtime.sql import plain, rows, stored_id, user_column
 
 DEADLOCK = "40P01"
@@ -101,9 +103,20 @@ def _store_whole(posts: list[Post]) -> list[Posted | Exception]:
     try:
         return _store(posts, look_for_repeats=True)
     except IntegrityError:
-        if len(posts) > 1:
-            raise  # the batch is split, and the one that is at fault comes back alone
-        return [Refused(ErrorCode.NOT_FOUND, _("There is no such room."))]
+        return _store_what_can_be(posts)
+
+
+def _store_what_can_be(posts: list[Post]) -> list[Posted | Exception]:
+    """All but those whose room or user has gone, which two queries tell: splitting would ask 2 log n transactions."""
+    rooms = set(Room.objects.filter(pk__in={post.room for post in posts}).values_list("pk", flat=True))
+    wanted = {pk for post in posts for pk in (post.sender, post.recipient) if pk is not None}
+    users = set(get_user_model()._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)) | {None}
+    good = [post.room in rooms and {post.sender, post.recipient} <= users for post in posts]
+    if all(good):
+        raise IntegrityError("A batch could not be stored")  # it is split
+    kept = [post for post, is_good in zip(posts, good, strict=True) if is_good]
+    stored = iter(_store(kept, look_for_repeats=True) if kept else ())
+    return [next(stored) if is_good else Refused(ErrorCode.NOT_FOUND, _("There is no such room.")) for is_good in good]
 
 
 def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Exception]:

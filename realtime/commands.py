@@ -5,6 +5,7 @@ A handler that need not wait returns None and costs no task; one that must retur
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
@@ -56,6 +57,8 @@ def extend(node: Node, connection: Connection, identity: auth.Identity) -> None:
 def on_presence(node: Node, connection: Connection, command: protocol.Presence) -> Work:
     if len(protocol.encode(command.data)) > settings().presence_data_bytes:
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("`data` is too large."), command.id)
+    if wait := _wait_to_tell(connection):
+        raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
     return node.hub.tracker.set_status(connection.user_key, command.status, command.data)
 
 
@@ -65,7 +68,7 @@ def on_typing(node: Node, connection: Connection, command: protocol.Typing) -> W
         node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
         return None
     if not IS_SLUG(context):  # no room has this name
-        node.typists.set(connection, context, command.data.is_typing, None)
+        _type_freely(node, connection, context, command.data.is_typing)
         return None
     return _type_elsewhere(node, connection, context, command.data.is_typing)
 
@@ -73,8 +76,21 @@ def on_typing(node: Node, connection: Connection, command: protocol.Typing) -> W
 async def _type_elsewhere(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
     """In a room that was not joined on this socket, or in no room. Of a room that is not his, nobody hears it."""
     access = await node.access.submit((connection.user_key, context))
-    if access is None or access.member:
-        node.typists.set(connection, context, is_typing, f"room.{context}" if access else None)
+    if access is None:
+        _type_freely(node, connection, context, is_typing)
+    elif access.member:
+        node.typists.set(connection, context, is_typing, f"room.{context}")
+
+
+def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
+    """Everybody may hear it, so a user says it only so often; the end of typing comes by itself."""
+    if not _wait_to_tell(connection):
+        node.typists.set(connection, context, is_typing, None)
+
+
+def _wait_to_tell(connection: Connection) -> float:
+    """0.0 when something about the user may be told to everybody now, else the seconds until then."""
+    return connection.quota.told.take(time.monotonic()) if connection.quota is not None else 0.0
 
 
 def on_message(node: Node, connection: Connection, command: protocol.Message) -> Work | None:

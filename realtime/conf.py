@@ -63,6 +63,8 @@ class Settings:
     presence_lease_seconds: float = 20
     presence_audience: str = "everyone"  # "everyone", "rooms", "nobody" or a dotted path
     presence_data_bytes: int = 1024  # of the free `data` of a presence command
+    presence_per_second: float = 2  # changes of status and free typing of one user and process, sustained
+    presence_burst: int = 20
     announcements_per_second: int = 50
 
     retry_after_ms: int = 2_000  # advised with OVERLOADED and RATE_LIMITED; with RESTARTING at the most

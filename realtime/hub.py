@@ -18,7 +18,7 @@ from realtime.errors import CloseCode, Closed
 from realtime.fanout import write_all
 from realtime.feed import Feed
 from realtime.frames import Control, Envelope, Frame, Passing
-from realtime.limits import Quota
+from realtime.limits import Quota, TokenBucket
 from realtime.presence.announcer import Announcer
 from realtime.presence.tracker import Tracker
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SITE_STREAM = "site"
 REST_SECONDS = 0.005  # between look-ups of positions
+QUOTA_SECONDS = 60.0  # a quota is kept after the last socket: coming back must not fill it
 RETRY_SECONDS = 1.0  # between questions to a database that is away
 
 
@@ -44,6 +45,7 @@ class Hub:
         self.id = secrets.token_hex(8)  # this process's name for the others
         self.connections: dict[str, Connection] = {}  # by connection id
         self.users: dict[str, set[Connection]] = {}  # by user key
+        self.quotas: dict[str, Quota] = {}  # by user key
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, of the topics that have a function
         self.tracker = Tracker(self.id, self.announce)
@@ -74,8 +76,11 @@ class Hub:
         if len(sockets) >= settings().max_connections_per_user:
             raise Closed(CloseCode.TOO_MANY_CONNECTIONS, "TOO_MANY_CONNECTIONS")
         conf = settings()
-        other = next(iter(sockets), None)
-        connection.quota = other.quota if other else Quota(conf.commands_per_second, conf.commands_burst)
+        if connection.user_key not in self.quotas:
+            commands = TokenBucket(conf.commands_per_second, conf.commands_burst)
+            told = TokenBucket(conf.presence_per_second, conf.presence_burst)
+            self.quotas[connection.user_key] = Quota(commands, told)
+        connection.quota = self.quotas[connection.user_key]
         sockets.add(connection)
         self.connections[connection.id] = connection
 
@@ -98,6 +103,11 @@ class Hub:
         sockets.discard(connection)
         if not sockets:
             del self.users[connection.user_key]
+            self.loop.call_later(QUOTA_SECONDS, self._forget_quota, connection.user_key)
+
+    def _forget_quota(self, user_key: str) -> None:
+        if user_key not in self.users:
+            self.quotas.pop(user_key, None)
 
     @asynccontextmanager
     async def open_feeds(self, streams: Sequence[str]) -> AsyncIterator[list[Feed]]:

@@ -48,8 +48,9 @@ class ErrorBudget:
 class Quota:
     """What one user may send in one process, over all sockets there."""
 
-    __slots__ = ("bucket", "refused")
+    __slots__ = ("bucket", "refused", "told")
 
-    def __init__(self, rate: float, burst: float) -> None:
-        self.bucket = TokenBucket(rate, burst)
+    def __init__(self, commands: TokenBucket, told: TokenBucket) -> None:
+        self.bucket = commands
         self.refused = 0  # in a row
+        self.told = told  # what is said of the user to everybody: two users must not use up what a process sends

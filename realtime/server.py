@@ -13,10 +13,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from realtime import protocol
 from realtime.errors import CloseCode
 from realtime.frames import Frame
+from realtime.limits import TokenBucket
 
 EXTENSION = "realtime.direct"
 RETRY_MS = 500  # advised to a socket that was being opened when the process was told to stop
-CLOSE_SECONDS = 5  # from our close frame to the end of the connection, whether the peer answers or not
+CLOSE_SECONDS = 5  # from a close frame to the end of the connection, whether the peer answers and reads or not
+SLICE = 4096  # bytes that are parsed at once; 4 KB of empty frames take 7 ms
+IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST = 20, 400  # pings, pongs, fragments: what no quota of commands counts
+MAX_QUEUED_PONGS = 65_536  # bytes; a peer that does not read gets no more of them
 
 OnFrame = Callable[[bytes | None], None]
 
@@ -42,6 +46,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.debug = False  # it would log headers and frames, and the tokens in them
+        self.idle_frames: TokenBucket | None = None  # set by the first frame that is no command
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -105,7 +110,44 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     # What uvicorn calls
 
+    def data_received(self, data: bytes) -> None:
+        """In slices, so that a flood is noticed before all of it has been parsed: the system hands out 8 MB at once."""
+        for start in range(0, len(data), SLICE):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + SLICE])
+
+    def handle_ping(self) -> None:
+        pong = b"".join(self.conn.data_to_send())
+        if self._may_idle() and self.queued_bytes() <= MAX_QUEUED_PONGS:
+            self.transport.write(pong)
+
+    def handle_pong(self, event: Any) -> None:
+        if self._may_idle():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Any) -> None:
+        if self._may_idle():
+            super().handle_cont(event)
+
+    def handle_close(self, event: Any) -> None:
+        """A transport that closes in good order waits for a peer that reads nothing for as long as that likes."""
+        super().handle_close(event)
+        if self.close_timer is None and not self.disconnected:
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def _may_idle(self) -> bool:
+        """Count a frame that is no command; the connection ends when there are too many of them."""
+        if self.idle_frames is None:
+            self.idle_frames = TokenBucket(IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST)
+        if not self.idle_frames.take(self.loop.time()):
+            return True
+        self.transport.abort()
+        return False
+
     def send_receive_event_to_app(self) -> None:
+        if self.close_sent and not self._may_idle():
+            return
         is_text = self.curr_msg_data_type == "text"
         if self.on_frame is not None:
             frames, self.frames = self.frames, []

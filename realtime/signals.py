@@ -9,6 +9,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_out
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_delete, post_save, pre_save
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
@@ -27,6 +28,7 @@ def connect() -> None:
         pre_save.connect(on_user_saving, sender=model, dispatch_uid="realtime.user_saving")
         post_save.connect(on_user_saved, sender=model, dispatch_uid="realtime.user_saved")
         post_delete.connect(on_user_deleted, sender=model, dispatch_uid="realtime.user_deleted")
+    user_logged_out.connect(on_logged_out, dispatch_uid="realtime.logged_out")
     if tokens.can_revoke():
         # simplejwt has no other way of saying why it blacklists. A serializer of a site's own with another
         # `token_class` ends the login with each rotation, unless that class is a RotatedToken.
@@ -37,6 +39,13 @@ def connect() -> None:
 def _user_models() -> list[type[Model]]:
     """The user model with its proxies and children, which send signals in their own name."""
     return [model for model in apps.get_models() if issubclass(model, get_user_model())]
+
+
+def on_logged_out(request: Any, **_kwargs: Any) -> None:
+    """The sockets of a session end with it. Sent before the session is flushed, so its key is still known."""
+    session = getattr(request, "session", None)
+    if session is not None and session.session_key:
+        delivery.disconnect_session(tokens.cookie_session(session.session_key))
 
 
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:

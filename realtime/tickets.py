@@ -16,7 +16,7 @@ from realtime.tokens import Claims
 
 
 def issue(user_id: Any, claims: Claims | None) -> str:
-    """A new ticket. The socket it opens ends with the token in `claims`; None is for a login by session cookie."""
+    """A new ticket. The socket it opens ends with the token in `claims`; None is for one that lasts."""
     ticket = secrets.token_urlsafe(32)
     now = timezone.now()
     prune()

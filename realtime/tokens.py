@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -55,6 +56,11 @@ class Claims:
     jti: str
     expires_at: datetime
     password_hash: str | None  # to be compared with the user's; None when CHECK_REVOKE_TOKEN is off
+
+
+def cookie_session(key: str) -> str:
+    """The name of a login by session cookie; the key itself would open the session."""
+    return "cookie." + sha256(key.encode()).hexdigest()[:32]
 
 
 def read_access(token: str) -> Claims:

@@ -264,6 +264,7 @@ class Contract:
         self.positions: dict[str, int] | None = None  # stream -> seq of its last event; None before the greeting
         self.goodbye: Disconnect | None = None
         self.takes_up_session = False  # then a stream's first event may be an older one than the greeting says
+        self.may_go_back = False  # the client asks for what was missed at moments of its own, whatever is on its way
         self._begun: set[str] = set()  # streams of which such a first event has come
 
     def rewind(self, stream: str, seq: int) -> None:
@@ -312,7 +313,8 @@ class Contract:
     def _check_next(self, stream: str, seq: int) -> None:
         assert self.positions is not None
         if not self.takes_up_session or stream in self._begun:
-            assert seq == self.positions.get(stream, seq - 1) + 1, (stream, seq, self.positions)
+            next_seq = self.positions.get(stream, seq - 1) + 1
+            assert seq == next_seq or (self.may_go_back and seq < next_seq), (stream, seq, self.positions)
         self._begun.add(stream)
         self.positions[stream] = seq
 
@@ -320,7 +322,7 @@ class Contract:
         assert self.positions is not None
         if frame.recovered is not True:  # else what was missed is still to come
             known = frame.seq if frame.recovered is False else self.positions.get(stream, frame.seq)
-            assert known == frame.seq, (frame, self.positions)
+            assert known == frame.seq or self.may_go_back, (frame, self.positions)
             self.positions[stream] = frame.seq
 
     def _check_value(self, frame: TopicValue) -> None:
@@ -334,7 +336,7 @@ class Contract:
     def _check_resumed(self, frame: Resumed) -> None:
         assert self.positions is not None
         for stream, outcome in frame.streams.items():
-            if outcome.recovered and not self.takes_up_session:
+            if outcome.recovered and not (self.takes_up_session or self.may_go_back):
                 assert self.positions.get(stream, outcome.seq) == outcome.seq, (frame, self.positions)
             assert (outcome.fetch is not UNSET) <= (not outcome.recovered), frame
             self.positions[stream] = outcome.seq

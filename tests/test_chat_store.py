@@ -189,10 +189,19 @@ def test_it_refuses_a_room_that_has_gone(write, room):
     assert (Message.objects.count(), Stream.objects.count()) == (0, 0)
 
 
-def test_it_leaves_a_batch_with_a_missing_room_to_be_split(write):
+def test_it_stores_a_batch_without_those_whose_room_is_missing(write):
+    good, bad, also_good = store(write("good"), write("bad", room=10**6), write("also good"))
+    assert (good.seq, bad, also_good.seq) == (1, ErrorCode.NOT_FOUND, 2)
+    assert (Message.objects.count(), Event.objects.count()) == (2, 2)
+
+
+def test_it_leaves_a_batch_to_be_split_when_nobody_is_at_fault(write, monkeypatch):
+    def fail(posts, *, look_for_repeats):
+        raise chat.IntegrityError
+
+    monkeypatch.setattr(chat, "_store", fail)
     with pytest.raises(chat.IntegrityError):
-        store(write("good"), write("bad", room=10**6))
-    assert (Message.objects.count(), Event.objects.count(), Stream.objects.count()) == (0, 0, 0)
+        store(write("one"), write("two"))
 
 
 async def test_it_does_not_let_one_bad_message_take_others_along(write):

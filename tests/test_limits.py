@@ -67,7 +67,7 @@ def test_it_counts_afresh_when_the_window_has_passed():
 
 
 def test_it_has_one_bucket_for_all_sockets_of_a_user():
-    quota = Quota(rate=1, burst=2)
+    quota = Quota(TokenBucket(rate=1, burst=2), TokenBucket(rate=1, burst=1))
     assert [quota.bucket.take(START) for _ in range(3)] == [0, 0, 1]
     assert quota.refused == 0
 

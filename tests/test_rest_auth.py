@@ -201,7 +201,9 @@ def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
     client = APIClient()
     client.force_login(alice)
     assert client.post("/api/v1/ws/ticket").status_code == 200
-    assert Ticket.objects.get().token_expires_at is None
+    ticket = Ticket.objects.get()
+    assert ticket.token_session == tokens.cookie_session(client.session.session_key)
+    assert ticket.token_expires_at is not None
 
 
 def test_it_costs_two_queries_to_know_who_asks(alice, django_assert_num_queries, monkeypatch):

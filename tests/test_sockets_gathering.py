@@ -99,7 +99,8 @@ async def test_it_gathers_what_others_send(site, alice, bob, general, configure)
     assert [chat["data"]["message"] for chat in chats] == ["0", "1", "2"]
 
 
-async def test_it_goes_on_in_batches_after_a_resume(site, alice, bob, general):
+async def test_it_goes_on_in_batches_after_a_resume(site, alice, bob, general, configure):
+    configure(PRESENCE_AUDIENCE="nobody")
     writer = await site.connect(alice)
     await send_batch(writer, *(say(str(number)) for number in range(5)), id="b")
     while (await writer.receive()).get("id") != "b":

@@ -37,6 +37,7 @@ class Tracker:
         self._process = process
         self._announce = announce
         self._counts: dict[str, int] = {}  # sockets of each user in this process
+        self._statuses: dict[str, tuple[str, bytes]] = {}  # set here, should the store forget
         self._changed: set[str] = set()  # users whose count the store does not know yet
         self._gone: dict[str, None] = {}  # users whose last socket went, to be written to the database
         self._waiting: list[asyncio.Future[None]] = []  # new sockets, until the store knows of them
@@ -76,11 +77,14 @@ class Tracker:
     async def set_status(self, user_key: str, status: str, data: dict[str, object]) -> None:
         """Raises Refused(UNAVAILABLE)."""
         try:
-            before = await self.store.set_status(user_key, status, protocol.encode(data) if data else b"")
+            encoded = protocol.encode(data) if data else b""
+            before = await self.store.set_status(user_key, status, encoded)
         except StoreUnavailable:
             before = None
         if before is None:
             raise Refused(ErrorCode.UNAVAILABLE, "Presence is away. Nothing was stored: send it again.")
+        if user_key in self._counts:
+            self._statuses[user_key] = (status, encoded)
         if (before == OFFLINE) != (status == OFFLINE):
             await self._announce_change(Change(user_key, OFFLINE if status == OFFLINE else "online"))
         if status != OFFLINE and (status, before) != ("online", OFFLINE):
@@ -107,6 +111,7 @@ class Tracker:
             self._counts[user_key] = count
         else:
             self._counts.pop(user_key, None)
+            self._statuses.pop(user_key, None)
             self._gone[user_key] = None
         self._changed.add(user_key)
         self._wake.set()
@@ -123,6 +128,8 @@ class Tracker:
                     await asyncio.sleep(1)
                 except Refused:
                     logger.warning("Arrivals were not announced: the database is away")
+                except Exception:  # a site's own audience may raise anything, and nobody else reports
+                    logger.exception("Arrivals were not announced")
 
     async def _sync(self) -> None:
         users = [self._changed.pop() for _ in range(min(CHUNK, len(self._changed)))]
@@ -141,7 +148,11 @@ class Tracker:
             self._changed.update(self._counts)  # the store lost us: tell it everything
         self._synced = True
         for change in result.arrived:
-            await self._announce_change(change)
+            known = self._statuses.get(change.user_id)
+            if known is not None:  # not new to us: the store has lost its data
+                await self.store.set_status(change.user_id, *known)
+            else:
+                await self._announce_change(change)
 
     async def _tick(self) -> None:
         conf = settings()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import auth
 from django.db import transaction
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -65,7 +65,7 @@ class LogoutView(APIView):
 def _authenticate(request: Request, *, needed: bool) -> None:
     try:
         known = request.user.is_authenticated
-    except AuthenticationFailed:  # from now on the request's user is the anonymous one
+    except (AuthenticationFailed, PermissionDenied):  # the request's user is the anonymous one now
         if needed:
             raise
         known = False
@@ -76,6 +76,15 @@ def _authenticate(request: Request, *, needed: bool) -> None:
 def _claims(request: Request) -> tokens.Claims | None:
     """What the access token in the header says; None for whoever came otherwise."""
     return tokens.to_claims(request.auth) if isinstance(request.auth, Token) else None
+
+
+def _login(request: Request) -> tokens.Claims | None:
+    """The login of a request: of its access token, or of its session cookie."""
+    session = getattr(request, "session", None)
+    if (claims := _claims(request)) is not None or session is None or not session.session_key:
+        return claims
+    name = tokens.cookie_session(session.session_key)
+    return tokens.Claims(str(request.user.pk), name, name, session.get_expiry_date(), None)
 
 
 def _read_refresh(given: str) -> RefreshToken:
@@ -102,5 +111,5 @@ class TicketView(APIView):
     @documented("auth_ticket", {200: TicketShape})
     def post(self, request: Request) -> Response:
         """A ticket that opens one socket, as `?ticket=…`, within seconds."""
-        ticket = tickets.issue(request.user.pk, _claims(request))
+        ticket = tickets.issue(request.user.pk, _login(request))
         return Response({"ticket": ticket, "expires_in": int(settings().ticket_seconds)})
