@@ -96,7 +96,8 @@ class Client:
                 arrival, self._arrival = self._arrival, asyncio.Event()
                 arrival.set()
                 if frame["type"] == "heartbeat" and self.answers_heartbeats:
-                    await self.send("pong")
+                    with contextlib.suppress(ConnectionClosed):  # what was sent before the close is still to be read
+                        await self.send("pong")
 
 
 def matches(frame: Frame, type: str, fields: Frame) -> bool:
