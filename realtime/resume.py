@@ -5,7 +5,7 @@ Called by the `resume` and `join` commands and by sockets that take up a session
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -57,15 +57,24 @@ class Resumer:
         """
         async with self._turns:
             allowed = [stream for stream in wanted if await self._may_read(connection, stream, id)]
-            outcomes: dict[str, Any] = {}
+            outcomes: dict[Feed, Outcome] = {}
             async with self._hub.open_feeds(allowed) as feeds:
                 for feed in feeds:
                     self._hub.detach(connection, feed)
                 for feed in feeds:
-                    outcomes[feed.name] = (await self.replay(connection, feed, wanted[feed.name])).as_json()
-                    self.attach(connection, feed)
-                    self._on_subscribed(connection, feed)
-            connection.send(protocol.resumed(id, outcomes))
+                    outcomes[feed] = await self.replay(connection, feed, wanted[feed.name])
+                    if outcomes[feed].recovered:
+                        self._subscribe(connection, feed)
+                # In the turn in which they are told of: before it, a client could not know what an event follows.
+                for feed in feeds:
+                    if not outcomes[feed].recovered:
+                        outcomes[feed] = replace(outcomes[feed], seq=feed.position)
+                        self._subscribe(connection, feed)
+                connection.send(protocol.resumed(id, {feed.name: outcomes[feed].as_json() for feed in feeds}))
+
+    def _subscribe(self, connection: Connection, feed: Feed) -> None:
+        self.attach(connection, feed)
+        self._on_subscribed(connection, feed)
 
     async def replay(
         self, connection: Connection, feed: Feed, since: int, before: Callable[[Outcome], None] | None = None

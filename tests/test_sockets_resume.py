@@ -10,6 +10,7 @@ from realtime import access, log, resume, rooms
 from realtime.database import run
 from realtime.errors import ErrorCode
 from realtime.models import Event
+from tests.resuming import resume_with, write
 from tests.sockets import is_refused, texts, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -20,21 +21,6 @@ def general(alice, bob):
     room = rooms.create(alice.pk, title="General", slug="general")
     rooms.join(bob.pk, "general")
     return room
-
-
-async def write(socket, count, start=1, slug="general"):
-    for number in range(start, start + count):
-        assert (await socket.ask("message", room_id=slug, message=f"m{number}"))["type"] == "ack"
-
-
-async def resume_with(socket, streams):
-    """The frames before `resumed`, and what it says."""
-    await socket.send({"type": "resume", "id": "r", "streams": streams})
-    frames = []
-    while (frame := await socket.receive())["type"] != "resumed":
-        frames.append(frame)
-    assert frame["id"] == "r"
-    return frames, frame["streams"]
 
 
 async def test_it_replays_what_came_after_the_position(site, alice, bob, general):
@@ -148,60 +134,6 @@ async def test_it_joins_a_room_from_a_position(site, alice, bob, general):
     assert (again["recovered"], again["fetch"]) == (False, "/api/v1/rooms/general/messages?after=77")
 
 
-async def leave_abruptly(socket):
-    await socket.close()
-
-
-async def test_it_takes_up_a_session(site, configure, alice, bob, general):
-    configure(HEARTBEAT_SECONDS=0.2)
-    writer, reader = await site.connect(alice), await site.connect(bob)
-    await reader.ask("join", room_id="general")
-    await write(writer, 1)
-    await reader.find("chat")
-    await answer_heartbeats(reader, 2)
-    await write(writer, 1, start=2)
-    await reader.find("chat", message="m2")  # sent, and not confirmed
-    await leave_abruptly(reader)
-    await write(writer, 1, start=3)
-    back = await come_back(site, bob, reader.greeting["session_id"])
-    assert texts([await back.find("chat"), await back.find("chat")]) == ["m2", "m3"]
-    assert (await back.find("resumed"))["streams"]["room.general"] == {"recovered": True, "seq": 3}
-    assert (await back.ask("message", room_id="general", message="again"))["type"] == "ack"
-
-
-async def answer_heartbeats(socket, count):
-    for _ in range(count):
-        await socket.find("heartbeat")
-        await socket.send({"type": "pong"})
-
-
-async def come_back(site, user, session_id):
-    """A socket that takes up a session, which is saved within a second."""
-    await asyncio.sleep(1.1)
-    return await site.connect(user, path=f"/api/v1/ws/reconnect/{session_id}")
-
-
-async def test_it_knows_no_session_of_others_or_twice(site, alice, bob, general):
-    reader = await site.connect(bob)
-    id = reader.greeting["session_id"]
-    await leave_abruptly(reader)
-    foreign = await come_back(site, alice, id)
-    assert is_refused(await foreign.find("error"), ErrorCode.NOT_FOUND)
-    first = await site.connect(bob, path=f"/api/v1/ws/reconnect/{id}")
-    assert await first.find("resumed")
-    second = await site.connect(bob, path=f"/api/v1/ws/reconnect/{id}")
-    assert is_refused(await second.find("error"), ErrorCode.NOT_FOUND)
-
-
-async def test_it_forgets_a_room_that_was_left(site, alice, bob, general):
-    reader = await site.connect(bob)
-    await reader.ask("join", room_id="general")
-    await reader.ask("leave", room_id="general")
-    await leave_abruptly(reader)
-    back = await come_back(site, bob, reader.greeting["session_id"])
-    assert set((await back.find("resumed"))["streams"]) == {f"user.{bob.pk}", "site"}
-
-
 async def test_it_looks_into_the_log_for_who_has_heard_more_than_this_process(site, alice, bob, general):
     writer, reader = await site.connect(alice), await site.connect(bob)
     await writer.ask("join", room_id="general")
@@ -217,39 +149,31 @@ async def test_it_looks_into_the_log_for_who_has_heard_more_than_this_process(si
     assert (await reader.find("chat"))["seq"] == 3
 
 
-async def test_it_counts_no_heartbeat_that_was_answered_before_the_replay(
+async def test_it_sends_nothing_of_a_lost_stream_before_it_tells_where_that_is(
     site, configure, alice, bob, general, monkeypatch
 ):
-    configure(HEARTBEAT_SECONDS=0.2)
-    read, may_read = resume.read_frames, threading.Event()
+    configure(RESUME_MAX_EVENTS=2)
+    read, may_read, reads = resume.read_frames, threading.Event(), []
 
     def read_late(ranges):
+        reads.append(ranges)
         assert may_read.wait(5)
         return read(ranges)
 
     monkeypatch.setattr(resume, "read_frames", read_late)
     writer, reader = await site.connect(alice), await site.connect(bob)
-    await write(writer, 3)
-    await reader.ask("join", room_id="general")
-    await reader.find("heartbeat")
-    await reader.send({"type": "resume", "id": "r", "streams": {"room.general": 0}})
-    await reader.send({"type": "pong"})
-    await answer_heartbeats(reader, 2)
-    may_read.set()
-    await reader.find("resumed")
-    await leave_abruptly(reader)
-    back = await come_back(site, bob, reader.greeting["session_id"])
-    assert texts([await back.find("chat") for _ in range(3)]) == ["m1", "m2", "m3"]
-
-
-async def test_it_says_again_what_could_not_be_recovered(site, configure, alice, bob, general):
-    configure(RESUME_MAX_EVENTS=2)
-    writer, reader = await site.connect(alice), await site.connect(bob)
     await write(writer, 4)
-    _frames, streams = await resume_with(reader, {"room.general": 1})
-    await leave_abruptly(reader)  # perhaps it never heard that
-    back = await come_back(site, bob, reader.greeting["session_id"])
-    assert (await back.find("resumed"))["streams"]["room.general"] == streams["room.general"]
+    await writer.ask("message", to_user_id=bob.pk, message="psst")
+    await reader.settle()
+    resuming = asyncio.create_task(resume_with(reader, {"room.general": 0, f"user.{bob.pk}": 0}))
+    await until(lambda: reads)
+    await write(writer, 1, start=5)
+    may_read.set()
+    frames, streams = await resuming
+    assert texts(frames) == ["psst"]
+    assert streams["room.general"] == {**streams["room.general"], "recovered": False, "seq": 5}
+    await write(writer, 1, start=6)
+    assert (await reader.find("chat"))["seq"] == 6
 
 
 async def test_it_remembers_no_room_that_could_not_be_looked_up(site, alice, bob, general, monkeypatch):
