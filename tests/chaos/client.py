@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from tests.chaos.account import Account, Frame
-from tests.chaos.history import History
+from tests.chaos.history import History, read_after
 from tests.chaos.outbox import Outbox
 from tests.chaos.people import ROOMS, Person
 from tests.chaos.road import Road, now
@@ -180,8 +180,8 @@ class Client:
         self.counts["recovered" if outcome["recovered"] else "not recovered"] += 1
         if outcome["recovered"]:
             return
-        if outcome["seq"] < self.account.position(stream):
-            self.account.violations.append(f"{stream} is at {self.account.position(stream)}, and was told {outcome}")
+        if outcome["seq"] < read_after(outcome["fetch"]):
+            self.account.violations.append(f"{stream} was sent back: {outcome}")
         items = await self._history.fetch(self.person, stream, outcome["fetch"], until=outcome["seq"])
         if items is None:
             raise Gone

@@ -44,11 +44,10 @@ class History:
 
     async def _read_pages(self, person: Person, address: str, until: int) -> list[Frame] | None:
         items: list[Frame] = []
-        base, _, after = address.partition("after=")
-        number, _, rest = after.partition("&")
-        following: int | None = int(number)
+        following: int | None = read_after(address)
+        rest = address.replace(f"after={following}", f"limit={PAGE}")
         while following is not None and following < until:
-            page = await self._ask(person, f"{base}after={following}&limit={PAGE}&{rest}")
+            page = await self._ask(person, f"{rest}&after={following}")
             if page is None:
                 return None
             items += page["messages"]
@@ -70,3 +69,8 @@ class History:
                 pass
             await asyncio.sleep(WAIT_SECONDS)
         return None
+
+
+def read_after(address: str) -> int:
+    """The position in an address that says what to fetch."""
+    return int(httpx.URL(address).params["after"])
