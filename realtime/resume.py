@@ -14,8 +14,8 @@ from realtime import log, protocol
 from realtime.access import Asker, may_subscribe
 from realtime.conf import settings
 from realtime.connection import Connection
-from realtime.database import Batcher
-from realtime.errors import ErrorCode, Refused
+from realtime.database import Batcher, DatabaseUnavailable
+from realtime.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.feed import Feed
 from realtime.frames import Frame
 from realtime.hub import SITE_STREAM, Hub
@@ -94,7 +94,7 @@ class Resumer:
         while frames and not connection.closing:
             await self._send(connection, frames)
             position += len(frames)
-            frames = await self._read(feed, position) if position < feed.position else []
+            frames = await self._read_on(feed, position) if position < feed.position else []
         return Outcome(True, feed.position)
 
     def attach(self, connection: Connection, feed: Feed) -> None:
@@ -120,6 +120,19 @@ class Resumer:
         """The frames that directly follow `after`; none when the first of them is no longer kept."""
         frames = await self._reader.submit(Range(feed.name, after, min(feed.position, after + CHUNK)))
         return frames if frames and frames[0].seq == after + 1 else []
+
+    async def _read_on(self, feed: Feed, position: int) -> list[Frame]:
+        """The next frames of a replay that has begun. Raises Closed where there are none to be had.
+
+        The client may have been told already that it was recovered, and there is no second answer: it is to come back.
+        """
+        try:
+            frames = await self._read(feed, position)
+        except DatabaseUnavailable:
+            frames = []
+        if not frames:
+            raise Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
+        return frames
 
     async def _send(self, connection: Connection, frames: Sequence[Frame]) -> None:
         await connection.sink.writable()

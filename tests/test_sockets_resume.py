@@ -188,3 +188,25 @@ async def test_it_remembers_no_room_that_could_not_be_looked_up(site, alice, bob
     reader = await site.connect(bob)
     assert is_refused(await reader.ask("resume", streams={"room.general": 0}), ErrorCode.UNAVAILABLE)
     assert (await reader.ask("message", room_id="general", message="hello"))["type"] == "ack"
+
+
+@pytest.mark.parametrize("rest", ["away", "pruned"])
+async def test_it_closes_when_a_replay_cannot_be_finished(site, alice, bob, general, monkeypatch, rest):
+    read, reads = resume.read_frames, []
+
+    def read_once(ranges):
+        reads.append(ranges)
+        if len(reads) == 1:
+            return read(ranges)
+        if rest == "away":
+            raise OperationalError("the database is away")
+        return [[] for _ in ranges]
+
+    monkeypatch.setattr(resume, "CHUNK", 2)
+    monkeypatch.setattr(resume, "read_frames", read_once)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await write(writer, 3)
+    joined = await reader.ask("join", room_id="general", since=0)
+    assert (joined["recovered"], joined["seq"]) == (True, 3)
+    assert texts([await reader.find("chat"), await reader.find("chat")]) == ["m1", "m2"]
+    assert await reader.ending() == (1013, "OVERLOADED")
