@@ -73,6 +73,8 @@ def _outages(random: Random, seconds: float) -> Iterator[Step]:
         if busy.get(step.victim, 0) < step.at:
             busy[step.victim] = step.end + 1
             yield step
+        else:
+            deck.append(step.action)  # its turn comes with the next slot
 
 
 def _outage(random: Random, at: float, action: Action, seconds: float) -> Step:
