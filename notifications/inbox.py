@@ -52,16 +52,10 @@ def notify(
         if actor.pk == user.pk:
             return None
         params["actor"] = display_name(actor)
+    notification = Notification(recipient=user, actor=actor, type=kind.name, data=require_object(data or {}), link=link)
     with override(language_of(user)):
-        notification = Notification(
-            recipient=user,
-            actor=actor,
-            type=kind.name,
-            title=types.fill(kind.title, params) if title is None else str(title),
-            message=types.fill(kind.message, params) if message is None else str(message),
-            data=require_object(data or {}),
-            link=link,
-        )
+        notification.title = types.fill(kind.title, params) if title is None else str(title)
+        notification.message = types.fill(kind.message, params) if message is None else str(message)
     # SQLite stores a text of any length: the limits must not wait for another database. The users are known to exist.
     notification.clean_fields(exclude={"recipient", "actor"})
     with transaction.atomic():

@@ -1,9 +1,13 @@
 """Clients of Redis for the stores (L1). The channel layer has its own."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 CONNECTIONS = 8  # of one store; a rush of calls waits for a turn instead of opening a socket each
 SOCKET_TIMEOUT_SECONDS = 5.0
@@ -25,3 +29,12 @@ def open_client(url: str) -> Redis:
         protocol=2,
     )
     return Redis.from_pool(pool)
+
+
+@contextmanager
+def translated_errors(unavailable: type[Exception]) -> Iterator[None]:
+    """Raise a store's own word for a Redis that cannot be reached or does not answer."""
+    try:
+        yield
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        raise unavailable(f"{type(error).__name__}: {error}") from error

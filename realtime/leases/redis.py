@@ -1,12 +1,7 @@
 """Leases in Redis (L1): the store of a site with more than one process. Opened by `store.open_store`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from redis.exceptions import RedisError
-
 from realtime.leases.store import LeasesUnavailable
-from realtime.redis_client import open_client
+from realtime.redis_client import open_client, translated_errors
 
 ACQUIRE = """
 local owner = redis.call('GET', KEYS[1])
@@ -31,21 +26,13 @@ class RedisLeases:
         self._release = self._client.register_script(RELEASE)
 
     async def acquire(self, name: str, owner: str, seconds: float) -> bool:
-        with translated_errors():
+        with translated_errors(LeasesUnavailable):
             return bool(await self._acquire(keys=[self._prefix + name], args=[owner, max(1, round(seconds * 1000))]))
 
     async def release(self, name: str, owner: str) -> None:
-        with translated_errors():
+        with translated_errors(LeasesUnavailable):
             await self._release(keys=[self._prefix + name], args=[owner])
 
     async def close(self) -> None:
-        with translated_errors():
+        with translated_errors(LeasesUnavailable):
             await self._client.aclose()
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-        raise LeasesUnavailable(f"leases: {type(error).__name__}: {error}") from error

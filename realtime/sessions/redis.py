@@ -4,13 +4,11 @@ A session is a hash of `user` and `data`; a claimed one keeps its key for its li
 cannot bring it back by saving late.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import msgspec
-from redis.exceptions import RedisError
 
-from realtime.redis_client import open_client
+from realtime.redis_client import open_client, translated_errors
 from realtime.sessions.store import Session, SessionsUnavailable
 
 SAVE = """
@@ -40,7 +38,7 @@ class RedisSessions:
         self._claim = self._client.register_script(CLAIM)
 
     async def save(self, sessions: Mapping[str, Session]) -> None:
-        with translated_errors():
+        with translated_errors(SessionsUnavailable):
             async with self._client.pipeline(transaction=False) as pipeline:
                 for id, session in sessions.items():
                     data = msgspec.msgpack.encode(session)
@@ -50,18 +48,10 @@ class RedisSessions:
                 await pipeline.execute()
 
     async def claim(self, id: str, user: str) -> Session | None:
-        with translated_errors():
+        with translated_errors(SessionsUnavailable):
             data = await self._claim(keys=[self._prefix + id], args=[user, self._life_ms])
         return msgspec.msgpack.decode(data, type=Session) if data else None
 
     async def close(self) -> None:
-        with translated_errors():
+        with translated_errors(SessionsUnavailable):
             await self._client.aclose()
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-        raise SessionsUnavailable(f"sessions: {type(error).__name__}: {error}") from error
