@@ -1,7 +1,7 @@
-"""The six cases: who is measured, under which load, and what is required of it. Called by `bench.run`."""
+"""The cases of load: who is measured, under which load, and what is required of it. Called by `bench.run`."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -136,11 +136,6 @@ def two(bench: Bench) -> None:
             Finding(Claim("two", "deliveries lost or doubled", Requirement(LIMIT, 0)), name, lost),
             Finding(Claim("two", "deliveries/s", Requirement(AT_LEAST, 1)), name, rates[0], "one process", rates[1]),
         ]
-
-
-CASES: dict[str, Callable[[Bench], None]] = {
-    case.__name__: case for case in (fanout, latency, direct, memory, connect, two)
-}
 
 
 def measure_each(bench: Bench, case: str, sites: list[Site], kind: str, load: Options) -> dict[Site, Measurement]:

@@ -12,6 +12,8 @@ import redis
 
 from bench.cases import WARM_UP_CONNECTIONS, Bench
 from bench.report import HEAD, load_rows, markdown_table
+from bench.returning import MISSED
+from bench.seed import CROWD
 from bench.servers import LOAD_CORE, ROOT, SERVER_CORE
 from bench.workspace import POSTGRES_URL, REDIS_URL
 
@@ -33,6 +35,8 @@ def write_document(bench: Bench, file: Path) -> None:
         load_core=LOAD_CORE,
         idle=f"{bench.idle_connections:,}",
         warm=WARM_UP_CONNECTIONS,
+        crowd=CROWD,
+        missed=MISSED,
         loads=markdown_table(LOAD_HEAD, load_rows(bench.measurements)),
         machine="\n".join(f"- {name}: {value}" for name, value in machine().items()),
     )

@@ -71,6 +71,19 @@ class Result(msgspec.Struct, frozen=True):
         return [text for text, wrong in found.items() if wrong]
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """What `bench.returning` prints. `seconds`: how long each client was away, sorted; `written` are acked messages."""
+
+    clients: int
+    back: int
+    seconds: list[float]
+    written: int
+    expected: int  # events that the clients must have got of what was written
+    received: int
+    lost: int
+    twice: int
+
+
 def compile_generator() -> None:
     if BINARY.exists() and BINARY.stat().st_mtime > SOURCE.stat().st_mtime:
         return
@@ -112,6 +125,27 @@ def read_holding(process: subprocess.Popen[str]) -> int:
             return int(line.split()[1])
         said.append(line)
     raise LoadFailed(f"wsload did not hold: {''.join(said)}")
+
+
+@contextmanager
+def returning_crowd(case: str, port: int, paths: Path, count: int) -> Iterator[subprocess.Popen[str]]:
+    """`bench.returning` at work, on the generator's core; killed at the end of the block."""
+    program = [sys.executable, "-m", "bench.returning", case, str(port), str(paths), str(count)]
+    command = ["taskset", "-c", str(LOAD_CORE), *program]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, text=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def read_outcome(process: subprocess.Popen[str]) -> Outcome:
+    """Wait for its end. Raises LoadFailed."""
+    said, complaint = process.communicate()
+    if process.returncode:
+        raise LoadFailed(f"the crowd ended with {process.returncode}: {complaint}")
+    return msgspec.json.decode(said.splitlines()[-1], type=Outcome)
 
 
 def write_paths(file: Path, lines: list[str]) -> Path:

@@ -5,16 +5,21 @@ Timings never decide: the exit code is 1 only when a server failed or deliveries
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from bench.cases import CASES, Bench
+from bench.cases import Bench, connect, direct, fanout, latency, memory, two
 from bench.document import write_document
 from bench.load import compile_generator
+from bench.recovery import cost, restart, resume
 from bench.report import aligned_table
 from bench.servers import ROOT
 from bench.workspace import Workspace
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+CASES: dict[str, Callable[[Bench], None]] = {
+    case.__name__: case for case in (fanout, latency, direct, memory, connect, two, cost, resume, restart)
+}
 
 
 def main() -> int:

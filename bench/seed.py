@@ -1,4 +1,4 @@
-"""Fills our site's database for the load: users, a token for each, and one room with some of them as members.
+"""Fills our site's database for the load: users, a token for each, one room for some of them, and small rooms for all.
 
 Called by `bench.sites` as `python -m bench.seed USERS MEMBERS FILE` under the settings of our server. FILE gets a line
 `path<TAB><TAB>target` for each user, as wsload reads it; the target is the primary key of the user's partner.
@@ -9,6 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import django
+
+CROWD = 2000  # the first users, each in two small rooms
+WRITERS = 20  # the last users, each in two of those rooms
+
+
+def rooms_of_member(number: int) -> list[str]:
+    """Two rooms for each user, so that every room has the same share of them, and no two rooms the same users."""
+    return [f"crowd-{number % WRITERS}", f"crowd-{WRITERS + number // WRITERS % WRITERS}"]
+
+
+def rooms_of_writer(number: int) -> list[str]:
+    return [f"crowd-{number}", f"crowd-{WRITERS + number}"]
 
 
 def seed(users_count: int, members_count: int, paths_file: Path) -> None:
@@ -23,6 +35,11 @@ def seed(users_count: int, members_count: int, paths_file: Path) -> None:
     users = list(User.objects.order_by("pk"))
     room = Room.objects.create(slug="bench", title="Bench")
     Membership.objects.bulk_create([Membership(room=room, user=user) for user in users[:members_count]])
+    crowd = {slug: Room.objects.create(slug=slug, title=slug) for n in range(WRITERS) for slug in rooms_of_writer(n)}
+    places = [(user, rooms_of_member(number)) for number, user in enumerate(users[:CROWD])]
+    places += [(user, rooms_of_writer(number)) for number, user in enumerate(users[-WRITERS:])]
+    members = [Membership(room=crowd[slug], user=user) for user, slugs in places for slug in slugs]
+    Membership.objects.bulk_create(members, batch_size=1000)
     write_paths(users, paths_file)
 
 

@@ -6,13 +6,14 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER_CORE = 0
 LOAD_CORE = 1
 START_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 30  # longer than our own server takes leave of its sockets
 LOG_LINES = 40
 
 
@@ -20,30 +21,42 @@ class ServerFailed(Exception):
     """A server did not start or died. The text ends with the tail of its log."""
 
 
+@dataclass(frozen=True)
+class Program:
+    """What to run; `environment` is added to our own."""
+
+    command: list[str]
+    environment: dict[str, str]
+    directory: Path = ROOT
+
+
 class Server:
     """One process (and its children) listening on a port of its own."""
 
-    def __init__(
-        self,
-        name: str,
-        command: list[str],
-        environment: dict[str, str],
-        port: int,
-        log: Path,
-        core: int = SERVER_CORE,
-    ) -> None:
+    def __init__(self, name: str, program: Program, port: int, log: Path, core: int = SERVER_CORE) -> None:
         self.name = name
         self.port = port
+        self._program = program
         self._log = log
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                ["taskset", "-c", str(core), *command],
-                cwd=ROOT,
-                env=os.environ | environment,
+        self._core = core
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("wb") as output:
+            return subprocess.Popen(
+                ["taskset", "-c", str(self._core), *self._program.command],
+                cwd=self._program.directory,
+                env=os.environ | self._program.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def restart(self) -> None:
+        """As a supervisor does it: the next process starts when the last has ended. Raises ServerFailed."""
+        self.stop()
+        self._process = self._start()
+        self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

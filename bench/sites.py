@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import write_paths
-from bench.servers import LOAD_CORE, ROOT, SERVER_CORE, Server, ServerFailed, find_free_port
+from bench.servers import LOAD_CORE, ROOT, SERVER_CORE, Program, Server, ServerFailed, find_free_port
 from bench.workspace import Workspace
 
 ROOM_MEMBERS = 500
@@ -28,6 +28,7 @@ class Site:
     """A kind of server."""
 
     name: str
+    directory = ROOT  # of the code
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
@@ -54,7 +55,8 @@ class Site:
                 log = self.workspace.directory / f"server-{number}.log"
                 # A second process has the other core, which it shares with the load generator.
                 core = (SERVER_CORE, LOAD_CORE)[number % 2]
-                servers.append(Server(self.name, self.command(port), environment, port, log, core))
+                program = Program(self.command(port), environment, self.directory)
+                servers.append(Server(self.name, program, port, log, core))
                 stack.callback(servers[-1].stop)
             for server in servers:
                 server.wait_until_ready()
@@ -132,7 +134,7 @@ class Ours(Site):
         return "embedded" if self.embedded else "distributed"
 
     @property
-    def _paths(self) -> Path:
+    def paths(self) -> Path:
         return self.workspace.directory / f"{self._kind}.txt"
 
     @cached_property
@@ -147,13 +149,13 @@ class Ours(Site):
             "DATABASE_URL": "",
             "REDIS_URL": "",
         } | self._stores()
-        run_python(["manage.py", "migrate", "--verbosity", "0"], environment)
-        run_python(["-m", "bench.seed", str(USERS), str(ROOM_MEMBERS), str(self._paths)], environment)
+        run_python(["manage.py", "migrate", "--verbosity", "0"], environment, self.directory)
+        run_python(["-m", "bench.seed", str(USERS), str(ROOM_MEMBERS), str(self.paths)], environment, self.directory)
         return environment
 
     def _stores(self) -> dict[str, str]:
         if self.embedded:
-            return {"BENCH_SQLITE": str(self.workspace.directory / "bench.sqlite3")}
+            return {"BENCH_SQLITE": str(self.workspace.directory / f"{self._kind}.sqlite3")}
         return {"DATABASE_URL": self.workspace.create_database(), "REDIS_URL": self.workspace.redis_url}
 
     def command(self, port: int) -> list[str]:
@@ -161,7 +163,7 @@ class Ours(Site):
         return [sys.executable, *serve]
 
     def connection_options(self, kind: str) -> Options:
-        options: Options = {"paths": self._paths, "ready": '"connected"', "marker": '"chat"'}
+        options: Options = {"paths": self.paths, "ready": '"connected"', "marker": '"chat"'}
         if kind == "room":
             options["hello"] = '{"type":"join","room_id":"bench"}'
             options["ready"] = '"joined"'
@@ -172,9 +174,34 @@ class Ours(Site):
         return options
 
 
-def run_python(arguments: list[str], environment: dict[str, str]) -> None:
-    """Run a command of a site to its end, with its environment and from the project's root."""
+class Earlier(Ours):
+    """Our own server as it was at a commit, with today's packages. Raises ServerFailed where the commit is missing."""
+
+    def __init__(self, workspace: Workspace, commit: str, *, embedded: bool) -> None:
+        super().__init__(workspace, embedded=embedded)
+        self.name = f"{commit}, {'SQLite and memory' if embedded else 'PostgreSQL and Redis'}"
+        self._commit = commit
+
+    @property
+    def _kind(self) -> str:
+        return f"{super()._kind}-{self._commit}"
+
+    @cached_property
+    def directory(self) -> Path:  # type: ignore[override]
+        target = self.workspace.directory / self._kind
+        target.mkdir()
+        archive = subprocess.run(["git", "-C", str(ROOT), "archive", self._commit], capture_output=True, check=False)
+        if archive.returncode:
+            raise ServerFailed(f"commit {self._commit} cannot be had: {archive.stderr.decode()}")
+        subprocess.run(["tar", "-x", "-C", str(target)], input=archive.stdout, check=True)
+        return target
+
+
+def run_python(arguments: list[str], environment: dict[str, str], directory: Path = ROOT) -> None:
+    """Run a command of a site to its end, with its environment, where its code is."""
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=directory, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise ServerFailed(f"{' '.join(arguments)} ended with {done.returncode}\n{done.stdout}{done.stderr}")

@@ -24,11 +24,11 @@ PORT = 8765
 SITE = f"http://127.0.0.1:{PORT}"
 START_SECONDS = 20
 SHOTS = {
-    "landing": ("/", 900, 560),
-    "api": ("/api/docs", 1100, 860),
-    "rooms": ("/admin/realtime/room/", 1360, 620),
-    "notifications": ("/admin/notifications/notification/", 1360, 620),
-}
+    "landing": ("/", 900, 560, "h1"),
+    "api": ("/api/docs", 1100, 860, ".opblock"),
+    "rooms": ("/admin/realtime/room/", 1360, 620, "#result_list"),
+    "notifications": ("/admin/notifications/notification/", 1360, 620, "#result_list"),
+}  # path, width, height, and what must be there before the picture is taken
 PEOPLE = """
 from django.contrib.auth import get_user_model
 from notifications import notify
@@ -130,9 +130,10 @@ def take_all() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
         open_admin(page)
-        for name, (path, width, height) in SHOTS.items():
+        for name, (path, width, height, content) in SHOTS.items():
             page.set_viewport_size({"width": width, "height": height})
             page.goto(SITE + path, wait_until="networkidle")
+            page.wait_for_selector(content)
             page.screenshot(path=IMAGES / f"{name}.png")
         browser.close()
 
