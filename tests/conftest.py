@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 
-from realtime import conf, database
-from realtime.direct import forget_pairs
+from realtime import conf, database, direct, portal, rooms, topics
+from realtime.frames import Envelope
 from realtime.management.commands import serve
+from realtime.models import Room
 from tests.people import make_user
-from tests.presence_backends import delete_keys
+from tests.redis_server import delete_keys
 from tests.settings import REALTIME
 from tests.sites import QueueSite, ServerSite, Site, make_token
 
@@ -28,26 +30,59 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
-    """What a test leaves in Redis would be there for the next one, and so would the threads' connections."""
+    """What a test leaves in Redis or the cache would be there for the next one, and the threads' connections, too."""
     yield
     database.shutdown()
     if REALTIME["REDIS_URL"]:
         delete_keys(REALTIME["KEY_PREFIX"])
+    else:
+        cache.clear()
 
 
 @pytest.fixture
-def alice(transactional_db: None) -> Any:
+def alice(db: None) -> Any:
     return make_user("alice")
 
 
 @pytest.fixture
-def bob(transactional_db: None) -> Any:
+def bob(db: None) -> Any:
     return make_user("bob")
 
 
 @pytest.fixture
-def carol(transactional_db: None) -> Any:
+def carol(db: None) -> Any:
     return make_user("carol")
+
+
+@pytest.fixture
+def general(alice: Any) -> Room:
+    """A public room of alice; files that want others in it say so."""
+    return rooms.create(alice.pk, title="General", slug="general")
+
+
+@pytest.fixture
+def secret(alice: Any, bob: Any) -> Room:
+    """A private room of alice, with bob."""
+    room = rooms.create(alice.pk, title="Secret", slug="secret", private=True)
+    rooms.add_member(alice.pk, "secret", bob.pk)
+    return room
+
+
+@pytest.fixture
+def no_topics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No topics but those that the test declares."""
+    monkeypatch.setattr(topics, "_topics", {})
+    yield
+    database.shutdown()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Envelope]]:
+    """What reached the channel layer, one envelope each."""
+    envelopes: list[Envelope] = []
+    monkeypatch.setattr(portal, "publish", envelopes.append)
+    yield envelopes
+    database.shutdown()
 
 
 @pytest.fixture
@@ -79,7 +114,7 @@ async def site(
     yield site
     await site.stop()
     database.shutdown()
-    forget_pairs()
+    direct._pairs.clear()
     conf.clear_cache()
     errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
     assert not errors, [record.getMessage() for record in errors]

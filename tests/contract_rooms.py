@@ -5,14 +5,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tests.contract import (
+from tests.contract import Contract
+from tests.contract_frames import (
     Ack,
     AuthExpiring,
     Batch,
     Chat,
     Connected,
     ConnectedData,
-    Contract,
     Data,
     Disconnect,
     ErrorFrame,

@@ -9,7 +9,8 @@ from redis import Redis
 from realtime.leases.memory import MemoryLeases
 from realtime.leases.redis import RedisLeases
 from realtime.leases.store import LeaseStore
-from tests.presence_backends import REDIS_URL, Clock, delete_keys, find_keys, own_redis_prefix
+from tests.presence_backends import Clock
+from tests.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
 
 
 @dataclass

@@ -1,20 +1,13 @@
 """Presence stores with a clock in the test's hand; used by `test_presence_store` and `test_presence_redis`."""
 
-import os
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import pytest
-from redis import Redis
-from redis.exceptions import RedisError
 
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.redis import RedisPresence
 from realtime.presence.store import PresenceStore
+from tests.redis_server import REDIS_URL, delete_keys
 
-REDIS_URL = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0"
 LEASE, GRACE = 20.0, 15.0
 
 
@@ -68,30 +61,3 @@ def open_redis(prefix: str) -> Backend:
         return RedisPresence(REDIS_URL, prefix, lease_seconds=LEASE, grace_seconds=GRACE, clock=clock)
 
     return Backend(open_one(), open_one(), clock, lambda: delete_keys(prefix))
-
-
-def find_keys(prefix: str) -> list[bytes]:
-    with Redis.from_url(REDIS_URL, socket_timeout=5) as client:
-        return list(client.scan_iter(match=f"{prefix}*", count=10_000))
-
-
-def delete_keys(prefix: str) -> None:
-    if keys := find_keys(prefix):
-        with Redis.from_url(REDIS_URL, socket_timeout=5) as client:
-            client.delete(*keys)
-
-
-@contextmanager
-def own_redis_prefix() -> Iterator[str]:
-    """A prefix of the test's own, deleted afterwards. No server: skipped, but in CI that is a failure."""
-    try:
-        with Redis.from_url(REDIS_URL, socket_connect_timeout=3, socket_timeout=5) as client:
-            client.ping()
-    except (RedisError, OSError) as error:
-        stop = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        stop(f"no Redis at {REDIS_URL}: {type(error).__name__}")
-    prefix = f"test-{uuid.uuid4().hex}:presence:"
-    try:
-        yield prefix
-    finally:
-        delete_keys(prefix)

@@ -12,7 +12,7 @@ from typing import Any
 
 os.environ.setdefault("DEBUG", "1")
 from project.settings import *  # noqa: F403
-from project.settings import CHANNEL_LAYERS, DATABASES, REALTIME
+from project.settings import CACHES, CHANNEL_LAYERS, DATABASES, REALTIME
 
 RUN = secrets.token_hex(4)
 
@@ -32,6 +32,7 @@ else:
     database["TEST"] = {"NAME": f"test_realtime_{RUN}"}
     database["OPTIONS"].pop("pool", None)  # a pool keeps connections, and the database could not be dropped
 REALTIME = {**REALTIME, "PRESENCE_GRACE_SECONDS": 0.2, "KEY_PREFIX": f"test-{RUN}"}  # type: ignore[dict-item]
+CACHES["default"]["KEY_PREFIX"] = f"test-{RUN}"
 layer: Any = CHANNEL_LAYERS["default"]
 if "CONFIG" in layer:
     layer["CONFIG"]["prefix"] = f"test-{RUN}"

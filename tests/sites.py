@@ -59,6 +59,13 @@ class Site:
         socket.greeting = frame["data"]
         return socket
 
+    async def join(self, who: Any, slug: str = "general") -> Socket:
+        """A socket that has joined a room."""
+        socket = await self.connect(who)
+        joined = await socket.ask("join", room_id=slug)
+        assert joined["type"] == "joined", joined
+        return socket
+
     async def knock(
         self,
         who: Any = None,

@@ -10,7 +10,7 @@ from realtime import bus as buses
 from realtime.bus import Bus
 from realtime.frames import Control, Envelope, Passing, pack
 from tests.paper import PATIENCE_SECONDS, PaperLayer
-from tests.presence_backends import REDIS_URL, own_redis_prefix
+from tests.redis_server import REDIS_URL, own_redis_prefix
 
 
 class Ear:

@@ -16,5 +16,4 @@ def test_it_loses_nothing_whatever_breaks():
     print(f"CHAOS_SEED={seed}")
     report = run(seed, SECONDS)
     print(report)
-    assert report.acked > 500
     assert not report.violations

@@ -169,6 +169,22 @@ def test_it_wants_an_asgi_application(settings):
     assert ids(checks.check_asgi) == ["realtime.W008"]
 
 
+@pytest.mark.parametrize(
+    ("proxies", "limits", "expected"),
+    [
+        (0, {}, []),
+        (2, {}, []),
+        (None, {}, ["realtime.W009"]),
+        (None, {"LOGINS_PER_MINUTE": 0}, ["realtime.W009"]),
+        (None, {"LOGINS_PER_MINUTE": None, "LOGINS_PER_MINUTE_PER_ADDRESS": 0}, []),
+    ],
+)
+def test_it_wants_addresses_that_nobody_can_make_up(realtime, settings, proxies, limits, expected):
+    settings.REST_FRAMEWORK = {"NUM_PROXIES": proxies}
+    realtime(**limits)
+    assert ids(checks.check_proxies) == expected
+
+
 def test_it_gives_each_finding_a_hint(realtime, layer, settings):
     realtime(ALLOWED_ORIGINS=["*"])
     layer(CORE)

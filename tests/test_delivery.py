@@ -4,21 +4,12 @@ import pytest
 from django.db import connection, transaction
 
 import realtime
-from realtime import database, delivery, log, portal
+from realtime import delivery, log, portal
 from realtime.models import Event, Stream
 from tests.paper import PaperLayer
 from tests.publications import numbers, say, stored, undone
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def sent(monkeypatch):
-    """What reached the channel layer, one envelope each."""
-    envelopes = []
-    monkeypatch.setattr(portal, "publish", envelopes.append)
-    yield envelopes
-    database.shutdown()
 
 
 def test_it_sends_at_once_without_a_transaction(sent):

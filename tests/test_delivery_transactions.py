@@ -7,19 +7,11 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime import log, portal
+from realtime import log
 from realtime.models import Event, Stream
 from tests.publications import Undo, numbers, say, stored, undone
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def sent(monkeypatch):
-    """What reached the channel layer, one envelope each."""
-    envelopes = []
-    monkeypatch.setattr(portal, "publish", envelopes.append)
-    return envelopes
 
 
 def test_it_sends_after_the_commit(sent):

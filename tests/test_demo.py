@@ -1,5 +1,6 @@
-"""`manage.py load_demo`."""
+"""The demo: `manage.py load_demo`, and its log."""
 
+import logging
 from io import StringIO
 
 import pytest
@@ -46,3 +47,9 @@ def test_it_makes_accounts_that_can_log_in(settings):
     load()
     accounts = {name: authenticate(username=name, password="demo") for name in ("alice", "bob", "carol", "admin")}
     assert [name for name, user in accounts.items() if user.is_superuser] == ["admin"]
+
+
+def test_it_says_each_line_of_its_log_once():
+    logger = logging.getLogger("django")
+    assert logger.propagate
+    assert not logger.handlers

@@ -5,11 +5,12 @@ import json
 import pytest
 
 from realtime import protocol
+from realtime.decoding import Auth, Invalid, Message, Ping, Pong, Read, Resume
 from realtime.dialects import NOTIFICATIONS, speak_content, speak_text
 from realtime.errors import ErrorCode
 from realtime.fanout import write_all
 from realtime.frames import Frame, translate
-from realtime.protocol import Auth, ChatData, Invalid, Message, Ping, Pong, Read, Resume
+from realtime.protocol import ChatData
 from tests.paper import open_connection
 
 TEXT, CONTENT = speak_text("general"), speak_content("general")
@@ -134,7 +135,7 @@ def test_it_leaves_the_frames_of_every_socket():
         protocol.heartbeat(),
         protocol.connected("Hi"),
         protocol.auth_expiring(1, 1),
-        protocol.pong(Ping()),
+        protocol.pong(None, 1),
     ):
         for dialect in (TEXT, CONTENT, NOTIFICATIONS):
             assert dialect.tell(payload) is payload

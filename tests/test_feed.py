@@ -7,6 +7,7 @@ import pytest
 
 from realtime import feed as feeds
 from realtime.database import DatabaseUnavailable
+from realtime.fanout import FEW
 from realtime.feed import Feed
 from realtime.log import READ_CHUNK
 from tests.paper import PaperLog, body, open_connection
@@ -191,3 +192,14 @@ async def test_it_stops_fetching_when_it_is_forgotten():
     await asyncio.wait([filler])
     assert socket.seqs == []
     assert log.asked == []
+
+
+async def test_it_does_not_count_as_sent_what_gathers_behind_a_write():
+    """A heartbeat overtakes what gathers, so its answer says nothing of that; a session would leave it out."""
+    feed, socket = open_feed(PaperLog(4))
+    for _ in range(FEW):
+        feed.fanout.add(open_connection()[0])
+    accept(feed, 1, 2, 3)
+    assert (feed.position, feed.sent_position, socket.seqs) == (3, 1, [1])
+    await socket.until_seq(3)
+    assert feed.sent_position == 3

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
-    "L0": "protocol dialects conf errors frames limits ordering origins progress topics",
+    "L0": "protocol decoding dialects conf errors frames limits ordering origins progress topics",
     "L1": "models sql log bus cancellation database tokens tickets users redis_client presence presence.store"
     " presence.memory presence.redis presence.scripts sessions sessions.store sessions.memory sessions.redis"
     " leases leases.store leases.memory leases.redis",
@@ -20,13 +20,14 @@ LAYERS = {
     " manager",
     "L4": "consumers room_sockets greeting intake answers commands subscriptions reader views views.auth views.members"
     " views.messages views.presence views.rooms views.schema serializers urls admin routing health apps checks signals"
-    " authentication api_errors management.commands.serve management.commands.prune_events",
-    "beside": "server redaction",
+    " authentication throttles api_errors management.commands.serve management.commands.prune_events",
+    "beside": "server http_server supervisor redaction",
 }
 LAYER_OF = {f"realtime.{name}": layer for layer, names in LAYERS.items() for name in names.split()}
 UNLAYERED = {"realtime", "realtime.management", "realtime.management.commands"}  # what site code imports; packages
-# What stands beside the layers knows the wire alone, and is known to the edges alone.
-BELOW = {"L0": "0", "L1": "01", "L2": "012", "L3": "0123", "L4": "01234", "beside": "0"}
+# What stands beside the layers knows the wire and its like alone, and is known to the edges alone.
+BELOW = {"beside": ("L0", "beside")} | {f"L{n}": tuple(f"L{level}" for level in range(n + 1)) for n in range(4)}
+BELOW["L4"] = (*BELOW["L3"], "L4", "beside")
 
 # Imports that wait for their function to be called: a choice that a setting makes, and names that need loaded models.
 LATE = {
@@ -112,7 +113,7 @@ def test_it_says_its_layer_in_its_docstring(name):
 
 @pytest.mark.parametrize("name", sorted(LAYER_OF))
 def test_it_imports_downwards(name):
-    allowed = {f"L{level}" for level in BELOW[LAYER_OF[name]]} | ({"beside"} if LAYER_OF[name] == "L4" else set())
+    allowed = BELOW[LAYER_OF[name]]
     assert {other: LAYER_OF[other] for other in modules_of(name) if LAYER_OF[other] not in allowed} == {}
 
 

@@ -12,17 +12,8 @@ from realtime.conf import Settings
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.redis import RedisPresence
 from realtime.presence.store import Change, StoreUnavailable, open_store
-from tests.presence_backends import (
-    GRACE,
-    LEASE,
-    REDIS_URL,
-    Backend,
-    delete_keys,
-    find_keys,
-    open_memory,
-    open_redis,
-    own_redis_prefix,
-)
+from tests.presence_backends import GRACE, LEASE, Backend, open_memory, open_redis
+from tests.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
 
 USERS = ["1", "2", "3"]
 PROCESSES = ["p1", "p2"]

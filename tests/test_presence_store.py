@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from realtime.presence.store import Change, Entry
-from tests.presence_backends import GRACE, LEASE, Backend, open_memory, open_redis, own_redis_prefix
+from tests.presence_backends import GRACE, LEASE, Backend, open_memory, open_redis
+from tests.redis_server import own_redis_prefix
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -124,6 +125,29 @@ async def test_a_sync_or_renew_extends_the_lease(backend: Backend, renew: bool) 
         assert await backend.store.renew("p1") if renew else await backend.store.sync("p1", {})
         await backend.store.sweep()
     assert (await backend.store.get(["7"]))["7"].connections == 1
+
+
+async def test_a_process_that_retires_hears_how_many_go_on(backend: Backend) -> None:
+    for process in ("p1", "p2", "p3"):
+        await backend.store.sync(process, {"7": 1})
+    assert await backend.store.retire("p1") == 2
+    assert await backend.other.retire("p2") == 1
+    assert await backend.store.retire("p1") == 1
+    assert (await backend.store.get(["7"]))["7"].connections == 3
+    await backend.store.renew("p1")
+    backend.sleep(LEASE)
+    assert await backend.store.retire("p1") == 0  # p3 is dead, though nobody has swept
+
+
+async def test_a_process_that_drops_may_ask_for_more_time(backend: Backend) -> None:
+    for process, user in (("p1", "7"), ("p2", "8")):
+        await backend.store.sync(process, {user: 1})
+    await backend.store.drop("p1", longer_seconds=10)
+    await backend.store.drop("p2")
+    backend.sleep(GRACE)
+    assert await backend.other.sweep() == [Change("8", "offline")]
+    backend.sleep(10)
+    assert await backend.other.sweep() == [Change("7", "offline")]
 
 
 async def test_a_process_that_drops_leaves_at_once(backend: Backend) -> None:

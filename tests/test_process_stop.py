@@ -2,15 +2,17 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
 from itertools import pairwise
-from signal import SIGINT, SIGTERM
+from signal import SIGHUP, SIGINT, SIGTERM
 
 import httpx
 import pytest
 
 from realtime.cancellation import end_tasks
+from realtime.parting import START_MS
 from tests.processes import Redis, Site, show_logs, wait_until
-from tests.socket_client import People
+from tests.socket_client import People, open_socket
 
 pytestmark = pytest.mark.process
 WINDOW_SECONDS = 2.0
@@ -27,6 +29,14 @@ def site(tmp_path_factory) -> Site:
     return stopping_slowly(Site(SQLITE_PATH=str(tmp_path_factory.mktemp("site") / "db.sqlite3"))).prepare()
 
 
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory) -> Iterator[Site]:
+    """One whose processes know of each other."""
+    with Redis() as redis:
+        database = tmp_path_factory.mktemp("shared") / "db.sqlite3"
+        yield stopping_slowly(Site(redis_url=redis.url, SQLITE_PATH=str(database))).prepare()
+
+
 def stopping_slowly(site: Site) -> Site:
     site.configure(RESTART_WINDOW_SECONDS=WINDOW_SECONDS, PRESENCE_GRACE_SECONDS=WINDOW_SECONDS / 4)
     return site
@@ -40,32 +50,63 @@ def health(process, path="ready") -> int | None:
         return None
 
 
-async def test_it_lets_its_sockets_go_one_after_the_other(site):
+async def test_it_spreads_the_return_of_its_sockets_when_nobody_else_goes_on(site):
     with site.process() as process:
-        assert (health(process), health(process, "live")) == (200, 200)
         async with People() as people:
-            clients = [await people.connect(process, "alice", "general") for _ in range(8)]
+            clients = [await people.connect(process, "alice") for _ in range(8)]
             process.signal(SIGTERM)
             started = time.monotonic()
+            told = [await client.expect("disconnect", reason="RESTARTING", reconnect=True) for client in clients]
+            assert time.monotonic() - started < WINDOW_SECONDS * 0.7
+            assert await asyncio.to_thread(process.wait) == 0
+    delays = [frame["retry_after_ms"] for frame in told]
+    assert all(START_MS <= delay < 1_000 * WINDOW_SECONDS for delay in delays)
+    assert len(set(delays)) > 1
 
-            async def parting(client):
-                frame = await client.expect("disconnect", code=1012, reason="RESTARTING", reconnect=True)
-                left_at = time.monotonic() - started
-                assert await client.closed() == 1012
-                return left_at, frame["retry_after_ms"]
 
-            partings = asyncio.gather(*(parting(client) for client in clients))
-            last = await write_until_told(clients[0])
-            assert health(process) in (None, 503)
-            times, delays = zip(*sorted(await partings), strict=True)
-        assert await asyncio.to_thread(process.wait) == 0
+async def test_workers_that_stop_together_know_that_nobody_goes_on(shared_site):
+    with shared_site.process("serve", "--workers", "2") as process:
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(8)]
+            process.signal(SIGTERM)
+            told = [await client.expect("disconnect", reason="RESTARTING") for client in clients]
+            assert await asyncio.to_thread(process.wait) == 0
+    assert all(frame["retry_after_ms"] >= START_MS for frame in told)
+
+
+async def test_it_lets_its_sockets_go_one_after_the_other_when_others_go_on(shared_site):
+    with shared_site.process("serve", "--workers", "2") as leaving, shared_site.process():
+        wait_until(lambda: (health(leaving), health(leaving, "live")) == (200, 200))
+        async with People() as people:
+            clients = [await people.connect(leaving, "alice", "general") for _ in range(8)]
+            leaving.signal(SIGTERM)
+            started = time.monotonic()
+            writing = asyncio.create_task(write_until_told(clients[0]))
+            partings = [asyncio.create_task(part(client)) for client in clients]
+            await asyncio.wait(partings, return_when=asyncio.FIRST_COMPLETED)
+            assert {health(leaving) for _ in range(5)} == {503}
+            assert health(leaving, "live") == 200
+            assert leaving.rest("GET", "/online/count", people.tokens["alice"])
+            async with open_socket(leaving, f"?token={people.tokens['alice']}") as late:
+                await late.expect("disconnect", code=1012, reason="RESTARTING", reconnect=True)
+            times, delays = zip(*sorted(await asyncio.gather(*partings)), strict=True)
+            last = await writing
+        assert await asyncio.to_thread(leaving.wait) == 0
     gaps = [after - before for before, after in pairwise(times)]
-    assert WINDOW_SECONDS * 0.7 < times[-1] < WINDOW_SECONDS * 1.5
+    assert WINDOW_SECONDS * 0.7 < times[-1] - started < WINDOW_SECONDS * 1.5
     assert max(gaps) < WINDOW_SECONDS / 2
     assert all(0 <= delay < 2_000 for delay in delays)
     assert len(set(delays)) > 1
     stored = "from realtime.models import Message as M; print(M.objects.filter(room__slug='general').count())"
-    assert int(site.run(stored)) >= last
+    assert int(shared_site.run(stored)) >= last
+
+
+async def part(client) -> tuple[float, int]:
+    """When the socket was closed, and how long it is to stay away in ms."""
+    frame = await client.expect("disconnect", timeout=10, code=1012, reason="RESTARTING", reconnect=True)
+    left_at = time.monotonic()
+    assert await client.closed() == 1012
+    return left_at, frame["retry_after_ms"]
 
 
 async def write_until_told(client) -> int:
@@ -111,19 +152,28 @@ async def test_its_workers_stop_with_it(site):
             assert await asyncio.to_thread(process.wait) == 0
 
 
-async def test_its_users_stay_online_while_it_stops(tmp_path):
+async def test_a_worker_that_is_replaced_leaves_the_listener_to_the_others(site):
+    with site.process("serve", "--workers", "2") as process:
+        wait_until(lambda: health(process) == 200)
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(4)]
+            process.signal(SIGHUP)
+            await asyncio.gather(*(client.expect("disconnect", reason="RESTARTING") for client in clients))
+            assert {health(process) for _ in range(10)} == {200}
+            assert await people.connect(process, "alice")
+
+
+async def test_its_users_stay_online_while_it_stops(shared_site):
     """Another process watches. Whoever is told first would be offline before the last one is told."""
-    with Redis() as redis:
-        site = stopping_slowly(Site(redis_url=redis.url, SQLITE_PATH=str(tmp_path / "db.sqlite3"))).prepare()
-        with site.process() as leaving, site.process() as staying:
-            wait_until(lambda: health(leaving) == 200 and health(staying) == 200)
-            async with People() as people:
-                watcher = await people.connect(staying, "carol")
-                clients = [await people.connect(leaving, name) for name in ("alice", "bob", "admin")]
-                await watcher.expect("user_status", status="online", user_id=clients[-1].user_id)
-                leaving.signal(SIGTERM)
-                assert {await client.closed() for client in clients} == {1012}
-                assert not watcher.has("user_status", status="offline")
-                assert await asyncio.to_thread(leaving.wait) == 0
-                for client in clients:
-                    await watcher.expect("user_status", timeout=20, status="offline", user_id=client.user_id)
+    with shared_site.process() as leaving, shared_site.process() as staying:
+        wait_until(lambda: health(leaving) == 200 and health(staying) == 200)
+        async with People() as people:
+            watcher = await people.connect(staying, "carol")
+            clients = [await people.connect(leaving, name) for name in ("alice", "bob", "admin")]
+            await watcher.expect("user_status", status="online", user_id=clients[-1].user_id)
+            leaving.signal(SIGTERM)
+            assert {await client.closed() for client in clients} == {1012}
+            assert not watcher.has("user_status", status="offline")
+            assert await asyncio.to_thread(leaving.wait) == 0
+            for client in clients:
+                await watcher.expect("user_status", timeout=20, status="offline", user_id=client.user_id)

@@ -66,3 +66,33 @@ def test_it_remembers_few_unanswered_heartbeats():
         confirmed.append(progress.confirmed["room.a"])
     assert confirmed == [0, 0, 3, 4, 5, 6]  # the answers to the first two say nothing of the third
     assert not progress.confirm()
+
+
+def test_it_keeps_nothing_of_heartbeats_that_would_tell_nothing():
+    sockets = [Progress(), Progress()]
+    for progress in sockets:
+        progress.start("room.a", 3)
+        progress.note_heartbeat({"room.a": 3})
+    assert sockets[0]._noted[0] is sockets[1]._noted[0]
+    assert not sockets[0].confirm()
+    assert sockets[0]._noted == ()
+
+
+def test_it_tells_heartbeats_apart_when_the_first_would_tell_nothing():
+    progress = Progress()
+    progress.start("room.a", 3)
+    progress.note_heartbeat({"room.a": 3})
+    progress.note_heartbeat({"room.a": 5})
+    assert not progress.confirm()
+    assert progress.confirmed == {"room.a": 3}
+    assert progress.confirm()
+    assert progress.confirmed == {"room.a": 5}
+
+
+def test_it_notes_what_is_known_as_long_as_something_lower_is_to_be_confirmed():
+    progress = Progress()
+    progress.start("room.a", 5)  # from the future
+    progress.note_heartbeat({"room.a": 3})
+    progress.note_heartbeat({"room.a": 5})
+    assert [progress.confirm(), progress.confirmed["room.a"]] == [True, 3]
+    assert [progress.confirm(), progress.confirmed["room.a"]] == [True, 5]

@@ -1,5 +1,6 @@
 """Every error of the API has the same shape, and its documentation is complete."""
 
+import re
 from io import StringIO
 
 import pytest
@@ -125,12 +126,29 @@ def test_it_documents_every_answer(client):
             assert operation["description"], f"{method} {path}"
 
 
-@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/schema"])
+def test_it_says_in_a_line_what_an_operation_does(client):
+    lines = summaries(client)
+    assert [line for line in lines if len(line) > 40 or line.endswith(".") or not line[0].isupper()] == []
+    assert len(set(lines)) == len(lines)
+    assert {"登录", "创建房间"} < set(summaries(client, HTTP_ACCEPT_LANGUAGE="zh-CN"))
+
+
+def summaries(client, **headers):
+    paths = client.get("/api/schema?format=json", **headers).json()["paths"]
+    return [operation["summary"] for operations in paths.values() for operation in operations.values()]
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/schema", "/admin/login/"])
 def test_it_has_pages_that_take_nothing_from_elsewhere(path):
     answer = Client().get(path)
     assert answer.status_code == 200
-    for line in answer.content.decode().splitlines():
-        assert not ("http" in line and ("src=" in line or "href=" in line)), line
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", answer.content.decode())
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/admin/login/"])
+def test_it_gives_its_pages_an_icon(path):
+    """Without one, browsers ask for `/favicon.ico`."""
+    assert '<link rel="icon"' in Client().get(path).content.decode()
 
 
 def test_it_asks_no_validator_on_the_web():

@@ -1,27 +1,19 @@
-"""Histories over REST: of rooms and between two users."""
+"""Histories over REST: of rooms, between two users, and of all direct messages."""
 
 from datetime import UTC, datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from realtime import rooms
-from realtime.models import Message, Room
+from realtime import history, rooms
+from realtime.models import Message, Room, Stream
 from tests.people import client_for, make_user
 
 pytestmark = pytest.mark.django_db
 
 AUTHENTICATION_QUERIES = 2
 WRITTEN = datetime(2025, 10, 22, 10, tzinfo=UTC)
-
-
-@pytest.fixture
-def alice():
-    return make_user("alice")
-
-
-@pytest.fixture
-def bob():
-    return make_user("bob")
 
 
 @pytest.fixture
@@ -44,6 +36,9 @@ def write_direct(sender, recipient, seq, recipient_seq):
     slug = rooms.direct_slug(sender.pk, recipient.pk)
     room, _ = Room.objects.get_or_create(slug=slug, defaults={"private": True, "direct": True})
     ends = {"sender": sender, "recipient": recipient, "seq": seq, "recipient_seq": recipient_seq}
+    for user, place in ((sender, seq), (recipient, recipient_seq)):
+        stream, _ = Stream.objects.get_or_create(name=f"user.{user.pk}")
+        Stream.objects.filter(pk=stream.pk, last_seq__lt=place).update(last_seq=place)
     return Message.objects.create(room=room, text=f"{sender} to {recipient}", created_at=WRITTEN, **ends)
 
 
@@ -142,7 +137,7 @@ def conversation(alice, bob):
 
 
 def test_it_has_the_seqs_of_ones_own_stream(client, bob, alice, conversation, django_assert_num_queries):
-    with django_assert_num_queries(AUTHENTICATION_QUERIES + 3):
+    with django_assert_num_queries(AUTHENTICATION_QUERIES + 4):
         assert read(client, "messages", **{"with": bob.pk})[0] == [9, 5, 4, 1]
     assert read(client_for(bob), "messages", **{"with": alice.pk})[0] == [14, 13, 12, 11]
 
@@ -188,6 +183,87 @@ def test_it_outlives_the_other_account(client, bob, conversation):
     assert read(client, "messages", **{"with": bob_id})[0] == [9, 5, 4, 1]
 
 
-@pytest.mark.parametrize(("query", "status"), [("", 400), ("?with=", 400), ("?with=abc", 400), ("?with=999999", 404)])
-def test_it_wants_to_know_with_whom(client, query, status):
+@pytest.mark.parametrize(("query", "status"), [("?with=", 400), ("?with=abc", 400), ("?with=999999", 404)])
+def test_it_wants_a_user_who_exists(client, query, status):
     assert client.get(f"/api/v1/messages{query}").status_code == status
+
+
+def test_it_has_all_direct_messages_of_ones_own(client, bob, conversation, django_assert_num_queries):
+    for number in range(1, 4):
+        write_direct(make_user(f"writer-{number}"), bob, 1, 14 + number)
+    with django_assert_num_queries(AUTHENTICATION_QUERIES + 3):
+        assert read(client, "messages") == ([9, 6, 5, 4, 1], None, None)
+    reader = client_for(bob)
+    with django_assert_num_queries(AUTHENTICATION_QUERIES + 3):
+        assert read(reader, "messages")[0] == [17, 16, 15, 14, 13, 12, 11]
+    assert read(client_for(make_user("eve")), "messages") == ([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"limit": 2}, ([9, 6], 6, None)),
+        ({"limit": 2, "before": 6}, ([5, 4], 4, None)),
+        ({"limit": 2, "after": 1}, ([5, 4], None, 5)),
+        ({"limit": 2, "after": 5}, ([9, 6], None, None)),
+        ({"limit": 2, "after": 1, "before": 9}, ([6, 5], 5, None)),
+        ({"after": 9}, ([], None, None)),
+    ],
+)
+def test_it_pages_all_direct_messages_as_a_rooms(client, conversation, query, expected):
+    assert read(client, "messages", **query) == expected
+
+
+def test_it_has_neither_rooms_nor_what_others_wrote(client, room, alice, bob, conversation):
+    write(room, alice, 2)
+    write_direct(bob, make_user("dave"), 20, 3)
+    assert read(client, "messages")[0] == [9, 6, 5, 4, 1]
+
+
+def test_all_of_it_outlives_the_other_accounts(client, alice, bob, conversation):
+    bob.delete()
+    items = client.get("/api/v1/messages").json()["messages"]
+    assert [(item["seq"], item["from_user_id"], item["from_username"]) for item in items][:3] == [
+        (9, alice.pk, "alice"),
+        (6, alice.pk, "alice"),
+        (5, None, ""),
+    ]
+
+
+@pytest.mark.parametrize("query", [{}, {"after": 0}])
+def test_it_shows_nothing_that_came_while_it_was_read(client, alice, bob, conversation, monkeypatch, query):
+    """Of two messages that are stored between its scans, the second scan would find one, and a page skip the other."""
+    scan, scanned = history._slice, []
+
+    def scan_late(*args):
+        found = scan(*args)
+        if not scanned:
+            write_direct(alice, bob, 10, 15)
+            write_direct(bob, alice, 16, 11)
+        scanned.append(args)
+        return found
+
+    monkeypatch.setattr(history, "_slice", scan_late)
+    assert read(client, "messages", **query)[0] == [9, 6, 5, 4, 1]
+    assert read(client, "messages", **query)[0] == [11, 10, 9, 6, 5, 4, 1]
+
+
+def test_it_reads_along_an_index(client, alice, conversation):
+    """As many rows as a page holds, however many messages there are."""
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/api/v1/messages?after=1")
+    plans = [explain(query["sql"]) for query in queries if "realtime_message" in query["sql"]]
+    assert len(plans) == 2
+    for plan, index in zip(plans, ("realtime_direct_sent_by", "realtime_direct_sent_to"), strict=True):
+        assert index in plan
+        assert "Sort" not in plan
+        assert "ORDER BY" not in plan
+
+
+def explain(sql):
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # what it would use for a table of a few rows
+            cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute(("EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN ") + sql)
+        return "\n".join(str(row) for row in cursor.fetchall())

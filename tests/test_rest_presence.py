@@ -10,22 +10,12 @@ from realtime.manager import Manager
 from realtime.models import LastSeen
 from realtime.presence.store import Entry, StoreUnavailable
 from realtime.protocol import format_time
-from tests.people import client_for, make_user
+from tests.people import client_for
 
 pytestmark = pytest.mark.django_db
 
 SEEN = datetime(2025, 10, 22, 10, tzinfo=UTC)
 AUTHENTICATION_QUERIES = 2
-
-
-@pytest.fixture
-def alice():
-    return make_user("alice")
-
-
-@pytest.fixture
-def bob():
-    return make_user("bob")
 
 
 @pytest.fixture

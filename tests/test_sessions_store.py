@@ -1,37 +1,26 @@
-"""The contract of session stores, on both."""
+"""The contract of a session store, on both; Redis is left out, visibly, where there is none."""
 
 import asyncio
-import os
-import secrets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from realtime.sessions.memory import MemorySessions
 from realtime.sessions.redis import RedisSessions
 from realtime.sessions.store import Session, SessionsUnavailable
+from tests.redis_server import REDIS_URL, own_redis_prefix
 
-URL = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/0"
 SESSION = Session("7", {"user.7": 3, "room.general": 88})
 
 
-async def open_redis(life_seconds: float) -> AsyncIterator[Any]:
-    prefix = f"test-{secrets.token_hex(6)}:session:"
-    client = Redis.from_url(URL, socket_timeout=3, socket_connect_timeout=3)
-    try:
-        await client.ping()
-    except (RedisError, OSError) as error:
-        message = f"Redis does not answer: {error}"
-        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
-    store = RedisSessions(URL, prefix, life_seconds)
-    yield store
-    await store.close()
-    async for key in client.scan_iter(match=f"{prefix}*"):
-        await client.delete(key)
-    await client.aclose()
+@asynccontextmanager
+async def open_redis(life_seconds: float) -> AsyncIterator[RedisSessions]:
+    with own_redis_prefix() as prefix:
+        store = RedisSessions(REDIS_URL, prefix, life_seconds)
+        yield store
+        await store.close()
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -39,7 +28,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     if request.param == "memory":
         yield MemorySessions(600)
         return
-    async for opened in open_redis(600):
+    async with open_redis(600) as opened:
         yield opened
 
 
@@ -89,7 +78,7 @@ async def test_it_forgets_after_a_while():
 
 
 async def test_it_lets_redis_forget():
-    async for store in open_redis(600):
+    async with open_redis(600) as store:
         await store.save({"a": SESSION})
         await store.claim("a", "7")
         life = await store._client.pttl(f"{store._prefix}a")

@@ -20,10 +20,9 @@ UNAUTHENTICATED = (4401, "UNAUTHENTICATED")
 
 
 @pytest.fixture
-def general(alice, bob):
-    room = rooms.create(alice.pk, title="General", slug="general")
+def general(general, bob):
     rooms.join(bob.pk, "general")
-    return room
+    return general
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ LONG = b'{"type":"ping","timestamp":"' + b"x" * 40_000
 
 
 @pytest.fixture
-def general(alice, bob):
-    rooms.create(alice.pk, title="General", slug="general")
-    rooms.add_member(alice.pk, "general", bob.pk)
+def general(general, bob):
+    rooms.join(bob.pk, "general")
+    return general
 
 
 @only_direct

@@ -2,35 +2,14 @@
 
 import pytest
 
-from realtime import rooms
 from realtime.database import run
 from realtime.errors import ErrorCode
 from realtime.models import Message
 from realtime.node import get_node
+from tests.batching import marks, ping, say, send_batch
 from tests.sockets import Ending, is_refused, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def general(alice):
-    return rooms.create(alice.pk, title="General", slug="general")
-
-
-def say(message, **fields):
-    return {"type": "message", "room_id": "general", "message": message, **fields}
-
-
-def ping(mark):
-    return {"type": "ping", "timestamp": mark}
-
-
-async def send_batch(socket, *commands, **fields):
-    await socket.send({"type": "batch", "messages": commands, **fields})
-
-
-def marks(frames):
-    return [frame["timestamp"] for frame in frames if frame["type"] == "pong"]
 
 
 async def test_it_answers_each_command_as_if_it_had_come_alone(site, alice, general):

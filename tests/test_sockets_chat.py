@@ -15,26 +15,6 @@ from tests.sockets import is_refused, texts
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def general(alice):
-    return rooms.create(alice.pk, title="General", slug="general")
-
-
-@pytest.fixture
-def secret(alice, bob):
-    """A private room of alice, with bob."""
-    room = rooms.create(alice.pk, title="Secret", slug="secret", private=True)
-    rooms.add_member(alice.pk, "secret", bob.pk)
-    return room
-
-
-async def join(site, user, slug="general"):
-    socket = await site.connect(user)
-    joined = await socket.ask("join", room_id=slug)
-    assert joined["type"] == "joined", joined
-    return socket
-
-
 async def write(socket, message, slug="general", **fields):
     return await socket.ask("message", room_id=slug, message=message, **fields)
 
@@ -55,7 +35,7 @@ async def test_it_says_where_a_joined_room_stands(site, alice, general):
 
 
 async def test_it_sends_a_message_to_the_room(site, alice, bob, general):
-    writer, reader = await join(site, alice), await join(site, bob)
+    writer, reader = await site.join(alice), await site.join(bob)
     ack = await write(writer, "Hello!", id="c-1", kind="image", timestamp="2001-01-01T00:00:00Z")
     frame = await reader.find("chat")
     assert frame["data"] == {
@@ -73,20 +53,20 @@ async def test_it_sends_a_message_to_the_room(site, alice, bob, general):
 
 
 async def test_it_acknowledges_after_the_commit(site, alice, general):
-    ack = await write(await join(site, alice), "kept", id="c-1")
+    ack = await write(await site.join(alice), "kept", id="c-1")
     stored = await run(lambda: Message.objects.get(pk=ack["message_id"]))
     assert (stored.text, stored.seq, stored.client_id, stored.sender_id) == ("kept", ack["seq"], "c-1", alice.pk)
 
 
 async def test_it_tells_the_sender_as_well(site, alice, general):
-    first, second = await join(site, alice), await join(site, alice)
+    first, second = await site.join(alice), await site.join(alice)
     await first.send({"type": "message", "room_id": "general", "message": "Hello!"})
     for socket in (first, second):
         assert texts([await socket.find("chat")]) == ["Hello!"]
 
 
 async def test_it_stores_and_delivers_a_repeated_message_once(site, alice, bob, general):
-    writer, tab, reader = await join(site, alice), await join(site, alice), await join(site, bob)
+    writer, tab, reader = await site.join(alice), await site.join(alice), await site.join(bob)
     same = partial(write, message="once", id="c-1")
     acks = [await same(writer), await same(writer), await same(tab)]
     assert len({(ack["message_id"], ack["seq"], ack["timestamp"]) for ack in acks}) == 1
@@ -95,7 +75,7 @@ async def test_it_stores_and_delivers_a_repeated_message_once(site, alice, bob, 
 
 
 async def test_it_stores_repeats_of_one_moment_once(site, alice, bob, general):
-    writer, reader = await join(site, alice), await join(site, bob)
+    writer, reader = await site.join(alice), await site.join(bob)
     for _ in range(10):
         await writer.send({"type": "message", "id": "c-1", "room_id": "general", "message": "once"})
     acks = [await writer.find("ack") for _ in range(10)]
@@ -105,17 +85,17 @@ async def test_it_stores_repeats_of_one_moment_once(site, alice, bob, general):
 
 
 async def test_it_refuses_an_id_for_something_else(site, alice, bob, general):
-    writer = await join(site, alice)
+    writer = await site.join(alice)
     await write(writer, "one", id="c-1")
     assert is_refused(await write(writer, "two", id="c-1"), ErrorCode.CONFLICT)
     elsewhere = await writer.ask("message", to_user_id=bob.pk, message="one", id="c-1")
     assert is_refused(elsewhere, ErrorCode.CONFLICT)
-    assert (await write(await join(site, bob), "one", id="c-1"))["type"] == "ack"  # ids are each user's own
+    assert (await write(await site.join(bob), "one", id="c-1"))["type"] == "ack"  # ids are each user's own
 
 
 async def test_it_keeps_one_order_for_many_writers(site, alice, bob, carol, general, configure):
     configure(COMMANDS_BURST=1000)
-    sockets = [await join(site, user) for user in (alice, bob, carol, alice) for _ in range(5)]
+    sockets = [await site.join(user) for user in (alice, bob, carol, alice) for _ in range(5)]
     wanted = {f"{number}-{turn}" for number in range(20) for turn in range(25)}
 
     async def talk(number, socket):
@@ -141,7 +121,7 @@ async def test_it_keeps_one_order_for_many_writers(site, alice, bob, carol, gene
 
 async def test_it_keeps_no_frame_of_before_for_who_joins_in_a_burst(site, alice, bob, general, configure):
     configure(COMMANDS_BURST=1000)
-    crowd = [await join(site, alice) for _ in range(10)]  # enough that frames gather
+    crowd = [await site.join(alice) for _ in range(10)]  # enough that frames gather
     late = await site.connect(bob)
 
     async def burst():
@@ -159,18 +139,18 @@ async def test_it_keeps_no_frame_of_before_for_who_joins_in_a_burst(site, alice,
 
 
 async def test_it_says_history_as_it_was_sent(site, alice, bob, general):
-    writer = await join(site, alice)
+    writer = await site.join(alice)
     words = ["plain", "  spaces  ", "多语言 🎉", 'quo"te \\ \n\t', "a" * 10_000]
     for word in words:
         await write(writer, word)
-    reader = await join(site, bob)
+    reader = await site.join(bob)
     page = await run(history.read_room, bob.pk, "general", Cursors())
     assert [message.message for message in reversed(page.messages)] == words
     assert texts(await reader.settle()) == []  # what came before is history
 
 
 async def test_it_forgets_who_leaves(site, alice, bob, general):
-    writer, reader = await join(site, alice), await join(site, bob)
+    writer, reader = await site.join(alice), await site.join(bob)
     assert (await reader.ask("leave", room_id="general"))["room_id"] == "general"
     await write(writer, "unheard")
     assert texts(await reader.settle()) == []
@@ -179,13 +159,13 @@ async def test_it_forgets_who_leaves(site, alice, bob, general):
 
 
 async def test_it_lets_members_write_without_joining(site, alice, bob, general, secret):
-    reader, writer = await join(site, alice, "secret"), await site.connect(bob)
+    reader, writer = await site.join(alice, "secret"), await site.connect(bob)
     assert (await write(writer, "Hello!", "secret"))["type"] == "ack"
     assert texts([await reader.find("chat")]) == ["Hello!"]
 
 
 async def test_it_refuses_outsiders_of_a_public_room(site, alice, bob, general):
-    reader, outsider = await join(site, alice), await site.connect(bob)
+    reader, outsider = await site.join(alice), await site.connect(bob)
     assert is_refused(await write(outsider, "Hello!"), ErrorCode.FORBIDDEN)
     assert texts(await reader.settle()) == []
     assert (await outsider.ask("join", room_id="general"))["role"] == "member"
@@ -203,13 +183,13 @@ async def test_it_hides_a_private_room_from_outsiders(site, carol, secret):
 
 
 async def test_it_lets_members_into_a_private_room(site, alice, bob, secret):
-    reader, writer = await join(site, alice, "secret"), await join(site, bob, "secret")
+    reader, writer = await site.join(alice, "secret"), await site.join(bob, "secret")
     await write(writer, "Hello!", "secret")
     assert texts([await reader.find("chat")]) == ["Hello!"]
 
 
 async def test_it_takes_a_room_from_the_live_sockets_of_who_is_removed(site, alice, bob, general):
-    owner, first, second = await join(site, alice), await join(site, bob), await join(site, bob)
+    owner, first, second = await site.join(alice), await site.join(bob), await site.join(bob)
     await run(rooms.remove_member, alice.pk, "general", bob.pk)
     await write(owner, "among us")
     for socket in (first, second):
@@ -223,7 +203,7 @@ async def test_it_does_not_let_in_who_is_removed_while_joining(site, alice, bob,
     removals = {"remove": partial(rooms.remove_member, alice.pk, "secret"), "delete": lambda _: secret.delete()}
     lose = removals[verb]
     reader = await site.connect(bob)
-    owner = await join(site, alice, "secret")
+    owner = await site.join(alice, "secret")
 
     join_room = rooms.join
 
@@ -241,7 +221,7 @@ async def test_it_does_not_let_in_who_is_removed_while_joining(site, alice, bob,
 
 
 async def test_it_ends_a_deleted_room(site, alice, bob, general):
-    owner, reader = await join(site, alice), await join(site, bob)
+    owner, reader = await site.join(alice), await site.join(bob)
     await run(rooms.delete, alice.pk, "general")
     for socket in (owner, reader):
         assert is_refused(await write(socket, "Hello?"), ErrorCode.NOT_FOUND)

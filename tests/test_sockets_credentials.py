@@ -1,6 +1,7 @@
 """Who opens a socket: every credential of the protocol, in its order, and everything that is wrong with one."""
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 
 from realtime import tickets, tokens
@@ -136,3 +137,22 @@ async def test_it_refuses_a_foreign_page_whatever_it_brings(site, alice):
         await site.knock(alice, headers={"origin": "http://evil.example"})
     assert refusal.value.status == 403
     await site.connect(alice, headers={"origin": f"http://{site.host}"})
+
+
+@pytest.mark.parametrize("way", ["Django", "the admin", "REST"])
+async def test_it_closes_the_sockets_of_a_session_that_is_logged_out(site, alice, way):
+    """Those of its cookie and those of its tickets; not those of another login."""
+    browser, other = Client(), Client()
+    await run(get_user_model().objects.update, is_staff=True)  # nobody else can leave the admin
+    await run(lambda: (browser.force_login(alice), other.force_login(alice)))
+    ticket = (await run(browser.post, "/api/v1/ws/ticket")).json()["ticket"]
+    ended = [await site.connect(headers=by_cookie(site, browser)), await site.connect(query={"ticket": ticket})]
+    stay = [await site.connect(headers=by_cookie(site, other)), await site.connect(alice)]
+    paths = {"the admin": "/admin/logout/", "REST": "/api/v1/auth/logout"}
+    await run(browser.logout if way == "Django" else lambda: browser.post(paths[way]))
+    assert [await socket.ending() for socket in ended] == [(4401, "UNAUTHENTICATED")] * 2
+    assert [(await socket.ask("ping"))["type"] for socket in stay] == ["pong"] * 2
+
+
+def by_cookie(site, client):
+    return {"cookie": f"sessionid={client.cookies['sessionid'].value}", "origin": f"http://{site.host}"}

@@ -5,27 +5,11 @@ import pytest
 from realtime import delivery, rooms
 from realtime.database import run
 from realtime.node import get_node
+from tests.batching import marks, ping, say, send_batch
 from tests.sockets import Ending, until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LONG = "60000"
-
-
-@pytest.fixture
-def general(alice):
-    return rooms.create(alice.pk, title="General", slug="general")
-
-
-def say(message, **fields):
-    return {"type": "message", "room_id": "general", "message": message, **fields}
-
-
-def ping(mark):
-    return {"type": "ping", "timestamp": mark}
-
-
-async def send_batch(socket, *commands, **fields):
-    await socket.send({"type": "batch", "messages": commands, **fields})
 
 
 async def receive_batch(socket):
@@ -39,10 +23,6 @@ async def receive_batch(socket):
 def only_connection():
     (connection,) = get_node().hub.connections.values()
     return connection
-
-
-def marks(frames):
-    return [frame["timestamp"] for frame in frames if frame["type"] == "pong"]
 
 
 async def test_it_gathers_frames_until_they_are_enough(site, alice):

@@ -6,7 +6,8 @@ from realtime.frames import Passing
 from realtime.node import get_node
 from realtime.presence.tracker import Tracker
 from realtime.protocol import online_count
-from tests.sites import PATH, Refusal
+from tests.sites import PATH, Refusal, ServerSite
+from tests.sockets import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,3 +112,12 @@ async def test_it_forgets_who_leaves_without_a_command(site, alice):
     stranger = await site.knock()
     await stranger.close()
     assert (await site.connect(alice)).greeting["online_count"] == 1
+
+
+@pytest.mark.parametrize("site", [ServerSite], indirect=True, ids=["direct"])
+async def test_it_keeps_nothing_of_the_handshake(site, alice):
+    await site.connect(alice)
+    (socket,) = (connection.sink._socket for connection in get_node().hub.connections.values())
+    await until(lambda: not hasattr(socket, "scope"))
+    request = socket.conn.parser.gi_frame.f_locals["request"]
+    assert (request.path, list(request.headers)) == ("", [])

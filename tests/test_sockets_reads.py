@@ -16,11 +16,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def general(alice, bob):
-    room = rooms.create(alice.pk, title="General", slug="general")
+def general(general, bob):
     rooms.join(bob.pk, "general")
     write(10)
-    return room
+    return general
 
 
 @pytest.fixture

@@ -17,10 +17,23 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def general(alice, bob):
-    room = rooms.create(alice.pk, title="General", slug="general")
+def general(general, bob):
     rooms.join(bob.pk, "general")
-    return room
+    return general
+
+
+@pytest.fixture
+def late_reading(monkeypatch):
+    """What is read for replays, and an event to set before anything of it is answered."""
+    read, may_read, reads = resume.read_frames, threading.Event(), []
+
+    def read_late(ranges):
+        reads.append(ranges)
+        assert may_read.wait(5)
+        return read(ranges)
+
+    monkeypatch.setattr(resume, "read_frames", read_late)
+    return reads, may_read
 
 
 async def test_it_replays_what_came_after_the_position(site, alice, bob, general):
@@ -56,15 +69,8 @@ async def test_it_goes_on_without_a_gap_while_others_write(site, alice, bob, gen
     assert [frame["seq"] for frame in frames if frame["type"] == "chat"] == list(range(1, 211))
 
 
-async def test_it_holds_live_events_back(site, alice, bob, general, monkeypatch):
-    read, may_read, reads = resume.read_frames, threading.Event(), []
-
-    def read_late(ranges):
-        reads.append(ranges)
-        assert may_read.wait(5)
-        return read(ranges)
-
-    monkeypatch.setattr(resume, "read_frames", read_late)
+async def test_it_holds_live_events_back(site, alice, bob, general, late_reading):
+    reads, may_read = late_reading
     writer, reader = await site.connect(alice), await site.connect(bob)
     await write(writer, 3)
     await reader.ask("join", room_id="general")
@@ -75,6 +81,21 @@ async def test_it_holds_live_events_back(site, alice, bob, general, monkeypatch)
     frames, streams = await resuming
     assert texts(frames) == ["m2", "m3", "m4"]
     assert streams["room.general"]["seq"] == 4
+
+
+async def test_it_forgets_no_stream_in_which_nothing_was_missed_yet(site, alice, bob, general, late_reading):
+    """While it waits for the events of one stream, the first one happens in another."""
+    reads, may_read = late_reading
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await writer.ask("message", to_user_id=bob.pk, message="psst")
+    await reader.settle()
+    resuming = asyncio.create_task(resume_with(reader, {f"user.{bob.pk}": 0, "room.general": 0}))
+    await until(lambda: reads)
+    await write(writer, 1)
+    may_read.set()
+    frames, streams = await resuming
+    assert texts(frames) == ["psst", "m1"]
+    assert streams["room.general"]["seq"] == 1
 
 
 @pytest.mark.parametrize(
@@ -150,17 +171,10 @@ async def test_it_looks_into_the_log_for_who_has_heard_more_than_this_process(si
 
 
 async def test_it_sends_nothing_of_a_lost_stream_before_it_tells_where_that_is(
-    site, configure, alice, bob, general, monkeypatch
+    site, configure, alice, bob, general, late_reading
 ):
     configure(RESUME_MAX_EVENTS=2)
-    read, may_read, reads = resume.read_frames, threading.Event(), []
-
-    def read_late(ranges):
-        reads.append(ranges)
-        assert may_read.wait(5)
-        return read(ranges)
-
-    monkeypatch.setattr(resume, "read_frames", read_late)
+    reads, may_read = late_reading
     writer, reader = await site.connect(alice), await site.connect(bob)
     await write(writer, 4)
     await writer.ask("message", to_user_id=bob.pk, message="psst")

@@ -14,19 +14,6 @@ TEXT, CONTENT = "/api/v1/ws/chat/", "/api/v1/ws/chat/rooms/"
 FORBIDDEN = Ending(4403, "FORBIDDEN")
 
 
-@pytest.fixture
-def general(alice):
-    return rooms.create(alice.pk, title="General", slug="general")
-
-
-@pytest.fixture
-def secret(alice, bob):
-    """A private room of alice, with bob."""
-    room = rooms.create(alice.pk, title="Secret", slug="secret", private=True)
-    rooms.add_member(alice.pk, "secret", bob.pk)
-    return room
-
-
 async def find_accepted(socket):
     while "status" not in (frame := await socket.receive()):
         pass

@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime import delivery, rooms
+from realtime import delivery
 from realtime.database import run
 from realtime.errors import ErrorCode
 from realtime.models import Message
@@ -11,11 +11,6 @@ from tests.sockets import Ending, is_refused
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TEXT, CONTENT = "/api/v1/ws/chat/", "/api/v1/ws/chat/rooms/"
-
-
-@pytest.fixture
-def general(alice):
-    return rooms.create(alice.pk, title="General", slug="general")
 
 
 async def test_it_knows_the_commands_that_keep_a_socket(site, alice, token, general):

@@ -1,6 +1,5 @@
 """Sessions over sockets: a socket that takes one up goes on from what is known to have arrived."""
 
-import asyncio
 import threading
 
 import pytest
@@ -14,10 +13,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def general(alice, bob):
-    room = rooms.create(alice.pk, title="General", slug="general")
+def general(general, bob):
     rooms.join(bob.pk, "general")
-    return room
+    return general
 
 
 async def leave_abruptly(socket):
@@ -31,8 +29,7 @@ async def answer_heartbeats(socket, count):
 
 
 async def come_back(site, user, session_id):
-    """A socket that takes up a session, which is saved within a second."""
-    await asyncio.sleep(1.1)
+    """A socket that takes up a session, at once."""
     return await site.connect(user, path=f"/api/v1/ws/reconnect/{session_id}")
 
 

@@ -6,19 +6,14 @@ import importlib
 import pytest
 
 import realtime
-from realtime import delivery, topics
+from realtime import delivery
 from realtime.database import run
 from realtime.errors import ErrorCode
 from tests.sockets import is_refused
 
+pytestmark = pytest.mark.usefixtures("no_topics")
 LONG = 60.0  # seconds between calls
 NOW = "2025-10-22T10:00:00Z"
-
-
-@pytest.fixture(autouse=True)
-def declared(monkeypatch):
-    """Nothing is, but what the test declares."""
-    monkeypatch.setattr(topics, "_topics", {})
 
 
 def value():

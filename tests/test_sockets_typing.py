@@ -17,19 +17,13 @@ def quick_announcements(monkeypatch):
 
 
 @pytest.fixture
-def general(alice, bob):
-    rooms.create(alice.pk, title="General", slug="general")
-    rooms.add_member(alice.pk, "general", bob.pk)
+def general(general, bob):
+    rooms.join(bob.pk, "general")
+    return general
 
 
 async def type_in(socket, context, is_typing=True, **fields):
     return await socket.ask("typing", data={"is_typing": is_typing, "context": context}, **fields)
-
-
-async def join(site, user, slug="general"):
-    socket = await site.connect(user)
-    assert (await socket.ask("join", room_id=slug))["type"] == "joined"
-    return socket
 
 
 def typing(frames):
@@ -55,15 +49,15 @@ async def test_it_takes_general_for_no_context(site, alice, bob):
 
 
 async def test_it_tells_a_room(site, alice, bob, carol, general):
-    typist, mate = await join(site, alice), await join(site, bob)
-    tab, stranger = await join(site, alice), await site.connect(carol)
+    typist, mate = await site.join(alice), await site.join(bob)
+    tab, stranger = await site.join(alice), await site.connect(carol)
     await type_in(typist, "general")
     assert (await mate.find("typing"))["data"] == {"user_id": alice.pk, "is_typing": True, "context": "general"}
     assert typing(await tab.settle()) == typing(await stranger.settle()) == []
 
 
 async def test_it_tells_a_room_that_was_not_joined_on_this_socket(site, alice, bob, carol, general):
-    typist, mate, stranger = await site.connect(alice), await join(site, bob), await site.connect(carol)
+    typist, mate, stranger = await site.connect(alice), await site.join(bob), await site.connect(carol)
     await type_in(typist, "general")
     assert (await mate.find("typing"))["data"]["is_typing"] is True
     assert typing(await stranger.settle()) == []
@@ -72,7 +66,7 @@ async def test_it_tells_a_room_that_was_not_joined_on_this_socket(site, alice, b
 @pytest.mark.parametrize("private", [True, False])
 async def test_it_tells_nobody_of_an_outsider(site, alice, bob, carol, private):
     await run(lambda: rooms.create(alice.pk, title="Secret", slug="secret", private=private))
-    member, outsider, other = await join(site, alice, "secret"), await site.connect(carol), await site.connect(bob)
+    member, outsider, other = await site.join(alice, "secret"), await site.connect(carol), await site.connect(bob)
     assert (await type_in(outsider, "secret"))["type"] == "ack"
     await type_in(outsider, "aloud")
     assert typing([await other.find("typing")]) == [("aloud", True)]
@@ -81,7 +75,7 @@ async def test_it_tells_nobody_of_an_outsider(site, alice, bob, carol, private):
 
 async def test_it_is_over_after_a_while_of_silence(site, alice, bob, general, configure):
     configure(TYPING_SECONDS=0.3)
-    typist, mate = await join(site, alice), await join(site, bob)
+    typist, mate = await site.join(alice), await site.join(bob)
     await type_in(typist, "general")
     await type_in(typist, "post_123")
     heard = typing([await mate.find("typing") for _ in range(4)])
@@ -91,7 +85,7 @@ async def test_it_is_over_after_a_while_of_silence(site, alice, bob, general, co
 
 @pytest.mark.parametrize("end", ["leave", "disconnect", "stop"])
 async def test_it_is_over_once(site, alice, bob, general, end):
-    typist, mate = await join(site, alice), await join(site, bob)
+    typist, mate = await site.join(alice), await site.join(bob)
     await type_in(typist, "general")
     await mate.find("typing", is_typing=True)
     match end:
@@ -108,7 +102,7 @@ async def test_it_is_over_once(site, alice, bob, general, end):
 
 
 async def test_it_lets_nobody_type_in_a_room_that_he_was_removed_from(site, alice, bob, general):
-    owner, removed = await join(site, alice), await join(site, bob)
+    owner, removed = await site.join(alice), await site.join(bob)
     await run(rooms.remove_member, alice.pk, "general", bob.pk)
     assert (await type_in(removed, "general"))["type"] == "ack"
     await type_in(owner, "general")
@@ -125,7 +119,7 @@ async def test_it_takes_any_word(site, alice, bob, word, monkeypatch):
 
 
 async def test_it_tells_of_no_more_contexts_than_one_can_type_in(site, alice, bob, general):
-    typist, mate = await join(site, alice), await join(site, bob)
+    typist, mate = await site.join(alice), await site.join(bob)
     for number in range(30):
         await type_in(typist, f"post_{number}")
     await mate.find("typing", context="post_19")
@@ -144,3 +138,16 @@ async def test_it_tells_nobody_of_a_typist_who_appears_offline(site, alice, bob)
     frames = [await observer.find("user_status", status="online")]
     frames += await observer.settle()
     assert "typing" not in [frame["type"] for frame in frames]
+
+
+async def test_it_says_nothing_of_free_words_beyond_the_limit(site, alice, bob, configure):
+    """No error answers them: they were to be told to everybody, and the end of typing still is."""
+    configure(PRESENCE_BURST=2, PRESENCE_PER_SECOND=0.001, TYPING_SECONDS=0.3)
+    typist, other = await site.connect(alice), await site.connect(bob)
+    for is_typing in (True, True, True, False):
+        assert (await type_in(typist, "post_1", is_typing))["type"] == "ack"
+    heard = [await other.find("typing") for _ in range(3)]
+    assert typing(heard) == [("post_1", True), ("post_1", True), ("post_1", False)]
+    assert (await typist.ask("presence", status="busy"))["error_code"] == "RATE_LIMITED"
+    await typist.send({"type": "typing", "data": {"is_typing": True, "context": "post_1"}})
+    assert await typist.settle() == []

@@ -13,15 +13,7 @@ from tests.lease_backends import open_memory
 from tests.sockets import until
 from tests.tickers import LONG, SHORT, Process, data_of, declare, has
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def declared(monkeypatch):
-    """Nothing is, but what the test declares."""
-    monkeypatch.setattr(topics, "_topics", {})
-    yield
-    database.shutdown()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_topics")]
 
 
 @pytest.fixture

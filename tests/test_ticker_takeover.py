@@ -4,21 +4,13 @@ import asyncio
 
 import pytest
 
-from realtime import database, topics
+from realtime import topics
 from tests.lease_backends import open_leases
 from tests.sockets import until
 from tests.tickers import LONG, SHORT, Process, data_of, declare, has
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_topics")]
 LEASE = 6.0  # seconds
-
-
-@pytest.fixture(autouse=True)
-def declared(monkeypatch):
-    """Nothing is, but what the test declares."""
-    monkeypatch.setattr(topics, "_topics", {})
-    yield
-    database.shutdown()
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -9,11 +9,7 @@ import realtime
 from realtime import database, topics
 from realtime.models import Event
 
-
-@pytest.fixture(autouse=True)
-def declared(monkeypatch):
-    """Nothing is, but what the test declares."""
-    monkeypatch.setattr(topics, "_topics", {})
+pytestmark = pytest.mark.usefixtures("no_topics")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import NODEFAULT
 
 from realtime.commands import HANDLERS
-from realtime.protocol import Command
+from realtime.decoding import Command
 
 VALID: dict[str, dict[str, Any]] = {
     "ping": {"timestamp": 1},

@@ -1,6 +1,6 @@
 """What one client got (pure): its position in each stream, and every event that it accepted."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,14 +9,18 @@ Frame = dict[str, Any]
 
 @dataclass
 class Account:
-    """Keeps the rules of a client: next is accepted, old is dropped, a hole is the server's fault.
+    """Keeps the rules of a client, next is accepted and old is dropped, and those of a socket: `seq` goes up by one.
 
-    A hole is no fault in a stream that is yet to be resumed (`waiting`): the socket is subscribed to its user's stream
-    as soon as it is open, and the replay brings again what came too early.
+    A socket goes back once, to where it was asked to replay from, and not after it went on: it is subscribed to its
+    user's stream as soon as it is open, and the replay brings again what came too early. What is old for the client may
+    be new on this socket: a session goes on from a position of the server's, and a server that does not hear the others
+    at the moment is behind a client that comes from one of them.
     """
 
     events: dict[str, list[int]] = field(default_factory=dict)  # message ids by stream; the place is `seq` - 1
-    waiting: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)  # streams that are yet to go on over this socket
+    last: dict[str, int] = field(default_factory=dict)  # the last `seq` of each stream on this socket
+    starts: dict[str, int] = field(default_factory=dict)  # with which a replay may begin
     violations: list[str] = field(default_factory=list)
     repeats: int = 0
     early: int = 0
@@ -28,36 +32,45 @@ class Account:
     def positions(self, streams: Iterable[str]) -> dict[str, int]:
         return {stream: self.position(stream) for stream in streams}
 
+    def begin(self, streams: Iterable[str]) -> None:
+        """A new socket: nothing goes on yet."""
+        self.waiting, self.last, self.starts = set(streams), {}, {}
+
+    def expect_replay(self, positions: Mapping[str, int]) -> None:
+        """What came after the positions is asked for."""
+        self.starts = {stream: seq + 1 for stream, seq in positions.items()}
+
     def accept(self, stream: str, seq: int, message_id: int) -> bool:
         """Take an event; returns whether it was new."""
-        position = self.position(stream)
-        if seq == position + 1:
-            self.events[stream].append(message_id)
+        last = self.last.get(stream, self.starts.get(stream, seq) - 1)
+        if seq != last + 1 and self.starts.pop(stream, None) != seq:
+            self.violations.append(f"{stream}: {seq} came after {last}")
+        self.last[stream] = seq
+        return self._keep(stream, seq, message_id)
+
+    def _keep(self, stream: str, seq: int, message_id: int) -> bool:
+        events = self.events.setdefault(stream, [])
+        if seq == len(events) + 1:
+            events.append(message_id)
             return True
-        if seq > position:
-            self._note_hole(stream, position, seq)
-        elif self.events[stream][seq - 1] != message_id:
-            known = self.events[stream][seq - 1]
+        if seq > len(events):
+            self.early += 1
+        elif (known := events[seq - 1]) != message_id:
             self.violations.append(f"{stream}/{seq} was message {known}, and is {message_id} now")
         else:
             self.repeats += 1
         return False
 
-    def _note_hole(self, stream: str, position: int, seq: int) -> None:
-        if stream in self.waiting:
-            self.early += 1
-        else:
-            self.violations.append(f"{stream}: {seq} came after {position}")
-
     def accept_history(self, stream: str, items: Iterable[Frame], until: int) -> None:
         """Take what REST gave in place of a replay; afterwards the position has to be `until`."""
         for item in sorted(items, key=lambda item: int(item["seq"])):
             if item["seq"] <= until:
-                self.fetched += self.accept(stream, item["seq"], item["message_id"])
-        self.require(stream, until, "the history was loaded")
+                self.fetched += self._keep(stream, item["seq"], item["message_id"])
 
-    def require(self, stream: str, seq: int, why: str) -> None:
-        """Everything up to `seq` has been there."""
+    def go_on(self, stream: str, seq: int) -> None:
+        """The server says that `seq` + 1 comes next: everything up to `seq` has been there."""
         if self.position(stream) < seq:
-            self.violations.append(f"{stream}: {why}, up to {seq}, but {self.position(stream)} is where it is")
+            self.violations.append(f"{stream} goes on after {seq}, but {self.position(stream)} is where it is")
+        self.last[stream] = max(seq, self.last.get(stream, 0))
+        self.starts.pop(stream, None)
         self.waiting.discard(stream)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from signal import SIGKILL, SIGQUIT, SIGTERM
@@ -12,7 +12,7 @@ from redis import Redis as RedisClient
 
 from tests.chaos.client import Client
 from tests.chaos.people import Person, make_people
-from tests.chaos.plan import SERVERS, Step
+from tests.chaos.plan import ROAD_ACTIONS, SERVERS, Step
 from tests.chaos.road import Road
 from tests.cluster import hanging, stopped
 from tests.processes import SHORT_TIMES, Postgres, Redis, Site, SiteProcess
@@ -34,11 +34,15 @@ class World:
     servers: Sequence[SiteProcess]
     people: Sequence[Person]
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))  # by victim
+    done: Counter[str] = field(default_factory=Counter)  # steps that were carried out, by their action
 
     async def perform(self, step: Step, clients: Sequence[Client]) -> None:
         """Break what the step says, and mend it at its end: later than planned where the last mending took long."""
+        if step.action in ROAD_ACTIONS and not clients[step.target].road.is_taken:
+            return  # the client is away: nothing would be disturbed
         async with self.locks[step.victim]:
             await self._break(step, clients)
+            self.done[step.action] += 1
 
     async def _break(self, step: Step, clients: Sequence[Client]) -> None:
         match step.action:

@@ -26,6 +26,7 @@ SILENCE_SECONDS = 6.0  # three heartbeats: nobody is there any more
 OPEN_SECONDS = 8.0
 LONGEST_BACK_OFF_SECONDS = 2.0
 MAY_COME_BACK = {1011, 1012, 1013, 4408, 4409, 4413, 4429}
+TORN = "lost in the middle of a frame"
 PASSING_ERRORS = {"UNAVAILABLE", "RATE_LIMITED"}
 
 
@@ -57,6 +58,7 @@ class Client:
         self._session = ""  # can be taken up: everything on it had been resumed
         self._next_session = ""
         self._claiming = False  # the server is to resume by itself
+        self._subscribed: dict[str, int] = {}  # what the greeting said of the user's stream
         self._socket: ClientConnection | None = None
         self._failures = 0
         self._come_back_at = 0.0
@@ -87,13 +89,15 @@ class Client:
         options: dict[str, Any] = {"ping_interval": None, "compression": None, "proxy": None, "close_timeout": 0.5}
         async with connect(address, open_timeout=OPEN_SECONDS, **options) as socket:
             self._socket = socket
-            self.account.waiting = set(self.streams)
+            self.account.begin(self.streams)
             try:
                 while not self.is_leaving:
                     async with asyncio.timeout(SILENCE_SECONDS):
                         text = await socket.recv()
                     await self._on_frame(json.loads(text))
             finally:
+                if str(socket.protocol.parser_exc).startswith("stream ends after"):
+                    self.counts[TORN] += 1
                 if not self.is_leaving:
                     socket.transport.abort()  # no ceremonies on a road that may be hanging
 
@@ -145,6 +149,7 @@ class Client:
 
     def _on_connected(self, frame: Frame) -> None:
         self._next_session = frame["data"]["session_id"]
+        self._subscribed = {self.streams[0]: frame["data"]["streams"][self.streams[0]]}
         if not self._claiming:
             self._resume()
 
@@ -162,8 +167,8 @@ class Client:
         else:
             self.outbox.take_answer(frame["id"])
         for stream, outcome in frame["streams"].items():
-            await self._go_on(stream, outcome)
-            self.account.require(stream, outcome["seq"], "it was said to be resumed")
+            await self._fill(stream, outcome)
+            self.account.go_on(stream, outcome["seq"])
         for stream in self.account.waiting:
             self._join(stream.removeprefix("room."))
         self._note_ready()
@@ -172,11 +177,12 @@ class Client:
         """What was missed follows."""
         self.outbox.take_answer(frame["id"])
         stream = f"room.{frame['room_id']}"
-        await self._go_on(stream, frame)
-        self.account.waiting.discard(stream)
+        await self._fill(stream, frame)
+        self.account.go_on(stream, self.account.position(stream) if frame["recovered"] else frame["seq"])
         self._note_ready()
 
-    async def _go_on(self, stream: str, outcome: Frame) -> None:
+    async def _fill(self, stream: str, outcome: Frame) -> None:
+        """Load what was not recovered."""
         self.counts["recovered" if outcome["recovered"] else "not recovered"] += 1
         if outcome["recovered"]:
             return
@@ -225,6 +231,7 @@ class Client:
         return {"to_user_id": self._random.choice(others)}
 
     def _resume(self) -> None:
+        self.account.last = self._subscribed  # from the beginning, where no session was taken up
         streams = self.streams if self._names_rooms else self.streams[:1]
         wanted = {"type": "resume", "streams": self.account.positions(streams)}
         self._soon(0, self.outbox.ask("resume", wanted))
@@ -242,6 +249,8 @@ class Client:
         if delay:
             await asyncio.sleep(delay)
         self.outbox.note_sent(command["id"], now())
+        if command["type"] == "resume":
+            self.account.expect_replay(command["streams"])
         await self._send(command)
 
     async def _send(self, frame: Frame) -> None:

@@ -30,6 +30,11 @@ class Road:
             await asyncio.wait(self._tasks)
         await self._server.wait_closed()
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether anybody is on it, to be disturbed."""
+        return bool(self._lines)
+
     def abort(self) -> None:
         """End all connections at once."""
         for line in tuple(self._lines):

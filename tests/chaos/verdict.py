@@ -73,6 +73,9 @@ def _judge_client(record: Record, client: Client) -> Iterator[str]:
     for id, acked in client.outbox.acked.items():
         if record.messages.get((client.person.id, id)) != [acked]:
             yield f"{id} was acked as {acked} and is stored as {record.messages.get((client.person.id, id))}"
+    for stream, events in client.account.events.items():
+        if events and stream not in client.streams:
+            yield f"{stream}: received {len(events)}, and has no right to any"
     for stream in client.streams:
         received, stored = client.account.events.get(stream, []), record.ids(stream)
         if received != stored:

@@ -1,0 +1,160 @@
+"""The verdict of the chaos: it is silent about a run in which all is well, and names each thing that is not."""
+
+from collections import Counter
+from unittest.mock import Mock
+
+import pytest
+
+from tests.chaos.client import TORN, Client
+from tests.chaos.people import Person
+from tests.chaos.plan import OUTAGES, ROAD_ACTIONS
+from tests.chaos.run import OUR_FAULT, Report, count_errors, find_missing_trouble
+from tests.chaos.verdict import Record, judge
+
+ALICE, BOB = 1, 2
+MESSAGES = [(1, 101), (2, 102), (3, 103)]  # of one room: `seq` and message id
+
+
+@pytest.fixture
+def client():
+    """Alice's. She wrote the second message, and got all of them."""
+    client = Client(0, Person(ALICE, "alice", "token"), [], Mock(), seed=0)
+    client.streams = ["room.a"]
+    client.account.events["room.a"] = [id for _, id in MESSAGES]
+    client.outbox.acked["0-1"] = (2, 102)
+    return client
+
+
+@pytest.fixture
+def record():
+    messages = {(BOB, "1-1"): [(1, 101)], (ALICE, "0-1"): [(2, 102)], (BOB, "1-2"): [(3, 103)]}
+    return Record({"room.a": [*MESSAGES]}, {"room.a": 3}, messages, {"room.a": [*MESSAGES]})
+
+
+def test_it_finds_nothing_where_all_is_well(record, client):
+    assert judge(record, [client]) == []
+
+
+def lose_the_last(record, client):
+    client.account.events["room.a"].pop()
+
+
+def swap_two(record, client):
+    client.account.events["room.a"] = [102, 101, 103]
+
+
+def get_one_too_many(record, client):
+    client.account.events["room.a"].append(103)
+
+
+def get_nothing(record, client):
+    client.account.events.clear()
+
+
+def get_what_is_another_users(record, client):
+    client.account.events["user.2"] = [7]
+
+
+def lose_what_was_acked(record, client):
+    del record.messages[ALICE, "0-1"]
+
+
+def ack_another_place(record, client):
+    client.outbox.acked["0-1"] = (3, 102)
+
+
+def leave_unanswered(record, client):
+    client.outbox.add("0-", {"type": "message"})
+
+
+def store_twice(record, client):
+    record.messages[BOB, "1-1"].append((4, 104))
+
+
+def store_a_hole(record, client):
+    for streams in (record.streams, record.places):
+        streams["room.a"].remove((2, 102))
+
+
+def stand_elsewhere(record, client):
+    record.last_seqs["room.a"] = 4
+
+
+def store_an_event_without_its_message(record, client):
+    record.places["room.a"].pop()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lose_the_last,
+        swap_two,
+        get_one_too_many,
+        get_nothing,
+        get_what_is_another_users,
+        lose_what_was_acked,
+        ack_another_place,
+        leave_unanswered,
+        store_twice,
+        store_a_hole,
+        stand_elsewhere,
+        store_an_event_without_its_message,
+    ],
+)
+def test_it_names_what_is_not_as_it_should_be(record, client, spoil):
+    spoil(record, client)
+    assert judge(record, [client])
+
+
+def make_report(**changes):
+    everything = Counter([*OUTAGES, *ROAD_ACTIONS])
+    facts = {"seed": 1, "seconds": 60, "violations": [], "acked": 2000, "received": 50_000, "longest_away": 5.0}
+    return Report(**{**facts, "settled_after": 5.0, "counts": Counter([TORN]), "outages": everything, **changes})
+
+
+def test_it_believes_a_run_in_which_much_was_said_and_everything_broke():
+    assert find_missing_trouble(make_report()) == []
+
+
+@pytest.mark.parametrize("missing", [*OUTAGES, *dict.fromkeys(ROAD_ACTIONS)])
+def test_it_does_not_believe_a_run_in_which_something_never_broke(missing):
+    report = make_report()
+    del report.outages[missing]
+    assert find_missing_trouble(report) == [f"never happened: {missing}"]
+
+
+def test_it_does_not_believe_a_run_without_a_torn_frame_or_without_talk():
+    assert len(find_missing_trouble(make_report(counts=Counter()))) == 1
+    assert len(find_missing_trouble(make_report(acked=20))) == 1
+
+
+def test_it_does_not_expect_everything_of_a_short_run():
+    assert find_missing_trouble(make_report(seconds=20, outages=Counter(), counts=Counter())) == []
+
+
+LOG = """
+2026-01-01 10:00:00,000 WARNING realtime.database: The database is away: no route
+2026-01-01 10:00:00,000 ERROR realtime.api_errors: Answered 503 to /api/v1/rooms
+2026-01-01 10:00:00,000 ERROR django.request: Service Unavailable: /api/v1/rooms
+2026-01-01 10:00:00,000 ERROR channels_redis.pubsub: Unexpected exception in receive task
+redis.exceptions.ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused.
+"""
+
+
+def test_it_is_not_surprised_by_errors_of_what_is_away():
+    assert not any(OUR_FAULT.search(line) for line in count_errors(LOG))
+    assert len(count_errors(LOG)) == 4
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-01-01 10:00:00,000 ERROR realtime.answers: A command failed (reference 1)",
+        "2026-01-01 10:00:00,000 ERROR uvicorn.error: Exception in ASGI application",
+        "2026-01-01 10:00:00,000 ERROR asyncio: Task exception was never retrieved",
+        "2026-01-01 10:00:00,000 CRITICAL realtime.node: It is over",
+    ],
+)
+def test_it_is_surprised_by_any_other_error(line):
+    (found,) = count_errors(LOG + line) - count_errors(LOG)
+    assert OUR_FAULT.search(found)

@@ -1,0 +1,166 @@
+"""How often one may try to log in, and make rooms."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from realtime import throttles
+from tests.people import PASSWORD, client_for, make_user
+
+pytestmark = pytest.mark.django_db
+
+HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
+
+
+@pytest.fixture
+def alice():
+    return make_user("alice")
+
+
+@pytest.fixture
+def now(monkeypatch):
+    """A clock that is set by hand."""
+    time = [1_000_000.0]
+    monkeypatch.setattr(throttles.MinuteThrottle, "timer", lambda _self: time[0])
+    return time
+
+
+def post(body, address=HERE, **headers):
+    return APIClient(REMOTE_ADDR=address).post("/api/v1/auth/token", body, format="json", **headers)
+
+
+def try_login(name="alice", password="wrong", address=HERE, **headers):
+    return post({"username": name, "password": password}, address, **headers).status_code
+
+
+def test_it_takes_ten_attempts_a_minute_for_a_name_from_an_address(alice, now):
+    assert {try_login() for _ in range(9)} == {401}
+    assert try_login(password=PASSWORD) == 200  # counts as well: who guesses right is not to begin anew
+    assert try_login(password=PASSWORD) == 429
+    assert try_login(password=PASSWORD, address=ELSEWHERE) == 200
+    assert try_login("bob") == 401
+
+
+def test_it_says_so_in_its_own_words(alice, now):
+    for _ in range(10):
+        try_login()
+        now[0] += 1
+    answer = post({"username": "alice", "password": PASSWORD})
+    assert answer.status_code == 429
+    assert answer.json().keys() == {"detail", "code"}
+    assert answer.json()["code"] == "RATE_LIMITED"
+    assert answer["Retry-After"] == "50"
+
+
+def test_it_takes_the_next_one_when_the_first_is_a_minute_old(alice, now):
+    for _ in range(10):
+        try_login()
+        now[0] += 5
+    assert try_login(password=PASSWORD) == 429
+    now[0] += 10
+    assert try_login(password=PASSWORD) == 200
+    assert try_login(password=PASSWORD) == 429
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        ("2001:db8::1", "2001:db8::ffff:2", 429),
+        ("2001:db8::1", "2001:db8:0:1::1", 401),
+        ("::ffff:192.0.2.1", "192.0.2.1", 429),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", 401),
+        ("unix:", "unix:", 429),
+    ],
+)
+def test_it_takes_a_network_of_ipv6_for_one_address(configure, first, second, status):
+    """Whoever has one address there has all of them."""
+    configure(LOGINS_PER_MINUTE=1)
+    assert try_login(address=first) == 401
+    assert try_login(address=second) == status
+
+
+def test_it_counts_a_name_that_is_sent_as_a_fraction(configure):
+    """It is taken for the name `1.5`."""
+    configure(LOGINS_PER_MINUTE=1)
+    assert (try_login("1.5"), try_login(1.5)) == (401, 429)
+
+
+@pytest.mark.parametrize("name", [" alice", "ALICE", "alice\t"])
+def test_it_counts_a_name_however_it_is_spelled(alice, configure, name):
+    configure(LOGINS_PER_MINUTE=1)
+    assert try_login() == 401
+    assert try_login(name) == 429
+
+
+def test_it_takes_sixty_attempts_a_minute_from_an_address(alice):
+    assert {try_login(f"somebody-{number}") for number in range(60)} == {401}
+    assert try_login(password=PASSWORD) == 429
+    assert try_login(password=PASSWORD, address=ELSEWHERE) == 200
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", "[]", '"a"', '{"username":null}', '{"username":["a"]}', r'{"username":"\ud800"}']
+)
+def test_it_counts_what_names_nobody_for_the_address(configure, body):
+    configure(LOGINS_PER_MINUTE_PER_ADDRESS=1)
+    answers = [APIClient().post("/api/v1/auth/token", body, content_type="application/json") for _ in range(2)]
+    assert [(a.status_code, a.json()["code"]) for a in answers] == [(400, "INVALID_MESSAGE"), (429, "RATE_LIMITED")]
+
+
+def test_it_refuses_what_is_not_json_as_before():
+    answer = APIClient().post("/api/v1/auth/token", "{", content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_JSON")
+
+
+@pytest.mark.parametrize("off", [0, None])
+def test_it_takes_any_number_where_the_limit_is_off(alice, configure, off):
+    configure(LOGINS_PER_MINUTE=off, LOGINS_PER_MINUTE_PER_ADDRESS=off, ROOMS_PER_MINUTE=off)
+    assert {try_login() for _ in range(70)} == {401}
+    client = client_for(alice)
+    assert {client.post("/api/v1/rooms", {"title": "Room"}).status_code for _ in range(31)} == {201}
+
+
+def test_it_knows_when_to_come_back_after_the_limit_was_lowered(alice, configure, now):
+    for _ in range(5):
+        try_login()
+        now[0] += 1
+    configure(LOGINS_PER_MINUTE=2)
+    assert post({"username": "alice", "password": PASSWORD})["Retry-After"] == "58"
+
+
+@pytest.mark.parametrize(("proxies", "status"), [(0, 429), (1, 429), (2, 401)])
+def test_it_counts_the_address_that_the_number_of_proxies_tells(alice, configure, settings, proxies, status):
+    """What a client wrote into the header itself does not count."""
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": proxies}
+    configure(LOGINS_PER_MINUTE=1)
+    assert try_login(HTTP_X_FORWARDED_FOR=f"1.1.1.1, {ELSEWHERE}") == 401
+    assert try_login(HTTP_X_FORWARDED_FOR=f"2.2.2.2, {ELSEWHERE}") == status
+
+
+@pytest.mark.parametrize("name", ["x" * 1000, "two\nlines of 中文"])
+def test_it_makes_keys_that_every_cache_takes(configure, name):
+    configure(LOGINS_PER_MINUTE=1)
+    assert (try_login(name), try_login(name)) == (401, 429)
+
+
+@pytest.mark.parametrize("method", ["get", "set"])
+def test_it_lets_everybody_log_in_while_the_cache_is_away(alice, configure, monkeypatch, caplog, method):
+    configure(LOGINS_PER_MINUTE=1)
+
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route to the cache")
+
+    monkeypatch.setattr(throttles.cache, method, fail)
+    assert {try_login(password=PASSWORD) for _ in range(3)} == {200}
+    assert "the cache is away" in caplog.text
+    assert "no route to the cache" in caplog.text
+
+
+def test_it_lets_a_user_make_thirty_rooms_a_minute(alice, now):
+    client = client_for(alice)
+    assert {client.post("/api/v1/rooms", {"title": "Room"}).status_code for _ in range(30)} == {201}
+    answer = client.post("/api/v1/rooms", {"title": "Room"})
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (429, "RATE_LIMITED", "60")
+    assert client.get("/api/v1/rooms").status_code == 200
+    assert client_for(make_user("bob")).post("/api/v1/rooms", {"title": "Room"}).status_code == 201
+    now[0] += 60
+    assert client.post("/api/v1/rooms", {"title": "Room"}).status_code == 201
