@@ -3,7 +3,7 @@
 VENV ?= .venv
 PORT ?= 8000
 WORKERS ?= 1
-JOBS ?= 2
+JOBS ?= 3
 MINUTES ?= 10
 SEEDS ?= 1
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/postgres
@@ -67,7 +67,7 @@ lint: $(VENV)/.dev ## Check style and types
 soak: $(VENV)/.dev ## Break everything for MINUTES, and prove that nothing is lost; SEED repeats a plan, SEEDS makes more
 	$(EMBEDDED) $(PY) -m tests.chaos --minutes $(MINUTES) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
-bench: $(VENV)/.dev ## Measure (about 15 minutes) and write docs/benchmarks.md and README's table
+bench: $(VENV)/.dev ## Measure (about 25 minutes) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run
 	$(PY) -m bench.readme
 

@@ -35,6 +35,7 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "daphne",
+    "project",  # its templates come before those of the admin
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -48,7 +49,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "realtime",
     "notifications",
-    "project",
 ]
 
 MIDDLEWARE = [
@@ -114,6 +114,25 @@ if REDIS_URL:
 else:
     CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
+# Attempts to log in are counted there, so all processes must see the same one.
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "realtime-cache",
+            # Nobody is to wait for a Redis that hangs: without it attempts are not counted.
+            "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+        }
+    }
+else:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "OPTIONS": {"MAX_ENTRIES": 10_000},  # with Django's 300, others' attempts would push one's own out
+        }
+    }
+
 REALTIME = {"REDIS_URL": REDIS_URL}
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -132,6 +151,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "realtime.api_errors.exception_handler",
+    # `serve` takes the client's address from the proxy it trusts; every further proxy that is trusted counts here.
+    "NUM_PROXIES": int(os.environ.get("NUM_PROXIES", "0")),
 }
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=int(os.environ.get("ACCESS_TOKEN_MINUTES", "30"))),
@@ -139,7 +160,7 @@ SIMPLE_JWT = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Realtime API",
-    "DESCRIPTION": "Who is online, rooms, messages and notifications.",
+    "DESCRIPTION": "Logins, tickets for sockets, who is online, rooms and their members, messages.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -163,5 +184,8 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "WARNING")},
-    "loggers": {"realtime": {"level": os.environ.get("LOG_LEVEL", "INFO")}},
+    "loggers": {
+        "realtime": {"level": os.environ.get("LOG_LEVEL", "INFO")},
+        "django": {"handlers": [], "level": "NOTSET"},  # Django's own console would say each line twice
+    },
 }

@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 from realtime import protocol
 from realtime.conf import settings
 from realtime.connection import Connection
+from realtime.decoding import Invalid
 from realtime.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.limits import ErrorBudget
-from realtime.protocol import Invalid
 
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core import checks
+from rest_framework.settings import api_settings
 
 from realtime import conf
 
@@ -19,6 +20,7 @@ def register() -> None:
         check_origins,
         check_blacklist,
         check_asgi,
+        check_proxies,
         check_workers,
     ):
         checks.register(check, "realtime")
@@ -109,6 +111,17 @@ def check_asgi(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messag
         return []
     hint = "Point it at an application made with realtime.routing.asgi_application."
     return [checks.Warning("ASGI_APPLICATION is not set.", hint=hint, id="realtime.W008")]
+
+
+def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """REST framework takes the whole X-Forwarded-For for an address, and anybody may send another one each time."""
+    values = conf.settings()
+    counted = values.logins_per_minute or values.logins_per_minute_per_address
+    if api_settings.NUM_PROXIES is not None or not counted:
+        return []
+    text = "Attempts to log in are counted by an address that a client can make up."
+    hint = "Set REST_FRAMEWORK['NUM_PROXIES']: 0 under `serve`, else the number of proxies in front."
+    return [checks.Warning(text, hint=hint, id="realtime.W009")]
 
 
 def check_workers(

@@ -11,18 +11,19 @@ from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext as _
+from msgspec import UNSET
 
-from realtime import auth, chat, protocol, reads, rooms, tokens
+from realtime import auth, chat, decoding, protocol, reads, rooms, tokens
 from realtime.answers import answer
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.database import run
-from realtime.direct import find_cached_pair, find_pair, forget_pairs
+from realtime.decoding import Invalid
+from realtime.direct import find_cached_pair, find_pair, forget_pair
 from realtime.errors import ErrorCode, Refused
 from realtime.frames import Envelope, Passing
 from realtime.models import SLUG_PATTERN
 from realtime.node import Node
-from realtime.protocol import Invalid
 from realtime.subscriptions import on_subscribe, on_unsubscribe
 
 Work = Coroutine[Any, Any, None]
@@ -30,17 +31,18 @@ Work = Coroutine[Any, Any, None]
 IS_SLUG = re.compile(SLUG_PATTERN).match
 
 
-def on_ping(node: Node, connection: Connection, command: protocol.Ping) -> None:
-    connection.send(protocol.pong(command))
+def on_ping(node: Node, connection: Connection, command: decoding.Ping) -> None:
+    timestamp = protocol.now() if command.timestamp is UNSET else command.timestamp
+    connection.send(protocol.pong(command.id, timestamp))
 
 
-def on_pong(node: Node, connection: Connection, command: protocol.Pong) -> None:
+def on_pong(node: Node, connection: Connection, command: decoding.Pong) -> None:
     """Any frame proves life; this one also proves that what was sent before the heartbeat has arrived."""
     if connection.progress.confirm():
         node.keeper.note(connection)
 
 
-async def on_auth(node: Node, connection: Connection, command: protocol.Auth) -> None:
+async def on_auth(node: Node, connection: Connection, command: decoding.Auth) -> None:
     identity = await node.loader.submit(tokens.read_access(command.token))
     if identity.key != connection.user_key:
         raise Refused(ErrorCode.FORBIDDEN, _("The token belongs to another user."))
@@ -54,7 +56,7 @@ def extend(node: Node, connection: Connection, identity: auth.Identity) -> None:
     node.pulse.watch_end(connection)
 
 
-def on_presence(node: Node, connection: Connection, command: protocol.Presence) -> Work:
+def on_presence(node: Node, connection: Connection, command: decoding.Presence) -> Work:
     if len(protocol.encode(command.data)) > settings().presence_data_bytes:
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("`data` is too large."), command.id)
     if wait := _wait_to_tell(connection):
@@ -62,7 +64,7 @@ def on_presence(node: Node, connection: Connection, command: protocol.Presence) 
     return node.hub.tracker.set_status(connection.user_key, command.status, command.data)
 
 
-def on_typing(node: Node, connection: Connection, command: protocol.Typing) -> Work | None:
+def on_typing(node: Node, connection: Connection, command: decoding.Typing) -> Work | None:
     context = command.data.context
     if context in connection.rooms:
         node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
@@ -93,7 +95,7 @@ def _wait_to_tell(connection: Connection) -> float:
     return connection.quota.told.take(time.monotonic()) if connection.quota is not None else 0.0
 
 
-def on_message(node: Node, connection: Connection, command: protocol.Message) -> Work | None:
+def on_message(node: Node, connection: Connection, command: decoding.Message) -> Work | None:
     if (command.room_id is None) == (command.to_user_id is None):
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("A message has either `room_id` or `to_user_id`."), command.id)
     if command.room_id is not None:
@@ -108,7 +110,7 @@ def on_message(node: Node, connection: Connection, command: protocol.Message) ->
     return _post(node, connection, command, room=pair.room, recipient=pair.recipient, recipient_id=pair.recipient_id)
 
 
-async def _post_unjoined(node: Node, connection: Connection, command: protocol.Message, slug: str) -> None:
+async def _post_unjoined(node: Node, connection: Connection, command: decoding.Message, slug: str) -> None:
     access = await node.access.submit((connection.user_key, slug))
     if access is None or (access.private and not access.member):
         raise rooms.not_found()
@@ -119,7 +121,7 @@ async def _post_unjoined(node: Node, connection: Connection, command: protocol.M
 
 
 async def _post_unacquainted(
-    node: Node, connection: Connection, command: protocol.Message, recipient: int | str
+    node: Node, connection: Connection, command: decoding.Message, recipient: int | str
 ) -> None:
     pair = await find_pair(connection.user_key, recipient)
     work = _post(node, connection, command, room=pair.room, recipient=pair.recipient, recipient_id=pair.recipient_id)
@@ -127,7 +129,7 @@ async def _post_unacquainted(
         await work
 
 
-def _post(node: Node, connection: Connection, command: protocol.Message, **place: Any) -> Work | None:
+def _post(node: Node, connection: Connection, command: decoding.Message, **place: Any) -> Work | None:
     """Store a message without waiting: the next command is read meanwhile, and transactions keep the order."""
     post = chat.Post(
         sender=connection.user_id,
@@ -140,7 +142,7 @@ def _post(node: Node, connection: Connection, command: protocol.Message, **place
     )
     future = chat.post(post, node.writer)
     connection.pending += 1
-    future.add_done_callback(partial(_posted, connection, command.id))
+    future.add_done_callback(partial(_posted, connection, command))
     return _wait(future) if connection.pending >= settings().max_pending_commands else None
 
 
@@ -148,26 +150,27 @@ async def _wait(future: "asyncio.Future[chat.Posted]") -> None:
     await asyncio.wait([future])
 
 
-def _posted(connection: Connection, id: str | None, future: "asyncio.Future[chat.Posted]") -> None:
+def _posted(connection: Connection, command: decoding.Message, future: "asyncio.Future[chat.Posted]") -> None:
     if not future.cancelled():
-        _answer_post(connection, id, future)
+        _answer_post(connection, command, future)
     connection.pending -= 1
     if not connection.pending and connection.settled is not None and not connection.settled.done():
         connection.settled.set_result(None)
 
 
-def _answer_post(connection: Connection, id: str | None, future: "asyncio.Future[chat.Posted]") -> None:
+def _answer_post(connection: Connection, command: decoding.Message, future: "asyncio.Future[chat.Posted]") -> None:
     error = future.exception()
     if error is None:
         posted = future.result()
-        connection.send(protocol.ack_message(id, posted.message_id, posted.seq, posted.timestamp))
+        connection.send(protocol.ack_message(command.id, posted.message_id, posted.seq, posted.timestamp))
     elif isinstance(error, Exception):
-        if isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND:
-            forget_pairs()  # a room that was remembered has been deleted
-        answer(connection, error, id)
+        is_gone = isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND
+        if is_gone and command.to_user_id is not None:  # a room that was remembered has been deleted
+            forget_pair(connection.user_key, command.to_user_id)
+        answer(connection, error, command.id)
 
 
-async def on_join(node: Node, connection: Connection, command: protocol.Join) -> None:
+async def on_join(node: Node, connection: Connection, command: decoding.Join) -> None:
     slug = command.room_id
     if len(connection.rooms) >= settings().max_rooms_per_connection and slug not in connection.rooms:
         raise Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
@@ -199,12 +202,12 @@ async def enter(connection: Connection, slug: str) -> rooms.Joined:
         raise
 
 
-async def on_resume(node: Node, connection: Connection, command: protocol.Resume) -> None:
+async def on_resume(node: Node, connection: Connection, command: decoding.Resume) -> None:
     await node.resumer.resume(connection, command.streams, command.id)
     node.keeper.note(connection)
 
 
-def on_leave(node: Node, connection: Connection, command: protocol.Leave) -> None:
+def on_leave(node: Node, connection: Connection, command: decoding.Leave) -> None:
     slug = command.room_id
     if connection.rooms.pop(slug, None) is None:
         raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
@@ -214,7 +217,7 @@ def on_leave(node: Node, connection: Connection, command: protocol.Leave) -> Non
     connection.send(protocol.left(command.id, slug))
 
 
-def on_read(node: Node, connection: Connection, command: protocol.Read) -> Work:
+def on_read(node: Node, connection: Connection, command: decoding.Read) -> Work:
     given = (command.room_id is not None, command.seq is not None, command.notification_ids is not None)
     if given == (True, True, False):
         return _read_room(node, connection, reads.Mark(connection.user_key, str(command.room_id), command.seq or 0))
@@ -243,17 +246,17 @@ def _tell_others(node: Node, connection: Connection, body: bytes) -> None:
 
 Handler = Callable[[Node, Connection, Any], Work | None]
 
-HANDLERS: dict[type[protocol.Command], Handler] = {
-    protocol.Ping: on_ping,
-    protocol.Pong: on_pong,
-    protocol.Auth: on_auth,
-    protocol.Typing: on_typing,
-    protocol.Presence: on_presence,
-    protocol.Message: on_message,
-    protocol.Join: on_join,
-    protocol.Leave: on_leave,
-    protocol.Subscribe: on_subscribe,
-    protocol.Unsubscribe: on_unsubscribe,
-    protocol.Read: on_read,
-    protocol.Resume: on_resume,
+HANDLERS: dict[type[decoding.Command], Handler] = {
+    decoding.Ping: on_ping,
+    decoding.Pong: on_pong,
+    decoding.Auth: on_auth,
+    decoding.Typing: on_typing,
+    decoding.Presence: on_presence,
+    decoding.Message: on_message,
+    decoding.Join: on_join,
+    decoding.Leave: on_leave,
+    decoding.Subscribe: on_subscribe,
+    decoding.Unsubscribe: on_unsubscribe,
+    decoding.Read: on_read,
+    decoding.Resume: on_resume,
 }

@@ -28,8 +28,11 @@ class Settings:
     auth_expiring_seconds: float = 60  # `auth_expiring` is sent that long before the token ends
     auth_recheck_seconds: float = 60  # how often the users of open sockets are looked up again
     ticket_seconds: float = 30
+    logins_per_minute: int | None = 10  # attempts for one name from one address; 0 or None: any number, here and below
+    logins_per_minute_per_address: int | None = 60  # attempts, whatever the name
     allowed_origins: tuple[str, ...] = ()  # besides the site's own host and CSRF_TRUSTED_ORIGINS; "*" allows all
 
+    request_head_seconds: float = 10  # for the head of a request, of a connection to `serve`; 0 waits for ever
     heartbeat_seconds: float = 30
     heartbeat_misses: float = 2.5  # that many heartbeats of silence close a socket
     max_frame_bytes: int = 65_536  # of one incoming frame
@@ -38,6 +41,7 @@ class Settings:
     max_connections: int = 50_000  # per process; more are refused with HTTP 503
     max_connections_per_user: int = 20  # per process
     max_rooms_per_connection: int = 200
+    rooms_per_minute: int | None = 30  # that one user makes over REST; 0 or None: any number
     max_pending_commands: int = 64  # of one socket, before reading from it pauses
     bad_frames: int = 20  # in `bad_frames_seconds` close the socket with 4400
     bad_frames_seconds: float = 10
@@ -68,7 +72,7 @@ class Settings:
     announcements_per_second: int = 50
 
     retry_after_ms: int = 2_000  # advised with OVERLOADED and RATE_LIMITED; with RESTARTING at the most
-    restart_window_seconds: float = 10  # over which a process that stops asks its sockets to come back
+    restart_window_seconds: float = 10  # over which the sockets of a process that stops are told, or return
     bus_beat_seconds: float = 1  # how often a process proves that it hears its own publications
 
 

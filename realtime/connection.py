@@ -53,12 +53,14 @@ class Sink(Protocol):
 class DirectSink:
     """Writes to the transport of our own server."""
 
-    __slots__ = ("_socket", "fast_write", "queued_bytes")
+    __slots__ = ("_socket", "fast_write")
 
     def __init__(self, socket: DirectSocket) -> None:
         self._socket = socket
         self.fast_write: Callable[[bytes], None] | None = socket.write
-        self.queued_bytes = socket.queued_bytes
+
+    def queued_bytes(self) -> int:
+        return self._socket.queued_bytes()
 
     def send(self, frames: Sequence[Frame]) -> None:
         self._socket.write(b"".join([frame.wire for frame in frames]))

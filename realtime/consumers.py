@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from channels.consumer import AsyncConsumer
 from django.http.request import split_domain_port, validate_host
 
-from realtime import auth, intake, origins, protocol
+from realtime import auth, decoding, intake, origins, protocol
 from realtime.auth import Credential, Identity
 from realtime.batches import BatchSink, read_wish
 from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
@@ -24,6 +24,7 @@ from realtime.errors import CloseCode, Closed, Refused
 from realtime.greeting import greet
 from realtime.hub import SITE_STREAM
 from realtime.node import get_node
+from realtime.parting import come_back
 from realtime.reader import Reader
 from realtime.server import EXTENSION, RealtimeProtocol
 from realtime.sessions.store import Session
@@ -60,9 +61,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if len(self.node.hub.connections) + self.node.opening >= settings().max_connections:
             await self.refuse(503, b"This server is full.")
             return
-        if self.node.is_stopping:
-            await self.refuse(503, b"This server is restarting.")
-            return
         await self.accept()
         await self.serve(trusted_page=bool(origin))
 
@@ -86,6 +84,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection: Connection | None = None
         self.node.opening += 1
         try:
+            self.require_going_on()
             identity = await self.authenticate(trusted_page)
             connection = Connection(secrets.token_urlsafe(12), identity, self.wrap(self.sink))
             await self.admit(connection)
@@ -102,6 +101,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             self.node.opening -= 1
         await self.run(connection, direct)
 
+    def require_going_on(self) -> None:
+        """Raises Closed while this process is taking leave of its sockets."""
+        if self.node.is_stopping:
+            raise come_back(has_others=self.node.has_others)
+
     def wrap(self, sink: Sink) -> Sink:
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         wish = read_wish(query)
@@ -109,6 +113,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def admit(self, connection: Connection) -> None:
         """Raises Closed, DatabaseUnavailable."""
+        self.require_going_on()  # it would not be among those that are asked to leave
         connection.hold()
         self.node.hub.register(connection)
         try:
@@ -140,13 +145,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             async with asyncio.timeout(settings().auth_timeout_seconds):
                 while True:
                     command = await self.read_command()
-                    if isinstance(command, protocol.Auth):
+                    if isinstance(command, decoding.Auth):
                         self.auth_id = command.id
                         return Credential("command", command.token)
         except TimeoutError:
             raise Closed(CloseCode.UNAUTHENTICATED, "AUTH_TIMEOUT") from None
 
-    async def read_command(self) -> protocol.Command | None:
+    async def read_command(self) -> decoding.Command | None:
         """One frame of a socket that nobody is known for yet; None for one that is no command. Raises Closed, Gone."""
         message = await self.receive()
         if message["type"] == "websocket.disconnect":
@@ -156,7 +161,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Closed(CloseCode.BAD_FRAMES, "TOO_MANY_ERRORS")
         try:
             return intake.decode(message.get("text"))
-        except protocol.Invalid:
+        except decoding.Invalid:
             return None
 
     async def run(self, connection: Connection, direct: RealtimeProtocol | None) -> None:

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from realtime import protocol
+from realtime import decoding, protocol
+from realtime.decoding import Command, CommandId, Invalid, Kind, Message
 from realtime.errors import ErrorCode
 from realtime.frames import Tell
-from realtime.protocol import Command, CommandId, Invalid, Kind, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,10 @@ def read_content(room_id: str, text: str) -> Command:
     try:
         type_ = _typed.decode(text).type
         if isinstance(type_, str) and type_ in IN_ROOMS:
-            return protocol.decode(text)
+            return decoding.decode(text)
         said = _said.decode(text)
     except msgspec.ValidationError as error:
-        raise protocol.explain(text, str(error)) from None
+        raise decoding.explain(text, str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}") from None
     if said.content is not UNSET:
@@ -80,7 +80,7 @@ def read_content(room_id: str, text: str) -> Command:
 
 
 def read_notification_command(text: str) -> Command:
-    command = protocol.decode(text)
+    command = decoding.decode(text)
     type_ = str(command.__struct_config__.tag)
     if type_ not in ABOUT_NOTIFICATIONS:
         raise _unknown(type_, command.id)

@@ -47,9 +47,10 @@ async def find_pair(sender: str, recipient: int | str) -> Pair:
     return pair
 
 
-def forget_pairs() -> None:
-    """A room or a user has gone: look everything up again."""
-    _pairs.clear()
+def forget_pair(a: int | str, b: int | str) -> None:
+    """Their room, or one of them, has gone: look it up again."""
+    for key in ((str(a), str(b)), (str(b), str(a))):
+        _pairs.pop(key, None)
 
 
 def open_pair(sender: Any, recipient: int | str) -> Pair:

@@ -1,4 +1,4 @@
-"""Pages of what was written (L3): of one room, or between two users. Called by the REST edge.
+"""Pages of what was written (L3): of one room, between two users, or of all direct messages. Called by the REST edge.
 
 Newest first, by cursors that are `seq`s: of the room's stream, or of the reader's own for direct messages.
 """
@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
-from realtime import rooms
+from realtime import log, rooms
 from realtime.errors import ErrorCode, Refused
 from realtime.models import Message, Room
 from realtime.protocol import ChatData, format_time
@@ -57,11 +57,28 @@ def read_direct(user_id: Any, with_id: Any, cursors: Cursors) -> Page:
         if not get_user_model()._default_manager.filter(pk=with_id).exists():
             raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
         return Page([], None, None)
-    direct = Message.objects.filter(room=room, recipient_seq__isnull=False)
-    sent = direct.filter(sender=user_id).annotate(place=F("seq"))
+    return _read_both_ways(user_id, Message.objects.filter(room=room), cursors)
+
+
+def read_all_direct(user_id: Any, cursors: Cursors) -> Page:
+    """A page of what the user wrote to anybody, and anybody to the user: what a missed `user.<id>` had of chat."""
+    return _read_both_ways(user_id, Message.objects.all(), cursors)
+
+
+def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors) -> Page:
+    """What the user sent and received, by two scans, both up to where the stream stood before them.
+
+    Else a message that is stored between the scans would be missing below one that the second has found.
+    """
+    stream = f"user.{wire_id(user_id)}"
+    end = log.positions([stream])[stream]
+    direct = messages.filter(recipient_seq__isnull=False)
+    sent = direct.filter(sender=user_id, seq__lte=end).annotate(place=F("seq"))
     # What one writes to oneself is found as sent.
-    received = direct.filter(recipient=user_id).exclude(sender=user_id).annotate(place=F("recipient_seq"))
-    return _page(_slice(sent, "seq", cursors) + _slice(received, "recipient_seq", cursors), cursors, None)
+    received = direct.filter(recipient=user_id, recipient_seq__lte=end).exclude(sender=user_id)
+    found = _slice(sent, "seq", cursors)
+    found += _slice(received.annotate(place=F("recipient_seq")), "recipient_seq", cursors)
+    return _page(found, cursors, None)
 
 
 def _slice(messages: QuerySet[Message], field: str, cursors: Cursors) -> list[Any]:

@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 
 from django.utils.translation import gettext as _
 
-from realtime import commands, protocol
+from realtime import commands, decoding, protocol
 from realtime.answers import answer
 from realtime.commands import Handler, Work
 from realtime.conf import settings
 from realtime.connection import Connection
+from realtime.decoding import Batch, Invalid
 from realtime.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.node import Node
-from realtime.protocol import Batch, Invalid
 
-Read = Callable[[Connection, bytes | str | None], protocol.Command]
+Read = Callable[[Connection, bytes | str | None], decoding.Command]
 
 
 def begin(node: Node, connection: Connection, raw: bytes | str | None) -> Work | None:
@@ -37,12 +37,12 @@ def _take(node: Node, connection: Connection, raw: bytes | str | None, read: Rea
             connection.send(protocol.ack(id))
     except Exception as error:
         if isinstance(error, Refused) and error.code is ErrorCode.RATE_LIMITED and raw is not None:
-            id = protocol.read_id(raw)
+            id = decoding.read_id(raw)
         answer(connection, error, id)
     return None
 
 
-async def _finish(connection: Connection, command: protocol.Command, work: Work) -> None:
+async def _finish(connection: Connection, command: decoding.Command, work: Work) -> None:
     try:
         await work
         if command.id is not None and command.acknowledged:
@@ -80,24 +80,24 @@ async def _settle(connection: Connection) -> None:
         await connection.settled
 
 
-HANDLERS: Mapping[type[protocol.Command], Handler] = {**commands.HANDLERS, Batch: on_batch}
+HANDLERS: Mapping[type[decoding.Command], Handler] = {**commands.HANDLERS, Batch: on_batch}
 
 
-def _read_frame(connection: Connection, raw: bytes | str | None) -> protocol.Command:
+def _read_frame(connection: Connection, raw: bytes | str | None) -> decoding.Command:
     text = measure(raw)
-    return protocol.decode(text) if connection.dialect is None else connection.dialect.read(text)
+    return decoding.decode(text) if connection.dialect is None else connection.dialect.read(text)
 
 
-def _read_element(connection: Connection, raw: bytes | str | None) -> protocol.Command:
-    command = protocol.decode(raw or b"")
+def _read_element(connection: Connection, raw: bytes | str | None) -> decoding.Command:
+    command = decoding.decode(raw or b"")
     if isinstance(command, Batch):
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("A batch holds no batches."), command.id)
     return command
 
 
-def decode(raw: bytes | str | None) -> protocol.Command:
+def decode(raw: bytes | str | None) -> decoding.Command:
     """Raises as `measure` does, and Invalid."""
-    return protocol.decode(measure(raw))
+    return decoding.decode(measure(raw))
 
 
 def measure(raw: bytes | str | None) -> str:

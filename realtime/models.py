@@ -80,7 +80,7 @@ class Message(models.Model):
     """What was written. `seq` is the event's place in the room's stream; a direct message is an event of two streams:
     `seq` is its place in the sender's `user.<id>`, `recipient_seq` the one in the recipient's."""
 
-    # Neither needs an index of its own: other indexes begin with it, and each one costs every message that is written.
+    # None needs an index of its own: other indexes begin with it, and each one costs every message that is written.
     room = models.ForeignKey(Room, models.CASCADE, related_name="messages", db_index=False, verbose_name=_("room"))
     sender = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -91,7 +91,13 @@ class Message(models.Model):
         verbose_name=_("sender"),
     )
     recipient = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("recipient")
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        verbose_name=_("recipient"),
     )
     text = models.TextField(_("text"))
     kind = models.CharField(_("kind"), max_length=16, default="text")
@@ -115,6 +121,16 @@ class Message(models.Model):
                 name="realtime_direct_received",
                 fields=["room", "recipient", "recipient_seq"],
                 condition=Q(recipient_seq__isnull=False),
+            ),
+            # All direct messages of a user, by the places in the user's own stream. Of `recipient`, so that the index
+            # serves a foreign key that asks for nothing else.
+            models.Index(
+                name="realtime_direct_sent_by", fields=["sender", "seq"], condition=Q(recipient_seq__isnull=False)
+            ),
+            models.Index(
+                name="realtime_direct_sent_to",
+                fields=["recipient", "recipient_seq"],
+                condition=Q(recipient__isnull=False),
             ),
         ]
 

@@ -15,7 +15,7 @@ from realtime.frames import Envelope
 from realtime.hub import Hub, close_hub, open_hub
 from realtime.leases.store import LeasesUnavailable
 from realtime.leases.store import open_store as open_leases
-from realtime.parting import ask_to_return
+from realtime.parting import tell_at_once, tell_in_turn
 from realtime.pulse import Pulse
 from realtime.resume import Resumer
 from realtime.retention import Pruner
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 SAVE_SECONDS = 1.0  # between savings of sessions
 STOP_SECONDS = 20  # a process whose database or Redis hangs must still end
+RETIRE_SECONDS = 0.3  # processes that are told to stop together know it of each other by then
 REST_SECONDS = 0.005  # between look-ups for handshakes: without it a storm of them is looked up three at a time
 
 
@@ -50,6 +51,7 @@ class Node:
         self.pruner = Pruner(self.leases)
         self.ticker = Ticker(hub, self.leases)
         self.resumer = Resumer(hub, self.access, self.ticker.on_subscribed)
+        self.has_others = True  # whether sockets that are told to leave can come back at once; looked up for that
         self._parting: asyncio.Task[None] | None = None  # set when this process begins to stop
         self.opening = 0  # handshakes that are not registered yet
 
@@ -74,7 +76,14 @@ class Node:
     def part(self) -> None:
         """This process is going to stop: ask its sockets to come back. Harmless when it was called already."""
         if self._parting is None:
-            self._parting = asyncio.get_running_loop().create_task(ask_to_return(self.hub.connections.values()))
+            self._parting = asyncio.get_running_loop().create_task(self._take_leave())
+
+    async def _take_leave(self) -> None:
+        await self.hub.tracker.has_others()
+        await asyncio.sleep(RETIRE_SECONDS)
+        self.has_others = await self.hub.tracker.has_others()
+        tell = tell_in_turn if self.has_others else tell_at_once
+        await tell(self.hub.connections.values())
 
     async def stop(self) -> None:
         """Store what is waiting, tell the others, end."""

@@ -4,9 +4,9 @@ Called by the `resume` and `join` commands and by sockets that take up a session
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from django.utils.translation import gettext as _
 
@@ -22,8 +22,10 @@ from realtime.hub import SITE_STREAM, Hub
 from realtime.log import Range
 
 CHUNK = 100  # events read and written at once, so that a slow reader holds no more of them
+BEGUN_AT_ONCE = 8  # streams of a socket whose first chunk is read together: fewer journeys, and little that waits
 REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the same
 
+T = TypeVar("T")
 Reader = Batcher[Range, list[Frame]]
 
 
@@ -38,6 +40,9 @@ class Outcome:
     def as_json(self) -> dict[str, Any]:
         shape: dict[str, Any] = {"recovered": self.recovered, "seq": self.seq}
         return {**shape, "fetch": self.fetch} if self.fetch is not None else shape
+
+
+Beginning = tuple[Outcome, list[Frame]]
 
 
 class Resumer:
@@ -56,15 +61,18 @@ class Resumer:
         A stream that the user may not read is answered by an `error` and left out. Raises DatabaseUnavailable.
         """
         async with self._turns:
-            allowed = [stream for stream in wanted if await self._may_read(connection, stream, id)]
+            allowed = await self._choose_readable(connection, list(wanted), id)
             outcomes: dict[Feed, Outcome] = {}
             async with self._hub.open_feeds(allowed) as feeds:
                 for feed in feeds:
                     self._hub.detach(connection, feed)
-                for feed in feeds:
-                    outcomes[feed] = await self.replay(connection, feed, wanted[feed.name])
-                    if outcomes[feed].recovered:
-                        self._subscribe(connection, feed)
+                for start in range(0, len(feeds), BEGUN_AT_ONCE):
+                    begun = feeds[start : start + BEGUN_AT_ONCE]
+                    beginnings = await all_of(self._begin(feed, wanted[feed.name]) for feed in begun)
+                    for feed, beginning in zip(begun, beginnings, strict=True):
+                        outcomes[feed] = await self._play(connection, feed, wanted[feed.name], beginning)
+                        if outcomes[feed].recovered:
+                            self._subscribe(connection, feed)
                 # In the turn in which they are told of: before it, a client could not know what an event follows.
                 for feed in feeds:
                     if not outcomes[feed].recovered:
@@ -84,17 +92,24 @@ class Resumer:
         Returns in the turn in which nothing is left, so that `attach` follows without a gap.
         """
         self._hub.detach(connection, feed)
-        outcome, frames = await self._begin(feed, since)
+        beginning = await self._begin(feed, since)
         if before is not None:
-            before(outcome)
+            before(beginning[0])
+        return await self._play(connection, feed, since, beginning)
+
+    async def _play(self, connection: Connection, feed: Feed, since: int, beginning: Beginning) -> Outcome:
+        outcome, frames = beginning
         connection.progress.start(feed.name, since)  # the client is yet to hear of any other position
         if not outcome.recovered:
             return outcome
         position = since
-        while frames and not connection.closing:
-            await self._send(connection, frames)
+        while not connection.closing:
+            if frames:
+                await self._send(connection, frames)
             position += len(frames)
-            frames = await self._read_on(feed, position) if position < feed.position else []
+            if position >= feed.position:  # it has moved on while other streams were played
+                break
+            frames = await self._read_on(feed, position)
         return Outcome(True, feed.position)
 
     def attach(self, connection: Connection, feed: Feed) -> None:
@@ -104,7 +119,7 @@ class Resumer:
         if connection.id in self._hub.connections and not lost:
             self._hub.attach(connection, feed)
 
-    async def _begin(self, feed: Feed, since: int) -> tuple[Outcome, list[Frame]]:
+    async def _begin(self, feed: Feed, since: int) -> Beginning:
         """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
         if since > feed.position:  # the client was told by a process that heard more than this one has yet
             await feed.catch_up()
@@ -138,7 +153,16 @@ class Resumer:
         await connection.sink.writable()
         connection.send_all(frames)
 
-    async def _may_read(self, connection: Connection, stream: str, id: str | None) -> bool:
+    async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:
+        """Those that the user may read. The others are answered by an `error` each."""
+        answers = await all_of(self._may_read(connection, stream) for stream in streams)
+        for stream, may_read in zip(streams, answers, strict=True):
+            if not may_read:
+                refusal = Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
+                connection.send(protocol.error(refusal, id, stream=stream))
+        return [stream for stream, may_read in zip(streams, answers, strict=True) if may_read]
+
+    async def _may_read(self, connection: Connection, stream: str) -> bool:
         if stream in (f"user.{connection.user_key}", SITE_STREAM):
             return True
         kind, _dot, slug = stream.partition(".")
@@ -148,8 +172,6 @@ class Resumer:
             if await may_subscribe(connection.user_id, slug):
                 return True
             self._hub.unsubscribe(connection, stream)
-        refusal = Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
-        connection.send(protocol.error(refusal, id, stream=stream))
         return False
 
     async def _enter(self, connection: Connection, slug: str) -> bool:
@@ -168,6 +190,15 @@ class Resumer:
         if slug in connection.rooms:
             connection.rooms[slug] = access.room
         return slug in connection.rooms
+
+
+async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+    """The results in order. All are through before the first exception is raised, so that none works on unseen."""
+    results = await asyncio.gather(*awaitables, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast(list[T], results)
 
 
 def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:

@@ -27,6 +27,7 @@ class Shape(serializers.Serializer[Any]):
 
 @extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
 class UserIdField(serializers.Field[Any, Any, Any, Any]):
+    allow_blank = True  # in a query: `with=` is refused as no id, instead of being taken for absent
     default_error_messages = {"invalid": _("That cannot be a user's id.")}
 
     def to_internal_value(self, data: Any) -> Any:
@@ -85,8 +86,12 @@ class CursorQuery(Shape):
     limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
 
 
-# `with` is a word of Python's, so these two fields are declared by their names as strings.
-DirectQuery = type("DirectQuery", (CursorQuery,), {"with": UserIdField(help_text=_("The other user."))})
+# `with` is a word of Python's, so this field is declared by its name as a string.
+DirectQuery = type(
+    "DirectQuery",
+    (CursorQuery,),
+    {"with": UserIdField(required=False, help_text=_("The other user. Everybody when absent."))},
+)
 
 
 class StatusesQuery(Shape):

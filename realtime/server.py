@@ -4,6 +4,7 @@ It stands beside the layers and works for any ASGI application. The consumer fin
 EXTENSION, takes the socket over and returns: from then on a socket costs no task, no queue and no scope.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -33,6 +34,9 @@ class Nowhere:
 
 
 NOWHERE = cast(Any, Nowhere())
+WRITABLE = asyncio.Event()  # of all sockets whose transports have room; those that have none get one of their own
+WRITABLE.set()
+HANDSHAKE = frozenset({"scope", "request", "response", "app_state"})  # attributes that an open socket need not keep
 
 
 class RealtimeProtocol(WebSocketsSansIOProtocol):
@@ -46,6 +50,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.conn.debug = False  # it would log headers and frames, and the tokens in them
+        self.writable = WRITABLE
         self.idle_frames: TokenBucket | None = None  # set by the first frame that is no command
 
     def handle_connect(self, event: Any) -> None:
@@ -73,6 +78,11 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             self.resume_reading()
         if self.disconnected or self.close_sent:
             self._lose()
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether its client is there and has not been told to leave."""
+        return self.on_frame is not None and not self.close_sent
 
     # What the application calls
 
@@ -187,12 +197,14 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         self._lose()
 
     def pause_writing(self) -> None:
+        self.writable = asyncio.Event()
         super().pause_writing()
         if self.on_pause is not None:
             self.on_pause(True)
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.writable = WRITABLE
         if self.on_pause is not None:
             self.on_pause(False)
 
@@ -230,8 +242,10 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     def _slim_down(self) -> None:
         """Let go of the handshake: the headers alone are more than everything that stays."""
-        for name in ("scope", "request", "response", "app_state"):
-            self.__dict__.pop(name, None)
+        self.request.headers.clear()  # the parser holds the request itself, as long as it parses
+        self.request.path = ""
+        # A new one: a dictionary keeps the room of what is taken out.
+        self.__dict__ = {name: value for name, value in vars(self).items() if name not in HANDSHAKE}
 
 
 def is_utf8(data: bytes) -> bool:

@@ -4,14 +4,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from realtime import protocol, topics
+from realtime import decoding, protocol, topics
 from realtime.access import may_subscribe
 from realtime.connection import Connection
 from realtime.errors import ErrorCode, Refused
 from realtime.node import Node
 
 
-async def on_subscribe(node: Node, connection: Connection, command: protocol.Subscribe) -> None:
+async def on_subscribe(node: Node, connection: Connection, command: decoding.Subscribe) -> None:
     name, since = command.topic, command.since
     if not await may_subscribe(connection.user_id, name):
         raise Refused(ErrorCode.NOT_FOUND, _("There is no such topic."))
@@ -29,7 +29,7 @@ async def on_subscribe(node: Node, connection: Connection, command: protocol.Sub
         node.keeper.note(connection)
 
 
-def on_unsubscribe(node: Node, connection: Connection, command: protocol.Unsubscribe) -> None:
+def on_unsubscribe(node: Node, connection: Connection, command: decoding.Unsubscribe) -> None:
     stream = topics.PREFIX + command.topic
     if stream not in connection.streams:
         raise Refused(ErrorCode.NOT_FOUND, _("This socket is not subscribed to the topic."))

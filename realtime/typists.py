@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from realtime import protocol
 from realtime.conf import settings
@@ -15,44 +16,56 @@ logger = logging.getLogger(__name__)
 MAX_CONTEXTS = 20  # that one socket may be typing in at once
 
 
+class Told(NamedTuple):
+    """That a user is typing. `ends` is when it is over, `stream` who heard it: None for the audience of presence."""
+
+    ends: float
+    stream: str | None
+
+
 class Typists:
     """Contexts in which this process's sockets type, each with the moment at which it is over."""
 
     def __init__(self, publish: Callable[[Envelope], None], tell: Callable[[str, bytes], Awaitable[None]]) -> None:
         self._publish = publish
         self._tell = tell  # the audience of presence
-        self._told: dict[tuple[Connection, str], tuple[float, str | None]] = {}  # when it is over, and its stream
+        self._told: dict[Connection, dict[str, Told]] = {}  # by context, for sockets that are typing in any
         self._telling: set[asyncio.Future[None]] = set()
 
     def set(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
         """The socket's user types, or no longer does: for a room's `stream`, or with None for the audience."""
-        key = (connection, context)
         if is_typing:
-            if key not in self._told and len(self._contexts(connection)) >= MAX_CONTEXTS:
+            contexts = self._told.setdefault(connection, {})
+            if context not in contexts and len(contexts) >= MAX_CONTEXTS:
                 return
-            self._told[key] = (time.monotonic() + settings().typing_seconds, stream)
+            contexts[context] = Told(time.monotonic() + settings().typing_seconds, stream)
         else:
-            self._told.pop(key, None)
+            self._forget(connection, context)
         self._send(connection, context, is_typing, stream)
 
     def stop(self, connection: Connection, context: str) -> None:
         """Untell one context, if it was told."""
-        told = self._told.pop((connection, context), None)
+        told = self._forget(connection, context)
         if told is not None:
-            self._send(connection, context, False, told[1])
+            self._send(connection, context, False, told.stream)
 
     def stop_all(self, connection: Connection) -> None:
-        for context in self._contexts(connection):
+        for context in tuple(self._told.get(connection, ())):
             self.stop(connection, context)
 
     def expire(self) -> None:
         """Untell who has been silent for too long; called once a second."""
         now = time.monotonic()
-        for connection, context in [key for key, (ends, _) in self._told.items() if ends <= now]:
+        silent = [(typist, c) for typist, told in self._told.items() for c in told if told[c].ends <= now]
+        for connection, context in silent:
             self.stop(connection, context)
 
-    def _contexts(self, connection: Connection) -> list[str]:
-        return [context for typist, context in self._told if typist is connection]
+    def _forget(self, connection: Connection, context: str) -> Told | None:
+        contexts = self._told.get(connection, {})
+        told = contexts.pop(context, None)
+        if not contexts:
+            self._told.pop(connection, None)
+        return told
 
     def _send(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
         body = protocol.typing(connection.user_id, is_typing, context)

@@ -20,9 +20,10 @@ class MemoryPresence:
         self._grace_ms = to_ms(grace_seconds)
         self._clock = clock
         self._leases: dict[str, int] = {}  # process -> when it ends
+        self._retiring: set[str] = set()
         self._counts: dict[str, dict[str, int]] = {}  # process -> user -> sockets, never 0
         self._totals: dict[str, int] = {}  # every user who is present; 0 for those who are leaving
-        self._leaving: dict[str, int] = {}  # user -> when he is gone; in that order, as grace is the same for all
+        self._leaving: dict[str, int] = {}  # user -> when he is gone
         self._visible: dict[str, None] = {}  # users in the order in which they came online
         self._statuses: dict[str, tuple[str, bytes]] = {}  # of those who have set one
 
@@ -52,8 +53,13 @@ class MemoryPresence:
         gone = self._take_due(now)
         return [Change(user, OFFLINE) for user in gone if self._remove(user)]
 
-    async def drop(self, process: str) -> None:
-        self._bury(process)
+    async def retire(self, process: str) -> int:
+        now = self._now()
+        self._retiring.add(process)
+        return sum(ends > now for other, ends in self._leases.items() if other not in self._retiring)
+
+    async def drop(self, process: str, longer_seconds: float = 0) -> None:
+        self._bury(process, to_ms(longer_seconds))
 
     async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
         if user_id not in self._totals:
@@ -84,7 +90,7 @@ class MemoryPresence:
     def _entry(self, user: str) -> Entry:
         return Entry(user, self._totals[user], *self._statuses.get(user, (ONLINE, b"")))
 
-    def _add(self, user: str, change: int) -> bool:
+    def _add(self, user: str, change: int, longer_ms: int = 0) -> bool:
         """Change the user's total; True when he was not known before."""
         if not change:  # a repeated 0 must not put off the end of the grace time
             return False
@@ -92,24 +98,20 @@ class MemoryPresence:
         self._totals[user] = self._totals.get(user, 0) + change
         self._leaving.pop(user, None)
         if not self._totals[user]:
-            self._leaving[user] = self._now() + self._grace_ms
+            self._leaving[user] = self._now() + self._grace_ms + longer_ms
         if not known:
             self._visible[user] = None
         return not known
 
-    def _bury(self, process: str) -> None:
+    def _bury(self, process: str, longer_ms: int = 0) -> None:
         """Forget the process and the sockets it had."""
         self._leases.pop(process, None)
+        self._retiring.discard(process)
         for user, count in self._counts.pop(process, {}).items():
-            self._add(user, -count)
+            self._add(user, -count, longer_ms)
 
     def _take_due(self, now: int) -> list[str]:
-        due: list[str] = []
-        for user, gone_at in self._leaving.items():
-            if gone_at > now:
-                break
-            due.append(user)
-        return due
+        return [user for user, gone_at in self._leaving.items() if gone_at <= now]
 
     def _remove(self, user: str) -> bool:
         """Forget the user; True when he had been visible."""

@@ -6,16 +6,15 @@ Needs Redis 6.2 (HRANDFIELD).
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
+from functools import cache
 from itertools import islice
 from typing import Any
 
-from redis.exceptions import NoScriptError, RedisError
-
 from realtime.presence import scripts
-from realtime.presence.scripts import BATCH, Script
+from realtime.presence.scripts import BATCH
 from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, StoreUnavailable, SyncResult, to_ms
-from realtime.redis_client import SOCKET_TIMEOUT_SECONDS, open_client
+from realtime.redis_client import SOCKET_TIMEOUT_SECONDS, open_client, translated_errors
 
 
 class RedisPresence:
@@ -39,6 +38,7 @@ class RedisPresence:
         self._clock = clock
         self._turn = asyncio.Lock()  # held by the one sync that is under way
         self._client = open_client(url)
+        self._script = cache(self._client.register_script)  # which digests the text
 
     async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
         online_count, known = 0, True
@@ -67,9 +67,13 @@ class RedisPresence:
             gone += [Change(user.decode(), OFFLINE) for user in users]
         return gone
 
-    async def drop(self, process: str) -> None:
+    async def retire(self, process: str) -> int:
+        return int(await self._run(scripts.RETIRE, self._now(), process))
+
+    async def drop(self, process: str, longer_seconds: float = 0) -> None:
+        grace_ms = self._grace_ms + to_ms(longer_seconds)
         async with self._own_turn():
-            while await self._run(scripts.DROP, self._now(), process, self._grace_ms):
+            while await self._run(scripts.DROP, self._now(), process, grace_ms):
                 pass
 
     async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
@@ -77,7 +81,7 @@ class RedisPresence:
         return None if previous is None else parse_status(previous)[0]
 
     async def count(self) -> int:
-        with translated_errors():
+        with translated_errors(StoreUnavailable):
             return await self._client.zcard(self._prefix + "online")
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
@@ -93,36 +97,27 @@ class RedisPresence:
         return found
 
     async def close(self) -> None:
-        await self._client.aclose()
+        with translated_errors(StoreUnavailable):
+            await self._client.aclose()
 
     def _now(self) -> str | int:
         return "" if self._clock is None else to_ms(self._clock())
 
-    async def _run(self, script: Script, *args: str | bytes | int) -> Any:
-        with translated_errors():
-            try:
-                return await self._client.evalsha(script.sha, 1, self._prefix, *args)
-            except NoScriptError:  # first use, or Redis has been restarted
-                return await self._client.eval(script.text, 1, self._prefix, *args)
+    async def _run(self, script: str, *args: str | bytes | int) -> Any:
+        with translated_errors(StoreUnavailable):
+            return await self._script(script)(keys=[self._prefix], args=args)
 
     @asynccontextmanager
     async def _own_turn(self) -> AsyncIterator[None]:
         """Calls on several connections may overtake each other; an older count must not overwrite a newer one."""
-        with translated_errors():  # a hanging Redis must fail those who wait as well, not one every five seconds
+        with translated_errors(StoreUnavailable):
+            # A hanging Redis must fail those who wait as well, not one every five seconds.
             async with asyncio.timeout(SOCKET_TIMEOUT_SECONDS):
                 await self._turn.acquire()
         try:
             yield
         finally:
             self._turn.release()
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-        raise StoreUnavailable(f"presence: {type(error).__name__}: {error}") from error
 
 
 def batches(counts: Mapping[str, int]) -> Iterator[list[str | int]]:

@@ -6,11 +6,10 @@ meanwhile. KEYS[1] is the prefix; the scripts make the names themselves, so this
 - `leases`: process -> when it ends in ms; `process:<id>`: user -> sockets in that process, never 0
 - `total`: user -> sockets everywhere, 0 for those who are leaving; `leaving`: user -> when he is gone in ms
 - `online`: visible users by arrival; `status`: user -> `<status>:<data>` of those who have set one
+- `retiring`: processes that will stop
 - `ghosts`, `ghost:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`
 - `sequence`: the last number given to an arrival or a ghost
 """
-
-import hashlib
 
 BATCH = 1000  # users in one run of a script: 3 to 8 ms measured; Lua's unpack() takes less than 8,000
 
@@ -82,17 +81,12 @@ end
 """
 
 
-class Script:
-    """The text of a script with the shared functions in front, and the name under which Redis keeps it compiled."""
-
-    __slots__ = ("sha", "text")
-
-    def __init__(self, body: str) -> None:
-        self.text = f"local batch = {BATCH}{SHARED}{body}"
-        self.sha = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+def complete(body: str) -> str:
+    """A script's text, with the shared functions in front."""
+    return f"local batch = {BATCH}{SHARED}{body}"
 
 
-SYNC = Script("""
+SYNC = complete("""
 local time, process, lease, grace = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local added = redis.call('ZADD', leases, time + lease, process)
 local counts, arrived = prefix .. 'process:' .. process, {}
@@ -105,13 +99,13 @@ end
 return {redis.call('ZCARD', online), added == 0, arrived}
 """)
 
-RENEW = Script("""
+RENEW = complete("""
 if not redis.call('ZSCORE', leases, ARGV[2]) then return 0 end
 redis.call('ZADD', leases, now(ARGV[1]) + ARGV[3], ARGV[2])
 return 1
 """)
 
-SWEEP = Script("""
+SWEEP = complete("""
 local time, grace = now(ARGV[1]), ARGV[2]
 local dead = redis.call('ZRANGEBYSCORE', leases, '-inf', time, 'LIMIT', 0, batch)
 for _, process in ipairs(dead) do bury(process) end
@@ -127,12 +121,23 @@ end
 return {more or #dead == batch or #due == batch, gone}
 """)
 
-DROP = Script("""
+RETIRE = complete("""
+local retiring = prefix .. 'retiring'
+redis.call('SADD', retiring, ARGV[2])
+redis.call('EXPIRE', retiring, 3600)  -- the names are never used again
+local others = 0
+for _, process in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. now(ARGV[1]), '+inf')) do
+  others = others + 1 - redis.call('SISMEMBER', retiring, process)
+end
+return others
+""")
+
+DROP = complete("""
 bury(ARGV[2])
 return subtract_ghosts(now(ARGV[1]) + ARGV[3])
 """)
 
-SET_STATUS = Script("""
+SET_STATUS = complete("""
 local user, new, data = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('HEXISTS', total, user) == 0 then return false end
 local previous = redis.call('HGET', status, user) or ''
@@ -145,5 +150,5 @@ end
 return previous
 """)
 
-PAGE = Script("return describe(redis.call('ZRANGE', online, ARGV[1], ARGV[2]))")
-GET = Script("return describe(ARGV)")
+PAGE = complete("return describe(redis.call('ZRANGE', online, ARGV[1], ARGV[2]))")
+GET = complete("return describe(ARGV)")

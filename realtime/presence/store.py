@@ -77,8 +77,12 @@ class PresenceStore(Protocol):
         """
         ...
 
-    async def drop(self, process: str) -> None:
-        """Leave on purpose: as if the lease of the process ran out now."""
+    async def retire(self, process: str) -> int:
+        """Say that the process will stop. Returns how many others have a lease and have not said so."""
+        ...
+
+    async def drop(self, process: str, longer_seconds: float = 0) -> None:
+        """Leave on purpose: as if the lease of the process ran out now, but with so much more time of grace."""
         ...
 
     async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:

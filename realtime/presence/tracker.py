@@ -43,6 +43,7 @@ class Tracker:
         self._waiting: list[asyncio.Future[None]] = []  # new sockets, until the store knows of them
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._return_seconds = 0.0  # over which this process's users come back after it has ended
         self._synced = False  # the store has known this process
 
     def start(self) -> None:
@@ -57,9 +58,18 @@ class Tracker:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._write_last_seen()
         with contextlib.suppress(StoreUnavailable):
-            await self.store.drop(self._process)
+            await self.store.drop(self._process, self._return_seconds)
         with contextlib.suppress(StoreUnavailable):
             await self.store.close()
+
+    async def has_others(self) -> bool:
+        """Say that this process will stop; whether another one goes on. True as well when that cannot be known."""
+        others = 1
+        with contextlib.suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                others = await self.store.retire(self._process)
+        self._return_seconds = 0.0 if others else settings().restart_window_seconds
+        return others > 0
 
     async def arrive(self, user_key: str) -> int:
         """Count one more socket; returns how many users are online, this one included."""
@@ -157,9 +167,8 @@ class Tracker:
     async def _tick(self) -> None:
         conf = settings()
         period = min(1.0, conf.presence_grace_seconds / 2 or 1.0)
-        renewed = time.monotonic()
+        renewed = float("-inf")  # at once: those who stop want to know who goes on, sockets or not
         while True:
-            await asyncio.sleep(period)
             try:
                 if time.monotonic() - renewed >= conf.presence_lease_seconds / 3:
                     renewed = time.monotonic()
@@ -172,9 +181,11 @@ class Tracker:
                 logger.debug("Presence has to wait: %s", error)
             except Exception:
                 logger.exception("Presence could not be kept up")
+            await asyncio.sleep(period)
 
     async def _renew(self) -> None:
-        if not await self.store.renew(self._process) and self._counts:
+        if not await self.store.renew(self._process):
+            await self.store.sync(self._process, {})
             self._changed.update(self._counts)
             self._wake.set()
 

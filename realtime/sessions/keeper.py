@@ -38,6 +38,8 @@ class Keeper:
 
     async def claim(self, id: str, user_key: str) -> Session:
         """Raises Refused: NOT_FOUND for an unknown, expired, claimed or foreign session, UNAVAILABLE."""
+        if id in self._changed:  # it is back before the next saving
+            await self.save()
         try:
             session = await self._store.claim(id, user_key)
         except SessionsUnavailable as error:

@@ -16,15 +16,20 @@ from realtime import delivery, tickets, tokens
 from realtime.conf import settings
 from realtime.errors import Closed
 from realtime.serializers import LoginShape, LogoutShape, RefreshShape, TicketShape
+from realtime.throttles import AddressThrottle, LoginThrottle
 from realtime.views.schema import documented, validated
 
 
 class LoginView(TokenViewBase):
     serializer_class = LoginShape
+    throttle_classes = [*APIView.throttle_classes, LoginThrottle, AddressThrottle]
 
-    @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400,))
+    @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400, 429))
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Exchange a name and password for an access and a refresh token."""
+        """Exchange a name and password for an access and a refresh token.
+
+        So many attempts a minute for a name from one address, and for an address; then 429, with `Retry-After`.
+        """
         return super().post(request, *args, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""What was written, in rooms and between two users (L4)."""
+"""What was written, in rooms and directly (L4)."""
 
 import msgspec
 from rest_framework.request import Request
@@ -23,12 +23,19 @@ class RoomMessagesView(APIView):
 
 
 class DirectMessagesView(APIView):
-    @documented("messages_with_user", {200: HistoryShape}, query=DirectQuery, refusals=(400, 404))
+    @documented("messages_direct", {200: HistoryShape}, query=DirectQuery, refusals=(400, 404))
     def get(self, request: Request) -> Response:
-        """What one and another user wrote to each other; paged as a room's, by the `seq` of one's own stream."""
+        """One's direct messages, with one other user or with everybody, newest first.
+
+        Paged as a room's, by the `seq` of one's own stream `user.<id>`. Without `with` this is what a `resume` that
+        could not replay that stream gives as `fetch`: all of its chat, and nothing else that it had.
+        """
         given = validated(DirectQuery, request.query_params)
-        with_id = given.pop("with")
-        return _answer(history.read_direct(request.user.pk, with_id, history.Cursors(**given)))
+        me, with_id = request.user.pk, given.pop("with", None)
+        cursors = history.Cursors(**given)
+        if with_id is None:
+            return _answer(history.read_all_direct(me, cursors))
+        return _answer(history.read_direct(me, with_id, cursors))
 
 
 def _answer(page: history.Page) -> Response:

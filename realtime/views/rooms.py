@@ -6,10 +6,13 @@ from rest_framework.views import APIView
 
 from realtime import rooms
 from realtime.serializers import NewRoomShape, PageQuery, RoomChangesShape, RoomShape, RoomsShape
+from realtime.throttles import RoomThrottle
 from realtime.views.schema import documented, validated
 
 
 class RoomsView(APIView):
+    throttle_classes = [*APIView.throttle_classes, RoomThrottle]
+
     @documented("rooms_list", {200: RoomsShape}, query=PageQuery, refusals=(400,))
     def get(self, request: Request) -> Response:
         """The rooms one may see: the public ones, and the private ones one is in."""
@@ -18,7 +21,7 @@ class RoomsView(APIView):
         found = visible[offset : offset + page["limit"]]
         return Response(RoomsShape({"count": visible.count(), "offset": offset, "rooms": found}).data)
 
-    @documented("rooms_create", {201: RoomShape}, body=NewRoomShape, refusals=(400, 409))
+    @documented("rooms_create", {201: RoomShape}, body=NewRoomShape, refusals=(400, 409, 429))
     def post(self, request: Request) -> Response:
         """Make a room and own it."""
         given = validated(NewRoomShape, request.data)

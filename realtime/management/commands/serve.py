@@ -2,21 +2,15 @@
 
 import argparse
 import math
-import os
-import sys
-import time
-from signal import SIGINT, SIGTERM
-from types import FrameType
 from typing import Any
 
 import uvicorn
 from django.core.management.base import BaseCommand, CommandError
-from uvicorn.supervisors import Multiprocess
 
 from realtime.checks import check_workers
 from realtime.conf import asgi_application_path, settings, worker_count
-from realtime.node import get_node
 from realtime.redaction import LOGGING
+from realtime.supervisor import Server, Workers
 
 FINISH_SECONDS = 10  # from the last close frame to the end: peers answer it, and what is waiting is stored
 
@@ -55,39 +49,6 @@ class Command(BaseCommand):
             Server(config).run()
 
 
-class Server(uvicorn.Server):
-    """uvicorn's, but a stop that was asked for is a success: the signal is not raised again afterwards."""
-
-    async def serve(self, sockets: Any = None) -> None:
-        with self.capture_signals():
-            await self._serve(sockets)
-            self._captured_signals.clear()
-        if not self.started:
-            sys.exit(3)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
-            os._exit(128 + sig)  # `force_exit` would still wait for what the threads are doing
-        super().handle_exit(sig, frame)
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        get_node().part()  # uvicorn tells it to each socket; there may be none
-        await super().shutdown(sockets)
-
-
-class Workers(Multiprocess):
-    """uvicorn's, but a second signal ends the workers at once: one that it gets while it waits for them."""
-
-    def join_all(self) -> None:
-        while any(worker.process.is_alive() for worker in self.processes):
-            if forced := {SIGINT, SIGTERM}.intersection(self.signal_queue):
-                for worker in self.processes:
-                    worker.kill()
-                sys.exit(128 + forced.pop())
-            time.sleep(0.1)
-        super().join_all()
-
-
 def make_config(options: dict[str, Any]) -> uvicorn.Config:
     """uvicorn's options for this product: what would cost memory or leak tokens is off."""
     return uvicorn.Config(
@@ -96,7 +57,7 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         port=options["port"],
         workers=options["workers"],
         loop="uvloop",
-        http="httptools",
+        http="realtime.http_server:TimedHttpProtocol",
         ws="realtime.server:RealtimeProtocol",
         ws_max_size=settings().max_frame_bytes,
         ws_per_message_deflate=False,  # 64 KB a socket, and no frame could be shared
