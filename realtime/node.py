@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 
 from realtime import access, auth, chat, database, log, reads, rights
+from realtime.cancellation import end_tasks
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.frames import Envelope
@@ -88,7 +89,7 @@ class Node:
     async def stop(self) -> None:
         """Store what is waiting, tell the others, end."""
         if self._parting is not None:
-            self._parting.cancel()
+            await end_tasks([self._parting])
         await self.writer.drain()
         await self.marker.drain()
         await self.pulse.stop()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 
 from realtime import protocol
+from realtime.cancellation import end_tasks
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.errors import CloseCode, Closed, Refused
@@ -35,9 +36,7 @@ class Pulse:
         self._tasks = [loop.create_task(_repeat(period, job)) for period, job in [(tick, self._tick), *jobs]]
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     def add(self, connection: Connection) -> None:
         self._slot(connection).add(connection)

@@ -116,5 +116,6 @@ async def site(
     database.shutdown()
     direct._pairs.clear()
     conf.clear_cache()
-    errors = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
+    records = [*caplog.get_records("call"), *caplog.get_records("teardown")]
+    errors = [record for record in records if record.levelno >= logging.ERROR]
     assert not errors, [record.getMessage() for record in errors]

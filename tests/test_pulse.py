@@ -1,0 +1,54 @@
+"""The clock of one process, and how it stops."""
+
+import asyncio
+
+import pytest
+
+from realtime.pulse import Pulse
+
+pytestmark = pytest.mark.usefixtures("quick_again")
+
+
+@pytest.fixture
+def quick_again(monkeypatch):
+    monkeypatch.setattr("realtime.cancellation.AGAIN_SECONDS", 0.01)
+
+
+async def test_it_calls_a_job_again_and_again_until_it_stops():
+    calls = []
+    third = asyncio.Event()
+
+    async def job():
+        calls.append(1)
+        if len(calls) == 3:
+            third.set()
+
+    pulse = Pulse(on_heartbeat=lambda _connection: None)
+    pulse.start([(0.001, job)])
+    await asyncio.wait_for(third.wait(), 5)
+    await pulse.stop()
+    count = len(calls)
+    await asyncio.sleep(0.01)
+    assert len(calls) == count
+
+
+async def test_it_stops_although_a_job_loses_a_cancellation():
+    """A process that was told to stop in the middle of a command to Redis went on, and was ended 20 s later."""
+    begun = asyncio.Event()
+    lost = []
+
+    async def ask_redis():
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if lost:
+                raise
+            lost.append(1)
+
+    pulse = Pulse(on_heartbeat=lambda _connection: None)
+    pulse.start([(0.001, ask_redis)])
+    await begun.wait()
+    stopping = asyncio.create_task(pulse.stop())
+    done, _ = await asyncio.wait([stopping], timeout=5)
+    assert (done, lost) == ({stopping}, [1])
