@@ -40,7 +40,11 @@ def bad_tokens(user):
     yield "alg none", f"{none}.{body}.", "UNAUTHENTICATED"
     yield "alg none, signed", f"{none}.{body}.{signature}", "UNAUTHENTICATED"
     yield "another algorithm", sign(claims, "k" * 64, algorithm="HS512"), "UNAUTHENTICATED"
-    yield "swapped body", f"{head}.{sign({**claims, 'user_id': '1'}).split('.')[1]}.{signature}", "UNAUTHENTICATED"
+    yield (
+        "swapped body",
+        f"{head}.{sign({**claims, 'user_id': str(user.pk + 1)}).split('.')[1]}.{signature}",
+        "UNAUTHENTICATED",
+    )
     yield "nobody", make_token(user, user_id=""), "UNAUTHENTICATED"
     yield "no such user", make_token(user, user_id="999999"), "UNAUTHENTICATED"
     yield "strange user", make_token(user, user_id="1 OR 1=1"), "UNAUTHENTICATED"
