@@ -6,27 +6,25 @@ The consumers register connections here, `delivery` brings what this process pub
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from realtime import database, log, protocol, topics
 from realtime.bus import Bus
-from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.errors import CloseCode, Closed
 from realtime.fanout import write_all
 from realtime.feed import Feed
 from realtime.frames import Control, Envelope, Frame, Passing
-from realtime.limits import Quota, TokenBucket
 from realtime.presence.announcer import Announcer
 from realtime.presence.tracker import Tracker
+from realtime.registry import Registry
 
 logger = logging.getLogger(__name__)
 
 SITE_STREAM = "site"
 REST_SECONDS = 0.005  # between look-ups of positions
-QUOTA_SECONDS = 60.0  # a quota is kept after the last socket: coming back must not fill it
 RETRY_SECONDS = 1.0  # between questions to a database that is away
 
 
@@ -43,9 +41,9 @@ class Hub:
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.id = secrets.token_hex(8)  # this process's name for the others
-        self.connections: dict[str, Connection] = {}  # by connection id
-        self.users: dict[str, set[Connection]] = {}  # by user key
-        self.quotas: dict[str, Quota] = {}  # by user key
+        self.registry = Registry()
+        self.connections = self.registry.connections  # by connection id
+        self.users = self.registry.users  # by user key
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, of the topics that have a function
         self.tracker = Tracker(self.id, self.announce)
@@ -72,17 +70,7 @@ class Hub:
 
     def register(self, connection: Connection) -> None:
         """Raises Closed(TOO_MANY_CONNECTIONS)."""
-        sockets = self.users.setdefault(connection.user_key, set())
-        if len(sockets) >= settings().max_connections_per_user:
-            raise Closed(CloseCode.TOO_MANY_CONNECTIONS, "TOO_MANY_CONNECTIONS")
-        conf = settings()
-        if connection.user_key not in self.quotas:
-            commands = TokenBucket(conf.commands_per_second, conf.commands_burst)
-            told = TokenBucket(conf.presence_per_second, conf.presence_burst)
-            self.quotas[connection.user_key] = Quota(commands, told)
-        connection.quota = self.quotas[connection.user_key]
-        sockets.add(connection)
-        self.connections[connection.id] = connection
+        self.registry.add(connection)
 
     def note_heartbeat(self, connection: Connection) -> None:
         """A heartbeat goes out: its answer will prove that everything before it arrived.
@@ -95,19 +83,9 @@ class Hub:
 
     def unregister(self, connection: Connection) -> None:
         """Forget a socket that has gone. Harmless when it was never registered."""
-        if self.connections.pop(connection.id, None) is None:
-            return
-        for stream in tuple(connection.streams):
-            self._drop(connection, stream)
-        sockets = self.users[connection.user_key]
-        sockets.discard(connection)
-        if not sockets:
-            del self.users[connection.user_key]
-            self.loop.call_later(QUOTA_SECONDS, self._forget_quota, connection.user_key)
-
-    def _forget_quota(self, user_key: str) -> None:
-        if user_key not in self.users:
-            self.quotas.pop(user_key, None)
+        if self.registry.remove(connection):
+            for stream in tuple(connection.streams):
+                self._drop(connection, stream)
 
     @asynccontextmanager
     async def open_feeds(self, streams: Sequence[str]) -> AsyncIterator[list[Feed]]:
@@ -195,18 +173,14 @@ class Hub:
             if feed is not None:
                 feed.fanout.send(frame)
         elif passing.users is not None:
-            for user in passing.users:
-                sockets = self.users.get(user, set())
-                if (left_out := self.connections.get(passing.except_connection or "")) is not None:
-                    sockets = sockets - {left_out}
-                write_all(sockets, (frame,))
+            write_all(self.registry.find(passing.users, passing.except_connection), (frame,))
         elif passing.announcement:
             self.announcer.add(frame)
         else:
             write_all(set(self.connections.values()), (frame,))
 
     def _obey(self, control: Control) -> None:
-        for connection in tuple(self._named_by(control)):
+        for connection in self.registry.named_by(control):
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
             elif control.verb == "unsubscribe" and control.stream is not None:
@@ -226,13 +200,6 @@ class Hub:
             if stream == connection.home:
                 connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
             connection.send(protocol.left(None, slug, reason="REMOVED"))
-
-    def _named_by(self, control: Control) -> Iterable[Connection]:
-        if control.user is not None:
-            return self.users.get(control.user, ())
-        if control.session:
-            return [c for c in self.connections.values() if c.session == control.session]
-        return self.connections.values() if control.stream else ()
 
     # What may have been lost
 

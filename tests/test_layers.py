@@ -14,7 +14,7 @@ LAYERS = {
     "L1": "models sql log bus cancellation database tokens tickets users redis_client presence presence.store"
     " presence.memory presence.redis presence.scripts sessions sessions.store sessions.memory sessions.redis"
     " leases leases.store leases.memory leases.redis",
-    "L2": "connection batches fanout feed hub delivery portal auth pulse presence.tracker presence.announcer"
+    "L2": "connection registry batches fanout feed hub delivery portal auth pulse presence.tracker presence.announcer"
     " presence.audience",
     "L3": "rooms reads rights parting chat access direct history resume sessions.keeper retention ticker typists node"
     " manager",
