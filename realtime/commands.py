@@ -24,7 +24,7 @@ from realtime.errors import ErrorCode, Refused
 from realtime.frames import Envelope, Passing
 from realtime.models import SLUG_PATTERN
 from realtime.node import Node
-from realtime.subscriptions import on_subscribe, on_unsubscribe
+from realtime.subscriptions import on_join, on_leave, on_subscribe, on_unsubscribe
 
 Work = Coroutine[Any, Any, None]
 
@@ -170,51 +170,9 @@ def _answer_post(connection: Connection, command: decoding.Message, future: "asy
         answer(connection, error, command.id)
 
 
-async def on_join(node: Node, connection: Connection, command: decoding.Join) -> None:
-    slug = command.room_id
-    if len(connection.rooms) >= settings().max_rooms_per_connection and slug not in connection.rooms:
-        raise Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
-    room = await enter(connection, slug)
-
-    def greet(place: dict[str, Any]) -> None:
-        connection.send(protocol.joined(command.id, slug, room.title, room.role, **place))
-
-    async with node.hub.open_feeds([f"room.{slug}"]) as (feed,):
-        if slug not in connection.rooms:
-            raise rooms.not_found()  # removed in between
-        connection.rooms[slug] = room.room
-        if command.since is not None:
-            await node.resumer.replay(connection, feed, command.since, lambda outcome: greet(outcome.as_json()))
-        node.resumer.attach(connection, feed)
-        if command.since is None:
-            greet({"seq": feed.position})
-        node.keeper.note(connection)
-
-
-async def enter(connection: Connection, slug: str) -> rooms.Joined:
-    """The room is noted before the rights are looked up: who is removed from then on takes the note away."""
-    connection.rooms.setdefault(slug, 0)
-    try:
-        return await run(rooms.join, connection.user_id, slug)
-    except Refused:
-        if connection.rooms.get(slug) == 0:
-            del connection.rooms[slug]
-        raise
-
-
 async def on_resume(node: Node, connection: Connection, command: decoding.Resume) -> None:
     await node.resumer.resume(connection, command.streams, command.id)
     node.keeper.note(connection)
-
-
-def on_leave(node: Node, connection: Connection, command: decoding.Leave) -> None:
-    slug = command.room_id
-    if connection.rooms.pop(slug, None) is None:
-        raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
-    node.typists.stop(connection, slug)
-    node.hub.unsubscribe(connection, f"room.{slug}")
-    node.keeper.note(connection)
-    connection.send(protocol.left(command.id, slug))
 
 
 def on_read(node: Node, connection: Connection, command: decoding.Read) -> Work:

@@ -6,7 +6,7 @@ Shells: a dialect words what goes in and out, and everything else is what `/api/
 import re
 from collections.abc import Callable
 
-from realtime import commands, dialects
+from realtime import dialects, subscriptions
 from realtime.connection import Connection
 from realtime.consumers import RealtimeConsumer
 from realtime.database import DatabaseUnavailable
@@ -27,7 +27,7 @@ class RoomConsumer(RealtimeConsumer):
         connection.dialect = self.speak(slug)
         connection.home = f"room.{slug}"
         try:
-            joined = await commands.enter(connection, slug)
+            joined = await subscriptions.enter(connection, slug)
         except DatabaseUnavailable:
             raise
         except Refused:
