@@ -67,7 +67,7 @@ lint: $(VENV)/.dev ## Check style and types
 soak: $(VENV)/.dev ## Break everything for MINUTES, and prove that nothing is lost; SEED repeats a plan, SEEDS makes more
 	$(EMBEDDED) $(PY) -m tests.chaos --minutes $(MINUTES) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
-bench: $(VENV)/.dev ## Measure (about 25 minutes) and write docs/benchmarks.md and README's table
+bench: $(VENV)/.dev ## Measure (about 30 minutes) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run
 	$(PY) -m bench.readme
 

@@ -50,14 +50,14 @@ RESTART = [
 
 
 def cost(bench: Bench) -> None:
-    """Then and now take turns, so that the machine's moods meet both."""
+    """Then and now take turns, so that the machine's moods meet both; many, as these are as large as the difference."""
     load = {**ROOM, "senders": 16, "window": 4, "duration": bench.seconds(5)}
     for now in bench.ours:
         assert isinstance(now, Ours)
         then = Earlier(bench.workspace, BEFORE_RESUME, embedded=now.embedded)
         with bench.failures_kept("cost"):
             rates: dict[Site, list[float]] = {then: [], now: []}
-            for _ in range(bench.repeat):
+            for _ in range(2 * bench.repeat):
                 for site, measured in rates.items():
                     measured.append(measure(bench, "cost", site, "room", load).median("deliveries_per_second"))
             claim = Claim("cost", "deliveries/s with resume and without", Requirement(AT_LEAST, 0.9))
