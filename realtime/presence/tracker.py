@@ -148,7 +148,7 @@ class Tracker:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
-            self._waiting += waiting
+            self._waiting += [told for told in waiting if not told.done()]  # the others went on without an answer
             raise
         self.online_count = result.online_count
         for told in waiting:
