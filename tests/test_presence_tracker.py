@@ -1,9 +1,12 @@
 """What a process says to the presence store when it stops, and when the store was away or has forgotten it."""
 
+import json
+
 import pytest
 
 from realtime.conf import settings
-from realtime.presence.store import StoreUnavailable
+from realtime.presence.memory import MemoryPresence
+from realtime.presence.store import Change, StoreUnavailable
 from realtime.presence.tracker import Tracker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,3 +58,22 @@ async def test_it_remembers_nobody_who_waits_no_longer(monkeypatch):
         with pytest.raises(StoreUnavailable):
             await tracker._sync()
     assert tracker._waiting == []
+
+
+async def test_it_announces_whom_others_have_announced_as_gone(monkeypatch, alice):
+    """This process did not renew its lease for a while, and its user had set a status."""
+    store = MemoryPresence(lease_seconds=20, grace_seconds=0, clock=lambda: now)
+    monkeypatch.setattr("realtime.presence.tracker.open_store", lambda _settings: store)
+    announced, now = [], 0.0
+    tracker = Tracker("p1", announce=lambda passing: announced.append(json.loads(passing.body)))
+    key = str(alice.pk)
+    tracker._count(key, +1)
+    await tracker._sync()
+    await tracker.set_status(key, "away", {})
+    now = 30.0
+    assert await store.sweep() == [Change(key, "offline")]
+    announced.clear()
+    await tracker._renew()
+    await tracker._sync()
+    assert [frame["data"]["status"] for frame in announced] == ["online"]
+    assert (await store.get([key]))[key].status == "away"
