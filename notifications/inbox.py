@@ -4,11 +4,14 @@ Called by site code as `notifications.notify`, and by the admin. Nobody else wri
 """
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
+from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models, transaction
 from django.utils.translation import override
 
@@ -19,6 +22,8 @@ from notifications.models import Notification
 from notifications.types import Text
 from realtime import protocol
 from realtime.database import run
+
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it; a backslash before it makes it six characters
 
 
 class InvalidData(ValueError):
@@ -43,8 +48,8 @@ def notify(
     `data` is free, for clients.
 
     Returns None, and nothing happens, when `actor` is the recipient: nobody is told what they did themselves.
-    Raises UnknownType, MissingParameter, InvalidData, ValidationError (a text is too long) and the user model's
-    DoesNotExist; and whatever the push raises, in which case nothing is stored either.
+    Raises UnknownType, MissingParameter, InvalidData, ValidationError (a text is too long, or has a NUL character) and
+    the user model's DoesNotExist; and whatever the push raises, in which case nothing is stored either.
     """
     kind = types.require_type(type_name)
     user = _require_user(recipient)
@@ -58,6 +63,7 @@ def notify(
         notification.message = types.fill(kind.message, params) if message is None else str(message)
     # SQLite stores a text of any length: the limits must not wait for another database. The users are known to exist.
     notification.clean_fields(exclude={"recipient", "actor"})
+    _require_storable(notification)
     with transaction.atomic():
         notification.save(force_insert=True)
         push(notification)
@@ -119,6 +125,8 @@ def require_object(data: object) -> dict[str, Any]:
         copy: dict[str, Any] = json.loads(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidData(f"data cannot be written as JSON: {error}") from error
+    if NUL.search(text):
+        raise InvalidData("data cannot contain NUL characters: PostgreSQL does not take them")
     return copy
 
 
@@ -126,6 +134,15 @@ def display_name(user: Any) -> str:
     """The full name of `user` where the user model has one that is not empty, else the username."""
     full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
     return str(full_name or user.get_username())
+
+
+def _require_storable(notification: Notification) -> None:
+    """Raises ValidationError for a text with a NUL character, which PostgreSQL does not take."""
+    for name in ("title", "message", "link"):
+        try:
+            ProhibitNullCharactersValidator()(getattr(notification, name))
+        except ValidationError as error:
+            raise ValidationError({name: error}) from None
 
 
 def _require_user(recipient: Any) -> Any:

@@ -156,4 +156,5 @@ def _bearer_header(value: bytes) -> str:
 
 def _session_cookie(header: bytes) -> str:
     """Read as Django reads it for a page: one cookie of another program that breaks the rules hides none of ours."""
-    return str(parse_cookie(header.decode("latin-1")).get(session_cookie_name(), ""))
+    key = str(parse_cookie(header.decode("latin-1")).get(session_cookie_name(), ""))
+    return "" if "\0" in key else key  # a quoted cookie may spell it, and PostgreSQL takes no text with it

@@ -106,13 +106,14 @@ class Bus:
         self._unheard += bool(sending.beat)
 
     async def _listen(self) -> None:
-        channel = None
+        channel, is_member = None, False
         while True:
             try:
                 if channel is None:
-                    name = await self._layer.new_channel()
-                    await self._layer.group_add(self._group, name)
-                    channel = name
+                    channel = await self._layer.new_channel()
+                if not is_member:  # the layer may count a channel in and fail: one that nobody reads would fill up
+                    await self._layer.group_add(self._group, channel)
+                    is_member = True
                 message = await self._layer.receive(channel)
             except Exception as error:
                 self._note_down(error)

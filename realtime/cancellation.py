@@ -1,4 +1,4 @@
-"""Ending tasks that talk to Redis (L1). Called by whatever owns such tasks: bus, tracker, pulse, ticker, node.
+"""Ending tasks that talk to Redis (L1). Called by whatever owns such tasks: bus, tracker, pulse, ticker, typists, node.
 
 Before Python 3.12 `asyncio.wait_for` loses a cancellation that comes in the moment in which what it waits for is done,
 and redis-py sends every command through it: the task goes on as if nothing had been said.
@@ -11,7 +11,7 @@ from typing import Any
 AGAIN_SECONDS = 0.5  # longer than what a task has to clean up usually takes
 
 
-async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def end_tasks(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel tasks until they have ended."""
     left = set(tasks)
     while left:

@@ -110,8 +110,9 @@ def _store_what_can_be(posts: list[Post]) -> list[Posted | Exception]:
     """All but those whose room or user has gone, which two queries tell: splitting would ask 2 log n transactions."""
     rooms = set(Room.objects.filter(pk__in={post.room for post in posts}).values_list("pk", flat=True))
     wanted = {pk for post in posts for pk in (post.sender, post.recipient) if pk is not None}
-    users = set(get_user_model()._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)) | {None}
-    good = [post.room in rooms and {post.sender, post.recipient} <= users for post in posts]
+    found = get_user_model()._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)
+    users = {None, *(stored_id(pk) for pk in found)}  # a sender is spelled as in frames
+    good = [post.room in rooms and {stored_id(post.sender), stored_id(post.recipient)} <= users for post in posts]
     if all(good):
         raise IntegrityError("A batch could not be stored")  # it is split
     kept = [post for post, is_good in zip(posts, good, strict=True) if is_good]

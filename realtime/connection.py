@@ -107,7 +107,9 @@ class QueueSink:
             task.cancel()
 
     async def writable(self) -> None:
-        await self.drained()
+        """Nothing is cut off here: what a slow peer has not taken by then waits, and counts as waiting."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
 
     def _put(self, message: dict[str, Any], size: int) -> None:
         self._queue.append((message, size))

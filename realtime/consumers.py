@@ -4,7 +4,6 @@ Under our own server it hands the socket to a `Reader` and returns; under any ot
 """
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -220,12 +219,16 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     async def read(self, connection: Connection) -> None:
         sink = self.sink
         assert isinstance(sink, QueueSink)
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(CLOSE_SECONDS if connection.closing else None) as sink.deadline:
                 while (message := await self.receive())["type"] != "websocket.disconnect":
                     work = None if connection.closing else intake.begin(self.node, connection, message.get("text"))
                     if work is not None:
                         await work
+        except TimeoutError:
+            pass
+        finally:
+            sink.deadline = None  # it is over, and cannot be moved any more
         connection.closing = True  # nothing can be sent any more
 
 

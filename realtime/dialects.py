@@ -170,7 +170,7 @@ def tell_chat(payload: bytes) -> bytes | None:
     if type_ == "chat":
         return _retell(payload, RoomChat)
     if type_ == "ack":
-        ack = _ack.decode(payload)
+        ack = _read_ack(payload)
         return payload if ack.message_id is None or ack.id is not None else None
     return payload if type_ in SHARED else None
 
@@ -178,9 +178,14 @@ def tell_chat(payload: bytes) -> bytes | None:
 def tell_notification(payload: bytes) -> bytes | None:
     """A frame on `/ws/notifications`: whatever is not about chat, so what a site sends of its own as well."""
     type_ = _typed.decode(payload).type
-    if type_ in ABOUT_CHAT or (type_ == "read" and _read.decode(payload).data.room_id is not None):
-        return None
-    return payload
+    return None if type_ in ABOUT_CHAT or (type_ == "read" and _is_of_room(payload)) else payload
+
+
+def _is_of_room(payload: bytes) -> bool:
+    try:
+        return _read.decode(payload).data.room_id is not None
+    except msgspec.ValidationError:
+        return False  # of the site's own making
 
 
 def _retell(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes | None:
@@ -202,8 +207,15 @@ def _retell(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes 
     )
 
 
+def _read_ack(payload: bytes) -> Ack:
+    try:
+        return _ack.decode(payload)
+    except msgspec.ValidationError:
+        return Ack()  # of the site's own making
+
+
 def _accept(payload: bytes) -> bytes:
-    ack = _ack.decode(payload)
+    ack = _read_ack(payload)
     if ack.message_id is None:
         return payload
     answer = {"status": "ok", "message_id": ack.message_id}

@@ -93,6 +93,7 @@ class Node:
         await self.writer.drain()
         await self.marker.drain()
         await self.pulse.stop()
+        await self.typists.drain()
         await self.keeper.stop()
         await self.ticker.stop()
         with contextlib.suppress(LeasesUnavailable):

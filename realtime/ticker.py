@@ -107,10 +107,14 @@ class Ticker:
         while True:
             await asyncio.sleep(self._seconds_until_due(topic))
             now = self._hub.loop.time()
-            if not self._is_wanted(topic) or self._held.get(topic.name, now) <= now:
+            if not self._is_wanted(topic) or self._held.get(topic.name, now) <= now or not self._is_current(topic):
                 return
             self._called[topic.name] = now
             await self._push(topic)
+
+    def _is_current(self, topic: Topic) -> bool:
+        """Not so of a schedule whose function lost the cancellation, once the lease is ours again with a new one."""
+        return self._schedules.get(topic.name) is asyncio.current_task()
 
     def _seconds_until_due(self, topic: Topic) -> float:
         """Whoever comes and goes, on whichever process, does not have the function called more often."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from realtime import protocol
+from realtime.cancellation import end_tasks
 from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.frames import Envelope, Passing
@@ -14,6 +15,7 @@ from realtime.frames import Envelope, Passing
 logger = logging.getLogger(__name__)
 
 MAX_CONTEXTS = 20  # that one socket may be typing in at once
+PATIENCE_SECONDS = 1  # how long the last words of a process that stops may take
 
 
 class Told(NamedTuple):
@@ -52,6 +54,12 @@ class Typists:
     def stop_all(self, connection: Connection) -> None:
         for context in tuple(self._told.get(connection, ())):
             self.stop(connection, context)
+
+    async def drain(self) -> None:
+        """Let what is being told reach the bus, and end what still asks the presence store, which is closed next."""
+        if self._telling:
+            await asyncio.wait(self._telling, timeout=PATIENCE_SECONDS)
+        await end_tasks(self._telling)
 
     def expire(self) -> None:
         """Untell who has been silent for too long; called once a second."""

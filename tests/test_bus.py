@@ -62,6 +62,22 @@ def from_other(envelope):
     return {"type": "realtime", "origin": "other", "beat": envelope.beat, "envelope": pack(envelope)}
 
 
+async def test_it_leaves_no_channel_in_the_group_that_nobody_reads(open_bus, layer, monkeypatch):
+    """The layer counts a channel in before it asks Redis, and keeps what comes for it until somebody reads it."""
+    add, failures = layer.group_add, [ConnectionError("away"), ConnectionError("away")]
+
+    async def add_and_fail(group, channel):
+        await add(group, channel)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(layer, "group_add", add_and_fail)
+    bus = open_bus("one", Ear())
+    await layer.until(lambda: not bus.is_down)
+    assert failures == []
+    assert [len(channels) for channels in layer._groups.values()] == [1]
+
+
 async def test_it_is_silent_in_a_site_of_one_process(settings, open_bus):
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     ear = Ear()

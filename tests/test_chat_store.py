@@ -183,6 +183,14 @@ def test_it_tries_again_after_a_deadlock_only(write, monkeypatch, state, stored)
     assert Message.objects.count() == stored
 
 
+def test_a_room_that_has_gone_refuses_nobody_else(write, sender):
+    """Ids as frames have them, which are strings where a site's users have UUIDs."""
+    gone = write("bad", room=10**6, room_slug="gone", sender=str(sender.pk))
+    refused, stored = store(gone, write("good", sender=str(sender.pk)))
+    assert refused is ErrorCode.NOT_FOUND
+    assert stored.seq == 1
+
+
 def test_it_refuses_a_room_that_has_gone(write, room):
     room.delete()
     assert store(write()) == [ErrorCode.NOT_FOUND]

@@ -141,6 +141,14 @@ def test_it_leaves_the_frames_of_every_socket():
             assert dialect.tell(payload) is payload
 
 
+@pytest.mark.parametrize("own", [b'{"type":"read","data":"page 3"}', b'{"type":"ack","message_id":"m-1"}'])
+def test_it_bears_words_of_the_protocol_that_a_site_uses_for_itself(own):
+    """One such frame was an exception in the middle of a fan-out: neither others nor other processes got it."""
+    assert NOTIFICATIONS.tell(own) is own
+    for dialect in (TEXT, CONTENT):
+        assert dialect.tell(own) in (None, own)
+
+
 def test_it_leaves_out_what_is_for_others():
     presence = [protocol.typing(1, True, "x"), protocol.presence(1, "busy", {}), protocol.user_status(1, "online")]
     for payload in (*presence, protocol.online_count(1), protocol.left(None, "general", reason="REMOVED")):

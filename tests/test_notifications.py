@@ -19,6 +19,8 @@ from realtime.models import Event
 
 pytestmark = pytest.mark.django_db
 
+NULS = [("title", "\0"), ("message", "\0"), ("link", "/\0")]  # SQLite would take them, PostgreSQL does not
+
 
 @pytest.fixture
 def alice() -> Any:
@@ -161,7 +163,7 @@ def test_an_unknown_recipient() -> None:
     assert_nothing_happened()
 
 
-@pytest.mark.parametrize(("field", "text"), [("title", "x" * 256), ("title", ""), ("link", "/" * 501)])
+@pytest.mark.parametrize(("field", "text"), [("title", "x" * 256), ("title", ""), ("link", "/" * 501), *NULS])
 def test_texts_have_limits_on_every_database(bob: Any, field: str, text: str) -> None:
     with pytest.raises(ValidationError, match=field):
         notify(bob, "mention", **{"message": "hello", field: text})
@@ -172,6 +174,7 @@ def test_texts_have_limits_on_every_database(bob: Any, field: str, text: str) ->
     ("data", "given_back"),
     [
         ({"名字": "小明 🎉", "quote": '"\\\u2028</script>'},) * 2,
+        ({"no NUL": "\\u0000 \\\\u0000"},) * 2,
         ({"deep": {"list": [1, 2.5, None, True, {"x": []}]}},) * 2,
         ({"big": 2**60, "": ""},) * 2,
         (None, {}),
@@ -191,7 +194,8 @@ def test_data_is_pushed_as_it_is_stored(bob: Any, data: Any, given_back: Any) ->
 
 
 @pytest.mark.parametrize(
-    "data", [{"x": object()}, {"x": {1, 2}}, {"x": float("nan")}, {"x": "\ud800"}, {(1, 2): "x"}, [1], "text"]
+    "data",
+    [{"x": object()}, {"x": {1, 2}}, {"x": float("nan")}, {"x": "\ud800"}, {(1, 2): "x"}, {"x": "\0"}, [1], "text"],
 )
 def test_data_that_is_no_json_object(bob: Any, data: Any) -> None:
     with pytest.raises(inbox.InvalidData, match="data "):

@@ -1,9 +1,12 @@
-"""What a process says to the presence store when it stops."""
+"""What a process says to the presence store when it stops, and when the store was away or has forgotten it."""
+
+import json
 
 import pytest
 
 from realtime.conf import settings
-from realtime.presence.store import StoreUnavailable
+from realtime.presence.memory import MemoryPresence
+from realtime.presence.store import Change, StoreUnavailable
 from realtime.presence.tracker import Tracker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,6 +31,13 @@ class Store:
         return None
 
 
+class Away:
+    """Answers nothing."""
+
+    async def sync(self, process: str, counts: dict[str, int]) -> None:
+        raise StoreUnavailable
+
+
 @pytest.mark.parametrize(("others", "goes_on"), [(0, False), (2, True), (None, True)])
 async def test_users_who_can_only_come_back_later_get_more_time(monkeypatch, others, goes_on):
     store = Store(others)
@@ -36,3 +46,34 @@ async def test_users_who_can_only_come_back_later_get_more_time(monkeypatch, oth
     assert await tracker.has_others() is goes_on
     await tracker.stop()
     assert store.longer_seconds == (0 if goes_on else settings().restart_window_seconds)
+
+
+async def test_it_remembers_nobody_who_waits_no_longer(monkeypatch):
+    """While Redis was away, each socket that was opened left something behind until Redis came back."""
+    monkeypatch.setattr("realtime.presence.tracker.PATIENCE_SECONDS", 0.001)
+    monkeypatch.setattr("realtime.presence.tracker.open_store", lambda _settings: Away())
+    tracker = Tracker("p1", announce=lambda _passing: None)
+    for _ in range(3):
+        await tracker.arrive("1")
+        with pytest.raises(StoreUnavailable):
+            await tracker._sync()
+    assert tracker._waiting == []
+
+
+async def test_it_announces_whom_others_have_announced_as_gone(monkeypatch, alice):
+    """This process did not renew its lease for a while, and its user had set a status."""
+    store = MemoryPresence(lease_seconds=20, grace_seconds=0, clock=lambda: now)
+    monkeypatch.setattr("realtime.presence.tracker.open_store", lambda _settings: store)
+    announced, now = [], 0.0
+    tracker = Tracker("p1", announce=lambda passing: announced.append(json.loads(passing.body)))
+    key = str(alice.pk)
+    tracker._count(key, +1)
+    await tracker._sync()
+    await tracker.set_status(key, "away", {})
+    now = 30.0
+    assert await store.sweep() == [Change(key, "offline")]
+    announced.clear()
+    await tracker._renew()
+    await tracker._sync()
+    assert [frame["data"]["status"] for frame in announced] == ["online"]
+    assert (await store.get([key]))[key].status == "away"

@@ -125,6 +125,14 @@ async def test_it_trusts_a_cookie_only_with_an_allowed_origin(site, sessions, al
     assert (await site.connect(headers=own)).greeting["expires_at"] is not None
 
 
+async def test_it_takes_a_cookie_with_a_nul_for_none(site, alice, token):
+    """PostgreSQL refuses such a text: it was logged as an error of ours, and the socket closed with 1011."""
+    headers = {"cookie": r'sessionid="\000abcdefgh"', "origin": f"http://{site.host}"}
+    socket = await site.knock(headers=headers)
+    await socket.send({"type": "auth", "token": token(alice)})
+    assert (await socket.receive())["data"]["user_id"] == alice.pk
+
+
 async def test_it_asks_for_a_token_where_the_cookie_is_nobodys(site, alice, token):
     headers = {"cookie": 'sessionid=unknown; broken="', "origin": f"http://{site.host}"}
     socket = await site.knock(headers=headers)

@@ -1,6 +1,7 @@
 """Functions of topics: which of all processes calls them, and what becomes of them when it goes."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -130,3 +131,28 @@ async def test_a_slow_function_keeps_its_lease(processes, leases):
     end.set()
     await socket.until(has(socket, 1))
     assert data_of(socket)[0] == "at last"
+
+
+async def test_a_schedule_that_loses_its_cancellation_ends_when_another_takes_its_place(processes, leases):
+    """What redis-py does on Python 3.11 when a cancellation meets an answer: two schedules called the function."""
+    here, _there = processes
+    begun = asyncio.Event()
+
+    async def ask_redis():
+        if not begun.is_set():
+            begun.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    topics.topic("metrics", every=SHORT)(ask_redis)
+    await here.subscribe()
+    await begun.wait()
+    first = here.ticker._schedules["metrics"]
+    leases.sleep(LEASE)
+    assert await leases.other.acquire("topic:metrics", "another", LEASE)
+    await here.ticker.beat()
+    await leases.other.release("topic:metrics", "another")
+    await here.ticker.beat()
+    assert here.ticker._schedules["metrics"] is not first
+    done, _ = await asyncio.wait([first], timeout=5)
+    assert done

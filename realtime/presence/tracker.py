@@ -148,7 +148,7 @@ class Tracker:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
-            self._waiting += waiting
+            self._waiting += [told for told in waiting if not told.done()]  # the others went on without an answer
             raise
         self.online_count = result.online_count
         for told in waiting:
@@ -159,9 +159,9 @@ class Tracker:
         self._synced = True
         for change in result.arrived:
             known = self._statuses.get(change.user_id)
-            if known is not None:  # not new to us: the store has lost its data
+            if known is not None:  # not new to us: the store has lost its data, or others have counted us out
                 await self.store.set_status(change.user_id, *known)
-            else:
+            if known is None or known[0] != OFFLINE:
                 await self._announce_change(change)
 
     async def _tick(self) -> None:

@@ -26,15 +26,19 @@ class Keeper:
 
     async def save(self) -> None:
         """Save what was noted; called once a second, and at the end."""
-        while self._changed:
-            ids = list(self._changed)[:CHUNK]
-            noted = {id: self._changed.pop(id) for id in ids}
-            try:
-                await self._store.save({id: Session(c.user_key, dict(c.progress.confirmed)) for id, c in noted.items()})
-            except SessionsUnavailable as error:
-                self._changed = {**noted, **self._changed}
-                logger.debug("Sessions have to wait: %s", error)
-                return
+        try:
+            while self._changed:
+                await self._save_some()
+        except SessionsUnavailable as error:
+            logger.debug("Sessions have to wait: %s", error)
+
+    async def _save_some(self) -> None:
+        noted = {id: self._changed.pop(id) for id in list(self._changed)[:CHUNK]}
+        try:
+            await self._store.save({id: Session(c.user_key, dict(c.progress.confirmed)) for id, c in noted.items()})
+        except BaseException:  # a cancellation as well: a process that stops saves what is left after it
+            self._changed = {**noted, **self._changed}
+            raise
 
     async def claim(self, id: str, user_key: str) -> Session:
         """Raises Refused: NOT_FOUND for an unknown, expired, claimed or foreign session, UNAVAILABLE."""
