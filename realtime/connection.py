@@ -107,7 +107,8 @@ class QueueSink:
             task.cancel()
 
     async def writable(self) -> None:
-        await self.drained()
+        if self._task is not None:
+            await asyncio.wait([self._task])  # never cancelled here: what it is sending would be lost
 
     def _put(self, message: dict[str, Any], size: int) -> None:
         self._queue.append((message, size))

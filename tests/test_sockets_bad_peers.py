@@ -7,7 +7,9 @@ import struct
 import pytest
 
 from realtime import rooms
+from realtime.connection import QueueSink
 from realtime.database import run
+from realtime.frames import Frame
 from realtime.node import get_node
 from tests.raw_peer import BINARY, CLOSE, PING, PONG, TEXT, connect_raw, frame, open_tcp
 from tests.sites import QueueSite, ServerSite
@@ -174,6 +176,47 @@ async def test_it_ends_a_socket_that_never_reads(site, alice, bob, carol, genera
 
 
 @only_direct
+@pytest.mark.parametrize("seconds", [0.5, 30], ids=["until it is given up", "that others do not wait for"])
+async def test_it_resumes_others_while_one_reads_nothing(site, alice, bob, general, configure, seconds):
+    configure(COMMANDS_BURST=10_000, HEARTBEAT_SECONDS=seconds, HEARTBEAT_MISSES=100, RESUMES_AT_ONCE=1)
+    site.limit_sending()
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    for _ in range(201):
+        assert (await writer.ask("message", room_id="general", message="x" * 9000))["type"] == "ack"
+    slow = await connect_raw(site, bob, receive_bytes=4096)
+    slow.send(frame(b'{"type":"resume","streams":{"room.general":0}}'))
+    slow.writer.transport.pause_reading()
+    await asyncio.sleep(0.2)
+    if seconds > 1:
+        answer = await reader.ask("resume", streams={"site": 0})
+        assert answer["type"] == "resumed"
+        return
+    slow_one = next(c for c in get_node().hub.users[str(bob.pk)] if c.sink.queued_bytes())
+    await until(lambda: slow_one.closing)
+    slow.writer.transport.resume_reading()
+    assert await slow.ending() == (4413, "SLOW_CONSUMER")
+
+
+@only_direct
+async def test_it_ends_a_socket_that_reads_nothing_after_it_took_up_a_session(site, alice, bob, general, configure):
+    configure(MAX_QUEUED_BYTES=200_000, COMMANDS_BURST=10_000)
+    site.limit_sending()
+    first, writer = await site.connect(bob), await site.connect(alice)
+    await first.ask("join", room_id="general")
+    await first.close()
+    for _ in range(20):
+        assert (await writer.ask("message", room_id="general", message="x" * 9000))["type"] == "ack"
+    path = f"/api/v1/ws/reconnect/{first.greeting['session_id']}"
+    slow = await open_tcp(site, receive_bytes=4096)
+    await slow.shake_hands(bob, path=path)
+    slow.writer.transport.pause_reading()
+    connections = get_node().hub.connections
+    for _ in range(60):
+        assert (await writer.ask("message", room_id="general", message="x" * 9000))["type"] == "ack"
+    await until(lambda: len(connections) == 1 or any(connection.closing for connection in connections.values()))
+
+
+@only_direct
 async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site, alice, bob, configure, monkeypatch):
     monkeypatch.setattr("realtime.server.CLOSE_SECONDS", 0.2)
     configure(HEARTBEAT_SECONDS=0.1)
@@ -195,6 +238,23 @@ async def test_it_forgets_a_socket_whose_server_takes_no_more(site, alice, bob, 
         assert (await writer.ask("message", room_id="general", message="x" * 9000))["type"] == "ack"
     await until(lambda: len(get_node().hub.connections) == 1)
     await slow.communicator.wait()
+
+
+async def test_it_loses_nothing_of_a_replay_that_waits_for_a_slow_server(monkeypatch):
+    monkeypatch.setattr("realtime.connection.CLOSE_SECONDS", 0.05)
+    sent, has_room = [], asyncio.Event()
+
+    async def send(message):
+        await has_room.wait()
+        sent.append(message["text"])
+
+    sink = QueueSink(send)
+    sink.send([Frame(b"1"), Frame(b"2")])
+    waiting = asyncio.create_task(sink.writable())
+    await asyncio.sleep(0.2)
+    has_room.set()
+    await waiting
+    assert sent == ["1", "2"]
 
 
 @only_queue
