@@ -79,6 +79,9 @@ class BatchSink:
         self._forget()
         await self._sink.drained()
 
+    def is_full(self) -> bool:
+        return self._sink.is_full()
+
     async def writable(self) -> None:
         await self._sink.writable()
 

@@ -32,6 +32,7 @@ class DirectSocket(Protocol):
     def write(self, data: bytes) -> None: ...
     def queued_bytes(self) -> int: ...
     def close(self, code: int, reason: str) -> None: ...
+    def is_full(self) -> bool: ...
     async def wait_writable(self) -> None: ...
 
 
@@ -47,6 +48,7 @@ class Sink(Protocol):
     def send(self, frames: Sequence[Frame]) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
     async def drained(self) -> None: ...  # when the application may return
+    def is_full(self) -> bool: ...  # whether a client that is slow has yet to make room
     async def writable(self) -> None: ...  # when there is room for more
 
 
@@ -70,6 +72,9 @@ class DirectSink:
 
     async def drained(self) -> None:
         """The transport goes on by itself."""
+
+    def is_full(self) -> bool:
+        return self._socket.is_full()
 
     async def writable(self) -> None:
         await self._socket.wait_writable()
@@ -106,10 +111,12 @@ class QueueSink:
             await asyncio.wait([task], timeout=CLOSE_SECONDS)
             task.cancel()
 
+    def is_full(self) -> bool:
+        return self._task is not None
+
     async def writable(self) -> None:
-        """Nothing is cut off here: what a slow peer has not taken by then waits, and counts as waiting."""
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=CLOSE_SECONDS)
+            await asyncio.wait([self._task])  # never cancelled here: what it is sending would be lost
 
     def _put(self, message: dict[str, Any], size: int) -> None:
         self._queue.append((message, size))

@@ -213,6 +213,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             return refusal
 
     def hand_over(self, connection: Connection, direct: RealtimeProtocol) -> None:
+        if direct.is_full():  # since before there was anybody to be told of it
+            connection.on_pause(True)
         reader = Reader(self.node, connection, direct)
         direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.part)
 

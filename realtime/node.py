@@ -63,6 +63,7 @@ class Node:
                 (min(1.0, conf.typing_seconds / 4), self._expire_typists),
                 (conf.heartbeat_seconds, self.hub.compare_positions),
                 (SAVE_SECONDS, self.keeper.save),
+                (conf.session_seconds / 3, self._renew_sessions),
                 (conf.sweep_seconds, self._sweep),
                 (conf.auth_recheck_seconds, self._recheck),
                 (self.ticker.beat_seconds, self.ticker.beat),
@@ -118,6 +119,12 @@ class Node:
 
     async def _expire_typists(self) -> None:
         self.typists.expire()
+
+    async def _renew_sessions(self) -> None:
+        """A session lives on after its socket, however long nothing had changed before the process was killed."""
+        for connection in self.hub.connections.values():
+            if connection.session_id:  # else it has not been greeted yet
+                self.keeper.note(connection)
 
     async def _sweep(self) -> None:
         events = await database.run(log.sweep, settings().sweep_seconds)

@@ -74,7 +74,8 @@ class Resumer:
                     begun = feeds[start : start + BEGUN_AT_ONCE]
                     beginnings = await all_of(self._begin(feed, wanted[feed.name]) for feed in begun)
                     for feed, beginning in zip(begun, beginnings, strict=True):
-                        outcomes[feed] = await self._play(connection, feed, wanted[feed.name], beginning)
+                        position = wanted[feed.name]
+                        outcomes[feed] = await self._play(connection, feed, position, beginning, has_turn=True)
                         if outcomes[feed].recovered:
                             self._subscribe(connection, feed)
                 # In the turn in which they are told of: before it, a client could not know what an event follows.
@@ -101,7 +102,9 @@ class Resumer:
             before(beginning[0])
         return await self._play(connection, feed, since, beginning)
 
-    async def _play(self, connection: Connection, feed: Feed, since: int, beginning: Beginning) -> Outcome:
+    async def _play(
+        self, connection: Connection, feed: Feed, since: int, beginning: Beginning, *, has_turn: bool = False
+    ) -> Outcome:
         outcome, frames = beginning
         connection.progress.start(feed.name, since)  # the client is yet to hear of any other position
         if not outcome.recovered:
@@ -109,7 +112,7 @@ class Resumer:
         position = since
         while not connection.closing:
             if frames:
-                await self._send(connection, frames)
+                await self._send(connection, frames, has_turn)
             position += len(frames)
             if position >= feed.position:  # it has moved on while other streams were played
                 break
@@ -153,8 +156,19 @@ class Resumer:
             raise Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
         return frames
 
-    async def _send(self, connection: Connection, frames: Sequence[Frame]) -> None:
-        await connection.sink.writable()
+    async def _send(self, connection: Connection, frames: Sequence[Frame], has_turn: bool) -> None:
+        """Raises Closed for a client that takes nothing for the time of a heartbeat."""
+        if connection.sink.is_full():
+            if has_turn:  # others need not wait for a client that is slow
+                self._turns.release()
+            try:
+                async with asyncio.timeout(settings().heartbeat_seconds):
+                    await connection.sink.writable()
+            except TimeoutError:
+                raise Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER") from None
+            finally:
+                if has_turn:
+                    await self._turns.acquire()
         connection.send_all(frames)
 
     async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:

@@ -94,6 +94,9 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     def queued_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
 
+    def is_full(self) -> bool:
+        return not self.writable.is_set()
+
     async def wait_writable(self) -> None:
         """Wait until the transport has room, or is lost."""
         await self.writable.wait()

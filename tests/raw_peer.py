@@ -27,10 +27,10 @@ def frame(payload: bytes, opcode: int = TEXT, *, first: int | None = None, maske
     return head + MASK + bytes(byte ^ MASK[i % 4] for i, byte in enumerate(payload))
 
 
-def handshake(user: Any) -> bytes:
+def handshake(user: Any, path: str = PATH) -> bytes:
     query = f"?token={make_token(user)}" if user is not None else ""
     return (
-        f"GET {PATH}{query} HTTP/1.1\r\nHost: testserver\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path}{query} HTTP/1.1\r\nHost: testserver\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
 
@@ -45,8 +45,8 @@ class RawPeer:
     def send(self, data: bytes) -> None:
         self.writer.write(data)
 
-    async def shake_hands(self, user: Any) -> None:
-        self.send(handshake(user))
+    async def shake_hands(self, user: Any, path: str = PATH) -> None:
+        self.send(handshake(user, path))
         answer = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECONDS)
         assert answer.startswith(b"HTTP/1.1 101"), answer
 

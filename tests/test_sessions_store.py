@@ -66,6 +66,28 @@ async def test_it_does_not_bring_a_claimed_session_back(store):
     assert await store.claim("a", "") is None
 
 
+async def test_it_does_not_bring_a_claimed_session_back_while_its_old_socket_goes_on():
+    now = 0.0
+    memory = MemorySessions(600, clock=lambda: now)
+    await memory.save({"a": SESSION})
+    await memory.claim("a", "7")
+    now = 500.0
+    await memory.save({"a": SESSION})
+    now = 1000.0
+    await memory.save({"a": SESSION})
+    assert await memory.claim("a", "7") is None
+
+
+async def test_it_does_not_bring_a_claimed_session_back_in_redis_while_its_old_socket_goes_on():
+    async with open_redis(0.4) as store:
+        await store.save({"a": SESSION})
+        await store.claim("a", "7")
+        for _ in range(2):
+            await asyncio.sleep(0.25)
+            await store.save({"a": SESSION})
+        assert await store.claim("a", "7") is None
+
+
 async def test_it_forgets_after_a_while():
     now = 0.0
     memory = MemorySessions(600, clock=lambda: now)

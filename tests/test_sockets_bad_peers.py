@@ -174,6 +174,48 @@ async def test_it_ends_a_socket_that_never_reads(site, alice, bob, carol, genera
 
 
 @only_direct
+@pytest.mark.parametrize("seconds", [0.5, 30], ids=["until it is given up", "that others do not wait for"])
+async def test_it_resumes_others_while_one_reads_nothing(site, alice, bob, general, configure, seconds):
+    configure(COMMANDS_BURST=10_000, HEARTBEAT_SECONDS=seconds, HEARTBEAT_MISSES=100, RESUMES_AT_ONCE=1)
+    site.limit_sending()
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    for _ in range(201):
+        assert (await writer.ask("message", room_id="general", message="x" * 9000))["type"] == "ack"
+    slow = await connect_raw(site, bob, receive_bytes=4096)
+    slow.send(frame(b'{"type":"resume","streams":{"room.general":0}}'))
+    slow.writer.transport.pause_reading()
+    await asyncio.sleep(0.2)
+    if seconds > 1:
+        answer = await reader.ask("resume", streams={"site": 0})
+        assert answer["type"] == "resumed"
+        return
+    slow_one = next(c for c in get_node().hub.users[str(bob.pk)] if c.sink.queued_bytes())
+    await until(lambda: slow_one.closing)
+    slow.writer.transport.resume_reading()
+    assert await slow.ending() == (4413, "SLOW_CONSUMER")
+
+
+@only_direct
+async def test_it_ends_a_socket_that_reads_nothing_after_it_took_up_a_session(site, alice, bob, general, configure):
+    configure(MAX_QUEUED_BYTES=200_000, COMMANDS_BURST=10_000)
+    site.limit_sending()
+    first, writer = await site.connect(bob), await site.connect(alice)
+    await first.ask("join", room_id="general")
+    await first.close()
+    for _ in range(20):
+        assert (await writer.ask("message", room_id="general", message="x" * 9000))["type"] == "ack"
+    path = f"/api/v1/ws/reconnect/{first.greeting['session_id']}"
+    slow = await open_tcp(site, receive_bytes=4096)
+    await slow.shake_hands(bob, path=path)
+    slow.writer.transport.pause_reading()
+    connections, feeds = get_node().hub.connections, get_node().hub.feeds
+    await until(lambda: "room.general" in feeds and feeds["room.general"].fanout.connections)  # the replay is through
+    for _ in range(60):
+        assert (await writer.ask("message", room_id="general", message="x" * 9000))["type"] == "ack"
+    await until(lambda: len(connections) == 1 or any(connection.closing for connection in connections.values()))
+
+
+@only_direct
 async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site, alice, bob, configure, monkeypatch):
     monkeypatch.setattr("realtime.server.CLOSE_SECONDS", 0.2)
     configure(HEARTBEAT_SECONDS=0.1)

@@ -225,3 +225,11 @@ async def test_it_closes_when_a_replay_cannot_be_finished(site, alice, bob, gene
     assert (joined["recovered"], joined["seq"]) == (True, 3)
     assert texts([await reader.find("chat"), await reader.find("chat")]) == ["m1", "m2"]
     assert await reader.ending() == (1013, "OVERLOADED")
+
+
+async def test_it_leaves_out_rooms_whose_names_no_database_takes(site, alice, bob, general):
+    await write(await site.connect(alice), 1)
+    reader = await site.connect(bob)
+    frames, streams = await resume_with(reader, {"room.a\0b": 0, "room.general": 0})
+    assert is_refused(frames[0], ErrorCode.NOT_FOUND)
+    assert streams == {"room.general": {"recovered": True, "seq": 1}}

@@ -1,5 +1,6 @@
 """Sessions over sockets: a socket that takes one up goes on from what is known to have arrived."""
 
+import asyncio
 import threading
 
 import pytest
@@ -104,3 +105,11 @@ async def test_it_says_again_what_could_not_be_recovered(site, configure, alice,
     await leave_abruptly(reader)  # perhaps it never heard that
     back = await come_back(site, bob, reader.greeting["session_id"])
     assert (await back.find("resumed"))["streams"]["room.general"] == streams["room.general"]
+
+
+async def test_it_keeps_the_session_of_a_socket_to_which_nothing_happens(site, configure, bob):
+    configure(SESSION_SECONDS=1)
+    reader = await site.connect(bob)
+    await asyncio.sleep(2)
+    back = await come_back(site, bob, reader.greeting["session_id"])  # as if its process had been killed
+    assert await back.find("resumed")

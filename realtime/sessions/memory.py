@@ -20,8 +20,7 @@ class MemorySessions:
     async def save(self, sessions: Mapping[str, Session]) -> None:
         self._forget_old()
         for id, session in sessions.items():
-            if self._kept.get(id, (0, session))[1] is not None:
-                self._put(id, session)
+            self._put(id, session if self._kept.get(id, (0, session))[1] is not None else None)
 
     async def claim(self, id: str, user: str) -> Session | None:
         self._forget_old()

@@ -13,7 +13,7 @@ from realtime.sessions.store import Session, SessionsUnavailable
 
 SAVE = """
 local user = redis.call('HGET', KEYS[1], 'user')
-if user == '' then return 0 end
+if user == '' then return redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 redis.call('HSET', KEYS[1], 'user', ARGV[1], 'data', ARGV[2])
 return redis.call('PEXPIRE', KEYS[1], ARGV[3])
 """

@@ -27,7 +27,7 @@ class SessionStore(Protocol):
     """All methods raise `SessionsUnavailable`. An instance belongs to one event loop."""
 
     async def save(self, sessions: Mapping[str, Session]) -> None:
-        """Keep sessions by their ids, each from now on for its whole life. One that was claimed stays claimed."""
+        """Keep sessions by their ids, each from now on for its whole life; one that was claimed stays claimed."""
         ...
 
     async def claim(self, id: str, user: str) -> Session | None:
