@@ -144,8 +144,8 @@ class Hub:
 
     def publish(self, envelope: Envelope) -> None:
         """Deliver to this process's sockets now, and to the other processes through the bus."""
+        self.bus.publish(envelope)  # first: what goes wrong here must not keep it from the others
         self.take(envelope)
-        self.bus.publish(envelope)
 
     def publish_from_thread(self, envelope: Envelope) -> None:
         self.loop.call_soon_threadsafe(self.publish, envelope)

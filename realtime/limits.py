@@ -1,6 +1,6 @@
 """Counting what a client may do (L0, pure). Times are seconds of a monotonic clock, given by the caller."""
 
-import math
+NEVER_SECONDS = 3600.0  # advised where the rate is 0: a number that fits into a frame
 
 
 class TokenBucket:
@@ -22,7 +22,7 @@ class TokenBucket:
             self.tokens = tokens - 1.0
             return 0.0
         self.tokens = tokens
-        return (1.0 - tokens) / self.rate if self.rate else math.inf
+        return (1.0 - tokens) / self.rate if self.rate else NEVER_SECONDS
 
 
 class ErrorBudget:

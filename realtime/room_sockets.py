@@ -27,14 +27,13 @@ class RoomConsumer(RealtimeConsumer):
         connection.dialect = self.speak(slug)
         connection.home = f"room.{slug}"
         try:
-            joined = await subscriptions.enter(connection, slug)
+            await subscriptions.enter(connection, slug)
         except DatabaseUnavailable:
             raise
         except Refused:
             raise forbidden() from None
         if slug not in connection.rooms:
             raise forbidden()  # removed in between
-        connection.rooms[slug] = joined.room
 
     def streams(self, connection: Connection) -> list[str]:
         return [connection.home]

@@ -25,7 +25,6 @@ async def on_join(node: Node, connection: Connection, command: decoding.Join) ->
     async with node.hub.open_feeds([f"room.{slug}"]) as (feed,):
         if slug not in connection.rooms:
             raise rooms.not_found()  # removed in between
-        connection.rooms[slug] = room.room
         if command.since is not None:
             await node.resumer.replay(connection, feed, command.since, lambda outcome: greet(outcome.as_json()))
         node.resumer.attach(connection, feed)
@@ -38,11 +37,14 @@ async def enter(connection: Connection, slug: str) -> rooms.Joined:
     """The room is noted before the rights are looked up: who is removed from then on takes the note away."""
     connection.rooms.setdefault(slug, 0)
     try:
-        return await run(rooms.join, connection.user_id, slug)
-    except Refused:
+        room = await run(rooms.join, connection.user_id, slug)
+    except BaseException:
         if connection.rooms.get(slug) == 0:
             del connection.rooms[slug]
         raise
+    if slug in connection.rooms:  # at once: 0 is no room to write to, should the feed not open
+        connection.rooms[slug] = room.room
+    return room
 
 
 def on_leave(node: Node, connection: Connection, command: decoding.Leave) -> None:

@@ -75,4 +75,4 @@ def test_it_has_one_bucket_for_all_sockets_of_a_user():
 def test_it_gives_nothing_at_a_rate_of_none():
     bucket = TokenBucket(rate=0, burst=1)
     assert bucket.take(0.0) == 0.0
-    assert bucket.take(100.0) == float("inf")
+    assert round(bucket.take(100.0) * 1000) == 3_600_000  # a number that a frame can carry

@@ -1,9 +1,11 @@
 """Sockets of one room and of notifications: their shapes, the same rights and rules as on the main socket."""
 
 import pytest
+from django.db import OperationalError
 
-from realtime import delivery, rooms
+from realtime import delivery, log, rooms
 from realtime.database import run
+from realtime.errors import ErrorCode
 from realtime.models import Membership, Message
 from realtime.node import get_node
 from tests.sockets import Ending, is_refused
@@ -193,3 +195,19 @@ async def test_it_goes_on_where_a_room_socket_was(site, alice, bob, general):
     again = await site.connect(alice, path=f"/api/v1/ws/reconnect/{session}")
     assert (await again.find("chat"))["data"]["message"] == "missed"
     assert "room.general" in (await again.find("resumed"))["streams"]
+
+
+async def test_it_writes_to_a_room_whose_feed_could_not_be_opened(site, alice, general, monkeypatch):
+    """The membership was there, the database went away before the position was read: the room was one without a key."""
+    read, away = log.positions, [True]
+
+    def read_later(streams):
+        if away and "room.general" in streams:
+            away.pop()
+            raise OperationalError("the database is away")
+        return read(streams)
+
+    monkeypatch.setattr(log, "positions", read_later)
+    socket = await site.connect(alice)
+    assert is_refused(await socket.ask("join", room_id="general"), ErrorCode.UNAVAILABLE)
+    assert (await socket.ask("message", room_id="general", message="hello"))["type"] == "ack"
