@@ -164,6 +164,7 @@ class Connection:
         "streams",
         "user_id",
         "user_key",
+        "wanted",
     )
 
     def __init__(self, id: str, identity: "Identity", sink: Sink) -> None:
@@ -180,6 +181,7 @@ class Connection:
         self.heard_at = time.monotonic()  # of the last frame from the client
         self.streams: set[str] = set()  # subscribed to
         self.rooms: dict[str, int] = {}  # joined on this socket: slug to primary key
+        self.wanted: frozenset[str] = frozenset()  # streams of topics whose subscription is being made
         self.pending = 0  # messages that are being stored
         self.settled: asyncio.Future[None] | None = None  # set while a batch waits for them
         self.quota: Quota | None = None  # shared by the user's sockets; set when the connection is registered

@@ -189,7 +189,8 @@ class Hub:
     def take_away(self, connection: Connection, stream: str) -> None:
         """End a subscription against the client's will, also one that is just being made, and say so."""
         if (topic := topics.find_stream(stream)) is not None:
-            if stream in connection.streams:
+            if stream in connection.streams or stream in connection.wanted:
+                connection.wanted -= {stream}
                 self.unsubscribe(connection, stream)
                 connection.send(protocol.unsubscribed(None, topic.name, reason="REMOVED"))
             return

@@ -174,33 +174,54 @@ def prune(before: datetime, after_key: int, limit: int = PRUNE_CHUNK) -> tuple[i
     """Delete what is older than `before` of the `limit` events after a key; returns how many, and the next such key.
 
     In the order of keys, which grow with time: there is no index on the time. None as the key when nothing old is left.
-    Events without a `seq` stay, and so does an old one that comes after a young one in its stream, as it can when its
-    transaction took long: what is kept of a stream must have no hole.
+    What is kept of a stream must have no hole, but a key may be lower than that of an event before it in its stream,
+    when its transaction took long. So with an old event goes everything before it in its stream, unless something of
+    that is young: then the old one stays. Events without a `seq` stay.
     """
     events = list(
         Event.objects.filter(pk__gt=after_key).order_by("pk").values_list("pk", "stream", "seq", "created_at")[:limit]
     )
-    old = [(pk, stream, seq) for pk, stream, seq, at in events if at < before and seq is not None]
-    first_young = _first_young(before, old) if old else {}
-    keys = [pk for pk, stream, seq in old if seq < first_young.get(stream, seq + 1)]
-    deleted = Event.objects.filter(pk__in=keys).delete()[0] if keys else 0
+    old = [(stream, seq) for _pk, stream, seq, at in events if at < before and seq is not None]
+    first_young = _first_young(before, _highest(old)) if old else {}
+    ends = _highest((stream, seq) for stream, seq in old if seq < first_young.get(stream, seq + 1))
+    deleted = _delete_up_to(ends) if ends else 0
     last = events[-1] if len(events) == limit else None
     return deleted, last[0] if last is not None and last[3] < before else None
 
 
-def _first_young(before: datetime, old: Sequence[tuple[int, str, int]]) -> dict[str, int]:
-    """The lowest `seq` of each stream that is not older than `before`, where it is below one of the old ones."""
+def _highest(places: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The highest `seq` by stream."""
     highest: dict[str, int] = {}
-    for _pk, stream, seq in old:
+    for stream, seq in places:
         highest[stream] = max(seq, highest.get(stream, 0))
+    return highest
+
+
+def _as_rows(ends: Mapping[str, int]) -> str:
+    return msgspec.json.encode([{"stream": stream, "high": high} for stream, high in ends.items()]).decode()
+
+
+def _delete_up_to(ends: Mapping[str, int]) -> int:
     table = rows(stream="text", high="bigint")
     column = table.column
-    payload = msgspec.json.encode([{"stream": stream, "high": high} for stream, high in highest.items()]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM realtime_event WHERE id IN (SELECT e.id FROM {table.source} JOIN realtime_event e"
+            f" ON e.stream = {column['stream']} AND e.seq <= {column['high']})",
+            [_as_rows(ends)],
+        )
+        return int(cursor.rowcount)
+
+
+def _first_young(before: datetime, ends: Mapping[str, int]) -> dict[str, int]:
+    """The lowest `seq` of each stream that is not older than `before`, where it is below the stream's end."""
+    table = rows(stream="text", high="bigint")
+    column = table.column
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT e.stream, MIN(e.seq) FROM {table.source} JOIN realtime_event e"
             f" ON e.stream = {column['stream']} AND e.seq <= {column['high']}"
             " WHERE e.created_at >= %s GROUP BY e.stream",
-            [payload, connection.ops.adapt_datetimefield_value(before)],
+            [_as_rows(ends), connection.ops.adapt_datetimefield_value(before)],
         )
         return dict(cursor.fetchall())

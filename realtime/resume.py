@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from django.utils.translation import gettext as _
 
-from realtime import log, protocol
+from realtime import log, protocol, rooms
 from realtime.access import Asker, may_subscribe
 from realtime.conf import settings
 from realtime.connection import Connection
@@ -65,29 +65,36 @@ class Resumer:
         A stream that the user may not read is answered by an `error` and left out. Raises DatabaseUnavailable.
         """
         async with self._turns:
-            allowed = await self._choose_readable(connection, list(wanted), id)
-            outcomes: dict[Feed, Outcome] = {}
-            async with self._hub.open_feeds(allowed) as feeds:
-                for feed in feeds:
-                    self._hub.detach(connection, feed)
-                for start in range(0, len(feeds), BEGUN_AT_ONCE):
-                    begun = feeds[start : start + BEGUN_AT_ONCE]
-                    beginnings = await all_of(self._begin(feed, wanted[feed.name]) for feed in begun)
-                    for feed, beginning in zip(begun, beginnings, strict=True):
-                        position = wanted[feed.name]
-                        outcomes[feed] = await self._play(connection, feed, position, beginning, has_turn=True)
-                        if outcomes[feed].recovered:
-                            self._subscribe(connection, feed)
-                # In the turn in which they are told of: before it, a client could not know what an event follows.
-                for feed in feeds:
-                    if not outcomes[feed].recovered:
-                        outcomes[feed] = replace(outcomes[feed], seq=feed.position)
-                        self._subscribe(connection, feed)
-                connection.send(protocol.resumed(id, {feed.name: outcomes[feed].as_json() for feed in feeds}))
+            try:
+                allowed = await self._choose_readable(connection, list(wanted), id)
+                async with self._hub.open_feeds(allowed) as feeds:
+                    outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds})
+                    connection.send(protocol.resumed(id, {feed.name: o.as_json() for feed, o in outcomes.items()}))
+            finally:
+                connection.wanted = frozenset()
+
+    async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, Outcome]:
+        """Every feed from its position on. Returns in the turn in which the last one is subscribed to."""
+        feeds, outcomes = list(positions), dict[Feed, Outcome]()
+        for feed in feeds:
+            self._hub.detach(connection, feed)
+        for start in range(0, len(feeds), BEGUN_AT_ONCE):
+            begun = feeds[start : start + BEGUN_AT_ONCE]
+            beginnings = await all_of(self._begin(feed, positions[feed]) for feed in begun)
+            for feed, beginning in zip(begun, beginnings, strict=True):
+                outcomes[feed] = await self._play(connection, feed, positions[feed], beginning, has_turn=True)
+                if outcomes[feed].recovered:
+                    self._subscribe(connection, feed)
+        # In the turn in which they are told of: before it, a client could not know what an event follows.
+        for feed in feeds:
+            if not outcomes[feed].recovered:
+                outcomes[feed] = replace(outcomes[feed], seq=feed.position)
+                self._subscribe(connection, feed)
+        return outcomes
 
     def _subscribe(self, connection: Connection, feed: Feed) -> None:
-        self.attach(connection, feed)
-        self._on_subscribed(connection, feed)
+        if self.attach(connection, feed):
+            self._on_subscribed(connection, feed)
 
     async def replay(
         self, connection: Connection, feed: Feed, since: int, before: Callable[[Outcome], None] | None = None
@@ -119,12 +126,16 @@ class Resumer:
             frames = await self._read_on(feed, position)
         return Outcome(True, feed.position)
 
-    def attach(self, connection: Connection, feed: Feed) -> None:
-        """Unless the socket has gone, or the right to read was taken away meanwhile."""
-        slug = feed.name.removeprefix("room.")
-        lost = feed.name.startswith("room.") and slug not in connection.rooms
-        if connection.id in self._hub.connections and not lost:
-            self._hub.attach(connection, feed)
+    def attach(self, connection: Connection, feed: Feed) -> bool:
+        """Unless the socket has gone, or the right to read was taken away meanwhile; whether it was done."""
+        kind, _dot, name = feed.name.partition(".")
+        lost = (kind == "room" and name not in connection.rooms) or (
+            kind == "topic" and feed.name not in connection.wanted
+        )
+        if lost or connection.id not in self._hub.connections:
+            return False
+        self._hub.attach(connection, feed)
+        return True
 
     async def _begin(self, feed: Feed, since: int) -> Beginning:
         """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
@@ -173,12 +184,17 @@ class Resumer:
 
     async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:
         """Those that the user may read. The others are answered by an `error` each."""
-        answers = await all_of(self._may_read(connection, stream) for stream in streams)
-        for stream, may_read in zip(streams, answers, strict=True):
-            if not may_read:
-                refusal = Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
-                connection.send(protocol.error(refusal, id, stream=stream))
-        return [stream for stream, may_read in zip(streams, answers, strict=True) if may_read]
+        answers = await all_of(self._find_refusal(connection, stream) for stream in streams)
+        for stream, refuse in zip(streams, answers, strict=True):
+            if refuse is not None:
+                connection.send(protocol.error(refuse(), id, stream=stream))
+        return [stream for stream, refuse in zip(streams, answers, strict=True) if refuse is None]
+
+    async def _find_refusal(self, connection: Connection, stream: str) -> Callable[[], Refused] | None:
+        kind, _dot, slug = stream.partition(".")
+        if kind == "room" and rooms.is_one_too_many(connection.rooms, slug):
+            return rooms.too_many
+        return None if await self._may_read(connection, stream) else no_stream
 
     async def _may_read(self, connection: Connection, stream: str) -> bool:
         if stream in (f"user.{connection.user_key}", SITE_STREAM):
@@ -187,8 +203,9 @@ class Resumer:
         if kind == "room" and IS_SLUG(slug) and await self._enter(connection, slug):
             return True
         if kind == "topic":
+            connection.wanted |= {stream}  # noted first, as a room is
             if await may_subscribe(connection.user_id, slug):
-                return True
+                return stream in connection.wanted
             self._hub.unsubscribe(connection, stream)
         return False
 
@@ -208,6 +225,10 @@ class Resumer:
         if slug in connection.rooms:
             connection.rooms[slug] = access.room
         return slug in connection.rooms
+
+
+def no_stream() -> Refused:
+    return Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
 
 
 async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:

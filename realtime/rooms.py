@@ -6,6 +6,7 @@ that the id is taken (CONFLICT), as it would be by a public one. A direct room i
 
 import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Any
@@ -18,6 +19,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from realtime import log
+from realtime.conf import settings
 from realtime.errors import ErrorCode, Refused
 from realtime.models import SLUG_PATTERN, Membership, Room, Stream
 
@@ -198,6 +200,15 @@ def last_seq(room: Room) -> int:
     Of a new room it need not be 0: the slug may have been another room's, and a `seq` never means two events.
     """
     return log.positions([room.stream])[room.stream]
+
+
+def is_one_too_many(joined: Collection[str], slug: str) -> bool:
+    """Whether a socket that has joined these rooms may join no other."""
+    return slug not in joined and len(joined) >= settings().max_rooms_per_connection
+
+
+def too_many() -> Refused:
+    return Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
 
 
 def not_found() -> Refused:

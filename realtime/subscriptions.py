@@ -6,7 +6,6 @@ from django.utils.translation import gettext as _
 
 from realtime import decoding, protocol, rooms, topics
 from realtime.access import may_subscribe
-from realtime.conf import settings
 from realtime.connection import Connection
 from realtime.database import run
 from realtime.errors import ErrorCode, Refused
@@ -15,8 +14,8 @@ from realtime.node import Node
 
 async def on_join(node: Node, connection: Connection, command: decoding.Join) -> None:
     slug = command.room_id
-    if len(connection.rooms) >= settings().max_rooms_per_connection and slug not in connection.rooms:
-        raise Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
+    if rooms.is_one_too_many(connection.rooms, slug):
+        raise rooms.too_many()
     room = await enter(connection, slug)
 
     def greet(place: dict[str, Any]) -> None:
@@ -58,21 +57,37 @@ def on_leave(node: Node, connection: Connection, command: decoding.Leave) -> Non
 
 
 async def on_subscribe(node: Node, connection: Connection, command: decoding.Subscribe) -> None:
-    name, since = command.topic, command.since
-    if not await may_subscribe(connection.user_id, name):
-        raise Refused(ErrorCode.NOT_FOUND, _("There is no such topic."))
+    stream = topics.PREFIX + command.topic
+    connection.wanted |= {stream}  # before the right is looked up: who is unsubscribed from then on is taken out
+    try:
+        if not await may_subscribe(connection.user_id, command.topic):
+            raise no_topic()
+        await _subscribe(node, connection, command, stream)
+    finally:
+        connection.wanted -= {stream}
+
+
+async def _subscribe(node: Node, connection: Connection, command: decoding.Subscribe, stream: str) -> None:
+    since = command.since
 
     def greet(place: dict[str, Any]) -> None:
-        connection.send(protocol.subscribed(command.id, name, **place))
+        connection.send(protocol.subscribed(command.id, command.topic, **place))
 
-    async with node.hub.open_feeds([topics.PREFIX + name]) as (feed,):
+    async with node.hub.open_feeds([stream]) as (feed,):
+        if stream not in connection.wanted:
+            raise no_topic()
         if since is not None:
             await node.resumer.replay(connection, feed, since, lambda outcome: greet(outcome.as_json()))
-        node.resumer.attach(connection, feed)
+        attached = node.resumer.attach(connection, feed)
         if since is None:
             greet({"seq": feed.position})
-        node.ticker.on_subscribed(connection, feed)
+        if attached:
+            node.ticker.on_subscribed(connection, feed)
         node.keeper.note(connection)
+
+
+def no_topic() -> Refused:
+    return Refused(ErrorCode.NOT_FOUND, _("There is no such topic."))
 
 
 def on_unsubscribe(node: Node, connection: Connection, command: decoding.Unsubscribe) -> None:

@@ -143,7 +143,8 @@ class Contract:
             case Subscribed():
                 self._check_place(f"topic.{frame.topic}", frame)
             case Unsubscribed():
-                self.positions.pop(f"topic.{frame.topic}")
+                known = self.positions.pop(f"topic.{frame.topic}", None)
+                assert known is not None or frame.reason == "REMOVED"  # as it can be before it was made
             case TopicValue():
                 self._check_value(frame)
             case Read(data=data):

@@ -46,7 +46,7 @@ LATE = {
 IO_MODULES = {"asyncio", "threading", "socket", "channels", "redis", "uvicorn", "django.db", "concurrent", "logging"}
 # Verbs that talk to the database at once: an async function hands them to `realtime.database` uncalled.
 SYNCHRONOUS = {"log", "rooms", "history", "tickets"}
-PURE = {"rooms.not_found"}
+PURE = {"rooms.not_found", "rooms.too_many", "rooms.is_one_too_many"}
 DATABASE_ATTRIBUTES = {"objects", "_default_manager", "_base_manager", "cursor", "atomic", "on_commit"}
 
 

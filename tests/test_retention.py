@@ -113,6 +113,21 @@ def test_it_makes_no_hole_where_an_old_event_comes_after_a_young_one():
     assert kept() == []
 
 
+def test_it_makes_no_hole_between_two_portions():
+    """The portion with the lowest key held an event that comes late in its stream, and not those before it."""
+    with transaction.atomic():
+        key = log.write_pending("room.a", body(1))  # of a transaction that took long
+    write("room.a", 40, 40, 40)
+    log.sequence([key])
+    set_age(Event.objects.filter(pk=key), 40)
+    write("room.a", 40, 40)
+    deleted, next_key = log.prune(NOW - timedelta(days=30), 0, limit=2)
+    assert kept() == [5, 6]
+    assert deleted == 4
+    assert log.prune(NOW - timedelta(days=30), next_key, limit=10) == (2, None)
+    assert kept() == []
+
+
 def test_it_deletes_expired_tickets(alice):
     make_tickets(alice, 60, -1, -60)
     assert retention.prune(30) == Pruned(0, 2)

@@ -233,3 +233,14 @@ async def test_it_leaves_out_rooms_whose_names_no_database_takes(site, alice, bo
     frames, streams = await resume_with(reader, {"room.a\0b": 0, "room.general": 0})
     assert is_refused(frames[0], ErrorCode.NOT_FOUND)
     assert streams == {"room.general": {"recovered": True, "seq": 1}}
+
+
+async def test_it_joins_no_more_rooms_than_a_socket_may_have(site, alice, general, configure):
+    configure(MAX_ROOMS_PER_CONNECTION=1)
+    await run(rooms.create, alice.pk, title="Other", slug="other")
+    socket = await site.connect(alice)
+    frame = {"type": "resume", "streams": {"room.general": 0, "room.other": 0}, "id": "r-1"}
+    await socket.send(frame)
+    refusal, resumed = await socket.find("error"), await socket.find("resumed")
+    assert (refusal["error_code"], refusal["stream"], refusal["id"]) == ("CONFLICT", "room.other", "r-1")
+    assert list(resumed["streams"]) == ["room.general"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import threading
 
 import pytest
 
@@ -154,3 +155,28 @@ async def test_it_takes_a_topic_away(site, alice):
     assert await socket.find("unsubscribed") == {"type": "unsubscribed", "topic": "staff", "reason": "REMOVED"}
     await publish("staff", "among us")
     assert "topic" not in {frame["type"] for frame in await socket.settle()}
+
+
+async def test_it_gives_no_topic_that_is_taken_away_while_the_right_is_looked_up(site, alice):
+    """The look-up had begun before the right went, and what it found was out of date."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def allow(user_id):
+        asked.set()
+        return go_on.wait(5)
+
+    realtime.topic("news", allow=allow)
+    commands = {"type": "subscribe", "topic": "news"}, {"type": "resume", "streams": {"topic.news": 0}}
+    for command, answer in zip(commands, ("error", "resumed"), strict=True):
+        socket = await site.connect(alice)
+        asked.clear()
+        go_on.clear()
+        await socket.send({**command, "id": "c-1"})
+        assert await asyncio.to_thread(asked.wait, 5)
+        await run(delivery.unsubscribe, alice.pk, "topic.news")
+        assert (await socket.find("unsubscribed"))["reason"] == "REMOVED"
+        go_on.set()
+        while (frame := await socket.receive())["type"] != answer:
+            assert frame["type"] == "error", frame
+        await publish("news", "one")
+        assert "topic" not in {frame["type"] for frame in await socket.settle()}
