@@ -1,6 +1,7 @@
 """Frames of one socket, one after the other (L4): under our own server they arrive by call, not by `receive`."""
 
 import asyncio
+import time
 from collections import deque
 
 from realtime import intake
@@ -32,6 +33,7 @@ class Reader:
             if work is not None:
                 self._task = asyncio.get_running_loop().create_task(self._go_on(work))
             return
+        self._connection.heard_at = time.monotonic()  # a client that waits for its turn is alive
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(raw)

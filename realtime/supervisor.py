@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -25,7 +26,18 @@ from realtime.server import RealtimeProtocol
 
 logger = logging.getLogger("uvicorn.error")
 
+THREADS_SECONDS = 3  # for threads to end when everything else has
 START_SECONDS = 60  # for the successor of a worker: a site may take long to load on a machine that is busy serving
+
+
+def end_soon() -> None:
+    """End this process, which has served, although a thread waits for a database that does not answer.
+
+    Python waits for its threads without a bound. What was to be stored had its time before.
+    """
+    watch = threading.Timer(THREADS_SECONDS, os._exit, [0])
+    watch.daemon = True
+    watch.start()
 
 
 class Server(uvicorn.Server):
@@ -93,6 +105,10 @@ class WorkerServer(Server):
     """One of several. When it alone is replaced (SIGHUP), others take over the listener at once; else all stop."""
 
     lingers = False
+
+    def run(self, sockets: Any = None) -> None:
+        super().run(sockets)
+        end_soon()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """The terminal and some supervisors signal every process of a group, so a second signal means nothing here."""

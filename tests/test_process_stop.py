@@ -11,7 +11,7 @@ import pytest
 
 from realtime.cancellation import end_tasks
 from realtime.parting import START_MS
-from tests.processes import Redis, Site, show_logs, wait_until
+from tests.processes import Redis, Site, free_port, show_logs, wait_until
 from tests.socket_client import People, open_socket
 
 pytestmark = pytest.mark.process
@@ -177,3 +177,18 @@ async def test_its_users_stay_online_while_it_stops(shared_site):
             assert await asyncio.to_thread(leaving.wait) == 0
             for client in clients:
                 await watcher.expect("user_status", timeout=20, status="offline", user_id=client.user_id)
+
+
+WITH_A_THREAD_THAT_HANGS = """
+import os, signal, threading, time
+from django.core.management import call_command
+threading.Thread(target=time.sleep, args=[60]).start()
+threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+call_command("serve", port={port})
+"""
+
+
+async def test_a_thread_that_hangs_does_not_keep_the_process(site):
+    """As one does that waits for a database which does not answer."""
+    code = WITH_A_THREAD_THAT_HANGS.format(port=free_port())
+    assert "Serving on" in await asyncio.wait_for(asyncio.to_thread(site.run, code), 30)

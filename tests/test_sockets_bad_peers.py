@@ -216,6 +216,18 @@ async def test_it_ends_a_socket_that_reads_nothing_after_it_took_up_a_session(si
 
 
 @only_direct
+async def test_it_keeps_a_client_that_is_alive_while_its_command_waits(site, alice, configure):
+    configure(HEARTBEAT_SECONDS=0.2, RESUMES_AT_ONCE=1)
+    socket = await site.connect(alice)
+    async with get_node().resumer._turns:
+        await socket.send({"type": "resume", "streams": {}, "id": "r"})
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            await socket.send({"type": "pong"})
+    await socket.find("resumed", id="r")
+
+
+@only_direct
 async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site, alice, bob, configure, monkeypatch):
     monkeypatch.setattr("realtime.server.CLOSE_SECONDS", 0.2)
     configure(HEARTBEAT_SECONDS=0.1)

@@ -158,3 +158,11 @@ def test_two_signals_that_are_noticed_together_are_two(workers):
     workers.handle_signals()
     assert workers.should_exit.is_set()
     assert workers.queued_stops == {SIGINT}
+
+
+def test_a_worker_does_not_wait_for_its_threads(monkeypatch):
+    calls = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: calls.append(sockets))
+    monkeypatch.setattr(supervisor, "end_soon", lambda: calls.append("end soon"))
+    make(WorkerServer).run(["a socket"])
+    assert calls == [["a socket"], "end soon"]

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from realtime.checks import check_workers
 from realtime.conf import asgi_application_path, settings, worker_count
 from realtime.redaction import LOGGING
-from realtime.supervisor import Server, Workers
+from realtime.supervisor import Server, Workers, end_soon
 
 FINISH_SECONDS = 10  # from the last close frame to the end: peers answer it, and what is waiting is stored
 
@@ -47,6 +47,7 @@ class Command(BaseCommand):
             Workers(config, sockets=[config.bind_socket()]).run()
         else:
             Server(config).run()
+            end_soon()
 
 
 def make_config(options: dict[str, Any]) -> uvicorn.Config:
