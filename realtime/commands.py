@@ -4,7 +4,6 @@ A handler that need not wait returns None and costs no task; one that must retur
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -22,13 +21,11 @@ from realtime.decoding import Invalid
 from realtime.direct import find_cached_pair, find_pair, forget_pair
 from realtime.errors import ErrorCode, Refused
 from realtime.frames import Envelope, Passing
-from realtime.models import SLUG_PATTERN
+from realtime.models import is_slug
 from realtime.node import Node
 from realtime.subscriptions import on_join, on_leave, on_subscribe, on_unsubscribe
 
 Work = Coroutine[Any, Any, None]
-
-IS_SLUG = re.compile(SLUG_PATTERN).match
 
 
 def on_ping(node: Node, connection: Connection, command: decoding.Ping) -> None:
@@ -69,7 +66,7 @@ def on_typing(node: Node, connection: Connection, command: decoding.Typing) -> W
     if context in connection.rooms:
         node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
         return None
-    if not IS_SLUG(context):  # no room has this name
+    if not is_slug(context):  # no room has this name
         _type_freely(node, connection, context, command.data.is_typing)
         return None
     return _type_elsewhere(node, connection, context, command.data.is_typing)

@@ -1,5 +1,6 @@
 """Tables of the app (L1): rooms and who is in them, messages, and the log of events. Used by the stores and verbs."""
 
+import re
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 SLUG_PATTERN = r"^[a-z0-9_-]{1,64}\Z"
+is_slug = re.compile(SLUG_PATTERN).match  # what is none names no room, and may be no text for a database at all
 
 
 class RoomQuerySet(models.QuerySet["Room"]):

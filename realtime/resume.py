@@ -4,7 +4,6 @@ Called by the `resume` and `join` commands and by sockets that take up a session
 """
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
@@ -21,13 +20,12 @@ from realtime.feed import Feed
 from realtime.frames import Frame
 from realtime.hub import SITE_STREAM, Hub
 from realtime.log import Range
-from realtime.models import SLUG_PATTERN
+from realtime.models import is_slug
 
 CHUNK = 100  # events read and written at once, so that a slow reader holds no more of them
 BEGUN_AT_ONCE = 8  # streams of a socket whose first chunk is read together: fewer journeys, and little that waits
 REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the same
 
-IS_SLUG = re.compile(SLUG_PATTERN).match
 
 T = TypeVar("T")
 Reader = Batcher[Range, list[Frame]]
@@ -168,7 +166,7 @@ class Resumer:
         return frames
 
     async def _send(self, connection: Connection, frames: Sequence[Frame], has_turn: bool) -> None:
-        """Raises Closed for a client that takes nothing for the time of a heartbeat."""
+        """Raises Closed for a client that makes no room for the time of a heartbeat."""
         if connection.sink.is_full():
             if has_turn:  # others need not wait for a client that is slow
                 self._turns.release()
@@ -200,7 +198,7 @@ class Resumer:
         if stream in (f"user.{connection.user_key}", SITE_STREAM):
             return True
         kind, _dot, slug = stream.partition(".")
-        if kind == "room" and IS_SLUG(slug) and await self._enter(connection, slug):
+        if kind == "room" and is_slug(slug) and await self._enter(connection, slug):
             return True
         if kind == "topic":
             connection.wanted |= {stream}  # noted first, as a room is

@@ -3,7 +3,6 @@
 Shells: a dialect words what goes in and out, and everything else is what `/api/v1/ws` does.
 """
 
-import re
 from collections.abc import Callable
 
 from realtime import dialects, subscriptions
@@ -12,7 +11,7 @@ from realtime.consumers import RealtimeConsumer
 from realtime.database import DatabaseUnavailable
 from realtime.dialects import Dialect
 from realtime.errors import CloseCode, Closed, Refused
-from realtime.models import SLUG_PATTERN
+from realtime.models import is_slug
 
 
 class RoomConsumer(RealtimeConsumer):
@@ -22,7 +21,7 @@ class RoomConsumer(RealtimeConsumer):
 
     async def enter(self, connection: Connection) -> None:
         slug = self.scope["url_route"]["kwargs"]["room_id"]
-        if not re.match(SLUG_PATTERN, slug):
+        if not is_slug(slug):
             raise forbidden()
         connection.dialect = self.speak(slug)
         connection.home = f"room.{slug}"

@@ -4,7 +4,6 @@ A private room is NOT_FOUND to outsiders, like one that does not exist. Only who
 that the id is taken (CONFLICT), as it would be by a public one. A direct room is NOT_FOUND by its slug.
 """
 
-import re
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from django.utils.translation import gettext as _
 from realtime import log
 from realtime.conf import settings
 from realtime.errors import ErrorCode, Refused
-from realtime.models import SLUG_PATTERN, Membership, Room, Stream
+from realtime.models import Membership, Room, Stream, is_slug
 
 DIRECT_PREFIX = "direct-"
 SLUG_ATTEMPTS = 5
@@ -125,7 +124,7 @@ def create(user_id: Any, *, title: str, slug: str | None = None, private: bool =
 
 def check_slug(slug: str) -> str:
     """The slug itself. Raises INVALID_MESSAGE."""
-    if not re.match(SLUG_PATTERN, slug):
+    if not is_slug(slug):
         raise Refused(ErrorCode.INVALID_MESSAGE, _("A room's id is 1 to 64 of a-z 0-9 - _"))
     if slug.startswith(DIRECT_PREFIX):
         raise Refused(ErrorCode.INVALID_MESSAGE, _("Ids that begin with direct- are reserved."))

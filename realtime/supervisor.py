@@ -35,9 +35,14 @@ def end_soon() -> None:
 
     Python waits for its threads without a bound. What was to be stored had its time before.
     """
-    watch = threading.Timer(THREADS_SECONDS, os._exit, [0])
+    watch = threading.Timer(THREADS_SECONDS, leave_threads)
     watch.daemon = True
     watch.start()
+
+
+def leave_threads() -> None:
+    logger.error("Threads that had not ended after %s s were left", THREADS_SECONDS)
+    os._exit(0)
 
 
 class Server(uvicorn.Server):

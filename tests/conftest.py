@@ -13,6 +13,7 @@ from realtime.frames import Envelope
 from realtime.management.commands import serve
 from realtime.models import Room
 from tests.people import make_user
+from tests.processes import show_logs
 from tests.redis_server import delete_keys
 from tests.settings import REALTIME
 from tests.sites import QueueSite, ServerSite, Site, make_token
@@ -99,6 +100,13 @@ def configure(settings: Any) -> Callable[..., None]:
         settings.REALTIME = {**settings.REALTIME, **keys}
 
     return change
+
+
+@pytest.fixture
+def logs() -> Iterator[None]:
+    """What the processes of a test print stands in its report."""
+    yield
+    show_logs()
 
 
 @pytest.fixture(params=[QueueSite, ServerSite], ids=["queue", "direct"])

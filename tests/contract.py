@@ -54,6 +54,7 @@ class Contract:
         self.goodbye: Disconnect | None = None
         self.takes_up_session = False  # then a stream's first event may be an older one than the greeting says
         self.may_go_back = False  # the client asks for what was missed at moments of its own, whatever is on its way
+        self.asked_topics: set[str] = set()  # that the client tried to subscribe to
         self._begun: set[str] = set()  # streams of which such a first event has come
 
     def rewind(self, stream: str, seq: int) -> None:
@@ -144,7 +145,8 @@ class Contract:
                 self._check_place(f"topic.{frame.topic}", frame)
             case Unsubscribed():
                 known = self.positions.pop(f"topic.{frame.topic}", None)
-                assert known is not None or frame.reason == "REMOVED"  # as it can be before it was made
+                asked = frame.topic in self.asked_topics and frame.reason == "REMOVED"  # before it was made
+                assert known is not None or asked, frame
             case TopicValue():
                 self._check_value(frame)
             case Read(data=data):

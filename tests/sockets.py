@@ -72,8 +72,10 @@ class Socket:
                 self.contract.rewind(stream, seq)
         elif frame.get("type") == "join" and frame.get("since") is not None:
             self.contract.rewind(f"room.{frame['room_id']}", frame["since"])
-        elif frame.get("type") == "subscribe" and frame.get("since") is not None:
-            self.contract.rewind(f"topic.{frame['topic']}", frame["since"])
+        elif frame.get("type") == "subscribe" and isinstance(frame.get("topic"), str):
+            self.contract.asked_topics.add(frame["topic"])
+            if frame.get("since") is not None:
+                self.contract.rewind(f"topic.{frame['topic']}", frame["since"])
 
     async def receive(self) -> dict[str, Any]:
         """The next frame. Raises Ended."""

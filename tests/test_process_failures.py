@@ -23,19 +23,13 @@ from tests.cluster import (
     stored,
     texts,
 )
-from tests.processes import Site, show_logs
+from tests.processes import Site
 from tests.socket_client import People
 from tests.tcp_proxy import Proxy
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 OUTAGE_SECONDS = {"empty": 10, "hanging": 4}
-
-
-@pytest.fixture(autouse=True)
-def logs():
-    yield
-    show_logs()
 
 
 @pytest.fixture(scope="module")

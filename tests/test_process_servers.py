@@ -12,19 +12,13 @@ import pytest
 from httpx import HTTPStatusError
 from websockets.exceptions import InvalidStatus
 
-from tests.processes import Site, SiteProcess, show_logs
+from tests.processes import Site, SiteProcess
 from tests.socket_client import Client, People, open_socket
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 SERVERS = ["serve", "uvicorn", "runserver"]
 LEVELS = ["INFO", "DEBUG"]
-
-
-@pytest.fixture(autouse=True)
-def logs():
-    yield
-    show_logs()
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.processes import Site, SiteProcess, show_logs
+from tests.processes import Site, SiteProcess
 from tests.socket_client import open_socket
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 HEAD_SECONDS = 1.0
 PAUSE_SECONDS = 0.1  # between two bytes of somebody who is slow
@@ -18,12 +18,6 @@ HEAD = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 REQUEST = HEAD + b"\r\n"
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-@pytest.fixture(autouse=True)
-def logs():
-    yield
-    show_logs()
 
 
 @pytest.fixture(scope="module")

@@ -12,17 +12,11 @@ from websockets.exceptions import ConnectionClosed
 
 from realtime.cancellation import end_tasks
 from realtime.parting import START_MS
-from tests.processes import Redis, Site, free_port, show_logs, wait_until
+from tests.processes import Redis, Site, free_port, wait_until
 from tests.socket_client import People, open_socket
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 2.0
-
-
-@pytest.fixture(autouse=True)
-def logs():
-    yield
-    show_logs()
 
 
 @pytest.fixture(scope="module")

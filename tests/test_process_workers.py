@@ -11,18 +11,12 @@ from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
 
-from tests.processes import Redis, Site, show_logs, wait_until
+from tests.processes import Redis, Site, wait_until
 from tests.socket_client import People
 from tests.test_process_stop import health
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 6.0
-
-
-@pytest.fixture(autouse=True)
-def logs():
-    yield
-    show_logs()
 
 
 @pytest.fixture(scope="module")
