@@ -6,10 +6,10 @@ What site code calls is importable from here; each name has an asynchronous twin
 
 from typing import TYPE_CHECKING, Any
 
-from realtime.topics import topic
+from realtime.protocol.topics import topic
 
 if TYPE_CHECKING:
-    from realtime.delivery import (
+    from realtime.delivery.publishing import (
         adisconnect_user,
         apublish,
         asend_to_user,
@@ -24,7 +24,7 @@ __all__ = ["adisconnect_user", "apublish", "asend_to_user", "disconnect_user", "
 def __getattr__(name: str) -> Any:
     # Models cannot be imported while Django is still loading apps, so the verbs are looked up on first use.
     if name in __all__:
-        from realtime import delivery
+        from realtime.delivery import publishing
 
-        return getattr(delivery, name)
+        return getattr(publishing, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

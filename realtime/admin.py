@@ -13,9 +13,9 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from realtime import rooms
-from realtime.errors import Refused
+from realtime.chat import rooms
 from realtime.models import Membership, Message, Room
+from realtime.protocol.errors import Refused
 
 INLINE_MEMBERS = 100  # a form of more would exceed DATA_UPLOAD_MAX_NUMBER_FIELDS; the list of members has no such end
 

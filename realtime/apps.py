@@ -11,7 +11,8 @@ class RealtimeConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from realtime import checks, redaction, signals
+        from realtime import checks, signals
+        from realtime.server import redaction
 
         checks.register()
         signals.connect()

@@ -11,9 +11,10 @@ from weakref import WeakKeyDictionary
 
 from django.db import connection
 
-from realtime import database, protocol
-from realtime.errors import Refused
-from realtime.node import Node, get_node
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import Refused
+from realtime.sockets.node import Node, get_node
+from realtime.storage import database
 
 PATHS = ("/health/live", "/health/ready")
 FRESH_SECONDS = 1.0  # how long an answer holds

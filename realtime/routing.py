@@ -6,10 +6,10 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from realtime.consumers import RealtimeConsumer
+from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer
 from realtime.health import PATHS, serve_health
-from realtime.node import get_node, stop_node
-from realtime.room_sockets import NotificationsConsumer, RoomConsumer, RoomContentConsumer
+from realtime.sockets.handshake import RealtimeConsumer
+from realtime.sockets.node import get_node, stop_node
 
 websocket_urlpatterns = [
     re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi()),

@@ -15,8 +15,10 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
-from realtime import delivery, log, tokens
+from realtime.auth import tokens
+from realtime.delivery import publishing
 from realtime.models import Membership, Room
+from realtime.storage import log
 
 CHANGED = "_realtime_password_changed"  # on a user, from before a save to after it
 
@@ -45,20 +47,20 @@ def on_logged_out(request: Any, **_kwargs: Any) -> None:
     """The sockets of a session end with it. Sent before the session is flushed, so its key is still known."""
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
-        delivery.disconnect_session(tokens.cookie_session(session.session_key))
+        publishing.disconnect_session(tokens.cookie_session(session.session_key))
 
 
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:
     model = origin.model if isinstance(origin, QuerySet) else type(origin)
     # Else all is said at once by `on_room_deleted` or `on_user_deleted`, without a query for each membership.
     if not issubclass(model, (Room, get_user_model())):
-        delivery.unsubscribe(instance.user_id, instance.room.stream)
+        publishing.unsubscribe(instance.user_id, instance.room.stream)
 
 
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
     """The room's events go with it: its slug may become another room's, whose members must not replay them."""
     log.forget(instance.stream)
-    delivery.close_stream(instance.stream)
+    publishing.close_stream(instance.stream)
 
 
 def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
@@ -83,13 +85,13 @@ def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | N
     if created:
         return
     if (update_fields is None or "is_active" in update_fields) and not getattr(instance, "is_active", True):
-        delivery.disconnect_user(instance.pk, "USER_DISABLED")
+        publishing.disconnect_user(instance.pk, "USER_DISABLED")
     elif changed:
-        delivery.unauthenticate_user(instance.pk)
+        publishing.unauthenticate_user(instance.pk)
 
 
 def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
-    delivery.disconnect_user(instance.pk, "USER_DISABLED")
+    publishing.disconnect_user(instance.pk, "USER_DISABLED")
 
 
 def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = False, **_kwargs: Any) -> None:
@@ -98,6 +100,6 @@ def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = 
         return
     session = tokens.session_of(instance.token)
     if session == instance.token.jti:
-        delivery.disconnect_session(session)
+        publishing.disconnect_session(session)
     else:
         tokens.revoke_session(session)  # whose note comes here as well

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from realtime.views import auth, members, messages, presence, rooms
+from realtime.api import auth, members, messages, presence, rooms
 
 app_name = "realtime"
 

@@ -8,10 +8,14 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 
-from realtime import conf, database, direct, portal, rooms, topics
-from realtime.frames import Envelope
+from realtime import conf
+from realtime.chat import direct, rooms
+from realtime.delivery import bridge
+from realtime.delivery.envelopes import Envelope
 from realtime.management.commands import serve
 from realtime.models import Room
+from realtime.protocol import topics
+from realtime.storage import database
 from tests.people import make_user
 from tests.processes import show_logs
 from tests.redis_server import delete_keys
@@ -81,7 +85,7 @@ def no_topics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Envelope]]:
     """What reached the channel layer, one envelope each."""
     envelopes: list[Envelope] = []
-    monkeypatch.setattr(portal, "publish", envelopes.append)
+    monkeypatch.setattr(bridge, "publish", envelopes.append)
     yield envelopes
     database.shutdown()
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from redis import Redis
 
-from realtime.leases.memory import MemoryLeases
-from realtime.leases.redis import RedisLeases
-from realtime.leases.store import LeaseStore
+from realtime.storage.leases.memory import MemoryLeases
+from realtime.storage.leases.redis import RedisLeases
+from realtime.storage.leases.store import LeaseStore
 from tests.presence_backends import Clock
 from tests.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from realtime.auth import Identity
-from realtime.connection import Connection, DirectSink
-from realtime.frames import Envelope, unpack
-from realtime.log import LoggedEvent
+from realtime.auth.identity import Identity
+from realtime.delivery.connection import Connection
+from realtime.delivery.envelopes import Envelope, unpack
+from realtime.delivery.sinks import DirectSink
+from realtime.storage.log import LoggedEvent
 
 PATIENCE_SECONDS = 5.0
 numbers = count(1)

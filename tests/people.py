@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.tokens import AccessToken
 
-from realtime import tokens
+from realtime.auth import tokens
 
 PASSWORD = "correct horse"
 

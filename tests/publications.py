@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from django.db import transaction
 
 import realtime
-from realtime.frames import Envelope
+from realtime.delivery.envelopes import Envelope
 from realtime.models import Event
 
 

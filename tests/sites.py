@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 
 from project.asgi import application
 from realtime.management.commands import serve
-from realtime.node import stop_node
+from realtime.sockets.node import stop_node
 from tests.contract_rooms import find_contract
 from tests.sockets import TIMEOUT_SECONDS, QueueSocket, ServerSocket, Socket
 

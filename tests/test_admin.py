@@ -4,7 +4,9 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from realtime import delivery, rooms, signals
+from realtime import signals
+from realtime.chat import rooms
+from realtime.delivery import publishing
 from realtime.models import Membership, Message, Room
 from tests.people import make_user
 
@@ -91,7 +93,7 @@ def test_it_links_a_room_to_its_members(admin, room):
 def test_it_adds_and_removes_members(admin, room, monkeypatch):
     signals.connect()
     told = []
-    monkeypatch.setattr(delivery, "unsubscribe", lambda user_id, stream: told.append((user_id, stream)))
+    monkeypatch.setattr(publishing, "unsubscribe", lambda user_id, stream: told.append((user_id, stream)))
     removed, added = room.memberships.last().user, make_user("new")
     answer = admin.post(f"{ROOMS}{room.pk}/change/", inline(room, [removed.pk], added.pk))
     assert answer.status_code == 302, answer.content.decode()

@@ -5,9 +5,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from realtime.batches import BatchSink, Wish, read_wish
-from realtime.errors import CloseCode, Closed
-from realtime.frames import Frame
+from realtime.delivery.batches import BatchSink, Wish, read_wish
+from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.outgoing import Frame
 from tests.paper import body, open_connection
 
 

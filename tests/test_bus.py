@@ -6,9 +6,9 @@ import uuid
 import pytest
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
-from realtime import bus as buses
-from realtime.bus import Bus
-from realtime.frames import Control, Envelope, Passing, pack
+from realtime.delivery import bus as buses
+from realtime.delivery.bus import Bus
+from realtime.delivery.envelopes import Control, Envelope, Passing, pack
 from tests.paper import PATIENCE_SECONDS, PaperLayer
 from tests.redis_server import REDIS_URL, own_redis_prefix
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from realtime.cancellation import end_tasks
+from realtime.storage.tasks import end_tasks
 
 
 async def lose_the_first(rounds: list[str]) -> None:
@@ -16,7 +16,7 @@ async def lose_the_first(rounds: list[str]) -> None:
 
 
 async def test_it_ends_a_task_that_loses_a_cancellation(monkeypatch):
-    monkeypatch.setattr("realtime.cancellation.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("realtime.storage.tasks.AGAIN_SECONDS", 0.01)
     rounds: list[str] = []
     tasks = [asyncio.create_task(lose_the_first(rounds)), asyncio.create_task(asyncio.Event().wait())]
     await asyncio.sleep(0)

@@ -8,12 +8,13 @@ from functools import partial
 import pytest
 from django.db import OperationalError
 
-from realtime import chat, database, log
-from realtime.database import Batcher
-from realtime.direct import open_pair
-from realtime.errors import ErrorCode, Refused
+from realtime.chat import messages as chat
+from realtime.chat.direct import open_pair
 from realtime.models import Event, Message, Room, Stream
-from realtime.protocol import stamp
+from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import stamp
+from realtime.storage import database, log
+from realtime.storage.database import Batcher
 from tests.people import make_user
 from tests.racing import at_once
 

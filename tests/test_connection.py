@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from realtime import database
-from realtime.connection import QueueSink
-from realtime.consumers import RealtimeConsumer
-from realtime.frames import Frame
-from realtime.node import get_node, stop_node
+from realtime.delivery.sinks import QueueSink
+from realtime.protocol.outgoing import Frame
+from realtime.sockets.handshake import RealtimeConsumer
+from realtime.sockets.node import get_node, stop_node
+from realtime.storage import database
 from tests.paper import body
 from tests.sites import make_token
 

@@ -6,9 +6,9 @@ import threading
 import pytest
 from django.db import DataError, InterfaceError, OperationalError, ProgrammingError, connection, connections
 
-from realtime import database
-from realtime.database import Batcher, DatabaseUnavailable
-from realtime.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Refused
+from realtime.storage import database
+from realtime.storage.database import Batcher, DatabaseUnavailable
 
 PATIENCE_SECONDS = 5
 

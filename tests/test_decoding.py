@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from realtime.decoding import Invalid, Ping, decode, read_id
-from realtime.errors import ErrorCode
+from realtime.protocol.commands import Invalid, Ping, decode, read_id
+from realtime.protocol.errors import ErrorCode
 from tests.wrong_commands import VALID
 
 

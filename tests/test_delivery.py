@@ -4,8 +4,9 @@ import pytest
 from django.db import connection, transaction
 
 import realtime
-from realtime import delivery, log, portal
+from realtime.delivery import bridge, publishing
 from realtime.models import Event, Stream
+from realtime.storage import log
 from tests.paper import PaperLayer
 from tests.publications import numbers, say, stored, undone
 
@@ -57,7 +58,7 @@ def test_it_stores_nothing_that_json_does_not_have(sent, value, error, durable):
 
 def test_it_reaches_the_layer_from_a_process_without_sockets(monkeypatch):
     layer = PaperLayer()
-    monkeypatch.setattr(portal, "shared_layer", lambda: layer)
+    monkeypatch.setattr(bridge, "shared_layer", lambda: layer)
     with transaction.atomic():
         say(1)
         say(2, durable=False)
@@ -67,7 +68,7 @@ def test_it_reaches_the_layer_from_a_process_without_sockets(monkeypatch):
 def test_it_does_not_fail_its_caller_when_the_layer_fails(monkeypatch, caplog):
     layer = PaperLayer()
     layer.failing = True
-    monkeypatch.setattr(portal, "shared_layer", lambda: layer)
+    monkeypatch.setattr(bridge, "shared_layer", lambda: layer)
     say(1)
     with transaction.atomic():
         say(2)
@@ -91,9 +92,9 @@ def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, capl
 def test_it_talks_to_users(sent):
     realtime.send_to_user(7, {"type": "test", "n": 1})
     realtime.disconnect_user(7)
-    delivery.disconnect_session("login")
-    delivery.unsubscribe(7, "room.a")
-    delivery.close_stream("room.a")
+    publishing.disconnect_session("login")
+    publishing.unsubscribe(7, "room.a")
+    publishing.close_stream("room.a")
     assert sent[0].events == [("user.7", 1, b'{"type":"test","n":1}')]
     controls = [(c.verb, c.user, c.session, c.stream, c.code, c.reason) for e in sent[1:] for c in e.controls]
     assert controls == [

@@ -7,8 +7,8 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from realtime import log
 from realtime.models import Event, Stream
+from realtime.storage import log
 from tests.publications import Undo, numbers, say, stored, undone
 
 pytestmark = pytest.mark.django_db(transaction=True)

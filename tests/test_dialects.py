@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from realtime import protocol
-from realtime.decoding import Auth, Invalid, Message, Ping, Pong, Read, Resume
-from realtime.dialects import NOTIFICATIONS, speak_content, speak_text
-from realtime.errors import ErrorCode
-from realtime.fanout import write_all
-from realtime.frames import Frame, translate
-from realtime.protocol import ChatData
+from realtime.delivery.fanout import write_all
+from realtime.protocol import frames as protocol
+from realtime.protocol.commands import Auth, Invalid, Message, Ping, Pong, Read, Resume
+from realtime.protocol.dialects import NOTIFICATIONS, speak_content, speak_text
+from realtime.protocol.errors import ErrorCode
+from realtime.protocol.frames import ChatData
+from realtime.protocol.outgoing import Frame, translate
 from tests.paper import open_connection
 
 TEXT, CONTENT = speak_text("general"), speak_content("general")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from realtime import fanout
-from realtime.fanout import FEW, Fanout, write_all
-from realtime.frames import Frame
+from realtime.delivery import fanout
+from realtime.delivery.fanout import FEW, Fanout, write_all
+from realtime.protocol.outgoing import Frame
 from tests.paper import body, open_connection
 
 

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from realtime import feed as feeds
-from realtime.database import DatabaseUnavailable
-from realtime.fanout import FEW
-from realtime.feed import Feed
-from realtime.log import READ_CHUNK
+from realtime.delivery import feed as feeds
+from realtime.delivery.fanout import FEW
+from realtime.delivery.feed import Feed
+from realtime.storage.database import DatabaseUnavailable
+from realtime.storage.log import READ_CHUNK
 from tests.paper import PaperLog, body, open_connection
 
 

@@ -8,9 +8,10 @@ import pytest
 from channels.testing import HttpCommunicator
 
 from project.asgi import application
-from realtime import database, health
-from realtime.database import DatabaseUnavailable
-from realtime.node import get_node, stop_node
+from realtime import health
+from realtime.sockets.node import get_node, stop_node
+from realtime.storage import database
+from realtime.storage.database import DatabaseUnavailable
 from tests.sockets import until
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,10 +5,11 @@ import random
 
 import pytest
 
-from realtime import database, feed, hub, log
-from realtime.database import DatabaseUnavailable
-from realtime.errors import Closed
-from realtime.frames import Control, Envelope, Passing
+from realtime.delivery import feed, hub
+from realtime.delivery.envelopes import Control, Envelope, Passing
+from realtime.protocol.errors import Closed
+from realtime.storage import database, log
+from realtime.storage.database import DatabaseUnavailable
 from tests.paper import body, open_connection
 
 pytestmark = pytest.mark.django_db(transaction=True)

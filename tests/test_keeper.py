@@ -2,9 +2,9 @@
 
 import asyncio
 
-from realtime.sessions import keeper
-from realtime.sessions.keeper import Keeper
-from realtime.sessions.memory import MemorySessions
+from realtime.recovery.sessions import keeper
+from realtime.recovery.sessions.keeper import Keeper
+from realtime.recovery.sessions.memory import MemorySessions
 from tests.paper import open_connection
 
 

@@ -31,17 +31,17 @@ BELOW["L4"] = (*BELOW["L3"], "L4", "beside")
 
 # Imports that wait for their function to be called: a choice that a setting makes, and names that need loaded models.
 LATE = {
-    ("realtime", "realtime.delivery"),
+    ("realtime", "realtime.delivery.publishing"),
     ("realtime.presence.store", "realtime.presence.memory"),
     ("realtime.presence.store", "realtime.presence.redis"),
-    ("realtime.sessions.store", "realtime.sessions.memory"),
-    ("realtime.sessions.store", "realtime.sessions.redis"),
-    ("realtime.leases.store", "realtime.leases.memory"),
-    ("realtime.leases.store", "realtime.leases.redis"),
+    ("realtime.recovery.sessions.store", "realtime.recovery.sessions.memory"),
+    ("realtime.recovery.sessions.store", "realtime.recovery.sessions.redis"),
+    ("realtime.storage.leases.store", "realtime.storage.leases.memory"),
+    ("realtime.storage.leases.store", "realtime.storage.leases.redis"),
     ("realtime.apps", "realtime.checks"),
-    ("realtime.apps", "realtime.redaction"),
+    ("realtime.apps", "realtime.server.redaction"),
     ("realtime.apps", "realtime.signals"),
-    ("realtime.apps", "realtime.tokens"),
+    ("realtime.apps", "realtime.auth.tokens"),
 }
 IO_MODULES = {"asyncio", "threading", "socket", "channels", "redis", "uvicorn", "django.db", "concurrent", "logging"}
 # Verbs that talk to the database at once: an async function hands them to `realtime.database` uncalled.
@@ -147,12 +147,12 @@ def test_it_reads_the_sites_settings_in_one_place():
 
 
 def test_it_talks_to_the_channel_layer_in_one_place():
-    assert importers_of("channels.layers", "channels_redis") == {"realtime.bus"}
+    assert importers_of("channels.layers", "channels_redis") == {"realtime.delivery.bus"}
 
 
 def test_it_writes_events_in_one_place():
     assert {name for name, tree in TREES.items() if "Event" in names_of(tree)} - {"realtime.admin"} <= {
-        "realtime.log",
+        "realtime.storage.log",
         "realtime.models",
         *importers_of("asyncio.Event"),
     }

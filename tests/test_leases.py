@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from realtime.leases.redis import RedisLeases
-from realtime.leases.store import LeasesUnavailable
+from realtime.storage.leases.redis import RedisLeases
+from realtime.storage.leases.store import LeasesUnavailable
 from tests.lease_backends import Backend, open_leases
 from tests.processes import free_port
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.limits import ErrorBudget, Quota, TokenBucket
+from realtime.protocol.limits import ErrorBudget, Quota, TokenBucket
 
 START = 1_000.0
 waits = st.lists(st.floats(0, 3, allow_nan=False), max_size=60)

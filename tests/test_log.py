@@ -11,9 +11,9 @@ from django.db import transaction
 from django.db.models import Count, Max
 from django.utils import timezone
 
-from realtime import log
-from realtime.log import LoggedEvent
 from realtime.models import Event, Stream
+from realtime.storage import log
+from realtime.storage.log import LoggedEvent
 from tests.racing import at_once
 
 transactional = pytest.mark.django_db(transaction=True)

@@ -127,7 +127,7 @@ def test_a_failed_push_leaves_nothing_and_the_callers_transaction_goes_on(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("no log")
 
-    monkeypatch.setattr("realtime.delivery.publish", fail)
+    monkeypatch.setattr("realtime.delivery.publishing.publish", fail)
     with transaction.atomic():
         with pytest.raises(RuntimeError, match="no log"):
             notify(bob, "mention", actor=alice)

@@ -54,7 +54,7 @@ def test_a_failed_push_stores_nothing(staff: Client, bob: Any, monkeypatch: pyte
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("no log")
 
-    monkeypatch.setattr("realtime.delivery.publish", fail)
+    monkeypatch.setattr("realtime.delivery.publishing.publish", fail)
     with pytest.raises(RuntimeError, match="no log"):
         staff.post(reverse(ADD), form(bob))
     assert not Notification.objects.exists()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime.ordering import Sequencer
+from realtime.protocol.ordering import Sequencer
 
 LAST = 12
 # Any order, with anything missing and anything twice.

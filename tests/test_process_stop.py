@@ -10,8 +10,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from realtime.cancellation import end_tasks
-from realtime.parting import START_MS
+from realtime.sockets.drain import START_MS
+from realtime.storage.tasks import end_tasks
 from tests.processes import Redis, Site, free_port, wait_until
 from tests.socket_client import People, open_socket
 

@@ -1,6 +1,6 @@
 """How far a socket is known to have got: only an answered heartbeat counts."""
 
-from realtime.progress import MAX_UNANSWERED, Progress
+from realtime.protocol.positions import MAX_UNANSWERED, Progress
 
 
 def test_it_confirms_what_was_sent_before_an_answered_heartbeat():

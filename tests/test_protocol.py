@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from realtime import protocol
-from realtime.errors import ErrorCode, Refused
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import ErrorCode, Refused
 
 ANSWERS = {
     "ack": protocol.ack,

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from realtime.pulse import Pulse
+from realtime.delivery.clock import Pulse
 
 pytestmark = pytest.mark.usefixtures("quick_again")
 
 
 @pytest.fixture
 def quick_again(monkeypatch):
-    monkeypatch.setattr("realtime.cancellation.AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("realtime.storage.tasks.AGAIN_SECONDS", 0.01)
 
 
 async def test_it_calls_a_job_again_and_again_until_it_stops():

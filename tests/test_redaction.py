@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from realtime.redaction import LOGGING, SERVER_LOGGERS, WithoutQuery, install
+from realtime.server.redaction import LOGGING, SERVER_LOGGERS, WithoutQuery, install
 
 SECRET = "eyJhbGciOi.secret-token"
 PATH = f"/api/v1/ws?token={SECRET}"

@@ -7,7 +7,8 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
-from realtime import delivery, tickets, tokens
+from realtime.auth import tickets, tokens
+from realtime.delivery import publishing
 from realtime.models import Ticket
 from tests.people import PASSWORD, access_for, client_for, make_user
 
@@ -25,7 +26,7 @@ def anybody():
 def closed(monkeypatch):
     """The logins whose sockets were closed."""
     sessions = []
-    monkeypatch.setattr(delivery, "disconnect_session", sessions.append)
+    monkeypatch.setattr(publishing, "disconnect_session", sessions.append)
     return sessions
 
 
@@ -202,7 +203,7 @@ def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
 
 
 def test_it_costs_two_queries_to_know_who_asks(alice, django_assert_num_queries, monkeypatch):
-    monkeypatch.setattr("realtime.views.presence.manager.get_online_count", lambda: 0)
+    monkeypatch.setattr("realtime.api.presence.manager.get_online_count", lambda: 0)
     client = client_for(alice)
     with django_assert_num_queries(2):
         client.get("/api/v1/online/count")

@@ -10,8 +10,8 @@ from django.test import Client
 from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
 
-from realtime import rooms
-from realtime.errors import ErrorCode, Refused
+from realtime.chat import rooms
+from realtime.protocol.errors import ErrorCode, Refused
 from tests.people import client_for, make_user
 
 pytestmark = pytest.mark.django_db

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from realtime import history, rooms
+from realtime.chat import history, rooms
 from realtime.models import Message, Room, Stream
 from tests.people import client_for, make_user
 

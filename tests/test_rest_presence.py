@@ -9,7 +9,7 @@ from django.utils import timezone
 from realtime.manager import Manager
 from realtime.models import LastSeen
 from realtime.presence.store import Entry, StoreUnavailable
-from realtime.protocol import format_time
+from realtime.protocol.frames import format_time
 from tests.people import client_for
 
 pytestmark = pytest.mark.django_db

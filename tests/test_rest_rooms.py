@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime import rooms
+from realtime.chat import rooms
 from realtime.models import Membership, Room, Stream
 from tests.people import client_for, make_user
 

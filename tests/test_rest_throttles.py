@@ -3,7 +3,7 @@
 import pytest
 from rest_framework.test import APIClient
 
-from realtime import throttles
+from realtime.api import throttles
 from tests.people import PASSWORD, client_for, make_user
 
 pytestmark = pytest.mark.django_db

@@ -9,12 +9,13 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from realtime import database, log, retention, rooms
-from realtime.database import run
-from realtime.leases.memory import MemoryLeases
-from realtime.leases.store import LeasesUnavailable
+from realtime.chat import rooms
 from realtime.models import Event, Message, Stream, Ticket
-from realtime.retention import Pruned, Pruner
+from realtime.storage import database, log, retention
+from realtime.storage.database import run
+from realtime.storage.leases.memory import MemoryLeases
+from realtime.storage.leases.store import LeasesUnavailable
+from realtime.storage.retention import Pruned, Pruner
 from tests.paper import body
 from tests.presence_backends import Clock
 

@@ -4,9 +4,11 @@ from functools import partial
 
 import pytest
 
-from realtime import delivery, rooms, signals
-from realtime.errors import ErrorCode, Refused
+from realtime import signals
+from realtime.chat import rooms
+from realtime.delivery import publishing
 from realtime.models import Event, Membership, Message, Room, Stream
+from realtime.protocol.errors import ErrorCode, Refused
 from tests.people import make_user
 from tests.racing import at_once
 
@@ -43,8 +45,8 @@ def told(monkeypatch):
     """What the sockets were told."""
     signals.connect()
     said = []
-    monkeypatch.setattr(delivery, "unsubscribe", lambda user_id, stream: said.append((user_id, stream)))
-    monkeypatch.setattr(delivery, "close_stream", said.append)
+    monkeypatch.setattr(publishing, "unsubscribe", lambda user_id, stream: said.append((user_id, stream)))
+    monkeypatch.setattr(publishing, "close_stream", said.append)
     return said
 
 

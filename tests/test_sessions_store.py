@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from realtime.sessions.memory import MemorySessions
-from realtime.sessions.redis import RedisSessions
-from realtime.sessions.store import Session, SessionsUnavailable
+from realtime.recovery.sessions.memory import MemorySessions
+from realtime.recovery.sessions.redis import RedisSessions
+from realtime.recovery.sessions.store import Session, SessionsUnavailable
 from tests.redis_server import REDIS_URL, own_redis_prefix
 
 SESSION = Session("7", {"user.7": 3, "room.general": 88})

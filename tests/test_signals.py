@@ -9,9 +9,12 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from realtime import delivery, rooms, signals, tokens
-from realtime.database import run
+from realtime import signals
+from realtime.auth import tokens
+from realtime.chat import rooms
+from realtime.delivery import publishing
 from realtime.models import Membership
+from realtime.storage.database import run
 from tests.people import client_for, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,7 +44,7 @@ def ended(monkeypatch):
     """What was ended, in order: the arguments of `delivery`'s verbs."""
     calls = []
     for verb in ("disconnect_user", "unauthenticate_user", "disconnect_session", "unsubscribe", "close_stream"):
-        monkeypatch.setattr(delivery, verb, lambda *args, verb=verb: calls.append((verb, *args)))
+        monkeypatch.setattr(publishing, verb, lambda *args, verb=verb: calls.append((verb, *args)))
     return calls
 
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from realtime import rooms
-from realtime.errors import ErrorCode
+from realtime.chat import rooms
+from realtime.protocol.errors import ErrorCode
 from tests.sites import ServerSite
 from tests.sockets import texts
 from tests.wrong_commands import NO_COMMAND, NO_SUCH_TYPE, NOT_JSON, VALID, names, wrong_commands

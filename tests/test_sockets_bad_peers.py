@@ -6,9 +6,9 @@ import struct
 
 import pytest
 
-from realtime import rooms
-from realtime.database import run
-from realtime.node import get_node
+from realtime.chat import rooms
+from realtime.sockets.node import get_node
+from realtime.storage.database import run
 from tests.raw_peer import BINARY, CLOSE, PING, PONG, TEXT, connect_raw, frame, open_tcp
 from tests.sites import QueueSite, ServerSite
 from tests.sockets import texts, until
@@ -229,7 +229,7 @@ async def test_it_keeps_a_client_that_is_alive_while_its_command_waits(site, ali
 
 @only_direct
 async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site, alice, bob, configure, monkeypatch):
-    monkeypatch.setattr("realtime.server.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("realtime.server.websocket.CLOSE_SECONDS", 0.2)
     configure(HEARTBEAT_SECONDS=0.1)
     deaf = await connect_raw(site, alice)
     deaf.writer.transport.pause_reading()
@@ -240,7 +240,7 @@ async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site,
 @only_queue
 async def test_it_forgets_a_socket_whose_server_takes_no_more(site, alice, bob, general, configure, monkeypatch):
     """Under a server without our extension, whose `send` waits for a peer that reads nothing."""
-    monkeypatch.setattr("realtime.connection.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("realtime.delivery.sinks.CLOSE_SECONDS", 0.2)
     configure(MAX_QUEUED_BYTES=50_000, COMMANDS_BURST=10_000)
     slow, writer = await site.connect(bob), await site.connect(alice)
     await slow.ask("join", room_id="general")

@@ -2,10 +2,10 @@
 
 import pytest
 
-from realtime.database import run
-from realtime.errors import ErrorCode
 from realtime.models import Message
-from realtime.node import get_node
+from realtime.protocol.errors import ErrorCode
+from realtime.sockets.node import get_node
+from realtime.storage.database import run
 from tests.batching import marks, ping, say, send_batch
 from tests.sockets import Ending, is_refused, until
 

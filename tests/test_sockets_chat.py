@@ -5,11 +5,11 @@ from functools import partial
 
 import pytest
 
-from realtime import history, rooms
-from realtime.database import run
-from realtime.errors import ErrorCode
-from realtime.history import Cursors
+from realtime.chat import history, rooms
+from realtime.chat.history import Cursors
 from realtime.models import Message
+from realtime.protocol.errors import ErrorCode
+from realtime.storage.database import run
 from tests.sockets import is_refused, texts
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,8 +4,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from realtime import tickets, tokens
-from realtime.database import run
+from realtime.auth import tickets, tokens
+from realtime.storage.database import run
 from tests.sites import Refusal, make_token
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -5,13 +5,13 @@ from functools import partial
 import pytest
 
 from notifications import notify
-from realtime import history
-from realtime.database import run
-from realtime.direct import find_cached_pair
-from realtime.errors import ErrorCode
-from realtime.history import Cursors
+from realtime.chat import history
+from realtime.chat.direct import find_cached_pair
+from realtime.chat.history import Cursors
+from realtime.chat.rooms import direct_slug
 from realtime.models import Event, Room
-from realtime.rooms import direct_slug
+from realtime.protocol.errors import ErrorCode
+from realtime.storage.database import run
 from tests.people import client_for, make_user
 from tests.resuming import resume_with
 from tests.sockets import is_refused, texts

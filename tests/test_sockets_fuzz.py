@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from realtime import rooms
+from realtime.chat import rooms
 from tests.raw_peer import connect_raw
 from tests.sites import ServerSite
 from tests.sockets import Ended

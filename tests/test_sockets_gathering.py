@@ -2,9 +2,10 @@
 
 import pytest
 
-from realtime import delivery, rooms
-from realtime.database import run
-from realtime.node import get_node
+from realtime.chat import rooms
+from realtime.delivery import publishing
+from realtime.sockets.node import get_node
+from realtime.storage.database import run
 from tests.batching import marks, ping, say, send_batch
 from tests.sockets import Ending, until
 
@@ -97,7 +98,7 @@ async def test_it_sends_what_has_gathered_before_the_goodbye(site, alice):
     socket = await site.connect(alice, query={"batch": "1000", "flush_ms": LONG})
     await send_batch(socket, ping(1), ping(2))
     await until(only_connection().sink.queued_bytes)
-    await run(delivery.disconnect_user, alice.pk)
+    await run(publishing.disconnect_user, alice.pk)
     assert marks(await receive_batch(socket)) == [1, 2]
     assert (await socket.receive())["type"] == "disconnect"
     assert await socket.ending() == Ending(4403, "KICKED")

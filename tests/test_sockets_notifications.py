@@ -2,9 +2,9 @@
 
 import pytest
 
-from realtime import delivery
-from realtime.database import run
-from realtime.errors import ErrorCode
+from realtime.delivery import publishing
+from realtime.protocol.errors import ErrorCode
+from realtime.storage.database import run
 from tests.sockets import Ending, is_refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,10 +18,10 @@ async def test_it_passes_notifications_and_what_a_site_sends(site, alice, bob, p
     order = {"type": "order_status_changed", "order_id": "A-1", "status": "sent", "timestamp": "2025-10-22T10:00:00Z"}
     await other.ask("message", to_user_id=alice.pk, message="psst")
     await other.ask("presence", status="busy")
-    await run(delivery.send_to_user, alice.pk, order)
+    await run(publishing.send_to_user, alice.pk, order)
     frame = await socket.receive()
     assert frame == {**order, "stream": f"user.{alice.pk}", "seq": 2}
-    await run(delivery.publish, "site", {"type": "maintenance"}, durable=False)
+    await run(publishing.publish, "site", {"type": "maintenance"}, durable=False)
     assert await socket.receive() == {"type": "maintenance"}
 
 
@@ -35,7 +35,7 @@ async def test_it_has_notifications_of_oneself_only(site, alice, bob):
 
 async def test_it_understands_what_is_about_notifications(site, alice, token):
     socket = await site.connect(alice, path="/ws/notifications")
-    await run(delivery.send_to_user, alice.pk, {"type": "order_status_changed"})
+    await run(publishing.send_to_user, alice.pk, {"type": "order_status_changed"})
     await socket.find("order_status_changed")
     await socket.send({"type": "resume", "id": "r", "streams": {f"user.{alice.pk}": 0}})
     socket.contract.rewind(f"user.{alice.pk}", 0)

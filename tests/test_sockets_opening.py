@@ -2,10 +2,10 @@
 
 import pytest
 
-from realtime.frames import Passing
-from realtime.node import get_node
+from realtime.delivery.envelopes import Passing
 from realtime.presence.tracker import Tracker
-from realtime.protocol import online_count
+from realtime.protocol.frames import online_count
+from realtime.sockets.node import get_node
 from tests.sites import PATH, Refusal, ServerSite
 from tests.sockets import until
 

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from realtime import portal, rooms
-from realtime.database import run
-from realtime.node import get_node
-from realtime.presence import announcer
+from realtime.chat import rooms
+from realtime.delivery import announcer, bridge
+from realtime.sockets.node import get_node
+from realtime.storage.database import run
 from tests.people import make_user
 from tests.sockets import is_refused, until
 
@@ -30,12 +30,12 @@ def about(frames, user, type="user_status"):
 
 
 async def online():
-    return [int(entry.user_id) for entry in await (await portal.presence_store()).page(0, 100)]
+    return [int(entry.user_id) for entry in await (await bridge.presence_store()).page(0, 100)]
 
 
 async def forgotten(user):
     """Wait until the grace time is over."""
-    store = await portal.presence_store()
+    store = await bridge.presence_store()
     async with asyncio.timeout(5):
         while await store.get([str(user.pk)]):  # noqa: ASYNC110 (the store has no event for it)
             await asyncio.sleep(0.01)

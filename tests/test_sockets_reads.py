@@ -4,11 +4,13 @@ import pytest
 
 from notifications import notify
 from notifications.models import Notification
-from realtime import delivery, log, reads, rooms
-from realtime.database import run
-from realtime.errors import ErrorCode
+from realtime.chat import read_positions, rooms
+from realtime.chat.read_positions import Mark, Moved
+from realtime.delivery import publishing
 from realtime.models import Membership
-from realtime.reads import Mark, Moved
+from realtime.protocol.errors import ErrorCode
+from realtime.storage import log
+from realtime.storage.database import run
 from tests.people import client_for
 from tests.sockets import is_refused
 
@@ -94,7 +96,7 @@ async def test_it_marks_ones_own_notifications(site, alice, bob):
 
 
 async def test_it_keeps_no_notifications_itself(site, bob, monkeypatch):
-    monkeypatch.setattr(reads, "_readers", [])
+    monkeypatch.setattr(read_positions, "_readers", [])
     socket = await site.connect(bob)
     assert is_refused(await socket.ask("read", notification_ids=[1]), ErrorCode.NOT_FOUND)
 
@@ -108,7 +110,7 @@ def test_it_moves_many_positions_at_once(alice, bob, carol, general, private, dj
         Mark(key, "private", 1),
     ]
     with django_assert_max_num_queries(7):  # two for the rights, one for the streams, one transaction with two
-        first, second, third, refused = reads.mark(marks)
+        first, second, third, refused = read_positions.mark(marks)
     assert (first, second, third) == (Moved(6, 4), Moved(9, 1), None)
     assert refused.code == ErrorCode.NOT_FOUND
     assert (position(bob), position(alice)) == (6, 9)
@@ -121,9 +123,9 @@ def test_it_counts_what_is_unread(alice, bob, carol, general):
         return listed["unread"]
 
     assert (unread(alice), unread(bob), unread(carol)) == (10, 10, None)
-    reads.mark([Mark(str(bob.pk), "general", 8)])
+    read_positions.mark([Mark(str(bob.pk), "general", 8)])
     assert (unread(alice), unread(bob)) == (10, 2)
-    delivery.publish("room.general", {"type": "news"})
+    publishing.publish("room.general", {"type": "news"})
     assert unread(bob) == 3
 
 

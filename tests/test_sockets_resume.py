@@ -6,10 +6,13 @@ import threading
 import pytest
 from django.db import OperationalError
 
-from realtime import access, log, resume, rooms
-from realtime.database import run
-from realtime.errors import ErrorCode
+from realtime.auth import access
+from realtime.chat import rooms
 from realtime.models import Event
+from realtime.protocol.errors import ErrorCode
+from realtime.recovery import resume
+from realtime.storage import log
+from realtime.storage.database import run
 from tests.resuming import resume_with, write
 from tests.sockets import is_refused, texts, until
 

@@ -3,11 +3,13 @@
 import pytest
 from django.db import OperationalError
 
-from realtime import delivery, log, rooms
-from realtime.database import run
-from realtime.errors import ErrorCode
+from realtime.chat import rooms
+from realtime.delivery import publishing
 from realtime.models import Membership, Message
-from realtime.node import get_node
+from realtime.protocol.errors import ErrorCode
+from realtime.sockets.node import get_node
+from realtime.storage import log
+from realtime.storage.database import run
 from tests.sockets import Ending, is_refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -130,7 +132,7 @@ async def test_it_reaches_a_crowd_of_mixed_sockets_in_order(site, alice, bob, ge
 
 @pytest.mark.parametrize("prefix", ["/api/v1/ws/chat/", "/ws/chat/", "/api/v1/ws/chat/rooms/", "/ws/chat/rooms/"])
 async def test_it_greets_with_the_room_alone(site, alice, bob, general, prefix):
-    await run(delivery.publish, "room.general", {"type": "topic_changed"})
+    await run(publishing.publish, "room.general", {"type": "topic_changed"})
     socket = await site.connect(bob, path=prefix + "general")
     assert socket.greeting["streams"] == {"room.general": 1}
     assert socket.greeting["user_id"] == bob.pk

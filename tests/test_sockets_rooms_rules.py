@@ -2,10 +2,10 @@
 
 import pytest
 
-from realtime import delivery
-from realtime.database import run
-from realtime.errors import ErrorCode
+from realtime.delivery import publishing
 from realtime.models import Message
+from realtime.protocol.errors import ErrorCode
+from realtime.storage.database import run
 from tests.sockets import Ending, is_refused
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -86,8 +86,8 @@ async def test_it_hears_nothing_but_its_room(site, alice, bob, general):
     await other.ask("typing", data={"is_typing": True, "context": "general"})
     await other.ask("presence", status="busy")
     await other.ask("message", to_user_id=alice.pk, message="psst")
-    await run(delivery.publish, "room.general", {"type": "topic_changed"})
-    await run(delivery.send_to_user, alice.pk, {"type": "order_status_changed"})
+    await run(publishing.publish, "room.general", {"type": "topic_changed"})
+    await run(publishing.send_to_user, alice.pk, {"type": "order_status_changed"})
     assert await reader.settle() == []
 
 

@@ -5,8 +5,9 @@ import threading
 
 import pytest
 
-from realtime import resume, rooms
-from realtime.errors import ErrorCode
+from realtime.chat import rooms
+from realtime.protocol.errors import ErrorCode
+from realtime.recovery import resume
 from tests.resuming import resume_with, write
 from tests.sockets import is_refused, texts
 

@@ -9,10 +9,11 @@ import jwt
 import pytest
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from realtime import delivery, tickets, tokens
-from realtime.database import run
-from realtime.protocol import format_epoch
-from realtime.tokens import Claims
+from realtime.auth import tickets, tokens
+from realtime.auth.tokens import Claims
+from realtime.delivery import publishing
+from realtime.protocol.frames import format_epoch
+from realtime.storage.database import run
 from tests.sites import make_token
 from tests.sockets import until
 
@@ -82,7 +83,7 @@ async def test_it_refuses_a_login_that_has_ended(site, alice):
     live, other = await site.connect(access), await site.connect(alice)
     await run(tokens.end_session, refresh)
     assert await (await site.knock(access)).ending() == (4401, "UNAUTHENTICATED")
-    await run(delivery.disconnect_session, refresh["sid"])
+    await run(publishing.disconnect_session, refresh["sid"])
     assert await live.ending() == (4401, "UNAUTHENTICATED")
     assert await other.settle() == []
 

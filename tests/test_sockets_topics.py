@@ -7,9 +7,9 @@ import threading
 import pytest
 
 import realtime
-from realtime import delivery
-from realtime.database import run
-from realtime.errors import ErrorCode
+from realtime.delivery import publishing
+from realtime.protocol.errors import ErrorCode
+from realtime.storage.database import run
 from tests.sockets import is_refused
 
 pytestmark = pytest.mark.usefixtures("no_topics")
@@ -151,7 +151,7 @@ async def test_it_takes_a_topic_away(site, alice):
     realtime.topic("staff")
     socket = await site.connect(alice)
     await socket.ask("subscribe", topic="staff")
-    await run(delivery.unsubscribe, alice.pk, "topic.staff")
+    await run(publishing.unsubscribe, alice.pk, "topic.staff")
     assert await socket.find("unsubscribed") == {"type": "unsubscribed", "topic": "staff", "reason": "REMOVED"}
     await publish("staff", "among us")
     assert "topic" not in {frame["type"] for frame in await socket.settle()}
@@ -173,7 +173,7 @@ async def test_it_gives_no_topic_that_is_taken_away_while_the_right_is_looked_up
         go_on.clear()
         await socket.send({**command, "id": "c-1"})
         assert await asyncio.to_thread(asked.wait, 5)
-        await run(delivery.unsubscribe, alice.pk, "topic.news")
+        await run(publishing.unsubscribe, alice.pk, "topic.news")
         assert (await socket.find("unsubscribed"))["reason"] == "REMOVED"
         go_on.set()
         while (frame := await socket.receive())["type"] != answer:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from realtime import rooms
-from realtime.database import run
-from realtime.node import get_node
-from realtime.presence import announcer
+from realtime.chat import rooms
+from realtime.delivery import announcer
+from realtime.sockets.node import get_node
+from realtime.storage.database import run
 from tests.sockets import texts
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ from django.db import connection, connections, models
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
-from realtime import sql
+from realtime.storage import json_rows
 
 KEY = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 
@@ -18,8 +18,8 @@ def as_on(monkeypatch):
     """Another database, never connected to, and another primary key of users."""
 
     def change(wrapper, key):
-        monkeypatch.setattr(sql, "connection", wrapper(connections["default"].settings_dict))
-        monkeypatch.setattr(sql, "_user_key", lambda: key)
+        monkeypatch.setattr(json_rows, "connection", wrapper(connections["default"].settings_dict))
+        monkeypatch.setattr(json_rows, "_user_key", lambda: key)
 
     return change
 
@@ -31,32 +31,32 @@ def as_on(monkeypatch):
 )
 def test_it_takes_uuids_for_keys(as_on, wrapper, column, stored, from_cursor):
     as_on(wrapper, models.UUIDField(primary_key=True))
-    assert sql.user_column() == column
-    assert sql.stored_id(KEY) == sql.stored_id(str(KEY)) == stored
-    assert sql.plain(from_cursor) == stored
+    assert json_rows.user_column() == column
+    assert json_rows.stored_id(KEY) == json_rows.stored_id(str(KEY)) == stored
+    assert json_rows.plain(from_cursor) == stored
 
 
 @pytest.mark.parametrize(("wrapper", "column"), [(PostgreSQL, "varchar(30)"), (SQLite, "varchar(30)")])
 def test_it_takes_words_for_keys(as_on, wrapper, column):
     as_on(wrapper, models.CharField(primary_key=True, max_length=30))
-    assert sql.user_column() == column
-    assert sql.stored_id("007") == sql.plain("007") == "007"
+    assert json_rows.user_column() == column
+    assert json_rows.stored_id("007") == json_rows.plain("007") == "007"
 
 
 @pytest.mark.parametrize(("wrapper", "column"), [(PostgreSQL, "bigint"), (SQLite, "bigint")])
 def test_it_takes_numbers_for_keys(as_on, wrapper, column):
     as_on(wrapper, models.BigAutoField(primary_key=True))
-    assert sql.user_column() == column
-    assert sql.stored_id(7) == sql.stored_id("7") == sql.plain(7) == 7
+    assert json_rows.user_column() == column
+    assert json_rows.stored_id(7) == json_rows.stored_id("7") == json_rows.plain(7) == 7
 
 
 def test_it_keeps_nobody_as_nobody():
-    assert sql.stored_id(None) is None
+    assert json_rows.stored_id(None) is None
 
 
 @pytest.mark.django_db
 def test_it_reads_rows_out_of_json():
-    table = sql.rows(name="text", count="bigint")
+    table = json_rows.rows(name="text", count="bigint")
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {table.columns}, {table.column['count']} + 1 FROM {table.source}",
@@ -66,6 +66,6 @@ def test_it_reads_rows_out_of_json():
 
 
 def test_it_names_the_databases_it_runs_on(monkeypatch):
-    monkeypatch.setattr(sql, "connection", SimpleNamespace(vendor="mysql"))
+    monkeypatch.setattr(json_rows, "connection", SimpleNamespace(vendor="mysql"))
     with pytest.raises(NotImplementedError, match="PostgreSQL and SQLite, not on mysql"):
-        sql.rows(name="text")
+        json_rows.rows(name="text")

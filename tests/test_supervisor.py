@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import uvicorn
 
-from realtime import supervisor
-from realtime.server import RealtimeProtocol
-from realtime.supervisor import Server, WorkerServer
+from realtime.server import supervisor
+from realtime.server.supervisor import Server, WorkerServer
+from realtime.server.websocket import RealtimeProtocol
 
 TIMEOUT_SECONDS = 20
 PARENT = 4_321  # a process id

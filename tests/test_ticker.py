@@ -6,9 +6,10 @@ from functools import partial
 
 import pytest
 
-from realtime import database, topics
-from realtime.leases.store import LeasesUnavailable
 from realtime.models import Event
+from realtime.protocol import topics
+from realtime.storage import database
+from realtime.storage.leases.store import LeasesUnavailable
 from tests.lease_backends import open_memory
 from tests.sockets import until
 from tests.tickers import LONG, SHORT, Process, data_of, declare, has
@@ -111,7 +112,7 @@ async def test_it_waits_for_a_database_that_is_away(alone, caplog, monkeypatch):
             raise database.DatabaseUnavailable
         return await real(function, *args)
 
-    monkeypatch.setattr("realtime.ticker.run", run)
+    monkeypatch.setattr("realtime.delivery.scheduler.run", run)
     _, socket = await alone.subscribe()
     assert await socket.until_seq(1) == [1]
     assert data_of(socket)[0] == 3 <= len(values)

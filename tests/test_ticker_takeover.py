@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 
-from realtime import topics
+from realtime.protocol import topics
 from tests.lease_backends import open_leases
 from tests.sockets import until
 from tests.tickers import LONG, SHORT, Process, data_of, declare, has

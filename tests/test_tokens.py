@@ -12,9 +12,9 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingToken
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
-from realtime import tickets, tokens
-from realtime.errors import CloseCode, Closed
+from realtime.auth import tickets, tokens
 from realtime.models import Ticket
+from realtime.protocol.errors import CloseCode, Closed
 from tests.people import access_for, make_user
 from tests.racing import at_once
 
@@ -137,7 +137,7 @@ def test_it_keeps_a_revocation_longer_than_any_token_of_the_login():
 
 def test_it_revokes_nothing_where_the_site_has_no_blacklist(monkeypatch, django_assert_num_queries):
     refresh = tokens.start_session(make_user("alice"))
-    monkeypatch.setattr("realtime.tokens.can_revoke", lambda: False)
+    monkeypatch.setattr("realtime.auth.tokens.can_revoke", lambda: False)
     with django_assert_num_queries(0):
         tokens.end_session(refresh)
         tokens.revoke_session(refresh["sid"])

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 import realtime
-from realtime import database, topics
 from realtime.models import Event
+from realtime.protocol import topics
+from realtime.storage import database
 
 pytestmark = pytest.mark.usefixtures("no_topics")
 

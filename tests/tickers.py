@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from realtime import topics
-from realtime.connection import Connection
-from realtime.frames import Envelope
-from realtime.hub import Hub
-from realtime.leases.store import LeaseStore
-from realtime.ticker import Ticker
+from realtime.delivery.connection import Connection
+from realtime.delivery.envelopes import Envelope
+from realtime.delivery.hub import Hub
+from realtime.delivery.scheduler import Ticker
+from realtime.protocol import topics
+from realtime.storage.leases.store import LeaseStore
 from tests.paper import PaperSocket, open_connection
 
 SHORT, LONG = 0.02, 60.0  # seconds between calls

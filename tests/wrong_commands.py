@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT
 
-from realtime.commands import HANDLERS
-from realtime.decoding import Command
+from realtime.protocol.commands import Command
+from realtime.sockets.handlers import HANDLERS
 
 VALID: dict[str, dict[str, Any]] = {
     "ping": {"timestamp": 1},

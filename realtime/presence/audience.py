@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 
 from django.utils.module_loading import import_string
 
-from realtime import database
 from realtime.conf import settings
-from realtime.frames import Passing
+from realtime.delivery.envelopes import Passing
 from realtime.models import Membership
+from realtime.storage import database
 
 
 async def address(user_key: str, body: bytes) -> Passing | None:

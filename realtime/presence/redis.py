@@ -11,10 +11,10 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from realtime.presence import scripts
-from realtime.presence.scripts import BATCH
+from realtime.presence import redis_scripts
+from realtime.presence.redis_scripts import BATCH
 from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, StoreUnavailable, SyncResult, to_ms
-from realtime.redis_client import SOCKET_TIMEOUT_SECONDS, open_client, translated_errors
+from realtime.storage.redis_client import SOCKET_TIMEOUT_SECONDS, open_client, translated_errors
 
 
 class RedisPresence:
@@ -46,20 +46,20 @@ class RedisPresence:
         async with self._own_turn():
             for batch in batches(counts):
                 head = (self._now(), process, self._lease_ms, self._grace_ms)
-                online_count, batch_known, users = await self._run(scripts.SYNC, *head, *batch)
+                online_count, batch_known, users = await self._run(redis_scripts.SYNC, *head, *batch)
                 known = known and bool(batch_known)
                 arrived += [Change(user.decode(), ONLINE) for user in users]
         return SyncResult(online_count, arrived, known)
 
     async def renew(self, process: str) -> bool:
-        return bool(await self._run(scripts.RENEW, self._now(), process, self._lease_ms))
+        return bool(await self._run(redis_scripts.RENEW, self._now(), process, self._lease_ms))
 
     async def sweep(self) -> list[Change]:
         gone: list[Change] = []
         more = True
         while more:
             try:
-                more, users = await self._run(scripts.SWEEP, self._now(), self._grace_ms)
+                more, users = await self._run(redis_scripts.SWEEP, self._now(), self._grace_ms)
             except StoreUnavailable:
                 if not gone:
                     raise
@@ -68,16 +68,16 @@ class RedisPresence:
         return gone
 
     async def retire(self, process: str) -> int:
-        return int(await self._run(scripts.RETIRE, self._now(), process))
+        return int(await self._run(redis_scripts.RETIRE, self._now(), process))
 
     async def drop(self, process: str, longer_seconds: float = 0) -> None:
         grace_ms = self._grace_ms + to_ms(longer_seconds)
         async with self._own_turn():
-            while await self._run(scripts.DROP, self._now(), process, grace_ms):
+            while await self._run(redis_scripts.DROP, self._now(), process, grace_ms):
                 pass
 
     async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
-        previous: bytes | None = await self._run(scripts.SET_STATUS, user_id, status, data)
+        previous: bytes | None = await self._run(redis_scripts.SET_STATUS, user_id, status, data)
         return None if previous is None else parse_status(previous)[0]
 
     async def count(self) -> int:
@@ -87,12 +87,12 @@ class RedisPresence:
     async def page(self, offset: int, limit: int) -> list[Entry]:
         if limit < 1:  # ZRANGE would take the end before the start as "from the end"
             return []
-        return list(parse_entries(await self._run(scripts.PAGE, offset, offset + limit - 1)))
+        return list(parse_entries(await self._run(redis_scripts.PAGE, offset, offset + limit - 1)))
 
     async def get(self, user_ids: Sequence[str]) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
         for start in range(0, len(user_ids), BATCH):
-            answer = await self._run(scripts.GET, *user_ids[start : start + BATCH])
+            answer = await self._run(redis_scripts.GET, *user_ids[start : start + BATCH])
             found.update((entry.user_id, entry) for entry in parse_entries(answer))
         return found
 

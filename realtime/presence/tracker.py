@@ -12,15 +12,16 @@ from collections.abc import Callable, Iterable
 
 from django.utils import timezone
 
-from realtime import database, protocol
-from realtime.cancellation import end_tasks
+from realtime.auth.user_ids import read_id, wire_id
 from realtime.conf import settings
-from realtime.errors import ErrorCode, Refused
-from realtime.frames import Passing
+from realtime.delivery.envelopes import Passing
 from realtime.models import LastSeen
 from realtime.presence import audience
 from realtime.presence.store import OFFLINE, Change, StoreUnavailable, open_store
-from realtime.users import read_id, wire_id
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import ErrorCode, Refused
+from realtime.storage import database
+from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 

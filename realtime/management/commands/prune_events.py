@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from realtime import retention
 from realtime.conf import settings
+from realtime.storage import retention
 
 MAX_DAYS = 36_500
 

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from realtime.checks import check_workers
 from realtime.conf import asgi_application_path, settings, worker_count
-from realtime.redaction import LOGGING
-from realtime.supervisor import Server, Workers, end_soon
+from realtime.server.redaction import LOGGING
+from realtime.server.supervisor import Server, Workers, end_soon
 
 FINISH_SECONDS = 10  # from the last close frame to the end: peers answer it, and what is waiting is stored
 
@@ -58,8 +58,8 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         port=options["port"],
         workers=options["workers"],
         loop="uvloop",
-        http="realtime.http_server:TimedHttpProtocol",
-        ws="realtime.server:RealtimeProtocol",
+        http="realtime.server.http:TimedHttpProtocol",
+        ws="realtime.server.websocket:RealtimeProtocol",
         ws_max_size=settings().max_frame_bytes,
         ws_per_message_deflate=False,  # 64 KB a socket, and no frame could be shared
         ws_ping_interval=None,  # the product's own heartbeat proves that the client's code is alive, not its system

@@ -1,0 +1,121 @@
+"""Logging in and out, and tickets for sockets (L4)."""
+
+from typing import Any
+
+from django.contrib import auth
+from django.db import transaction
+from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework_simplejwt.tokens import RefreshToken, Token
+from rest_framework_simplejwt.views import TokenViewBase
+
+from realtime.api.schema import documented, validated
+from realtime.api.serializers import LoginShape, LogoutShape, RefreshShape, TicketShape
+from realtime.api.throttles import AddressThrottle, LoginThrottle
+from realtime.auth import tickets, tokens
+from realtime.conf import settings
+from realtime.delivery import publishing
+from realtime.protocol.errors import Closed
+
+
+class LoginView(TokenViewBase):
+    serializer_class = LoginShape
+    throttle_classes = [*APIView.throttle_classes, LoginThrottle, AddressThrottle]
+
+    @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400, 429))
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Exchange a name and password for an access and a refresh token.
+
+        So many attempts a minute for a name from one address, and for an address; then 429, with `Retry-After`.
+        """
+        return super().post(request, *args, **kwargs)
+
+
+class RefreshView(TokenViewBase):
+    serializer_class = RefreshShape
+
+    @documented("auth_refresh", {200: RefreshShape}, body=RefreshShape, refusals=(400,))
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Exchange a refresh token for a new access token."""
+        return super().post(request, *args, **kwargs)
+
+
+class LogoutView(APIView):
+    permission_classes = [AllowAny]
+
+    def perform_authentication(self, request: Request) -> None:
+        """Left to `post`: beside a refresh token, an access token that has expired must not hinder a logout."""
+
+    @documented("auth_logout", {204: None}, body=LogoutShape, refusals=(400,))
+    def post(self, request: Request) -> Response:
+        """End a login: its tokens stop working and its sockets close.
+
+        It is named by the refresh token in the body, by the access token in the header, or by both.
+        """
+        given = validated(LogoutShape, request.data).get("refresh")
+        refresh = _read_refresh(given) if given else None
+        _authenticate(request, needed=refresh is None)
+        with transaction.atomic():
+            ended = _end_sessions(request, refresh)
+        if not tokens.can_revoke():  # else the signals of the blacklist have closed them
+            for session in ended:
+                publishing.disconnect_session(session)
+        if request.user.is_authenticated and request.auth is None:
+            auth.logout(request._request)  # came with a session cookie
+        return Response(status=204)
+
+
+def _authenticate(request: Request, *, needed: bool) -> None:
+    try:
+        known = request.user.is_authenticated
+    except (AuthenticationFailed, PermissionDenied):  # the request's user is the anonymous one now
+        if needed:
+            raise
+        known = False
+    if needed and not known:
+        raise NotAuthenticated
+
+
+def _claims(request: Request) -> tokens.Claims | None:
+    """What the access token in the header says; None for whoever came otherwise."""
+    return tokens.to_claims(request.auth) if isinstance(request.auth, Token) else None
+
+
+def _login(request: Request) -> tokens.Claims | None:
+    """The login of a request: of its access token, or of its session cookie."""
+    session = getattr(request, "session", None)
+    if (claims := _claims(request)) is not None or session is None or not session.session_key:
+        return claims
+    name = tokens.cookie_session(session.session_key)
+    return tokens.Claims(str(request.user.pk), name, name, session.get_expiry_date(), None)
+
+
+def _read_refresh(given: str) -> RefreshToken:
+    try:
+        return tokens.verify_refresh(given)
+    except Closed as refusal:
+        raise AuthenticationFailed(code=refusal.reason) from None
+
+
+def _end_sessions(request: Request, refresh: RefreshToken | None) -> set[str]:
+    """Revoke what the request shows, and return the names of those logins."""
+    ended = set()
+    if refresh is not None:
+        tokens.end_session(refresh)
+        ended.add(tokens.to_claims(refresh).session)
+    if claims := _claims(request):
+        ended.add(claims.session)
+    for session in ended:
+        tokens.revoke_session(session)
+    return ended
+
+
+class TicketView(APIView):
+    @documented("auth_ticket", {200: TicketShape})
+    def post(self, request: Request) -> Response:
+        """A ticket that opens one socket, as `?ticket=…`, within seconds."""
+        ticket = tickets.issue(request.user.pk, _login(request))
+        return Response({"ticket": ticket, "expires_in": int(settings().ticket_seconds)})

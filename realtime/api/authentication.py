@@ -1,0 +1,45 @@
+"""Who makes a REST request (L4): the access token in its header, checked as a socket's is.
+
+Named in the site's DEFAULT_AUTHENTICATION_CLASSES. Costs two queries: the revocations and the user.
+"""
+
+from typing import Any
+
+from django.utils.translation import gettext as _
+from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.authentication import JWTAuthentication
+
+from realtime.auth import tokens
+from realtime.protocol.errors import Closed
+
+
+class TokenAuthentication(JWTAuthentication):
+    """simplejwt's, which also refuses the tokens of a login that has ended."""
+
+    def get_validated_token(self, raw_token: bytes) -> Any:
+        try:
+            return tokens.verify_access(raw_token.decode("latin-1"))
+        except Closed as refusal:
+            raise _failure(refusal.reason) from None
+
+    def get_user(self, validated_token: Any) -> Any:
+        claims = tokens.to_claims(validated_token)
+        if tokens.revoked([claims.session, claims.jti]):
+            raise _failure("UNAUTHENTICATED")
+        try:
+            return super().get_user(validated_token)
+        except ValueError:  # a user id that is none of this site's
+            raise _failure("UNAUTHENTICATED") from None
+
+
+def _failure(reason: str) -> AuthenticationFailed:
+    text = _("The token has expired.") if reason == "TOKEN_EXPIRED" else _("The token is not valid.")
+    return AuthenticationFailed(text, code=reason)
+
+
+class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
+    """Tells drf-spectacular how to describe the tokens; it is found by being imported."""
+
+    target_class = "realtime.api.authentication.TokenAuthentication"
+    name = "accessToken"

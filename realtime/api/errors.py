@@ -1,0 +1,89 @@
+"""Errors of the REST API (L4): each is `{"detail": "…", "code": "…"}`. Named in the site's EXCEPTION_HANDLER.
+
+The one place where refusals become HTTP statuses.
+"""
+
+import logging
+import math
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as answer_in_drf
+from rest_framework.views import set_rollback
+
+from realtime.presence.store import StoreUnavailable
+from realtime.protocol.errors import ErrorCode, Refused
+
+logger = logging.getLogger(__name__)
+
+AWAY = (OperationalError, InterfaceError, StoreUnavailable)
+
+STATUSES = {
+    ErrorCode.INVALID_JSON: 400,
+    ErrorCode.INVALID_MESSAGE: 400,
+    ErrorCode.FORBIDDEN: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.CONFLICT: 409,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.UNAVAILABLE: 503,
+}
+CODES = {
+    400: "INVALID_MESSAGE",
+    401: "UNAUTHENTICATED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    406: "NOT_ACCEPTABLE",
+    413: "TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RATE_LIMITED",
+}
+
+
+class TooLarge(APIException):
+    status_code = 413
+    default_detail = "The request is too large."
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """The answer to an exception in a view. None lets Django log and answer what nobody foresaw."""
+    if isinstance(error, Refused):
+        set_rollback()
+        return answer_refusal(error)
+    if isinstance(error, AWAY):
+        logger.error("Answered 503 to %s", context["request"].path, exc_info=error)
+        set_rollback()
+        return answer_refusal(Refused(ErrorCode.UNAVAILABLE, _("Try again in a moment.")))
+    if isinstance(error, RecursionError):  # JSON that is nested a hundred thousand times; Python's decoder says so
+        error = ParseError(_("The request is not valid."))
+    if isinstance(error, RequestDataTooBig):
+        error = TooLarge(_("The request is too large."))
+    response = answer_in_drf(error, context)
+    if response is not None:
+        response.data = _describe(error, response)
+    return response
+
+
+def answer_refusal(refusal: Refused) -> Response:
+    body: dict[str, Any] = {"detail": refusal.message, "code": str(refusal.code)}
+    headers = {}
+    if refusal.retry_after_ms is not None:
+        body["retry_after_ms"] = refusal.retry_after_ms
+        headers["Retry-After"] = str(math.ceil(refusal.retry_after_ms / 1000))
+    return Response(body, STATUSES.get(refusal.code, 400), headers=headers)
+
+
+def _describe(error: Exception, response: Response) -> dict[str, Any]:
+    if isinstance(error, ValidationError):
+        return {"detail": _("The request is not valid."), "code": "INVALID_MESSAGE", "errors": response.data}
+    detail = response.data.get("detail") if isinstance(response.data, dict) else None
+    code = CODES.get(response.status_code, str(ErrorCode.MESSAGE_PROCESSING_ERROR))
+    if isinstance(error, ParseError):
+        code = str(ErrorCode.INVALID_JSON)
+    elif isinstance(detail, ErrorDetail) and detail.code == "TOKEN_EXPIRED":
+        code = detail.code
+    return {"detail": str(detail or error), "code": code}

@@ -1,0 +1,56 @@
+"""Members of rooms (L4)."""
+
+from django.utils.translation import gettext as _
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from realtime.api.schema import documented, validated
+from realtime.api.serializers import MemberShape, MembersShape, NewMemberShape, PageQuery
+from realtime.auth import user_ids
+from realtime.chat import rooms
+from realtime.protocol.errors import ErrorCode, Refused
+
+
+class MembersView(APIView):
+    @documented("members_list", {200: MembersShape}, query=PageQuery, refusals=(400, 403, 404))
+    def get(self, request: Request, room_id: str) -> Response:
+        """Who is in a room; for its members."""
+        page = validated(PageQuery, request.query_params)
+        offset, members = page["offset"], rooms.list_members(request.user.pk, room_id)
+        found = members[offset : offset + page["limit"]]
+        return Response(MembersShape({"count": members.count(), "offset": offset, "members": found}).data)
+
+    @documented("members_add", {200: MemberShape, 201: MemberShape}, body=NewMemberShape, refusals=(400, 403, 404, 409))
+    def post(self, request: Request, room_id: str) -> Response:
+        """Join a public room oneself, or, as an owner, add somebody or change a role.
+
+        201 when there is a new member.
+        """
+        given = validated(NewMemberShape, request.data)
+        me = request.user.pk
+        user_id = given.get("user_id", me)
+        if user_id == me and given["role"] == rooms.MEMBER:
+            created = rooms.join(me, room_id).created
+            membership = rooms.require_member(me, room_id)
+        else:
+            membership, created = rooms.add_member(me, room_id, user_id, given["role"])
+        return Response(MemberShape(membership).data, 201 if created else 200)
+
+    @documented("members_leave", {204: None}, refusals=(403, 404, 409))
+    def delete(self, request: Request, room_id: str) -> Response:
+        """Leave a room. Its last owner cannot."""
+        rooms.remove_member(request.user.pk, room_id, request.user.pk)
+        return Response(status=204)
+
+
+class MemberView(APIView):
+    @documented("members_remove", {204: None}, refusals=(403, 404, 409))
+    def delete(self, request: Request, room_id: str, user_id: str) -> Response:
+        """Remove somebody from a room that one owns."""
+        pk = user_ids.read_id(user_id)
+        if pk is None:
+            rooms.require_owner(request.user.pk, room_id)
+            raise Refused(ErrorCode.NOT_FOUND, _("There is no such member."))
+        rooms.remove_member(request.user.pk, room_id, pk)
+        return Response(status=204)

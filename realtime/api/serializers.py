@@ -1,0 +1,221 @@
+"""Shapes of the REST API (L4): what requests must be, what responses are, and so what the OpenAPI document says."""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.settings import api_settings
+
+from realtime.auth import tokens, user_ids
+from realtime.models import SLUG_PATTERN, Membership
+from realtime.protocol.errors import Closed
+from realtime.protocol.frames import format_time
+
+MAX_SEQ = 2**63 - 1  # of the database's column
+MAX_OFFSET = 2**31 - 1
+MAX_USER_IDS = 200
+
+
+class Shape(serializers.Serializer[Any]):
+    # Stores nothing. The docstrings of its subclasses appear in the OpenAPI document, so they speak to its readers.
+    pass
+
+
+@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
+class UserIdField(serializers.Field[Any, Any, Any, Any]):
+    allow_blank = True  # in a query: `with=` is refused as no id, instead of being taken for absent
+    default_error_messages = {"invalid": _("That cannot be a user's id.")}
+
+    def to_internal_value(self, data: Any) -> Any:
+        pk = user_ids.read_id(data)
+        if pk is None:
+            self.fail("invalid")
+        return pk
+
+    def to_representation(self, value: Any) -> int | str:
+        return user_ids.wire_id(value)
+
+
+class UserIdsField(serializers.CharField):
+    """`1,2,3`; each id is taken once."""
+
+    default_error_messages = {"too_many": _("At most {limit} ids at once.")}
+
+    def to_internal_value(self, data: Any) -> Any:
+        given = [item.strip() for item in super().to_internal_value(data).split(",")]
+        ids = dict.fromkeys(UserIdField().to_internal_value(item) for item in given if item)
+        if len(ids) > MAX_USER_IDS:
+            self.fail("too_many", limit=MAX_USER_IDS)
+        return list(ids)
+
+
+class MomentField(serializers.DateTimeField):
+    """ISO 8601 in UTC, whatever the site's time zone."""
+
+    def to_representation(self, value: Any) -> str:
+        return format_time(value)
+
+
+class ErrorShape(Shape):
+    detail = serializers.CharField()
+    code = serializers.CharField(help_text=_("A word for programs, such as NOT_FOUND."))
+
+
+class InvalidShape(ErrorShape):
+    errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away again
+        required=False, help_text=_("What is wrong, by field.")
+    )
+
+
+class PageQuery(Shape):
+    limit = serializers.IntegerField(min_value=1, max_value=1000, default=100)
+    offset = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, default=0)
+
+
+class CursorQuery(Shape):
+    before = serializers.IntegerField(
+        min_value=0, max_value=MAX_SEQ, required=False, help_text=_("Older than this seq.")
+    )
+    after = serializers.IntegerField(
+        min_value=0, max_value=MAX_SEQ, required=False, help_text=_("Newer than this seq.")
+    )
+    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+
+
+# `with` is a word of Python's, so this field is declared by its name as a string.
+DirectQuery = type(
+    "DirectQuery",
+    (CursorQuery,),
+    {"with": UserIdField(required=False, help_text=_("The other user. Everybody when absent."))},
+)
+
+
+class StatusesQuery(Shape):
+    user_ids = UserIdsField(help_text=_("Separated by commas, at most 200."))
+
+
+class LoginShape(TokenObtainPairSerializer):
+    access = serializers.CharField(read_only=True)
+    refresh = serializers.CharField(read_only=True)
+
+    @classmethod
+    def get_token(cls, user: Any) -> Any:
+        return tokens.start_session(user)
+
+
+class RefreshShape(TokenRefreshSerializer):
+    # simplejwt's, which also refuses a login that has ended, a password that was changed and a user who is gone.
+
+    refresh = serializers.CharField(help_text=_("Comes back only where the site rotates refresh tokens."))
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        users = get_user_model()._default_manager
+        try:
+            claims = tokens.to_claims(tokens.verify_refresh(attrs["refresh"]))
+            user = users.filter(**{api_settings.USER_ID_FIELD: claims.user_id}).first()
+            if user is not None and tokens.matches_password(claims, user):
+                return super().validate(attrs)
+        except (Closed, ValueError):
+            pass
+        raise AuthenticationFailed(_("The token is not valid."))
+
+
+class LogoutShape(Shape):
+    refresh = serializers.CharField(required=False)
+
+
+class TicketShape(Shape):
+    ticket = serializers.CharField()
+    expires_in = serializers.IntegerField(help_text=_("Seconds."))
+
+
+class StatusShape(Shape):
+    user_id = UserIdField()
+    online = serializers.BooleanField()
+    status = serializers.ChoiceField(["online", "away", "busy", "offline"])
+    last_seen = MomentField(allow_null=True)
+    connections_count = serializers.IntegerField()
+
+
+class OnlineCountShape(Shape):
+    online_count = serializers.IntegerField()
+
+
+class OnlineShape(OnlineCountShape):
+    offset = serializers.IntegerField()
+    users = StatusShape(many=True)
+
+
+class NewRoomShape(Shape):
+    id = serializers.RegexField(SLUG_PATTERN, required=False, help_text=_("Made from the title when absent."))
+    title = serializers.CharField(max_length=200)
+    private = serializers.BooleanField(default=False)
+
+
+class RoomChangesShape(Shape):
+    title = serializers.CharField(max_length=200, required=False)
+    private = serializers.BooleanField(required=False)
+
+
+class RoomShape(Shape):
+    id = serializers.CharField(source="slug")
+    title = serializers.CharField()
+    private = serializers.BooleanField()
+    role = serializers.ChoiceField(Membership.Role.choices, allow_null=True, help_text=_("Null for outsiders."))
+    members_count = serializers.IntegerField()
+    last_seq = serializers.IntegerField()
+    last_read_seq = serializers.IntegerField(allow_null=True)
+    unread = serializers.SerializerMethodField(help_text=_("Events after that one. Null for outsiders."))
+    created_at = MomentField()
+
+    def get_unread(self, room: Any) -> int | None:
+        return None if room.last_read_seq is None else room.last_seq - room.last_read_seq
+
+
+class RoomsShape(Shape):
+    count = serializers.IntegerField()
+    offset = serializers.IntegerField()
+    rooms = RoomShape(many=True)
+
+
+class NewMemberShape(Shape):
+    user_id = UserIdField(required=False, help_text=_("Yourself when absent."))
+    role = serializers.ChoiceField(Membership.Role.choices, default=Membership.Role.MEMBER)
+
+
+class MemberShape(Shape):
+    user_id = UserIdField()
+    username = serializers.CharField(source="user.get_username")
+    role = serializers.ChoiceField(Membership.Role.choices)
+    joined_at = MomentField()
+
+
+class MembersShape(Shape):
+    count = serializers.IntegerField()
+    offset = serializers.IntegerField()
+    members = MemberShape(many=True)
+
+
+class ChatShape(Shape):
+    """`data` of a `chat` frame, with its `seq`."""  # only described here: `protocol.ChatData` makes it
+
+    from_user_id = UserIdField(allow_null=True)
+    from_username = serializers.CharField()
+    message = serializers.CharField()
+    timestamp = MomentField()
+    message_id = serializers.IntegerField()
+    kind = serializers.CharField()
+    room_id = serializers.CharField(required=False)
+    to_user_id = UserIdField(required=False)
+    client_id = serializers.CharField(required=False)
+    seq = serializers.IntegerField()
+
+
+class HistoryShape(Shape):
+    messages = ChatShape(many=True)
+    next_before = serializers.IntegerField(allow_null=True)
+    next_after = serializers.IntegerField(allow_null=True)

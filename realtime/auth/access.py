@@ -1,0 +1,54 @@
+"""What a user may do (L3): in a room, looked up for many commands at once, and with a topic.
+
+Called by the sockets for rooms that were not joined on them, for subscriptions, and when streams are resumed.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from realtime.auth.user_ids import read_id
+from realtime.models import Membership, Room
+from realtime.protocol import topics
+from realtime.storage.database import Batcher, DatabaseUnavailable, run
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A room from the point of view of one user. `room` is its primary key."""
+
+    room: int
+    private: bool
+    member: bool
+
+
+Question = tuple[str, str]  # user key, slug
+Asker = Batcher[Question, Access | None]
+
+
+def find_access(questions: Sequence[Question]) -> list[Access | None]:
+    """Synchronous, two queries. None where there is no such room; direct rooms are not found by slug."""
+    rooms = {room.slug: room for room in Room.objects.filter(slug__in={slug for _, slug in questions}, direct=False)}
+    users = [read_id(user) for user, _ in questions]
+    members = set(Membership.objects.filter(room__in=rooms.values(), user__in=users).values_list("user_id", "room_id"))
+    return [
+        Access(room.pk, room.private, (read_id(user), room.pk) in members) if (room := rooms.get(slug)) else None
+        for user, slug in questions
+    ]
+
+
+async def may_subscribe(user_id: Any, name: str) -> bool:
+    """Whether there is such a topic, and for this user. Raises DatabaseUnavailable."""
+    topic = topics.find(name)
+    if topic is None or topic.allow is None:
+        return topic is not None
+    try:
+        return bool(await run(topic.allow, user_id))
+    except DatabaseUnavailable:
+        raise
+    except Exception:  # one topic's mistake must not end a socket that resumes ten streams
+        logger.exception("Nobody may subscribe to the topic %s: its `allow` failed", name)
+        return False

@@ -1,0 +1,112 @@
+"""Whose socket it is (auth): the user behind a credential. Called during the handshake.
+
+Tokens are verified on the spot; users and revocations are looked up for all handshakes of a moment in one query each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from django.contrib.auth import get_user, get_user_model
+from django.http import HttpRequest
+
+from realtime.auth import tickets, tokens
+from realtime.auth.credentials import Credential
+from realtime.auth.tokens import Claims
+from realtime.auth.user_ids import read_id, wire_id
+from realtime.conf import session_engine
+from realtime.protocol.errors import CloseCode, Closed
+from realtime.storage.database import Batcher, run
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose socket it is and how long it may stay open."""
+
+    user_id: int | str  # as in frames
+    key: str  # the same as a string, which names streams and presence
+    name: str
+    session: str = ""  # the login whose end closes the socket
+    expires_at: float | None = None  # unix time; None for a socket that lasts
+
+
+Loader = Batcher[Claims, Identity]
+
+
+async def identify(credential: Credential, loader: Loader) -> Identity | None:
+    """The user behind a credential; None for the cookie of somebody who is not logged in.
+
+    Raises Closed (4401, 4403) and DatabaseUnavailable.
+    """
+    if credential.carrier == "session":
+        return await run(load_session, credential.value)
+    if credential.carrier == "ticket":
+        return await run(load_ticket, credential.value)
+    return await loader.submit(tokens.read_access(credential.value))
+
+
+def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
+    """The users of many verified tokens, in two queries; Closed in the place of those who may not come in."""
+    users = _users([claims.user_id for claims in batch])
+    revoked = tokens.revoked({id for claims in batch for id in (claims.jti, claims.session)})
+    return [_admit(claims, users.get(claims.user_id), revoked) for claims in batch]
+
+
+def load_ticket(value: str) -> Identity:
+    """Synchronous. Raises Closed."""
+    ticket = tickets.redeem(value)
+    if ticket is None or (ticket.token_session and tokens.revoked([ticket.token_session])):
+        raise _unauthenticated()
+    user = _users([str(ticket.user_id)]).get(str(ticket.user_id))
+    return _identity(user, ticket.token_session, ticket.token_expires_at)
+
+
+def load_session(key: str) -> Identity | None:
+    """Synchronous. Raises Closed when the user of the session has been disabled."""
+    request = HttpRequest()
+    request.session = import_module(session_engine()).SessionStore(key)
+    user = get_user(request)
+    if not user.is_authenticated:
+        return None
+    return _identity(user, tokens.cookie_session(key), request.session.get_expiry_date())
+
+
+def _users(keys: Sequence[str]) -> dict[str, Any]:
+    pks = {pk for key in keys if (pk := read_id(key)) is not None}
+    users = get_user_model()._default_manager.filter(pk__in=pks).only(*_needed_fields())
+    return {str(user.pk): user for user in users}
+
+
+@cache
+def _needed_fields() -> tuple[str, ...]:
+    """What a handshake looks at, of what this site's user model has as a column."""
+    model = get_user_model()
+    columns = {field.name for field in model._meta.concrete_fields}
+    return tuple(columns & {model._meta.pk.name, model.USERNAME_FIELD, "is_active", "password"})
+
+
+def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception:
+    if claims.jti in revoked or claims.session in revoked or user is None:
+        return _unauthenticated()
+    if not tokens.matches_password(claims, user):
+        return _unauthenticated()
+    try:
+        return _identity(user, claims.session, claims.expires_at)
+    except Closed as refusal:
+        return refusal
+
+
+def _identity(user: Any, session: str, expires_at: datetime | None) -> Identity:
+    if user is None:
+        raise _unauthenticated()
+    if not user.is_active:
+        raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
+    ends = expires_at.timestamp() if expires_at else None
+    return Identity(wire_id(user.pk), str(user.pk), user.get_username(), session, ends)
+
+
+def _unauthenticated() -> Closed:
+    return Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")

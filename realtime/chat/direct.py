@@ -1,0 +1,69 @@
+"""Whom one writes to directly (L3): the room of a pair, made with its first message. Called by the sockets."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from realtime.auth.user_ids import read_id, wire_id
+from realtime.chat.rooms import direct_slug
+from realtime.models import Membership, Room
+from realtime.protocol.errors import ErrorCode, Refused
+from realtime.storage import database
+
+CACHED_PAIRS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Where a user's messages to another one are stored."""
+
+    room: int  # primary key
+    recipient: Any  # primary key
+    recipient_id: int | str  # as in frames
+
+
+_pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()  # by (sender, recipient), used last at the end
+
+
+def find_cached_pair(sender: str, recipient: int | str) -> Pair | None:
+    """A pair that was found before; `sender` is the user's key."""
+    key = (sender, str(recipient))
+    pair = _pairs.get(key)
+    if pair is not None:
+        _pairs.move_to_end(key)
+    return pair
+
+
+async def find_pair(sender: str, recipient: int | str) -> Pair:
+    """Raises Refused: NOT_FOUND for no such active user, INVALID_MESSAGE for oneself, UNAVAILABLE."""
+    pair = await database.run(open_pair, sender, recipient)
+    _pairs[sender, str(recipient)] = pair
+    if len(_pairs) > CACHED_PAIRS:
+        _pairs.popitem(last=False)
+    return pair
+
+
+def forget_pair(a: int | str, b: int | str) -> None:
+    """Their room, or one of them, has gone: look it up again."""
+    for key in ((str(a), str(b)), (str(b), str(a))):
+        _pairs.pop(key, None)
+
+
+def open_pair(sender: Any, recipient: int | str) -> Pair:
+    """Synchronous. The pair's room, made if there is none. Raises Refused as `find_pair` does."""
+    pk = read_id(recipient)
+    if pk is not None and str(pk) == str(sender):
+        raise Refused(ErrorCode.INVALID_MESSAGE, _("You cannot write to yourself."))
+    if pk is None or not get_user_model()._default_manager.filter(pk=pk, is_active=True).exists():
+        raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
+    with transaction.atomic():
+        room, created = Room.objects.get_or_create(
+            slug=direct_slug(sender, pk), defaults={"direct": True, "private": True}
+        )
+        if created:
+            Membership.objects.bulk_create([Membership(room=room, user_id=user) for user in (sender, pk)])
+    return Pair(room.pk, pk, wire_id(pk))

@@ -1,0 +1,246 @@
+"""Writing to a room or to a user (L3): message, event and `seq` in one transaction, many messages in each.
+
+`post` is called by the sockets; what it returns stands for a commit. Sending again with the same `client_id` gives the
+same message, stored once and delivered once.
+"""
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, OperationalError, connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from realtime.conf import settings
+from realtime.models import Room
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import ErrorCode, Refused
+from realtime.storage import log
+from realtime.storage.database import Batcher
+from realtime.storage.json_rows import plain, rows, stored_id, user_column
+
+DEADLOCK = "40P01"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message to be stored. `room` and `recipient` are primary keys; `room_slug` is "" for a direct message."""
+
+    sender: Any
+    sender_id: int | str  # as in frames
+    sender_name: str
+    text: str
+    kind: str
+    client_id: str | None
+    room: int
+    room_slug: str = ""
+    recipient: Any = None
+    recipient_id: int | str | None = None
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        if self.room_slug:
+            return (f"room.{self.room_slug}",)
+        return (f"user.{self.sender_id}", f"user.{self.recipient_id}")
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A stored message. `events` is empty for one that had been stored before."""
+
+    message_id: int
+    seq: int
+    timestamp: str
+    events: tuple[log.LoggedEvent, ...] = ()
+
+
+Writer = Batcher[Post, Posted]
+Key = tuple[int | str, str] | int
+
+
+def check(post: Post) -> None:
+    """Raises Refused(INVALID_MESSAGE) for a text that cannot be stored."""
+    if len(post.text) > settings().max_message_chars:
+        limit = settings().max_message_chars
+        raise Refused(ErrorCode.INVALID_MESSAGE, _("A message has at most %(n)d characters.") % {"n": limit})
+    if "\0" in post.text or (post.client_id and "\0" in post.client_id):
+        raise Refused(ErrorCode.INVALID_MESSAGE, _("A message cannot contain NUL characters."))
+
+
+def post(message: Post, writer: Writer) -> "asyncio.Future[Posted]":
+    """Put a message in the next transaction. The future is done after the commit.
+
+    Raises Refused at once for a text that cannot be stored or when too much is waiting; the future raises Refused:
+    CONFLICT when the id was used for something else, NOT_FOUND when the room has gone, UNAVAILABLE.
+    """
+    check(message)
+    return writer.submit(message)
+
+
+def store(posts: list[Post]) -> list[Posted | Exception]:
+    """Store messages in one transaction, in order; runs on a database thread.
+
+    Hardly any message is a repeat, so the first try does not look for them: a constraint tells.
+    """
+    try:
+        return _store_whole(posts)
+    except OperationalError as error:
+        # Two processes that store the same ids for different rooms lock rooms in one order and ids in another. The one
+        # that PostgreSQL chose to give way finds the other's messages when it tries again.
+        if getattr(error.__cause__, "sqlstate", None) != DEADLOCK:
+            raise
+        return _store_whole(posts)
+
+
+def _store_whole(posts: list[Post]) -> list[Posted | Exception]:
+    with suppress(IntegrityError):
+        return _store(posts, look_for_repeats=False)
+    try:
+        return _store(posts, look_for_repeats=True)
+    except IntegrityError:
+        return _store_what_can_be(posts)
+
+
+def _store_what_can_be(posts: list[Post]) -> list[Posted | Exception]:
+    """All but those whose room or user has gone, which two queries tell: splitting would ask 2 log n transactions."""
+    rooms = set(Room.objects.filter(pk__in={post.room for post in posts}).values_list("pk", flat=True))
+    wanted = {pk for post in posts for pk in (post.sender, post.recipient) if pk is not None}
+    found = get_user_model()._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)
+    users = {None, *(stored_id(pk) for pk in found)}  # a sender is spelled as in frames
+    good = [post.room in rooms and {stored_id(post.sender), stored_id(post.recipient)} <= users for post in posts]
+    if all(good):
+        raise IntegrityError("A batch could not be stored")  # it is split
+    kept = [post for post, is_good in zip(posts, good, strict=True) if is_good]
+    stored = iter(_store(kept, look_for_repeats=True) if kept else ())
+    return [next(stored) if is_good else Refused(ErrorCode.NOT_FOUND, _("There is no such room.")) for is_good in good]
+
+
+def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Exception]:
+    now = timezone.now()
+    keys = [_key(post, number) for number, post in enumerate(posts)]
+    with transaction.atomic():
+        known = _find_repeats(posts) if look_for_repeats else {}
+        fresh: dict[Key, Post] = {}
+        for key, post in zip(keys, posts, strict=True):
+            if key not in known:
+                fresh.setdefault(key, post)
+        stored = dict(zip(fresh, _insert(list(fresh.values()), now), strict=True)) if fresh else {}
+    results: list[Posted | Exception] = []
+    for key, post in zip(keys, posts, strict=True):
+        if fresh.get(key) is post:
+            results.append(stored[key])
+            known[key] = (post.room, post.text, replace(stored[key], events=()))
+        else:
+            results.append(_repeat(post, *known[key]))
+    return results
+
+
+def _key(post: Post, number: int) -> Key:
+    """What makes a message the same one: its sender's id for it; without one, nothing does."""
+    return (stored_id(post.sender), post.client_id) if post.client_id is not None else number
+
+
+def _repeat(post: Post, room: int, text: str, before: Posted) -> Posted | Exception:
+    if (post.room, post.text) != (room, text):
+        return Refused(ErrorCode.CONFLICT, _("This id was used for another message."))
+    return before
+
+
+def _find_repeats(posts: list[Post]) -> dict[Key, tuple[int, str, Posted]]:
+    """Those of the messages that are stored already: room, text and what was answered then."""
+    wanted = [{"sender": stored_id(p.sender), "client_id": p.client_id} for p in posts if p.client_id is not None]
+    if not wanted:
+        return {}
+    table = rows(sender=user_column(), client_id="text")
+    sender, client_id = table.column["sender"], table.column["client_id"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT m.sender_id, m.client_id, m.room_id, m.text, m.id, m.seq, m.created_at"
+            f" FROM {table.source} JOIN realtime_message m ON m.sender_id = {sender} AND m.client_id = {client_id}",
+            [msgspec.json.encode(wanted).decode()],
+        )
+        found = cursor.fetchall()
+    return {
+        (plain(sender), client_id): (room, text, Posted(id, seq, _timestamp(created)))
+        for sender, client_id, room, text, id, seq, created in found
+    }
+
+
+def _insert(posts: list[Post], now: datetime) -> list[Posted]:
+    """Store messages that are new: places in their streams, rows, events."""
+    place = log.Places(log.reserve(Counter(stream for post in posts for stream in post.streams)))
+    seqs = [tuple(place.next(stream) for stream in post.streams) for post in posts]
+    ids = _insert_messages(posts, seqs, now)
+    timestamp = protocol.format_time(now)
+    results = []
+    for post, seq, id in zip(posts, seqs, ids, strict=True):
+        body = _frame(post, id, timestamp)
+        events = tuple(log.LoggedEvent(stream, n, body) for stream, n in zip(post.streams, seq, strict=True))
+        results.append(Posted(id, seq[0], timestamp, events))
+    log.insert([event for result in results for event in result.events])
+    return results
+
+
+def _insert_messages(posts: list[Post], seqs: list[tuple[int, ...]], now: datetime) -> list[int]:
+    user = user_column()
+    table = rows(
+        room_id="bigint",
+        sender_id=user,
+        recipient_id=user,
+        text="text",
+        kind="text",
+        client_id="text",
+        seq="bigint",
+        recipient_seq="bigint",
+    )
+    names = "room_id, sender_id, recipient_id, text, kind, client_id, seq, recipient_seq"
+    payload = msgspec.json.encode([_row(post, seq) for post, seq in zip(posts, seqs, strict=True)]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO realtime_message ({names}, created_at) SELECT {table.columns}, %s FROM {table.source}"
+            " RETURNING id, room_id, sender_id, seq",
+            [connection.ops.adapt_datetimefield_value(now), payload],
+        )
+        # Which row is whose is told by the place, not by the order of the answer, which no database promises.
+        ids = {(room, plain(sender), seq): id for id, room, sender, seq in cursor.fetchall()}
+    return [ids[post.room, stored_id(post.sender), seq[0]] for post, seq in zip(posts, seqs, strict=True)]
+
+
+def _timestamp(created: Any) -> str:
+    """A moment as the bare cursor gives it: SQLite's driver knows no times."""
+    moment = datetime.fromisoformat(created) if isinstance(created, str) else created
+    return protocol.format_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _row(post: Post, seq: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "room_id": post.room,
+        "sender_id": stored_id(post.sender),
+        "recipient_id": stored_id(post.recipient),
+        "text": post.text,
+        "kind": post.kind,
+        "client_id": post.client_id,
+        "seq": seq[0],
+        "recipient_seq": seq[1] if len(seq) > 1 else None,
+    }
+
+
+def _frame(post: Post, id: int, timestamp: str) -> bytes:
+    data = protocol.ChatData(
+        from_user_id=post.sender_id,
+        from_username=post.sender_name,
+        message=post.text,
+        timestamp=timestamp,
+        message_id=id,
+        kind=post.kind,
+        room_id=post.room_slug or None,
+        to_user_id=post.recipient_id,
+        client_id=post.client_id,
+    )
+    return protocol.encode(protocol.Chat(data, timestamp))

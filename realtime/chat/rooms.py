@@ -1,0 +1,252 @@
+"""Rooms and who is in them (L3): the synchronous verbs behind the REST edge, the sockets and site code.
+
+A private room is NOT_FOUND to outsiders, like one that does not exist. Only who wants its very id for a new room learns
+that the id is taken (CONFLICT), as it would be by a public one. A direct room is NOT_FOUND by its slug.
+"""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from hashlib import blake2s
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+from django.db.models import CharField, Count, Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce, Concat
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+
+from realtime.conf import settings
+from realtime.models import Membership, Room, Stream, is_slug
+from realtime.protocol.errors import ErrorCode, Refused
+from realtime.storage import log
+
+DIRECT_PREFIX = "direct-"
+SLUG_ATTEMPTS = 5
+OWNER = Membership.Role.OWNER
+MEMBER = Membership.Role.MEMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A room as one of its members sees it."""
+
+    room: int  # primary key
+    slug: str
+    title: str
+    role: str
+    created: bool = False  # whether the membership is new
+
+
+def direct_slug(a: Any, b: Any) -> str:
+    """The slug of the room in which two users, given by their primary keys, write to each other."""
+    low, high = sorted((str(a), str(b)))
+    return DIRECT_PREFIX + blake2s(f"{low}:{high}".encode(), digest_size=16).hexdigest()
+
+
+def describe(user_id: Any) -> QuerySet[Room]:
+    """The rooms `user_id` may see, counted, with the user's `role` and `last_read_seq`, in one query."""
+    mine = Membership.objects.filter(room=OuterRef("pk"), user_id=user_id)
+    return count(Room.objects.visible_to(user_id)).annotate(
+        role=Subquery(mine.values("role")), last_read_seq=Subquery(mine.values("last_read_seq"))
+    )
+
+
+def count(rooms: QuerySet[Room]) -> QuerySet[Room]:
+    """The rooms with their `members_count` and the `last_seq` of their streams."""
+    members = Membership.objects.filter(room=OuterRef("pk")).order_by().values("room").annotate(n=Count("pk"))
+    stream = Stream.objects.filter(name=Concat(Value("room."), OuterRef("slug"), output_field=CharField()))
+    return rooms.annotate(
+        members_count=Coalesce(Subquery(members.values("n")), 0),
+        last_seq=Coalesce(Subquery(stream.values("last_seq")), 0),
+    )
+
+
+def get_visible(user_id: Any, slug: str) -> Room:
+    """The room with its description. Raises NOT_FOUND."""
+    room = describe(user_id).filter(slug=slug).first()
+    if room is None:
+        raise not_found()
+    return room
+
+
+def require_member(user_id: Any, slug: str) -> Membership:
+    """The user's membership with its `room`. Raises NOT_FOUND, or FORBIDDEN for outsiders of a public room."""
+    membership = _membership(user_id, slug)
+    if membership is None:
+        get_visible(user_id, slug)
+        raise Refused(ErrorCode.FORBIDDEN, _("Only members of the room may do this."))
+    return membership
+
+
+def require_owner(user_id: Any, slug: str) -> Room:
+    """The room. Raises NOT_FOUND, or FORBIDDEN for those who can see it but do not own it."""
+    room = _owned(user_id, slug).first()
+    if room is None:
+        raise _not_owned(user_id, slug)
+    return room
+
+
+def join(user_id: Any, slug: str) -> Joined:
+    """Be a member: already, or from now on where the room is public. Raises NOT_FOUND."""
+    membership, created = _membership(user_id, slug), False
+    if membership is None:
+        with transaction.atomic():
+            # Locked, so that nobody slips in while the room is being made private.
+            room = Room.objects.select_for_update().filter(slug=slug, private=False, direct=False).first()
+            if room is None:
+                raise not_found()
+            membership, created = Membership.objects.get_or_create(
+                room=room, user_id=user_id, defaults={"last_read_seq": last_seq(room)}
+            )
+    room = membership.room
+    return Joined(room.pk, room.slug, room.title, membership.role, created)
+
+
+def create(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
+    """A new room, owned by the user. A slug that is made from the title gets a suffix where it is taken.
+
+    Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given one that is taken.
+    """
+    if slug is not None:
+        return _insert(user_id, check_slug(slug), title, private)
+    wanted = slugify(title)[:55].strip("-")
+    wanted = "" if wanted.startswith(DIRECT_PREFIX) else wanted
+    attempt = wanted or _with_suffix("")
+    for _again in range(SLUG_ATTEMPTS):
+        try:
+            return _insert(user_id, attempt, title, private)
+        except Refused:
+            attempt = _with_suffix(wanted)
+    return _insert(user_id, attempt, title, private)
+
+
+def check_slug(slug: str) -> str:
+    """The slug itself. Raises INVALID_MESSAGE."""
+    if not is_slug(slug):
+        raise Refused(ErrorCode.INVALID_MESSAGE, _("A room's id is 1 to 64 of a-z 0-9 - _"))
+    if slug.startswith(DIRECT_PREFIX):
+        raise Refused(ErrorCode.INVALID_MESSAGE, _("Ids that begin with direct- are reserved."))
+    return slug
+
+
+def _with_suffix(slug: str) -> str:
+    return f"{slug}-{secrets.token_hex(4)}".strip("-")
+
+
+def _insert(user_id: Any, slug: str, title: str, private: bool) -> Room:
+    try:
+        with transaction.atomic():
+            room = Room.objects.create(slug=slug, title=title, private=private, created_by_id=user_id)
+            Membership.objects.create(room=room, user_id=user_id, role=OWNER, last_read_seq=last_seq(room))
+    except IntegrityError:
+        raise Refused(ErrorCode.CONFLICT, _("There is a room with this id already.")) from None
+    return room
+
+
+def update(user_id: Any, slug: str, **changes: Any) -> None:
+    """Change `title` or `private`. Raises NOT_FOUND, FORBIDDEN."""
+    if not changes:
+        require_owner(user_id, slug)
+    elif not _owned(user_id, slug).update(**changes):
+        raise _not_owned(user_id, slug)
+
+
+def delete(user_id: Any, slug: str) -> None:
+    """Delete the room with its messages. Raises NOT_FOUND, FORBIDDEN."""
+    with transaction.atomic():
+        _lock_owned(user_id, slug).delete()  # locked, so that nobody joins or writes while it goes
+
+
+def list_members(user_id: Any, slug: str) -> QuerySet[Membership]:
+    """The memberships with their users, in the order of joining; for members. Raises NOT_FOUND, FORBIDDEN."""
+    room = require_member(user_id, slug).room
+    return Membership.objects.filter(room=room).select_related("user").order_by("pk")
+
+
+def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tuple[Membership, bool]:
+    """Give `user_id` the role: the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT."""
+    with transaction.atomic():
+        room = _lock_owned(owner_id, slug)
+        if not get_user_model()._default_manager.filter(pk=user_id, is_active=True).exists():
+            raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
+        if role != OWNER:
+            _require_other_owner(room, user_id)
+        given = {"role": role}
+        return Membership.objects.update_or_create(
+            room=room, user_id=user_id, defaults=given, create_defaults={**given, "last_read_seq": last_seq(room)}
+        )
+
+
+def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:
+    """Owners remove anybody, everybody may leave. Raises NOT_FOUND, FORBIDDEN, CONFLICT.
+
+    The last owner cannot go, even when nobody else is there: a room that nobody owns could be neither changed nor
+    deleted. He deletes the room, or makes somebody else an owner first.
+    """
+    with transaction.atomic():
+        room = _lock_own(actor_id, slug) if actor_id == user_id else _lock_owned(actor_id, slug)
+        _require_other_owner(room, user_id)
+        gone, _models = Membership.objects.filter(room=room, user_id=user_id).delete()
+    if not gone:
+        raise Refused(ErrorCode.NOT_FOUND, _("There is no such member."))
+
+
+def last_seq(room: Room) -> int:
+    """Where the room's stream stands. A new member has read up to there: what was written before is history to him.
+
+    Of a new room it need not be 0: the slug may have been another room's, and a `seq` never means two events.
+    """
+    return log.positions([room.stream])[room.stream]
+
+
+def is_one_too_many(joined: Collection[str], slug: str) -> bool:
+    """Whether a socket that has joined these rooms may join no other."""
+    return slug not in joined and len(joined) >= settings().max_rooms_per_connection
+
+
+def too_many() -> Refused:
+    return Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
+
+
+def not_found() -> Refused:
+    return Refused(ErrorCode.NOT_FOUND, _("There is no such room."))
+
+
+def _membership(user_id: Any, slug: str) -> Membership | None:
+    mine = Membership.objects.filter(user_id=user_id, room__slug=slug, room__direct=False)
+    return mine.select_related("room").first()
+
+
+def _owned(user_id: Any, slug: str) -> QuerySet[Room]:
+    owners = Membership.objects.filter(room=OuterRef("pk"), user_id=user_id, role=OWNER)
+    return Room.objects.filter(Exists(owners), slug=slug, direct=False)
+
+
+def _not_owned(user_id: Any, slug: str) -> Refused:
+    get_visible(user_id, slug)
+    return Refused(ErrorCode.FORBIDDEN, _("Only an owner of the room may do this."))
+
+
+def _lock_owned(user_id: Any, slug: str) -> Room:
+    """The room, locked. Whoever changes its owners holds this lock, so two owners cannot both leave as not the last."""
+    room = _owned(user_id, slug).select_for_update().first()
+    if room is None:
+        raise _not_owned(user_id, slug)
+    return room
+
+
+def _lock_own(user_id: Any, slug: str) -> Room:
+    membership = require_member(user_id, slug)
+    room = Room.objects.select_for_update().filter(pk=membership.room_id).first()
+    if room is None:  # deleted meanwhile
+        raise not_found()
+    return room
+
+
+def _require_other_owner(room: Room, user_id: Any) -> None:
+    """Raises CONFLICT when `user_id` is the room's only owner."""
+    owners = Membership.objects.filter(room=room, role=OWNER).values_list("user_id", flat=True)
+    if set(owners) == {user_id}:
+        raise Refused(ErrorCode.CONFLICT, _("The room needs an owner: make somebody else one, or delete the room."))

@@ -1,0 +1,81 @@
+"""An event loop for synchronous code in processes that serve no sockets (L2): a shell, a Celery worker, a WSGI server.
+
+One long-lived thread, because a client of Redis belongs to a loop: a loop per call would mean a connection per call.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from realtime.conf import settings
+from realtime.delivery.bus import send_envelope, shared_layer
+from realtime.delivery.envelopes import Envelope
+from realtime.delivery.hub import find_hub
+from realtime.presence.store import PresenceStore, open_store
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 10
+ORIGIN = "portal"
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_store: PresenceStore | None = None  # belongs to `_loop`
+
+
+def call(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the loop of this process's sockets, or on the portal's, and wait for it.
+
+    Raises what it raises, TimeoutError after 10 s, and RuntimeError when called on an event loop, which it would block.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        work.close()
+        raise RuntimeError(
+            "This would block the event loop: use the asynchronous twin (the name with an `a` in front)."
+        )
+    return asyncio.run_coroutine_threadsafe(work, home_loop()).result(TIMEOUT_SECONDS)
+
+
+def home_loop() -> asyncio.AbstractEventLoop:
+    """The loop of this process's sockets, or the portal's."""
+    hub = find_hub()
+    return hub.loop if hub else _portal_loop()
+
+
+def publish(envelope: Envelope) -> None:
+    """Hand an envelope to every process. Synchronous, from any thread; where the layer is away, the log is the truth.
+
+    Raises what the channel layer raises, in processes without sockets only.
+    """
+    hub = find_hub()
+    if hub is not None:
+        hub.publish_from_thread(envelope)
+        return
+    layer = shared_layer()
+    if layer is not None:
+        call(send_envelope(layer, settings().key_prefix, ORIGIN, envelope))
+
+
+async def presence_store() -> PresenceStore:
+    """The presence store of the home loop, which must be the running one."""
+    global _store
+    hub = find_hub()
+    if hub is not None:
+        return hub.tracker.store
+    if _store is None:
+        _store = open_store(settings())
+    return _store
+
+
+def _portal_loop() -> asyncio.AbstractEventLoop:
+    global _loop
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="realtime-portal", daemon=True).start()
+        return _loop

@@ -1,0 +1,184 @@
+"""What processes tell each other (L1): the only user of the channel layer. Owned by the hub.
+
+One group, one channel per process, and publications that gather while one is being sent. A channel layer may lose,
+and its connection may break in silence; so each process listens for its own beat. When beats go out and none comes in,
+it listens on a new connection; when it hears one again after a pause, `on_recovered` compares positions with the log.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
+
+from realtime.conf import settings
+from realtime.delivery.envelopes import Envelope, pack, unpack
+from realtime.storage.tasks import end_tasks
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 20_000  # publications kept while the layer is away; events beyond it are found in the log
+RETRY_SECONDS = 0.5
+DEAF_BEATS = 10  # that many were sent and not heard: nothing will come on this connection any more
+
+
+def shared_layer() -> Any:
+    """The channel layer when it reaches other processes, else None: one process needs none to talk to itself."""
+    layer = get_channel_layer()
+    return None if isinstance(layer, InMemoryChannelLayer) else layer
+
+
+class Bus:
+    """One process's ear and mouth. Belongs to one event loop; `start` does nothing without a shared layer."""
+
+    def __init__(self, origin: str, on_envelope: Callable[[Envelope], None], on_recovered: Callable[[], None]) -> None:
+        self._origin = origin
+        self._on_envelope = on_envelope
+        self._on_recovered = on_recovered
+        self._layer: Any = None
+        self._group = settings().key_prefix
+        self._waiting = Envelope([], [], [])
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listener: asyncio.Task[None] | None = None
+        self._beat_heard = time.monotonic()
+        self._unheard = 0  # beats that were sent since one was heard
+        self.is_down = False
+
+    def start(self) -> None:
+        self._layer = shared_layer()
+        if self._layer is None:
+            return
+        loop = asyncio.get_running_loop()
+        self.is_down = True  # until the first beat is heard
+        self._tasks = [loop.create_task(step()) for step in (self._send, self._beat)]
+        self._listener = loop.create_task(self._listen())
+
+    async def stop(self) -> None:
+        """Send what is waiting, as far as the layer takes it, and stop."""
+        if self._layer is None:
+            return
+        await end_tasks([*self._tasks, self._listener] if self._listener else self._tasks)
+        self._tasks, self._listener = [], None
+        # Last, because a publication that was under way is waiting again: better twice than never.
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(2):
+                await self._flush()
+
+    def publish(self, envelope: Envelope) -> None:
+        """To all other processes, in order, soon."""
+        if self._layer is None:
+            return
+        waiting = self._waiting
+        waiting.controls += envelope.controls
+        waiting.beat = max(waiting.beat, envelope.beat)
+        if len(waiting.events) < MAX_WAITING:
+            waiting.events += envelope.events
+        if len(waiting.passing) < MAX_WAITING:
+            waiting.passing += envelope.passing
+        self._wake.set()
+
+    async def _send(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._flush()
+            except Exception as error:
+                self._note_down(error)
+                await asyncio.sleep(RETRY_SECONDS)
+                self._wake.set()
+
+    async def _flush(self) -> None:
+        sending, self._waiting = self._waiting, Envelope([], [], [])
+        if not sending:
+            return
+        try:
+            await send_envelope(self._layer, self._group, self._origin, sending)
+        except BaseException:
+            newer, self._waiting = self._waiting, sending
+            self.publish(newer)
+            raise
+        self._unheard += bool(sending.beat)
+
+    async def _listen(self) -> None:
+        channel, is_member = None, False
+        while True:
+            try:
+                if channel is None:
+                    channel = await self._layer.new_channel()
+                if not is_member:  # the layer may count a channel in and fail: one that nobody reads would fill up
+                    await self._layer.group_add(self._group, channel)
+                    is_member = True
+                message = await self._layer.receive(channel)
+            except Exception as error:
+                self._note_down(error)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._take(message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        try:
+            if message["origin"] == self._origin:
+                self._hear_beat(message["beat"])
+                return
+            envelope = unpack(message["envelope"])
+        except Exception:
+            logger.exception("A publication could not be read")
+            return
+        try:
+            self._on_envelope(envelope)
+        except Exception:  # the next one may be better, and nobody else listens
+            logger.exception("A publication could not be delivered")
+
+    async def _beat(self) -> None:
+        period = settings().bus_beat_seconds
+        number = 0
+        while True:
+            number += 1
+            self.publish(Envelope(beat=number))
+            await asyncio.sleep(period)
+            if time.monotonic() - self._beat_heard > 3 * period:
+                self._note_down("its beats are not heard")
+            if self._unheard >= DEAF_BEATS:
+                await self._listen_anew()
+
+    async def _listen_anew(self) -> None:
+        """Leave a layer that takes publications and brings none for another one of the same kind.
+
+        Its reader has died, or waits on a connection that a network forgot. It cannot be told from outside, and the
+        site's own consumers may be listening to it: so only a layer that nobody else has is flushed.
+        """
+        self._unheard = 0
+        if self._listener is not None:
+            await end_tasks([self._listener])
+        left, self._layer = self._layer, channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)
+        self._listener = asyncio.get_running_loop().create_task(self._listen())
+        if left is not get_channel_layer():
+            with contextlib.suppress(Exception):  # what is broken may not be closed in good order
+                await left.flush()
+
+    def _hear_beat(self, beat: int) -> None:
+        if not beat:
+            return
+        self._beat_heard = time.monotonic()
+        self._unheard = 0
+        if self.is_down:
+            self.is_down = False
+            logger.info("The channel layer is there")
+            self._on_recovered()
+
+    def _note_down(self, why: object) -> None:
+        if not self.is_down:
+            logger.warning("The channel layer is away: %s", why)
+        self.is_down = True
+
+
+async def send_envelope(layer: Any, group: str, origin: str, envelope: Envelope) -> None:
+    """Publish once; for processes without sockets, too. Raises what the layer raises."""
+    message = {"type": "realtime", "origin": origin, "beat": envelope.beat, "envelope": pack(envelope)}
+    await layer.group_send(group, message)

@@ -1,0 +1,103 @@
+"""Everything that happens by the clock in one process (L2): heartbeats, ends of tokens, rechecks. Owned by the node.
+
+Connections are spread over slots, one slot a tick, so that fifty thousand heartbeats do not leave at once.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+from realtime.conf import settings
+from realtime.delivery.connection import Connection
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.protocol.outgoing import Frame
+from realtime.storage.tasks import end_tasks
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Pulse:
+    """The timers of one event loop."""
+
+    def __init__(self, on_heartbeat: Callable[[Connection], None]) -> None:
+        self._on_heartbeat = on_heartbeat
+        self._slots: list[set[Connection]] = [set() for _ in range(max(1, round(settings().heartbeat_seconds)))]
+        self._next = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self, jobs: Iterable[tuple[float, Job]]) -> None:
+        """Start the heartbeats, and each job again and again with its period in seconds in between."""
+        loop = asyncio.get_running_loop()
+        tick = settings().heartbeat_seconds / len(self._slots)
+        self._tasks = [loop.create_task(_repeat(period, job)) for period, job in [(tick, self._tick), *jobs]]
+
+    async def stop(self) -> None:
+        await end_tasks(self._tasks)
+
+    def add(self, connection: Connection) -> None:
+        self._slot(connection).add(connection)
+        self.watch_end(connection)
+
+    def discard(self, connection: Connection) -> None:
+        self._slot(connection).discard(connection)
+        if connection.end_timer is not None:
+            connection.end_timer.cancel()
+            connection.end_timer = None
+
+    def watch_end(self, connection: Connection) -> None:
+        """Arm the timer for the end of the token, when that is near: most sockets need none."""
+        if connection.end_timer is not None:
+            connection.end_timer.cancel()
+            connection.end_timer = None
+        if connection.expires_at is None:
+            return
+        conf = settings()
+        left = connection.expires_at - time.time()
+        if left > conf.heartbeat_seconds + conf.auth_expiring_seconds:
+            return  # looked at again with the next heartbeat
+        delay = max(0.0, left - conf.auth_expiring_seconds)
+        connection.end_timer = asyncio.get_running_loop().call_later(delay, self._warn, connection)
+
+    def _slot(self, connection: Connection) -> set[Connection]:
+        return self._slots[hash(connection.id) % len(self._slots)]
+
+    async def _tick(self) -> None:
+        conf = settings()
+        now = time.monotonic()
+        frame = Frame(protocol.heartbeat(), prompt=True)
+        for connection in tuple(self._slots[self._next]):
+            if now - connection.heard_at > conf.heartbeat_seconds * conf.heartbeat_misses:
+                connection.close(Closed(CloseCode.HEARTBEAT_TIMEOUT, "HEARTBEAT_TIMEOUT"))
+                continue
+            self._on_heartbeat(connection)
+            connection.send_all((frame,))
+            if connection.expires_at is not None and connection.end_timer is None:
+                self.watch_end(connection)
+        self._next = (self._next + 1) % len(self._slots)
+
+    def _warn(self, connection: Connection) -> None:
+        if connection.expires_at is None:
+            return
+        left = max(0.0, connection.expires_at - time.time())
+        if left > 0:
+            warning = protocol.auth_expiring(connection.expires_at, left)
+            connection.send_all((Frame(warning, prompt=True),))
+        connection.end_timer = asyncio.get_running_loop().call_later(left, self._end, connection)
+
+    def _end(self, connection: Connection) -> None:
+        connection.close(Closed(CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED"))
+
+
+async def _repeat(period: float, job: Job) -> None:
+    while True:
+        await asyncio.sleep(period)
+        try:
+            await job()
+        except Refused as refusal:
+            logger.debug("%s has to wait: %s", job, refusal)
+        except Exception:
+            logger.exception("%s failed", job)

@@ -1,0 +1,94 @@
+"""One frame to many sockets (L2): joined writes. Used by the hub, for each stream and for everyone.
+
+The first frame after a pause goes out at once. While sockets are still being written to, frames gather and leave joined
+in one write per socket: when idle the latency is that of one write, under load one write carries many frames.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from realtime.delivery.connection import Connection
+from realtime.protocol.outgoing import Frame, Tell, translate
+
+FEW = 8  # sockets up to which gathering costs more than it saves
+PAUSE_SECONDS = 0.002
+
+
+class Fanout:
+    """The sockets that want the same frames. Belongs to one event loop."""
+
+    __slots__ = ("_gathered", "_pause", "_started", "_timer", "connections")
+
+    def __init__(self) -> None:
+        self.connections: set[Connection] = set()
+        self._gathered: list[Frame] = []
+        self._timer: asyncio.TimerHandle | None = None  # set from a write to the end of the pause after it
+        self._pause = PAUSE_SECONDS
+        self._started = 0.0
+
+    def add(self, connection: Connection) -> None:
+        """Frames sent from now on reach the connection too; what has gathered for the others leaves first."""
+        if self._gathered:
+            self._write_gathered()
+        self.connections.add(connection)
+
+    def send(self, frame: Frame) -> None:
+        """Send now, or together with others when a flush is under way."""
+        if self._timer is not None:
+            self._gathered.append(frame)
+            return
+        write_all(self.connections, (frame,))
+        if len(self.connections) > FEW:
+            self._wait(time.monotonic())
+
+    def first_gathered(self) -> int | None:
+        """The `seq` of the first event that is still to be written."""
+        return next((frame.seq for frame in self._gathered if frame.seq is not None), None)
+
+    def _wait(self, started: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._started = started
+        # The loop writes to the system after this turn: how long that took shows in the next one.
+        loop.call_soon(self._measure)
+        self._timer = loop.call_later(self._pause, self._flush)
+
+    def _measure(self) -> None:
+        self._pause = max(PAUSE_SECONDS, (time.monotonic() - self._started) / 2)
+
+    def _flush(self) -> None:
+        self._timer = None
+        if not self._gathered:
+            return
+        started = time.monotonic()
+        self._write_gathered()
+        self._wait(started)
+
+    def _write_gathered(self) -> None:
+        frames, self._gathered = self._gathered, []
+        write_all(self.connections, frames)
+
+
+def write_all(connections: set[Connection], frames: Sequence[Frame]) -> None:
+    """Write `frames` in order to every connection, joined where the server can."""
+    wire = join(frames)
+    told: dict[Tell, bytes] = {}  # the same for sockets of other dialects
+    excluded = {frame.exclude for frame in frames if frame.exclude is not None}
+    # A copy: a write may find a socket dead, and closing takes it out of the set.
+    for connection in tuple(connections):
+        if excluded and connection.user_key in excluded:
+            connection.send_all([frame for frame in frames if frame.exclude != connection.user_key])
+        elif (write := connection.fast_write) is None:
+            connection.send_all(frames)
+        elif connection.dialect is None:
+            write(wire)
+        else:
+            tell = connection.dialect.tell
+            if tell not in told:
+                told[tell] = join(translate(frames, tell))
+            if told[tell]:
+                write(told[tell])
+
+
+def join(frames: Sequence[Frame]) -> bytes:
+    return frames[0].wire if len(frames) == 1 else b"".join([frame.wire for frame in frames])

@@ -1,0 +1,159 @@
+"""What site code publishes (L2): stored in its own transaction, sent after the commit, forgotten on rollback.
+
+Synchronous functions, each with an asynchronous twin. Called from views, signals, tasks, shells and `notifications`.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.db import connection, transaction
+
+from realtime.delivery import bridge
+from realtime.delivery.envelopes import Control, Envelope, Passing
+from realtime.protocol import frames as protocol
+from realtime.protocol import topics
+from realtime.protocol.errors import CloseCode
+from realtime.storage import log
+from realtime.storage.database import run
+
+logger = logging.getLogger(__name__)
+
+STREAM_PATTERN = re.compile(r"(site|(user|room|topic)\.[A-Za-z0-9_-]{1,64})\Z")
+
+
+def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
+    """Send `frame` (with a `type` of its own) to all subscribers of `stream`, on every process.
+
+    `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. Durable: stored as the stream's next event, so who
+    is away gets it on resume; that is the rule for all streams but topics, whose declaration says it. In a transaction
+    it goes out on commit and is forgotten on rollback. Raises ValueError for another stream, a topic that is not
+    declared or a frame without a `type`, TypeError for values that JSON does not have.
+    """
+    body = _body(stream, frame)
+    if not _is_durable(stream, durable):
+        send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False)]))
+    elif connection.in_atomic_block:
+        _sequence_on_commit(log.write_pending(stream, body))
+    else:
+        send_events(log.commit([(stream, body)]))
+
+
+async def apublish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
+    """`publish` from asynchronous code, where there is no transaction to wait for."""
+    await run(publish, stream, frame, durable)
+
+
+def send_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+    """`publish` to all sockets of one user."""
+    publish(f"user.{user_id}", frame, durable)
+
+
+async def asend_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+    await apublish(f"user.{user_id}", frame, durable)
+
+
+def disconnect_user(user_id: Any, reason: str = "KICKED") -> None:
+    """Close all sockets of a user, on every process, with 4403 and `reason`. In a transaction: on commit.
+
+    Raises ValueError for a reason of more than 123 bytes, which no close frame can carry (RFC 6455 §5.5).
+    """
+    if len(reason.encode()) > 123:
+        raise ValueError("A reason has at most 123 bytes.")
+    control = Control("disconnect", user=str(user_id), code=CloseCode.FORBIDDEN, reason=reason)
+    send_on_commit(Envelope(controls=[control]))
+
+
+async def adisconnect_user(user_id: Any, reason: str = "KICKED") -> None:
+    await run(disconnect_user, user_id, reason)
+
+
+def unauthenticate_user(user_id: Any) -> None:
+    """Close all sockets of a user with 4401, on every process: whoever is there has to log in anew."""
+    control = Control("disconnect", user=str(user_id), code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
+    send_on_commit(Envelope(controls=[control]))
+
+
+def disconnect_session(session: str) -> None:
+    """Close all sockets that were opened with a token of this login."""
+    control = Control("disconnect", session=session, code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
+    send_on_commit(Envelope(controls=[control]))
+
+
+def unsubscribe(user_id: Any, stream: str) -> None:
+    """Take a stream from all sockets of a user; the sockets stay open."""
+    send_on_commit(Envelope(controls=[Control("unsubscribe", user=str(user_id), stream=stream)]))
+
+
+def close_stream(stream: str) -> None:
+    """Take a stream from everybody: there is no such stream any more."""
+    send_on_commit(Envelope(controls=[Control("unsubscribe", stream=stream)]))
+
+
+def send_events(events: list[log.LoggedEvent]) -> None:
+    """Events that are committed, to every process."""
+    if events:
+        _send(Envelope(events=list(events)))
+
+
+def send_on_commit(envelope: Envelope) -> None:
+    """Now, or when the transaction commits."""
+    transaction.on_commit(partial(_send, envelope))
+
+
+def _send(envelope: Envelope) -> None:
+    try:
+        bridge.publish(envelope)
+    except Exception:
+        # The site's transaction is through: its caller must not be told that it failed. Events are in the log, and
+        # every process compares its positions with it.
+        logger.exception("A publication did not reach the channel layer")
+
+
+def _is_durable(stream: str, wanted: bool | None) -> bool:
+    """What the caller wants, else what the stream is. Raises ValueError for a topic that is not declared."""
+    if not stream.startswith(topics.PREFIX):
+        return wanted is not False
+    topic = topics.find_stream(stream)
+    if topic is None:
+        raise ValueError(f"There is no topic {stream!r}: declare it in a module `topics` of an installed app.")
+    return topic.durable if wanted is None else wanted
+
+
+def _body(stream: str, frame: Mapping[str, Any]) -> bytes:
+    if not STREAM_PATTERN.match(stream):
+        raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
+    if not isinstance(frame.get("type"), str):
+        raise ValueError("A frame needs a `type`.")
+    return protocol.encode(frame)
+
+
+class _PendingFlush:
+    """Gives all events of one transaction their places together, after its commit."""
+
+    def __init__(self) -> None:
+        self.keys: list[int] = []
+
+    def __call__(self) -> None:
+        try:
+            for start in range(0, len(self.keys), log.READ_CHUNK):
+                send_events(log.sequence(self.keys[start : start + log.READ_CHUNK]))
+        except Exception:
+            logger.exception("Events wait for the sweep: they could not be sequenced")
+
+
+def _sequence_on_commit(key: int) -> None:
+    """Join the flush that this transaction has registered last, so that a thousand events are not a thousand commits.
+
+    It does not matter in which savepoint that one was registered. Had it been rolled back, the flush would be gone; one
+    that was released is never rolled back; and one that is still open holds this event as well. If only the event's own
+    savepoint is rolled back, the flush has a key without a row, which `log.sequence` passes over.
+    """
+    callbacks = connection.run_on_commit
+    flush = callbacks[-1][1] if callbacks else None
+    if not isinstance(flush, _PendingFlush):
+        flush = _PendingFlush()
+        transaction.on_commit(flush)
+    flush.keys.append(key)

@@ -1,0 +1,66 @@
+"""The sockets of one event loop, by id and by user, and what each user may send (L2). Owned by the hub."""
+
+import asyncio
+from collections.abc import Iterable
+
+from realtime.conf import settings
+from realtime.delivery.connection import Connection
+from realtime.delivery.envelopes import Control
+from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.limits import Quota, TokenBucket
+
+QUOTA_SECONDS = 60.0  # a quota is kept after the last socket: coming back must not fill it
+
+
+class Registry:
+    """Who is connected here. What has been added is removed once, whatever happens to it."""
+
+    def __init__(self) -> None:
+        self.connections: dict[str, Connection] = {}  # by connection id
+        self.users: dict[str, set[Connection]] = {}  # by user key; none is empty
+        self._quotas: dict[str, Quota] = {}  # by user key
+
+    def add(self, connection: Connection) -> None:
+        """Raises Closed(TOO_MANY_CONNECTIONS)."""
+        key = connection.user_key
+        if len(self.users.get(key, ())) >= settings().max_connections_per_user:
+            raise Closed(CloseCode.TOO_MANY_CONNECTIONS, "TOO_MANY_CONNECTIONS")
+        if key not in self._quotas:
+            self._quotas[key] = make_quota()
+        connection.quota = self._quotas[key]
+        self.users.setdefault(key, set()).add(connection)
+        self.connections[connection.id] = connection
+
+    def remove(self, connection: Connection) -> bool:
+        """Whether it was there."""
+        if self.connections.pop(connection.id, None) is None:
+            return False
+        key = connection.user_key
+        self.users[key].discard(connection)
+        if not self.users[key]:
+            del self.users[key]
+            asyncio.get_running_loop().call_later(QUOTA_SECONDS, self._forget_quota, key)
+        return True
+
+    def find(self, users: Iterable[str], left_out: str | None) -> set[Connection]:
+        """The sockets of these users, but for the one with the id `left_out`."""
+        return {c for user in users for c in self.users.get(user, ()) if c.id != left_out}
+
+    def named_by(self, control: Control) -> list[Connection]:
+        """Whom a control envelope means: a user, a login, or everybody as far as a stream is concerned."""
+        if control.user is not None:
+            return list(self.users.get(control.user, ()))
+        if control.session:
+            return [c for c in self.connections.values() if c.session == control.session]
+        return list(self.connections.values()) if control.stream else []
+
+    def _forget_quota(self, user_key: str) -> None:
+        if user_key not in self.users:
+            self._quotas.pop(user_key, None)
+
+
+def make_quota() -> Quota:
+    conf = settings()
+    commands = TokenBucket(conf.commands_per_second, conf.commands_burst)
+    told = TokenBucket(conf.presence_per_second, conf.presence_burst)
+    return Quota(commands, told)

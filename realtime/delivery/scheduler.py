@@ -1,0 +1,155 @@
+"""Functions of topics, called on time (L3): in one process of all, while somebody is subscribed anywhere. One per node.
+
+Each process competes for the leases of the topics that its own sockets are subscribed to, and who has the lease calls
+the function. Leases are renewed by a beat of their own, so that a slow function does not lose its lease.
+"""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+from typing import Any
+
+from realtime.conf import settings
+from realtime.delivery.connection import Connection
+from realtime.delivery.envelopes import Envelope, Passing
+from realtime.delivery.feed import Feed
+from realtime.delivery.hub import Hub
+from realtime.protocol import topics
+from realtime.protocol.topics import Topic
+from realtime.storage import log
+from realtime.storage.database import DatabaseUnavailable, run
+from realtime.storage.leases.store import LeaseStore, LeasesUnavailable
+from realtime.storage.tasks import end_tasks
+
+logger = logging.getLogger(__name__)
+
+BEATS = 3  # in the time of a lease, so that one may fail
+
+
+class Ticker:
+    """The schedules of the topics whose leases this process has."""
+
+    def __init__(self, hub: Hub, leases: LeaseStore) -> None:
+        self._hub = hub
+        self._leases = leases
+        self._turn = asyncio.Lock()  # a release must not overtake the renewal before it
+        self._held: dict[str, float] = {}  # topics with the time of the loop until which they are ours for certain
+        self._schedules: dict[str, asyncio.Task[None]] = {}
+        self._called: dict[str, float] = {}  # when a topic's function was last called here
+        self._waking: set[asyncio.Task[None]] = set()
+
+    @property
+    def beat_seconds(self) -> float:
+        return settings().topic_lease_seconds / BEATS
+
+    def on_subscribed(self, connection: Connection, feed: Feed) -> None:
+        """A socket of this process is subscribed from now on: it need not wait for a whole interval."""
+        topic = topics.find_stream(feed.name)
+        if topic is None or topic.every is None:
+            return
+        latest = self._hub.retained.get(feed.name)
+        if latest is not None and self._hub.loop.time() - latest.at < topic.every:
+            connection.send_all((latest.frame,))
+        schedule = self._schedules.get(topic.name)
+        if schedule is None or schedule.done():
+            task = self._hub.loop.create_task(self._compete_for([topic]))
+            self._waking.add(task)
+            task.add_done_callback(self._waking.discard)
+
+    async def beat(self) -> None:
+        """Renew what is wanted here, give back the rest, try for what others had. Called every `beat_seconds`."""
+        await self._compete_for(topics.timed())
+
+    async def stop(self) -> None:
+        """Let the others go on at once."""
+        await end_tasks([*self._waking, *self._schedules.values()])
+        with contextlib.suppress(LeasesUnavailable):
+            for name in list(self._held):
+                await self._give_back(name)
+
+    async def _compete_for(self, wanted: list[Topic]) -> None:
+        try:
+            for topic in wanted:
+                async with self._turn:
+                    await self._compete(topic)
+        except LeasesUnavailable as error:
+            logger.debug("Topics have to wait: %s", error)
+
+    async def _compete(self, topic: Topic) -> None:
+        if not self._is_wanted(topic):
+            await self._give_back(topic.name)
+            return
+        now, seconds = self._hub.loop.time(), settings().topic_lease_seconds
+        if not await self._leases.acquire(_lease(topic.name), self._hub.id, seconds):
+            self._end(topic.name)
+            return
+        self._held[topic.name] = now + seconds
+        schedule = self._schedules.get(topic.name)
+        if schedule is None or schedule.done():
+            self._schedules[topic.name] = self._hub.loop.create_task(self._keep_to_schedule(topic))
+
+    async def _give_back(self, name: str) -> None:
+        if name in self._held:
+            self._end(name)
+            await self._leases.release(_lease(name), self._hub.id)
+
+    def _end(self, name: str) -> None:
+        self._held.pop(name, None)
+        if (schedule := self._schedules.pop(name, None)) is not None:
+            schedule.cancel()
+
+    def _is_wanted(self, topic: Topic) -> bool:
+        feed = self._hub.feeds.get(topic.stream)
+        return feed is not None and bool(feed.fanout.connections)
+
+    async def _keep_to_schedule(self, topic: Topic) -> None:
+        """Ends when nobody here is subscribed, and when the lease could not be renewed in time."""
+        while True:
+            await asyncio.sleep(self._seconds_until_due(topic))
+            now = self._hub.loop.time()
+            if not self._is_wanted(topic) or self._held.get(topic.name, now) <= now or not self._is_current(topic):
+                return
+            self._called[topic.name] = now
+            await self._push(topic)
+
+    def _is_current(self, topic: Topic) -> bool:
+        """Not so of a schedule whose function lost the cancellation, once the lease is ours again with a new one."""
+        return self._schedules.get(topic.name) is asyncio.current_task()
+
+    def _seconds_until_due(self, topic: Topic) -> float:
+        """Whoever comes and goes, on whichever process, does not have the function called more often."""
+        assert topic.every is not None
+        now = self._hub.loop.time()
+        called = self._called.get(topic.name, now - topic.every)
+        if (latest := self._hub.retained.get(topic.stream)) is not None:
+            called = max(called, latest.at)
+        return max(0.0, called + topic.every - now)
+
+    async def _push(self, topic: Topic) -> None:
+        try:
+            result = await _call(topic)
+            if result is not None:
+                await self._publish(topic, topics.make_body(topic, result))
+        except DatabaseUnavailable:
+            logger.debug("The topic %s has to wait", topic.name)
+        except Exception:
+            logger.exception("The function of the topic %s failed", topic.name)
+
+    async def _publish(self, topic: Topic, body: bytes) -> None:
+        if topic.durable:
+            events = await run(log.commit, [(topic.stream, body)])
+            self._hub.publish(Envelope(events=list(events)))
+        else:
+            self._hub.publish(Envelope(passing=[Passing(body, stream=topic.stream, retained=True)]))
+
+
+async def _call(topic: Topic) -> Any:
+    assert topic.function is not None
+    if inspect.iscoroutinefunction(topic.function):
+        return await topic.function()
+    return await run(topic.function)
+
+
+def _lease(name: str) -> str:
+    return f"topic:{name}"

@@ -1,0 +1,138 @@
+"""The two ways of writing frames to one socket (delivery). Made at the handshake, held by the connection.
+
+`DirectSink` writes shared bytes to the transport of our own server. `QueueSink` awaits ASGI's `send` from a bounded
+queue under any other server. Both behave the same; only their speed differs.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import RECONNECT_CODES, Closed
+from realtime.protocol.outgoing import Frame
+
+# The time for our last frames to leave through a server that may be stuck with a peer that reads nothing.
+CLOSE_SECONDS = 5
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class DirectSocket(Protocol):
+    """What our server's socket offers (`realtime.server`)."""
+
+    def write(self, data: bytes) -> None: ...
+    def queued_bytes(self) -> int: ...
+    def close(self, code: int, reason: str) -> None: ...
+    def is_full(self) -> bool: ...
+    async def wait_writable(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Where frames go. `queued_bytes` is what still waits to be written."""
+
+    @property
+    def fast_write(
+        self,
+    ) -> Callable[[bytes], None] | None: ...  # takes the bytes of whole frames; None where that cannot be done
+
+    def queued_bytes(self) -> int: ...
+    def send(self, frames: Sequence[Frame]) -> None: ...
+    def close(self, code: int, reason: str) -> None: ...
+    async def drained(self) -> None: ...  # when the application may return
+    def is_full(self) -> bool: ...  # whether a client that is slow has yet to make room
+    async def writable(self) -> None: ...  # when there is room for more
+
+
+class DirectSink:
+    """Writes to the transport of our own server."""
+
+    __slots__ = ("_socket", "fast_write")
+
+    def __init__(self, socket: DirectSocket) -> None:
+        self._socket = socket
+        self.fast_write: Callable[[bytes], None] | None = socket.write
+
+    def queued_bytes(self) -> int:
+        return self._socket.queued_bytes()
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        self._socket.write(b"".join([frame.wire for frame in frames]))
+
+    def close(self, code: int, reason: str) -> None:
+        self._socket.close(code, reason)
+
+    async def drained(self) -> None:
+        """The transport goes on by itself."""
+
+    def is_full(self) -> bool:
+        return self._socket.is_full()
+
+    async def writable(self) -> None:
+        await self._socket.wait_writable()
+
+
+class QueueSink:
+    """Awaits ASGI's `send`, one frame at a time, from a task that lives only while there is something to send."""
+
+    __slots__ = ("_queue", "_queued", "_send", "_task", "deadline", "fast_write")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.deadline: asyncio.Timeout | None = None  # of reading, which a stuck server would never end
+        self._queue: deque[tuple[dict[str, Any], int]] = deque()  # messages with their sizes in bytes
+        self._queued = 0
+        self._task: asyncio.Task[None] | None = None
+        self.fast_write: Callable[[bytes], None] | None = None
+
+    def queued_bytes(self) -> int:
+        return self._queued
+
+    def send(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            self._put({"type": "websocket.send", "text": frame.payload.decode()}, len(frame.payload))
+
+    def close(self, code: int, reason: str) -> None:
+        self._put({"type": "websocket.close", "code": code, "reason": reason}, 0)
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time() + CLOSE_SECONDS)
+
+    async def drained(self) -> None:
+        if self._task is not None:
+            task = self._task
+            await asyncio.wait([task], timeout=CLOSE_SECONDS)
+            task.cancel()
+
+    def is_full(self) -> bool:
+        return self._task is not None
+
+    async def writable(self) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task])  # never cancelled here: what it is sending would be lost
+
+    def _put(self, message: dict[str, Any], size: int) -> None:
+        self._queue.append((message, size))
+        self._queued += size
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        try:
+            while self._queue:
+                message, size = self._queue.popleft()
+                await self._send(message)
+                self._queued -= size
+        except Exception:
+            # The peer has gone: servers say so each in its own words. The reader hears of it and cleans up.
+            self._queue.clear()
+        finally:
+            self._task = None
+
+
+def say_goodbye(sink: Sink, why: Closed) -> None:
+    """The `disconnect` frame, because a browser shows no more than a code, and the close."""
+    reconnect = why.code in RECONNECT_CODES
+    text = protocol.disconnect(why.code, why.reason, reconnect=reconnect, retry_after_ms=why.retry_after_ms)
+    sink.send((Frame(text, alone=True),))
+    sink.close(int(why.code), why.reason)

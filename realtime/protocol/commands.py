@@ -1,0 +1,164 @@
+"""What clients may send (L0, pure): every command as a type, decoded and checked. What they get is in `protocol`.
+
+Called by the edge, which measures a frame first; the dialects make commands of other texts with it.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from realtime.protocol.errors import ErrorCode, Refused
+
+CommandId = Annotated[str, Meta(max_length=64)]
+UserId = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=64)]
+RoomId = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
+TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
+Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Timestamp = str | int | float | None
+Status = Literal["online", "away", "busy", "offline"]
+Kind = Literal["text", "image", "notification"]
+
+
+class Command(msgspec.Struct, tag_field="type"):
+    """What a client sends. `id` is its own word for the command, given back in the answer."""
+
+    acknowledged: ClassVar[bool] = False  # with an `id` it gets a plain `ack`, having no answer of its own
+
+    id: CommandId | None = None
+
+
+class Ping(Command, tag="ping"):
+    timestamp: Timestamp | UnsetType = UNSET
+
+
+class Pong(Command, tag="pong"):
+    acknowledged: ClassVar[bool] = True
+
+    timestamp: Timestamp = None
+
+
+class Auth(Command, tag="auth", kw_only=True):
+    token: Annotated[str, Meta(min_length=1, max_length=8192)]
+
+
+class TypingData(msgspec.Struct):
+    is_typing: bool
+    context: Annotated[str, Meta(min_length=1, max_length=100)] = "general"
+
+
+class Typing(Command, tag="typing", kw_only=True):
+    acknowledged: ClassVar[bool] = True
+
+    data: TypingData
+
+
+class Presence(Command, tag="presence", kw_only=True):
+    acknowledged: ClassVar[bool] = True
+
+    status: Status
+    data: dict[str, Any] = {}
+
+
+class Message(Command, tag="message", kw_only=True):
+    message: Annotated[str, Meta(min_length=1)]
+    to_user_id: UserId | None = None
+    room_id: RoomId | None = None
+    kind: Kind = "text"
+    timestamp: Timestamp = None
+
+
+class Join(Command, tag="join", kw_only=True):
+    room_id: RoomId
+    since: Seq | None = None
+
+
+class Leave(Command, tag="leave", kw_only=True):
+    room_id: RoomId
+
+
+class Read(Command, tag="read", kw_only=True):
+    acknowledged: ClassVar[bool] = True
+
+    room_id: RoomId | None = None
+    seq: Seq | None = None
+    notification_ids: Annotated[list[Annotated[int, Meta(ge=1, le=2**63 - 1)]], Meta(max_length=1000)] | None = None
+
+
+class Subscribe(Command, tag="subscribe", kw_only=True):
+    topic: TopicName
+    since: Seq | None = None
+
+
+class Unsubscribe(Command, tag="unsubscribe", kw_only=True):
+    topic: TopicName
+
+
+class Resume(Command, tag="resume", kw_only=True):
+    streams: Annotated[dict[Annotated[str, Meta(max_length=100)], Seq], Meta(max_length=250)]
+
+
+class Batch(Command, tag="batch", kw_only=True):
+    """Commands in one frame, each decoded when its turn comes, so that each has an answer of its own."""
+
+    acknowledged: ClassVar[bool] = True
+
+    messages: Annotated[list[msgspec.Raw], Meta(max_length=100)]
+
+
+_commands = msgspec.json.Decoder(
+    Ping | Pong | Auth | Typing | Presence | Message | Join | Leave | Read | Subscribe | Unsubscribe | Resume | Batch
+)
+_anything = msgspec.json.Decoder()
+
+
+class Invalid(Refused):
+    """A frame that is not a command; `id` is the sender's word for it where one could be read."""
+
+    def __init__(self, code: ErrorCode, message: str, id: str | None = None) -> None:
+        super().__init__(code, message)
+        self.id = id
+
+
+def decode(raw: bytes | str) -> Command:
+    """The command in one incoming text frame.
+
+    Raises Invalid (INVALID_JSON, INVALID_MESSAGE, UNKNOWN_MESSAGE_TYPE), and UnicodeDecodeError for bytes that are not
+    UTF-8.
+    """
+    try:
+        command: Command = _commands.decode(raw)
+    except UnicodeDecodeError:
+        raise
+    except msgspec.ValidationError as error:
+        raise explain(raw, str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}") from None
+    return command
+
+
+def explain(raw: bytes | str, reason: str) -> Invalid:
+    """Why a frame of good JSON is no command. Decodes a second time, which only bad frames pay for."""
+    try:
+        value = _anything.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}")
+    if not isinstance(value, dict):
+        return Invalid(ErrorCode.INVALID_MESSAGE, "A frame is one JSON object.")
+    id = _find_id(value)
+    if reason.endswith("`$.type`") and isinstance(value.get("type"), str):
+        return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, f"There is no command {value['type'][:64]!r}.", id)
+    return Invalid(ErrorCode.INVALID_MESSAGE, reason, id)
+
+
+def read_id(raw: bytes | str) -> str | None:
+    """The sender's word for a frame that is refused unread."""
+    try:
+        return _find_id(_anything.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _find_id(value: Any) -> str | None:
+    given = value.get("id") if isinstance(value, dict) else None
+    return given if isinstance(given, str) and len(given) <= 64 else None

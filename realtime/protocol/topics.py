@@ -1,0 +1,106 @@
+"""Topics that a site declares (L0, pure): streams to subscribe to, with a function that fills them or without.
+
+Site code declares them at import, in a module `topics.py` of any app; the sockets and the ticker find them here.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from realtime.protocol import frames as protocol
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+PREFIX = "topic."
+
+Function = Callable[[], Any]  # may be asynchronous
+Allow = Callable[[Any], bool]  # user id, as in frames -> whether the user may subscribe
+F = TypeVar("F", bound=Function)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One declaration. `function` and `every` (seconds) are given together or not at all."""
+
+    name: str
+    durable: bool = False
+    allow: Allow | None = None  # None for every user
+    every: float | None = None
+    function: Function | None = None
+
+    @property
+    def stream(self) -> str:
+        return PREFIX + self.name
+
+
+_topics: dict[str, Topic] = {}
+
+
+@overload
+def topic(name: str, *, every: None = None, durable: bool = False, allow: Allow | None = None) -> None: ...
+@overload
+def topic(name: str, *, every: float, durable: bool = False, allow: Allow | None = None) -> Callable[[F], F]: ...
+def topic(
+    name: str, *, every: float | None = None, durable: bool = False, allow: Allow | None = None
+) -> Callable[[F], F] | None:
+    """Declare a topic; with `every`, decorate the function whose result is pushed every so many seconds.
+
+    The function is called in one process of all, while somebody is subscribed anywhere; see `make_body` for what it may
+    return. `allow(user_id)` says who may subscribe; both run on a database thread unless the function is asynchronous.
+    Durable values are stored as events and can be resumed. Raises ValueError for a bad name or interval, and for a name
+    that is declared differently already.
+    """
+    if not NAME_PATTERN.match(name):
+        raise ValueError(f"{name!r} is no name of a topic: it is 1 to 64 of A-Z a-z 0-9 _ -.")
+    if every is None:
+        _declare(Topic(name, durable, allow))
+        return None
+    if not (every > 0 and math.isfinite(every)):
+        raise ValueError(f"The topic {name!r} needs a number of seconds above 0, not {every!r}.")
+
+    def declare(function: F) -> F:
+        _declare(Topic(name, durable, allow, every, function))
+        return function
+
+    return declare
+
+
+def _declare(topic: Topic) -> None:
+    known = _topics.get(topic.name)
+    if known is not None and _origin(known) != _origin(topic):
+        raise ValueError(f"The topic {topic.name!r} is declared twice, and not in the same way.")
+    _topics[topic.name] = topic
+
+
+def _origin(topic: Topic) -> tuple[object, ...]:
+    """What stays the same when a module is loaded again, which makes its functions anew."""
+    return topic.durable, topic.every, _path(topic.allow), _path(topic.function)
+
+
+def _path(function: Callable[..., Any] | None) -> object:
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", function)
+
+
+def find(name: str) -> Topic | None:
+    return _topics.get(name)
+
+
+def find_stream(stream: str) -> Topic | None:
+    """The topic whose stream it is; None for other streams and for what is not declared."""
+    return _topics.get(stream.removeprefix(PREFIX)) if stream.startswith(PREFIX) else None
+
+
+def timed() -> list[Topic]:
+    """Those that a function fills."""
+    return [topic for topic in _topics.values() if topic.function is not None]
+
+
+def make_body(topic: Topic, result: Any) -> bytes:
+    """The frame of what a function returned: a mapping with a `type` is one, any other JSON value is put into one.
+
+    Raises TypeError for values that JSON does not have.
+    """
+    if isinstance(result, Mapping) and isinstance(result.get("type"), str):
+        return protocol.encode(result)
+    return protocol.topic(topic.name, result)

@@ -1,0 +1,257 @@
+"""Coming back (L3): what a socket missed, stream by stream, and live events only after it. One per node.
+
+Called by the `resume` and `join` commands and by sockets that take up a session.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+
+from django.utils.translation import gettext as _
+
+from realtime.auth.access import Asker, may_subscribe
+from realtime.chat import rooms
+from realtime.conf import settings
+from realtime.delivery.connection import Connection
+from realtime.delivery.feed import Feed
+from realtime.delivery.hub import SITE_STREAM, Hub
+from realtime.models import is_slug
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
+from realtime.protocol.outgoing import Frame
+from realtime.storage import log
+from realtime.storage.database import Batcher, DatabaseUnavailable
+from realtime.storage.log import Range
+
+CHUNK = 100  # events read and written at once, so that a slow reader holds no more of them
+BEGUN_AT_ONCE = 8  # streams of a socket whose first chunk is read together: fewer journeys, and little that waits
+REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the same
+
+
+T = TypeVar("T")
+Reader = Batcher[Range, list[Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one stream. `fetch` says where the history is when nothing was replayed."""
+
+    recovered: bool
+    seq: int
+    fetch: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        shape: dict[str, Any] = {"recovered": self.recovered, "seq": self.seq}
+        return {**shape, "fetch": self.fetch} if self.fetch is not None else shape
+
+
+Beginning = tuple[Outcome, list[Frame]]
+
+
+class Resumer:
+    """Replays in turns: no more than `resumes_at_once` sockets of this process at a time."""
+
+    def __init__(self, hub: Hub, access: Asker, on_subscribed: Callable[[Connection, Feed], None]) -> None:
+        self._hub = hub
+        self._on_subscribed = on_subscribed
+        self._access = access
+        self._turns = asyncio.Semaphore(settings().resumes_at_once)
+        self._reader: Reader = Batcher(read_frames, limit=200, rest_seconds=REST_SECONDS)
+
+    async def resume(self, connection: Connection, wanted: Mapping[str, int], id: str | None = None) -> None:
+        """Subscribe to the streams and replay what came after the given positions; ends with `resumed`.
+
+        A stream that the user may not read is answered by an `error` and left out. Raises DatabaseUnavailable.
+        """
+        async with self._turns:
+            try:
+                allowed = await self._choose_readable(connection, list(wanted), id)
+                async with self._hub.open_feeds(allowed) as feeds:
+                    outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds})
+                    connection.send(protocol.resumed(id, {feed.name: o.as_json() for feed, o in outcomes.items()}))
+            finally:
+                connection.wanted = frozenset()
+
+    async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, Outcome]:
+        """Every feed from its position on. Returns in the turn in which the last one is subscribed to."""
+        feeds, outcomes = list(positions), dict[Feed, Outcome]()
+        for feed in feeds:
+            self._hub.detach(connection, feed)
+        for start in range(0, len(feeds), BEGUN_AT_ONCE):
+            begun = feeds[start : start + BEGUN_AT_ONCE]
+            beginnings = await all_of(self._begin(feed, positions[feed]) for feed in begun)
+            for feed, beginning in zip(begun, beginnings, strict=True):
+                outcomes[feed] = await self._play(connection, feed, positions[feed], beginning, has_turn=True)
+                if outcomes[feed].recovered:
+                    self._subscribe(connection, feed)
+        # In the turn in which they are told of: before it, a client could not know what an event follows.
+        for feed in feeds:
+            if not outcomes[feed].recovered:
+                outcomes[feed] = replace(outcomes[feed], seq=feed.position)
+                self._subscribe(connection, feed)
+        return outcomes
+
+    def _subscribe(self, connection: Connection, feed: Feed) -> None:
+        if self.attach(connection, feed):
+            self._on_subscribed(connection, feed)
+
+    async def replay(
+        self, connection: Connection, feed: Feed, since: int, before: Callable[[Outcome], None] | None = None
+    ) -> Outcome:
+        """Send what came after `since`, if that is still to be had; `before` is called ahead of the first frame.
+
+        Returns in the turn in which nothing is left, so that `attach` follows without a gap.
+        """
+        self._hub.detach(connection, feed)
+        beginning = await self._begin(feed, since)
+        if before is not None:
+            before(beginning[0])
+        return await self._play(connection, feed, since, beginning)
+
+    async def _play(
+        self, connection: Connection, feed: Feed, since: int, beginning: Beginning, *, has_turn: bool = False
+    ) -> Outcome:
+        outcome, frames = beginning
+        connection.progress.start(feed.name, since)  # the client is yet to hear of any other position
+        if not outcome.recovered:
+            return outcome
+        position = since
+        while not connection.closing:
+            if frames:
+                await self._send(connection, frames, has_turn)
+            position += len(frames)
+            if position >= feed.position:  # it has moved on while other streams were played
+                break
+            frames = await self._read_on(feed, position)
+        return Outcome(True, feed.position)
+
+    def attach(self, connection: Connection, feed: Feed) -> bool:
+        """Unless the socket has gone, or the right to read was taken away meanwhile; whether it was done."""
+        kind, _dot, name = feed.name.partition(".")
+        lost = (kind == "room" and name not in connection.rooms) or (
+            kind == "topic" and feed.name not in connection.wanted
+        )
+        if lost or connection.id not in self._hub.connections:
+            return False
+        self._hub.attach(connection, feed)
+        return True
+
+    async def _begin(self, feed: Feed, since: int) -> Beginning:
+        """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
+        if since > feed.position:  # the client was told by a process that heard more than this one has yet
+            await feed.catch_up()
+        behind = feed.position - since
+        if not 0 <= behind <= settings().resume_max_events:
+            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
+        frames = await self._read(feed, since) if behind else []
+        if behind and not frames:
+            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
+        return Outcome(True, feed.position), frames
+
+    async def _read(self, feed: Feed, after: int) -> list[Frame]:
+        """The frames that directly follow `after`; none when the first of them is no longer kept."""
+        frames = await self._reader.submit(Range(feed.name, after, min(feed.position, after + CHUNK)))
+        return frames if frames and frames[0].seq == after + 1 else []
+
+    async def _read_on(self, feed: Feed, position: int) -> list[Frame]:
+        """The next frames of a replay that has begun. Raises Closed where there are none to be had.
+
+        The client may have been told already that it was recovered, and there is no second answer: it is to come back.
+        """
+        try:
+            frames = await self._read(feed, position)
+        except DatabaseUnavailable:
+            frames = []
+        if not frames:
+            raise Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
+        return frames
+
+    async def _send(self, connection: Connection, frames: Sequence[Frame], has_turn: bool) -> None:
+        """Raises Closed for a client that makes no room for the time of a heartbeat."""
+        if connection.sink.is_full():
+            if has_turn:  # others need not wait for a client that is slow
+                self._turns.release()
+            try:
+                async with asyncio.timeout(settings().heartbeat_seconds):
+                    await connection.sink.writable()
+            except TimeoutError:
+                raise Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER") from None
+            finally:
+                if has_turn:
+                    await self._turns.acquire()
+        connection.send_all(frames)
+
+    async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:
+        """Those that the user may read. The others are answered by an `error` each."""
+        answers = await all_of(self._find_refusal(connection, stream) for stream in streams)
+        for stream, refuse in zip(streams, answers, strict=True):
+            if refuse is not None:
+                connection.send(protocol.error(refuse(), id, stream=stream))
+        return [stream for stream, refuse in zip(streams, answers, strict=True) if refuse is None]
+
+    async def _find_refusal(self, connection: Connection, stream: str) -> Callable[[], Refused] | None:
+        kind, _dot, slug = stream.partition(".")
+        if kind == "room" and rooms.is_one_too_many(connection.rooms, slug):
+            return rooms.too_many
+        return None if await self._may_read(connection, stream) else no_stream
+
+    async def _may_read(self, connection: Connection, stream: str) -> bool:
+        if stream in (f"user.{connection.user_key}", SITE_STREAM):
+            return True
+        kind, _dot, slug = stream.partition(".")
+        if kind == "room" and is_slug(slug) and await self._enter(connection, slug):
+            return True
+        if kind == "topic":
+            connection.wanted |= {stream}  # noted first, as a room is
+            if await may_subscribe(connection.user_id, slug):
+                return stream in connection.wanted
+            self._hub.unsubscribe(connection, stream)
+        return False
+
+    async def _enter(self, connection: Connection, slug: str) -> bool:
+        """Membership, asked anew. The room is noted first: a removal from now on takes the note away."""
+        connection.rooms.setdefault(slug, 0)
+        try:
+            access = await self._access.submit((connection.user_key, slug))
+        except Refused:
+            if connection.rooms.get(slug) == 0:
+                del connection.rooms[slug]
+            raise
+        if access is None or not access.member:
+            connection.rooms.pop(slug, None)
+            self._hub.unsubscribe(connection, f"room.{slug}")
+            return False
+        if slug in connection.rooms:
+            connection.rooms[slug] = access.room
+        return slug in connection.rooms
+
+
+def no_stream() -> Refused:
+    return Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
+
+
+async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:
+    """The results in order. All are through before the first exception is raised, so that none works on unseen."""
+    results = await asyncio.gather(*awaitables, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast(list[T], results)
+
+
+def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
+    """Synchronous. The frames of each range; those of equal ranges are the same objects, so their bytes are shared."""
+    made: dict[int, list[Frame]] = {}  # by the identity of the answer, which equal ranges share
+    return [
+        made.setdefault(id(events), [Frame(protocol.stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
+        for events in log.missed_many(ranges)
+    ]
+
+
+def where_to_fetch(stream: str, since: int) -> str | None:
+    """The REST address of the history after `since`; None for streams that have none."""
+    kind, _dot, name = stream.partition(".")
+    if kind == "room":
+        return f"/api/v1/rooms/{name}/messages?after={since}"
+    return f"/api/v1/messages?after={since}" if kind == "user" else None

@@ -1,0 +1,49 @@
+"""The contract of sessions (L1): what a socket was subscribed to and how far it is known to have got.
+
+Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the keeper. It knows no user model:
+ids are strings here.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from realtime.conf import Settings
+
+
+class SessionsUnavailable(Exception):
+    """The store cannot be reached."""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """`positions` names the streams with the last `seq` that is known to have arrived. `user` is a user key."""
+
+    user: str
+    positions: dict[str, int]
+
+
+class SessionStore(Protocol):
+    """All methods raise `SessionsUnavailable`. An instance belongs to one event loop."""
+
+    async def save(self, sessions: Mapping[str, Session]) -> None:
+        """Keep sessions by their ids, each from now on for its whole life; one that was claimed stays claimed."""
+        ...
+
+    async def claim(self, id: str, user: str) -> Session | None:
+        """Take a session over: of two that try, one gets it. None as well for another user's, which stays."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def open_store(settings: Settings) -> SessionStore:
+    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
+    # Imported here because the stores import the contract above, and a site without Redis need not load its client.
+    if settings.redis_url:
+        from realtime.recovery.sessions.redis import RedisSessions
+
+        return RedisSessions(settings.redis_url, f"{settings.key_prefix}:session:", settings.session_seconds)
+    from realtime.recovery.sessions.memory import MemorySessions
+
+    return MemorySessions(settings.session_seconds)

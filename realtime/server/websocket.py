@@ -1,0 +1,259 @@
+"""Our server's socket: uvicorn's, with a way to write shared bytes and without what an open socket need not keep.
+
+It stands beside the layers and works for any ASGI application. The consumer finds it in `scope["extensions"]` under
+EXTENSION, takes the socket over and returns: from then on a socket costs no task, no queue and no scope.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import CloseCode
+from realtime.protocol.limits import TokenBucket
+from realtime.protocol.outgoing import Frame
+
+EXTENSION = "realtime.chat.direct"
+RETRY_MS = 500  # advised to a socket that was being opened when the process was told to stop
+CLOSE_SECONDS = 5  # from a close frame to the end of the connection, whether the peer answers and reads or not
+SLICE = 4096  # bytes that are parsed at once; 4 KB of empty frames take 7 ms
+IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST = 20, 400  # pings, pongs, fragments: what no quota of commands counts
+MAX_QUEUED_PONGS = 65_536  # bytes; a peer that does not read gets no more of them
+
+OnFrame = Callable[[bytes | None], None]
+
+
+class Nowhere:
+    """The queue of a socket that has been taken over: what uvicorn puts in is known already."""
+
+    def put_nowait(self, message: object) -> None:
+        """Forget it."""
+
+
+NOWHERE = cast(Any, Nowhere())
+WRITABLE = asyncio.Event()  # of all sockets whose transports have room; those that have none get one of their own
+WRITABLE.set()
+HANDSHAKE = frozenset({"scope", "request", "response", "app_state"})  # attributes that an open socket need not keep
+
+
+class RealtimeProtocol(WebSocketsSansIOProtocol):
+    """One socket. Before `take_over` it is uvicorn's; afterwards frames go to `on_frame`, None for a binary one."""
+
+    on_frame: OnFrame | None = None
+    on_lost: Callable[[], None] | None = None
+    on_pause: Callable[[bool], None] | None = None  # True: the transport is full; False: it has room again
+    on_shutdown: Callable[[], None] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn.debug = False  # it would log headers and frames, and the tokens in them
+        self.writable = WRITABLE
+        self.idle_frames: TokenBucket | None = None  # set by the first frame that is no command
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            extensions = cast(dict[str, Any], self.scope["extensions"])
+            extensions[EXTENSION] = self
+
+    def take_over(
+        self,
+        on_frame: OnFrame,
+        on_lost: Callable[[], None],
+        on_pause: Callable[[bool], None],
+        on_shutdown: Callable[[], None],
+    ) -> None:
+        """Called by the application before it returns. What has arrived meanwhile is handed over at once."""
+        self.on_frame, self.on_lost, self.on_pause, self.on_shutdown = on_frame, on_lost, on_pause, on_shutdown
+        arrived, self.queue = self.queue, NOWHERE
+        while not arrived.empty():
+            message = cast(dict[str, Any], arrived.get_nowait())
+            if message["type"] == "websocket.receive":
+                text = message.get("text")
+                on_frame(None if text is None else text.encode())
+        if self.read_paused:
+            self.resume_reading()
+        if self.disconnected or self.close_sent:
+            self._lose()
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether its client is there and has not been told to leave."""
+        return self.on_frame is not None and not self.close_sent
+
+    # What the application calls
+
+    def write(self, data: bytes) -> None:
+        """Write whole WebSocket frames."""
+        if not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(data)
+
+    def queued_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def is_full(self) -> bool:
+        return not self.writable.is_set()
+
+    async def wait_writable(self) -> None:
+        """Wait until the transport has room, or is lost."""
+        await self.writable.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame; the connection ends when the peer has answered, or after a few seconds."""
+        if self.close_sent or self.disconnected or self.transport.is_closing():
+            return
+        self.close_sent = True
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.resume_reading()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def pause_reading(self) -> None:
+        if not self.read_paused and not self.transport.is_closing():
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self.read_paused and not self.transport.is_closing():
+            self.read_paused = False
+            self.transport.resume_reading()
+
+    # What uvicorn calls
+
+    def data_received(self, data: bytes) -> None:
+        """In slices, so that a flood is noticed before all of it has been parsed: the system hands out 8 MB at once."""
+        for start in range(0, len(data), SLICE):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + SLICE])
+
+    def handle_ping(self) -> None:
+        pong = b"".join(self.conn.data_to_send())
+        if self._may_idle() and self.queued_bytes() <= MAX_QUEUED_PONGS:
+            self.transport.write(pong)
+
+    def handle_pong(self, event: Any) -> None:
+        if self._may_idle():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Any) -> None:
+        if self._may_idle():
+            super().handle_cont(event)
+
+    def handle_close(self, event: Any) -> None:
+        """A transport that closes in good order waits for a peer that reads nothing for as long as that likes."""
+        super().handle_close(event)
+        if self.close_timer is None and not self.disconnected:
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def _may_idle(self) -> bool:
+        """Count a frame that is no command; the connection ends when there are too many of them."""
+        if self.idle_frames is None:
+            self.idle_frames = TokenBucket(IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST)
+        if not self.idle_frames.take(self.loop.time()):
+            return True
+        self.transport.abort()
+        return False
+
+    def send_receive_event_to_app(self) -> None:
+        if self.close_sent and not self._may_idle():
+            return
+        is_text = self.curr_msg_data_type == "text"
+        if self.on_frame is not None:
+            frames, self.frames = self.frames, []
+            if not self.close_sent:
+                self.on_frame(b"".join(frames) if is_text else None)
+        elif is_text and not self.close_sent and not is_utf8(b"".join(self.frames)):
+            self.conn.send_close(CloseCode.INVALID_DATA)  # uvicorn's would log it as an error of ours
+            self.handle_parser_exception()
+        else:
+            super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        """The peer broke the rules: say so, and take what it still sends until it has heard that.
+
+        To close at once would reset the connection when more arrives, and the peer would lose our last words.
+        """
+        failure = self.conn.close_sent
+        if self.close_sent or self.transport.is_closing():
+            return
+        if failure is None:  # it did not even wait for the end of the handshake
+            self.transport.abort()
+            return
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
+        if failure.code == CloseCode.TOO_BIG:  # a browser does not show the reason of a close frame
+            frame = protocol.disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False)
+            self.transport.write(Frame(frame).wire)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self._lose()
+        self.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._lose()
+
+    def pause_writing(self) -> None:
+        self.writable = asyncio.Event()
+        super().pause_writing()
+        if self.on_pause is not None:
+            self.on_pause(True)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.writable = WRITABLE
+        if self.on_pause is not None:
+            self.on_pause(False)
+
+    def shutdown(self) -> None:
+        if self.on_shutdown is not None and not self.close_sent:
+            self.on_shutdown()
+            return
+        if self.handshake_complete and not self.close_sent:  # its user is just being looked up
+            frame = protocol.disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)
+            self.transport.write(Frame(frame).wire)
+        super().shutdown()
+
+    async def run_asgi(self) -> None:
+        try:
+            await self.app(self.scope, self.receive, self.send)
+        except ClientDisconnected:
+            pass
+        except BaseException:
+            self.logger.exception("Exception in ASGI application\n")
+            self.send_500_response()
+        else:
+            if not self.handshake_complete and not self.close_sent:  # neither accepted nor refused with a status
+                self.logger.error("ASGI callable returned without completing handshake.")
+                self.send_500_response()
+        if self.on_frame is not None:
+            self._slim_down()
+        elif self.close_timer is None:
+            self.transport.close()
+
+    def _lose(self) -> None:
+        on_lost, self.on_lost = self.on_lost, None
+        if on_lost is not None:
+            on_lost()
+            self.on_frame = self.on_pause = self.on_shutdown = None
+
+    def _slim_down(self) -> None:
+        """Let go of the handshake: the headers alone are more than everything that stays."""
+        self.request.headers.clear()  # the parser holds the request itself, as long as it parses
+        self.request.path = ""
+        # A new one: a dictionary keeps the room of what is taken out.
+        self.__dict__ = {name: value for name, value in vars(self).items() if name not in HANDSHAKE}
+
+
+def is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

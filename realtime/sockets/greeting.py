@@ -1,0 +1,38 @@
+"""The first frame of a socket (L4), in the language of its client. Called by the consumers."""
+
+from functools import lru_cache
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from realtime.conf import settings
+from realtime.delivery.connection import Connection
+from realtime.protocol import frames as protocol
+
+
+def greet(scope: dict[str, Any], connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:
+    conf = settings()
+    language = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    return protocol.connected(
+        welcome(language) % {"name": connection.name},
+        user_id=connection.user_id,
+        online_count=online_count,
+        connection_id=connection.id,
+        session_id=connection.session_id,
+        expires_at=protocol.format_epoch(connection.expires_at),
+        heartbeat_seconds=conf.heartbeat_seconds,
+        max_frame_bytes=conf.max_frame_bytes,
+        typing_seconds=conf.typing_seconds,
+        streams=streams,
+    )
+
+
+@lru_cache(maxsize=256)
+def welcome(accept_language: str) -> str:
+    """The greeting in the first language of an `Accept-Language` header that the site speaks."""
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT_LANGUAGE"] = accept_language
+    with translation.override(translation.get_language_from_request(request)):
+        return _("Welcome, %(name)s!")

@@ -1,0 +1,224 @@
+"""What each command does (L4): one handler a command. Called by the intake, which answers what they raise.
+
+A handler that need not wait returns None and costs no task; one that must returns a coroutine.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from django.utils.translation import gettext as _
+from msgspec import UNSET
+
+from realtime.auth import tokens
+from realtime.auth.identity import Identity
+from realtime.chat import messages as chat
+from realtime.chat import read_positions, rooms
+from realtime.chat.direct import find_cached_pair, find_pair, forget_pair
+from realtime.conf import settings
+from realtime.delivery.connection import Connection
+from realtime.delivery.envelopes import Envelope, Passing
+from realtime.models import is_slug
+from realtime.protocol import commands
+from realtime.protocol import frames as protocol
+from realtime.protocol.commands import Invalid
+from realtime.protocol.errors import ErrorCode, Refused
+from realtime.sockets.node import Node
+from realtime.sockets.refusals import answer
+from realtime.sockets.subscription_handlers import on_join, on_leave, on_subscribe, on_unsubscribe
+from realtime.storage.database import run
+
+Work = Coroutine[Any, Any, None]
+
+
+def on_ping(node: Node, connection: Connection, command: commands.Ping) -> None:
+    timestamp = protocol.now() if command.timestamp is UNSET else command.timestamp
+    connection.send(protocol.pong(command.id, timestamp))
+
+
+def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
+    """Any frame proves life; this one also proves that what was sent before the heartbeat has arrived."""
+    if connection.progress.confirm():
+        node.keeper.note(connection)
+
+
+async def on_auth(node: Node, connection: Connection, command: commands.Auth) -> None:
+    identity = await node.loader.submit(tokens.read_access(command.token))
+    if identity.key != connection.user_key:
+        raise Refused(ErrorCode.FORBIDDEN, _("The token belongs to another user."))
+    extend(node, connection, identity)
+    connection.send(protocol.ack(command.id, expires_at=protocol.format_epoch(identity.expires_at)))
+
+
+def extend(node: Node, connection: Connection, identity: Identity) -> None:
+    connection.expires_at = identity.expires_at
+    connection.session = identity.session
+    node.pulse.watch_end(connection)
+
+
+def on_presence(node: Node, connection: Connection, command: commands.Presence) -> Work:
+    if len(protocol.encode(command.data)) > settings().presence_data_bytes:
+        raise Invalid(ErrorCode.INVALID_MESSAGE, _("`data` is too large."), command.id)
+    if wait := _wait_to_tell(connection):
+        raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
+    return node.hub.tracker.set_status(connection.user_key, command.status, command.data)
+
+
+def on_typing(node: Node, connection: Connection, command: commands.Typing) -> Work | None:
+    context = command.data.context
+    if context in connection.rooms:
+        node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
+        return None
+    if not is_slug(context):  # no room has this name
+        _type_freely(node, connection, context, command.data.is_typing)
+        return None
+    return _type_elsewhere(node, connection, context, command.data.is_typing)
+
+
+async def _type_elsewhere(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
+    """In a room that was not joined on this socket, or in no room. Of a room that is not his, nobody hears it."""
+    access = await node.access.submit((connection.user_key, context))
+    if access is None:
+        _type_freely(node, connection, context, is_typing)
+    elif access.member:
+        node.typists.set(connection, context, is_typing, f"room.{context}")
+
+
+def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
+    """Everybody may hear it, so a user says it only so often; the end of typing comes by itself."""
+    if not _wait_to_tell(connection):
+        node.typists.set(connection, context, is_typing, None)
+
+
+def _wait_to_tell(connection: Connection) -> float:
+    """0.0 when something about the user may be told to everybody now, else the seconds until then."""
+    return connection.quota.told.take(time.monotonic()) if connection.quota is not None else 0.0
+
+
+def on_message(node: Node, connection: Connection, command: commands.Message) -> Work | None:
+    if (command.room_id is None) == (command.to_user_id is None):
+        raise Invalid(ErrorCode.INVALID_MESSAGE, _("A message has either `room_id` or `to_user_id`."), command.id)
+    if command.room_id is not None:
+        room = connection.rooms.get(command.room_id)
+        if room is None:
+            return _post_unjoined(node, connection, command, command.room_id)
+        return _post(node, connection, command, room=room, room_slug=command.room_id)
+    assert command.to_user_id is not None
+    pair = find_cached_pair(connection.user_key, command.to_user_id)
+    if pair is None:
+        return _post_unacquainted(node, connection, command, command.to_user_id)
+    return _post(node, connection, command, room=pair.room, recipient=pair.recipient, recipient_id=pair.recipient_id)
+
+
+async def _post_unjoined(node: Node, connection: Connection, command: commands.Message, slug: str) -> None:
+    access = await node.access.submit((connection.user_key, slug))
+    if access is None or (access.private and not access.member):
+        raise rooms.not_found()
+    if not access.member:
+        raise Refused(ErrorCode.FORBIDDEN, _("Only members of the room may do this."))
+    if (work := _post(node, connection, command, room=access.room, room_slug=slug)) is not None:
+        await work
+
+
+async def _post_unacquainted(
+    node: Node, connection: Connection, command: commands.Message, recipient: int | str
+) -> None:
+    pair = await find_pair(connection.user_key, recipient)
+    work = _post(node, connection, command, room=pair.room, recipient=pair.recipient, recipient_id=pair.recipient_id)
+    if work is not None:
+        await work
+
+
+def _post(node: Node, connection: Connection, command: commands.Message, **place: Any) -> Work | None:
+    """Store a message without waiting: the next command is read meanwhile, and transactions keep the order."""
+    post = chat.Post(
+        sender=connection.user_id,
+        sender_id=connection.user_id,
+        sender_name=connection.name,
+        text=command.message,
+        kind=command.kind,
+        client_id=command.id,
+        **place,
+    )
+    future = chat.post(post, node.writer)
+    connection.pending += 1
+    future.add_done_callback(partial(_posted, connection, command))
+    return _wait(future) if connection.pending >= settings().max_pending_commands else None
+
+
+async def _wait(future: "asyncio.Future[chat.Posted]") -> None:
+    await asyncio.wait([future])
+
+
+def _posted(connection: Connection, command: commands.Message, future: "asyncio.Future[chat.Posted]") -> None:
+    if not future.cancelled():
+        _answer_post(connection, command, future)
+    connection.pending -= 1
+    if not connection.pending and connection.settled is not None and not connection.settled.done():
+        connection.settled.set_result(None)
+
+
+def _answer_post(connection: Connection, command: commands.Message, future: "asyncio.Future[chat.Posted]") -> None:
+    error = future.exception()
+    if error is None:
+        posted = future.result()
+        connection.send(protocol.ack_message(command.id, posted.message_id, posted.seq, posted.timestamp))
+    elif isinstance(error, Exception):
+        is_gone = isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND
+        if is_gone and command.to_user_id is not None:  # a room that was remembered has been deleted
+            forget_pair(connection.user_key, command.to_user_id)
+        answer(connection, error, command.id)
+
+
+async def on_resume(node: Node, connection: Connection, command: commands.Resume) -> None:
+    await node.resumer.resume(connection, command.streams, command.id)
+    node.keeper.note(connection)
+
+
+def on_read(node: Node, connection: Connection, command: commands.Read) -> Work:
+    given = (command.room_id is not None, command.seq is not None, command.notification_ids is not None)
+    if given == (True, True, False):
+        return _read_room(
+            node, connection, read_positions.Mark(connection.user_key, str(command.room_id), command.seq or 0)
+        )
+    if given == (False, False, True):
+        return _read_notifications(node, connection, command.notification_ids or [])
+    raise Invalid(ErrorCode.INVALID_MESSAGE, _("`read` has `room_id` and `seq`, or `notification_ids`."), command.id)
+
+
+async def _read_room(node: Node, connection: Connection, mark: read_positions.Mark) -> None:
+    moved = await node.marker.submit(mark)
+    if moved is not None:
+        _tell_others(node, connection, protocol.read_room(mark.slug, moved.seq, moved.unread))
+
+
+async def _read_notifications(node: Node, connection: Connection, ids: list[int]) -> None:
+    marked = await run(read_positions.mark_notifications, connection.user_id, ids)
+    if marked:
+        _tell_others(node, connection, protocol.read_notifications(marked))
+
+
+def _tell_others(node: Node, connection: Connection, body: bytes) -> None:
+    """To the user's other sockets, on every process."""
+    passing = Passing(body, users=(connection.user_key,), droppable=False, except_connection=connection.id)
+    node.hub.publish(Envelope(passing=[passing]))
+
+
+Handler = Callable[[Node, Connection, Any], Work | None]
+
+HANDLERS: dict[type[commands.Command], Handler] = {
+    commands.Ping: on_ping,
+    commands.Pong: on_pong,
+    commands.Auth: on_auth,
+    commands.Typing: on_typing,
+    commands.Presence: on_presence,
+    commands.Message: on_message,
+    commands.Join: on_join,
+    commands.Leave: on_leave,
+    commands.Subscribe: on_subscribe,
+    commands.Unsubscribe: on_unsubscribe,
+    commands.Read: on_read,
+    commands.Resume: on_resume,
+}

@@ -1,0 +1,260 @@
+"""The socket's edge (L4): handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
+
+Under our own server it hands the socket to a `Reader` and returns; under any other it awaits `receive`.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.consumer import AsyncConsumer
+from django.http.request import split_domain_port, validate_host
+
+from realtime.auth import origins
+from realtime.auth.credentials import SUBPROTOCOL, Credential, find_credential
+from realtime.auth.identity import Identity, identify
+from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
+from realtime.delivery.batches import BatchSink, read_wish
+from realtime.delivery.connection import Connection
+from realtime.delivery.hub import SITE_STREAM
+from realtime.delivery.sinks import CLOSE_SECONDS, DirectSink, QueueSink, Sink, say_goodbye
+from realtime.protocol import commands
+from realtime.protocol import frames as protocol
+from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.recovery.sessions.store import Session
+from realtime.server.websocket import EXTENSION, RealtimeProtocol
+from realtime.sockets import intake
+from realtime.sockets.drain import come_back
+from realtime.sockets.greeting import greet
+from realtime.sockets.node import get_node
+from realtime.sockets.reader import Reader
+from realtime.storage.database import DatabaseUnavailable
+
+logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Gone(Exception):
+    """The client left during the handshake."""
+
+
+class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
+    """`/api/v1/ws` (protocol §1). It needs no channel of its own: the hub has one for the whole process."""
+
+    unknown_frames = 0  # received before it was known whose socket it is
+    sink: DirectSink | QueueSink  # set when the socket is accepted
+    auth_id: str | None = None  # of the first `auth` command, to be acknowledged after the greeting
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope, self.receive, self.base_send = scope, receive, send
+        self.node = get_node()
+        message = await receive()
+        if message["type"] != "websocket.connect":
+            return
+        headers = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if origin and not is_trusted(scope, headers, origin):
+            await self.refuse(403, b"This origin is not allowed.")
+            return
+        if len(self.node.hub.connections) + self.node.opening >= settings().max_connections:
+            await self.refuse(503, b"This server is full.")
+            return
+        await self.accept()
+        await self.serve(trusted_page=bool(origin))
+
+    async def accept(self) -> None:
+        offered = self.scope.get("subprotocols") or ()
+        subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
+        await self.base_send({"type": "websocket.accept", "subprotocol": subprotocol})
+
+    async def refuse(self, status: int, why: bytes) -> None:
+        """Refuse the handshake with an HTTP status, where the server can; with 403 where it cannot."""
+        if "websocket.http.response" not in self.scope.get("extensions", {}):
+            await self.base_send({"type": "websocket.close"})
+            return
+        headers = [(b"content-type", b"text/plain")]
+        await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await self.base_send({"type": "websocket.http.response.body", "body": why})
+
+    async def serve(self, *, trusted_page: bool) -> None:
+        direct: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
+        self.sink = DirectSink(direct) if direct is not None else QueueSink(self.base_send)
+        connection: Connection | None = None
+        self.node.opening += 1
+        try:
+            self.require_going_on()
+            identity = await self.authenticate(trusted_page)
+            connection = Connection(secrets.token_urlsafe(12), identity, self.wrap(self.sink))
+            await self.admit(connection)
+        except Gone:
+            return
+        except Exception as error:
+            if connection is None:
+                say_goodbye(self.sink, why_closed(error))
+            else:
+                connection.close(why_closed(error))
+            await self.sink.drained()
+            return
+        finally:
+            self.node.opening -= 1
+        await self.run(connection, direct)
+
+    def require_going_on(self) -> None:
+        """Raises Closed while this process is taking leave of its sockets."""
+        if self.node.is_stopping:
+            raise come_back(has_others=self.node.has_others)
+
+    def wrap(self, sink: Sink) -> Sink:
+        query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        wish = read_wish(query)
+        return BatchSink(sink, wish) if wish is not None else sink
+
+    async def admit(self, connection: Connection) -> None:
+        """Raises Closed, DatabaseUnavailable."""
+        self.require_going_on()  # it would not be among those that are asked to leave
+        connection.hold()
+        self.node.hub.register(connection)
+        try:
+            await self.enter(connection)
+        except BaseException:
+            self.node.hub.unregister(connection)  # it was not counted in, so it is not to be counted out
+            raise
+
+    async def enter(self, connection: Connection) -> None:
+        """What this kind of socket is for, and whether its user may have that. Raises as `admit` does."""
+
+    def streams(self, connection: Connection) -> list[str]:
+        """What a socket is subscribed to from the beginning."""
+        return [f"user.{connection.user_key}", SITE_STREAM]
+
+    async def authenticate(self, trusted_page: bool) -> Identity:
+        """Raises Closed, DatabaseUnavailable, Gone."""
+        credential = find_credential(self.scope, trusted_page=trusted_page)
+        identity = await identify(credential, self.node.loader) if credential is not None else None
+        if identity is None and "command" in settings().credentials:
+            identity = await identify(await self.read_auth(), self.node.loader)
+        if identity is None:
+            raise Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+        return identity
+
+    async def read_auth(self) -> Credential:
+        """The token of the first `auth` command. Until then nothing is answered."""
+        try:
+            async with asyncio.timeout(settings().auth_timeout_seconds):
+                while True:
+                    command = await self.read_command()
+                    if isinstance(command, commands.Auth):
+                        self.auth_id = command.id
+                        return Credential("command", command.token)
+        except TimeoutError:
+            raise Closed(CloseCode.UNAUTHENTICATED, "AUTH_TIMEOUT") from None
+
+    async def read_command(self) -> commands.Command | None:
+        """One frame of a socket that nobody is known for yet; None for one that is no command. Raises Closed, Gone."""
+        message = await self.receive()
+        if message["type"] == "websocket.disconnect":
+            raise Gone
+        self.unknown_frames += 1
+        if self.unknown_frames > settings().bad_frames:
+            raise Closed(CloseCode.BAD_FRAMES, "TOO_MANY_ERRORS")
+        try:
+            return intake.decode(message.get("text"))
+        except commands.Invalid:
+            return None
+
+    async def run(self, connection: Connection, direct: RealtimeProtocol | None) -> None:
+        try:
+            await self.open(connection)
+            if direct is not None:
+                self.hand_over(connection, direct)
+                return
+            await self.read(connection)
+        except Exception as error:
+            connection.close(why_closed(error))
+        except BaseException:  # the server cancels
+            self.node.leave(connection)
+            raise
+        if direct is None or connection.closing:
+            self.node.leave(connection)
+            await connection.sink.drained()
+
+    async def open(self, connection: Connection) -> None:
+        """Count the socket in, subscribe it, greet, and go on where its session was. Raises Refused."""
+        hub = self.node.hub
+        online_count = await hub.tracker.arrive(connection.user_key)
+        session = await self.claim_session(connection)
+        known = session.positions if isinstance(session, Session) else {}
+        connection.progress.confirmed.update(known)
+        connection.session_id = secrets.token_urlsafe(24)
+        async with hub.open_feeds(self.streams(connection)) as feeds:
+            streams = {feed.name: feed.position for feed in feeds}
+            connection.greet(greet(self.scope, connection, online_count, streams))
+            for feed in feeds:
+                if feed.name not in known:  # those of a session are subscribed to after their replay
+                    hub.attach(connection, feed)
+        self.node.pulse.add(connection)
+        if self.auth_id is not None:
+            connection.send(protocol.ack(self.auth_id, expires_at=protocol.format_epoch(connection.expires_at)))
+        if isinstance(session, Refused):
+            connection.send(protocol.error(session))
+        elif known:
+            await self.node.resumer.resume(connection, known)
+        self.node.keeper.note(connection)
+
+    async def claim_session(self, connection: Connection) -> Session | Refused | None:
+        """The session that the path names, or why there is none; None for a path without one."""
+        id = self.scope.get("url_route", {}).get("kwargs", {}).get("session_id")
+        if id is None:
+            return None
+        try:
+            return await self.node.keeper.claim(id, connection.user_key)
+        except Refused as refusal:
+            return refusal
+
+    def hand_over(self, connection: Connection, direct: RealtimeProtocol) -> None:
+        if direct.is_full():  # since before there was anybody to be told of it
+            connection.on_pause(True)
+        reader = Reader(self.node, connection, direct)
+        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.part)
+
+    async def read(self, connection: Connection) -> None:
+        sink = self.sink
+        assert isinstance(sink, QueueSink)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS if connection.closing else None) as sink.deadline:
+                while (message := await self.receive())["type"] != "websocket.disconnect":
+                    work = None if connection.closing else intake.begin(self.node, connection, message.get("text"))
+                    if work is not None:
+                        await work
+        except TimeoutError:
+            pass
+        finally:
+            sink.deadline = None  # it is over, and cannot be moved any more
+        connection.closing = True  # nothing can be sent any more
+
+
+def why_closed(error: Exception) -> Closed:
+    """What a client is told whose handshake failed."""
+    if isinstance(error, Closed):
+        return error
+    if isinstance(error, DatabaseUnavailable):
+        return Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
+    logger.error("A socket could not be opened", exc_info=error)
+    return Closed(CloseCode.SERVER_ERROR, "SERVER_ERROR")
+
+
+def is_trusted(scope: Scope, headers: dict[bytes, bytes], origin: str) -> bool:
+    """Whether a page of `origin` may open this socket: one of the site's own, or one that the site names."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    own = host if validate_host(split_domain_port(host)[0], allowed_hosts()) else ""
+    secure = scope.get("scheme") == "wss"
+    if (proxy := proxy_ssl_header()) is not None:
+        secure = headers.get(proxy[0], b"").decode("latin-1") == proxy[1]
+    allowed = (*settings().allowed_origins, *trusted_origins())
+    return origins.is_allowed(origin, secure=secure, host=own, allowed=allowed)

@@ -1,0 +1,61 @@
+"""Frames of one socket, one after the other (L4): under our own server they arrive by call, not by `receive`."""
+
+import asyncio
+import time
+from collections import deque
+
+from realtime.delivery.connection import Connection
+from realtime.server.websocket import RealtimeProtocol
+from realtime.sockets import intake
+from realtime.sockets.handlers import Work
+from realtime.sockets.node import Node
+
+MAX_WAITING = 32  # frames that wait for one before them; reading pauses beyond
+
+
+class Reader:
+    """Hands frames to the commands in order. A task lives only while a command is waiting for something."""
+
+    __slots__ = ("_connection", "_node", "_socket", "_task", "_waiting")
+
+    def __init__(self, node: Node, connection: Connection, socket: RealtimeProtocol) -> None:
+        self._node = node
+        self._connection = connection
+        self._socket = socket
+        self._task: asyncio.Task[None] | None = None  # set while a command waits
+        self._waiting: deque[bytes | None] | None = None  # frames behind it
+
+    def on_frame(self, raw: bytes | None) -> None:
+        if self._connection.closing:
+            return
+        if self._task is None:
+            work = intake.begin(self._node, self._connection, raw)
+            if work is not None:
+                self._task = asyncio.get_running_loop().create_task(self._go_on(work))
+            return
+        self._connection.heard_at = time.monotonic()  # a client that waits for its turn is alive
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(raw)
+        if len(self._waiting) >= MAX_WAITING:
+            self._socket.pause_reading()
+
+    def on_lost(self) -> None:
+        self._node.leave(self._connection)
+        if self._waiting is not None:
+            self._waiting.clear()  # what had not been begun was not promised; what is under way is finished
+
+    async def _go_on(self, work: Work | None) -> None:
+        try:
+            while True:
+                if work is not None:
+                    await work
+                if not self._waiting or self._connection.closing:
+                    break
+                work = intake.begin(self._node, self._connection, self._waiting.popleft())
+                if len(self._waiting) < MAX_WAITING // 2:
+                    self._socket.resume_reading()
+        finally:
+            self._task = None
+            self._waiting = None
+            self._socket.resume_reading()

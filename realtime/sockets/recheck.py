@@ -1,0 +1,66 @@
+"""What open sockets may still have (L3): looked up again, slowly and in batches, in case a revocation was lost.
+
+Called by the node's clock. Revocations themselves travel at once, as controls (`realtime.signals`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from realtime.auth import tokens
+from realtime.auth.user_ids import read_id
+from realtime.delivery.connection import Connection
+from realtime.delivery.hub import Hub
+from realtime.models import Membership
+from realtime.protocol.errors import CloseCode, Closed
+from realtime.storage import database
+
+CHUNK = 500  # sockets in one look-up
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What the database says of some sockets."""
+
+    active: set[str]  # keys of users
+    revoked: set[str]  # logins
+    members: set[tuple[str, int]]  # keys of users with primary keys of rooms
+
+
+async def recheck(hub: Hub) -> None:
+    """Close the sockets of those who may no longer be here, and take away rooms that are no longer theirs."""
+    connections = list(hub.connections.values())
+    for start in range(0, len(connections), CHUNK):
+        chunk = connections[start : start + CHUNK]
+        # Copied before the look-up: what is joined while it runs is none of its business.
+        rooms = [dict(connection.rooms) for connection in chunk]
+        rights = await database.run(look_up, chunk)
+        for connection, joined in zip(chunk, rooms, strict=True):
+            _enforce(hub, connection, joined, rights)
+
+
+def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights: Rights) -> None:
+    if connection.user_key not in rights.active:
+        connection.close(Closed(CloseCode.FORBIDDEN, "USER_DISABLED"))
+    elif connection.session in rights.revoked:
+        connection.close(Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED"))
+    else:
+        for slug, room in joined.items():
+            # 0 stands for a room that is just being joined.
+            if room and connection.rooms.get(slug) == room and (connection.user_key, room) not in rights.members:
+                hub.take_away(connection, f"room.{slug}")
+
+
+def look_up(connections: Sequence[Connection]) -> Rights:
+    """Synchronous, three queries."""
+    pks: set[Any] = {read_id(connection.user_key) for connection in connections}
+    users = get_user_model()._default_manager.filter(pk__in=pks, is_active=True)
+    members = Membership.objects.filter(user_id__in=pks, room__direct=False).values_list("user_id", "room_id")
+    sessions = {connection.session for connection in connections if connection.session}
+    return Rights(
+        {str(pk) for pk in users.values_list("pk", flat=True)},
+        tokens.revoked(sessions),
+        {(str(user), room) for user, room in members},
+    )

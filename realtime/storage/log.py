@@ -1,0 +1,227 @@
+"""The log (L1): the only writer of events. Synchronous; called by the verbs on database threads and by site code.
+
+A stream's row lock, taken in the transaction that stores the event, orders its writers: whoever sees N+1 can read N.
+Several streams are always locked in the order of their names, so writers cannot wait for each other in a circle.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+import msgspec
+from django.db import connection, transaction
+from django.utils import timezone
+
+from realtime.models import Event, Stream
+from realtime.storage.json_rows import rows
+
+PRUNE_CHUNK = 5_000  # rows that pruning looks at in one go
+READ_CHUNK = 1_000  # rows of one query, so that a long absence does not become one huge answer
+
+
+class LoggedEvent(NamedTuple):
+    """One event: `body` is the frame's JSON without `stream` and `seq`."""
+
+    stream: str
+    seq: int
+    body: bytes
+
+
+def append(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
+    """Give (stream, body) pairs their `seq` and store them, in the caller's transaction, which must be a short one."""
+    place = Places(reserve(Counter(stream for stream, _ in bodies)))
+    events = [LoggedEvent(stream, place.next(stream), body) for stream, body in bodies]
+    insert(events)
+    return events
+
+
+class Places:
+    """Hands out reserved `seq`s, stream by stream."""
+
+    def __init__(self, firsts: dict[str, int]) -> None:
+        self._next = firsts
+
+    def next(self, stream: str) -> int:
+        seq = self._next[stream]
+        self._next[stream] = seq + 1
+        return seq
+
+
+def reserve(counts: Mapping[str, int]) -> dict[str, int]:
+    """Take that many `seq`s of each stream and hold its row lock until the transaction ends; returns the first ones."""
+    table = rows(name="text", count="bigint")
+    payload = msgspec.json.encode([{"name": name, "count": counts[name]} for name in sorted(counts)]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO realtime_stream (name, last_seq) SELECT {table.columns} FROM {table.source} WHERE true"
+            " ON CONFLICT (name) DO UPDATE SET last_seq = realtime_stream.last_seq + excluded.last_seq"
+            " RETURNING name, last_seq",
+            [payload],
+        )
+        return {name: last_seq - counts[name] + 1 for name, last_seq in cursor.fetchall()}
+
+
+def insert(events: Sequence[LoggedEvent]) -> None:
+    """Store events whose `seq`s were reserved in the same transaction."""
+    table = rows(stream="text", seq="bigint", body="text")
+    payload = msgspec.json.encode([{"stream": e.stream, "seq": e.seq, "body": e.body.decode()} for e in events])
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO realtime_event (stream, seq, body, created_at)"
+            f" SELECT {table.columns}, %s FROM {table.source}",
+            [now, payload.decode()],
+        )
+
+
+def commit(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
+    """`append` in a transaction of its own."""
+    with transaction.atomic():
+        return append(bodies)
+
+
+def write_pending(stream: str, body: bytes) -> int:
+    """Store an event without a `seq` in the caller's transaction, however long that is; returns its key.
+
+    No row is locked. `sequence` gives it its place after the commit; `sweep` does if the process died in between.
+    """
+    return Event.objects.create(stream=stream, body=body.decode()).pk
+
+
+def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
+    """Give committed pending events their `seq`, oldest first, in a transaction of its own.
+
+    Those that another process has taken meanwhile are left out.
+    """
+    with transaction.atomic():
+        pending = list(
+            Event.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+            .filter(pk__in=list(keys), seq=None)
+            .order_by("pk")
+        )
+        if not pending:
+            return []
+        place = Places(reserve(Counter(event.stream for event in pending)))
+        events = []
+        for event in pending:
+            seq = place.next(event.stream)
+            event.seq = seq
+            events.append(LoggedEvent(event.stream, seq, event.body.encode()))
+        Event.objects.bulk_update(pending, ["seq"], batch_size=500)
+        return events
+
+
+def sweep(age_seconds: float) -> list[LoggedEvent]:
+    """Give a `seq` to what a crash left without one for longer than `age_seconds`; at most 1,000 a call."""
+    before = timezone.now() - timedelta(seconds=age_seconds)
+    keys = list(
+        Event.objects.filter(seq=None, created_at__lt=before).order_by("pk").values_list("pk", flat=True)[:1000]
+    )
+    return sequence(keys) if keys else []
+
+
+def positions(streams: Iterable[str]) -> dict[str, int]:
+    """The last `seq` of each stream; 0 for one that has no event yet."""
+    names = list(streams)
+    found = dict.fromkeys(names, 0)
+    for start in range(0, len(names), READ_CHUNK):
+        chunk = names[start : start + READ_CHUNK]
+        found.update(Stream.objects.filter(name__in=chunk).values_list("name", "last_seq"))
+    return found
+
+
+def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
+    """Events with after < seq <= until in order, at most 1,000. Fewer than asked for when they are pruned."""
+    rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq").values_list("seq", "body")
+    return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows[:READ_CHUNK] if seq is not None]
+
+
+class Range(NamedTuple):
+    """Events of a stream with after < seq <= until."""
+
+    stream: str
+    after: int
+    until: int
+
+
+def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
+    """The events of each range in order, by one query; equal ranges are read once and share their answer."""
+    unique = list(dict.fromkeys(ranges))
+    table = rows(number="bigint", stream="text", low="bigint", high="bigint")
+    payload = [{"number": n, "stream": r.stream, "low": r.after, "high": r.until} for n, r in enumerate(unique)]
+    found: list[list[LoggedEvent]] = [[] for _ in unique]
+    column = table.column
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {column['number']}, e.seq, e.body FROM {table.source} JOIN realtime_event e"
+            f" ON e.stream = {column['stream']} AND e.seq > {column['low']} AND e.seq <= {column['high']}"
+            " ORDER BY 1, 2",
+            [msgspec.json.encode(payload).decode()],
+        )
+        for number, seq, body in cursor.fetchall():
+            found[number].append(LoggedEvent(unique[number].stream, seq, body.encode()))
+    answers = dict(zip(unique, found, strict=True))
+    return [answers[wanted] for wanted in ranges]
+
+
+def forget(stream: str) -> None:
+    """Delete a stream's events, in the caller's transaction. Its row stays, so that a `seq` never means two events."""
+    Event.objects.filter(stream=stream).delete()
+
+
+def prune(before: datetime, after_key: int, limit: int = PRUNE_CHUNK) -> tuple[int, int | None]:
+    """Delete what is older than `before` of the `limit` events after a key; returns how many, and the next such key.
+
+    In the order of keys, which grow with time: there is no index on the time. None as the key when nothing old is left.
+    What is kept of a stream must have no hole, but a key may be lower than that of an event before it in its stream,
+    when its transaction took long. So with an old event goes everything before it in its stream, unless something of
+    that is young: then the old one stays. Events without a `seq` stay.
+    """
+    events = list(
+        Event.objects.filter(pk__gt=after_key).order_by("pk").values_list("pk", "stream", "seq", "created_at")[:limit]
+    )
+    old = [(stream, seq) for _pk, stream, seq, at in events if at < before and seq is not None]
+    first_young = _first_young(before, _highest(old)) if old else {}
+    ends = _highest((stream, seq) for stream, seq in old if seq < first_young.get(stream, seq + 1))
+    deleted = _delete_up_to(ends) if ends else 0
+    last = events[-1] if len(events) == limit else None
+    return deleted, last[0] if last is not None and last[3] < before else None
+
+
+def _highest(places: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The highest `seq` by stream."""
+    highest: dict[str, int] = {}
+    for stream, seq in places:
+        highest[stream] = max(seq, highest.get(stream, 0))
+    return highest
+
+
+def _as_rows(ends: Mapping[str, int]) -> str:
+    return msgspec.json.encode([{"stream": stream, "high": high} for stream, high in ends.items()]).decode()
+
+
+def _delete_up_to(ends: Mapping[str, int]) -> int:
+    table = rows(stream="text", high="bigint")
+    column = table.column
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM realtime_event WHERE id IN (SELECT e.id FROM {table.source} JOIN realtime_event e"
+            f" ON e.stream = {column['stream']} AND e.seq <= {column['high']})",
+            [_as_rows(ends)],
+        )
+        return int(cursor.rowcount)
+
+
+def _first_young(before: datetime, ends: Mapping[str, int]) -> dict[str, int]:
+    """The lowest `seq` of each stream that is not older than `before`, where it is below the stream's end."""
+    table = rows(stream="text", high="bigint")
+    column = table.column
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT e.stream, MIN(e.seq) FROM {table.source} JOIN realtime_event e"
+            f" ON e.stream = {column['stream']} AND e.seq <= {column['high']}"
+            " WHERE e.created_at >= %s GROUP BY e.stream",
+            [_as_rows(ends), connection.ops.adapt_datetimefield_value(before)],
+        )
+        return dict(cursor.fetchall())
