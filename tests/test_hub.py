@@ -42,6 +42,7 @@ async def join(process, stream, user="1"):
     connection, socket = open_connection(user)
     process.register(connection)
     async with process.open_feeds([stream]) as feeds:
+        connection.subscriptions.ask(feeds[0].name)
         process.attach(connection, feeds[0])
     return connection, socket
 
@@ -113,6 +114,7 @@ async def test_it_begins_after_the_position_it_names(process):
     connection, socket = open_connection()
     async with process.open_feeds(["room.a", "room.b"]) as feeds:
         assert [feed.position for feed in feeds] == [3, 0]
+        connection.subscriptions.ask(feeds[0].name)
         process.attach(connection, feeds[0])
     assert list(process.feeds) == ["room.a"]
     process.take(Envelope(events=await write("room.a", 4)))
@@ -143,6 +145,7 @@ async def test_it_gives_a_late_joiner_exactly_what_follows(process):
     connection, socket = open_connection("99")
     async with process.open_feeds(["room.a"]) as feeds:
         position = feeds[0].position
+        connection.subscriptions.ask(feeds[0].name)
         process.attach(connection, feeds[0])
     process.take(Envelope(events=events[10:]))
     assert await socket.until_seq(20) == SEQS[position:]
@@ -216,9 +219,9 @@ async def test_it_closes_and_unsubscribes_whom_it_is_told_to(process):
     (one, socket_one), (two, socket_two) = await join(process, "room.a", "1"), await join(process, "room.a", "2")
     three, socket_three = await join(process, "room.a", "3")
     three.session = "login"
-    one.rooms["a"] = 1
     process.take(Envelope(controls=[Control("unsubscribe", user="1", stream="room.a")]))
-    assert (one.streams, one.rooms, two.streams) == (set(), {}, {"room.a"})
+    assert (one.subscriptions.live, two.subscriptions.live) == (set(), {"room.a"})
+    assert "room.a" not in one.subscriptions
     process.take(Envelope(controls=[Control("disconnect", user="2", code=4403, reason="KICKED")]))
     process.take(Envelope(controls=[Control("disconnect", session="login", code=4401, reason="UNAUTHENTICATED")]))
     closed = [socket.closed for socket in (socket_one, socket_two, socket_three)]

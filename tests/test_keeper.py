@@ -28,7 +28,7 @@ async def test_it_saves_again_what_was_being_saved_when_the_process_stops(monkey
     sessions = Keeper()
     connection, _ = open_connection()
     connection.session_id = "s-1"
-    connection.progress.start("user.1", 7)
+    connection.subscriptions.positions.start("user.1", 7)
     sessions.note(connection)
     saving = asyncio.create_task(sessions.save())
     await store.begun.wait()

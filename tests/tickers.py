@@ -25,6 +25,7 @@ class Process:
         connection, socket = open_connection()
         self.hub.register(connection)
         async with self.hub.open_feeds([f"topic.{name}"]) as (feed,):
+            connection.subscriptions.ask(feed.name)
             self.hub.attach(connection, feed)
             self.ticker.on_subscribed(connection, feed)
         return connection, socket

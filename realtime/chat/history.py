@@ -16,6 +16,7 @@ from realtime.chat import rooms
 from realtime.models import Message, Room
 from realtime.protocol.errors import ErrorCode, Refused
 from realtime.protocol.frames import ChatData, format_time
+from realtime.protocol.streams import user_stream
 from realtime.storage import log
 
 
@@ -71,7 +72,7 @@ def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors)
 
     Else a message that is stored between the scans would be missing below one that the second has found.
     """
-    stream = f"user.{wire_id(user_id)}"
+    stream = user_stream(wire_id(user_id))
     end = log.positions([stream])[stream]
     direct = messages.filter(recipient_seq__isnull=False)
     sent = direct.filter(sender=user_id, seq__lte=end).annotate(place=F("seq"))

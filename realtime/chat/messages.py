@@ -21,6 +21,7 @@ from realtime.conf import settings
 from realtime.models import Room
 from realtime.protocol import frames as protocol
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
 from realtime.storage.json_rows import plain, rows, stored_id, user_column
@@ -46,8 +47,8 @@ class Post:
     @property
     def streams(self) -> tuple[str, ...]:
         if self.room_slug:
-            return (f"room.{self.room_slug}",)
-        return (f"user.{self.sender_id}", f"user.{self.recipient_id}")
+            return (room_stream(self.room_slug),)
+        return (user_stream(self.sender_id), user_stream(self.recipient_id))
 
 
 @dataclass(frozen=True, slots=True)

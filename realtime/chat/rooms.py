@@ -5,7 +5,6 @@ that the id is taken (CONFLICT), as it would be by a public one. A direct room i
 """
 
 import secrets
-from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Any
@@ -20,6 +19,7 @@ from django.utils.translation import gettext as _
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.streams import Subscriptions, room_stream
 from realtime.storage import log
 
 DIRECT_PREFIX = "direct-"
@@ -201,9 +201,10 @@ def last_seq(room: Room) -> int:
     return log.positions([room.stream])[room.stream]
 
 
-def is_one_too_many(joined: Collection[str], slug: str) -> bool:
-    """Whether a socket that has joined these rooms may join no other."""
-    return slug not in joined and len(joined) >= settings().max_rooms_per_connection
+def is_one_too_many(subscriptions: Subscriptions, slug: str) -> bool:
+    """Whether a socket with these subscriptions may join no other room."""
+    is_new = room_stream(slug) not in subscriptions
+    return is_new and subscriptions.room_count >= settings().max_rooms_per_connection
 
 
 def too_many() -> Refused:

@@ -19,14 +19,13 @@ from realtime.delivery.feed import Feed
 from realtime.delivery.registry import Registry
 from realtime.presence.tracker import Tracker
 from realtime.protocol import frames as protocol
-from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.outgoing import Frame
+from realtime.protocol.streams import split_stream
 from realtime.storage import database, log
 
 logger = logging.getLogger(__name__)
 
-SITE_STREAM = "site"
 REST_SECONDS = 0.005  # between look-ups of positions
 RETRY_SECONDS = 1.0  # between questions to a database that is away
 
@@ -80,14 +79,14 @@ class Hub:
 
         It proves nothing of a stream that is being replayed: the feed is further than the replay.
         """
-        feeds = (self.feeds.get(stream) for stream in connection.streams)
+        feeds = (self.feeds.get(stream) for stream in connection.subscriptions.live)
         live = [feed for feed in feeds if feed is not None and connection in feed.fanout.connections]
-        connection.progress.note_heartbeat({feed.name: feed.sent_position for feed in live})
+        connection.subscriptions.positions.note_heartbeat({feed.name: feed.sent_position for feed in live})
 
     def unregister(self, connection: Connection) -> None:
         """Forget a socket that has gone. Harmless when it was never registered."""
         if self.registry.remove(connection):
-            for stream in tuple(connection.streams):
+            for stream in connection.subscriptions.close():
                 self._drop(connection, stream)
 
     @asynccontextmanager
@@ -110,22 +109,26 @@ class Hub:
                 feed.pins -= 1
                 self._forget_if_unused(feed)
 
-    def attach(self, connection: Connection, feed: Feed) -> None:
-        """From now on the connection gets every event after the feed's position."""
-        connection.streams.add(feed.name)
-        connection.progress.confirmed.setdefault(feed.name, feed.position)
-        feed.fanout.add(connection)
+    def attach(self, connection: Connection, feed: Feed) -> bool:
+        """From now on the connection gets every event after the feed's position.
+
+        False where the socket has gone, or its right to the stream has ended since it was asked for.
+        """
+        attached = connection.subscriptions.attach(feed.name, feed.position)
+        if attached:
+            feed.fanout.add(connection)
+        return attached
 
     def detach(self, connection: Connection, feed: Feed) -> None:
         """Hold back a feed's events from a connection, which stays subscribed. The feed must be open."""
         feed.fanout.connections.discard(connection)
 
-    def unsubscribe(self, connection: Connection, stream: str) -> None:
-        connection.progress.stop(stream)
+    def unsubscribe(self, connection: Connection, stream: str) -> bool:
+        """End a subscription, also one that is just being made. Whether there was one."""
         self._drop(connection, stream)
+        return connection.subscriptions.remove(stream)
 
     def _drop(self, connection: Connection, stream: str) -> None:
-        connection.streams.discard(stream)
         feed = self.feeds.get(stream)
         if feed is not None:
             feed.fanout.connections.discard(connection)
@@ -187,23 +190,19 @@ class Hub:
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
             elif control.verb == "unsubscribe" and control.stream is not None:
-                self.take_away(connection, control.stream)
+                self.revoke(connection, control.stream)
 
-    def take_away(self, connection: Connection, stream: str) -> None:
-        """End a subscription against the client's will, also one that is just being made, and say so."""
-        if (topic := topics.find_stream(stream)) is not None:
-            if stream in connection.streams or stream in connection.wanted:
-                connection.wanted -= {stream}
-                self.unsubscribe(connection, stream)
-                connection.send(protocol.unsubscribed(None, topic.name, reason="REMOVED"))
+    def revoke(self, connection: Connection, stream: str) -> None:
+        """End a subscription because its right has ended, and say so."""
+        if not self.unsubscribe(connection, stream):
             return
-        slug = stream.removeprefix("room.")
-        noted = connection.rooms.pop(slug, None) is not None
-        if noted or stream in connection.streams:
-            self.unsubscribe(connection, stream)
-            if stream == connection.home:
-                connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
-            connection.send(protocol.left(None, slug, reason="REMOVED"))
+        if stream == connection.home:
+            connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
+        kind, name = split_stream(stream)
+        if kind == "room":
+            connection.send(protocol.left(None, name, reason="REMOVED"))
+        elif kind == "topic":
+            connection.send(protocol.unsubscribed(None, name, reason="REMOVED"))
 
     # What may have been lost
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from realtime.protocol import frames as protocol
+from realtime.protocol.streams import split_stream, topic_stream
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-PREFIX = "topic."
 
 Function = Callable[[], Any]  # may be asynchronous
 Allow = Callable[[Any], bool]  # user id, as in frames -> whether the user may subscribe
@@ -31,7 +31,7 @@ class Topic:
 
     @property
     def stream(self) -> str:
-        return PREFIX + self.name
+        return topic_stream(self.name)
 
 
 _topics: dict[str, Topic] = {}
@@ -88,7 +88,8 @@ def find(name: str) -> Topic | None:
 
 def find_stream(stream: str) -> Topic | None:
     """The topic whose stream it is; None for other streams and for what is not declared."""
-    return _topics.get(stream.removeprefix(PREFIX)) if stream.startswith(PREFIX) else None
+    kind, name = split_stream(stream)
+    return _topics.get(name) if kind == "topic" else None
 
 
 def timed() -> list[Topic]:

@@ -15,11 +15,12 @@ from realtime.chat import rooms
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.feed import Feed
-from realtime.delivery.hub import SITE_STREAM, Hub
+from realtime.delivery.hub import Hub
 from realtime.models import is_slug
 from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
 from realtime.protocol.outgoing import Frame
+from realtime.protocol.streams import SITE, split_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable
 from realtime.storage.log import Range
@@ -71,7 +72,8 @@ class Resumer:
                     outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds})
                     connection.send(protocol.resumed(id, {feed.name: o.as_json() for feed, o in outcomes.items()}))
             finally:
-                connection.wanted = frozenset()
+                for stream in wanted:
+                    connection.subscriptions.withdraw(stream)
 
     async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, Outcome]:
         """Every feed from its position on. Returns in the turn in which the last one is subscribed to."""
@@ -93,7 +95,7 @@ class Resumer:
         return outcomes
 
     def _subscribe(self, connection: Connection, feed: Feed) -> None:
-        if self.attach(connection, feed):
+        if self._hub.attach(connection, feed):
             self._on_subscribed(connection, feed)
 
     async def replay(
@@ -101,7 +103,7 @@ class Resumer:
     ) -> Outcome:
         """Send what came after `since`, if that is still to be had; `before` is called ahead of the first frame.
 
-        Returns in the turn in which nothing is left, so that `attach` follows without a gap.
+        Returns in the turn in which nothing is left, so that `Hub.attach` follows without a gap.
         """
         self._hub.detach(connection, feed)
         beginning = await self._begin(feed, since)
@@ -113,7 +115,7 @@ class Resumer:
         self, connection: Connection, feed: Feed, since: int, beginning: Beginning, *, has_turn: bool = False
     ) -> Outcome:
         outcome, frames = beginning
-        connection.progress.start(feed.name, since)  # the client is yet to hear of any other position
+        connection.subscriptions.positions.start(feed.name, since)  # the client is yet to hear of any other position
         if not outcome.recovered:
             return outcome
         position = since
@@ -125,17 +127,6 @@ class Resumer:
                 break
             frames = await self._read_on(feed, position)
         return Outcome(True, feed.position)
-
-    def attach(self, connection: Connection, feed: Feed) -> bool:
-        """Unless the socket has gone, or the right to read was taken away meanwhile; whether it was done."""
-        kind, _dot, name = feed.name.partition(".")
-        lost = (kind == "room" and name not in connection.rooms) or (
-            kind == "topic" and feed.name not in connection.wanted
-        )
-        if lost or connection.id not in self._hub.connections:
-            return False
-        self._hub.attach(connection, feed)
-        return True
 
     async def _begin(self, feed: Feed, since: int) -> Beginning:
         """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
@@ -191,40 +182,24 @@ class Resumer:
         return [stream for stream, refuse in zip(streams, answers, strict=True) if refuse is None]
 
     async def _find_refusal(self, connection: Connection, stream: str) -> Callable[[], Refused] | None:
-        kind, _dot, slug = stream.partition(".")
-        if kind == "room" and rooms.is_one_too_many(connection.rooms, slug):
+        kind, name = split_stream(stream)
+        if kind == "room" and rooms.is_one_too_many(connection.subscriptions, name):
             return rooms.too_many
-        return None if await self._may_read(connection, stream) else no_stream
+        connection.subscriptions.ask(stream)
+        if await self._is_granted(connection, stream):
+            return None
+        self._hub.unsubscribe(connection, stream)
+        return no_stream
 
-    async def _may_read(self, connection: Connection, stream: str) -> bool:
-        if stream in (f"user.{connection.user_key}", SITE_STREAM):
-            return True
-        kind, _dot, slug = stream.partition(".")
-        if kind == "room" and is_slug(slug) and await self._enter(connection, slug):
-            return True
+    async def _is_granted(self, connection: Connection, stream: str) -> bool:
+        """Whether the user may read the stream, looked up again whatever the socket had before."""
+        kind, name = split_stream(stream)
+        if kind == "room" and is_slug(name):
+            access = await self._access.submit((connection.user_key, name))
+            return access is not None and access.member and connection.subscriptions.grant(stream, access.room)
         if kind == "topic":
-            connection.wanted |= {stream}  # noted first, as a room is
-            if await may_subscribe(connection.user_id, slug):
-                return stream in connection.wanted
-            self._hub.unsubscribe(connection, stream)
-        return False
-
-    async def _enter(self, connection: Connection, slug: str) -> bool:
-        """Membership, asked anew. The room is noted first: a removal from now on takes the note away."""
-        connection.rooms.setdefault(slug, 0)
-        try:
-            access = await self._access.submit((connection.user_key, slug))
-        except Refused:
-            if connection.rooms.get(slug) == 0:
-                del connection.rooms[slug]
-            raise
-        if access is None or not access.member:
-            connection.rooms.pop(slug, None)
-            self._hub.unsubscribe(connection, f"room.{slug}")
-            return False
-        if slug in connection.rooms:
-            connection.rooms[slug] = access.room
-        return slug in connection.rooms
+            return await may_subscribe(connection.user_id, name) and stream in connection.subscriptions
+        return stream in (user_stream(connection.user_key), SITE)
 
 
 def no_stream() -> Refused:
@@ -251,7 +226,7 @@ def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
 
 def where_to_fetch(stream: str, since: int) -> str | None:
     """The REST address of the history after `since`; None for streams that have none."""
-    kind, _dot, name = stream.partition(".")
+    kind, name = split_stream(stream)
     if kind == "room":
         return f"/api/v1/rooms/{name}/messages?after={since}"
     return f"/api/v1/messages?after={since}" if kind == "user" else None

@@ -25,6 +25,7 @@ from realtime.protocol import commands
 from realtime.protocol import frames as protocol
 from realtime.protocol.commands import Invalid
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.streams import room_stream
 from realtime.sockets.node import Node
 from realtime.sockets.refusals import answer
 from realtime.sockets.subscription_handlers import on_join, on_leave, on_subscribe, on_unsubscribe
@@ -40,7 +41,7 @@ def on_ping(node: Node, connection: Connection, command: commands.Ping) -> None:
 
 def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
     """Any frame proves life; this one also proves that what was sent before the heartbeat has arrived."""
-    if connection.progress.confirm():
+    if connection.subscriptions.positions.confirm():
         node.keeper.note(connection)
 
 
@@ -68,8 +69,8 @@ def on_presence(node: Node, connection: Connection, command: commands.Presence) 
 
 def on_typing(node: Node, connection: Connection, command: commands.Typing) -> Work | None:
     context = command.data.context
-    if context in connection.rooms:
-        node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
+    if connection.subscriptions.find_room(context) is not None:
+        node.typists.set(connection, context, command.data.is_typing, room_stream(context))
         return None
     if not is_slug(context):  # no room has this name
         _type_freely(node, connection, context, command.data.is_typing)
@@ -83,7 +84,7 @@ async def _type_elsewhere(node: Node, connection: Connection, context: str, is_t
     if access is None:
         _type_freely(node, connection, context, is_typing)
     elif access.member:
-        node.typists.set(connection, context, is_typing, f"room.{context}")
+        node.typists.set(connection, context, is_typing, room_stream(context))
 
 
 def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
@@ -101,7 +102,7 @@ def on_message(node: Node, connection: Connection, command: commands.Message) ->
     if (command.room_id is None) == (command.to_user_id is None):
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("A message has either `room_id` or `to_user_id`."), command.id)
     if command.room_id is not None:
-        room = connection.rooms.get(command.room_id)
+        room = connection.subscriptions.find_room(command.room_id)
         if room is None:
             return _post_unjoined(node, connection, command, command.room_id)
         return _post(node, connection, command, room=room, room_slug=command.room_id)

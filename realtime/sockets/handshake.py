@@ -19,11 +19,11 @@ from realtime.auth.identity import Identity, identify
 from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
 from realtime.delivery.batches import BatchSink, read_wish
 from realtime.delivery.connection import Connection
-from realtime.delivery.hub import SITE_STREAM
 from realtime.delivery.sinks import CLOSE_SECONDS, DirectSink, QueueSink, Sink, say_goodbye
 from realtime.protocol import commands
 from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
 from realtime.sockets import intake
@@ -127,11 +127,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             raise
 
     async def enter(self, connection: Connection) -> None:
-        """What this kind of socket is for, and whether its user may have that. Raises as `admit` does."""
+        """Note what this kind of socket is for, and whether its user may have that. Raises as `admit` does."""
+        for stream in self.streams(connection):
+            connection.subscriptions.ask(stream)  # everybody's own, so that nothing has to be looked up
 
     def streams(self, connection: Connection) -> list[str]:
         """What a socket is subscribed to from the beginning."""
-        return [f"user.{connection.user_key}", SITE_STREAM]
+        return [user_stream(connection.user_key), SITE]
 
     async def authenticate(self, trusted_page: bool) -> Identity:
         """Raises Closed, DatabaseUnavailable, Gone."""
@@ -190,11 +192,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         online_count = await hub.tracker.arrive(connection.user_key)
         session = await self.claim_session(connection)
         known = session.positions if isinstance(session, Session) else {}
-        connection.progress.confirmed.update(known)
+        connection.subscriptions.positions.confirmed.update(known)
         connection.session_id = secrets.token_urlsafe(24)
         async with hub.open_feeds(self.streams(connection)) as feeds:
-            streams = {feed.name: feed.position for feed in feeds}
-            connection.greet(greet(self.scope, connection, online_count, streams))
+            positions = {feed.name: feed.position for feed in feeds}
+            connection.greet(greet(self.scope, connection, online_count, positions))
             for feed in feeds:
                 if feed.name not in known:  # those of a session are subscribed to after their replay
                     hub.attach(connection, feed)

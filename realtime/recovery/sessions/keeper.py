@@ -35,7 +35,9 @@ class Keeper:
     async def _save_some(self) -> None:
         noted = {id: self._changed.pop(id) for id in list(self._changed)[:CHUNK]}
         try:
-            await self._store.save({id: Session(c.user_key, dict(c.progress.confirmed)) for id, c in noted.items()})
+            await self._store.save(
+                {id: Session(c.user_key, dict(c.subscriptions.positions.confirmed)) for id, c in noted.items()}
+            )
         except BaseException:  # a cancellation as well: a process that stops saves what is left after it
             self._changed = {**noted, **self._changed}
             raise
@@ -56,3 +58,7 @@ class Keeper:
         await self.save()
         with contextlib.suppress(SessionsUnavailable):
             await self._store.close()
+
+
+def describe(connection: Connection) -> Session:
+    return Session(connection.user_key, dict(connection.subscriptions.positions.confirmed))
