@@ -32,7 +32,7 @@ class Readiness:
         self._database_answers = False
 
     async def find_problems(self, node: Node) -> Problems:
-        if node.is_stopping:  # never an old answer, and no work any more
+        if node.drain.has_begun:  # never an old answer, and no work any more
             return ["stopping"]
         async with self._lock:
             if time.monotonic() - self._looked_at >= FRESH_SECONDS:

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from realtime.delivery import feed, hub
+from realtime.delivery import bridge, feed, hub
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.protocol.errors import Closed
 from realtime.storage import database, log
@@ -25,9 +25,12 @@ def short_waits(settings, monkeypatch):
 
 @pytest.fixture
 async def process():
-    process = hub.open_hub()
+    process = hub.Hub()
+    process.start()
+    bridge.serve(process)
     yield process
-    await hub.close_hub(process)
+    bridge.retire(process)
+    await process.stop()
     database.shutdown()
 
 
@@ -238,16 +241,18 @@ async def test_it_closes_no_socket_without_a_login_when_a_login_ends(process):
 
 async def test_it_takes_publications_from_other_threads(process):
     _, socket = await join(process, "room.a")
-    assert hub.find_hub() is process
+    assert bridge.find_hub() is process
     await asyncio.to_thread(process.publish_from_thread, Envelope(events=await write("room.a", 1)))
     assert await socket.until_seq(1) == [1]
 
 
 async def test_it_is_not_found_when_it_is_closed():
-    process = hub.open_hub()
+    process = hub.Hub()
+    bridge.serve(process)
     process._compare_soon()
     comparing = process._comparing
-    await hub.close_hub(process)
+    bridge.retire(process)
+    await process.stop()
     await asyncio.wait([comparing])
-    assert hub.find_hub() is None
+    assert bridge.find_hub() is None
     database.shutdown()

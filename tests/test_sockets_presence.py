@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from realtime.chat import rooms
-from realtime.delivery import announcer, bridge
+from realtime.delivery import announcer
+from realtime.presence.online import loop_store
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.people import make_user
@@ -30,12 +31,12 @@ def about(frames, user, type="user_status"):
 
 
 async def online():
-    return [int(entry.user_id) for entry in await (await bridge.presence_store()).page(0, 100)]
+    return [int(entry.user_id) for entry in await loop_store().page(0, 100)]
 
 
 async def forgotten(user):
     """Wait until the grace time is over."""
-    store = await bridge.presence_store()
+    store = loop_store()
     async with asyncio.timeout(5):
         while await store.get([str(user.pk)]):  # noqa: ASYNC110 (the store has no event for it)
             await asyncio.sleep(0.01)
@@ -148,7 +149,7 @@ async def test_it_tells_nobody(site, alice, bob, configure):
     assert (await other.ask("presence", status="away"))["type"] == "ack"
     await other.close()
     assert (await site.connect(alice)).greeting["online_count"] >= 1
-    await until(lambda: get_node().hub.tracker.online_count == 1)
+    await until(lambda: get_node().tracker.online_count == 1)
     assert await observer.settle() == []
 
 

@@ -16,8 +16,8 @@ from rest_framework.views import APIView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import OnlineCountShape, OnlineShape, PageQuery, StatusesQuery, StatusShape
 from realtime.auth import user_ids
-from realtime.manager import manager
 from realtime.models import LastSeen
+from realtime.presence import online
 from realtime.presence.store import OFFLINE, Entry
 from realtime.protocol.errors import ErrorCode, Refused
 
@@ -38,9 +38,9 @@ class OnlineView(APIView):
     def get(self, request: Request) -> Response:
         """Who is online."""
         page = validated(PageQuery, request.query_params)
-        entries = manager.get_online_page(page["offset"], page["limit"])
+        online_count, entries = online.page(page["offset"], page["limit"])
         found = [_describe(_primary_key(entry), entry, None) for entry in entries if entry.online]
-        listed = {"online_count": manager.get_online_count(), "offset": page["offset"], "users": found}
+        listed = {"online_count": online_count, "offset": page["offset"], "users": found}
         return Response(OnlineShape(listed).data)
 
 
@@ -48,7 +48,7 @@ class OnlineCountView(APIView):
     @documented("presence_count", {200: OnlineCountShape})
     def get(self, request: Request) -> Response:
         """How many users are online."""
-        return Response({"online_count": manager.get_online_count()})
+        return Response({"online_count": online.count()})
 
 
 class StatusView(APIView):
@@ -75,7 +75,7 @@ def _look_up(pks: Sequence[Any]) -> list[Status]:
     seen = LastSeen.objects.filter(user=OuterRef("pk")).values("at")
     rows = get_user_model()._default_manager.filter(pk__in=pks).annotate(seen=Subquery(seen))
     last_seen = dict(rows.values_list("pk", "seen"))
-    entries = manager.get_entries([str(pk) for pk in last_seen])
+    entries = online.entries([str(pk) for pk in last_seen])
     return [_describe(pk, entries.get(str(pk)), last_seen[pk]) for pk in pks if pk in last_seen]
 
 

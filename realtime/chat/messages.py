@@ -6,6 +6,7 @@ same message, stored once and delivered once.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from realtime.conf import settings
+from realtime.delivery.envelopes import Envelope
 from realtime.models import Room
 from realtime.protocol import frames as protocol
 from realtime.protocol.errors import ErrorCode, Refused
@@ -61,7 +63,6 @@ class Posted:
     events: tuple[log.LoggedEvent, ...] = ()
 
 
-Writer = Batcher[Post, Posted]
 Key = tuple[int | str, str] | int
 
 
@@ -74,14 +75,34 @@ def check(post: Post) -> None:
         raise Refused(ErrorCode.INVALID_MESSAGE, _("A message cannot contain NUL characters."))
 
 
-def post(message: Post, writer: Writer) -> "asyncio.Future[Posted]":
-    """Put a message in the next transaction. The future is done after the commit.
+class Messages:
+    """The messages of this process: they gather, are stored together, and are published after the commit."""
 
-    Raises Refused at once for a text that cannot be stored or when too much is waiting; the future raises Refused:
-    CONFLICT when the id was used for something else, NOT_FOUND when the room has gone, UNAVAILABLE.
-    """
-    check(message)
-    return writer.submit(message)
+    def __init__(self, publish: Callable[[Envelope], None]) -> None:
+        conf = settings()
+        self._publish = publish
+        self._writer: Batcher[Post, Posted] = Batcher(
+            store, limit=conf.commit_batch, waiting_limit=conf.max_waiting_commits, after=self._publish_stored
+        )
+
+    def post(self, message: Post) -> "asyncio.Future[Posted]":
+        """Put a message in the next transaction. The future is done after the commit.
+
+        Raises Refused at once for a text that cannot be stored or when too much is waiting; the future raises Refused:
+        CONFLICT when the id was used for something else, NOT_FOUND when the room has gone, UNAVAILABLE.
+        """
+        check(message)
+        return self._writer.submit(message)
+
+    async def drain(self) -> None:
+        """Wait until everything that was posted is stored and published."""
+        await self._writer.drain()
+
+    def _publish_stored(self, results: Sequence[Posted | Exception]) -> None:
+        """Before any sender gets its answer."""
+        events = [event for result in results if isinstance(result, Posted) for event in result.events]
+        if events:
+            self._publish(Envelope(events=list(events)))
 
 
 def store(posts: list[Post]) -> list[Posted | Exception]:

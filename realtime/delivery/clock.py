@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 Job = Callable[[], Awaitable[None]]
 
 
-class Pulse:
+class Clock:
     """The timers of one event loop."""
 
     def __init__(self, on_heartbeat: Callable[[Connection], None]) -> None:

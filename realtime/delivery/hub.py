@@ -6,7 +6,7 @@ The consumers register connections here, `delivery` brings what this process pub
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -17,7 +17,6 @@ from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.fanout import write_all
 from realtime.delivery.feed import Feed
 from realtime.delivery.registry import Registry
-from realtime.presence.tracker import Tracker
 from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.outgoing import Frame
@@ -40,7 +39,8 @@ class Retained(NamedTuple):
 class Hub:
     """Everything that is shared by the sockets of one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, count_online: Callable[[], int] = lambda: 0) -> None:
+        """`count_online` says how many users are online, for when there are too many announcements to send each."""
         self.loop = asyncio.get_running_loop()
         self.id = secrets.token_hex(8)  # this process's name for the others
         self.registry = Registry()
@@ -48,8 +48,7 @@ class Hub:
         self.users = self.registry.users  # by user key
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, of the topics that have a function
-        self.tracker = Tracker(self.id, self.announce)
-        self.announcer = Announcer(self.connections, lambda: self.tracker.online_count)
+        self.announcer = Announcer(self.connections, count_online)
         self.bus = Bus(self.id, self.take, self._compare_soon)
         self._positions: database.Batcher[str, int] = database.Batcher(
             _read_positions, limit=1000, rest_seconds=REST_SECONDS
@@ -58,10 +57,8 @@ class Hub:
 
     def start(self) -> None:
         self.bus.start()
-        self.tracker.start()
 
     async def stop(self) -> None:
-        await self.tracker.stop()
         await self.bus.stop()
         if self._comparing is not None:
             self._comparing.cancel()
@@ -236,25 +233,3 @@ def _read_positions(streams: list[str]) -> list[int]:
 
 async def _missed(stream: str, after: int, until: int) -> list[log.LoggedEvent]:
     return await database.run(log.missed, stream, after, until)
-
-
-_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
-
-
-def open_hub() -> Hub:
-    """A new hub for the running loop, found by `find_hub` from now on."""
-    for closed in [loop for loop in _hubs if loop.is_closed()]:
-        del _hubs[closed]
-    hub = _hubs[asyncio.get_running_loop()] = Hub()
-    hub.start()
-    return hub
-
-
-async def close_hub(hub: Hub) -> None:
-    _hubs.pop(hub.loop, None)
-    await hub.stop()
-
-
-def find_hub() -> Hub | None:
-    """The hub that runs in this process, for callers on other threads; None where no socket is served."""
-    return next((hub for loop, hub in list(_hubs.items()) if loop.is_running()), None)

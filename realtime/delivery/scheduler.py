@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 BEATS = 3  # in the time of a lease, so that one may fail
 
 
-class Ticker:
+class Scheduler:
     """The schedules of the topics whose leases this process has."""
 
     def __init__(self, hub: Hub, leases: LeaseStore) -> None:

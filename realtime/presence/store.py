@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from realtime.conf import Settings
-
 ONLINE = "online"  # the status of whoever has not set one
 OFFLINE = "offline"  # "appear offline": connected, but in no list and no count
 
@@ -109,17 +107,3 @@ class PresenceStore(Protocol):
 def to_ms(seconds: float) -> int:
     """Both stores reckon in whole milliseconds, so that they agree on when a time has come."""
     return round(seconds * 1000)
-
-
-def open_store(settings: Settings) -> PresenceStore:
-    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
-    lease, grace = settings.presence_lease_seconds, settings.presence_grace_seconds
-    # Imported here because the stores import the contract above, and a site without Redis need not load its client.
-    if settings.redis_url:
-        from realtime.presence.redis import RedisPresence
-
-        prefix = f"{settings.key_prefix}:presence:"
-        return RedisPresence(settings.redis_url, prefix, lease_seconds=lease, grace_seconds=grace)
-    from realtime.presence.memory import MemoryPresence
-
-    return MemoryPresence(lease_seconds=lease, grace_seconds=grace)

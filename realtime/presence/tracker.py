@@ -1,4 +1,4 @@
-"""This process's part in presence (L2): counts its users' sockets, tells the store, announces changes. The hub owns it.
+"""This process's part in presence: counts its users' sockets, tells the store, announces changes. Owned by the node.
 
 The store is told absolute counts of what changed, in one call for all that gathered; so a store that was away, or lost
 everything, is put right by telling it again.
@@ -17,7 +17,7 @@ from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
 from realtime.models import LastSeen
 from realtime.presence import audience
-from realtime.presence.store import OFFLINE, Change, StoreUnavailable, open_store
+from realtime.presence.store import OFFLINE, Change, PresenceStore, StoreUnavailable
 from realtime.protocol import frames as protocol
 from realtime.protocol.errors import ErrorCode, Refused
 from realtime.storage import database
@@ -32,8 +32,8 @@ PATIENCE_SECONDS = 1  # how long a new socket waits for a store that does not an
 class Tracker:
     """Counts, leases and announcements of one process."""
 
-    def __init__(self, process: str, announce: Callable[[Passing], None]) -> None:
-        self.store = open_store(settings())
+    def __init__(self, process: str, store: PresenceStore, announce: Callable[[Passing], None]) -> None:
+        self.store = store
         self.online_count = 0  # as the store last said
         self._process = process
         self._announce = announce

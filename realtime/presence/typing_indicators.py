@@ -25,7 +25,7 @@ class Told(NamedTuple):
     stream: str | None
 
 
-class Typists:
+class TypingIndicators:
     """Contexts in which this process's sockets type, each with the moment at which it is over."""
 
     def __init__(self, publish: Callable[[Envelope], None], tell: Callable[[str, bytes], Awaitable[None]]) -> None:

@@ -56,7 +56,7 @@ async def on_auth(node: Node, connection: Connection, command: commands.Auth) ->
 def extend(node: Node, connection: Connection, identity: Identity) -> None:
     connection.expires_at = identity.expires_at
     connection.session = identity.session
-    node.pulse.watch_end(connection)
+    node.clock.watch_end(connection)
 
 
 def on_presence(node: Node, connection: Connection, command: commands.Presence) -> Work:
@@ -64,13 +64,13 @@ def on_presence(node: Node, connection: Connection, command: commands.Presence) 
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("`data` is too large."), command.id)
     if wait := _wait_to_tell(connection):
         raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
-    return node.hub.tracker.set_status(connection.user_key, command.status, command.data)
+    return node.tracker.set_status(connection.user_key, command.status, command.data)
 
 
 def on_typing(node: Node, connection: Connection, command: commands.Typing) -> Work | None:
     context = command.data.context
     if connection.subscriptions.find_room(context) is not None:
-        node.typists.set(connection, context, command.data.is_typing, room_stream(context))
+        node.typing.set(connection, context, command.data.is_typing, room_stream(context))
         return None
     if not is_slug(context):  # no room has this name
         _type_freely(node, connection, context, command.data.is_typing)
@@ -84,13 +84,13 @@ async def _type_elsewhere(node: Node, connection: Connection, context: str, is_t
     if access is None:
         _type_freely(node, connection, context, is_typing)
     elif access.member:
-        node.typists.set(connection, context, is_typing, room_stream(context))
+        node.typing.set(connection, context, is_typing, room_stream(context))
 
 
 def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
     """Everybody may hear it, so a user says it only so often; the end of typing comes by itself."""
     if not _wait_to_tell(connection):
-        node.typists.set(connection, context, is_typing, None)
+        node.typing.set(connection, context, is_typing, None)
 
 
 def _wait_to_tell(connection: Connection) -> float:
@@ -143,7 +143,7 @@ def _post(node: Node, connection: Connection, command: commands.Message, **place
         client_id=command.id,
         **place,
     )
-    future = chat.post(post, node.writer)
+    future = node.messages.post(post)
     connection.pending += 1
     future.add_done_callback(partial(_posted, connection, command))
     return _wait(future) if connection.pending >= settings().max_pending_commands else None

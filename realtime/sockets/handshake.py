@@ -27,7 +27,6 @@ from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
 from realtime.sockets import intake
-from realtime.sockets.drain import come_back
 from realtime.sockets.greeting import greet
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import Reader
@@ -88,7 +87,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection: Connection | None = None
         self.node.opening += 1
         try:
-            self.require_going_on()
+            self.node.drain.require_not_begun()
             identity = await self.authenticate(trusted_page)
             connection = Connection(secrets.token_urlsafe(12), identity, self.wrap(self.sink))
             await self.admit(connection)
@@ -105,11 +104,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             self.node.opening -= 1
         await self.run(connection, direct)
 
-    def require_going_on(self) -> None:
-        """Raises Closed while this process is taking leave of its sockets."""
-        if self.node.is_stopping:
-            raise come_back(has_others=self.node.has_others)
-
     def wrap(self, sink: Sink) -> Sink:
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         wish = read_wish(query)
@@ -117,7 +111,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def admit(self, connection: Connection) -> None:
         """Raises Closed, DatabaseUnavailable."""
-        self.require_going_on()  # it would not be among those that are asked to leave
+        self.node.drain.require_not_begun()  # it would not be among those that are asked to leave
         connection.hold()
         self.node.hub.register(connection)
         try:
@@ -189,7 +183,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     async def open(self, connection: Connection) -> None:
         """Count the socket in, subscribe it, greet, and go on where its session was. Raises Refused."""
         hub = self.node.hub
-        online_count = await hub.tracker.arrive(connection.user_key)
+        online_count = await self.node.tracker.arrive(connection.user_key)
         session = await self.claim_session(connection)
         known = session.positions if isinstance(session, Session) else {}
         connection.subscriptions.positions.confirmed.update(known)
@@ -200,7 +194,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             for feed in feeds:
                 if feed.name not in known:  # those of a session are subscribed to after their replay
                     hub.attach(connection, feed)
-        self.node.pulse.add(connection)
+        self.node.clock.add(connection)
         if self.auth_id is not None:
             connection.send(protocol.ack(self.auth_id, expires_at=protocol.format_epoch(connection.expires_at)))
         if isinstance(session, Refused):
@@ -223,7 +217,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if direct.is_full():  # since before there was anybody to be told of it
             connection.on_pause(True)
         reader = Reader(self.node, connection, direct)
-        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.part)
+        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.drain.begin)
 
     async def read(self, connection: Connection) -> None:
         sink = self.sink

@@ -51,7 +51,7 @@ def on_leave(node: Node, connection: Connection, command: commands.Leave) -> Non
     slug = command.room_id
     if not node.hub.unsubscribe(connection, room_stream(slug)):
         raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
-    node.typists.stop(connection, slug)
+    node.typing.stop(connection, slug)
     node.keeper.note(connection)
     connection.send(protocol.left(command.id, slug))
 
@@ -82,7 +82,7 @@ async def _subscribe(node: Node, connection: Connection, command: commands.Subsc
         if since is None:
             greet({"seq": feed.position})
         if attached:
-            node.ticker.on_subscribed(connection, feed)
+            node.scheduler.on_subscribed(connection, feed)
         node.keeper.note(connection)
 
 

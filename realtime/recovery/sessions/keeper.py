@@ -3,10 +3,9 @@
 import contextlib
 import logging
 
-from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.protocol.errors import ErrorCode, Refused
-from realtime.recovery.sessions.store import Session, SessionsUnavailable, open_store
+from realtime.recovery.sessions.store import Session, SessionStore, SessionsUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +15,8 @@ CHUNK = 500
 class Keeper:
     """Positions reach the store late, never early: what a session says arrived has arrived."""
 
-    def __init__(self) -> None:
-        self._store = open_store(settings())
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
         self._changed: dict[str, Connection] = {}  # by session id
 
     def note(self, connection: Connection) -> None:

@@ -5,8 +5,6 @@ Two stores keep it, `memory` and `redis`, and one test file runs on both. Called
 
 from typing import Protocol
 
-from realtime.conf import Settings
-
 
 class LeasesUnavailable(Exception):
     """The store cannot be reached. What was asked may or may not have happened."""
@@ -24,15 +22,3 @@ class LeaseStore(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def open_store(settings: Settings) -> LeaseStore:
-    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
-    # Imported here because the stores import the contract above, and a site without Redis need not load its client.
-    if settings.redis_url:
-        from realtime.storage.leases.redis import RedisLeases
-
-        return RedisLeases(settings.redis_url, f"{settings.key_prefix}:lease:")
-    from realtime.storage.leases.memory import MemoryLeases
-
-    return MemoryLeases()
