@@ -134,7 +134,7 @@ def test_it_looks_up_200_users_and_no_more(client, present):
 
 @pytest.mark.parametrize("error", [StoreUnavailable("redis is away"), OperationalError("the database is away")])
 def test_it_says_so_when_a_store_is_away(client, monkeypatch, error, caplog):
-    def fail(self):
+    def fail():
         raise error
 
     monkeypatch.setattr(online, "count", fail)
