@@ -16,11 +16,11 @@ from realtime.management.commands import serve
 from realtime.models import Room
 from realtime.protocol import topics
 from realtime.storage import database
+from tests.backends.redis_server import delete_keys
 from tests.people import make_user
-from tests.processes import show_logs
-from tests.redis_server import delete_keys
 from tests.settings import REALTIME
-from tests.sites import QueueSite, ServerSite, Site, make_token
+from tests.sites.in_process import QueueSite, ServerSite, Site, make_token
+from tests.sites.processes import show_logs
 
 
 @pytest.fixture(scope="session")
