@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.clients.socket import TIMEOUT_SECONDS, Ending
 from tests.contract.conversation import Contract
-from tests.sites.in_process import PATH, ServerSite, make_token
+from tests.sites.in_process import PATH, TcpServer, make_token
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 MASK = b"\1\2\3\4"
@@ -82,22 +82,22 @@ class RawPeer:
         self.writer.transport.abort()
 
 
-async def open_tcp(site: ServerSite, receive_bytes: int | None = None) -> RawPeer:
+async def open_tcp(server: TcpServer, receive_bytes: int | None = None) -> RawPeer:
     """A connection on which nothing has been said; `receive_bytes` keeps the system from buffering much."""
-    await site.start()
+    await server.start()
     tcp = network.socket(network.AF_INET, network.SOCK_STREAM, network.IPPROTO_TCP)
     tcp.setblocking(False)
     if receive_bytes is not None:
         tcp.setsockopt(network.SOL_SOCKET, network.SO_RCVBUF, receive_bytes)
-    await asyncio.get_running_loop().sock_connect(tcp, ("127.0.0.1", site.port))
+    await asyncio.get_running_loop().sock_connect(tcp, ("127.0.0.1", server.port))
     peer = RawPeer(*await asyncio.open_connection(sock=tcp, limit=1024 if receive_bytes else 2**20))
-    site.sockets.append(peer)
+    server.sockets.append(peer)
     return peer
 
 
-async def connect_raw(site: ServerSite, user: Any, receive_bytes: int | None = None) -> RawPeer:
+async def connect_raw(server: TcpServer, user: Any, receive_bytes: int | None = None) -> RawPeer:
     """A socket of the user that has been greeted."""
-    peer = await open_tcp(site, receive_bytes)
+    peer = await open_tcp(server, receive_bytes)
     await peer.shake_hands(user)
     assert b'"connected"' in await peer.find(TEXT)
     return peer

@@ -52,7 +52,7 @@ class Ending(NamedTuple):
 class Socket:
     """One open socket, seen by its client."""
 
-    greeting: dict[str, Any]  # the data of `connected`; set by `Site.connect`
+    greeting: dict[str, Any]  # the data of `connected`; set by `InProcessServer.connect`
     subprotocol: str | None = None
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class QueueSocket(Socket):
         await self.communicator.wait(TIMEOUT_SECONDS)
 
 
-class ServerSocket(Socket):
+class TcpSocket(Socket):
     """Over TCP."""
 
     def __init__(self, connection: ClientConnection) -> None:

@@ -117,7 +117,7 @@ works = st.recursive(
 )
 
 
-class Site:
+class Publisher:
     """Does such work, and knows what must come of it."""
 
     def __init__(self):
@@ -168,13 +168,13 @@ def test_it_sends_what_is_committed_and_nothing_else(sent, work, fails):
     sent.clear()
     Event.objects.all().delete()
     Stream.objects.all().delete()
-    site = Site()
+    publisher = Publisher()
     with suppress(Undo):
-        site.block(fails, work)
+        publisher.block(fails, work)
     # SQLite gives a key that was taken back to the next row, which may so overtake what is not stored.
-    stored_ones = {number for number, _, durable in site.kept if durable}
+    stored_ones = {number for number, _, durable in publisher.kept if durable}
     out = sorted((number for some in numbers(sent) for number in some), key=lambda number: number in stored_ones)
-    assert out == sorted((number for number, _, _ in site.kept), key=lambda number: number in stored_ones)
+    assert out == sorted((number for number, _, _ in publisher.kept), key=lambda number: number in stored_ones)
     for stream in ("site", "room.a"):
-        kept = [number for number, where, durable in site.kept if durable and where == stream]
+        kept = [number for number, where, durable in publisher.kept if durable and where == stream]
         assert stored(stream) == list(enumerate(kept, start=1))

@@ -1,6 +1,6 @@
 """Two servers for tests of sockets: one without our ASGI extension, one with it.
 
-`QueueSite` runs the application under a communicator, so frames leave through ASGI's `send`; `ServerSite` runs the
+`AsgiServer` runs the application under a communicator, so frames leave through ASGI's `send`; `TcpServer` runs the
 product's own server on the test's loop, with a real client. The same test runs on both: same behaviour is the point.
 """
 
@@ -21,7 +21,7 @@ from websockets.exceptions import InvalidStatus
 from project.asgi import application
 from realtime.management.commands import serve
 from realtime.sockets.node import stop_node
-from tests.clients.socket import TIMEOUT_SECONDS, QueueSocket, ServerSocket, Socket
+from tests.clients.socket import TIMEOUT_SECONDS, QueueSocket, Socket, TcpSocket
 from tests.contract.rooms import find_contract
 
 PATH = "/api/v1/ws"
@@ -43,7 +43,7 @@ class Refusal(Exception):
         self.status = status
 
 
-class Site:
+class InProcessServer:
     """A running server; `connect` and `knock` open sockets to it."""
 
     host = "testserver"
@@ -94,7 +94,7 @@ class Site:
         raise NotImplementedError
 
 
-class QueueSite(Site):
+class AsgiServer(InProcessServer):
     async def _open(self, address: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Socket:
         given = {"host": self.host, **headers}
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
@@ -110,7 +110,7 @@ class QueueSite(Site):
         return socket
 
 
-class InProcessServer(uvicorn.Server):
+class UvicornServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
@@ -131,7 +131,7 @@ class InProcessServer(uvicorn.Server):
         yield
 
 
-class ServerSite(Site):
+class TcpServer(InProcessServer):
     """Started by the first socket, so that a test can change settings before."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class ServerSite(Site):
         self._listening.bind(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
-        self._server: InProcessServer | None = None
+        self._server: UvicornServer | None = None
         self._running: asyncio.Task[None] | None = None
 
     def limit_sending(self) -> None:
@@ -153,7 +153,7 @@ class ServerSite(Site):
             return
         options = {"host": "127.0.0.1", "port": self.port, "workers": 1, "graceful_timeout": 1}
         config = serve.make_config({**options, "access_log": False, "log_level": "warning"})
-        self._server = InProcessServer(config)
+        self._server = UvicornServer(config)
         self._running = asyncio.create_task(self._server.serve([self._listening]))
         await self._server.ready.wait()
 
@@ -173,7 +173,7 @@ class ServerSite(Site):
             )
         except InvalidStatus as refusal:
             raise Refusal(refusal.response.status_code) from None
-        return ServerSocket(connection)
+        return TcpSocket(connection)
 
     async def stop(self) -> None:
         await asyncio.gather(*(socket.close() for socket in self.sockets), return_exceptions=True)

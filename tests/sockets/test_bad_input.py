@@ -9,7 +9,7 @@ from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode
 from tests.clients.socket import texts
 from tests.contract.wrong_commands import NO_COMMAND, NO_SUCH_TYPE, NOT_JSON, VALID, names, wrong_commands
-from tests.sites.in_process import ServerSite
+from tests.sites.in_process import TcpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -150,7 +150,7 @@ async def test_it_closes_for_a_frame_that_is_too_large(pair, size, filling):
     await other.settle()
 
 
-@pytest.mark.parametrize("site", [ServerSite], indirect=True, ids=["direct"])
+@pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"])
 async def test_it_limits_binary_frames_too(pair):
     bad, other = pair
     await bad.send(b"x" * 65_537)
@@ -215,7 +215,7 @@ async def test_it_stores_what_was_sent_just_before_leaving(site, alice, bob, pla
     assert said == [text for number in range(5) for text in (str(number), f"{number}, gone")]
 
 
-@pytest.mark.parametrize("site", [ServerSite], indirect=True, ids=["direct"])
+@pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"])
 @pytest.mark.parametrize(
     "data",
     [

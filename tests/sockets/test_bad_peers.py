@@ -11,11 +11,11 @@ from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.raw_peer import BINARY, CLOSE, PING, PONG, TEXT, connect_raw, frame, open_tcp
 from tests.clients.socket import texts, until
-from tests.sites.in_process import QueueSite, ServerSite
+from tests.sites.in_process import AsgiServer, TcpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-only_direct = pytest.mark.parametrize("site", [ServerSite], indirect=True, ids=["direct"])
-only_queue = pytest.mark.parametrize("site", [QueueSite], indirect=True, ids=["queue"])
+only_direct = pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"])
+only_queue = pytest.mark.parametrize("site", [AsgiServer], indirect=True, ids=["queue"])
 
 PING_FRAME = json.dumps({"type": "ping", "timestamp": "whole"}).encode()
 BROKEN = {

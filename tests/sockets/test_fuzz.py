@@ -11,7 +11,7 @@ from realtime.chat import rooms
 from tests.clients.raw_peer import connect_raw
 from tests.clients.socket import Ended
 from tests.contract.wrong_commands import VALID
-from tests.sites.in_process import ServerSite
+from tests.sites.in_process import TcpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 many_times = settings(
@@ -118,7 +118,7 @@ async def test_it_says_nothing_to_strangers(site, beside, frames):
     await check_undisturbed(beside)
 
 
-@pytest.mark.parametrize("site", [ServerSite], indirect=True, ids=["direct"])
+@pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"])
 @many_times
 @given(data=st.lists(st.binary(max_size=40), max_size=5))
 async def test_it_keeps_the_protocol_whatever_comes_over_tcp(site, alice, beside, data):

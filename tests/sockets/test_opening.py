@@ -7,7 +7,7 @@ from realtime.presence.tracker import Tracker
 from realtime.protocol.frames import online_count
 from realtime.sockets.node import get_node
 from tests.clients.socket import until
-from tests.sites.in_process import PATH, Refusal, ServerSite
+from tests.sites.in_process import PATH, Refusal, TcpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -114,7 +114,7 @@ async def test_it_forgets_who_leaves_without_a_command(site, alice):
     assert (await site.connect(alice)).greeting["online_count"] == 1
 
 
-@pytest.mark.parametrize("site", [ServerSite], indirect=True, ids=["direct"])
+@pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"])
 async def test_it_keeps_nothing_of_the_handshake(site, alice):
     await site.connect(alice)
     (socket,) = (connection.sink._socket for connection in get_node().hub.connections.values())

@@ -155,51 +155,51 @@ async def test_a_position_older_than_the_log_is_not_recovered(site, alice):
     assert await run(Message.objects.count) == 6  # the history stays
 
 
-class Site:
+class Pruners:
     """Processes with the same leases; `prune` lets one try."""
 
     def __init__(self):
         self.clock = Clock()
         self.leases = MemoryLeases(self.clock)
-        self.pruners = [Pruner(self.leases), Pruner(self.leases)]
+        self.each = [Pruner(self.leases), Pruner(self.leases)]
 
     async def prune(self, number=0):
         await run(write, "room.a", 40)
-        await self.pruners[number].prune_if_due()
+        await self.each[number].prune_if_due()
         return not await run(kept)
 
 
 async def test_one_process_prunes_once_an_hour():
-    site = Site()
-    assert await site.prune(0)
-    assert not await site.prune(1)
-    assert not await site.prune(0)  # nor does the same one again
-    site.clock.sleep(3599)
-    assert not await site.prune(1)
-    site.clock.sleep(1)
-    assert await site.prune(1)
-    assert not await site.prune(0)
-    assert site.pruners[0].try_seconds == 600
+    pruners = Pruners()
+    assert await pruners.prune(0)
+    assert not await pruners.prune(1)
+    assert not await pruners.prune(0)  # nor does the same one again
+    pruners.clock.sleep(3599)
+    assert not await pruners.prune(1)
+    pruners.clock.sleep(1)
+    assert await pruners.prune(1)
+    assert not await pruners.prune(0)
+    assert pruners.each[0].try_seconds == 600
 
 
 async def test_it_keeps_events_for_ever_when_told_to(settings):
     settings.REALTIME = {**settings.REALTIME, "EVENT_DAYS": 0}
-    assert not await Site().prune()
+    assert not await Pruners().prune()
 
 
 async def test_it_deletes_in_portions_in_the_server_too(monkeypatch):
     monkeypatch.setattr(log.prune, "__defaults__", (10,))
     await run(write, "room.a", *[40] * 25)
-    assert await Site().prune()
+    assert await Pruners().prune()
 
 
 async def test_it_waits_for_leases_that_are_away(monkeypatch):
     async def fail(*args):
         raise LeasesUnavailable("away")
 
-    site = Site()
-    monkeypatch.setattr(site.leases, "acquire", fail)
-    assert not await site.prune()
+    pruners = Pruners()
+    monkeypatch.setattr(pruners.leases, "acquire", fail)
+    assert not await pruners.prune()
 
 
 def prune_events(*arguments):

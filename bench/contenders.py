@@ -1,7 +1,7 @@
 """The servers under measure: how each is prepared, started and spoken to. Used by `bench.cases`.
 
-A site knows three kinds of connections: `room` (members of one room, who also send to it), `direct` (each sends to its
-partner) and `idle` (open, and nothing more).
+A contender knows three kinds of connections: `room` (members of one room, who also send to it), `direct` (each sends
+to its partner) and `idle` (open, and nothing more).
 """
 
 import os
@@ -24,7 +24,7 @@ UVICORN = ["--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio
 Options = dict[str, Any]
 
 
-class Site:
+class Contender:
     """A kind of server."""
 
     name: str
@@ -69,7 +69,7 @@ class Site:
         return [sys.executable, "-m", "uvicorn", application, "--lifespan", "off", *where, *UVICORN]
 
 
-class FastAPIManager(Site):
+class FastAPIManager(Contender):
     name = "FastAPI ConnectionManager"
 
     def command(self, port: int) -> list[str]:
@@ -85,7 +85,7 @@ class FastAPIManager(Site):
         }
 
 
-class StockChannels(Site):
+class StockChannels(Contender):
     name = "stock Channels"
 
     def prepare(self) -> dict[str, str]:
@@ -118,7 +118,7 @@ class StockChannels(Site):
         }
 
 
-class Ours(Site):
+class Ours(Contender):
     """The product's own server. `embedded` has SQLite and memory, the other PostgreSQL and Redis."""
 
     def __init__(self, workspace: Workspace, *, embedded: bool) -> None:
@@ -198,7 +198,7 @@ class Earlier(Ours):
 
 
 def run_python(arguments: list[str], environment: dict[str, str], directory: Path = ROOT) -> None:
-    """Run a command of a site to its end, with its environment, where its code is."""
+    """Run a command of a contender to its end, with its environment, where its code is."""
     command = [sys.executable, *arguments]
     done = subprocess.run(
         command, cwd=directory, env=os.environ | environment, capture_output=True, text=True, check=False
