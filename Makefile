@@ -45,7 +45,7 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); honours PORT, WORKERS,
 
 test: $(VENV)/.dev ## Run the tests: embedded, then on PostgreSQL and Redis where they answer
 	$(EMBEDDED) $(PY) -m pytest -n $(JOBS)
-	@if TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.services; then \
+	@if TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.backends.services; then \
 		echo "Once more, on PostgreSQL and Redis"; \
 		DATABASE_URL="$(TEST_DATABASE_URL)" REDIS_URL="$(TEST_REDIS_URL)" \
 			$(PY) -m pytest -n $(JOBS) -m "not process and not browser"; \

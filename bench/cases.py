@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
 
+from bench.contenders import Contender, FastAPIManager, Options, Ours, StockChannels
 from bench.load import LoadFailed, held_connections, run_load
 from bench.report import AT_LEAST, AT_MOST, LIMIT, Claim, Finding, Measurement, Requirement
 from bench.servers import Server, ServerFailed
-from bench.sites import FastAPIManager, Options, Ours, Site, StockChannels
 from bench.workspace import Workspace
 
 WITHOUT_END = 1_000_000_000  # messages of a sender; the duration ends the load
@@ -22,7 +22,7 @@ IDLE_LIMIT_BYTES = 16_384
 
 @dataclass
 class Bench:
-    """One run: its options, its sites, and what it has found so far."""
+    """One run: its options, its contenders, and what it has found so far."""
 
     workspace: Workspace
     repeat: int = 3
@@ -33,19 +33,19 @@ class Bench:
     failures: list[str] = field(default_factory=list)
 
     @cached_property
-    def fastapi(self) -> Site:
+    def fastapi(self) -> Contender:
         return FastAPIManager(self.workspace)
 
     @cached_property
-    def stock(self) -> Site:
+    def stock(self) -> Contender:
         return StockChannels(self.workspace)
 
     @cached_property
-    def embedded(self) -> Site:
+    def embedded(self) -> Contender:
         return Ours(self.workspace, embedded=True)
 
     @cached_property
-    def distributed(self) -> Site:
+    def distributed(self) -> Contender:
         return Ours(self.workspace, embedded=False)
 
     @property
@@ -53,23 +53,23 @@ class Bench:
         return 1000 if self.quick else 5000
 
     @property
-    def ours(self) -> list[Site]:
+    def ours(self) -> list[Contender]:
         return [] if self.peers_only else [self.embedded, self.distributed]
 
     def seconds(self, full: float) -> float:
         return min(2.0, full) if self.quick else full
 
-    def compare(self, claim: Claim, values: dict[Site, float], peer: Site) -> None:
+    def compare(self, claim: Claim, values: dict[Contender, float], peer: Contender) -> None:
         """Set each of our servers beside the peer; the peer alone when none of ours was measured."""
         reference = values.get(peer)
-        ours = [site for site in self.ours if site in values]
-        self.findings += [Finding(claim, site.name, values[site], peer.name, reference) for site in ours]
+        ours = [contender for contender in self.ours if contender in values]
+        self.findings += [Finding(claim, contender.name, values[contender], peer.name, reference) for contender in ours]
         if not ours:
             self.findings.append(Finding(claim, None, None, peer.name, reference))
 
     def add(self, measurement: Measurement) -> None:
         self.measurements.append(measurement)
-        print(f"  {measurement.case}: {measurement.site}: {measurement.summary()}", flush=True)
+        print(f"  {measurement.case}: {measurement.contender}: {measurement.summary()}", flush=True)
 
     @contextmanager
     def failures_kept(self, case: str) -> Iterator[None]:
@@ -100,17 +100,17 @@ def latency(bench: Bench) -> None:
 
 def direct(bench: Bench) -> None:
     load = {"n": 200, "senders": 200, "window": 4, "fanout": 2, "count": WITHOUT_END, "duration": bench.seconds(5)}
-    sites = [bench.stock] if bench.peers_only else [bench.stock, bench.distributed]
-    measured = measure_each(bench, "direct", sites, "direct", load)
-    rates = {site: saved_per_second(measurement) for site, measurement in measured.items()}
+    contenders = [bench.stock] if bench.peers_only else [bench.stock, bench.distributed]
+    measured = measure_each(bench, "direct", contenders, "direct", load)
+    rates = {contender: saved_per_second(measurement) for contender, measurement in measured.items()}
     bench.compare(Claim("direct", "saved messages/s", Requirement(AT_LEAST, 6, aim=10)), rates, bench.stock)
 
 
 def memory(bench: Bench) -> None:
-    each: dict[Site, float] = {}
-    for site in [bench.stock, *bench.ours]:
+    each: dict[Contender, float] = {}
+    for contender in [bench.stock, *bench.ours]:
         with bench.failures_kept("memory"):
-            each[site] = median(bytes_per_connection(bench, site) for _ in range(bench.repeat))
+            each[contender] = median(bytes_per_connection(bench, contender) for _ in range(bench.repeat))
     claim = Claim("memory", "bytes for each idle connection", Requirement(LIMIT, IDLE_LIMIT_BYTES))
     bench.compare(claim, each, bench.stock)
 
@@ -138,20 +138,22 @@ def two(bench: Bench) -> None:
         ]
 
 
-def measure_each(bench: Bench, case: str, sites: list[Site], kind: str, load: Options) -> dict[Site, Measurement]:
-    """Measure one site after another; one that fails is left out."""
+def measure_each(
+    bench: Bench, case: str, contenders: list[Contender], kind: str, load: Options
+) -> dict[Contender, Measurement]:
+    """Measure one contender after another; one that fails is left out."""
     measured = {}
-    for site in sites:
+    for contender in contenders:
         with bench.failures_kept(case):
-            measured[site] = measure(bench, case, site, kind, load)
+            measured[contender] = measure(bench, case, contender, kind, load)
     return measured
 
 
-def measure(bench: Bench, case: str, site: Site, kind: str, load: Options, processes: int = 1) -> Measurement:
+def measure(bench: Bench, case: str, contender: Contender, kind: str, load: Options, processes: int = 1) -> Measurement:
     """Put the load on a fresh server `repeat` times, after a short one that does not count."""
     results = []
-    with site.running(processes) as servers:
-        options = site.connection_options(kind) | load
+    with contender.running(processes) as servers:
+        options = contender.connection_options(kind) | load
         warm_up(ports_of(servers), options)
         for _ in range(bench.repeat):
             time.sleep(PAUSE_SECONDS)
@@ -159,8 +161,8 @@ def measure(bench: Bench, case: str, site: Site, kind: str, load: Options, proce
             require_alive(servers)
         if complaints := [text for result in results for text in result.complaints()]:
             logs = [server.tail() for server in servers]
-            bench.failures.append("\n".join([f"{case}, {site.name}: {'; '.join(complaints)}", *logs]))
-    measurement = Measurement(case, site.name, results)
+            bench.failures.append("\n".join([f"{case}, {contender.name}: {'; '.join(complaints)}", *logs]))
+    measurement = Measurement(case, contender.name, results)
     bench.add(measurement)
     return measurement
 
@@ -173,12 +175,12 @@ def warm_up(ports: list[int], options: Options) -> None:
     run_load(ports, options | few)
 
 
-def bytes_per_connection(bench: Bench, site: Site) -> float:
+def bytes_per_connection(bench: Bench, contender: Contender) -> float:
     """Growth of the server's resident memory with idle connections, divided by their number."""
     count = bench.idle_connections
-    with site.running() as servers:
+    with contender.running() as servers:
         ports = ports_of(servers)
-        options = site.connection_options("idle")
+        options = contender.connection_options("idle")
         run_load(ports, options | {"n": WARM_UP_CONNECTIONS, "count": 0})
         time.sleep(1)
         empty = resident_bytes(servers)
@@ -187,14 +189,14 @@ def bytes_per_connection(bench: Bench, site: Site) -> float:
             full = resident_bytes(servers)
             require_alive(servers)
     if ready != count:
-        bench.failures.append(f"memory, {site.name}: {count - ready} of {count} connections not ready")
+        bench.failures.append(f"memory, {contender.name}: {count - ready} of {count} connections not ready")
     each = (full - empty) / count
-    print(f"  memory: {site.name}: {each:,.0f} bytes each, {empty:,} when empty", flush=True)
+    print(f"  memory: {contender.name}: {each:,.0f} bytes each, {empty:,} when empty", flush=True)
     return each
 
 
-def medians(measured: dict[Site, Measurement], figure: str) -> dict[Site, float]:
-    return {site: measurement.median(figure) for site, measurement in measured.items()}
+def medians(measured: dict[Contender, Measurement], figure: str) -> dict[Contender, float]:
+    return {contender: measurement.median(figure) for contender, measurement in measured.items()}
 
 
 def saved_per_second(measurement: Measurement) -> float:

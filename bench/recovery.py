@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 from bench.cases import ROOM, Bench, measure
+from bench.contenders import Contender, Earlier, Ours
 from bench.load import Outcome, read_outcome, returning_crowd
 from bench.report import AT_LEAST, LIMIT, Claim, Finding, Requirement
 from bench.seed import CROWD
-from bench.sites import Earlier, Ours, Site
 
 BEFORE_RESUME = "d94cab2"  # the last commit without resume, sessions and confirmed positions
 LIMIT_MS = 10_000  # from the cut to the last client that has everything
@@ -27,10 +27,12 @@ class Figure:
     limit: float | None = None
     worst: bool = False
 
-    def finding(self, case: str, site: Site, outcomes: list[Outcome]) -> Finding:
+    def finding(self, case: str, contender: Contender, outcomes: list[Outcome]) -> Finding:
         values = [self.of(outcome) for outcome in outcomes]
         requirement = None if self.limit is None else Requirement(LIMIT, self.limit)
-        return Finding(Claim(case, self.name, requirement), site.name, max(values) if self.worst else median(values))
+        return Finding(
+            Claim(case, self.name, requirement), contender.name, max(values) if self.worst else median(values)
+        )
 
 
 def percentile_ms(outcome: Outcome, percent: int) -> float:
@@ -56,10 +58,10 @@ def cost(bench: Bench) -> None:
         assert isinstance(now, Ours)
         then = Earlier(bench.workspace, BEFORE_RESUME, embedded=now.embedded)
         with bench.failures_kept("cost"):
-            rates: dict[Site, list[float]] = {then: [], now: []}
+            rates: dict[Contender, list[float]] = {then: [], now: []}
             for _ in range(2 * bench.repeat):
-                for site, measured in rates.items():
-                    measured.append(measure(bench, "cost", site, "room", load).median("deliveries_per_second"))
+                for contender, measured in rates.items():
+                    measured.append(measure(bench, "cost", contender, "room", load).median("deliveries_per_second"))
             claim = Claim("cost", "deliveries/s with resume and without", Requirement(AT_LEAST, 0.9))
             before, after = (median(measured) for measured in rates.values())
             bench.findings.append(Finding(claim, now.name, after, then.name, before))
@@ -76,18 +78,18 @@ def restart(bench: Bench) -> None:
 def come_back(bench: Bench, case: str, how: str, figures: list[Figure]) -> None:
     if bench.peers_only:
         return
-    site = bench.distributed
-    assert isinstance(site, Ours)
+    contender = bench.distributed
+    assert isinstance(contender, Ours)
     with bench.failures_kept(case):
-        outcomes = [lose_crowd(bench, site, how) for _ in range(bench.repeat)]
-        bench.findings += [figure.finding(case, site, outcomes) for figure in figures]
+        outcomes = [lose_crowd(bench, contender, how) for _ in range(bench.repeat)]
+        bench.findings += [figure.finding(case, contender, outcomes) for figure in figures]
 
 
-def lose_crowd(bench: Bench, site: Ours, how: str) -> Outcome:
+def lose_crowd(bench: Bench, contender: Ours, how: str) -> Outcome:
     """One run on a fresh server. Raises LoadFailed, ServerFailed."""
-    with site.running() as [server]:
+    with contender.running() as [server]:
         count = 400 if bench.quick else CROWD
-        with returning_crowd(how, server.port, site.paths, count) as crowd:
+        with returning_crowd(how, server.port, contender.paths, count) as crowd:
             if how == "restart" and crowd.stdout is not None and crowd.stdin is not None:
                 crowd.stdout.readline()
                 server.restart()

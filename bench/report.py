@@ -14,10 +14,10 @@ HEAD = ("case", "figure", "ours", "measured", "peer", "measured", "ratio", "requ
 
 @dataclass(frozen=True)
 class Measurement:
-    """The repeated results of one site in one case."""
+    """The repeated results of one contender in one case."""
 
     case: str
-    site: str
+    contender: str
     results: list[Result]
 
     def median(self, figure: str) -> float:
@@ -116,10 +116,10 @@ def markdown_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def load_rows(measurements: list[Measurement]) -> list[tuple[str, ...]]:
-    """Every load with its medians: case, site, deliveries/s, acks/s, p50, p99, p99.9, share of the generator's core."""
+    """Every load with its medians: case, contender, deliveries/s, acks/s, p50, p99, p99.9, load of the generator."""
     figures = ("deliveries_per_second", "acks_per_second", "delivery_us.p50", "delivery_us.p99", "delivery_us.p999")
     return [
-        (m.case, m.site, *(number(m.median(figure)) for figure in figures), f"{m.median('busy'):.0%}")
+        (m.case, m.contender, *(number(m.median(figure)) for figure in figures), f"{m.median('busy'):.0%}")
         for m in measurements
         if m.median("sent")
     ]

@@ -56,7 +56,9 @@ def print_result(bench: Bench) -> None:
     print(f"\n{aligned_table(bench.findings)}")
     for measurement in bench.measurements:
         if measurement.is_generator_bound:
-            print(f"{measurement.case}, {measurement.site}: the generator's core was full; the server could do more")
+            print(
+                f"{measurement.case}, {measurement.contender}: the generator's core was full; the server could do more"
+            )
     for failure in bench.failures:
         print(f"\nFAILED {failure}", file=sys.stderr)
 

@@ -1,7 +1,7 @@
 """Fills our site's database for the load: users, a token for each, one room for some of them, and small rooms for all.
 
-Called by `bench.sites` as `python -m bench.seed USERS MEMBERS FILE` under the settings of our server. FILE gets a line
-`path<TAB><TAB>target` for each user, as wsload reads it; the target is the primary key of the user's partner.
+Called by `bench.contenders` as `python -m bench.seed USERS MEMBERS FILE` under the settings of our server. FILE gets a
+line `path<TAB><TAB>target` for each user, as wsload reads it; the target is the primary key of the user's partner.
 """
 
 import sys

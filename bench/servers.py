@@ -1,4 +1,4 @@
-"""Server processes under measure: started on one core, waited for, weighed and stopped. Used by `bench.sites`."""
+"""Server processes under measure: started on one core, waited for, weighed and stopped. Used by `bench.contenders`."""
 
 import os
 import signal

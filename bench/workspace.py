@@ -1,6 +1,6 @@
 """What a run of the benchmark makes and must take away again: databases, keys in Redis, a directory for files and logs.
 
-Used by `run` and by the sites; `close` undoes all of it, whatever happened.
+Used by `run` and by the contenders; `close` undoes all of it, whatever happened.
 """
 
 import os

@@ -16,11 +16,11 @@ from realtime.management.commands import serve
 from realtime.models import Room
 from realtime.protocol import topics
 from realtime.storage import database
+from tests.backends.redis_server import delete_keys
 from tests.people import make_user
-from tests.processes import show_logs
-from tests.redis_server import delete_keys
 from tests.settings import REALTIME
-from tests.sites import QueueSite, ServerSite, Site, make_token
+from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer, make_token
+from tests.sites.processes import show_logs
 
 
 @pytest.fixture(scope="session")
@@ -113,16 +113,16 @@ def logs() -> Iterator[None]:
     show_logs()
 
 
-@pytest.fixture(params=[QueueSite, ServerSite], ids=["queue", "direct"])
+@pytest.fixture(params=[AsgiServer, TcpServer], ids=["queue", "direct"])
 async def site(
     request: pytest.FixtureRequest,
     transactional_db: None,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-) -> AsyncIterator[Site]:
+) -> AsyncIterator[InProcessServer]:
     """A server, one test on each kind. At the end nothing may have been logged as an error."""
     monkeypatch.setattr(serve, "LOGGING", None)  # pytest's own handlers stay
-    site: Site = request.param()
+    site: InProcessServer = request.param()
     yield site
     await site.stop()
     database.shutdown()

@@ -12,7 +12,7 @@ from realtime import health
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
 from realtime.storage.database import DatabaseUnavailable
-from tests.sockets import until
+from tests.clients.socket import until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -14,8 +14,8 @@ from tests.chaos.client import Client
 from tests.chaos.people import Person, make_people
 from tests.chaos.plan import ROAD_ACTIONS, SERVERS, Step
 from tests.chaos.road import Road
-from tests.cluster import hanging, stopped
-from tests.processes import SHORT_TIMES, Postgres, Redis, Site, SiteProcess
+from tests.sites.cluster import hanging, stopped
+from tests.sites.processes import SHORT_TIMES, Postgres, Redis, Site, SiteProcess
 
 # So few events that clients are too far back to be resumed, now and then.
 SETTINGS = {

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from tests.processes import Site, SiteProcess
+from tests.sites.processes import Site, SiteProcess
 
 ROOMS = tuple(f"room-{number}" for number in range(5))
 USERS = 10

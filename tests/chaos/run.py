@@ -14,7 +14,7 @@ from tests.chaos.history import History
 from tests.chaos.plan import CLIENTS, OUTAGES, ROAD_ACTIONS, SILENT_SECONDS, Step, make_plan
 from tests.chaos.road import now
 from tests.chaos.verdict import judge, read_record
-from tests.processes import show_logs
+from tests.sites.processes import show_logs
 
 SETTLE_SECONDS = 45.0
 FULL_SECONDS = 60.0  # a plan of that length has everything in it

@@ -1,0 +1,53 @@
+"""Lease stores whose time is in the test's hand; used by `tests.storage.test_leases` and the tests of the ticker."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis import Redis
+
+from realtime.storage.leases.memory import MemoryLeases
+from realtime.storage.leases.redis import RedisLeases
+from realtime.storage.leases.store import LeaseStore
+from tests.backends.presence import Clock
+from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
+
+
+@dataclass
+class Backend:
+    """One state, seen through two stores as from two processes (in memory both are the same)."""
+
+    store: LeaseStore
+    other: LeaseStore
+    sleep: Callable[[float], None]  # lets time pass for the leases
+    forget: Callable[[], None]  # loses the whole state
+
+
+@asynccontextmanager
+async def open_leases(kind: str) -> AsyncIterator[Backend]:
+    """`memory` or `redis`; no Redis is a skipped test, but in CI a failure."""
+    if kind == "memory":
+        yield open_memory()
+        return
+    with own_redis_prefix() as prefix:
+        made = open_redis(prefix)
+        yield made
+        await made.store.close()
+        await made.other.close()
+
+
+def open_memory() -> Backend:
+    clock = Clock()
+    store = MemoryLeases(clock)
+    return Backend(store, store, clock.sleep, store._held.clear)
+
+
+def open_redis(prefix: str) -> Backend:
+    """Redis has a clock of its own: time passes by shortening what is left of the keys."""
+
+    def sleep(seconds: float) -> None:
+        with Redis.from_url(REDIS_URL, socket_timeout=5) as client:
+            for key in find_keys(prefix):
+                client.pexpire(key, client.pttl(key) - round(seconds * 1000))
+
+    return Backend(RedisLeases(REDIS_URL, prefix), RedisLeases(REDIS_URL, prefix), sleep, lambda: delete_keys(prefix))

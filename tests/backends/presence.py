@@ -1,0 +1,63 @@
+"""Presence stores with a clock in the test's hand; used by `test_store` and `test_redis`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from realtime.presence.memory import MemoryPresence
+from realtime.presence.redis import RedisPresence
+from realtime.presence.store import PresenceStore
+from tests.backends.redis_server import REDIS_URL, delete_keys
+
+LEASE, GRACE = 20.0, 15.0
+
+
+class Clock:
+    """Time stands still until it is told to pass."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@dataclass
+class Backend:
+    """One state, seen through two stores as from two processes (in memory both are the same)."""
+
+    store: PresenceStore
+    other: PresenceStore
+    clock: Clock
+    forget: Callable[[], None]  # loses the whole state
+
+    def sleep(self, seconds: float) -> None:
+        self.clock.sleep(seconds)
+
+    async def online(self) -> list[str]:
+        return [entry.user_id for entry in await self.store.page(0, 10_000)]
+
+    async def close(self) -> None:
+        await self.store.close()
+        await self.other.close()
+
+
+def open_memory() -> Backend:
+    clock = Clock()
+    store = MemoryPresence(lease_seconds=LEASE, grace_seconds=GRACE, clock=clock)
+
+    def forget() -> None:
+        store.__init__(lease_seconds=LEASE, grace_seconds=GRACE, clock=clock)  # type: ignore[misc]
+
+    return Backend(store, store, clock, forget)
+
+
+def open_redis(prefix: str) -> Backend:
+    clock = Clock()
+
+    def open_one() -> RedisPresence:
+        return RedisPresence(REDIS_URL, prefix, lease_seconds=LEASE, grace_seconds=GRACE, clock=clock)
+
+    return Backend(open_one(), open_one(), clock, lambda: delete_keys(prefix))

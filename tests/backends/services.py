@@ -1,0 +1,30 @@
+"""Says which of PostgreSQL and Redis do not answer where `make test` would use them.
+
+Run as `python -m tests.backends.services`.
+"""
+
+import os
+import sys
+
+import psycopg
+import redis
+
+
+def find_missing() -> list[str]:
+    missing = []
+    try:
+        psycopg.connect(os.environ["TEST_DATABASE_URL"], connect_timeout=3).close()
+    except psycopg.Error as error:
+        missing.append(f"PostgreSQL does not answer: {str(error).strip()}")
+    try:
+        with redis.Redis.from_url(os.environ["TEST_REDIS_URL"], socket_connect_timeout=3, socket_timeout=3) as client:
+            client.ping()
+    except (redis.RedisError, OSError) as error:
+        missing.append(f"Redis does not answer: {error}")
+    return missing
+
+
+if __name__ == "__main__":
+    absent = find_missing()
+    print("\n".join(absent), end="\n" if absent else "")
+    sys.exit(bool(absent))

@@ -1,0 +1,165 @@
+"""The protocol as a client may rely on it: what may follow what on a socket, and how it may end (protocol §5, §6).
+
+The shape of each frame is in `frames`.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from tests.contract.frames import (
+    AnyFrame,
+    Batch,
+    Chat,
+    Connected,
+    ConnectedData,
+    Disconnect,
+    ErrorFrame,
+    Frame,
+    Joined,
+    Left,
+    Read,
+    Resumed,
+    Subscribed,
+    TopicValue,
+    Unsubscribed,
+)
+
+CLOSES = {
+    1007: {"INVALID_DATA"},
+    1009: {"FRAME_TOO_LARGE"},
+    1011: {"SERVER_ERROR"},
+    1012: {"RESTARTING"},
+    1013: {"OVERLOADED"},
+    4400: {"TOO_MANY_ERRORS"},
+    4401: {"UNAUTHENTICATED", "TOKEN_EXPIRED", "AUTH_TIMEOUT"},
+    4403: {"KICKED", "USER_DISABLED", "FORBIDDEN"},
+    4408: {"HEARTBEAT_TIMEOUT"},
+    4409: {"TOO_MANY_CONNECTIONS"},
+    4413: {"SLOW_CONSUMER"},
+    4429: {"RATE_LIMITED"},
+}
+RECONNECT = {1011, 1012, 1013, 4408, 4413, 4429}
+PLAIN_CLOSES = {1000, 1002, 1007}  # what RFC 6455 alone is about may end without a `disconnect`
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame)
+
+
+class Contract:
+    """What one socket has been sent so far. `check` raises for a frame that the protocol does not allow now."""
+
+    def __init__(self) -> None:
+        self.positions: dict[str, int] | None = None  # stream -> seq of its last event; None before the greeting
+        self.goodbye: Disconnect | None = None
+        self.takes_up_session = False  # then a stream's first event may be an older one than the greeting says
+        self.may_go_back = False  # the client asks for what was missed at moments of its own, whatever is on its way
+        self.asked_topics: set[str] = set()  # that the client tried to subscribe to
+        self._begun: set[str] = set()  # streams of which such a first event has come
+
+    def rewind(self, stream: str, seq: int) -> None:
+        """The client asks for what came after `seq`."""
+        if self.positions is not None:
+            self.positions[stream] = seq
+
+    def check(self, text: str | bytes) -> None:
+        frame = self.decode(text)
+        assert self.goodbye is None, f"after `disconnect`: {text!r}"
+        match frame:
+            case Connected():
+                assert self.positions is None, "a second greeting"
+                self.positions = dict(frame.data.streams)
+                self.check_streams(frame.data)
+            case Disconnect():
+                self._check_goodbye(frame)
+            case Batch():
+                self._check_batch(frame)
+            case _:
+                assert self.positions is not None, f"before the greeting: {text!r}"
+                self._check_position(frame)
+
+    def decode(self, text: str | bytes) -> Any:
+        return _decoder.decode(text)
+
+    def check_streams(self, greeting: ConnectedData) -> None:
+        assert f"user.{greeting.user_id}" in greeting.streams
+
+    def _check_batch(self, batch: Batch) -> None:
+        for raw in batch.messages:
+            assert not isinstance(self.decode(bytes(raw)), Connected | Disconnect | Batch), bytes(raw)
+            self.check(bytes(raw))
+
+    def check_close(self, code: int) -> None:
+        if self.goodbye is not None:
+            assert code == self.goodbye.code
+        else:
+            assert code in PLAIN_CLOSES, f"closed with {code} without a `disconnect`"
+
+    def _check_goodbye(self, frame: Disconnect) -> None:
+        assert frame.reason in CLOSES[frame.code], frame
+        assert frame.reconnect == (frame.code in RECONNECT), frame
+        self.goodbye = frame
+
+    def _check_next(self, stream: str, seq: int) -> None:
+        assert self.positions is not None
+        if not self.takes_up_session or stream in self._begun:
+            next_seq = self.positions.get(stream, seq - 1) + 1
+            assert seq == next_seq or (self.may_go_back and seq < next_seq), (stream, seq, self.positions)
+        self._begun.add(stream)
+        self.positions[stream] = seq
+
+    def _check_place(self, stream: str, frame: Joined | Subscribed) -> None:
+        assert self.positions is not None
+        if frame.recovered is not True:  # else what was missed is still to come
+            known = frame.seq if frame.recovered is False else self.positions.get(stream, frame.seq)
+            assert known == frame.seq or self.may_go_back, (frame, self.positions)
+            self.positions[stream] = frame.seq
+
+    def _check_value(self, frame: TopicValue) -> None:
+        assert self.positions is not None
+        stream = f"topic.{frame.topic}"
+        assert stream in self.positions or self.takes_up_session, "of a topic that it is not subscribed to"
+        if frame.seq is not UNSET:
+            assert frame.stream == stream
+            self._check_next(stream, frame.seq)
+
+    def _check_resumed(self, frame: Resumed) -> None:
+        assert self.positions is not None
+        for stream, outcome in frame.streams.items():
+            if outcome.recovered and not (self.takes_up_session or self.may_go_back):
+                assert self.positions.get(stream, outcome.seq) == outcome.seq, (frame, self.positions)
+            assert (outcome.fetch is not UNSET) <= (not outcome.recovered), frame
+            self.positions[stream] = outcome.seq
+
+    def _check_position(self, frame: Frame) -> None:
+        assert self.positions is not None
+        match frame:
+            case Chat():
+                addressed = f"room.{frame.data.room_id}" if frame.data.room_id else "user."
+                assert frame.stream.startswith(addressed)
+                assert bool(frame.data.room_id) != bool(frame.data.to_user_id)
+                self._check_next(frame.stream, frame.seq)
+            case Joined():
+                self._check_place(f"room.{frame.room_id}", frame)
+            case Subscribed():
+                self._check_place(f"topic.{frame.topic}", frame)
+            case Unsubscribed():
+                known = self.positions.pop(f"topic.{frame.topic}", None)
+                asked = frame.topic in self.asked_topics and frame.reason == "REMOVED"  # before it was made
+                assert known is not None or asked, frame
+            case TopicValue():
+                self._check_value(frame)
+            case Read(data=data):
+                of_room = [given is not UNSET for given in (data.room_id, data.seq, data.unread)]
+                assert of_room == [data.notification_ids is UNSET] * 3, frame
+            case Left():
+                self.positions.pop(f"room.{frame.room_id}", None)
+            case Resumed():
+                self._check_resumed(frame)
+            case ErrorFrame():
+                assert (frame.error_code == "RATE_LIMITED") == (frame.retry_after_ms is not UNSET), frame
+            case _:
+                self.check_other(frame)
+
+    def check_other(self, frame: Any) -> None:
+        """A frame that sockets of another kind may get."""

@@ -1,0 +1,266 @@
+"""What processes tell each other, over a layer that fails when it is told to; and once over a real one."""
+
+import asyncio
+import uuid
+
+import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
+
+from realtime.delivery import bus as buses
+from realtime.delivery.bus import Bus
+from realtime.delivery.envelopes import Control, Envelope, Passing, pack
+from tests.backends.redis_server import REDIS_URL, own_redis_prefix
+from tests.paper import PATIENCE_SECONDS, PaperLayer
+
+
+class Ear:
+    """What a bus tells its hub."""
+
+    recoveries = 0
+
+    def __init__(self):
+        self.heard = []
+
+    def recover(self):
+        self.recoveries += 1
+
+
+@pytest.fixture(autouse=True)
+def short_waits(settings, monkeypatch):
+    settings.REALTIME = {**settings.REALTIME, "BUS_BEAT_SECONDS": 0.01}
+    monkeypatch.setattr(buses, "RETRY_SECONDS", 0.005)
+
+
+@pytest.fixture
+async def open_bus():
+    opened = []
+
+    def make(origin, ear, on_envelope=None):
+        bus = Bus(origin, on_envelope or ear.heard.append, ear.recover)
+        bus.start()
+        opened.append(bus)
+        return bus
+
+    yield make
+    for bus in opened:
+        await bus.stop()
+
+
+@pytest.fixture
+async def layer(monkeypatch):
+    layer = PaperLayer()
+    monkeypatch.setattr(buses, "shared_layer", lambda: layer)
+    monkeypatch.setattr(buses, "get_channel_layer", lambda: layer)
+    return layer
+
+
+def event(seq):
+    return Envelope(events=[("site", seq, b"{}")])
+
+
+def from_other(envelope):
+    return {"type": "realtime", "origin": "other", "beat": envelope.beat, "envelope": pack(envelope)}
+
+
+async def test_it_leaves_no_channel_in_the_group_that_nobody_reads(open_bus, layer, monkeypatch):
+    """The layer counts a channel in before it asks Redis, and keeps what comes for it until somebody reads it."""
+    add, failures = layer.group_add, [ConnectionError("away"), ConnectionError("away")]
+
+    async def add_and_fail(group, channel):
+        await add(group, channel)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(layer, "group_add", add_and_fail)
+    bus = open_bus("one", Ear())
+    await layer.until(lambda: not bus.is_down)
+    assert failures == []
+    assert [len(channels) for channels in layer._groups.values()] == [1]
+
+
+async def test_it_is_silent_in_a_site_of_one_process(settings, open_bus):
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    ear = Ear()
+    bus = open_bus("one", ear)
+    bus.publish(event(1))
+    assert (bus.is_down, ear.recoveries) == (False, 0)
+
+
+async def test_it_tells_the_others_and_not_itself(layer, open_bus):
+    one, two = Ear(), Ear()
+    bus, other = open_bus("one", one), open_bus("two", two)
+    await layer.until(lambda: not bus.is_down and not other.is_down)
+    whole = Envelope([("site", 1, b"{}")], [Passing(b"{}", users=("7",))], [Control("disconnect", user="7")])
+    bus.publish(whole)
+    await layer.until(lambda: any(e.events for e in two.heard))
+    heard = [(e.events, e.passing, e.controls) for e in two.heard if e.events]
+    assert heard == [(whole.events, whole.passing, whole.controls)]
+    assert not any(e.events for e in one.heard)
+
+
+async def test_it_gathers_while_it_publishes(layer, open_bus):
+    bus = open_bus("one", Ear())
+    await layer.until(lambda: not bus.is_down)
+    layer.open.clear()
+    bus.publish(event(1))
+    await layer.until(lambda: bus._waiting.events == [])
+    for seq in (2, 3, 4):
+        bus.publish(event(seq))
+    layer.open.set()
+    await layer.until(lambda: len(layer.publications) == 2)
+    assert layer.seqs == [[1], [2, 3, 4]]
+
+
+async def test_it_tries_again_in_order(layer, open_bus):
+    bus = open_bus("one", Ear())
+    await layer.until(lambda: not bus.is_down)
+    layer.failing = True
+    bus.publish(event(1))
+    bus.publish(event(2))
+    await layer.until(lambda: bus.is_down)
+    bus.publish(event(3))
+    layer.failing = False
+    await layer.until(lambda: layer.publications)
+    assert layer.seqs == [[1, 2, 3]]
+
+
+async def test_it_keeps_no_more_than_it_can_while_the_layer_is_away(layer, open_bus, monkeypatch):
+    monkeypatch.setattr(buses, "MAX_WAITING", 3)
+    bus = open_bus("one", Ear())
+    layer.failing = True
+    for seq in range(1, 10):
+        bus.publish(event(seq))
+        bus.publish(Envelope(passing=[Passing(b"{}")]))
+        bus.publish(Envelope(controls=[Control("disconnect", user=str(seq))]))
+    layer.failing = False
+    await layer.until(lambda: layer.publications)
+    assert layer.seqs == [[1, 2, 3]]
+    assert len(layer.publications[0].passing) == 3
+    assert len(layer.publications[0].controls) == 9  # they are few, and nothing makes up for one
+
+
+async def test_it_notices_that_its_beats_are_lost_and_come_back(layer, open_bus, caplog):
+    ear = Ear()
+    bus = open_bus("one", ear)
+    assert bus.is_down  # until it has heard itself
+    await layer.until(lambda: ear.recoveries == 1)
+    layer.deaf = True
+    await layer.until(lambda: bus.is_down)
+    assert "its beats are not heard" in caplog.text
+    layer.deaf = False
+    await layer.until(lambda: ear.recoveries == 2)
+    assert not bus.is_down
+
+
+async def test_it_does_not_take_anothers_beat_for_its_own(layer, open_bus):
+    bus = open_bus("one", ear := Ear())
+    layer.deaf = True
+    layer.bring(from_other(Envelope(beat=1)))
+    await layer.until(lambda: len(layer.sent) > 3)
+    assert (bus.is_down, ear.recoveries) == (True, 0)
+
+
+async def test_it_leaves_a_layer_on_which_it_hears_nothing(layer, open_bus, monkeypatch):
+    monkeypatch.setattr(buses, "DEAF_BEATS", 3)
+    second, third = PaperLayer(), PaperLayer()
+    made = iter([second, third])
+    monkeypatch.setattr(buses.channel_layers, "make_backend", lambda alias: next(made))
+    layer.deaf = second.deaf = True
+    ear = Ear()
+    bus = open_bus("one", ear)
+    await third.until(lambda: ear.recoveries == 1)
+    bus.publish(event(1))
+    await third.until(lambda: third.publications)
+    assert third.seqs == [[1]]
+    # The site's own consumers may be listening to the first one.
+    assert (layer.flushed, second.flushed, third.flushed) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"origin": "other", "beat": 0, "envelope": b"\xc1"},
+        {"origin": "other", "beat": 0, "envelope": pack(event(1))[:-1]},
+        {"origin": "other", "beat": 0},
+        None,
+    ],
+)
+async def test_it_passes_over_what_it_cannot_read(layer, open_bus, caplog, broken):
+    ear = Ear()
+    bus = open_bus("one", ear)
+    await layer.until(lambda: not bus.is_down)
+    layer.bring(broken)
+    layer.bring(from_other(event(2)))
+    await layer.until(lambda: ear.heard)
+    assert ear.heard[0].events == [("site", 2, b"{}")]
+    assert caplog.text.count("could not be read") == 1
+
+
+async def test_it_goes_on_when_something_cannot_be_delivered(layer, open_bus, caplog):
+    ear = Ear()
+
+    def deliver(envelope):
+        ear.heard.append(envelope)
+        if len(ear.heard) == 1:
+            raise RuntimeError("broken")
+
+    bus = open_bus("one", ear, deliver)
+    await layer.until(lambda: not bus.is_down)
+    for seq in (1, 2):
+        layer.bring(from_other(event(seq)))
+    await layer.until(lambda: len(ear.heard) == 2)
+    assert "RuntimeError: broken" in caplog.text
+
+
+async def test_it_listens_again_after_an_error(layer, open_bus):
+    ear = Ear()
+    bus = open_bus("one", ear)
+    await layer.until(lambda: not bus.is_down)
+    layer.bring(ConnectionError("lost"))
+    layer.bring(from_other(event(1)))
+    await layer.until(lambda: ear.heard and ear.recoveries == 2)
+
+
+async def test_it_starts_while_the_layer_is_away(layer, open_bus):
+    layer.failing = True
+    bus = open_bus("one", Ear())
+    bus.publish(event(1))
+    await layer.until(lambda: bus._waiting.events)
+    layer.failing = False
+    await layer.until(lambda: layer.publications and not bus.is_down)
+
+
+async def test_it_sends_what_is_waiting_before_it_stops(layer, open_bus):
+    bus = open_bus("one", Ear())
+    await layer.until(lambda: not bus.is_down)
+    layer.open.clear()
+    bus.publish(event(1))
+    await layer.until(lambda: bus._waiting.events == [])  # it is under way
+    bus.publish(event(2))
+    stopping = asyncio.create_task(bus.stop())
+    layer.open.set()
+    await asyncio.wait_for(stopping, PATIENCE_SECONDS)
+    assert {seq for seqs in layer.seqs for seq in seqs} == {1, 2}
+
+
+async def test_it_works_over_redis(monkeypatch, settings):
+    with own_redis_prefix():
+        settings.REALTIME = {**settings.REALTIME, "KEY_PREFIX": f"test-{uuid.uuid4().hex}"}
+        host = {"address": REDIS_URL, "socket_timeout": 10}
+        layers = [RedisPubSubChannelLayer(hosts=[host], prefix=settings.REALTIME["KEY_PREFIX"]) for _ in range(2)]
+        remaining, told = iter(layers), asyncio.Queue()
+        monkeypatch.setattr(buses, "shared_layer", lambda: next(remaining))
+        up = [asyncio.Event(), asyncio.Event()]
+        one, two = (Bus(name, told.put_nowait, heard.set) for name, heard in zip(("one", "two"), up, strict=True))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for bus, heard in zip((one, two), up, strict=True):
+                bus.start()
+                await heard.wait()
+            for seq in range(1, 101):
+                one.publish(Envelope(events=[("site", seq, bytes(range(256)))]))
+            received = []
+            while len(received) < 100:
+                received += (await told.get()).events
+        assert received == [("site", seq, bytes(range(256))) for seq in range(1, 101)]
+        await asyncio.gather(one.stop(), two.stop())
+        await asyncio.gather(*(layer.flush() for layer in layers))

@@ -1,0 +1,136 @@
+"""What site code publishes: stored, sent, refused. Transactions have a file of their own."""
+
+import pytest
+from django.db import connection, transaction
+
+import realtime
+from realtime.delivery import bridge, publishing
+from realtime.models import Event, Stream
+from realtime.storage import log
+from tests.delivery.publications import numbers, say, stored, undone
+from tests.paper import PaperLayer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_it_sends_at_once_without_a_transaction(sent):
+    say(1)
+    assert (numbers(sent), stored()) == ([[1]], [(1, 1)])
+    assert sent[0].events == [("site", 1, b'{"type":"test","n":1}')]
+    say(2)
+    assert (numbers(sent), stored()) == ([[1], [2]], [(1, 1), (2, 2)])
+
+
+def test_it_does_not_store_what_is_not_durable(sent):
+    say(1, "room.a", durable=False)
+    assert (numbers(sent), Event.objects.count(), Stream.objects.count()) == ([[1]], 0, 0)
+    assert not sent[0].passing[0].droppable
+
+
+@pytest.mark.parametrize(
+    "stream",
+    ["", "sit", "site.x", "site\n", "user.", "user.1\n", "user", "rooms.a", "room.a b", "topic.ä", "room." + 65 * "x"],
+)
+def test_it_refuses_streams_that_cannot_be(sent, stream):
+    with pytest.raises(ValueError, match="There is no stream"):
+        say(1, stream)
+    assert (sent, Event.objects.count()) == ([], 0)
+
+
+@pytest.mark.parametrize("frame", [{}, {"type": 5}, {"type": None}, {"n": 1}])
+def test_it_refuses_frames_without_a_type(sent, frame):
+    with pytest.raises(ValueError, match="type"):
+        realtime.publish("site", frame)
+    assert (sent, Event.objects.count()) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "error"), [(object(), TypeError), ("\ud800", ValueError), ({(1, 2): 3}, TypeError), (1j, TypeError)]
+)
+@pytest.mark.parametrize("durable", [True, False])
+def test_it_stores_nothing_that_json_does_not_have(sent, value, error, durable):
+    with transaction.atomic():
+        with pytest.raises(error):
+            realtime.publish("site", {"type": "test", "value": value}, durable)
+        say(1)
+    assert (numbers(sent), stored()) == ([[1]], [(1, 1)])
+
+
+def test_it_reaches_the_layer_from_a_process_without_sockets(monkeypatch):
+    layer = PaperLayer()
+    monkeypatch.setattr(bridge, "shared_layer", lambda: layer)
+    with transaction.atomic():
+        say(1)
+        say(2, durable=False)
+    assert numbers(layer.publications) == [[1], [2]]
+
+
+def test_it_does_not_fail_its_caller_when_the_layer_fails(monkeypatch, caplog):
+    layer = PaperLayer()
+    layer.failing = True
+    monkeypatch.setattr(bridge, "shared_layer", lambda: layer)
+    say(1)
+    with transaction.atomic():
+        say(2)
+        say(3, durable=False)
+    assert stored() == [(1, 1), (2, 2)]
+    assert caplog.text.count("did not reach the channel layer") == 3
+
+
+def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, caplog):
+    def fail(keys):
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(log, "sequence", fail)
+        with transaction.atomic():
+            say(1)
+    assert "wait for the sweep" in caplog.text
+    assert (sent, [(event.stream, event.seq) for event in log.sweep(-1)]) == ([], [("site", 1)])
+
+
+def test_it_talks_to_users(sent):
+    realtime.send_to_user(7, {"type": "test", "n": 1})
+    realtime.disconnect_user(7)
+    publishing.disconnect_session("login")
+    publishing.unsubscribe(7, "room.a")
+    publishing.close_stream("room.a")
+    assert sent[0].events == [("user.7", 1, b'{"type":"test","n":1}')]
+    controls = [(c.verb, c.user, c.session, c.stream, c.code, c.reason) for e in sent[1:] for c in e.controls]
+    assert controls == [
+        ("disconnect", "7", None, None, 4403, "KICKED"),
+        ("disconnect", None, "login", None, 4401, "UNAUTHENTICATED"),
+        ("unsubscribe", "7", None, "room.a", 0, ""),
+        ("unsubscribe", None, None, "room.a", 0, ""),
+    ]
+
+
+def test_it_disconnects_on_commit_only(sent):
+    with undone():
+        realtime.disconnect_user(7)
+    with transaction.atomic():
+        realtime.disconnect_user(8, "BANNED")
+        assert sent == []
+    assert [(c.user, c.reason) for e in sent for c in e.controls] == [("8", "BANNED")]
+
+
+async def test_it_has_asynchronous_twins(sent):
+    await realtime.apublish("site", {"type": "test", "n": 1})
+    await realtime.apublish("site", {"type": "test", "n": 2}, durable=False)
+    await realtime.asend_to_user(7, {"type": "test", "n": 3})
+    await realtime.adisconnect_user(7, "BANNED")
+    assert numbers(sent) == [[1], [2], [3], []]
+    assert sent[3].controls[0].reason == "BANNED"
+    with pytest.raises(ValueError, match="There is no stream"):
+        await realtime.apublish("nowhere", {"type": "test"})
+
+
+def test_it_offers_nothing_else():
+    assert not connection.in_atomic_block
+    with pytest.raises(AttributeError, match="no attribute 'publish_all'"):
+        realtime.publish_all  # noqa: B018
+
+
+def test_it_refuses_a_reason_that_no_close_frame_carries():
+    with pytest.raises(ValueError, match="123 bytes"):
+        realtime.disconnect_user(1, "ü" * 62)

@@ -1,0 +1,143 @@
+"""The words of notifications: the types, and the language of the recipient."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import override
+
+from notifications import conf, notify, types
+from notifications.languages import language_of
+from notifications.models import Notification
+
+pytestmark = pytest.mark.django_db
+
+TYPES = [
+    ("new_follower", "New follower", "alice followed you", "新粉丝", "用户 alice 关注了你"),
+    ("new_like", "New like", "alice liked your post", "新点赞", "用户 alice 赞了你的帖子"),
+    ("new_comment", "New comment", "alice commented on your post", "新评论", "用户 alice 评论了你的帖子"),
+    ("comment_reply", "New reply", "alice replied to your comment", "新回复", "用户 alice 回复了你的评论"),
+    ("mention", "New mention", "alice mentioned you", "新提及", "用户 alice 提到了你"),
+]
+
+
+@pytest.fixture
+def alice() -> Any:
+    return get_user_model().objects.create_user("alice")
+
+
+@pytest.fixture
+def bob() -> Any:
+    return get_user_model().objects.create_user("bob")
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types registered by a test are gone after it."""
+    monkeypatch.setattr(types, "_types", dict(types._types))
+
+
+def told(*args: Any, **kwargs: Any) -> Notification:
+    notification = notify(*args, **kwargs)
+    assert notification is not None
+    return notification
+
+
+def says(language: object) -> Any:
+    """The site's function in the tests of the setting."""
+    return lambda user: language
+
+
+always_chinese = says("zh-hans")
+never_known = says("tlh")
+
+
+# Types
+
+
+@pytest.mark.parametrize(("name", "title", "message", "zh_title", "zh_message"), TYPES)
+def test_every_type_in_both_languages(
+    alice: Any, bob: Any, name: str, title: str, message: str, zh_title: str, zh_message: str
+) -> None:
+    told(bob, name, actor=alice)
+    bob.language = "zh-hans"
+    told(bob, name, actor=alice)
+    texts = Notification.objects.order_by("id").values_list("title", "message")
+    assert list(texts) == [(title, message), (zh_title, zh_message)]
+
+
+def test_the_table_above_is_the_registry() -> None:
+    assert [name for name, _ in types.choices()] == [name for name, *_ in TYPES]
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_site_registers_its_own_types(bob: Any) -> None:
+    types.register("order_shipped", title="Order %(number)s", message="Sent, with 5%% off")
+    row = told(bob, "order_shipped", number=17)
+    assert (row.type, row.title, row.message) == ("order_shipped", "Order 17", "Sent, with 5% off")
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_last_registration_holds(alice: Any, bob: Any) -> None:
+    types.register("new_like", title="Applause", message="%(actor)s applauds")
+    assert told(bob, "new_like", actor=alice).message == "alice applauds"
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65])
+def test_a_name_must_fit_its_column(name: str) -> None:
+    with pytest.raises(ValueError, match="1 to 64"):
+        types.register(name, title="", message="")
+
+
+# Languages
+
+
+def test_the_recipients_language_counts_not_the_callers(alice: Any, bob: Any) -> None:
+    with override("zh-hans"):
+        assert told(bob, "mention", actor=alice).title == "New mention"
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        (SimpleNamespace(), "en"),
+        (SimpleNamespace(language="zh-hans"), "zh-hans"),
+        (SimpleNamespace(language="zh_CN"), "zh-hans"),
+        (SimpleNamespace(language="zh-Hans"), "zh-hans"),
+        (SimpleNamespace(language="tlh"), "en"),
+        (SimpleNamespace(language=None), "en"),
+        (SimpleNamespace(language=7), "en"),
+        (SimpleNamespace(profile=SimpleNamespace(language="zh-hans")), "zh-hans"),
+        (SimpleNamespace(profile=SimpleNamespace()), "en"),
+        (SimpleNamespace(profile=None), "en"),
+        (SimpleNamespace(language="", profile=SimpleNamespace(language="zh-hans")), "zh-hans"),
+        (SimpleNamespace(language="en", profile=SimpleNamespace(language="zh-hans")), "en"),
+    ],
+)
+def test_the_language_of_a_user(user: Any, expected: str) -> None:
+    assert language_of(user) == expected
+
+
+def test_the_sites_language_is_the_default(settings: Any) -> None:
+    settings.LANGUAGE_CODE = "zh-hans"
+    assert language_of(SimpleNamespace()) == "zh-hans"
+    assert language_of(SimpleNamespace(language="en")) == "en"
+
+
+def test_a_site_decides_by_a_function_of_its_own(alice: Any, bob: Any, settings: Any) -> None:
+    settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.always_chinese"}
+    bob.language = "en"
+    assert told(bob, "mention", actor=alice).title == "新提及"
+
+
+def test_an_unknown_language_of_that_function(settings: Any) -> None:
+    settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.never_known"}
+    assert language_of(SimpleNamespace(language="zh-hans")) == "en"
+
+
+def test_an_unknown_setting(settings: Any) -> None:
+    settings.NOTIFICATIONS = {"LANGUAGES": []}
+    with pytest.raises(ImproperlyConfigured, match="LANGUAGES"):
+        conf.settings()

@@ -1,0 +1,273 @@
+"""The contract of a presence store, on every backend; Redis is left out, visibly, where there is none."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from realtime.presence.store import Change, Entry
+from tests.backends.presence import GRACE, LEASE, Backend, open_memory, open_redis
+from tests.backends.redis_server import own_redis_prefix
+
+
+@pytest.fixture(params=["memory", "redis"])
+def redis_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Empty for the backend in memory."""
+    if request.param == "memory":
+        yield ""
+        return
+    with own_redis_prefix() as prefix:
+        yield prefix
+
+
+@pytest.fixture
+async def backend(redis_prefix: str) -> AsyncIterator[Backend]:
+    made = open_redis(redis_prefix) if redis_prefix else open_memory()
+    yield made
+    await made.close()
+
+
+async def test_it_lists_who_has_arrived(backend: Backend) -> None:
+    result = await backend.store.sync("p1", {"7": 2, "8": 1})
+    assert result.arrived == [Change("7", "online"), Change("8", "online")]
+    assert result.online_count == await backend.store.count() == 2
+    assert await backend.store.page(0, 9) == [Entry("7", 2, "online", b""), Entry("8", 1, "online", b"")]
+    assert await backend.store.get(["8", "9"]) == {"8": Entry("8", 1, "online", b"")}
+    assert await backend.store.get([]) == {}
+
+
+async def test_it_takes_the_same_sync_again(backend: Backend) -> None:
+    for arrived in ([Change("7", "online")], [], []):
+        assert (await backend.store.sync("p1", {"7": 2})).arrived == arrived
+    assert (await backend.store.get(["7"]))["7"].connections == 2
+
+
+async def test_a_sync_leaves_the_other_users_alone(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 2})
+    await backend.store.sync("p1", {"8": 1})
+    await backend.store.sync("p1", {})
+    assert {user: entry.connections for user, entry in (await backend.store.get(["7", "8"])).items()} == {
+        "7": 2,
+        "8": 1,
+    }
+
+
+async def test_no_sockets_of_an_unknown_user_are_nothing(backend: Backend) -> None:
+    result = await backend.store.sync("p1", {"7": 0})
+    assert (result.online_count, result.arrived) == (0, [])
+    backend.sleep(GRACE)
+    assert await backend.store.sweep() == []
+    assert await backend.store.get(["7"]) == {}
+
+
+async def test_a_user_of_two_processes_is_one_user(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 2})
+    assert (await backend.other.sync("p2", {"7": 3})).arrived == []
+    assert await backend.store.page(0, 9) == [Entry("7", 5, "online", b"")]
+    await backend.store.sync("p1", {"7": 0})
+    backend.sleep(GRACE)
+    assert await backend.store.sweep() == []
+    assert (await backend.store.get(["7"]))["7"].connections == 3
+
+
+async def test_who_left_is_listed_until_the_grace_time_is_over(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    assert (await backend.store.sync("p1", {"7": 0})).online_count == 1
+    backend.sleep(GRACE - 0.001)
+    await backend.store.sync("p1", {"7": 0})  # said again: the grace time does not begin anew
+    assert await backend.store.sweep() == []
+    assert await backend.store.page(0, 9) == [Entry("7", 0, "online", b"")]
+    backend.sleep(0.001)
+    assert await backend.store.sweep() == [Change("7", "offline")]
+    assert await backend.store.sweep() == await backend.online() == []
+    assert await backend.store.get(["7"]) == {}
+
+
+async def test_who_comes_back_within_the_grace_time_is_silent(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    await backend.store.sync("p1", {"7": 0})
+    backend.sleep(GRACE - 1)
+    assert (await backend.other.sync("p2", {"7": 1})).arrived == []
+    backend.sleep(2)
+    assert await backend.store.sweep() == []
+    assert await backend.online() == ["7"]
+
+
+async def test_who_comes_back_later_arrives_again_as_online(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    await backend.store.set_status("7", "busy", b"{}")
+    await backend.store.sync("p1", {"7": 0})
+    backend.sleep(GRACE)
+    await backend.store.sweep()
+    assert (await backend.store.sync("p1", {"7": 1})).arrived == [Change("7", "online")]
+    assert await backend.store.page(0, 9) == [Entry("7", 1, "online", b"")]
+
+
+async def test_a_dead_process_is_counted_out_once(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1, "8": 1})
+    backend.sleep(LEASE - 1)
+    await backend.other.sync("p2", {"8": 1})
+    backend.sleep(1)
+    assert await backend.other.sweep() == []  # the grace time begins now
+    assert (await backend.store.get(["7"]))["7"].connections == 0
+    backend.sleep(GRACE)
+    assert await backend.other.renew("p2")
+    found = await asyncio.gather(*(store.sweep() for store in (backend.store, backend.other)))
+    assert sorted(found, key=len) == [[], [Change("7", "offline")]]
+    assert await backend.store.page(0, 9) == [Entry("8", 1, "online", b"")]
+
+
+@pytest.mark.parametrize("renew", [True, False])
+async def test_a_sync_or_renew_extends_the_lease(backend: Backend, renew: bool) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    for _ in range(3):
+        backend.sleep(LEASE - 1)
+        assert await backend.store.renew("p1") if renew else await backend.store.sync("p1", {})
+        await backend.store.sweep()
+    assert (await backend.store.get(["7"]))["7"].connections == 1
+
+
+async def test_a_process_that_retires_hears_how_many_go_on(backend: Backend) -> None:
+    for process in ("p1", "p2", "p3"):
+        await backend.store.sync(process, {"7": 1})
+    assert await backend.store.retire("p1") == 2
+    assert await backend.other.retire("p2") == 1
+    assert await backend.store.retire("p1") == 1
+    assert (await backend.store.get(["7"]))["7"].connections == 3
+    await backend.store.renew("p1")
+    backend.sleep(LEASE)
+    assert await backend.store.retire("p1") == 0  # p3 is dead, though nobody has swept
+
+
+async def test_a_process_that_drops_may_ask_for_more_time(backend: Backend) -> None:
+    for process, user in (("p1", "7"), ("p2", "8")):
+        await backend.store.sync(process, {user: 1})
+    await backend.store.drop("p1", longer_seconds=10)
+    await backend.store.drop("p2")
+    backend.sleep(GRACE)
+    assert await backend.other.sweep() == [Change("8", "offline")]
+    backend.sleep(10)
+    assert await backend.other.sweep() == [Change("7", "offline")]
+
+
+async def test_a_process_that_drops_leaves_at_once(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    await backend.store.drop("p1")
+    await backend.store.drop("never seen")
+    assert not await backend.store.renew("p1")
+    backend.sleep(GRACE - 1)
+    assert await backend.other.sweep() == []
+    backend.sleep(1)
+    assert await backend.other.sweep() == [Change("7", "offline")]
+
+
+async def test_a_slow_process_is_told_and_syncs_in_silence(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 2})
+    backend.sleep(LEASE)
+    assert await backend.store.renew("p1")  # late, but nobody had noticed
+    backend.sleep(LEASE)
+    await backend.other.sweep()
+    assert not await backend.store.renew("p1")
+    assert (await backend.store.sync("p1", {"7": 2})).arrived == []
+    assert await backend.store.renew("p1")
+    assert await backend.store.page(0, 9) == [Entry("7", 2, "online", b"")]
+
+
+async def test_a_sync_tells_when_the_process_was_unknown(backend: Backend) -> None:
+    assert not await backend.store.renew("p1")
+    assert not (await backend.store.sync("p1", {"7": 1})).known
+    assert (await backend.store.sync("p1", {"7": 1})).known
+    backend.forget()
+    assert not (await backend.store.sync("p1", {"8": 1})).known  # else `renew` would hide that user 7 is lost
+
+
+async def test_lost_state_is_restored_by_a_full_sync(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 2})
+    await backend.other.sync("p2", {"8": 1})
+    backend.forget()
+    assert await backend.online() == []
+    assert not await backend.store.renew("p1")
+    await backend.store.sync("p1", {"7": 2})
+    await backend.other.sync("p2", {"8": 1})
+    assert await backend.store.page(0, 9) == [Entry("7", 2, "online", b""), Entry("8", 1, "online", b"")]
+    assert await backend.store.renew("p1")
+
+
+async def test_a_status_holds_over_a_reload(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    assert await backend.store.set_status("7", "away", b'{"a:b": "\xc3\xa9"}') == "online"
+    assert await backend.store.set_status("7", "busy", b"") == "away"
+    assert await backend.store.set_status("7", "away", b'{"a:b": "\xc3\xa9"}') == "busy"
+    await backend.store.sync("p1", {"7": 0})
+    await backend.other.sync("p2", {"7": 1})
+    assert await backend.store.page(0, 9) == [Entry("7", 1, "away", b'{"a:b": "\xc3\xa9"}')]
+
+
+async def test_a_status_of_nobody_is_not_stored(backend: Backend) -> None:
+    assert await backend.store.set_status("7", "busy", b"{}") is None
+    await backend.store.sync("p1", {"7": 1})
+    assert (await backend.store.get(["7"]))["7"].status == "online"
+
+
+async def test_who_appears_offline_is_in_no_list(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1, "8": 1})
+    await backend.store.set_status("7", "offline", b"")
+    assert (await backend.store.sync("p1", {"7": 2})).online_count == await backend.store.count() == 1
+    assert await backend.online() == ["8"]
+    hidden = (await backend.store.get(["7"]))["7"]
+    assert (hidden, hidden.online) == (Entry("7", 2, "offline", b""), False)
+    assert await backend.store.set_status("7", "away", b"") == "offline"
+    assert await backend.online() == ["8", "7"]
+    assert (await backend.store.get(["7"]))["7"].online
+
+
+async def test_who_appears_offline_comes_and_goes_in_silence(backend: Backend) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    await backend.store.set_status("7", "offline", b"")
+    await backend.store.sync("p1", {"7": 0})
+    assert (await backend.store.sync("p1", {"7": 1})).arrived == []
+    await backend.store.sync("p1", {"7": 0})
+    backend.sleep(GRACE)
+    assert await backend.store.sweep() == []
+    assert await backend.store.get(["7"]) == {}
+
+
+async def test_pages_keep_the_order_of_arrival(backend: Backend) -> None:
+    for user in ("c", "a", "b", "d"):
+        await backend.store.sync("p1", {user: 1})
+    await backend.other.sync("p2", {"c": 1})
+    await backend.store.sync("p1", {"a": 0})
+    await backend.store.sync("p1", {"a": 1})
+    await backend.store.set_status("b", "busy", b"")
+    assert await backend.online() == ["c", "a", "b", "d"]
+    assert [entry.user_id for entry in await backend.store.page(1, 2)] == ["a", "b"]
+    assert await backend.store.page(4, 2) == await backend.store.page(0, 0) == []
+
+
+async def test_a_crowd_comes_and_goes_once(backend: Backend) -> None:
+    crowd = {str(number): 1 for number in range(2_500)}
+    result = await backend.store.sync("p1", crowd)
+    assert [change.user_id for change in result.arrived] == list(crowd) == await backend.online()
+    assert len(await backend.store.get(list(crowd))) == result.online_count == 2_500
+    backend.sleep(LEASE)
+    assert await asyncio.gather(backend.store.sweep(), backend.other.sweep()) == [[], []]
+    backend.sleep(GRACE)
+    gone = await asyncio.gather(backend.store.sweep(), backend.other.sweep())
+    assert sorted(change.user_id for found in gone for change in found) == sorted(crowd)
+    assert await backend.store.count() == 0
+
+
+async def test_a_crowd_comes_back_while_it_is_counted_out(backend: Backend) -> None:
+    crowd = {str(number): 2 for number in range(2_500)}
+    await backend.store.sync("p1", crowd)
+    backend.sleep(LEASE)
+    _, result = await asyncio.gather(backend.other.sweep(), backend.store.sync("p1", crowd))
+    assert result.arrived == []
+    backend.sleep(GRACE)
+    assert await backend.store.sweep() == []
+    assert {entry.connections for entry in await backend.store.page(0, 9_999)} == {2}
+
+
+async def test_syncs_take_effect_in_the_order_of_their_calls(backend: Backend) -> None:
+    await asyncio.gather(*(backend.store.sync("p1", {"7": count}) for count in [*range(100), 3]))
+    assert (await backend.store.get(["7"]))["7"].connections == 3

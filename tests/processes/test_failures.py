@@ -1,0 +1,178 @@
+"""Two processes, a Redis and a PostgreSQL: what happens when one of them dies, hangs or comes back empty."""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from signal import SIGKILL, SIGQUIT, SIGTERM
+
+import pytest
+
+from tests.clients.process_socket import People
+from tests.sites.cluster import (
+    ROOM,
+    Cluster,
+    Talk,
+    hanging,
+    open_cluster,
+    require_all,
+    require_bus,
+    require_chat,
+    require_online,
+    send_again,
+    stopped,
+    stored,
+    texts,
+)
+from tests.sites.processes import Site
+from tests.sites.tcp_proxy import Proxy
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
+
+OUTAGE_SECONDS = {"empty": 10, "hanging": 4}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with open_cluster() as opened:
+        yield opened
+
+
+async def test_it_announces_those_whose_process_was_killed(cluster):
+    with cluster.site.process() as doomed:
+        async with People() as people:
+            alice = await people.connect(cluster.here, "alice", ROOM)
+            bob = await people.connect(cluster.there, "bob", ROOM)
+            carol = await people.connect(doomed, "carol", ROOM)
+            await people.connect(doomed, "alice")
+            await require_online(cluster, {alice.user_id: 2, bob.user_id: 1, carol.user_id: 1})
+            talk = Talk(carol, "carol")
+            await bob.until(lambda: len(texts(bob)) > 3, 5)
+            doomed.signal(SIGKILL)
+            await carol.closed()
+            for client in (alice, bob):
+                await client.expect("user_status", status="offline", user_id=carol.user_id, timeout=5)
+            await require_online(cluster, {alice.user_id: 1, bob.user_id: 1})
+            assert not bob.has("user_status", status="offline", user_id=alice.user_id)
+            await require_chat(alice, bob)
+            acked = {id for id in talk.sent if carol.has("ack", id=id)}
+            await require_all([alice, bob], acked, 3)
+
+
+async def test_it_stops_all_workers_with_grace(cluster):
+    with cluster.site.process("serve", "--workers", "2") as process:
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(8)]
+            process.signal(SIGTERM)
+            for client in clients:
+                await client.expect("disconnect", code=1012, reason="RESTARTING")
+                assert await client.closed() == 1012
+        assert await asyncio.to_thread(process.wait) == 0
+    assert not process.is_ready()
+
+
+@pytest.mark.parametrize("outage", ["empty", "hanging"])
+async def test_it_survives_an_outage_of_redis(cluster, outage):
+    redis = cluster.redis
+    async with People() as people:
+        alice = await people.connect(cluster.here, "alice", ROOM)
+        bob = await people.connect(cluster.there, "bob", ROOM)
+        carols = [await people.connect(process, "carol", ROOM) for process in (cluster.here, cluster.there)]
+        talks = [Talk(alice, "alice"), Talk(bob, "bob")]
+        async with stopped(redis, SIGKILL) if outage == "empty" else hanging(redis):
+            await asyncio.sleep(OUTAGE_SECONDS[outage])  # how long it is away is what is tested
+        returned = time.monotonic()
+        answers = [await talk.end() for talk in talks]
+        acked = set.union(*(acked for acked, _ in answers))
+        assert len(acked) > OUTAGE_SECONDS[outage]  # the database was there all the time
+        await require_all([alice, bob, *carols], acked, returned + 5 - time.monotonic())
+        assert all(client.is_open for client in (alice, bob, *carols))
+        await require_online(cluster, {alice.user_id: 1, bob.user_id: 1, carols[0].user_id: 2})
+        await require_chat(alice, bob)
+        await require_chat(bob, alice)
+
+
+async def test_it_hears_again_when_connections_to_redis_broke_in_silence(cluster):
+    async with Proxy(cluster.redis.port) as proxy, People() as people:
+        site = Site(redis_url=f"redis://127.0.0.1:{proxy.port}/0", DATABASE_URL=cluster.postgres.url)
+        with site.process() as process:
+            alice = await people.connect(process, "alice")
+            bob = await people.connect(cluster.there, "bob")
+            await require_bus(bob, alice, 10)
+            await require_bus(alice, bob, 10)
+            await proxy.fall_silent()
+            await require_bus(bob, alice, 20)
+            await require_bus(alice, bob, 20)
+            await require_online(cluster, {alice.user_id: 1, bob.user_id: 1})
+
+
+async def test_it_survives_a_database_that_stops(cluster):
+    async with People() as people:
+        alice = await people.connect(cluster.here, "alice", ROOM)
+        bob = await people.connect(cluster.there, "bob", ROOM)
+        talks = [Talk(alice, "alice"), Talk(bob, "bob")]
+        await bob.until(lambda: len(texts(bob)) > 3, 5)
+        async with stopped(cluster.postgres, SIGQUIT):
+            for client in (alice, bob):
+                await client.until(lambda client=client: client.has("error", error_code="UNAVAILABLE"), 8)
+            answers = [await talk.end() for talk in talks]
+            await alice.send("ping", timestamp="alive")
+            await alice.expect("pong", timestamp="alive")
+        for talk, (_, refused) in zip(talks, answers, strict=True):
+            await send_again(talk.client, refused)
+        written = {id for talk in talks for id in talk.sent}
+        await require_all([alice, bob], written, 5)
+        await require_chat(alice, bob)
+        await require_online(cluster, {alice.user_id: 1, bob.user_id: 1})
+    assert stored(cluster.postgres, written) == sorted(written)
+
+
+FROM_A_SHELL = """
+import json, realtime
+from django.db import transaction
+from realtime.manager import manager
+realtime.send_to_user({bob}, {{"type": "order", "number": 1}})
+with transaction.atomic():
+    realtime.send_to_user({bob}, {{"type": "order", "number": 2}})
+    realtime.publish("room.general", {{"type": "note", "number": 1}}, durable=False)
+try:
+    with transaction.atomic():
+        realtime.send_to_user({bob}, {{"type": "order", "number": 3}})
+        realtime.publish("room.general", {{"type": "note", "number": 2}}, durable=False)
+        raise ValueError
+except ValueError:
+    realtime.disconnect_user({bob})
+print(json.dumps([manager.get_online_count(), sorted(manager.get_online_users()), manager.is_user_online({bob}),
+    manager.is_user_online({carol}), manager.get_user_connections_count({alice})]))
+"""
+
+
+async def test_it_hears_a_shell(cluster):
+    async with People() as people:
+        alices = [await people.connect(process, "alice", ROOM) for process in (cluster.here, cluster.there)]
+        bobs = [await people.connect(process, "bob", ROOM) for process in (cluster.here, cluster.there)]
+        alice, bob = alices[0].user_id, bobs[0].user_id
+        await require_online(cluster, {alice: 2, bob: 2})
+        carol = json.loads(await asyncio.to_thread(cluster.site.run, "print(User.objects.get(username='carol').pk)"))
+        code = FROM_A_SHELL.format(alice=alice, bob=bob, carol=carol)
+        answers = json.loads(await asyncio.to_thread(cluster.site.run, code))
+        assert answers == [2, sorted([alice, bob]), True, False, 2]
+        for client in bobs:
+            await client.expect("disconnect", code=4403, reason="KICKED", reconnect=False)
+            assert await client.closed() == 4403
+            assert [frame["number"] for frame in client.frames if frame["type"] == "order"] == [1, 2]
+        for client in (*alices, *bobs):
+            assert [frame["number"] for frame in client.frames if frame["type"] == "note"] == [1]
+        assert all(client.is_open for client in alices)
+
+
+async def test_it_closes_the_sockets_of_a_logout_elsewhere(cluster):
+    async with People() as people:
+        leaving = await people.connect(cluster.there, "alice")
+        async with People() as others:
+            staying = await others.connect(cluster.there, "alice")
+            await asyncio.to_thread(cluster.here.rest, "POST", "/auth/logout", people.tokens["alice"])
+            await leaving.expect("disconnect", code=4401)
+            assert await leaving.closed() == 4401
+            await staying.send("ping", timestamp="here")
+            await staying.expect("pong", timestamp="here")

@@ -1,0 +1,175 @@
+"""The same conversation under each ASGI server, what their logs keep, and how ours stops."""
+
+import asyncio
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from signal import SIGTERM
+
+import pytest
+from httpx import HTTPStatusError
+from websockets.exceptions import InvalidStatus
+
+from tests.clients.process_socket import Client, People, open_socket
+from tests.sites.processes import Site, SiteProcess
+
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
+
+SERVERS = ["serve", "uvicorn", "runserver"]
+LEVELS = ["INFO", "DEBUG"]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory) -> tuple[Path, str]:
+    """A database, and the cookie of somebody who is logged in there."""
+    path = tmp_path_factory.mktemp("site") / "template.sqlite3"
+    site = Site(SQLITE_PATH=str(path)).prepare()
+    log_in = "client = Client(); client.force_login(User.objects.get(username='carol'))"
+    cookie = "print(client.cookies['sessionid'].value)"
+    return path, site.run(f"from django.test import Client; {log_in}; {cookie}")
+
+
+@pytest.fixture(scope="module")
+def new_database(template, tmp_path_factory) -> Callable[[], str]:
+    """Makes databases with the same people and rooms."""
+    return lambda: str(shutil.copy(template[0], tmp_path_factory.mktemp("site") / "db.sqlite3"))
+
+
+@pytest.fixture(scope="module")
+def processes(new_database) -> Iterator[dict[tuple[str, str], SiteProcess]]:
+    """Every server at both log levels, each with a database of its own."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            (server, level): stack.enter_context(Site(SQLITE_PATH=new_database(), log_level=level).process(server))
+            for server in SERVERS
+            for level in LEVELS
+        }
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_it_holds_a_conversation(processes, server):
+    process = processes[server, "INFO"]
+    async with People() as people:
+        alice = await people.connect(process, "alice", "general")
+        bob = await people.connect(process, "bob", "general")
+        await alice.expect("user_status", status="online", user_id=bob.user_id)
+        await write_to_the_room(alice, bob)
+        await write_directly(alice, bob)
+        await alice.send("presence", status="away", data={"device": "mobile"})
+        await bob.expect("presence", status="away", user_id=alice.user_id)
+        await alice.send("typing", data={"is_typing": True, "context": "general"})
+        await bob.expect("typing", is_typing=True, user_id=alice.user_id)
+        await alice.send("ping", timestamp=7)
+        await alice.expect("pong", timestamp=7)
+        await alice.expect("heartbeat")
+        await bob.close()
+        await alice.expect("user_status", status="offline", user_id=bob.user_id)
+
+
+async def write_to_the_room(alice: Client, bob: Client) -> None:
+    await alice.send("message", room_id="general", message="你好", id="room")
+    ack = await alice.expect("ack", id="room")
+    for client in (alice, bob):
+        chat = await client.expect("chat", room_id="general", message="你好")
+        assert (chat["stream"], chat["seq"], chat["data"]["message_id"]) == (
+            "room.general",
+            ack["seq"],
+            ack["message_id"],
+        )
+
+
+async def write_directly(alice: Client, bob: Client) -> None:
+    await alice.send("message", to_user_id=bob.user_id, message="Hello!", id="direct")
+    await alice.expect("ack", id="direct")
+    assert (await alice.expect("chat", message="Hello!"))["stream"] == f"user.{alice.user_id}"
+    assert (await bob.expect("chat", message="Hello!"))["stream"] == f"user.{bob.user_id}"
+
+
+@pytest.mark.parametrize(
+    ("server", "level"),
+    [pytest.param(server, level) for server in SERVERS for level in LEVELS],
+)
+async def test_it_takes_every_credential_and_logs_none(processes, template, server, level):
+    process, cookie = processes[server, level], template[1]
+    tokens = [process.log_in("carol")["access"] for _ in range(4)]
+    tickets = [process.rest("POST", "/ws/ticket", tokens[0])["ticket"] for _ in range(2)]
+    await show_credentials(process, tokens, tickets[0], cookie)
+    await be_refused(process, used=tickets[0], unused=tickets[1])
+    log = process.log.read_text()
+    assert [secret for secret in (*tokens, *tickets, cookie, "wrong-token") if secret in log] == []
+    assert "without completing handshake" not in log or server == "uvicorn"  # which says so of every refusal
+
+
+async def show_credentials(process: SiteProcess, tokens: list[str], ticket: str, cookie: str) -> None:
+    """Open a socket with each carrier."""
+    await greet(process, f"?token={tokens[0]}")
+    await greet(process, f"?ticket={ticket}")
+    await greet(process, headers={"Authorization": f"Bearer {tokens[1]}"})
+    await greet(process, headers={"Cookie": f"sessionid={cookie}"}, origin=f"http://{process.address}")
+    assert await greet(process, subprotocols=("realtime.v1", f"bearer.{tokens[2]}")) == "realtime.v1"
+    async with open_socket(process) as client:
+        await client.send("auth", token=tokens[3], id="a")
+        await client.expect("ack", id="a")
+
+
+async def greet(process: SiteProcess, query: str = "", headers=None, **options) -> str | None:
+    async with open_socket(process, query, additional_headers=headers, **options) as client:
+        await client.expect("connected")
+        return client.subprotocol
+
+
+async def be_refused(process: SiteProcess, *, used: str, unused: str) -> None:
+    """Fail with credentials, and show a good one at a wrong door."""
+    for query in ("?token=wrong-token", f"?ticket={used}"):
+        async with open_socket(process, query) as client:
+            await client.expect("disconnect", code=4401)
+            assert await client.closed() == 4401
+    for path, origin in (("/api/v1/nowhere", None), ("/api/v1/ws", "https://evil.example")):
+        with pytest.raises(InvalidStatus):
+            await greet(process, f"?ticket={unused}", path=path, origin=origin)
+    with pytest.raises(HTTPStatusError, match="404"):
+        process.rest("GET", f"/ws?ticket={unused}")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_it_refuses_an_unknown_path_and_another_origin(processes, server):
+    process = processes[server, "INFO"]
+    assert await refusal(process, path="/nowhere") == (403 if server == "runserver" else 404)
+    assert await refusal(process, origin="https://evil.example") == 403
+
+
+async def refusal(process: SiteProcess, **options) -> int:
+    with pytest.raises(InvalidStatus) as refused:
+        async with open_socket(process, **options):
+            pass
+    return refused.value.response.status_code
+
+
+async def test_it_stops_with_grace(new_database):
+    """What is being stored when the signal comes is stored, and each socket hears when to come back."""
+    database = new_database()
+    with Site(SQLITE_PATH=database).process() as process, locked(database) as lock:
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(5)]
+            lock.execute("BEGIN IMMEDIATE")
+            await clients[0].send("message", room_id="general", message="last words", id="last")
+            await clients[0].send("ping", timestamp="taken")
+            await clients[0].expect("pong", timestamp="taken")
+            process.signal(SIGTERM)
+            partings = [await client.expect("disconnect", code=1012, reason="RESTARTING") for client in clients]
+            assert {await client.closed() for client in clients} == {1012}
+            lock.rollback()
+        assert await asyncio.to_thread(process.wait) == 0
+        stored = lock.execute("SELECT count(*) FROM realtime_message WHERE text = 'last words'").fetchone()
+    assert stored == (1,)
+    delays = [parting["retry_after_ms"] for parting in partings]
+    assert all(0 <= delay <= 10_000 for delay in delays)
+    assert len(set(delays)) > 1
+
+
+@contextlib.contextmanager
+def locked(path: str) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+        yield connection

@@ -1,0 +1,57 @@
+"""Every compiled translation is what its source says, and nothing is left untranslated."""
+
+import gettext
+import re
+from ast import literal_eval
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(ROOT.glob("*/locale/*/LC_MESSAGES/django.po"))
+STRING = re.compile(r'^(?:(msgctxt|msgid|msgid_plural|msgstr|msgstr\[(\d+)\]) )?(".*")$')
+
+
+def read_entries(source: Path) -> list[dict[str, str]]:
+    """The entries of a .po file as their keywords and texts, obsolete ones left out."""
+    entries: list[dict[str, str]] = []
+    for block in source.read_text().split("\n\n"):
+        entry: dict[str, str] = {"fuzzy": ""} if re.search(r"^#,.*fuzzy", block, re.M) else {}
+        keyword = ""
+        for line in block.splitlines():
+            if found := STRING.match(line):
+                keyword = found[1] or keyword
+                entry[keyword] = entry.get(keyword, "") + literal_eval(found[3])
+        if entry.get("msgid"):
+            entries.append(entry)
+    return entries
+
+
+def expected_catalog(source: Path) -> dict[object, str]:
+    catalog: dict[object, str] = {}
+    for entry in read_entries(source):
+        key = f"{entry['msgctxt']}\4{entry['msgid']}" if "msgctxt" in entry else entry["msgid"]
+        if "msgid_plural" in entry:
+            forms = [name for name in entry if name.startswith("msgstr[")]
+            catalog |= {(key, number): entry[f"msgstr[{number}]"] for number in range(len(forms))}
+        else:
+            catalog[key] = entry["msgstr"]
+    return catalog
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.parts[-5])
+def test_the_compiled_file_is_what_its_source_says(source: Path) -> None:
+    with source.with_suffix(".mo").open("rb") as file:
+        compiled = dict(gettext.GNUTranslations(file)._catalog)  # type: ignore[attr-defined]
+    compiled.pop("", None)
+    assert compiled == expected_catalog(source), "run `manage.py compilemessages`"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.parts[-5])
+def test_nothing_is_left_untranslated(source: Path) -> None:
+    left = [
+        entry["msgid"]
+        for entry in read_entries(source)
+        if "fuzzy" in entry or not all(text for name, text in entry.items() if name.startswith("msgstr"))
+    ]
+    assert not left

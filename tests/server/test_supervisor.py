@@ -1,0 +1,168 @@
+"""How long a server that is told to stop waits for its sockets. The signals themselves: tests.processes.test_stop."""
+
+from signal import SIGHUP, SIGINT, SIGTERM
+from types import SimpleNamespace
+
+import pytest
+import uvicorn
+
+from realtime.server import supervisor
+from realtime.server.supervisor import Server, WorkerServer
+from realtime.server.websocket import RealtimeProtocol
+
+TIMEOUT_SECONDS = 20
+PARENT = 4_321  # a process id
+
+
+class Socket(RealtimeProtocol):
+    """One that has been taken over and never leaves."""
+
+    is_taken_over = True
+    was_told = False
+
+    def __init__(self) -> None:
+        pass
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def shutdown(self) -> None:
+        self.was_told = True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 1_000.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def sleep(self, seconds) -> None:
+            self.now += seconds
+
+    clock = Clock()
+    monkeypatch.setattr(supervisor, "time", clock)
+    return clock
+
+
+def make(kind=Server) -> Server:
+    return kind(uvicorn.Config(lambda: None, timeout_graceful_shutdown=TIMEOUT_SECONDS))
+
+
+async def closes_listener(server: Server) -> bool:
+    return await server.on_tick(1)
+
+
+async def test_it_listens_until_its_sockets_have_left(clock):
+    server, socket = make(), Socket()
+    server.server_state.connections.add(socket)
+    assert not await closes_listener(server)
+    assert not socket.was_told
+    server.handle_exit(SIGTERM, None)
+    assert not await closes_listener(server)
+    assert socket.was_told
+    server.server_state.connections.clear()
+    assert await closes_listener(server)
+
+
+async def test_it_does_not_wait_for_ever(clock):
+    server = make()
+    server.server_state.connections.add(Socket())
+    server.handle_exit(SIGTERM, None)
+    clock.now += TIMEOUT_SECONDS - 1
+    assert not await closes_listener(server)
+    clock.now += 1
+    assert await closes_listener(server)
+
+
+async def test_a_hangup_after_the_stop_is_no_second_signal(clock):
+    server = make()
+    server.server_state.connections.add(Socket())
+    for signal in (SIGTERM, SIGHUP):
+        server.handle_exit(signal, None)
+    assert not await closes_listener(server)
+
+
+@pytest.mark.parametrize(("now", "closes"), [(PARENT, False), (1, True)])
+async def test_a_worker_without_its_parent_stops(monkeypatch, now, closes):
+    monkeypatch.setattr(supervisor.multiprocessing, "parent_process", lambda: SimpleNamespace(pid=PARENT))
+    monkeypatch.setattr(supervisor.os, "getppid", lambda: now)
+    worker = make(WorkerServer)
+    worker.server_state.connections.add(Socket())
+    assert await closes_listener(worker) is closes
+
+
+async def test_it_ends_at_once_without_sockets(clock):
+    server = make()
+    server.handle_exit(SIGTERM, None)
+    assert await closes_listener(server)
+
+
+@pytest.mark.parametrize(
+    ("signals", "closes"), [([SIGHUP], True), ([SIGINT], False), ([SIGTERM, SIGINT], False), ([SIGHUP, SIGTERM], False)]
+)
+async def test_a_worker_closes_its_listener_at_once_when_others_go_on(clock, signals, closes):
+    worker = make(WorkerServer)
+    worker.server_state.connections.add(Socket())
+    for signal in signals:
+        worker.handle_exit(signal, None)
+    assert await closes_listener(worker) is closes
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
+    return supervisor.Workers(uvicorn.Config(lambda: None), [])
+
+
+class Successor:
+    """A worker that is loading."""
+
+    def __init__(self, clock, load_seconds, dies=False) -> None:
+        self._clock, self._ready_at, self._dies = clock, clock.now + load_seconds, dies
+        self.process = self
+
+    def is_alive(self) -> bool:
+        return not self._dies
+
+    def is_ready(self, timeout) -> bool:
+        self._clock.now += timeout
+        return self._clock.now >= self._ready_at
+
+
+@pytest.mark.parametrize(
+    ("load_seconds", "dies", "signals", "ready"),
+    [(30, False, [], True), (90, False, [], False), (30, True, [], False), (30, False, [SIGTERM], False)],
+    ids=["slow", "hanging", "dead", "stopped"],
+)
+def test_it_waits_for_a_successor_that_is_slow_to_load(clock, workers, load_seconds, dies, signals, ready):
+    workers.signal_queue += signals
+    assert workers.wait_until_ready(Successor(clock, load_seconds, dies)) is ready
+
+
+@pytest.mark.parametrize(("codes", "code"), [([3, -2], 3), ([0, -9], None)])
+def test_it_fails_when_its_workers_could_not_start(monkeypatch, workers, codes, code):
+    monkeypatch.setattr(supervisor.Multiprocess, "run", lambda _self: None)
+    workers.processes += [SimpleNamespace(exitcode=code) for code in codes]
+    if code is None:
+        workers.run()
+    else:
+        with pytest.raises(SystemExit) as end:
+            workers.run()
+        assert end.value.code == code
+
+
+def test_two_signals_that_are_noticed_together_are_two(workers):
+    workers.signal_queue += [SIGTERM, SIGINT]
+    workers.handle_signals()
+    assert workers.should_exit.is_set()
+    assert workers.queued_stops == {SIGINT}
+
+
+def test_a_worker_does_not_wait_for_its_threads(monkeypatch):
+    calls = []
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: calls.append(sockets))
+    monkeypatch.setattr(supervisor, "end_soon", lambda: calls.append("end soon"))
+    make(WorkerServer).run(["a socket"])
+    assert calls == [["a socket"], "end soon"]

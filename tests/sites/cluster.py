@@ -1,0 +1,161 @@
+"""A site of two processes with a Redis and a PostgreSQL of its own, and what tests require of it."""
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from signal import SIGCONT, SIGSTOP, Signals
+
+import httpx
+import psycopg
+
+from tests.clients.process_socket import Client
+from tests.sites.processes import Postgres, Program, Redis, Site, SiteProcess, wait_until
+
+ROOM = "general"
+
+
+@dataclass
+class Cluster:
+    redis: Redis
+    postgres: Postgres
+    site: Site
+    here: SiteProcess
+    there: SiteProcess
+
+
+@contextlib.contextmanager
+def open_cluster() -> Iterator[Cluster]:
+    with contextlib.ExitStack() as stack:
+        redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres())
+        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url).prepare()
+        yield Cluster(redis, postgres, site, *(stack.enter_context(site.process()) for _ in range(2)))
+
+
+@contextlib.asynccontextmanager
+async def stopped(program: Program, number: Signals) -> AsyncIterator[None]:
+    """The program is killed, and comes back at the end."""
+    await asyncio.to_thread(program.stop, number)
+    try:
+        yield
+    finally:
+        program.start()
+        await asyncio.to_thread(program.wait_ready)
+
+
+@contextlib.asynccontextmanager
+async def hanging(program: Program) -> AsyncIterator[None]:
+    """The program answers nobody, and goes on at the end."""
+    program.signal(SIGSTOP)
+    try:
+        yield
+    finally:
+        program.signal(SIGCONT)
+
+
+class Talk:
+    """Somebody who goes on writing to the room, whatever happens."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.client = client
+        self.sent: list[str] = []
+        self._name = f"{name}-{time.time_ns()}"
+        self._end = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._talk())
+
+    async def _talk(self) -> None:
+        while not self._end.is_set() and self.client.is_open:
+            id = f"{self._name}-{len(self.sent)}"
+            await send_text(self.client, id)
+            self.sent.append(id)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await self._end.wait()
+
+    async def end(self) -> tuple[set[str], set[str]]:
+        """Which messages were acked, and which were refused. Every one is answered."""
+        self._end.set()
+        await self._task
+        answers = {id: await self.client.answer(id, timeout=8) for id in self.sent}
+        refused = {id for id, answer in answers.items() if answer["type"] == "error"}
+        assert {answers[id]["error_code"] for id in refused} <= {"UNAVAILABLE"}
+        return answers.keys() - refused, refused
+
+
+async def send_text(client: Client, id: str) -> None:
+    await client.send("message", room_id=ROOM, message=id, id=id)
+
+
+def texts(client: Client) -> list[str]:
+    return [event["data"]["message"] for event in client.events(f"room.{ROOM}")]
+
+
+async def require_all(clients: list[Client], wanted: set[str], seconds: float) -> None:
+    """Within that time every socket has every one of the messages, in order, each once."""
+    deadline = time.monotonic() + seconds
+    for client in clients:
+        left = max(0.1, deadline - time.monotonic())
+        await client.until(lambda client=client: wanted <= set(texts(client)), left, f"all of {len(wanted)} messages")
+    for client in clients:
+        seqs = [event["seq"] for event in client.events(f"room.{ROOM}")]
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+        assert len(set(texts(client))) == len(seqs)
+
+
+async def require_online(cluster: Cluster, expected: dict[int, int], seconds: float = 6) -> None:
+    """Within that time both processes say that these users are online, on that many sockets."""
+    token = (await asyncio.to_thread(cluster.here.log_in, "admin"))["access"]
+    for process in (cluster.here, cluster.there):
+        await asyncio.to_thread(wait_until, lambda process=process: online(process, token) == expected, seconds)
+
+
+def online(process: SiteProcess, token: str) -> dict[int, int] | None:
+    """Sockets of each user who is online; None while presence is away, or changes between two questions."""
+    try:
+        listed = process.rest("GET", "/online", token)
+        count = process.rest("GET", "/online/count", token)["online_count"]
+    except httpx.HTTPStatusError as error:
+        if error.response.status_code == 503:
+            return None
+        raise
+    found = {user["user_id"]: user["connections_count"] for user in listed["users"]}
+    return found if listed["online_count"] == count == len(found) else None
+
+
+async def require_chat(one: Client, other: Client) -> None:
+    """What is stored and what is not goes from one to the other at once."""
+    text = f"still here {time.time_ns()}"
+    await one.send("message", to_user_id=other.user_id, message=text)
+    await other.expect("chat", message=text, timeout=2)
+    await one.send("typing", data={"is_typing": True, "context": ROOM})
+    await other.expect("typing", is_typing=True, user_id=one.user_id, timeout=2)
+    await one.send("typing", data={"is_typing": False, "context": ROOM})
+    await other.expect("typing", is_typing=False, user_id=one.user_id, timeout=2)
+
+
+async def send_again(client: Client, refused: set[str]) -> None:
+    """Until it is taken: a process may need a moment to notice that the database is there."""
+    for id in sorted(refused):
+        while True:
+            await send_text(client, id)
+            if (await client.answer(id, timeout=8))["type"] == "ack":
+                break
+
+
+async def require_bus(one: Client, other: Client, seconds: float) -> None:
+    """Within that time what is not stored goes from one to the other."""
+    deadline = time.monotonic() + seconds
+    for number in itertools.count():
+        await one.send("presence", status="busy", data={"number": number})
+        with contextlib.suppress(AssertionError):
+            await other.expect("presence", timeout=0.5, user_id=one.user_id, data={"number": number})
+            return
+        assert time.monotonic() < deadline, f"nothing was heard for {seconds} s"
+
+
+def stored(postgres: Postgres, ids: set[str]) -> list[str]:
+    query = "SELECT client_id FROM realtime_message WHERE client_id = ANY(%s)"
+    with psycopg.connect(postgres.url) as connection:
+        return sorted(id for (id,) in connection.execute(query, [list(ids)]))

@@ -1,0 +1,184 @@
+"""Two servers for tests of sockets: one without our ASGI extension, one with it.
+
+`AsgiServer` runs the application under a communicator, so frames leave through ASGI's `send`; `TcpServer` runs the
+product's own server on the test's loop, with a real client. The same test runs on both: same behaviour is the point.
+"""
+
+import asyncio
+import contextlib
+import socket as network
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import uvicorn
+from channels.testing import WebsocketCommunicator
+from rest_framework_simplejwt.tokens import AccessToken
+from websockets.asyncio.client import connect as open_websocket
+from websockets.exceptions import InvalidStatus
+
+from project.asgi import application
+from realtime.management.commands import serve
+from realtime.sockets.node import stop_node
+from tests.clients.socket import TIMEOUT_SECONDS, QueueSocket, Socket, TcpSocket
+from tests.contract.rooms import find_contract
+
+PATH = "/api/v1/ws"
+
+
+def make_token(user: Any, **claims: Any) -> str:
+    """An access token of a new login. Nothing is stored, so it can be made on an event loop."""
+    access = AccessToken.for_user(user)
+    for name, value in {"sid": uuid4().hex, **claims}.items():
+        access[name] = value
+    return str(access)
+
+
+class Refusal(Exception):
+    """The handshake was answered with an HTTP status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class InProcessServer:
+    """A running server; `connect` and `knock` open sockets to it."""
+
+    host = "testserver"
+
+    def __init__(self) -> None:
+        self.sockets: list[Any] = []  # whatever is to be closed at the end
+
+    async def connect(self, who: Any = None, **how: Any) -> Socket:
+        """A socket that has been greeted. `who` is a user, a token or None."""
+        socket = await self.knock(who, **how)
+        frame = await socket.receive()
+        assert frame["type"] == "connected", frame
+        socket.greeting = frame["data"]
+        return socket
+
+    async def join(self, who: Any, slug: str = "general") -> Socket:
+        """A socket that has joined a room."""
+        socket = await self.connect(who)
+        joined = await socket.ask("join", room_id=slug)
+        assert joined["type"] == "joined", joined
+        return socket
+
+    async def knock(
+        self,
+        who: Any = None,
+        *,
+        path: str = PATH,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        subprotocols: Sequence[str] = (),
+    ) -> Socket:
+        """A socket that is open, and nothing is read yet. Raises Refusal."""
+        query = dict(query or {})
+        if who is not None:
+            query["token"] = who if isinstance(who, str) else make_token(who)
+        address = f"{path}?{urlencode(query)}" if query else path
+        socket = await self._open(address, headers or {}, subprotocols)
+        socket.contract = find_contract(path)
+        socket.contract.takes_up_session = "/reconnect/" in path
+        self.sockets.append(socket)
+        return socket
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(socket.close() for socket in self.sockets), return_exceptions=True)
+        await stop_node()
+
+    async def _open(self, address: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Socket:
+        raise NotImplementedError
+
+
+class AsgiServer(InProcessServer):
+    async def _open(self, address: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Socket:
+        given = {"host": self.host, **headers}
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
+        communicator = WebsocketCommunicator(application, address, raw, list(subprotocols))
+        communicator.scope["extensions"] = {"websocket.http.response": {}}
+        await communicator.send_input({"type": "websocket.connect"})
+        answer = await asyncio.wait_for(communicator.output_queue.get(), TIMEOUT_SECONDS)
+        if answer["type"] != "websocket.accept":
+            await communicator.wait()
+            raise Refusal(answer.get("status", 403))
+        socket = QueueSocket(communicator)
+        socket.subprotocol = answer["subprotocol"]
+        return socket
+
+
+class UvicornServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+        self.over = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """uvicorn's looks ten times a second whether it is over."""
+        await self.over.wait()
+
+    async def startup(self, sockets: list[network.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """The test's process keeps its own handlers."""
+        yield
+
+
+class TcpServer(InProcessServer):
+    """Started by the first socket, so that a test can change settings before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # asyncio sets TCP_NODELAY only on sockets that name their protocol.
+        self._listening = network.socket(network.AF_INET, network.SOCK_STREAM, network.IPPROTO_TCP)
+        self._listening.bind(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        self.host = f"127.0.0.1:{self.port}"
+        self._server: UvicornServer | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    def limit_sending(self) -> None:
+        """Keep the system from buffering much of what is sent to a client that does not read."""
+        self._listening.setsockopt(network.SOL_SOCKET, network.SO_SNDBUF, 4096)
+
+    async def start(self) -> None:
+        if self._server is not None:
+            return
+        options = {"host": "127.0.0.1", "port": self.port, "workers": 1, "graceful_timeout": 1}
+        config = serve.make_config({**options, "access_log": False, "log_level": "warning"})
+        self._server = UvicornServer(config)
+        self._running = asyncio.create_task(self._server.serve([self._listening]))
+        await self._server.ready.wait()
+
+    async def _open(self, address: str, headers: Mapping[str, str], subprotocols: Sequence[str]) -> Socket:
+        await self.start()
+        try:
+            connection = await open_websocket(
+                f"ws://127.0.0.1:{self.port}{address}",
+                additional_headers=dict(headers),
+                subprotocols=list(subprotocols) or None,  # type: ignore[arg-type]
+                compression=None,
+                ping_interval=None,
+                max_size=None,
+                max_queue=None,
+                proxy=None,
+                close_timeout=1,
+            )
+        except InvalidStatus as refusal:
+            raise Refusal(refusal.response.status_code) from None
+        return TcpSocket(connection)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(socket.close() for socket in self.sockets), return_exceptions=True)
+        if self._server is not None and self._running is not None:
+            self._server.over.set()
+            await self._running
+        self._listening.close()
+        await stop_node()

@@ -1,0 +1,258 @@
+"""Real programs for tests: Redis and PostgreSQL of their own, and the site as it is served in production.
+
+Each is a context manager with its output in a file; `show_logs` prints what was written since it was last called.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from signal import SIGKILL, SIGQUIT, SIGTERM, Signals
+from typing import Any, Self
+
+import httpx
+import psycopg
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
+START_SECONDS = 30
+SHORT_TIMES = {
+    "HEARTBEAT_SECONDS": 2,
+    "PRESENCE_LEASE_SECONDS": 2,
+    "PRESENCE_GRACE_SECONDS": 1,
+    "BUS_BEAT_SECONDS": 0.3,
+    "RESTART_WINDOW_SECONDS": 0.5,
+}
+# The same few accounts log in over and over.
+MANY_LOGINS = {"LOGINS_PER_MINUTE": 10_000, "LOGINS_PER_MINUTE_PER_ADDRESS": 10_000}
+
+_running: list["Program"] = []
+
+
+def find_binary(name: str) -> str:
+    """The path of a program. Without it a test is skipped, in CI it fails."""
+    found = shutil.which(name) or shutil.which(name, path=POSTGRES_BIN)
+    if found is None:
+        message = f"{name} is not installed"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = START_SECONDS) -> Any:
+    """What `condition` answers, once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true after {seconds} s: {condition}")
+        time.sleep(0.02)
+    return answer
+
+
+def show_logs() -> None:
+    """Print what the running programs wrote since the last call: pytest shows it when the test has failed."""
+    for program in _running:
+        if text := program.new_output():
+            print(f"--- {program.name} ---\n{text}")
+
+
+class Program:
+    """One program at a time, started as often as a test likes, always on the same port."""
+
+    def __init__(self, name: str, command: list[str], *, port: int, **options: Any) -> None:
+        self.name = name
+        self.port = port
+        self.log = Path(tempfile.mkstemp(prefix=f"{name}-", suffix=".log")[1])
+        self._command = command
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self._shown = 0
+
+    def __enter__(self) -> Self:
+        _running.append(self)
+        try:
+            self.start()
+            self.wait_ready()
+        except BaseException:
+            print(self.log.read_text())
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        _running.remove(self)
+        self.log.unlink()
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, start_new_session=True, **self._options
+            )
+
+    def wait_ready(self) -> None:
+        wait_until(self._is_ready_or_dead)
+        assert self.is_running, f"{self.name} ended at once: {self.log.read_text()}"
+
+    def _is_ready_or_dead(self) -> bool:
+        return self.is_ready() or not self.is_running
+
+    def is_ready(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def signal(self, number: Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Its exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def stop(self, number: Signals = SIGTERM) -> int:
+        self.signal(number)
+        return self.wait()
+
+    def kill(self) -> None:
+        """Its children, too."""
+        if self._process is not None and self.is_running:
+            os.killpg(self._process.pid, SIGKILL)
+            self._process.wait()
+
+    def new_output(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(self._shown)
+            output = log.read()
+        self._shown += len(output)
+        return output.decode(errors="replace")
+
+
+class Redis(Program):
+    """A Redis that keeps nothing: it comes back empty."""
+
+    def __init__(self) -> None:
+        port = free_port()
+        command = [find_binary("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        super().__init__("redis", command, port=port)
+        self.url = f"redis://127.0.0.1:{port}/0"
+
+
+class Postgres(Program):
+    """A cluster in a directory of its own. It refuses to run as root, so root gives it to the user `postgres`."""
+
+    def __init__(self) -> None:
+        port = free_port()
+        user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+        self._directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+        if user:
+            shutil.chown(self._directory, **user)
+        command = [find_binary("postgres"), "-D", str(self._directory), "-p", str(port), "-c", "fsync=off"]
+        command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+        super().__init__("postgres", command, port=port, cwd="/", **user)
+        self.url = f"postgres://postgres@127.0.0.1:{port}/postgres"
+
+    def __enter__(self) -> Self:
+        create = [find_binary("initdb"), "-D", str(self._directory), "-U", "postgres", "-A", "trust", "-N"]
+        subprocess.run([*create, "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL, **self._options)
+        return super().__enter__()
+
+    def __exit__(self, *_: object) -> None:
+        if self.is_running:
+            self.stop(SIGQUIT)  # `pg_ctl stop -m immediate`; a SIGKILL would leave its children
+        super().__exit__()
+        shutil.rmtree(self._directory)
+
+    def is_ready(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+class Site:
+    """One deployment: a database, perhaps a Redis, and any number of processes. Holds the accounts of `load_demo`."""
+
+    def __init__(self, *, redis_url: str = "", log_level: str = "INFO", **database: str) -> None:
+        self.log_level = log_level
+        self.env = {
+            **{name: value for name, value in os.environ.items() if name not in ("DEBUG", "REDIS_URL", "DATABASE_URL")},
+            "SECRET_KEY": "for-tests-only-and-long-enough-for-the-algorithm",
+            "ALLOWED_HOSTS": "127.0.0.1",
+            "DJANGO_SETTINGS_MODULE": "tests.sites.settings",
+            "LOG_LEVEL": log_level,
+            "REALTIME_JSON": json.dumps({**SHORT_TIMES, **MANY_LOGINS}),
+            "PYTHONUNBUFFERED": "1",
+            "REDIS_URL": redis_url,
+            **database,
+        }
+
+    def configure(self, **keys: Any) -> None:
+        """Change keys of REALTIME for the processes that are started from now on."""
+        self.env["REALTIME_JSON"] = json.dumps({**json.loads(self.env["REALTIME_JSON"]), **keys})
+
+    def prepare(self) -> Self:
+        """Make tables, people and rooms."""
+        self.run("from django.core.management import call_command as c; c('migrate', verbosity=0); c('load_demo')")
+        return self
+
+    def run(self, code: str) -> str:
+        """What code prints that runs in a shell beside the servers."""
+        command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", code]
+        env = {**self.env, "DEBUG": "1"}
+        done = subprocess.run(command, cwd=ROOT, env=env, check=False, text=True, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def process(self, server: str = "serve", *options: str) -> "SiteProcess":
+        return SiteProcess(self, server, *options)
+
+
+class SiteProcess(Program):
+    """The site under one of its servers: `serve`, `uvicorn` or `runserver`."""
+
+    def __init__(self, site: Site, server: str, *options: str) -> None:
+        port, level = free_port(), site.log_level.lower()
+        arguments = {
+            "serve": ["manage.py", "serve", "--port", f"{port}", "--log-level", level],
+            "uvicorn": ["-m", "uvicorn", "project.asgi:application", "--ws", "websockets-sansio", "--port", f"{port}"],
+            "runserver": ["manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"],
+        }[server]
+        if server == "uvicorn":
+            arguments += ["--log-level", level]
+        super().__init__(server, [sys.executable, *arguments, *options], port=port, cwd=ROOT, env=site.env)
+        self.address = f"127.0.0.1:{port}"
+
+    def rest(self, method: str, path: str, token: str | None = None, **body: Any) -> Any:
+        """The JSON of a REST answer, None for an empty one."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = httpx.request(method, f"http://{self.address}/api/v1{path}", headers=headers, json=body or None)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def log_in(self, name: str) -> dict[str, str]:
+        """The access and refresh tokens of a new login."""
+        tokens: dict[str, str] = self.rest("POST", "/auth/token", username=name, password="demo")
+        return tokens

@@ -1,0 +1,123 @@
+"""Opening a socket: the greeting, the first command, and who is not let in."""
+
+import pytest
+
+from realtime.delivery.envelopes import Passing
+from realtime.presence.tracker import Tracker
+from realtime.protocol.frames import online_count
+from realtime.sockets.node import get_node
+from tests.clients.socket import until
+from tests.sites.in_process import PATH, Refusal, TcpServer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+async def test_it_limits_the_sockets_of_one_user(site, alice, bob, configure):
+    configure(MAX_CONNECTIONS_PER_USER=2)
+    first, second = await site.connect(alice), await site.connect(alice)
+    assert await (await site.knock(alice)).ending() == (4409, "TOO_MANY_CONNECTIONS")
+    await site.connect(bob)
+    await first.close()
+    await second.settle()
+    assert (await site.connect(alice)).greeting["online_count"] == 2
+
+
+async def test_it_refuses_sockets_over_its_capacity(site, alice, bob, configure):
+    configure(MAX_CONNECTIONS=1)
+    await site.connect(alice)
+    with pytest.raises(Refusal) as refusal:
+        await site.knock(bob)
+    assert refusal.value.status == 503
+
+
+@pytest.mark.parametrize("path", ["/api/v1/nothing", f"{PATH}/", "/", "/api/v1/w%73/..", "/api/v1"])
+async def test_it_knows_no_other_path(site, alice, path):
+    with pytest.raises(Refusal) as refusal:
+        await site.knock(alice, path=path)
+    assert refusal.value.status == 404
+
+
+async def test_it_greets(site, alice, token):
+    socket = await site.connect(token(alice, exp=2_000_000_000))
+    greeting = dict(socket.greeting)
+    assert greeting.pop("connection_id")
+    greeting.pop("session_id", None)
+    assert greeting == {
+        "message": "Welcome, alice!",
+        "user_id": alice.pk,
+        "online_count": 1,
+        "protocol": 1,
+        "expires_at": "2033-05-18T03:33:20.000000Z",
+        "heartbeat_seconds": 30,
+        "max_frame_bytes": 65536,
+        "typing_seconds": 10,
+        "streams": {f"user.{alice.pk}": 0, "site": 0},
+    }
+
+
+async def test_it_sends_nothing_before_the_greeting(site, alice, monkeypatch):
+    arrive = Tracker.arrive
+
+    async def arrive_in_a_crowd(tracker, user_key):
+        count = await arrive(tracker, user_key)
+        get_node().hub.announce(Passing(online_count(7)))
+        return count
+
+    monkeypatch.setattr(Tracker, "arrive", arrive_in_a_crowd)
+    socket = await site.connect(alice)
+    assert await socket.settle() == []
+
+
+@pytest.mark.parametrize(
+    ("languages", "message"),
+    [
+        ("zh-CN,zh;q=0.9", "欢迎, alice!"),
+        ("zh-hans", "欢迎, alice!"),
+        ("fr, en;q=0.5, zh;q=0.1", "Welcome, alice!"),
+        ("de;q=1, xx-yy", "Welcome, alice!"),
+        ("!?," * 100, "Welcome, alice!"),
+    ],
+)
+async def test_it_greets_in_the_clients_language(site, alice, languages, message):
+    socket = await site.connect(alice, headers={"accept-language": languages})
+    assert socket.greeting["message"] == message
+
+
+async def test_it_takes_a_token_as_the_first_command(site, alice, token):
+    socket = await site.knock()
+    for frame in ({"type": "ping"}, {"type": "join", "room_id": "general"}, "no JSON", b"\0"):
+        await socket.send(frame)
+    await socket.send({"type": "auth", "id": "a-1", "token": token(alice, exp=2_000_000_000)})
+    assert (await socket.receive())["type"] == "connected"  # nothing was answered before it
+    ack = await socket.receive()
+    assert (ack["id"], ack["expires_at"]) == ("a-1", "2033-05-18T03:33:20.000000Z")
+    assert [f["type"] for f in await socket.settle() if f["type"] != "user_status"] == []
+
+
+async def test_it_waits_for_the_first_command_no_longer_than_it_says(site, configure):
+    configure(AUTH_TIMEOUT_SECONDS=0.1)
+    socket = await site.knock()
+    await socket.send({"type": "ping"})
+    assert await socket.ending() == (4401, "AUTH_TIMEOUT")
+
+
+async def test_it_bears_no_flood_before_the_first_command(site, configure):
+    socket = await site.knock()
+    for _ in range(30):
+        await socket.send({"type": "ping"})
+    assert await socket.ending() == (4400, "TOO_MANY_ERRORS")
+
+
+async def test_it_forgets_who_leaves_without_a_command(site, alice):
+    stranger = await site.knock()
+    await stranger.close()
+    assert (await site.connect(alice)).greeting["online_count"] == 1
+
+
+@pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"])
+async def test_it_keeps_nothing_of_the_handshake(site, alice):
+    await site.connect(alice)
+    (socket,) = (connection.sink._socket for connection in get_node().hub.connections.values())
+    await until(lambda: not hasattr(socket, "scope"))
+    request = socket.conn.parser.gi_frame.f_locals["request"]
+    assert (request.path, list(request.headers)) == ("", [])

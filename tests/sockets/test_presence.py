@@ -1,0 +1,198 @@
+"""Presence over sockets: who hears about whom, and when."""
+
+import asyncio
+
+import pytest
+
+from realtime.chat import rooms
+from realtime.delivery import announcer
+from realtime.presence.online import loop_store
+from realtime.sockets.node import get_node
+from realtime.storage.database import run
+from tests.clients.socket import is_refused, until
+from tests.people import make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HEARERS: list[int] = []  # whom `choose_hearers` names
+
+
+def choose_hearers(_user):
+    return HEARERS
+
+
+@pytest.fixture(autouse=True)
+def quick_announcements(monkeypatch):
+    monkeypatch.setattr(announcer, "PAUSE_SECONDS", 0.02)
+
+
+def about(frames, user, type="user_status"):
+    return [f["data"]["status"] for f in frames if f["type"] == type and f["data"]["user_id"] == user.pk]
+
+
+async def online():
+    return [int(entry.user_id) for entry in await loop_store().page(0, 100)]
+
+
+async def forgotten(user):
+    """Wait until the grace time is over."""
+    store = loop_store()
+    async with asyncio.timeout(5):
+        while await store.get([str(user.pk)]):  # noqa: ASYNC110 (the store has no event for it)
+            await asyncio.sleep(0.01)
+
+
+async def test_it_tells_others_who_comes_and_goes(site, alice, bob):
+    observer = await site.connect(alice)
+    comer = await site.connect(bob)
+    assert comer.greeting["online_count"] == 2
+    assert (await observer.find("user_status"))["data"]["status"] == "online"
+    await comer.close()
+    gone = (await observer.find("user_status"))["data"]
+    assert (gone["user_id"], gone["status"]) == (bob.pk, "offline")
+    assert await online() == [alice.pk]
+
+
+async def test_it_says_nothing_about_further_sockets(site, alice, bob, carol):
+    observer = await site.connect(alice)
+    first, second = await site.connect(bob), await site.connect(bob)
+    assert second.greeting["online_count"] == 2
+    await first.close()
+    await site.connect(carol)
+    heard = [await observer.find("user_status") for _ in range(2)]
+    assert [frame["data"]["user_id"] for frame in heard] == [bob.pk, carol.pk]
+    await second.close()
+    assert (await observer.find("user_status"))["data"]["status"] == "offline"
+
+
+async def test_it_says_nothing_about_a_page_that_is_loaded_again(site, alice, bob, carol, configure):
+    configure(PRESENCE_GRACE_SECONDS=0.5)
+    observer = await site.connect(alice)
+    page = await site.connect(bob)
+    await observer.find("user_status", user_id=bob.pk)
+    for _ in range(5):
+        await page.close()
+        await until(lambda: len(get_node().hub.connections) == 1)
+        assert sorted(await online()) == [alice.pk, bob.pk]
+        page = await site.connect(bob)
+    await site.connect(carol)
+    assert (await observer.find("user_status"))["data"]["user_id"] == carol.pk
+
+
+async def test_it_counts_users_not_sockets(site, alice, bob):
+    counts = [(await site.connect(user)).greeting["online_count"] for user in (alice, alice, bob, bob, alice)]
+    assert counts == [1, 1, 2, 2, 2]
+
+
+async def test_it_tells_others_a_status(site, alice, bob):
+    observer, first, second = await site.connect(alice), await site.connect(bob), await site.connect(bob)
+    await observer.find("user_status")
+    for status in ("away", "busy", "online"):
+        assert (await first.ask("presence", status=status, data={"device": "mobile"}))["type"] == "ack"
+        assert await observer.receive() == {
+            "type": "presence",
+            "data": {"user_id": bob.pk, "status": status, "data": {"device": "mobile"}},
+        }
+    assert about(await second.settle(), bob, "presence") == []  # it is his own
+    await second.ask("presence", status="away")
+    assert (await observer.find("presence"))["data"]["data"] == {}
+
+
+async def test_it_lets_a_user_appear_offline(site, alice, bob, carol):
+    observer, hidden = await site.connect(alice), await site.connect(bob)
+    await observer.find("user_status", status="online")
+    assert (await hidden.ask("presence", status="offline"))["type"] == "ack"
+    assert (await observer.find("user_status"))["data"]["status"] == "offline"
+    assert await online() == [alice.pk]
+    tab = await site.connect(bob)
+    comer = await site.connect(carol)
+    assert (tab.greeting["online_count"], comer.greeting["online_count"]) == (1, 2)
+    await tab.close()
+    await hidden.close()
+    await forgotten(bob)
+    frames = await observer.settle()
+    assert (about(frames, carol), about(frames, bob)) == (["online"], [])
+    assert (await site.connect(bob)).greeting["online_count"] == 3
+
+
+async def test_it_announces_who_appears_again(site, alice, bob):
+    observer, hidden = await site.connect(alice), await site.connect(bob)
+    await observer.find("user_status", status="online")
+    await hidden.ask("presence", status="offline")
+    await observer.find("user_status", status="offline")
+    await hidden.ask("presence", status="online")
+    assert (await observer.receive())["type"] == "user_status"
+    await hidden.ask("presence", status="offline")
+    await observer.find("user_status", status="offline")
+    await hidden.ask("presence", status="busy")
+    frames = [await observer.receive() for _ in range(2)]
+    assert [(frame["type"], frame["data"]["status"]) for frame in frames] == [
+        ("user_status", "online"),
+        ("presence", "busy"),
+    ]
+
+
+async def test_it_forgets_a_status_with_its_user(site, alice, bob):
+    observer, first = await site.connect(alice), await site.connect(bob)
+    await first.ask("presence", status="offline")
+    await observer.find("user_status", status="offline")
+    await first.close()
+    await forgotten(bob)
+    assert about(await observer.settle(), bob) == []  # he had been gone for everybody before
+    await site.connect(bob)
+    assert (await observer.find("user_status"))["data"]["status"] == "online"
+
+
+async def test_it_tells_nobody(site, alice, bob, configure):
+    configure(PRESENCE_AUDIENCE="nobody")
+    observer, other = await site.connect(alice), await site.connect(bob)
+    assert (await other.ask("presence", status="away"))["type"] == "ack"
+    await other.close()
+    assert (await site.connect(alice)).greeting["online_count"] >= 1
+    await until(lambda: get_node().tracker.online_count == 1)
+    assert await observer.settle() == []
+
+
+async def test_it_tells_those_who_share_a_room(site, alice, bob, carol, configure):
+    configure(PRESENCE_AUDIENCE="rooms")
+    await run(rooms.create, alice.pk, title="General", slug="general")
+    await run(rooms.add_member, alice.pk, "general", bob.pk)
+    mate, stranger = await site.connect(alice), await site.connect(carol)
+    comer = await site.connect(bob)
+    await mate.find("user_status", user_id=bob.pk, status="online")
+    await comer.ask("presence", status="away")
+    await mate.find("presence", user_id=bob.pk)
+    await comer.close()
+    await mate.find("user_status", user_id=bob.pk, status="offline")
+    assert await stranger.settle() == []
+
+
+async def test_it_tells_whom_the_site_chooses(site, alice, bob, carol, configure, monkeypatch):
+    configure(PRESENCE_AUDIENCE="tests.sockets.test_presence.choose_hearers")
+    monkeypatch.setattr("tests.sockets.test_presence.HEARERS", [carol.pk, bob.pk])
+    chosen, other = await site.connect(carol), await site.connect(alice)
+    comer = await site.connect(bob)
+    await chosen.find("user_status", user_id=bob.pk, status="online")
+    assert about(await comer.settle(), bob) == []
+    assert await other.settle() == []
+
+
+async def test_it_counts_instead_of_announcing_a_storm(site, alice, configure):
+    configure(ANNOUNCEMENTS_PER_SECOND=5)
+    people = [await run(make_user, f"user-{number}") for number in range(18)]
+    observer = await site.connect(alice)
+    await asyncio.gather(*(site.connect(person) for person in people))
+    announced = []
+    while (frame := await observer.receive())["type"] != "online_count":
+        if frame["type"] == "user_status":
+            announced.append(frame["data"]["status"])
+    assert frame["data"] == {"online_count": 19}
+    assert set(announced) == {"online"}
+    assert 4 <= len(announced) <= 12  # five at once with alice's own, and five a second from then on
+
+
+async def test_it_refuses_data_that_is_too_large(site, alice):
+    socket = await site.connect(alice)
+    refused = await socket.ask("presence", status="away", data={"x": "y" * 1100})
+    assert is_refused(refused, "INVALID_MESSAGE")
+    assert (await socket.ask("presence", status="away", data={"x": "y" * 900}))["type"] == "ack"

@@ -1,0 +1,116 @@
+"""Sessions over sockets: a socket that takes one up goes on from what is known to have arrived."""
+
+import asyncio
+import threading
+
+import pytest
+
+from realtime.chat import rooms
+from realtime.protocol.errors import ErrorCode
+from realtime.recovery import resume
+from tests.clients.socket import is_refused, texts
+from tests.sockets.resuming import resume_with, write
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def general(general, bob):
+    rooms.join(bob.pk, "general")
+    return general
+
+
+async def leave_abruptly(socket):
+    await socket.close()
+
+
+async def answer_heartbeats(socket, count):
+    for _ in range(count):
+        await socket.find("heartbeat")
+        await socket.send({"type": "pong"})
+
+
+async def come_back(site, user, session_id):
+    """A socket that takes up a session, at once."""
+    return await site.connect(user, path=f"/api/v1/ws/reconnect/{session_id}")
+
+
+async def test_it_takes_up_a_session(site, configure, alice, bob, general):
+    configure(HEARTBEAT_SECONDS=0.2)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await reader.ask("join", room_id="general")
+    await write(writer, 1)
+    await reader.find("chat")
+    await answer_heartbeats(reader, 2)
+    await write(writer, 1, start=2)
+    await reader.find("chat", message="m2")  # sent, and not confirmed
+    await leave_abruptly(reader)
+    await write(writer, 1, start=3)
+    back = await come_back(site, bob, reader.greeting["session_id"])
+    assert texts([await back.find("chat"), await back.find("chat")]) == ["m2", "m3"]
+    assert (await back.find("resumed"))["streams"]["room.general"] == {"recovered": True, "seq": 3}
+    assert (await back.ask("message", room_id="general", message="again"))["type"] == "ack"
+
+
+async def test_it_knows_no_session_of_others_or_twice(site, alice, bob, general):
+    reader = await site.connect(bob)
+    id = reader.greeting["session_id"]
+    await leave_abruptly(reader)
+    foreign = await come_back(site, alice, id)
+    assert is_refused(await foreign.find("error"), ErrorCode.NOT_FOUND)
+    first = await site.connect(bob, path=f"/api/v1/ws/reconnect/{id}")
+    assert await first.find("resumed")
+    second = await site.connect(bob, path=f"/api/v1/ws/reconnect/{id}")
+    assert is_refused(await second.find("error"), ErrorCode.NOT_FOUND)
+
+
+async def test_it_forgets_a_room_that_was_left(site, alice, bob, general):
+    reader = await site.connect(bob)
+    await reader.ask("join", room_id="general")
+    await reader.ask("leave", room_id="general")
+    await leave_abruptly(reader)
+    back = await come_back(site, bob, reader.greeting["session_id"])
+    assert set((await back.find("resumed"))["streams"]) == {f"user.{bob.pk}", "site"}
+
+
+async def test_it_counts_no_heartbeat_that_was_answered_before_the_replay(
+    site, configure, alice, bob, general, monkeypatch
+):
+    configure(HEARTBEAT_SECONDS=0.2)
+    read, may_read = resume.read_frames, threading.Event()
+
+    def read_late(ranges):
+        assert may_read.wait(5)
+        return read(ranges)
+
+    monkeypatch.setattr(resume, "read_frames", read_late)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await write(writer, 3)
+    await reader.ask("join", room_id="general")
+    await reader.find("heartbeat")
+    await reader.send({"type": "resume", "id": "r", "streams": {"room.general": 0}})
+    await reader.send({"type": "pong"})
+    await answer_heartbeats(reader, 2)
+    may_read.set()
+    await reader.find("resumed")
+    await leave_abruptly(reader)
+    back = await come_back(site, bob, reader.greeting["session_id"])
+    assert texts([await back.find("chat") for _ in range(3)]) == ["m1", "m2", "m3"]
+
+
+async def test_it_says_again_what_could_not_be_recovered(site, configure, alice, bob, general):
+    configure(RESUME_MAX_EVENTS=2)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await write(writer, 4)
+    _frames, streams = await resume_with(reader, {"room.general": 1})
+    await leave_abruptly(reader)  # perhaps it never heard that
+    back = await come_back(site, bob, reader.greeting["session_id"])
+    assert (await back.find("resumed"))["streams"]["room.general"] == streams["room.general"]
+
+
+async def test_it_keeps_the_session_of_a_socket_to_which_nothing_happens(site, configure, bob):
+    configure(SESSION_SECONDS=1)
+    reader = await site.connect(bob)
+    await asyncio.sleep(2)
+    back = await come_back(site, bob, reader.greeting["session_id"])  # as if its process had been killed
+    assert await back.find("resumed")

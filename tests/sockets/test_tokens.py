@@ -1,0 +1,130 @@
+"""Tokens over sockets: everything that can be wrong with one, logins that end, and sockets that outlive their token."""
+
+import base64
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from rest_framework_simplejwt.tokens import RefreshToken
+
+from realtime.auth import tickets, tokens
+from realtime.auth.tokens import Claims
+from realtime.delivery import publishing
+from realtime.protocol.frames import format_epoch
+from realtime.storage.database import run
+from tests.clients.socket import until
+from tests.sites.in_process import make_token
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def sign(claims, key="another key, that is long enough for the algorithm", **options):
+    return jwt.encode(claims, key, **options)
+
+
+def bad_tokens(user):
+    """(what is wrong, a token, the reason of the refusal)"""
+    good = make_token(user)
+    head, body, signature = good.split(".")
+    claims = jwt.decode(good, options={"verify_signature": False})
+    none = base64.urlsafe_b64encode(json.dumps({"alg": "none", "typ": "JWT"}).encode()).rstrip(b"=").decode()
+    past = int(time.time()) - 10
+    yield "refresh token", _refresh(user), "UNAUTHENTICATED"
+    yield "expired", make_token(user, exp=past), "TOKEN_EXPIRED"
+    yield "expired, foreign", sign({**claims, "exp": past}), "UNAUTHENTICATED"
+    yield "expired refresh token", _refresh(user, exp=past), "UNAUTHENTICATED"
+    yield "foreign signature", sign(claims), "UNAUTHENTICATED"
+    yield "truncated", good[:-10], "UNAUTHENTICATED"
+    yield "no signature", f"{head}.{body}.", "UNAUTHENTICATED"
+    yield "alg none", f"{none}.{body}.", "UNAUTHENTICATED"
+    yield "alg none, signed", f"{none}.{body}.{signature}", "UNAUTHENTICATED"
+    yield "another algorithm", sign(claims, "k" * 64, algorithm="HS512"), "UNAUTHENTICATED"
+    yield (
+        "swapped body",
+        f"{head}.{sign({**claims, 'user_id': str(user.pk + 1)}).split('.')[1]}.{signature}",
+        "UNAUTHENTICATED",
+    )
+    yield "nobody", make_token(user, user_id=""), "UNAUTHENTICATED"
+    yield "no such user", make_token(user, user_id="999999"), "UNAUTHENTICATED"
+    yield "strange user", make_token(user, user_id="1 OR 1=1"), "UNAUTHENTICATED"
+    yield "no id", make_token(user, jti=""), "UNAUTHENTICATED"
+    yield "another type", make_token(user, token_type="sliding"), "UNAUTHENTICATED"
+    for word in ("x", "...", "a.b.c", "é" * 20, "\0", "{}", "." * 5000, "Bearer " + good):
+        yield repr(word[:10]), word, "UNAUTHENTICATED"
+
+
+def _refresh(user, **claims):
+    refresh = RefreshToken()
+    for name, value in {"user_id": str(user.pk), **claims}.items():
+        refresh[name] = value
+    return str(refresh)
+
+
+async def test_it_refuses_bad_tokens(site, alice):
+    for what, token, reason in bad_tokens(alice):
+        assert await (await site.knock(token)).ending() == (4401, reason), what
+        first = await site.knock()
+        await first.send({"type": "auth", "token": token})
+        assert await first.ending() == (4401, reason), what
+
+
+async def test_it_closes_for_a_bad_token_of_an_open_socket(site, alice):
+    for what, token, reason in bad_tokens(alice):
+        socket = await site.connect(alice)
+        await socket.send({"type": "auth", "token": token})
+        assert await socket.ending() == (4401, reason), what
+
+
+async def test_it_refuses_a_login_that_has_ended(site, alice):
+    refresh = await run(tokens.start_session, alice)
+    access = str(refresh.access_token)
+    live, other = await site.connect(access), await site.connect(alice)
+    await run(tokens.end_session, refresh)
+    assert await (await site.knock(access)).ending() == (4401, "UNAUTHENTICATED")
+    await run(publishing.disconnect_session, refresh["sid"])
+    assert await live.ending() == (4401, "UNAUTHENTICATED")
+    assert await other.settle() == []
+
+
+async def test_it_refuses_users_who_are_gone_or_disabled(site, alice, bob, token):
+    tokens_of_both = token(alice), token(bob)
+    await run(alice.delete)
+    bob.is_active = False
+    await run(bob.save)
+    deleted, disabled = [await site.knock(token) for token in tokens_of_both]
+    assert await deleted.ending() == (4401, "UNAUTHENTICATED")
+    assert await disabled.ending() == (4403, "USER_DISABLED")
+
+
+async def test_it_finds_out_about_users_who_were_disabled(site, alice, bob, configure):
+    configure(AUTH_RECHECK_SECONDS=0.1)
+    disabled, other = await site.connect(alice), await site.connect(bob)
+    await run(type(alice).objects.filter(pk=alice.pk).update, is_active=False)  # no signal tells of it
+    assert await disabled.ending() == (4403, "USER_DISABLED")
+    await other.settle()
+
+
+async def test_it_extends_a_socket_in_place(site, alice, bob, token):
+    soon = datetime.now(UTC) + timedelta(seconds=0.3)
+    ticket = await run(tickets.issue, alice.pk, Claims(str(alice.pk), "", "j", soon, None))
+    socket = await site.connect(query={"ticket": ticket})
+    assert (await socket.find("auth_expiring"))["data"]["expires_at"] == format_epoch(soon.timestamp())
+    refused = await socket.ask("auth", token=token(bob))
+    assert refused["error_code"] == "FORBIDDEN"
+    ack = await socket.ask("auth", token=token(alice, exp=2_000_000_000))
+    assert ack["expires_at"] == "2033-05-18T03:33:20.000000Z"
+    await until(lambda: datetime.now(UTC) > soon + timedelta(seconds=0.1))
+    assert await socket.settle() == []
+
+
+async def test_it_warns_and_closes_when_the_token_ends(site, alice, configure):
+    configure(AUTH_EXPIRING_SECONDS=0.2)
+    ends = datetime.now(UTC) + timedelta(seconds=0.5)
+    ticket = await run(tickets.issue, alice.pk, Claims(str(alice.pk), "", "j", ends, None))
+    socket = await site.connect(query={"ticket": ticket})
+    await socket.find("auth_expiring", seconds=0)
+    assert datetime.now(UTC) > ends - timedelta(seconds=0.25)
+    assert await socket.ending() == (4401, "TOKEN_EXPIRED")
+    assert datetime.now(UTC) >= ends
