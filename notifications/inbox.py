@@ -20,8 +20,8 @@ from notifications import types
 from notifications.languages import language_of
 from notifications.models import Notification
 from notifications.types import Text
+from realtime.integration import run
 from realtime.protocol import frames as protocol
-from realtime.storage.database import run
 
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it; a backslash before it makes it six characters
 

@@ -21,6 +21,7 @@ from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Refused
 from realtime.protocol.streams import Subscriptions, room_stream
 from realtime.storage import log
+from realtime.storage.database import run
 
 DIRECT_PREFIX = "direct-"
 SLUG_ATTEMPTS = 5
@@ -104,7 +105,7 @@ def join(user_id: Any, slug: str) -> Joined:
     return Joined(room.pk, room.slug, room.title, membership.role, created)
 
 
-def create(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
+def create_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
     """A new room, owned by the user. A slug that is made from the title gets a suffix where it is taken.
 
     Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given one that is taken.
@@ -120,6 +121,11 @@ def create(user_id: Any, *, title: str, slug: str | None = None, private: bool =
         except Refused:
             attempt = _with_suffix(wanted)
     return _insert(user_id, attempt, title, private)
+
+
+async def acreate_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
+    """`create_room` from asynchronous code."""
+    return await run(create_room, user_id, title=title, slug=slug, private=private)
 
 
 def check_slug(slug: str) -> str:

@@ -18,7 +18,7 @@ WRITTEN = datetime(2025, 10, 22, 10, tzinfo=UTC)
 
 @pytest.fixture
 def room(alice):
-    return rooms.create(alice.pk, title="General", slug="general")
+    return rooms.create_room(alice.pk, title="General", slug="general")
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ async def test_it_tells_nobody(site, alice, bob, configure):
 
 async def test_it_tells_those_who_share_a_room(site, alice, bob, carol, configure):
     configure(PRESENCE_AUDIENCE="rooms")
-    await run(rooms.create, alice.pk, title="General", slug="general")
+    await run(rooms.create_room, alice.pk, title="General", slug="general")
     await run(rooms.add_member, alice.pk, "general", bob.pk)
     mate, stranger = await site.connect(alice), await site.connect(carol)
     comer = await site.connect(bob)

@@ -137,7 +137,7 @@ def test_it_deletes_expired_tickets(alice):
 
 
 async def test_a_position_older_than_the_log_is_not_recovered(site, alice):
-    await run(rooms.create, alice.pk, title="General", slug="general")
+    await run(rooms.create_room, alice.pk, title="General", slug="general")
     socket = await site.connect(alice)
     await socket.ask("join", room_id="general")
     for number in range(6):
