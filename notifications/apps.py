@@ -1,4 +1,4 @@
-"""The app's configuration (L4): registers the system checks, and what marks notifications as read."""
+"""The app's configuration: registers the system checks, and what marks notifications as read."""
 
 from django.apps import AppConfig
 from django.core.checks import register

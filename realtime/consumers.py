@@ -1,4 +1,4 @@
-"""Sockets for one purpose (L4): a room, or notifications (protocol §7). Routed by Channels.
+"""Sockets for one purpose: a room, or notifications (protocol §7). Routed by Channels.
 
 Shells: a dialect words what goes in and out, and everything else is what `/api/v1/ws` does.
 """

@@ -1,4 +1,4 @@
-"""What this process answers to those who watch it (L4): `GET /health/live` and `GET /health/ready`. Called by routing.
+"""What this process answers to those who watch it: `GET /health/live` and `GET /health/ready`. Called by routing.
 
 For balancers and supervisors, not for the public: a reverse proxy keeps `/health/` to itself. They are answered before
 Django, so no host name, login or redirect stands in the way, and readiness is looked at once a second at the most.

@@ -1,4 +1,4 @@
-"""Tables of the app (L1): rooms and who is in them, messages, and the log of events. Used by the stores and verbs."""
+"""Tables of the app: rooms and who is in them, messages, and the log of events. Used by the stores and verbs."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What was written, in rooms and directly (L4)."""
+"""What was written, in rooms and directly."""
 
 import msgspec
 from rest_framework.request import Request

@@ -1,4 +1,4 @@
-"""Who is online (L4)."""
+"""Who is online."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

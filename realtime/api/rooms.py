@@ -1,4 +1,4 @@
-"""Rooms (L4)."""
+"""Rooms."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response

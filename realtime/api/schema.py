@@ -1,4 +1,4 @@
-"""What the views have in common (L4): reading a request by its shape, and documenting what can be answered."""
+"""What the views have in common: reading a request by its shape, and documenting what can be answered."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

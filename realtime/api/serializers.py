@@ -1,4 +1,4 @@
-"""Shapes of the REST API (L4): what requests must be, what responses are, and so what the OpenAPI document says."""
+"""Shapes of the REST API: what requests must be, what responses are, and so what the OpenAPI document says."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pages of what was written (L3): of one room, between two users, or of all direct messages. Called by the REST edge.
+"""Pages of what was written: of one room, between two users, or of all direct messages. Called by the REST edge.
 
 Newest first, by cursors that are `seq`s: of the room's stream, or of the reader's own for direct messages.
 """

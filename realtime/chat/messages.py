@@ -1,4 +1,4 @@
-"""Writing to a room or to a user (L3): message, event and `seq` in one transaction, many messages in each.
+"""Writing to a room or to a user: message, event and `seq` in one transaction, many messages in each.
 
 `post` is called by the sockets; what it returns stands for a commit. Sending again with the same `client_id` gives the
 same message, stored once and delivered once.

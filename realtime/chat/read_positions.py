@@ -1,4 +1,4 @@
-"""How far users have read (L3): positions in rooms, for many commands at once, and a hook for notifications.
+"""How far users have read: positions in rooms, for many commands at once, and a hook for notifications.
 
 Called by the `read` command. This app keeps no notifications: the one that does registers a function here.
 """

@@ -1,4 +1,4 @@
-"""Rooms and who is in them (L3): the synchronous verbs behind the REST edge, the sockets and site code.
+"""Rooms and who is in them: the synchronous verbs behind the REST edge, the sockets and site code.
 
 A private room is NOT_FOUND to outsiders, like one that does not exist. Only who wants its very id for a new room learns
 that the id is taken (CONFLICT), as it would be by a public one. A direct room is NOT_FOUND by its slug.

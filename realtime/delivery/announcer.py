@@ -1,4 +1,4 @@
-"""Storm control (L2): how announcements about people reach this process's sockets. Owned by the hub.
+"""Storm control: how announcements about people reach this process's sockets. Owned by the hub.
 
 A restart or a stadium brings thousands of arrivals a second, each for thousands of sockets. Announcements gather and
 leave joined; beyond the allowed number a second, one `online_count` a second says it all.

@@ -1,4 +1,4 @@
-"""An event loop for synchronous code in processes that serve no sockets (L2): a shell, a Celery worker, a WSGI server.
+"""An event loop for synchronous code in processes that serve no sockets: a shell, a Celery worker, a WSGI server.
 
 One long-lived thread, because a client of Redis belongs to a loop: a loop per call would mean a connection per call.
 """

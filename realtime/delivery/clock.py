@@ -1,4 +1,4 @@
-"""Everything that happens by the clock in one process (L2): heartbeats, ends of tokens, rechecks. Owned by the node.
+"""Everything that happens by the clock in one process: heartbeats, ends of tokens, rechecks. Owned by the node.
 
 Connections are spread over slots, one slot a tick, so that fifty thousand heartbeats do not leave at once.
 """

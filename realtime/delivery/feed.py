@@ -1,4 +1,4 @@
-"""One stream in this process (L2): its order, and the sockets that want it. Used by the hub alone."""
+"""One stream in this process: its order, and the sockets that want it. Used by the hub alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

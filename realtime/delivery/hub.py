@@ -1,4 +1,4 @@
-"""All sockets of this process (L2): who wants which stream, and what arrives for them. One hub per event loop.
+"""All sockets of this process: who wants which stream, and what arrives for them. One hub per event loop.
 
 The consumers register connections here, `delivery` brings what this process publishes, the bus what others do.
 """

@@ -1,4 +1,4 @@
-"""What site code publishes (L2): stored in its own transaction, sent after the commit, forgotten on rollback.
+"""What site code publishes: stored in its own transaction, sent after the commit, forgotten on rollback.
 
 Synchronous functions, each with an asynchronous twin. Called from views, signals, tasks, shells and `notifications`.
 """

@@ -1,4 +1,4 @@
-"""Functions of topics, called on time (L3): in one process of all, while somebody is subscribed anywhere. One per node.
+"""Functions of topics, called on time: in one process of all, while somebody is subscribed anywhere. One per node.
 
 Each process competes for the leases of the topics that its own sockets are subscribed to, and who has the lease calls
 the function. Leases are renewed by a beat of their own, so that a slow function does not lose its lease.

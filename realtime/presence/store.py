@@ -1,4 +1,4 @@
-"""The contract of presence (L1): who is online, on how many sockets, with which status.
+"""The contract of presence: who is online, on how many sockets, with which status.
 
 Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the hub, which reports its
 connections, by the `presence` command and by the REST views. It knows no user model: ids are strings here.

@@ -1,4 +1,4 @@
-"""Who is typing where (L3): told to others, untold when a typist falls silent, leaves or disconnects. One per node."""
+"""Who is typing where: told to others, untold when a typist falls silent, leaves or disconnects. One per node."""
 
 import asyncio
 import logging

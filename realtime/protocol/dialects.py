@@ -1,4 +1,4 @@
-"""How sockets for one purpose say things (L0, pure): their texts as commands, frames in their own shapes (protocol §7).
+"""How sockets for one purpose say things (pure): their texts as commands, frames in their own shapes (protocol §7).
 
 A dialect stands between a socket and the protocol and decides nothing. Made by the consumers of such sockets.
 """

@@ -1,4 +1,4 @@
-"""What the server says (L0, pure): every frame made and encoded. What clients may send is in `decoding`.
+"""What the server says (pure): every frame made and encoded. What clients may send is in `decoding`.
 
 No sockets, no database, no settings: every layer that makes frames makes them with it.
 """

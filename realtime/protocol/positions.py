@@ -1,4 +1,4 @@
-"""How far a socket is known to have got (L0, pure): what was sent before a heartbeat that the client answered.
+"""How far a socket is known to have got (pure): what was sent before a heartbeat that the client answered.
 
 Kept by the subscriptions of a connection, written to by the hub and the clock, saved with the session.
 """

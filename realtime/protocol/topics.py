@@ -1,4 +1,4 @@
-"""Topics that a site declares (L0, pure): streams to subscribe to, with a function that fills them or without.
+"""Topics that a site declares (pure): streams to subscribe to, with a function that fills them or without.
 
 Site code declares them at import, in a module `topics.py` of any app; the sockets and the ticker find them here.
 """

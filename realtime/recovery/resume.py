@@ -1,4 +1,4 @@
-"""Coming back (L3): what a socket missed, stream by stream, and live events only after it. One per node.
+"""Coming back: what a socket missed, stream by stream, and live events only after it. One per node.
 
 Called by the `resume` and `join` commands and by sockets that take up a session.
 """

@@ -1,4 +1,4 @@
-"""How a process takes leave of its sockets (L3): each is asked to come back, at a time of its own. Called by the node.
+"""How a process takes leave of its sockets: each is asked to come back, at a time of its own. Called by the node.
 
 All of them at once would be more than whoever serves them next can take. Where other processes go on, the sockets are
 told evenly over `restart_window_seconds`, and are away for a moment each. Where none does, a socket that has been told

@@ -1,4 +1,4 @@
-"""The first frame of a socket (L4), in the language of its client. Called by the consumers."""
+"""The first frame of a socket, in the language of its client. Called by the consumers."""
 
 from functools import lru_cache
 from typing import Any

@@ -1,4 +1,4 @@
-"""What each command does (L4): one handler a command. Called by the intake, which answers what they raise.
+"""What each command does: one handler a command. Called by the intake, which answers what they raise.
 
 A handler that need not wait returns None and costs no task; one that must returns a coroutine.
 """

@@ -1,4 +1,4 @@
-"""The socket's edge (L4): handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
+"""The socket's edge: handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
 
 Under our own server it hands the socket to a `Reader` and returns; under any other it awaits `receive`.
 """

@@ -1,4 +1,4 @@
-"""Incoming frames (L4): measured, counted, decoded, given to their commands. Called by the reader and the consumers."""
+"""Incoming frames: measured, counted, decoded, given to their commands. Called by the reader and the consumers."""
 
 import asyncio
 import time

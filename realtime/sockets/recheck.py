@@ -1,4 +1,4 @@
-"""What open sockets may still have (L3): looked up again, slowly and in batches, in case a revocation was lost.
+"""What open sockets may still have: looked up again, slowly and in batches, in case a revocation was lost.
 
 Called by the node's clock. Revocations themselves travel at once, as controls (`realtime.signals`).
 """

@@ -1,4 +1,4 @@
-"""How a command that failed is answered (L4): the one place that turns exceptions into frames. Called by the edge."""
+"""How a command that failed is answered: the one place that turns exceptions into frames. Called by the edge."""
 
 import logging
 import secrets

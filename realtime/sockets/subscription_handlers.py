@@ -1,4 +1,4 @@
-"""What a socket gets (L4): `join` and `leave`, `subscribe` and `unsubscribe`. Found by `commands` in its table."""
+"""What a socket gets: `join` and `leave`, `subscribe` and `unsubscribe`. Found by `commands` in its table."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How long events are kept (L3): deletes old ones in small portions, and tickets that nobody used.
+"""How long events are kept: deletes old ones in small portions, and tickets that nobody used.
 
 Called by the pulse of every process, of which one does it, and by `manage.py prune_events`. A stream's last `seq`
 stays, so a position older than the log is known as such.

@@ -1,4 +1,4 @@
-"""`manage.py prune_events`: deletes old events now (L4). The server does it by itself once an hour."""
+"""`manage.py prune_events`: deletes old events now. The server does it by itself once an hour."""
 
 import argparse
 from typing import Any

@@ -1,4 +1,4 @@
-"""This process's sessions (L3): notes what changed, saves it together once a second, claims. One per node."""
+"""This process's sessions: notes what changed, saves it together once a second, claims. One per node."""
 
 import contextlib
 import logging

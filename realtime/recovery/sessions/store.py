@@ -1,4 +1,4 @@
-"""The contract of sessions (L1): what a socket was subscribed to and how far it is known to have got.
+"""The contract of sessions: what a socket was subscribed to and how far it is known to have got.
 
 Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the keeper. It knows no user model:
 ids are strings here.

@@ -1,4 +1,4 @@
-"""The contract of leases (L1): a name belongs to one owner at a time, until the owner gives it back or stops renewing.
+"""The contract of leases: a name belongs to one owner at a time, until the owner gives it back or stops renewing.
 
 Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the ticker and by the pruner.
 """
