@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2s
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Role
 from realtime.storage import log
 
 DIRECT_PREFIX = "direct-"
@@ -35,7 +36,7 @@ class Joined:
     room: int  # primary key
     slug: str
     title: str
-    role: str
+    role: Role
     created: bool = False  # whether the membership is new
 
 
@@ -101,7 +102,7 @@ def join(user_id: Any, slug: str) -> Joined:
                 room=room, user_id=user_id, defaults={"last_read_seq": last_seq(room)}
             )
     room = membership.room
-    return Joined(room.pk, room.slug, room.title, membership.role, created)
+    return Joined(room.pk, room.slug, room.title, cast(Role, membership.role), created)
 
 
 def create(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:

@@ -18,9 +18,9 @@ from realtime.delivery.fanout import write_all
 from realtime.delivery.feed import Feed
 from realtime.delivery.registry import Registry
 from realtime.presence.tracker import Tracker
-from realtime.protocol import frames as protocol
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.frames import Left, Unsubscribed, encode
 from realtime.protocol.outgoing import Frame
 from realtime.storage import database, log
 
@@ -195,7 +195,7 @@ class Hub:
             if stream in connection.streams or stream in connection.wanted:
                 connection.wanted -= {stream}
                 self.unsubscribe(connection, stream)
-                connection.send(protocol.unsubscribed(None, topic.name, reason="REMOVED"))
+                connection.send(encode(Unsubscribed(topic.name, "REMOVED")))
             return
         slug = stream.removeprefix("room.")
         noted = connection.rooms.pop(slug, None) is not None
@@ -203,7 +203,7 @@ class Hub:
             self.unsubscribe(connection, stream)
             if stream == connection.home:
                 connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
-            connection.send(protocol.left(None, slug, reason="REMOVED"))
+            connection.send(encode(Left(slug, "REMOVED")))
 
     # What may have been lost
 
