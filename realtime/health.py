@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 from django.db import connection
 
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import Refused
+from realtime.protocol.frames import encode
 from realtime.sockets.node import Node, get_node
 from realtime.storage import database
 
@@ -76,7 +76,7 @@ async def serve_health(scope: dict[str, Any], send: Any) -> None:
 
 
 async def _answer(scope: dict[str, Any], send: Any, status: int, content: dict[str, Any]) -> None:
-    body = protocol.encode(content)
+    body = encode(content)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

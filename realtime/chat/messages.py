@@ -17,12 +17,14 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from msgspec import UNSET
 
 from realtime.conf import settings
 from realtime.delivery.envelopes import Envelope
 from realtime.models import Room
-from realtime.protocol import frames as protocol
+from realtime.protocol.commands import Kind
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import ChatBody, ChatData, encode, format_time, given
 from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
@@ -39,7 +41,7 @@ class Post:
     sender_id: int | str  # as in frames
     sender_name: str
     text: str
-    kind: str
+    kind: Kind
     client_id: str | None
     room: int
     room_slug: str = ""
@@ -199,7 +201,7 @@ def _insert(posts: list[Post], now: datetime) -> list[Posted]:
     place = log.Places(log.reserve(Counter(stream for post in posts for stream in post.streams)))
     seqs = [tuple(place.next(stream) for stream in post.streams) for post in posts]
     ids = _insert_messages(posts, seqs, now)
-    timestamp = protocol.format_time(now)
+    timestamp = format_time(now)
     results = []
     for post, seq, id in zip(posts, seqs, ids, strict=True):
         body = _frame(post, id, timestamp)
@@ -237,7 +239,7 @@ def _insert_messages(posts: list[Post], seqs: list[tuple[int, ...]], now: dateti
 def _timestamp(created: Any) -> str:
     """A moment as the bare cursor gives it: SQLite's driver knows no times."""
     moment = datetime.fromisoformat(created) if isinstance(created, str) else created
-    return protocol.format_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return format_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _row(post: Post, seq: tuple[int, ...]) -> dict[str, Any]:
@@ -254,15 +256,15 @@ def _row(post: Post, seq: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _frame(post: Post, id: int, timestamp: str) -> bytes:
-    data = protocol.ChatData(
+    data = ChatData(
         from_user_id=post.sender_id,
         from_username=post.sender_name,
         message=post.text,
         timestamp=timestamp,
         message_id=id,
         kind=post.kind,
-        room_id=post.room_slug or None,
-        to_user_id=post.recipient_id,
-        client_id=post.client_id,
+        room_id=post.room_slug or UNSET,
+        to_user_id=given(post.recipient_id),
+        client_id=given(post.client_id),
     )
-    return protocol.encode(protocol.Chat(data, timestamp))
+    return encode(ChatBody(data, timestamp))

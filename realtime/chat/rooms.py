@@ -7,7 +7,7 @@ that the id is taken (CONFLICT), as it would be by a public one. A direct room i
 import secrets
 from dataclasses import dataclass
 from hashlib import blake2s
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Role
 from realtime.protocol.streams import Subscriptions, room_stream
 from realtime.storage import log
 from realtime.storage.database import run
@@ -36,7 +37,7 @@ class Joined:
     room: int  # primary key
     slug: str
     title: str
-    role: str
+    role: Role
     created: bool = False  # whether the membership is new
 
 
@@ -102,7 +103,7 @@ def join(user_id: Any, slug: str) -> Joined:
                 room=room, user_id=user_id, defaults={"last_read_seq": last_seq(room)}
             )
     room = membership.room
-    return Joined(room.pk, room.slug, room.title, membership.role, created)
+    return Joined(room.pk, room.slug, room.title, cast(Role, membership.role), created)
 
 
 def create_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:

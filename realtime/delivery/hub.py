@@ -17,8 +17,8 @@ from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.fanout import write_all
 from realtime.delivery.feed import Feed
 from realtime.delivery.registry import Registry
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.frames import Left, Unsubscribed, encode
 from realtime.protocol.outgoing import Frame
 from realtime.protocol.streams import split_stream
 from realtime.storage import database, log
@@ -197,9 +197,9 @@ class Hub:
             connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
         kind, name = split_stream(stream)
         if kind == "room":
-            connection.send(protocol.left(None, name, reason="REMOVED"))
+            connection.send(encode(Left(name, "REMOVED")))
         elif kind == "topic":
-            connection.send(protocol.unsubscribed(None, name, reason="REMOVED"))
+            connection.send(encode(Unsubscribed(name, "REMOVED")))
 
     # What may have been lost
 

@@ -12,9 +12,9 @@ from django.db import connection, transaction
 
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Control, Envelope, Passing
-from realtime.protocol import frames as protocol
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
+from realtime.protocol.frames import encode
 from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import run
@@ -125,7 +125,7 @@ def _body(stream: str, frame: Mapping[str, Any]) -> bytes:
         raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
     if not isinstance(frame.get("type"), str):
         raise ValueError("A frame needs a `type`.")
-    return protocol.encode(frame)
+    return encode(frame)
 
 
 class _PendingFlush:

@@ -6,10 +6,10 @@ connections, by the `presence` command and by the REST views. It knows no user m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
-ONLINE = "online"  # the status of whoever has not set one
-OFFLINE = "offline"  # "appear offline": connected, but in no list and no count
+ONLINE: Final = "online"  # the status of whoever has not set one
+OFFLINE: Final = "offline"  # "appear offline": connected, but in no list and no count
 
 
 class StoreUnavailable(Exception):
@@ -35,7 +35,7 @@ class Change:
     """What is to be announced about a user."""
 
     user_id: str
-    status: str
+    status: Literal["online", "offline"]
 
 
 @dataclass(frozen=True, slots=True)

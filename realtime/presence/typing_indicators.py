@@ -9,7 +9,7 @@ from typing import NamedTuple
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope, Passing
-from realtime.protocol import frames as protocol
+from realtime.protocol.frames import Typing, TypingData, encode
 from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class TypingIndicators:
         return told
 
     def _send(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
-        body = protocol.typing(connection.user_id, is_typing, context)
+        body = encode(Typing(TypingData(connection.user_id, is_typing, context)))
         if stream is not None:
             self._publish(Envelope(passing=[Passing(body, stream=stream, exclude=connection.user_key)]))
             return

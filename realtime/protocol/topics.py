@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from realtime.protocol import frames as protocol
+from realtime.protocol.frames import TopicValue, encode, utc_now
 from realtime.protocol.streams import split_stream, topic_stream
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -103,5 +103,5 @@ def make_body(topic: Topic, result: Any) -> bytes:
     Raises TypeError for values that JSON does not have.
     """
     if isinstance(result, Mapping) and isinstance(result.get("type"), str):
-        return protocol.encode(result)
-    return protocol.topic(topic.name, result)
+        return encode(result)
+    return encode(TopicValue(topic.name, result, utc_now()))

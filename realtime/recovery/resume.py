@@ -5,10 +5,10 @@ Called by the `resume` and `join` commands and by sockets that take up a session
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
 from realtime.auth.access import Asker, may_subscribe
 from realtime.chat import rooms
@@ -17,8 +17,8 @@ from realtime.delivery.connection import Connection
 from realtime.delivery.feed import Feed
 from realtime.delivery.hub import Hub
 from realtime.models import is_slug
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
+from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, make_error, stamp
 from realtime.protocol.outgoing import Frame
 from realtime.protocol.streams import SITE, split_stream, user_stream
 from realtime.storage import log
@@ -32,22 +32,7 @@ REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the 
 
 T = TypeVar("T")
 Reader = Batcher[Range, list[Frame]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one stream. `fetch` says where the history is when nothing was replayed."""
-
-    recovered: bool
-    seq: int
-    fetch: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        shape: dict[str, Any] = {"recovered": self.recovered, "seq": self.seq}
-        return {**shape, "fetch": self.fetch} if self.fetch is not None else shape
-
-
-Beginning = tuple[Outcome, list[Frame]]
+Beginning = tuple[StreamOutcome, list[Frame]]
 
 
 class Resumer:
@@ -70,14 +55,15 @@ class Resumer:
                 allowed = await self._choose_readable(connection, list(wanted), id)
                 async with self._hub.open_feeds(allowed) as feeds:
                     outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds})
-                    connection.send(protocol.resumed(id, {feed.name: o.as_json() for feed, o in outcomes.items()}))
+                    streams = {feed.name: outcome for feed, outcome in outcomes.items()}
+                    connection.send(encode(Resumed(streams, given(id))))
             finally:
                 for stream in wanted:
                     connection.subscriptions.withdraw(stream)
 
-    async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, Outcome]:
+    async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, StreamOutcome]:
         """Every feed from its position on. Returns in the turn in which the last one is subscribed to."""
-        feeds, outcomes = list(positions), dict[Feed, Outcome]()
+        feeds, outcomes = list(positions), dict[Feed, StreamOutcome]()
         for feed in feeds:
             self._hub.detach(connection, feed)
         for start in range(0, len(feeds), BEGUN_AT_ONCE):
@@ -99,8 +85,8 @@ class Resumer:
             self._on_subscribed(connection, feed)
 
     async def replay(
-        self, connection: Connection, feed: Feed, since: int, before: Callable[[Outcome], None] | None = None
-    ) -> Outcome:
+        self, connection: Connection, feed: Feed, since: int, before: Callable[[StreamOutcome], None] | None = None
+    ) -> StreamOutcome:
         """Send what came after `since`, if that is still to be had; `before` is called ahead of the first frame.
 
         Returns in the turn in which nothing is left, so that `Hub.attach` follows without a gap.
@@ -113,7 +99,7 @@ class Resumer:
 
     async def _play(
         self, connection: Connection, feed: Feed, since: int, beginning: Beginning, *, has_turn: bool = False
-    ) -> Outcome:
+    ) -> StreamOutcome:
         outcome, frames = beginning
         connection.subscriptions.positions.start(feed.name, since)  # the client is yet to hear of any other position
         if not outcome.recovered:
@@ -126,7 +112,7 @@ class Resumer:
             if position >= feed.position:  # it has moved on while other streams were played
                 break
             frames = await self._read_on(feed, position)
-        return Outcome(True, feed.position)
+        return StreamOutcome(True, feed.position)
 
     async def _begin(self, feed: Feed, since: int) -> Beginning:
         """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
@@ -134,11 +120,11 @@ class Resumer:
             await feed.catch_up()
         behind = feed.position - since
         if not 0 <= behind <= settings().resume_max_events:
-            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
+            return StreamOutcome(False, feed.position, given(where_to_fetch(feed.name, since))), []
         frames = await self._read(feed, since) if behind else []
         if behind and not frames:
-            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
-        return Outcome(True, feed.position), frames
+            return StreamOutcome(False, feed.position, given(where_to_fetch(feed.name, since))), []
+        return StreamOutcome(True, feed.position), frames
 
     async def _read(self, feed: Feed, after: int) -> list[Frame]:
         """The frames that directly follow `after`; none when the first of them is no longer kept."""
@@ -178,7 +164,7 @@ class Resumer:
         answers = await all_of(self._find_refusal(connection, stream) for stream in streams)
         for stream, refuse in zip(streams, answers, strict=True):
             if refuse is not None:
-                connection.send(protocol.error(refuse(), id, stream=stream))
+                connection.send(encode(make_error(refuse(), id, stream=stream)))
         return [stream for stream, refuse in zip(streams, answers, strict=True) if refuse is None]
 
     async def _find_refusal(self, connection: Connection, stream: str) -> Callable[[], Refused] | None:
@@ -219,7 +205,7 @@ def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
     """Synchronous. The frames of each range; those of equal ranges are the same objects, so their bytes are shared."""
     made: dict[int, list[Frame]] = {}  # by the identity of the answer, which equal ranges share
     return [
-        made.setdefault(id(events), [Frame(protocol.stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
+        made.setdefault(id(events), [Frame(stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
         for events in log.missed_many(ranges)
     ]
 

@@ -22,9 +22,9 @@ from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope, Passing
 from realtime.models import is_slug
 from realtime.protocol import commands
-from realtime.protocol import frames as protocol
 from realtime.protocol.commands import Invalid
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Ack, Pong, Read, ReadData, encode, format_epoch, given, utc_now
 from realtime.protocol.streams import room_stream
 from realtime.sockets.node import Node
 from realtime.sockets.refusals import answer
@@ -35,8 +35,8 @@ Work = Coroutine[Any, Any, None]
 
 
 def on_ping(node: Node, connection: Connection, command: commands.Ping) -> None:
-    timestamp = protocol.now() if command.timestamp is UNSET else command.timestamp
-    connection.send(protocol.pong(command.id, timestamp))
+    timestamp = utc_now() if command.timestamp is UNSET else command.timestamp
+    connection.send(encode(Pong(timestamp, given(command.id))))
 
 
 def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
@@ -50,7 +50,8 @@ async def on_auth(node: Node, connection: Connection, command: commands.Auth) ->
     if identity.key != connection.user_key:
         raise Refused(ErrorCode.FORBIDDEN, _("The token belongs to another user."))
     extend(node, connection, identity)
-    connection.send(protocol.ack(command.id, expires_at=protocol.format_epoch(identity.expires_at)))
+    expires_at = format_epoch(identity.expires_at)
+    connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=given(command.id))))
 
 
 def extend(node: Node, connection: Connection, identity: Identity) -> None:
@@ -60,7 +61,7 @@ def extend(node: Node, connection: Connection, identity: Identity) -> None:
 
 
 def on_presence(node: Node, connection: Connection, command: commands.Presence) -> Work:
-    if len(protocol.encode(command.data)) > settings().presence_data_bytes:
+    if len(encode(command.data)) > settings().presence_data_bytes:
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("`data` is too large."), command.id)
     if wait := _wait_to_tell(connection):
         raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
@@ -165,7 +166,14 @@ def _answer_post(connection: Connection, command: commands.Message, future: "asy
     error = future.exception()
     if error is None:
         posted = future.result()
-        connection.send(protocol.ack_message(command.id, posted.message_id, posted.seq, posted.timestamp))
+        ack = Ack(
+            status="ok",
+            message_id=posted.message_id,
+            seq=posted.seq,
+            timestamp=posted.timestamp,
+            id=given(command.id),
+        )
+        connection.send(encode(ack))
     elif isinstance(error, Exception):
         is_gone = isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND
         if is_gone and command.to_user_id is not None:  # a room that was remembered has been deleted
@@ -192,13 +200,14 @@ def on_read(node: Node, connection: Connection, command: commands.Read) -> Work:
 async def _read_room(node: Node, connection: Connection, mark: read_positions.Mark) -> None:
     moved = await node.marker.submit(mark)
     if moved is not None:
-        _tell_others(node, connection, protocol.read_room(mark.slug, moved.seq, moved.unread))
+        data = ReadData(room_id=mark.slug, seq=moved.seq, unread=moved.unread)
+        _tell_others(node, connection, encode(Read(data)))
 
 
 async def _read_notifications(node: Node, connection: Connection, ids: list[int]) -> None:
     marked = await run(read_positions.mark_notifications, connection.user_id, ids)
     if marked:
-        _tell_others(node, connection, protocol.read_notifications(marked))
+        _tell_others(node, connection, encode(Read(ReadData(notification_ids=marked))))
 
 
 def _tell_others(node: Node, connection: Connection, body: bytes) -> None:

@@ -21,8 +21,8 @@ from realtime.delivery.batches import BatchSink, read_wish
 from realtime.delivery.connection import Connection
 from realtime.delivery.sinks import CLOSE_SECONDS, DirectSink, QueueSink, Sink, say_goodbye
 from realtime.protocol import commands
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.protocol.frames import Ack, encode, format_epoch, make_error, utc_now
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
@@ -196,9 +196,10 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
                     hub.attach(connection, feed)
         self.node.clock.add(connection)
         if self.auth_id is not None:
-            connection.send(protocol.ack(self.auth_id, expires_at=protocol.format_epoch(connection.expires_at)))
+            expires_at = format_epoch(connection.expires_at)
+            connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=self.auth_id)))
         if isinstance(session, Refused):
-            connection.send(protocol.error(session))
+            connection.send(encode(make_error(session)))
         elif known:
             await self.node.resumer.resume(connection, known)
         self.node.keeper.note(connection)

@@ -1,15 +1,14 @@
 """What a socket gets: `join` and `leave`, `subscribe` and `unsubscribe`. Found by `commands` in its table."""
 
-from typing import Any
-
 from django.utils.translation import gettext as _
+from msgspec import UNSET, UnsetType
 
 from realtime.auth.access import may_subscribe
 from realtime.chat import rooms
 from realtime.delivery.connection import Connection
 from realtime.protocol import commands
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Joined, Left, Subscribed, Unsubscribed, encode, given
 from realtime.protocol.streams import room_stream, topic_stream
 from realtime.sockets.node import Node
 from realtime.storage.database import run
@@ -21,17 +20,26 @@ async def on_join(node: Node, connection: Connection, command: commands.Join) ->
         raise rooms.too_many()
     room = await enter(connection, slug)
 
-    def greet(place: dict[str, Any]) -> None:
-        connection.send(protocol.joined(command.id, slug, room.title, room.role, **place))
+    def greet(seq: int, recovered: bool | UnsetType = UNSET, fetch: str | UnsetType = UNSET) -> None:
+        frame = Joined(
+            room_id=slug,
+            title=room.title,
+            role=room.role,
+            recovered=recovered,
+            seq=seq,
+            fetch=fetch,
+            id=given(command.id),
+        )
+        connection.send(encode(frame))
 
     async with node.hub.open_feeds([room_stream(slug)]) as (feed,):
         if feed.name not in connection.subscriptions:
             raise rooms.not_found()  # removed in between
         if command.since is not None:
-            await node.resumer.replay(connection, feed, command.since, lambda outcome: greet(outcome.as_json()))
+            await node.resumer.replay(connection, feed, command.since, lambda it: greet(it.seq, it.recovered, it.fetch))
         node.hub.attach(connection, feed)
         if command.since is None:
-            greet({"seq": feed.position})
+            greet(feed.position)
         node.keeper.note(connection)
 
 
@@ -53,7 +61,7 @@ def on_leave(node: Node, connection: Connection, command: commands.Leave) -> Non
         raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
     node.typing.stop(connection, slug)
     node.keeper.note(connection)
-    connection.send(protocol.left(command.id, slug))
+    connection.send(encode(Left(slug, id=given(command.id))))
 
 
 async def on_subscribe(node: Node, connection: Connection, command: commands.Subscribe) -> None:
@@ -70,17 +78,18 @@ async def on_subscribe(node: Node, connection: Connection, command: commands.Sub
 async def _subscribe(node: Node, connection: Connection, command: commands.Subscribe, stream: str) -> None:
     since = command.since
 
-    def greet(place: dict[str, Any]) -> None:
-        connection.send(protocol.subscribed(command.id, command.topic, **place))
+    def greet(seq: int, recovered: bool | UnsetType = UNSET) -> None:
+        frame = Subscribed(topic=command.topic, recovered=recovered, seq=seq, id=given(command.id))
+        connection.send(encode(frame))
 
     async with node.hub.open_feeds([stream]) as (feed,):
         if stream not in connection.subscriptions:
             raise no_topic()
         if since is not None:
-            await node.resumer.replay(connection, feed, since, lambda outcome: greet(outcome.as_json()))
+            await node.resumer.replay(connection, feed, since, lambda it: greet(it.seq, it.recovered))
         attached = node.hub.attach(connection, feed)
         if since is None:
-            greet({"seq": feed.position})
+            greet(feed.position)
         if attached:
             node.scheduler.on_subscribed(connection, feed)
         node.keeper.note(connection)
@@ -94,4 +103,4 @@ def on_unsubscribe(node: Node, connection: Connection, command: commands.Unsubsc
     if not node.hub.unsubscribe(connection, topic_stream(command.topic)):
         raise Refused(ErrorCode.NOT_FOUND, _("This socket is not subscribed to the topic."))
     node.keeper.note(connection)
-    connection.send(protocol.unsubscribed(command.id, command.topic))
+    connection.send(encode(Unsubscribed(command.topic, id=given(command.id))))
