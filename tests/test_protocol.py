@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from realtime.protocol import frames as protocol
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 ANSWERS = {
     "ack": protocol.ack,
     "ack of a message": lambda id: protocol.ack_message(id, 7, 5, "then"),
-    "error": lambda id: protocol.error(Refused(ErrorCode.NOT_FOUND, "There is none."), id),
+    "error": lambda id: protocol.error(Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ROOM), "There is none.", id),
     "pong": lambda id: protocol.pong(id, 1),
     "joined": lambda id: protocol.joined(id, "general", "General", "member", seq=5),
     "left": lambda id: protocol.left(id, "general"),
@@ -28,9 +28,10 @@ def test_it_names_the_command_that_it_answers(answer):
 
 
 def test_it_says_when_to_try_again_only_where_that_is_known():
-    limited = Refused(ErrorCode.RATE_LIMITED, "Too many.", retry_after_ms=20)
-    assert json.loads(protocol.error(limited))["retry_after_ms"] == 20
-    assert "retry_after_ms" not in json.loads(protocol.error(Refused(ErrorCode.NOT_FOUND, "There is none.")))
+    limited = Refused(ErrorCode.RATE_LIMITED, Reason.TOO_MANY_COMMANDS, retry_after_ms=20)
+    assert json.loads(protocol.error(limited, "Wait."))["retry_after_ms"] == 20
+    missing = Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ROOM)
+    assert "retry_after_ms" not in json.loads(protocol.error(missing, "There is none."))
 
 
 def test_it_puts_an_events_place_at_the_end():

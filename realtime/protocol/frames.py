@@ -75,9 +75,9 @@ def ack_message(id: str | None, message_id: int, seq: int, timestamp: str) -> by
     return _answer(id, {"type": "ack", "status": "ok", "message_id": message_id, "seq": seq, "timestamp": timestamp})
 
 
-def error(refusal: Refused, id: str | None = None, **more: Any) -> bytes:
-    """An `error` frame; `id` is None also where none could be read."""
-    frame: dict[str, Any] = {"type": "error", "error_code": refusal.code, "message": refusal.message, **more}
+def error(refusal: Refused, message: str, id: str | None = None, **more: Any) -> bytes:
+    """An `error` frame; `message` is in the client's language, `id` is None also where none could be read."""
+    frame: dict[str, Any] = {"type": "error", "error_code": refusal.code, "message": message, **more}
     if refusal.retry_after_ms is not None:
         frame["retry_after_ms"] = refusal.retry_after_ms
     return _answer(id, {**frame, "timestamp": now()})

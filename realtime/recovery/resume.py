@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from django.utils.translation import gettext as _
-
 from realtime.auth.access import Asker, may_subscribe
 from realtime.chat import rooms
 from realtime.conf import settings
@@ -18,7 +16,7 @@ from realtime.delivery.feed import Feed
 from realtime.delivery.hub import SITE_STREAM, Hub
 from realtime.models import is_slug
 from realtime.protocol import frames as protocol
-from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
+from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refused
 from realtime.protocol.outgoing import Frame
 from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable
@@ -187,7 +185,7 @@ class Resumer:
         answers = await all_of(self._find_refusal(connection, stream) for stream in streams)
         for stream, refuse in zip(streams, answers, strict=True):
             if refuse is not None:
-                connection.send(protocol.error(refuse(), id, stream=stream))
+                connection.refuse(refuse(), id, stream=stream)
         return [stream for stream, refuse in zip(streams, answers, strict=True) if refuse is None]
 
     async def _find_refusal(self, connection: Connection, stream: str) -> Callable[[], Refused] | None:
@@ -228,7 +226,7 @@ class Resumer:
 
 
 def no_stream() -> Refused:
-    return Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
+    return Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_STREAM)
 
 
 async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:

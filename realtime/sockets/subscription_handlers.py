@@ -2,14 +2,12 @@
 
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from realtime.auth.access import may_subscribe
 from realtime.chat import rooms
 from realtime.delivery.connection import Connection
 from realtime.protocol import commands, topics
 from realtime.protocol import frames as protocol
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.sockets.node import Node
 from realtime.storage.database import run
 
@@ -51,7 +49,7 @@ async def enter(connection: Connection, slug: str) -> rooms.Joined:
 def on_leave(node: Node, connection: Connection, command: commands.Leave) -> None:
     slug = command.room_id
     if connection.rooms.pop(slug, None) is None:
-        raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
+        raise Refused(ErrorCode.NOT_FOUND, Reason.ROOM_NOT_JOINED)
     node.typists.stop(connection, slug)
     node.hub.unsubscribe(connection, f"room.{slug}")
     node.keeper.note(connection)
@@ -89,13 +87,13 @@ async def _subscribe(node: Node, connection: Connection, command: commands.Subsc
 
 
 def no_topic() -> Refused:
-    return Refused(ErrorCode.NOT_FOUND, _("There is no such topic."))
+    return Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_TOPIC)
 
 
 def on_unsubscribe(node: Node, connection: Connection, command: commands.Unsubscribe) -> None:
     stream = topics.PREFIX + command.topic
     if stream not in connection.streams:
-        raise Refused(ErrorCode.NOT_FOUND, _("This socket is not subscribed to the topic."))
+        raise Refused(ErrorCode.NOT_FOUND, Reason.NOT_SUBSCRIBED)
     node.hub.unsubscribe(connection, stream)
     node.keeper.note(connection)
     connection.send(protocol.unsubscribed(command.id, command.topic))
