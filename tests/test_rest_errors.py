@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.test import Client
 from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.settings import api_settings
 
 from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -143,6 +144,16 @@ def test_it_refuses_tokens_in_the_language_that_was_asked_for():
         assert answer.json()["detail"] == detail
     answer = APIClient().post("/api/v1/auth/refresh", {"refresh": "x"}, **chinese)
     assert answer.json()["detail"] == "令牌无效。"
+
+
+def test_it_refuses_tokens_of_an_old_password_in_the_language_that_was_asked_for(monkeypatch):
+    monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
+    alice = make_user("alice")
+    client = client_for(alice)
+    alice.set_password("another")
+    alice.save()
+    answer = client.get("/api/v1/rooms", HTTP_ACCEPT_LANGUAGE="zh-CN")
+    assert answer.json() == {"detail": "令牌无效。", "code": "UNAUTHENTICATED"}
 
 
 def test_it_owns_up_in_the_language_that_was_asked_for(client, monkeypatch):

@@ -31,6 +31,11 @@ class TokenAuthentication(JWTAuthentication):
             return super().get_user(validated_token)
         except ValueError:  # a user id that is none of this site's
             raise _failure("UNAUTHENTICATED") from None
+        except AuthenticationFailed as refusal:
+            # simplejwt has this text in English only.
+            if isinstance(refusal.detail, dict) and refusal.detail.get("code") == "password_changed":
+                raise _failure("UNAUTHENTICATED") from None
+            raise
 
 
 def _failure(reason: str) -> AuthenticationFailed:
