@@ -11,7 +11,7 @@ from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
 
-from tests.clients.process_socket import People
+from tests.clients.people import People
 from tests.processes.test_stop import health
 from tests.sites.processes import Redis, Site, wait_until
 
@@ -68,7 +68,7 @@ async def test_nobody_listens_when_the_last_sockets_have_been_told(site):
         wait_until(lambda: health(process) == 200)
         async with People() as people:
             client = await people.connect(process, "alice")
-            client._socket.transport.pause_reading()
+            client.connection.transport.pause_reading()
             workers = workers_of(process)
             process.signal(SIGTERM)
             wait_until(lambda: not is_listening(process))
