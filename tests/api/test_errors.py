@@ -12,14 +12,8 @@ from rest_framework.test import APIClient
 
 from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode, Refused
-from tests.people import client_for, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def client():
-    return client_for(make_user("alice"))
 
 
 def error_of(answer):

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from signal import SIGHUP, SIGINT, SIGTERM
 
-import httpx
 import pytest
 
 from realtime.sockets.drain import START_MS
 from realtime.storage.tasks import end_tasks
 from tests.clients.people import People, open_socket
-from tests.sites.processes import Redis, Site, free_port, wait_until
+from tests.sites.processes import Redis, Site, free_port, health, wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 2.0
@@ -34,14 +33,6 @@ def shared_site(tmp_path_factory) -> Iterator[Site]:
 def stopping_slowly(site: Site) -> Site:
     site.configure(RESTART_WINDOW_SECONDS=WINDOW_SECONDS, PRESENCE_GRACE_SECONDS=WINDOW_SECONDS / 4)
     return site
-
-
-def health(process, path="ready") -> int | None:
-    """The status; None when nobody listens."""
-    try:
-        return httpx.get(f"http://{process.address}/health/{path}", timeout=5).status_code
-    except httpx.TransportError:
-        return None
 
 
 async def test_it_spreads_the_return_of_its_sockets_when_nobody_else_goes_on(site):
