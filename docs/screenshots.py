@@ -39,7 +39,7 @@ for name, first, last in [("alice", "Alice", "Meyer"), ("bob", "Bob", "Okafor"),
     user[name].refresh_from_db()
 alice, bob, carol, admin = (user[name] for name in ("alice", "bob", "carol", "admin"))
 for title, private in [("Releases", False), ("Support", False), ("Design", True)]:
-    rooms.create(carol.pk, title=title, private=private)
+    rooms.create_room(carol.pk, title=title, private=private)
 for slug in ("releases", "support"):
     rooms.join(alice.pk, slug)
     rooms.join(bob.pk, slug)

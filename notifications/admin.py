@@ -1,4 +1,4 @@
-"""The notifications in Django's admin (L4): staff read them, mark them, and send new ones."""
+"""The notifications in Django's admin: staff read them, mark them, and send new ones."""
 
 from typing import Any
 

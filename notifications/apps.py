@@ -1,4 +1,4 @@
-"""The app's configuration (L4): registers the system checks, and what marks notifications as read."""
+"""The app's configuration: registers the system checks, and what marks notifications as read."""
 
 from django.apps import AppConfig
 from django.core.checks import register
@@ -13,7 +13,7 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         from notifications.checks import check_realtime
         from notifications.inbox import mark_read
-        from realtime.chat.read_positions import register_notification_reader
+        from realtime.integration import register_notification_reader
 
         register(check_realtime)
         register_notification_reader(mark_read)

@@ -1,4 +1,4 @@
-"""System checks of the app (L4): what a site must have set up. Registered by `apps`, run by Django."""
+"""System checks of the app: what a site must have set up. Registered by `apps`, run by Django."""
 
 from typing import Any
 

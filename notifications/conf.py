@@ -1,4 +1,4 @@
-"""Settings of the app (L0): the only place that reads `django.conf.settings`.
+"""Settings of the app: the only place that reads `django.conf.settings`.
 
 A site overrides with a dictionary: `NOTIFICATIONS = {"LANGUAGE": "site.users.language_of"}`. Called by every layer.
 """

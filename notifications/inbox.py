@@ -1,4 +1,4 @@
-"""Tell a user something (L3): store a notification and push it to the user's sockets, as one unit.
+"""Tell a user something: store a notification and push it to the user's sockets, as one unit.
 
 Called by site code as `notifications.notify`, and by the admin. Nobody else writes notifications or pushes them.
 """
@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
@@ -17,11 +18,12 @@ from django.utils.translation import override
 
 import realtime
 from notifications import types
+from notifications.frames import Item, NotificationBody
 from notifications.languages import language_of
 from notifications.models import Notification
 from notifications.types import Text
-from realtime.protocol import frames as protocol
-from realtime.storage.database import run
+from realtime.integration import run
+from realtime.protocol.frames import format_time, utc_now
 
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it; a backslash before it makes it six characters
 
@@ -86,30 +88,23 @@ def mark_read(user_id: Any, ids: Sequence[int]) -> list[int]:
 
 def push(notification: Notification) -> None:
     """Send a stored notification to its recipient's sockets when the transaction commits, and to those who resume."""
-    realtime.publish(f"user.{notification.recipient_id}", frame(notification))
+    realtime.publish(f"user.{notification.recipient_id}", msgspec.to_builtins(frame(notification)))
 
 
-def frame(notification: Notification) -> dict[str, Any]:
-    """The `notification` frame (protocol §3)."""
-    return {
-        "type": "notification",
-        "notification_type": notification.type,
-        "data": item(notification),
-        "timestamp": protocol.now(),
-    }
+def frame(notification: Notification) -> NotificationBody:
+    return NotificationBody(notification_type=notification.type, data=item(notification), timestamp=utc_now())
 
 
-def item(notification: Notification) -> dict[str, Any]:
-    """A notification as clients see it: `data` of its frame."""
-    return {
-        "id": notification.pk,
-        "type": notification.type,
-        "title": notification.title,
-        "message": notification.message,
-        "data": notification.data,
-        "link": notification.link,
-        "created_at": protocol.format_time(notification.created_at),
-    }
+def item(notification: Notification) -> Item:
+    return Item(
+        id=notification.pk,
+        type=notification.type,
+        title=notification.title,
+        message=notification.message,
+        data=notification.data,
+        link=notification.link,
+        created_at=format_time(notification.created_at),
+    )
 
 
 def require_object(data: object) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which language a user is written to in (L1). Called by `inbox`, before it renders what is stored and pushed."""
+"""Which language a user is written to in. Called by `inbox`, before it renders what is stored and pushed."""
 
 from collections.abc import Iterator
 from typing import Any

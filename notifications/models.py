@@ -1,4 +1,4 @@
-"""Tables of the app (L1): what users were told, and whether they have read it. Used by `inbox` and the edges."""
+"""Tables of the app: what users were told, and whether they have read it. Used by `inbox` and the edges."""
 
 from django.conf import settings
 from django.db import models

@@ -1,4 +1,4 @@
-"""The types of notification and their words (L0): the product's five, and those that a site registers.
+"""The types of notification and their words: the product's five, and those that a site registers.
 
 Pure: a dictionary filled at import time. Called by `inbox`, which renders, and by the admin, which lists the types.
 """

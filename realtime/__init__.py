@@ -1,14 +1,16 @@
 """Real-time sockets, rooms, chat and presence for Django.
 
-What site code calls is importable from here; each name has an asynchronous twin with an `a` in front:
-`publish`, `send_to_user`, `disconnect_user`. `topic` declares a topic and has none.
+What site code calls is importable from here. Each name has an asynchronous twin with an `a` in front, but for `topic`,
+which declares a topic.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from realtime.protocol.topics import topic
 
 if TYPE_CHECKING:
+    from realtime.chat.rooms import acreate_room, create_room
     from realtime.delivery.publishing import (
         adisconnect_user,
         apublish,
@@ -18,13 +20,23 @@ if TYPE_CHECKING:
         send_to_user,
     )
 
-__all__ = ["adisconnect_user", "apublish", "asend_to_user", "disconnect_user", "publish", "send_to_user", "topic"]
+__all__ = [
+    "acreate_room",
+    "adisconnect_user",
+    "apublish",
+    "asend_to_user",
+    "create_room",
+    "disconnect_user",
+    "publish",
+    "send_to_user",
+    "topic",
+]
+
+_HOMES = {"acreate_room": "realtime.chat.rooms", "create_room": "realtime.chat.rooms"}
 
 
 def __getattr__(name: str) -> Any:
-    # Models cannot be imported while Django is still loading apps, so the verbs are looked up on first use.
+    # Models cannot be imported while Django is still loading apps, so the functions are looked up on first use.
     if name in __all__:
-        from realtime.delivery import publishing
-
-        return getattr(publishing, name)
+        return getattr(import_module(_HOMES.get(name, "realtime.delivery.publishing")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Rooms, members and messages for staff (L4). Streams and events are the log's own and are not shown."""
+"""Rooms, members and messages for staff. Streams and events are the log's own and are not shown."""
 
 from typing import Any
 

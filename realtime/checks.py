@@ -1,4 +1,4 @@
-"""System checks (L4): every trap of the platform that a setting can hold. Stable ids; registered by `ready`."""
+"""System checks: every trap of the platform that a setting can hold. Stable ids; registered by `ready`."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Settings of the app (L0): the only place that reads `django.conf.settings`.
+"""Settings of the app: the only place that reads `django.conf.settings`.
 
 Every limit of the product is here. A site overrides with a dictionary:
 `REALTIME = {"HEARTBEAT_SECONDS": 20, …}`. Called by every layer.

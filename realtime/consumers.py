@@ -1,4 +1,4 @@
-"""Sockets for one purpose (L4): a room, or notifications (protocol §7). Routed by Channels.
+"""Sockets for one purpose: a room, or notifications (protocol §7). Routed by Channels.
 
 Shells: a dialect words what goes in and out, and everything else is what `/api/v1/ws` does.
 """
@@ -10,6 +10,7 @@ from realtime.models import is_slug
 from realtime.protocol import dialects
 from realtime.protocol.dialects import Dialect
 from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.protocol.streams import room_stream
 from realtime.sockets import subscription_handlers
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.storage.database import DatabaseUnavailable
@@ -25,14 +26,14 @@ class RoomConsumer(RealtimeConsumer):
         if not is_slug(slug):
             raise forbidden()
         connection.dialect = self.speak(slug)
-        connection.home = f"room.{slug}"
+        connection.home = room_stream(slug)
         try:
             await subscription_handlers.enter(connection, slug)
         except DatabaseUnavailable:
             raise
         except Refused:
             raise forbidden() from None
-        if slug not in connection.rooms:
+        if connection.home not in connection.subscriptions:
             raise forbidden()  # removed in between
 
     def streams(self, connection: Connection) -> list[str]:
@@ -52,6 +53,7 @@ class NotificationsConsumer(RealtimeConsumer):
         connection.dialect = dialects.NOTIFICATIONS
         if self.scope["url_route"]["kwargs"].get("user_id", connection.user_key) != connection.user_key:
             raise forbidden()
+        await super().enter(connection)
 
 
 def forbidden() -> Closed:

@@ -1,4 +1,4 @@
-"""What this process answers to those who watch it (L4): `GET /health/live` and `GET /health/ready`. Called by routing.
+"""What this process answers to those who watch it: `GET /health/live` and `GET /health/ready`. Called by routing.
 
 For balancers and supervisors, not for the public: a reverse proxy keeps `/health/` to itself. They are answered before
 Django, so no host name, login or redirect stands in the way, and readiness is looked at once a second at the most.
@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 
 from django.db import connection
 
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import Refused
+from realtime.protocol.frames import encode
 from realtime.sockets.node import Node, get_node
 from realtime.storage import database
 
@@ -32,7 +32,7 @@ class Readiness:
         self._database_answers = False
 
     async def find_problems(self, node: Node) -> Problems:
-        if node.is_stopping:  # never an old answer, and no work any more
+        if node.drain.has_begun:  # never an old answer, and no work any more
             return ["stopping"]
         async with self._lock:
             if time.monotonic() - self._looked_at >= FRESH_SECONDS:
@@ -76,7 +76,7 @@ async def serve_health(scope: dict[str, Any], send: Any) -> None:
 
 
 async def _answer(scope: dict[str, Any], send: Any, status: int, content: dict[str, Any]) -> None:
-    body = protocol.encode(content)
+    body = encode(content)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),

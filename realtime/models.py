@@ -1,4 +1,4 @@
-"""Tables of the app (L1): rooms and who is in them, messages, and the log of events. Used by the stores and verbs."""
+"""Tables of the app: rooms and who is in them, messages, and the log of events. Used by the stores and verbs."""
 
 import re
 from typing import Any
@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from realtime.protocol.streams import room_stream
 
 SLUG_PATTERN = r"^[a-z0-9_-]{1,64}\Z"
 is_slug = re.compile(SLUG_PATTERN).match  # what is none names no room, and may be no text for a database at all
@@ -51,7 +53,7 @@ class Room(models.Model):
     @property
     def stream(self) -> str:
         """The name of the room's stream: `room.<slug>`."""
-        return f"room.{self.slug}"
+        return room_stream(self.slug)
 
 
 class Membership(models.Model):

@@ -1,4 +1,4 @@
-"""Where sockets are served (L4), and the ASGI application around them. A site's `asgi.py` calls `asgi_application`."""
+"""Where sockets are served, and the ASGI application around them. A site's `asgi.py` calls `asgi_application`."""
 
 import gc
 from typing import Any

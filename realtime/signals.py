@@ -1,4 +1,4 @@
-"""What follows from rows that change or go (L4): on every process, sockets lose what is no longer theirs.
+"""What follows from rows that change or go: on every process, sockets lose what is no longer theirs.
 
 Connected in `apps.ready()`, so that the REST edge, the admin and site code are all covered; in a transaction it happens
 on commit. `bulk_create` and `QuerySet.update` send no signals: call `delivery` beside them, or leave it to the recheck.

@@ -1,4 +1,4 @@
-"""Addresses of the REST API (L4). None ends with a slash; the sockets' are in `realtime.routing`."""
+"""Addresses of the REST API. None ends with a slash; the sockets' are in `realtime.routing`."""
 
 from django.urls import path
 

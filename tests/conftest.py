@@ -62,7 +62,7 @@ def carol(db: None) -> Any:
 @pytest.fixture
 def general(alice: Any) -> Room:
     """A public room of alice."""
-    return rooms.create(alice.pk, title="General", slug="general")
+    return rooms.create_room(alice.pk, title="General", slug="general")
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def shared(general: Room, bob: Any) -> Room:
 @pytest.fixture
 def secret(alice: Any, bob: Any) -> Room:
     """A private room of alice, with bob."""
-    room = rooms.create(alice.pk, title="Secret", slug="secret", private=True)
+    room = rooms.create_room(alice.pk, title="Secret", slug="secret", private=True)
     rooms.add_member(alice.pk, "secret", bob.pk)
     return room
 

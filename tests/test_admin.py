@@ -30,7 +30,7 @@ def room():
 def fill(slug):
     """A room of three with three messages."""
     users = [make_user(f"{slug}-{number}") for number in range(3)]
-    room = rooms.create(users[0].pk, title=slug.title(), slug=slug)
+    room = rooms.create_room(users[0].pk, title=slug.title(), slug=slug)
     for user in users[1:]:
         rooms.add_member(users[0].pk, slug, user.pk)
     Message.objects.bulk_create(

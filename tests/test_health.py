@@ -75,6 +75,6 @@ async def test_it_looks_once_for_all_who_ask_within_a_second(node, monkeypatch):
 
 async def test_it_takes_nobody_in_once_it_stops(node):
     assert (await ask("/health/ready"))[0] == 200
-    node.part()
+    node.drain.begin()
     assert await ask("/health/ready") == unavailable("stopping")
     assert await ask("/health/live") == (200, {"status": "ok"})

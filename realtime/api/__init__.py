@@ -1,1 +1,1 @@
-"""The REST API (L4), one module for each thing. Routed by `realtime.urls`."""
+"""The REST API, one module for each thing. Routed by `realtime.urls`."""

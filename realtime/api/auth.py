@@ -1,4 +1,4 @@
-"""Logging in and out, and tickets for sockets (L4)."""
+"""Logging in and out, and tickets for sockets."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who makes a REST request (L4): the access token in its header, checked as a socket's is.
+"""Who makes a REST request: the access token in its header, checked as a socket's is.
 
 Named in the site's DEFAULT_AUTHENTICATION_CLASSES. Costs two queries: the revocations and the user.
 """

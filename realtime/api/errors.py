@@ -1,4 +1,4 @@
-"""Errors of the REST API (L4): each is `{"detail": "…", "code": "…"}`. Named in the site's EXCEPTION_HANDLER.
+"""Errors of the REST API: each is `{"detail": "…", "code": "…"}`. Named in the site's EXCEPTION_HANDLER.
 
 The one place where refusals become HTTP statuses.
 """

@@ -1,4 +1,4 @@
-"""Members of rooms (L4)."""
+"""Members of rooms."""
 
 from django.utils.translation import gettext as _
 from rest_framework.request import Request

@@ -1,4 +1,4 @@
-"""What was written, in rooms and directly (L4)."""
+"""What was written, in rooms and directly."""
 
 import msgspec
 from rest_framework.request import Request
@@ -6,12 +6,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from realtime.api.schema import documented, validated
-from realtime.api.serializers import CursorQuery, DirectQuery, HistoryShape
+from realtime.api.serializers import CursorQuery, DirectQuery
 from realtime.chat import history
 
 
 class RoomMessagesView(APIView):
-    @documented("messages_of_room", {200: HistoryShape}, query=CursorQuery, refusals=(400, 404))
+    @documented("messages_of_room", {200: history.HistoryPage}, query=CursorQuery, refusals=(400, 404))
     def get(self, request: Request, room_id: str) -> Response:
         """A room's history, newest first.
 
@@ -23,7 +23,7 @@ class RoomMessagesView(APIView):
 
 
 class DirectMessagesView(APIView):
-    @documented("messages_direct", {200: HistoryShape}, query=DirectQuery, refusals=(400, 404))
+    @documented("messages_direct", {200: history.HistoryPage}, query=DirectQuery, refusals=(400, 404))
     def get(self, request: Request) -> Response:
         """One's direct messages, with one other user or with everybody, newest first.
 
@@ -38,5 +38,5 @@ class DirectMessagesView(APIView):
         return _answer(history.read_direct(me, with_id, cursors))
 
 
-def _answer(page: history.Page) -> Response:
+def _answer(page: history.HistoryPage) -> Response:
     return Response(msgspec.to_builtins(page))

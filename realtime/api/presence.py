@@ -1,73 +1,79 @@
-"""Who is online (L4)."""
+"""Who is online."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, Subquery
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from realtime.api.schema import documented, validated
-from realtime.api.serializers import OnlineCountShape, OnlineShape, PageQuery, StatusesQuery, StatusShape
+from realtime.api.schema import documented, list_of, validated
+from realtime.api.serializers import PageQuery, StatusesQuery
 from realtime.auth import user_ids
-from realtime.manager import manager
 from realtime.models import LastSeen
+from realtime.presence import online
 from realtime.presence.store import OFFLINE, Entry
+from realtime.protocol import commands
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Count, OnlineCountData, Time, UserId, format_time, utc_now
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """What everybody may know of a user. Who appears offline looks like who is."""
 
-    user_id: Any
+    user_id: UserId
     online: bool
-    status: str
-    last_seen: datetime | None
-    connections_count: int
+    status: commands.Status
+    last_seen: Time | None
+    connections_count: Count
+
+
+class OnlinePage(msgspec.Struct, frozen=True):
+    online_count: Count
+    offset: Count
+    users: list[Status]
 
 
 class OnlineView(APIView):
-    @documented("presence_list", {200: OnlineShape}, query=PageQuery, refusals=(400,))
+    @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400,))
     def get(self, request: Request) -> Response:
         """Who is online."""
         page = validated(PageQuery, request.query_params)
-        entries = manager.get_online_page(page["offset"], page["limit"])
+        online_count, entries = online.page(page["offset"], page["limit"])
         found = [_describe(_primary_key(entry), entry, None) for entry in entries if entry.online]
-        listed = {"online_count": manager.get_online_count(), "offset": page["offset"], "users": found}
-        return Response(OnlineShape(listed).data)
+        listed = OnlinePage(online_count=online_count, offset=page["offset"], users=found)
+        return Response(msgspec.to_builtins(listed))
 
 
 class OnlineCountView(APIView):
-    @documented("presence_count", {200: OnlineCountShape})
+    @documented("presence_count", {200: OnlineCountData})
     def get(self, request: Request) -> Response:
         """How many users are online."""
-        return Response({"online_count": manager.get_online_count()})
+        return Response(msgspec.to_builtins(OnlineCountData(online.count())))
 
 
 class StatusView(APIView):
-    @documented("presence_read", {200: StatusShape}, refusals=(404,))
+    @documented("presence_read", {200: Status}, refusals=(404,))
     def get(self, request: Request, user_id: str) -> Response:
         """Whether a user is online, or when that was last so."""
         pk = user_ids.read_id(user_id)
         found = [] if pk is None else _look_up([pk])
         if not found:
             raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
-        return Response(StatusShape(found[0]).data)
+        return Response(msgspec.to_builtins(found[0]))
 
 
 class StatusesView(APIView):
-    @documented("presence_read_many", {200: StatusShape(many=True)}, query=StatusesQuery, refusals=(400,))
+    @documented("presence_read_many", {200: list_of(Status)}, query=StatusesQuery, refusals=(400,))
     def get(self, request: Request) -> Response:
         """The same of several users, in the order asked for. Unknown ones are left out."""
         asked = validated(StatusesQuery, request.query_params)["user_ids"]
-        return Response(StatusShape(_look_up(asked), many=True).data)
+        return Response(msgspec.to_builtins(_look_up(asked)))
 
 
 def _look_up(pks: Sequence[Any]) -> list[Status]:
@@ -75,14 +81,15 @@ def _look_up(pks: Sequence[Any]) -> list[Status]:
     seen = LastSeen.objects.filter(user=OuterRef("pk")).values("at")
     rows = get_user_model()._default_manager.filter(pk__in=pks).annotate(seen=Subquery(seen))
     last_seen = dict(rows.values_list("pk", "seen"))
-    entries = manager.get_entries([str(pk) for pk in last_seen])
+    entries = online.entries([str(pk) for pk in last_seen])
     return [_describe(pk, entries.get(str(pk)), last_seen[pk]) for pk in pks if pk in last_seen]
 
 
 def _describe(pk: Any, entry: Entry | None, last_seen: datetime | None) -> Status:
+    user_id = user_ids.wire_id(pk)
     if entry is None or not entry.online:
-        return Status(pk, False, OFFLINE, last_seen, 0)
-    return Status(pk, True, entry.status, timezone.now(), entry.connections)
+        return Status(user_id, False, OFFLINE, None if last_seen is None else format_time(last_seen), 0)
+    return Status(user_id, True, cast(commands.Status, entry.status), utc_now(), entry.connections)
 
 
 def _primary_key(entry: Entry) -> Any:

@@ -1,4 +1,4 @@
-"""Rooms (L4)."""
+"""Rooms."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,7 +26,7 @@ class RoomsView(APIView):
         """Make a room and own it."""
         given = validated(NewRoomShape, request.data)
         user_id = request.user.pk
-        room = rooms.create(user_id, title=given["title"], slug=given.get("id"), private=given["private"])
+        room = rooms.create_room(user_id, title=given["title"], slug=given.get("id"), private=given["private"])
         return Response(RoomShape(rooms.get_visible(user_id, room.slug)).data, 201)
 
 

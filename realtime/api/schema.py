@@ -1,9 +1,13 @@
-"""What the views have in common (L4): reading a request by its shape, and documenting what can be answered."""
+"""What the views have in common: reading a request by its shape, and documenting what can be answered."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import msgspec
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.drainage import set_override
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import extend_schema
 from rest_framework.serializers import Serializer
 
@@ -11,6 +15,8 @@ from realtime.api.serializers import ErrorShape, InvalidShape
 
 View = TypeVar("View", bound=Callable[..., Any])
 Shape = type[Serializer[Any]]
+Answer = Shape | type[msgspec.Struct] | dict[str, Any] | None
+REF = "#/components/schemas/{name}"
 
 # In one line each, by `operation`: what lists of operations show.
 SUMMARIES = {
@@ -36,6 +42,55 @@ SUMMARIES = {
 }
 
 
+class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Describes answers that are structs, and the structs in them, each under its own name."""
+
+    target_class = "msgspec.Struct"
+    match_subclasses = True
+
+    def get_name(self, auto_schema: Any, direction: str) -> str:
+        name: str = self.target.__name__
+        # A struct inside another one is registered by its name alone, which would count as another struct of that name.
+        set_override(self.target, "suppress_collision_warning", True)
+        return name
+
+    def map_serializer(self, auto_schema: Any, direction: str) -> Any:
+        _, shapes = msgspec.json.schema_components([self.target], ref_template=REF)
+        for name, shape in shapes.items():
+            if name != self.target.__name__:
+                auto_schema.registry.register_on_missing(_component(name, as_openapi(shape)))
+        return as_openapi(shapes[self.target.__name__])
+
+
+def _component(name: str, schema: Any) -> ResolvedComponent:
+    return ResolvedComponent(name, ResolvedComponent.SCHEMA, schema, object=name)  # type: ignore[no-untyped-call]
+
+
+def list_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """An answer that is a list; another answer has `shape` alone, and so describes it."""
+    return {"type": "array", "items": {"$ref": REF.format(name=shape.__name__)}}
+
+
+def as_openapi(schema: Any) -> Any:
+    """A JSON schema in the words of OpenAPI 3.0, which has `nullable` in place of a type `null`.
+
+    Its patterns are JavaScript's, where `$` is what Python writes as `\\Z`.
+    """
+    if isinstance(schema, list):
+        return [as_openapi(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    schema = {key: as_openapi(value) for key, value in schema.items()}
+    if all(isinstance(value, str) for value in schema.get("enum", [0])):
+        schema["type"] = "string"
+    if "pattern" in schema:
+        schema["pattern"] = schema["pattern"].replace(r"\Z", "$")
+    kinds = [kind for kind in schema.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) == len(schema.get("anyOf", [])):
+        return schema
+    return {**kinds[0], "nullable": True} if len(kinds) == 1 else {**schema, "anyOf": kinds, "nullable": True}
+
+
 def validated(shape: Shape, data: Any, **options: Any) -> Any:
     """What `data` says. Raises ValidationError."""
     reader = shape(data=data, **options)
@@ -45,7 +100,7 @@ def validated(shape: Shape, data: Any, **options: Any) -> Any:
 
 def documented(
     operation: str,
-    answers: dict[int, Shape | Serializer[Any] | None],
+    answers: dict[int, Answer],
     *,
     refusals: tuple[int, ...] = (),
     query: Shape | None = None,

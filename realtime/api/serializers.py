@@ -1,4 +1,4 @@
-"""Shapes of the REST API (L4): what requests must be, what responses are, and so what the OpenAPI document says."""
+"""Shapes of the REST API: what requests must be, what responses are, and so what the OpenAPI document says."""
 
 from typing import Any
 
@@ -133,23 +133,6 @@ class TicketShape(Shape):
     expires_in = serializers.IntegerField(help_text=_("Seconds."))
 
 
-class StatusShape(Shape):
-    user_id = UserIdField()
-    online = serializers.BooleanField()
-    status = serializers.ChoiceField(["online", "away", "busy", "offline"])
-    last_seen = MomentField(allow_null=True)
-    connections_count = serializers.IntegerField()
-
-
-class OnlineCountShape(Shape):
-    online_count = serializers.IntegerField()
-
-
-class OnlineShape(OnlineCountShape):
-    offset = serializers.IntegerField()
-    users = StatusShape(many=True)
-
-
 class NewRoomShape(Shape):
     id = serializers.RegexField(SLUG_PATTERN, required=False, help_text=_("Made from the title when absent."))
     title = serializers.CharField(max_length=200)
@@ -198,24 +181,3 @@ class MembersShape(Shape):
     count = serializers.IntegerField()
     offset = serializers.IntegerField()
     members = MemberShape(many=True)
-
-
-class ChatShape(Shape):
-    """`data` of a `chat` frame, with its `seq`."""  # only described here: `protocol.ChatData` makes it
-
-    from_user_id = UserIdField(allow_null=True)
-    from_username = serializers.CharField()
-    message = serializers.CharField()
-    timestamp = MomentField()
-    message_id = serializers.IntegerField()
-    kind = serializers.CharField()
-    room_id = serializers.CharField(required=False)
-    to_user_id = UserIdField(required=False)
-    client_id = serializers.CharField(required=False)
-    seq = serializers.IntegerField()
-
-
-class HistoryShape(Shape):
-    messages = ChatShape(many=True)
-    next_before = serializers.IntegerField(allow_null=True)
-    next_after = serializers.IntegerField(allow_null=True)

@@ -1,4 +1,4 @@
-"""How often a name, an address or a user may ask for what is dear (L4): throttles of REST framework, limits of `conf`.
+"""How often a name, an address or a user may ask for what is dear: throttles of REST framework, limits of `conf`.
 
 They count in Django's default cache, which processes that serve one site must share. Named by the views.
 """

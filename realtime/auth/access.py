@@ -1,4 +1,4 @@
-"""What a user may do (L3): in a room, looked up for many commands at once, and with a topic.
+"""What a user may do: in a room, looked up for many commands at once, and with a topic.
 
 Called by the sockets for rooms that were not joined on them, for subscriptions, and when streams are resumed.
 """

@@ -1,4 +1,4 @@
-"""Which pages may open a socket (L0, pure): an exact check of `Origin`. Called by the consumer.
+"""Which pages may open a socket (pure): an exact check of `Origin`. Called by the consumer.
 
 Browsers send cookies along with a WebSocket handshake from any page, and no CORS check stops them: this check does.
 """

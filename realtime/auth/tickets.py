@@ -1,4 +1,4 @@
-"""Tickets (L1): credentials that open one socket, within seconds. Issued by the REST edge, redeemed by the socket's.
+"""Tickets: credentials that open one socket, within seconds. Issued by the REST edge, redeemed by the socket's.
 
 A ticket travels in an address, where it may be logged; by then it is used. Only digests are stored.
 """

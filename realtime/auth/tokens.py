@@ -1,4 +1,4 @@
-"""Access and refresh tokens (L1): what a token says, which are revoked, how a login begins and ends.
+"""Access and refresh tokens: what a token says, which are revoked, how a login begins and ends.
 
 A login is named by the `sid` claim, which simplejwt copies from a refresh token into every token made from it.
 Called by the authentication of both edges and by the REST views.

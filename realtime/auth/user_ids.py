@@ -1,4 +1,4 @@
-"""User ids as the wire spells them (L1): the primary key as a JSON number when it is one, else as a string.
+"""User ids as the wire spells them: the primary key as a JSON number when it is one, else as a string.
 
 Called by the verbs and the REST edge.
 """

@@ -1,4 +1,4 @@
-"""Whom one writes to directly (L3): the room of a pair, made with its first message. Called by the sockets."""
+"""Whom one writes to directly: the room of a pair, made with its first message. Called by the sockets."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pages of what was written (L3): of one room, between two users, or of all direct messages. Called by the REST edge.
+"""Pages of what was written: of one room, between two users, or of all direct messages. Called by the REST edge.
 
 Newest first, by cursors that are `seq`s: of the room's stream, or of the reader's own for direct messages.
 """
@@ -10,12 +10,14 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
+from msgspec import UNSET, Struct
 
 from realtime.auth.user_ids import wire_id
 from realtime.chat import rooms
 from realtime.models import Message, Room
 from realtime.protocol.errors import ErrorCode, Refused
-from realtime.protocol.frames import ChatData, format_time
+from realtime.protocol.frames import HistoryItem, format_time, given
+from realtime.protocol.streams import user_stream
 from realtime.storage import log
 
 
@@ -35,43 +37,42 @@ class Cursors:
         return self.after is not None and self.before is None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """`messages` newest first; what to ask for next to go on in the same direction, None where the range ends."""
+class HistoryPage(Struct, frozen=True):
+    """`messages` newest first; what to ask for next to go on in the same direction, null where the range ends."""
 
-    messages: list[ChatData]
+    messages: list[HistoryItem]
     next_before: int | None
     next_after: int | None
 
 
-def read_room(user_id: Any, slug: str, cursors: Cursors) -> Page:
+def read_room(user_id: Any, slug: str, cursors: Cursors) -> HistoryPage:
     """A page of a room that the user can see. Raises NOT_FOUND."""
     room = rooms.get_visible(user_id, slug)
     written = Message.objects.filter(room=room, recipient_seq__isnull=True).annotate(place=F("seq"))
     return _page(_slice(written, "seq", cursors), cursors, slug)
 
 
-def read_direct(user_id: Any, with_id: Any, cursors: Cursors) -> Page:
+def read_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
     """A page of what the two wrote to each other. Raises NOT_FOUND when there is no such user, and never was."""
     room = Room.objects.filter(slug=rooms.direct_slug(user_id, with_id)).first()
     if room is None:
         if not get_user_model()._default_manager.filter(pk=with_id).exists():
             raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
-        return Page([], None, None)
+        return HistoryPage([], None, None)
     return _read_both_ways(user_id, Message.objects.filter(room=room), cursors)
 
 
-def read_all_direct(user_id: Any, cursors: Cursors) -> Page:
+def read_all_direct(user_id: Any, cursors: Cursors) -> HistoryPage:
     """A page of what the user wrote to anybody, and anybody to the user: what a missed `user.<id>` had of chat."""
     return _read_both_ways(user_id, Message.objects.all(), cursors)
 
 
-def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors) -> Page:
+def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors) -> HistoryPage:
     """What the user sent and received, by two scans, both up to where the stream stood before them.
 
     Else a message that is stored between the scans would be missing below one that the second has found.
     """
-    stream = f"user.{wire_id(user_id)}"
+    stream = user_stream(wire_id(user_id))
     end = log.positions([stream])[stream]
     direct = messages.filter(recipient_seq__isnull=False)
     sent = direct.filter(sender=user_id, seq__lte=end).annotate(place=F("seq"))
@@ -92,26 +93,26 @@ def _slice(messages: QuerySet[Message], field: str, cursors: Cursors) -> list[An
     return list(messages.select_related("sender").order_by(order)[: cursors.limit + 1])
 
 
-def _page(found: Iterable[Any], cursors: Cursors, room_id: str | None) -> Page:
+def _page(found: Iterable[Any], cursors: Cursors, room_id: str | None) -> HistoryPage:
     ordered = sorted(found, key=lambda message: message.place, reverse=not cursors.forward)
     shown, more = ordered[: cursors.limit], len(ordered) > cursors.limit
     following = shown[-1].place if more else None
     newest_first = reversed(shown) if cursors.forward else shown
     items = [_describe(message, room_id) for message in newest_first]
-    return Page(items, None, following) if cursors.forward else Page(items, following, None)
+    return HistoryPage(items, None, following) if cursors.forward else HistoryPage(items, following, None)
 
 
-def _describe(message: Any, room_id: str | None) -> ChatData:
+def _describe(message: Any, room_id: str | None) -> HistoryItem:
     sender, recipient_id = message.sender, message.recipient_id
-    return ChatData(
+    return HistoryItem(
         from_user_id=None if sender is None else wire_id(sender.pk),
         from_username="" if sender is None else sender.get_username(),
         message=message.text,
         timestamp=format_time(message.created_at),
         message_id=message.pk,
         kind=message.kind,
-        room_id=room_id,
-        to_user_id=None if recipient_id is None else wire_id(recipient_id),
-        client_id=message.client_id,
+        room_id=given(room_id),
+        to_user_id=UNSET if recipient_id is None else wire_id(recipient_id),
+        client_id=given(message.client_id),
         seq=message.place,
     )

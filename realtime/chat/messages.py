@@ -1,4 +1,4 @@
-"""Writing to a room or to a user (L3): message, event and `seq` in one transaction, many messages in each.
+"""Writing to a room or to a user: message, event and `seq` in one transaction, many messages in each.
 
 `post` is called by the sockets; what it returns stands for a commit. Sending again with the same `client_id` gives the
 same message, stored once and delivered once.
@@ -6,6 +6,7 @@ same message, stored once and delivered once.
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,11 +17,15 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from msgspec import UNSET
 
 from realtime.conf import settings
+from realtime.delivery.envelopes import Envelope
 from realtime.models import Room
-from realtime.protocol import frames as protocol
+from realtime.protocol.commands import Kind
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import ChatBody, ChatData, encode, format_time, given
+from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
 from realtime.storage.json_rows import plain, rows, stored_id, user_column
@@ -36,7 +41,7 @@ class Post:
     sender_id: int | str  # as in frames
     sender_name: str
     text: str
-    kind: str
+    kind: Kind
     client_id: str | None
     room: int
     room_slug: str = ""
@@ -46,8 +51,8 @@ class Post:
     @property
     def streams(self) -> tuple[str, ...]:
         if self.room_slug:
-            return (f"room.{self.room_slug}",)
-        return (f"user.{self.sender_id}", f"user.{self.recipient_id}")
+            return (room_stream(self.room_slug),)
+        return (user_stream(self.sender_id), user_stream(self.recipient_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,6 @@ class Posted:
     events: tuple[log.LoggedEvent, ...] = ()
 
 
-Writer = Batcher[Post, Posted]
 Key = tuple[int | str, str] | int
 
 
@@ -73,14 +77,34 @@ def check(post: Post) -> None:
         raise Refused(ErrorCode.INVALID_MESSAGE, _("A message cannot contain NUL characters."))
 
 
-def post(message: Post, writer: Writer) -> "asyncio.Future[Posted]":
-    """Put a message in the next transaction. The future is done after the commit.
+class Messages:
+    """The messages of this process: they gather, are stored together, and are published after the commit."""
 
-    Raises Refused at once for a text that cannot be stored or when too much is waiting; the future raises Refused:
-    CONFLICT when the id was used for something else, NOT_FOUND when the room has gone, UNAVAILABLE.
-    """
-    check(message)
-    return writer.submit(message)
+    def __init__(self, publish: Callable[[Envelope], None]) -> None:
+        conf = settings()
+        self._publish = publish
+        self._writer: Batcher[Post, Posted] = Batcher(
+            store, limit=conf.commit_batch, waiting_limit=conf.max_waiting_commits, after=self._publish_stored
+        )
+
+    def post(self, message: Post) -> "asyncio.Future[Posted]":
+        """Put a message in the next transaction. The future is done after the commit.
+
+        Raises Refused at once for a text that cannot be stored or when too much is waiting; the future raises Refused:
+        CONFLICT when the id was used for something else, NOT_FOUND when the room has gone, UNAVAILABLE.
+        """
+        check(message)
+        return self._writer.submit(message)
+
+    async def drain(self) -> None:
+        """Wait until everything that was posted is stored and published."""
+        await self._writer.drain()
+
+    def _publish_stored(self, results: Sequence[Posted | Exception]) -> None:
+        """Before any sender gets its answer."""
+        events = [event for result in results if isinstance(result, Posted) for event in result.events]
+        if events:
+            self._publish(Envelope(events=list(events)))
 
 
 def store(posts: list[Post]) -> list[Posted | Exception]:
@@ -177,7 +201,7 @@ def _insert(posts: list[Post], now: datetime) -> list[Posted]:
     place = log.Places(log.reserve(Counter(stream for post in posts for stream in post.streams)))
     seqs = [tuple(place.next(stream) for stream in post.streams) for post in posts]
     ids = _insert_messages(posts, seqs, now)
-    timestamp = protocol.format_time(now)
+    timestamp = format_time(now)
     results = []
     for post, seq, id in zip(posts, seqs, ids, strict=True):
         body = _frame(post, id, timestamp)
@@ -215,7 +239,7 @@ def _insert_messages(posts: list[Post], seqs: list[tuple[int, ...]], now: dateti
 def _timestamp(created: Any) -> str:
     """A moment as the bare cursor gives it: SQLite's driver knows no times."""
     moment = datetime.fromisoformat(created) if isinstance(created, str) else created
-    return protocol.format_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    return format_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _row(post: Post, seq: tuple[int, ...]) -> dict[str, Any]:
@@ -232,15 +256,15 @@ def _row(post: Post, seq: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _frame(post: Post, id: int, timestamp: str) -> bytes:
-    data = protocol.ChatData(
+    data = ChatData(
         from_user_id=post.sender_id,
         from_username=post.sender_name,
         message=post.text,
         timestamp=timestamp,
         message_id=id,
         kind=post.kind,
-        room_id=post.room_slug or None,
-        to_user_id=post.recipient_id,
-        client_id=post.client_id,
+        room_id=post.room_slug or UNSET,
+        to_user_id=given(post.recipient_id),
+        client_id=given(post.client_id),
     )
-    return protocol.encode(protocol.Chat(data, timestamp))
+    return encode(ChatBody(data, timestamp))

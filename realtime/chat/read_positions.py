@@ -1,4 +1,4 @@
-"""How far users have read (L3): positions in rooms, for many commands at once, and a hook for notifications.
+"""How far users have read: positions in rooms, for many commands at once, and a hook for notifications.
 
 Called by the `read` command. This app keeps no notifications: the one that does registers a function here.
 """
@@ -18,6 +18,7 @@ from realtime.auth.user_ids import read_id
 from realtime.chat.rooms import not_found
 from realtime.models import Membership
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.streams import room_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
 
@@ -52,15 +53,16 @@ def mark(marks: Sequence[Mark]) -> list[Moved | Exception | None]:
     In the place of a mark that is refused: NOT_FOUND, or FORBIDDEN for outsiders of a public room.
     """
     allowed = find_access([(mark.user, mark.slug) for mark in marks])
-    ends = log.positions({f"room.{mark.slug}" for mark in marks})
+    ends = log.positions({room_stream(mark.slug) for mark in marks})
     wanted: dict[tuple[Any, int], int] = {}
     for given, access in zip(marks, allowed, strict=True):
         if access is not None and access.member:
             place = (read_id(given.user), access.room)
-            wanted[place] = max(wanted.get(place, 0), min(given.seq, ends[f"room.{given.slug}"]))
+            wanted[place] = max(wanted.get(place, 0), min(given.seq, ends[room_stream(given.slug)]))
     moved = _advance(wanted)
     return [
-        _answer(given, access, moved, ends[f"room.{given.slug}"]) for given, access in zip(marks, allowed, strict=True)
+        _answer(given, access, moved, ends[room_stream(given.slug)])
+        for given, access in zip(marks, allowed, strict=True)
     ]
 
 

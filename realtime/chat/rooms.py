@@ -1,14 +1,13 @@
-"""Rooms and who is in them (L3): the synchronous verbs behind the REST edge, the sockets and site code.
+"""Rooms and who is in them: the synchronous verbs behind the REST edge, the sockets and site code.
 
 A private room is NOT_FOUND to outsiders, like one that does not exist. Only who wants its very id for a new room learns
 that the id is taken (CONFLICT), as it would be by a public one. A direct room is NOT_FOUND by its slug.
 """
 
 import secrets
-from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import blake2s
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
@@ -20,7 +19,10 @@ from django.utils.translation import gettext as _
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Role
+from realtime.protocol.streams import Subscriptions, room_stream
 from realtime.storage import log
+from realtime.storage.database import run
 
 DIRECT_PREFIX = "direct-"
 SLUG_ATTEMPTS = 5
@@ -35,7 +37,7 @@ class Joined:
     room: int  # primary key
     slug: str
     title: str
-    role: str
+    role: Role
     created: bool = False  # whether the membership is new
 
 
@@ -101,10 +103,10 @@ def join(user_id: Any, slug: str) -> Joined:
                 room=room, user_id=user_id, defaults={"last_read_seq": last_seq(room)}
             )
     room = membership.room
-    return Joined(room.pk, room.slug, room.title, membership.role, created)
+    return Joined(room.pk, room.slug, room.title, cast(Role, membership.role), created)
 
 
-def create(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
+def create_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
     """A new room, owned by the user. A slug that is made from the title gets a suffix where it is taken.
 
     Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given one that is taken.
@@ -120,6 +122,11 @@ def create(user_id: Any, *, title: str, slug: str | None = None, private: bool =
         except Refused:
             attempt = _with_suffix(wanted)
     return _insert(user_id, attempt, title, private)
+
+
+async def acreate_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
+    """`create_room` from asynchronous code."""
+    return await run(create_room, user_id, title=title, slug=slug, private=private)
 
 
 def check_slug(slug: str) -> str:
@@ -201,9 +208,10 @@ def last_seq(room: Room) -> int:
     return log.positions([room.stream])[room.stream]
 
 
-def is_one_too_many(joined: Collection[str], slug: str) -> bool:
-    """Whether a socket that has joined these rooms may join no other."""
-    return slug not in joined and len(joined) >= settings().max_rooms_per_connection
+def is_one_too_many(subscriptions: Subscriptions, slug: str) -> bool:
+    """Whether a socket with these subscriptions may join no other room."""
+    is_new = room_stream(slug) not in subscriptions
+    return is_new and subscriptions.room_count >= settings().max_rooms_per_connection
 
 
 def too_many() -> Refused:

@@ -1,4 +1,4 @@
-"""Storm control (L2): how announcements about people reach this process's sockets. Owned by the hub.
+"""Storm control: how announcements about people reach this process's sockets. Owned by the hub.
 
 A restart or a stadium brings thousands of arrivals a second, each for thousands of sockets. Announcements gather and
 leave joined; beyond the allowed number a second, one `online_count` a second says it all.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.fanout import write_all
-from realtime.protocol import frames as protocol
+from realtime.protocol.frames import OnlineCount, OnlineCountData, encode
 from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Frame
 
@@ -44,7 +44,7 @@ class Announcer:
 
     def _send_count(self) -> None:
         self._counting = None
-        self._write([Frame(protocol.online_count(self._count()), droppable=True)])
+        self._write([Frame(encode(OnlineCount(OnlineCountData(self._count()))), droppable=True)])
 
     def _flush(self) -> None:
         frames, self._gathered = self._gathered, []

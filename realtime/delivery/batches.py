@@ -1,4 +1,4 @@
-"""Frames that leave together (L2): what `?batch=<size>&flush_ms=<ms>` asks for. Made by the consumer around a sink."""
+"""Frames that leave together: what `?batch=<size>&flush_ms=<ms>` asks for. Made by the consumer around a sink."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""An event loop for synchronous code in processes that serve no sockets (L2): a shell, a Celery worker, a WSGI server.
+"""An event loop for synchronous code in processes that serve no sockets: a shell, a Celery worker, a WSGI server.
 
 One long-lived thread, because a client of Redis belongs to a loop: a loop per call would mean a connection per call.
 """
@@ -11,21 +11,35 @@ from typing import Any, TypeVar
 from realtime.conf import settings
 from realtime.delivery.bus import send_envelope, shared_layer
 from realtime.delivery.envelopes import Envelope
-from realtime.delivery.hub import find_hub
-from realtime.presence.store import PresenceStore, open_store
+from realtime.delivery.hub import Hub
 
 T = TypeVar("T")
 
 TIMEOUT_SECONDS = 10
-ORIGIN = "portal"
+ORIGIN = "bridge"
 
+_hubs: list[Hub] = []  # that serve sockets in this process: one, but for tests
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
-_store: PresenceStore | None = None  # belongs to `_loop`
+
+
+def serve(hub: Hub) -> None:
+    """From now on synchronous code of this process reaches this hub."""
+    _hubs[:] = [*(other for other in _hubs if not other.loop.is_closed()), hub]
+
+
+def retire(hub: Hub) -> None:
+    """The hub stops serving sockets."""
+    _hubs.remove(hub)
+
+
+def find_hub() -> Hub | None:
+    """The hub that serves this process's sockets; None where no socket is served."""
+    return next((hub for hub in _hubs if hub.loop.is_running()), None)
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the loop of this process's sockets, or on the portal's, and wait for it.
+    """Run a coroutine on the loop of this process's sockets, or on the bridge's, and wait for it.
 
     Raises what it raises, TimeoutError after 10 s, and RuntimeError when called on an event loop, which it would block.
     """
@@ -42,9 +56,9 @@ def call(work: Coroutine[Any, Any, T]) -> T:
 
 
 def home_loop() -> asyncio.AbstractEventLoop:
-    """The loop of this process's sockets, or the portal's."""
+    """The loop of this process's sockets, or the bridge's."""
     hub = find_hub()
-    return hub.loop if hub else _portal_loop()
+    return hub.loop if hub else _bridge_loop()
 
 
 def publish(envelope: Envelope) -> None:
@@ -61,21 +75,10 @@ def publish(envelope: Envelope) -> None:
         call(send_envelope(layer, settings().key_prefix, ORIGIN, envelope))
 
 
-async def presence_store() -> PresenceStore:
-    """The presence store of the home loop, which must be the running one."""
-    global _store
-    hub = find_hub()
-    if hub is not None:
-        return hub.tracker.store
-    if _store is None:
-        _store = open_store(settings())
-    return _store
-
-
-def _portal_loop() -> asyncio.AbstractEventLoop:
+def _bridge_loop() -> asyncio.AbstractEventLoop:
     global _loop
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="realtime-portal", daemon=True).start()
+            threading.Thread(target=_loop.run_forever, name="realtime-bridge", daemon=True).start()
         return _loop

@@ -1,4 +1,4 @@
-"""What processes tell each other (L1): the only user of the channel layer. Owned by the hub.
+"""What processes tell each other: the only user of the channel layer. Owned by the hub.
 
 One group, one channel per process, and publications that gather while one is being sent. A channel layer may lose,
 and its connection may break in silence; so each process listens for its own beat. When beats go out and none comes in,

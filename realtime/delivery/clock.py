@@ -1,4 +1,4 @@
-"""Everything that happens by the clock in one process (L2): heartbeats, ends of tokens, rechecks. Owned by the node.
+"""Everything that happens by the clock in one process: heartbeats, ends of tokens, rechecks. Owned by the node.
 
 Connections are spread over slots, one slot a tick, so that fifty thousand heartbeats do not leave at once.
 """
@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.protocol.frames import AuthExpiring, ExpiringData, Heartbeat, encode, format_epoch, utc_now
 from realtime.protocol.outgoing import Frame
 from realtime.storage.tasks import end_tasks
 
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 Job = Callable[[], Awaitable[None]]
 
 
-class Pulse:
+class Clock:
     """The timers of one event loop."""
 
     def __init__(self, on_heartbeat: Callable[[Connection], None]) -> None:
@@ -68,7 +68,7 @@ class Pulse:
     async def _tick(self) -> None:
         conf = settings()
         now = time.monotonic()
-        frame = Frame(protocol.heartbeat(), prompt=True)
+        frame = Frame(encode(Heartbeat(utc_now())), prompt=True)
         for connection in tuple(self._slots[self._next]):
             if now - connection.heard_at > conf.heartbeat_seconds * conf.heartbeat_misses:
                 connection.close(Closed(CloseCode.HEARTBEAT_TIMEOUT, "HEARTBEAT_TIMEOUT"))
@@ -84,8 +84,8 @@ class Pulse:
             return
         left = max(0.0, connection.expires_at - time.time())
         if left > 0:
-            warning = protocol.auth_expiring(connection.expires_at, left)
-            connection.send_all((Frame(warning, prompt=True),))
+            data = ExpiringData(format_epoch(connection.expires_at), round(left))
+            connection.send_all((Frame(encode(AuthExpiring(data)), prompt=True),))
         connection.end_timer = asyncio.get_running_loop().call_later(left, self._end, connection)
 
     def _end(self, connection: Connection) -> None:

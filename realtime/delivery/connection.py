@@ -11,7 +11,7 @@ from realtime.protocol.dialects import Dialect
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.limits import ErrorBudget, Quota
 from realtime.protocol.outgoing import Frame, translate
-from realtime.protocol.positions import Progress
+from realtime.protocol.streams import Subscriptions
 
 
 class Connection:
@@ -31,17 +31,14 @@ class Connection:
         "id",
         "name",
         "pending",
-        "progress",
         "quota",
-        "rooms",
         "session",
         "session_id",
         "settled",
         "sink",
-        "streams",
+        "subscriptions",
         "user_id",
         "user_key",
-        "wanted",
     )
 
     def __init__(self, id: str, identity: Identity, sink: Sink) -> None:
@@ -56,9 +53,7 @@ class Connection:
             sink.fast_write
         )  # None as well while the peer reads too slowly
         self.heard_at = time.monotonic()  # of the last frame from the client
-        self.streams: set[str] = set()  # subscribed to
-        self.rooms: dict[str, int] = {}  # joined on this socket: slug to primary key
-        self.wanted: frozenset[str] = frozenset()  # streams of topics whose subscription is being made
+        self.subscriptions = Subscriptions()
         self.pending = 0  # messages that are being stored
         self.settled: asyncio.Future[None] | None = None  # set while a batch waits for them
         self.quota: Quota | None = None  # shared by the user's sockets; set when the connection is registered
@@ -66,7 +61,6 @@ class Connection:
         self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
         self.held = False  # it has not been greeted yet, and nothing may come before that
         self.session_id = ""  # under which the client may take up what this socket had
-        self.progress = Progress()
         self.closing = False  # a close frame is on its way
         self.dialect: Dialect | None = None  # of a socket that does not speak the protocol's own frames
         self.home = ""  # the stream without which this socket has no purpose

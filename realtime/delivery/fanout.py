@@ -1,4 +1,4 @@
-"""One frame to many sockets (L2): joined writes. Used by the hub, for each stream and for everyone.
+"""One frame to many sockets: joined writes. Used by the hub, for each stream and for everyone.
 
 The first frame after a pause goes out at once. While sockets are still being written to, frames gather and leave joined
 in one write per socket: when idle the latency is that of one write, under load one write carries many frames.

@@ -1,12 +1,12 @@
-"""One stream in this process (L2): its order, and the sockets that want it. Used by the hub alone."""
+"""One stream in this process: its order, and the sockets that want it. Used by the hub alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from realtime.conf import settings
 from realtime.delivery.fanout import Fanout
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import Refused
+from realtime.protocol.frames import stamp
 from realtime.protocol.ordering import Sequencer
 from realtime.protocol.outgoing import Frame
 from realtime.storage.log import READ_CHUNK, LoggedEvent
@@ -65,7 +65,7 @@ class Feed:
 
     def _deliver(self, ready: list[tuple[int, bytes]]) -> None:
         for seq, body in ready:
-            self.fanout.send(Frame(protocol.stamp(body, self.name, seq), seq=seq))
+            self.fanout.send(Frame(stamp(body, self.name, seq), seq=seq))
 
     def _fill_if_needed(self) -> None:
         if self._filler is None and self._missing() is not None:

@@ -1,4 +1,4 @@
-"""All sockets of this process (L2): who wants which stream, and what arrives for them. One hub per event loop.
+"""All sockets of this process: who wants which stream, and what arrives for them. One hub per event loop.
 
 The consumers register connections here, `delivery` brings what this process publishes, the bus what others do.
 """
@@ -6,7 +6,7 @@ The consumers register connections here, `delivery` brings what this process pub
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -17,16 +17,14 @@ from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.fanout import write_all
 from realtime.delivery.feed import Feed
 from realtime.delivery.registry import Registry
-from realtime.presence.tracker import Tracker
-from realtime.protocol import frames as protocol
-from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.frames import Left, Unsubscribed, encode
 from realtime.protocol.outgoing import Frame
+from realtime.protocol.streams import split_stream
 from realtime.storage import database, log
 
 logger = logging.getLogger(__name__)
 
-SITE_STREAM = "site"
 REST_SECONDS = 0.005  # between look-ups of positions
 RETRY_SECONDS = 1.0  # between questions to a database that is away
 
@@ -41,7 +39,8 @@ class Retained(NamedTuple):
 class Hub:
     """Everything that is shared by the sockets of one event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, count_online: Callable[[], int] = lambda: 0) -> None:
+        """`count_online` says how many users are online, for when there are too many announcements to send each."""
         self.loop = asyncio.get_running_loop()
         self.id = secrets.token_hex(8)  # this process's name for the others
         self.registry = Registry()
@@ -49,8 +48,7 @@ class Hub:
         self.users = self.registry.users  # by user key
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, of the topics that have a function
-        self.tracker = Tracker(self.id, self.announce)
-        self.announcer = Announcer(self.connections, lambda: self.tracker.online_count)
+        self.announcer = Announcer(self.connections, count_online)
         self.bus = Bus(self.id, self.take, self._compare_soon)
         self._positions: database.Batcher[str, int] = database.Batcher(
             _read_positions, limit=1000, rest_seconds=REST_SECONDS
@@ -59,10 +57,8 @@ class Hub:
 
     def start(self) -> None:
         self.bus.start()
-        self.tracker.start()
 
     async def stop(self) -> None:
-        await self.tracker.stop()
         await self.bus.stop()
         if self._comparing is not None:
             self._comparing.cancel()
@@ -80,14 +76,14 @@ class Hub:
 
         It proves nothing of a stream that is being replayed: the feed is further than the replay.
         """
-        feeds = (self.feeds.get(stream) for stream in connection.streams)
+        feeds = (self.feeds.get(stream) for stream in connection.subscriptions.live)
         live = [feed for feed in feeds if feed is not None and connection in feed.fanout.connections]
-        connection.progress.note_heartbeat({feed.name: feed.sent_position for feed in live})
+        connection.subscriptions.positions.note_heartbeat({feed.name: feed.sent_position for feed in live})
 
     def unregister(self, connection: Connection) -> None:
         """Forget a socket that has gone. Harmless when it was never registered."""
         if self.registry.remove(connection):
-            for stream in tuple(connection.streams):
+            for stream in connection.subscriptions.close():
                 self._drop(connection, stream)
 
     @asynccontextmanager
@@ -110,22 +106,26 @@ class Hub:
                 feed.pins -= 1
                 self._forget_if_unused(feed)
 
-    def attach(self, connection: Connection, feed: Feed) -> None:
-        """From now on the connection gets every event after the feed's position."""
-        connection.streams.add(feed.name)
-        connection.progress.confirmed.setdefault(feed.name, feed.position)
-        feed.fanout.add(connection)
+    def attach(self, connection: Connection, feed: Feed) -> bool:
+        """From now on the connection gets every event after the feed's position.
+
+        False where the socket has gone, or its right to the stream has ended since it was asked for.
+        """
+        attached = connection.subscriptions.attach(feed.name, feed.position)
+        if attached:
+            feed.fanout.add(connection)
+        return attached
 
     def detach(self, connection: Connection, feed: Feed) -> None:
         """Hold back a feed's events from a connection, which stays subscribed. The feed must be open."""
         feed.fanout.connections.discard(connection)
 
-    def unsubscribe(self, connection: Connection, stream: str) -> None:
-        connection.progress.stop(stream)
+    def unsubscribe(self, connection: Connection, stream: str) -> bool:
+        """End a subscription, also one that is just being made. Whether there was one."""
         self._drop(connection, stream)
+        return connection.subscriptions.remove(stream)
 
     def _drop(self, connection: Connection, stream: str) -> None:
-        connection.streams.discard(stream)
         feed = self.feeds.get(stream)
         if feed is not None:
             feed.fanout.connections.discard(connection)
@@ -187,23 +187,19 @@ class Hub:
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
             elif control.verb == "unsubscribe" and control.stream is not None:
-                self.take_away(connection, control.stream)
+                self.revoke(connection, control.stream)
 
-    def take_away(self, connection: Connection, stream: str) -> None:
-        """End a subscription against the client's will, also one that is just being made, and say so."""
-        if (topic := topics.find_stream(stream)) is not None:
-            if stream in connection.streams or stream in connection.wanted:
-                connection.wanted -= {stream}
-                self.unsubscribe(connection, stream)
-                connection.send(protocol.unsubscribed(None, topic.name, reason="REMOVED"))
+    def revoke(self, connection: Connection, stream: str) -> None:
+        """End a subscription because its right has ended, and say so."""
+        if not self.unsubscribe(connection, stream):
             return
-        slug = stream.removeprefix("room.")
-        noted = connection.rooms.pop(slug, None) is not None
-        if noted or stream in connection.streams:
-            self.unsubscribe(connection, stream)
-            if stream == connection.home:
-                connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
-            connection.send(protocol.left(None, slug, reason="REMOVED"))
+        if stream == connection.home:
+            connection.close(Closed(CloseCode.FORBIDDEN, "FORBIDDEN"))
+        kind, name = split_stream(stream)
+        if kind == "room":
+            connection.send(encode(Left(name, "REMOVED")))
+        elif kind == "topic":
+            connection.send(encode(Unsubscribed(name, "REMOVED")))
 
     # What may have been lost
 
@@ -237,25 +233,3 @@ def _read_positions(streams: list[str]) -> list[int]:
 
 async def _missed(stream: str, after: int, until: int) -> list[log.LoggedEvent]:
     return await database.run(log.missed, stream, after, until)
-
-
-_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
-
-
-def open_hub() -> Hub:
-    """A new hub for the running loop, found by `find_hub` from now on."""
-    for closed in [loop for loop in _hubs if loop.is_closed()]:
-        del _hubs[closed]
-    hub = _hubs[asyncio.get_running_loop()] = Hub()
-    hub.start()
-    return hub
-
-
-async def close_hub(hub: Hub) -> None:
-    _hubs.pop(hub.loop, None)
-    await hub.stop()
-
-
-def find_hub() -> Hub | None:
-    """The hub that runs in this process, for callers on other threads; None where no socket is served."""
-    return next((hub for loop, hub in list(_hubs.items()) if loop.is_running()), None)

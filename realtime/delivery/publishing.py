@@ -1,10 +1,9 @@
-"""What site code publishes (L2): stored in its own transaction, sent after the commit, forgotten on rollback.
+"""What site code publishes: stored in its own transaction, sent after the commit, forgotten on rollback.
 
 Synchronous functions, each with an asynchronous twin. Called from views, signals, tasks, shells and `notifications`.
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -13,15 +12,14 @@ from django.db import connection, transaction
 
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Control, Envelope, Passing
-from realtime.protocol import frames as protocol
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
+from realtime.protocol.frames import encode
+from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import run
 
 logger = logging.getLogger(__name__)
-
-STREAM_PATTERN = re.compile(r"(site|(user|room|topic)\.[A-Za-z0-9_-]{1,64})\Z")
 
 
 def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
@@ -48,11 +46,11 @@ async def apublish(stream: str, frame: Mapping[str, Any], durable: bool | None =
 
 def send_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
     """`publish` to all sockets of one user."""
-    publish(f"user.{user_id}", frame, durable)
+    publish(user_stream(user_id), frame, durable)
 
 
 async def asend_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
-    await apublish(f"user.{user_id}", frame, durable)
+    await apublish(user_stream(user_id), frame, durable)
 
 
 def disconnect_user(user_id: Any, reason: str = "KICKED") -> None:
@@ -114,7 +112,7 @@ def _send(envelope: Envelope) -> None:
 
 def _is_durable(stream: str, wanted: bool | None) -> bool:
     """What the caller wants, else what the stream is. Raises ValueError for a topic that is not declared."""
-    if not stream.startswith(topics.PREFIX):
+    if split_stream(stream).kind != "topic":
         return wanted is not False
     topic = topics.find_stream(stream)
     if topic is None:
@@ -123,11 +121,11 @@ def _is_durable(stream: str, wanted: bool | None) -> bool:
 
 
 def _body(stream: str, frame: Mapping[str, Any]) -> bytes:
-    if not STREAM_PATTERN.match(stream):
+    if not is_stream(stream):
         raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
     if not isinstance(frame.get("type"), str):
         raise ValueError("A frame needs a `type`.")
-    return protocol.encode(frame)
+    return encode(frame)
 
 
 class _PendingFlush:

@@ -1,4 +1,4 @@
-"""The sockets of one event loop, by id and by user, and what each user may send (L2). Owned by the hub."""
+"""The sockets of one event loop, by id and by user, and what each user may send. Owned by the hub."""
 
 import asyncio
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Functions of topics, called on time (L3): in one process of all, while somebody is subscribed anywhere. One per node.
+"""Functions of topics, called on time: in one process of all, while somebody is subscribed anywhere. One per node.
 
 Each process competes for the leases of the topics that its own sockets are subscribed to, and who has the lease calls
 the function. Leases are renewed by a beat of their own, so that a slow function does not lose its lease.
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 BEATS = 3  # in the time of a lease, so that one may fail
 
 
-class Ticker:
+class Scheduler:
     """The schedules of the topics whose leases this process has."""
 
     def __init__(self, hub: Hub, leases: LeaseStore) -> None:

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import RECONNECT_CODES, Closed
+from realtime.protocol.frames import Disconnect, encode
 from realtime.protocol.outgoing import Frame
 
 # The time for our last frames to leave through a server that may be stuck with a peer that reads nothing.
@@ -132,7 +132,6 @@ class QueueSink:
 
 def say_goodbye(sink: Sink, why: Closed) -> None:
     """The `disconnect` frame, because a browser shows no more than a code, and the close."""
-    reconnect = why.code in RECONNECT_CODES
-    text = protocol.disconnect(why.code, why.reason, reconnect=reconnect, retry_after_ms=why.retry_after_ms)
-    sink.send((Frame(text, alone=True),))
+    goodbye = Disconnect(why.code, why.reason, why.code in RECONNECT_CODES, why.retry_after_ms)
+    sink.send((Frame(encode(goodbye), alone=True),))
     sink.close(int(why.code), why.reason)

@@ -1,4 +1,4 @@
-"""Who hears about a user (L2): the setting PRESENCE_AUDIENCE as an address. Called by the tracker and the typists."""
+"""Who hears about a user: the setting PRESENCE_AUDIENCE as an address. Called by the tracker and the typists."""
 
 from collections.abc import Callable, Iterable
 

@@ -1,4 +1,4 @@
-"""Presence in this process (L1): the store of a site without Redis. Opened by `store.open_store`.
+"""Presence in this process: the store of a site without Redis. Opened by `store.open_store`.
 
 No method awaits anything, so each of them is atomic on its event loop.
 """

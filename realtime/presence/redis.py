@@ -1,4 +1,4 @@
-"""Presence in Redis (L1): the store of a site with more than one process. Opened by `store.open_store`.
+"""Presence in Redis: the store of a site with more than one process. Opened by `store.open_store`.
 
 What is atomic is one Lua script of `scripts`; here are the batches, the connections and the parsing of the answers.
 Needs Redis 6.2 (HRANDFIELD).

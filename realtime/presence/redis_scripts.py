@@ -1,4 +1,4 @@
-"""The Lua scripts of presence in Redis (L1), each of them one atomic step. Called by `presence/redis.py` alone.
+"""The Lua scripts of presence in Redis, each of them one atomic step. Called by `presence/redis.py` alone.
 
 A script touches only the users it is given or removes, and at most a batch of them, because Redis does nothing else
 meanwhile. KEYS[1] is the prefix; the scripts make the names themselves, so this is for one Redis and not for a cluster:

@@ -1,4 +1,4 @@
-"""The contract of presence (L1): who is online, on how many sockets, with which status.
+"""The contract of presence: who is online, on how many sockets, with which status.
 
 Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the hub, which reports its
 connections, by the `presence` command and by the REST views. It knows no user model: ids are strings here.
@@ -6,12 +6,10 @@ connections, by the `presence` command and by the REST views. It knows no user m
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
-from realtime.conf import Settings
-
-ONLINE = "online"  # the status of whoever has not set one
-OFFLINE = "offline"  # "appear offline": connected, but in no list and no count
+ONLINE: Final = "online"  # the status of whoever has not set one
+OFFLINE: Final = "offline"  # "appear offline": connected, but in no list and no count
 
 
 class StoreUnavailable(Exception):
@@ -37,7 +35,7 @@ class Change:
     """What is to be announced about a user."""
 
     user_id: str
-    status: str
+    status: Literal["online", "offline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +107,3 @@ class PresenceStore(Protocol):
 def to_ms(seconds: float) -> int:
     """Both stores reckon in whole milliseconds, so that they agree on when a time has come."""
     return round(seconds * 1000)
-
-
-def open_store(settings: Settings) -> PresenceStore:
-    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
-    lease, grace = settings.presence_lease_seconds, settings.presence_grace_seconds
-    # Imported here because the stores import the contract above, and a site without Redis need not load its client.
-    if settings.redis_url:
-        from realtime.presence.redis import RedisPresence
-
-        prefix = f"{settings.key_prefix}:presence:"
-        return RedisPresence(settings.redis_url, prefix, lease_seconds=lease, grace_seconds=grace)
-    from realtime.presence.memory import MemoryPresence
-
-    return MemoryPresence(lease_seconds=lease, grace_seconds=grace)

@@ -1,4 +1,4 @@
-"""This process's part in presence (L2): counts its users' sockets, tells the store, announces changes. The hub owns it.
+"""This process's part in presence: counts its users' sockets, tells the store, announces changes. Owned by the node.
 
 The store is told absolute counts of what changed, in one call for all that gathered; so a store that was away, or lost
 everything, is put right by telling it again.
@@ -17,9 +17,10 @@ from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
 from realtime.models import LastSeen
 from realtime.presence import audience
-from realtime.presence.store import OFFLINE, Change, StoreUnavailable, open_store
-from realtime.protocol import frames as protocol
+from realtime.presence.store import OFFLINE, Change, PresenceStore, StoreUnavailable
+from realtime.protocol.commands import Status
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Presence, PresenceData, StatusData, UserStatus, encode, utc_now
 from realtime.storage import database
 from realtime.storage.tasks import end_tasks
 
@@ -32,8 +33,8 @@ PATIENCE_SECONDS = 1  # how long a new socket waits for a store that does not an
 class Tracker:
     """Counts, leases and announcements of one process."""
 
-    def __init__(self, process: str, announce: Callable[[Passing], None]) -> None:
-        self.store = open_store(settings())
+    def __init__(self, process: str, store: PresenceStore, announce: Callable[[Passing], None]) -> None:
+        self.store = store
         self.online_count = 0  # as the store last said
         self._process = process
         self._announce = announce
@@ -85,10 +86,10 @@ class Tracker:
     def depart(self, user_key: str) -> None:
         self._count(user_key, -1)
 
-    async def set_status(self, user_key: str, status: str, data: dict[str, object]) -> None:
+    async def set_status(self, user_key: str, status: Status, data: dict[str, object]) -> None:
         """Raises Refused(UNAVAILABLE)."""
         try:
-            encoded = protocol.encode(data) if data else b""
+            encoded = encode(data) if data else b""
             before = await self.store.set_status(user_key, status, encoded)
         except StoreUnavailable:
             before = None
@@ -99,7 +100,7 @@ class Tracker:
         if (before == OFFLINE) != (status == OFFLINE):
             await self._announce_change(Change(user_key, OFFLINE if status == OFFLINE else "online"))
         if status != OFFLINE and (status, before) != ("online", OFFLINE):
-            await self.tell(user_key, protocol.presence(_wire(user_key), status, data))
+            await self.tell(user_key, encode(Presence(PresenceData(_wire(user_key), status, data))))
 
     async def tell_unless_hidden(self, user_key: str, body: bytes) -> None:
         """`tell`, but nobody hears of a user who appears offline; nor of anybody while that cannot be known."""
@@ -191,7 +192,8 @@ class Tracker:
             self._wake.set()
 
     async def _announce_change(self, change: Change) -> None:
-        await self.tell(change.user_id, protocol.user_status(_wire(change.user_id), change.status))
+        data = StatusData(_wire(change.user_id), change.status, utc_now())
+        await self.tell(change.user_id, encode(UserStatus(data)))
 
     async def _write_last_seen(self) -> None:
         if not self._gone:

@@ -1,4 +1,4 @@
-"""Who is typing where (L3): told to others, untold when a typist falls silent, leaves or disconnects. One per node."""
+"""Who is typing where: told to others, untold when a typist falls silent, leaves or disconnects. One per node."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope, Passing
-from realtime.protocol import frames as protocol
+from realtime.protocol.frames import Typing, TypingData, encode
 from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Told(NamedTuple):
     stream: str | None
 
 
-class Typists:
+class TypingIndicators:
     """Contexts in which this process's sockets type, each with the moment at which it is over."""
 
     def __init__(self, publish: Callable[[Envelope], None], tell: Callable[[str, bytes], Awaitable[None]]) -> None:
@@ -76,7 +76,7 @@ class Typists:
         return told
 
     def _send(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
-        body = protocol.typing(connection.user_id, is_typing, context)
+        body = encode(Typing(TypingData(connection.user_id, is_typing, context)))
         if stream is not None:
             self._publish(Envelope(passing=[Passing(body, stream=stream, exclude=connection.user_key)]))
             return

@@ -1,4 +1,4 @@
-"""What clients may send (L0, pure): every command as a type, decoded and checked. What they get is in `protocol`.
+"""What clients may send (pure): every command as a type, decoded and checked. What they get is in `protocol`.
 
 Called by the edge, which measures a frame first; the dialects make commands of other texts with it.
 """

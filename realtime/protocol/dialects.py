@@ -1,4 +1,4 @@
-"""How sockets for one purpose say things (L0, pure): their texts as commands, frames in their own shapes (protocol §7).
+"""How sockets for one purpose say things (pure): their texts as commands, frames in their own shapes (protocol §7).
 
 A dialect stands between a socket and the protocol and decides nothing. Made by the consumers of such sockets.
 """
@@ -6,15 +6,15 @@ A dialect stands between a socket and the protocol and decides nothing. Made by 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from realtime.protocol import commands
-from realtime.protocol import frames as protocol
-from realtime.protocol.commands import Command, CommandId, Invalid, Kind, Message
+from realtime.protocol.commands import Command, CommandId, Invalid, Kind, Message, RoomId
 from realtime.protocol.errors import ErrorCode
+from realtime.protocol.frames import Data, Seq, ServerFrame, Text, Time, encode
 from realtime.protocol.outgoing import Tell
 
 
@@ -104,18 +104,30 @@ SHARED = frozenset({"connected", "pong", "error", "heartbeat", "auth_expiring", 
 ABOUT_CHAT = frozenset({"chat", "typing", "presence", "user_status", "online_count", "joined", "left"})
 
 
-class Chat(msgspec.Struct):
+OtherKind = Literal["image", "notification"]
+
+
+class ToldChatData(msgspec.Struct):
+    from_username: str
+    message: str
+    timestamp: str
+    message_id: int
+    room_id: str
+    kind: str = "text"
+
+
+class ToldChat(msgspec.Struct):
     """A `chat` frame, as far as it is told."""
 
-    data: protocol.ChatData
+    data: ToldChatData
     seq: int
 
 
-class Ack(msgspec.Struct):
+class ToldAck(msgspec.Struct):
     """An `ack`, as far as it is told."""
 
-    message_id: int | None = None
-    id: str | None = None
+    message_id: int | UnsetType = UNSET
+    id: str | UnsetType = UNSET
 
 
 class ReadData(msgspec.Struct):
@@ -126,32 +138,40 @@ class ReadFrame(msgspec.Struct):
     data: ReadData
 
 
-class RoomMessage(msgspec.Struct, tag_field="type", tag="message", omit_defaults=True):
+class RoomMessage(ServerFrame, tag="message", frozen=True):
     """A message on `/ws/chat/{room_id}`. A `kind` is named where it is not `text`."""
 
-    content: str
-    timestamp: str
-    room_id: str | None
+    content: Text
+    timestamp: Time
+    room_id: RoomId
     message_id: int
-    sender: str
-    seq: int
-    kind: str | None = None
+    sender: Text
+    seq: Seq
+    kind: OtherKind | UnsetType = UNSET
 
 
-class RoomChat(msgspec.Struct, tag_field="type", tag="chat", omit_defaults=True):
-    """A message on `/ws/chat/rooms/{room_id}`."""
+class RoomChat(ServerFrame, tag="chat", frozen=True):
+    """A message on `/ws/chat/rooms/{room_id}`. A `kind` is named where it is not `text`."""
 
-    room_id: str | None
-    content: str
-    sender: str
-    timestamp: str
+    room_id: RoomId
+    content: Text
+    sender: Text
+    timestamp: Time
     message_id: int
-    seq: int
-    kind: str | None = None
+    seq: Seq
+    kind: OtherKind | UnsetType = UNSET
 
 
-_chat = msgspec.json.Decoder(Chat)
-_ack = msgspec.json.Decoder(Ack)
+class Accepted(Data, frozen=True):
+    """What the sender of a message gets on `/ws/chat/{room_id}`; the only frame without a `type`."""
+
+    status: Literal["ok"]
+    message_id: int
+    id: CommandId | UnsetType = UNSET
+
+
+_chat = msgspec.json.Decoder(ToldChat)
+_ack = msgspec.json.Decoder(ToldAck)
 _read = msgspec.json.Decoder(ReadFrame)
 
 
@@ -172,7 +192,7 @@ def tell_chat(payload: bytes) -> bytes | None:
         return _retell(payload, RoomChat)
     if type_ == "ack":
         ack = _read_ack(payload)
-        return payload if ack.message_id is None or ack.id is not None else None
+        return payload if ack.message_id is UNSET or ack.id is not UNSET else None
     return payload if type_ in SHARED else None
 
 
@@ -195,7 +215,7 @@ def _retell(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes 
     except msgspec.ValidationError:
         return None  # of the site's own making
     data = chat.data
-    return protocol.encode(
+    return encode(
         shape(
             room_id=data.room_id,
             content=data.message,
@@ -203,24 +223,23 @@ def _retell(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes 
             timestamp=data.timestamp,
             message_id=data.message_id,
             seq=chat.seq,
-            kind=None if data.kind == "text" else data.kind,
+            kind=UNSET if data.kind == "text" else cast(OtherKind, data.kind),
         )
     )
 
 
-def _read_ack(payload: bytes) -> Ack:
+def _read_ack(payload: bytes) -> ToldAck:
     try:
         return _ack.decode(payload)
     except msgspec.ValidationError:
-        return Ack()  # of the site's own making
+        return ToldAck()  # of the site's own making
 
 
 def _accept(payload: bytes) -> bytes:
     ack = _read_ack(payload)
-    if ack.message_id is None:
+    if ack.message_id is UNSET:
         return payload
-    answer = {"status": "ok", "message_id": ack.message_id}
-    return protocol.encode(answer if ack.id is None else {**answer, "id": ack.id})
+    return encode(Accepted("ok", ack.message_id, ack.id))
 
 
 # Which there are

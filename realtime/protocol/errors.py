@@ -1,4 +1,4 @@
-"""What can be refused, and with which word (L0). Raised by every layer, answered in one place per edge."""
+"""What can be refused, and with which word. Raised by every layer, answered in one place per edge."""
 
 from enum import IntEnum, StrEnum
 

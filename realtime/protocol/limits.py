@@ -1,4 +1,4 @@
-"""Counting what a client may do (L0, pure). Times are seconds of a monotonic clock, given by the caller."""
+"""Counting what a client may do (pure). Times are seconds of a monotonic clock, given by the caller."""
 
 NEVER_SECONDS = 3600.0  # advised where the rate is 0: a number that fits into a frame
 

@@ -1,4 +1,4 @@
-"""Events in order, each once (L0, pure): what a process knows of one stream's sequence. Used by the hub's feeds."""
+"""Events in order, each once (pure): what a process knows of one stream's sequence. Used by the hub's feeds."""
 
 from typing import Generic, TypeVar
 

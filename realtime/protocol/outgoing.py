@@ -1,4 +1,4 @@
-"""One frame on its way out, and what processes tell each other (L0, pure). Used by the fabric.
+"""One frame on its way out, and what processes tell each other (pure). Used by the fabric.
 
 A frame's bytes are made once and shared by all who get it: without permessage-deflate they are the same for everybody.
 """

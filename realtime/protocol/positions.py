@@ -1,6 +1,6 @@
-"""How far a socket is known to have got (L0, pure): what was sent before a heartbeat that the client answered.
+"""How far a socket is known to have got (pure): what was sent before a heartbeat that the client answered.
 
-Kept by the connection, written to by the hub and the pulse, saved with the session.
+Kept by the subscriptions of a connection, written to by the hub and the clock, saved with the session.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ MAX_UNANSWERED = 4  # heartbeats that are noted; hardly a socket owes more
 NOTHING: Mapping[str, int] = {}  # shared: most heartbeats of most sockets would confirm what is known already
 
 
-class Progress:
+class Positions:
     """Positions by stream. Nothing is confirmed by merely having been sent."""
 
     __slots__ = ("_noted", "_overdue", "confirmed")

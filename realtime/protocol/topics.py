@@ -1,4 +1,4 @@
-"""Topics that a site declares (L0, pure): streams to subscribe to, with a function that fills them or without.
+"""Topics that a site declares (pure): streams to subscribe to, with a function that fills them or without.
 
 Site code declares them at import, in a module `topics.py` of any app; the sockets and the ticker find them here.
 """
@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from realtime.protocol import frames as protocol
+from realtime.protocol.frames import TopicValue, encode, utc_now
+from realtime.protocol.streams import split_stream, topic_stream
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
-PREFIX = "topic."
 
 Function = Callable[[], Any]  # may be asynchronous
 Allow = Callable[[Any], bool]  # user id, as in frames -> whether the user may subscribe
@@ -31,7 +31,7 @@ class Topic:
 
     @property
     def stream(self) -> str:
-        return PREFIX + self.name
+        return topic_stream(self.name)
 
 
 _topics: dict[str, Topic] = {}
@@ -88,7 +88,8 @@ def find(name: str) -> Topic | None:
 
 def find_stream(stream: str) -> Topic | None:
     """The topic whose stream it is; None for other streams and for what is not declared."""
-    return _topics.get(stream.removeprefix(PREFIX)) if stream.startswith(PREFIX) else None
+    kind, name = split_stream(stream)
+    return _topics.get(name) if kind == "topic" else None
 
 
 def timed() -> list[Topic]:
@@ -102,5 +103,5 @@ def make_body(topic: Topic, result: Any) -> bytes:
     Raises TypeError for values that JSON does not have.
     """
     if isinstance(result, Mapping) and isinstance(result.get("type"), str):
-        return protocol.encode(result)
-    return protocol.topic(topic.name, result)
+        return encode(result)
+    return encode(TopicValue(topic.name, result, utc_now()))

@@ -1,25 +1,26 @@
-"""Coming back (L3): what a socket missed, stream by stream, and live events only after it. One per node.
+"""Coming back: what a socket missed, stream by stream, and live events only after it. One per node.
 
 Called by the `resume` and `join` commands and by sockets that take up a session.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from django.utils.translation import gettext as _
+from msgspec.structs import replace
 
 from realtime.auth.access import Asker, may_subscribe
 from realtime.chat import rooms
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.feed import Feed
-from realtime.delivery.hub import SITE_STREAM, Hub
+from realtime.delivery.hub import Hub
 from realtime.models import is_slug
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
+from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, make_error, stamp
 from realtime.protocol.outgoing import Frame
+from realtime.protocol.streams import SITE, split_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable
 from realtime.storage.log import Range
@@ -31,22 +32,7 @@ REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the 
 
 T = TypeVar("T")
 Reader = Batcher[Range, list[Frame]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one stream. `fetch` says where the history is when nothing was replayed."""
-
-    recovered: bool
-    seq: int
-    fetch: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        shape: dict[str, Any] = {"recovered": self.recovered, "seq": self.seq}
-        return {**shape, "fetch": self.fetch} if self.fetch is not None else shape
-
-
-Beginning = tuple[Outcome, list[Frame]]
+Beginning = tuple[StreamOutcome, list[Frame]]
 
 
 class Resumer:
@@ -69,13 +55,15 @@ class Resumer:
                 allowed = await self._choose_readable(connection, list(wanted), id)
                 async with self._hub.open_feeds(allowed) as feeds:
                     outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds})
-                    connection.send(protocol.resumed(id, {feed.name: o.as_json() for feed, o in outcomes.items()}))
+                    streams = {feed.name: outcome for feed, outcome in outcomes.items()}
+                    connection.send(encode(Resumed(streams, given(id))))
             finally:
-                connection.wanted = frozenset()
+                for stream in wanted:
+                    connection.subscriptions.withdraw(stream)
 
-    async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, Outcome]:
+    async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, StreamOutcome]:
         """Every feed from its position on. Returns in the turn in which the last one is subscribed to."""
-        feeds, outcomes = list(positions), dict[Feed, Outcome]()
+        feeds, outcomes = list(positions), dict[Feed, StreamOutcome]()
         for feed in feeds:
             self._hub.detach(connection, feed)
         for start in range(0, len(feeds), BEGUN_AT_ONCE):
@@ -93,15 +81,15 @@ class Resumer:
         return outcomes
 
     def _subscribe(self, connection: Connection, feed: Feed) -> None:
-        if self.attach(connection, feed):
+        if self._hub.attach(connection, feed):
             self._on_subscribed(connection, feed)
 
     async def replay(
-        self, connection: Connection, feed: Feed, since: int, before: Callable[[Outcome], None] | None = None
-    ) -> Outcome:
+        self, connection: Connection, feed: Feed, since: int, before: Callable[[StreamOutcome], None] | None = None
+    ) -> StreamOutcome:
         """Send what came after `since`, if that is still to be had; `before` is called ahead of the first frame.
 
-        Returns in the turn in which nothing is left, so that `attach` follows without a gap.
+        Returns in the turn in which nothing is left, so that `Hub.attach` follows without a gap.
         """
         self._hub.detach(connection, feed)
         beginning = await self._begin(feed, since)
@@ -111,9 +99,9 @@ class Resumer:
 
     async def _play(
         self, connection: Connection, feed: Feed, since: int, beginning: Beginning, *, has_turn: bool = False
-    ) -> Outcome:
+    ) -> StreamOutcome:
         outcome, frames = beginning
-        connection.progress.start(feed.name, since)  # the client is yet to hear of any other position
+        connection.subscriptions.positions.start(feed.name, since)  # the client is yet to hear of any other position
         if not outcome.recovered:
             return outcome
         position = since
@@ -124,18 +112,7 @@ class Resumer:
             if position >= feed.position:  # it has moved on while other streams were played
                 break
             frames = await self._read_on(feed, position)
-        return Outcome(True, feed.position)
-
-    def attach(self, connection: Connection, feed: Feed) -> bool:
-        """Unless the socket has gone, or the right to read was taken away meanwhile; whether it was done."""
-        kind, _dot, name = feed.name.partition(".")
-        lost = (kind == "room" and name not in connection.rooms) or (
-            kind == "topic" and feed.name not in connection.wanted
-        )
-        if lost or connection.id not in self._hub.connections:
-            return False
-        self._hub.attach(connection, feed)
-        return True
+        return StreamOutcome(True, feed.position)
 
     async def _begin(self, feed: Feed, since: int) -> Beginning:
         """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
@@ -143,11 +120,11 @@ class Resumer:
             await feed.catch_up()
         behind = feed.position - since
         if not 0 <= behind <= settings().resume_max_events:
-            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
+            return StreamOutcome(False, feed.position, given(where_to_fetch(feed.name, since))), []
         frames = await self._read(feed, since) if behind else []
         if behind and not frames:
-            return Outcome(False, feed.position, where_to_fetch(feed.name, since)), []
-        return Outcome(True, feed.position), frames
+            return StreamOutcome(False, feed.position, given(where_to_fetch(feed.name, since))), []
+        return StreamOutcome(True, feed.position), frames
 
     async def _read(self, feed: Feed, after: int) -> list[Frame]:
         """The frames that directly follow `after`; none when the first of them is no longer kept."""
@@ -187,44 +164,28 @@ class Resumer:
         answers = await all_of(self._find_refusal(connection, stream) for stream in streams)
         for stream, refuse in zip(streams, answers, strict=True):
             if refuse is not None:
-                connection.send(protocol.error(refuse(), id, stream=stream))
+                connection.send(encode(make_error(refuse(), id, stream=stream)))
         return [stream for stream, refuse in zip(streams, answers, strict=True) if refuse is None]
 
     async def _find_refusal(self, connection: Connection, stream: str) -> Callable[[], Refused] | None:
-        kind, _dot, slug = stream.partition(".")
-        if kind == "room" and rooms.is_one_too_many(connection.rooms, slug):
+        kind, name = split_stream(stream)
+        if kind == "room" and rooms.is_one_too_many(connection.subscriptions, name):
             return rooms.too_many
-        return None if await self._may_read(connection, stream) else no_stream
+        connection.subscriptions.ask(stream)
+        if await self._is_granted(connection, stream):
+            return None
+        self._hub.unsubscribe(connection, stream)
+        return no_stream
 
-    async def _may_read(self, connection: Connection, stream: str) -> bool:
-        if stream in (f"user.{connection.user_key}", SITE_STREAM):
-            return True
-        kind, _dot, slug = stream.partition(".")
-        if kind == "room" and is_slug(slug) and await self._enter(connection, slug):
-            return True
+    async def _is_granted(self, connection: Connection, stream: str) -> bool:
+        """Whether the user may read the stream, looked up again whatever the socket had before."""
+        kind, name = split_stream(stream)
+        if kind == "room" and is_slug(name):
+            access = await self._access.submit((connection.user_key, name))
+            return access is not None and access.member and connection.subscriptions.grant(stream, access.room)
         if kind == "topic":
-            connection.wanted |= {stream}  # noted first, as a room is
-            if await may_subscribe(connection.user_id, slug):
-                return stream in connection.wanted
-            self._hub.unsubscribe(connection, stream)
-        return False
-
-    async def _enter(self, connection: Connection, slug: str) -> bool:
-        """Membership, asked anew. The room is noted first: a removal from now on takes the note away."""
-        connection.rooms.setdefault(slug, 0)
-        try:
-            access = await self._access.submit((connection.user_key, slug))
-        except Refused:
-            if connection.rooms.get(slug) == 0:
-                del connection.rooms[slug]
-            raise
-        if access is None or not access.member:
-            connection.rooms.pop(slug, None)
-            self._hub.unsubscribe(connection, f"room.{slug}")
-            return False
-        if slug in connection.rooms:
-            connection.rooms[slug] = access.room
-        return slug in connection.rooms
+            return await may_subscribe(connection.user_id, name) and stream in connection.subscriptions
+        return stream in (user_stream(connection.user_key), SITE)
 
 
 def no_stream() -> Refused:
@@ -244,14 +205,14 @@ def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
     """Synchronous. The frames of each range; those of equal ranges are the same objects, so their bytes are shared."""
     made: dict[int, list[Frame]] = {}  # by the identity of the answer, which equal ranges share
     return [
-        made.setdefault(id(events), [Frame(protocol.stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
+        made.setdefault(id(events), [Frame(stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
         for events in log.missed_many(ranges)
     ]
 
 
 def where_to_fetch(stream: str, since: int) -> str | None:
     """The REST address of the history after `since`; None for streams that have none."""
-    kind, _dot, name = stream.partition(".")
+    kind, name = split_stream(stream)
     if kind == "room":
         return f"/api/v1/rooms/{name}/messages?after={since}"
     return f"/api/v1/messages?after={since}" if kind == "user" else None

@@ -11,13 +11,15 @@ from typing import Any, cast
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode
+from realtime.protocol.frames import Disconnect, encode
 from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Frame
 
 EXTENSION = "realtime.chat.direct"
 RETRY_MS = 500  # advised to a socket that was being opened when the process was told to stop
+TOO_LARGE = Disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False, retry_after_ms=0)
+RESTARTING = Disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)
 CLOSE_SECONDS = 5  # from a close frame to the end of the connection, whether the peer answers and reads or not
 SLICE = 4096  # bytes that are parsed at once; 4 KB of empty frames take 7 ms
 IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST = 20, 400  # pings, pongs, fragments: what no quota of commands counts
@@ -185,8 +187,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
         if failure.code == CloseCode.TOO_BIG:  # a browser does not show the reason of a close frame
-            frame = protocol.disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False)
-            self.transport.write(Frame(frame).wire)
+            self.transport.write(Frame(encode(TOO_LARGE)).wire)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         self._lose()
@@ -216,8 +217,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             self.on_shutdown()
             return
         if self.handshake_complete and not self.close_sent:  # its user is just being looked up
-            frame = protocol.disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)
-            self.transport.write(Frame(frame).wire)
+            self.transport.write(Frame(encode(RESTARTING)).wire)
         super().shutdown()
 
     async def run_asgi(self) -> None:

@@ -1,4 +1,4 @@
-"""How a process takes leave of its sockets (L3): each is asked to come back, at a time of its own. Called by the node.
+"""How a process takes leave of its sockets: each is asked to come back, at a time of its own. Called by the node.
 
 All of them at once would be more than whoever serves them next can take. Where other processes go on, the sockets are
 told evenly over `restart_window_seconds`, and are away for a moment each. Where none does, a socket that has been told
@@ -9,17 +9,56 @@ spread over the window.
 import asyncio
 import random
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
+from realtime.presence.tracker import Tracker
 from realtime.protocol.errors import CloseCode, Closed
+from realtime.storage.tasks import end_tasks
 
+RETIRE_SECONDS = 0.3  # processes that are told to stop together know it of each other by then
 STEP_SECONDS = 0.01  # waits shorter than this are saved up
 START_MS = 1_000  # before that, a process that has only just ended is not up again
 
 
-async def tell_in_turn(connections: Iterable[Connection]) -> None:
+class Drain:
+    """The stop of one process, from the moment in which it is told to stop to the end of its last socket."""
+
+    def __init__(self, connections: Mapping[str, Connection], tracker: Tracker) -> None:
+        self._connections = connections
+        self._tracker = tracker
+        self._task: asyncio.Task[None] | None = None  # set when the process begins to stop
+        self.has_others = True  # whether sockets can come back to another process at once; looked up when it begins
+
+    @property
+    def has_begun(self) -> bool:
+        return self._task is not None
+
+    def begin(self) -> None:
+        """Ask the sockets to come back. Harmless when it was called already."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._close_all())
+
+    async def end(self) -> None:
+        """Stop asking; the server closes the sockets that are left."""
+        if self._task is not None:
+            await end_tasks([self._task])
+
+    def require_not_begun(self) -> None:
+        """Raises Closed, which asks a new socket to come back like the others."""
+        if self.has_begun:
+            raise come_back(has_others=self.has_others)
+
+    async def _close_all(self) -> None:
+        await self._tracker.has_others()
+        await asyncio.sleep(RETIRE_SECONDS)
+        self.has_others = await self._tracker.has_others()
+        close = close_in_turn if self.has_others else close_at_once
+        await close(self._connections.values())
+
+
+async def close_in_turn(connections: Iterable[Connection]) -> None:
     """Close the connections with RESTARTING, in no particular order, evenly over the window."""
     leaving = list(connections)
     random.shuffle(leaving)
@@ -32,7 +71,7 @@ async def tell_in_turn(connections: Iterable[Connection]) -> None:
         connection.close(come_back(has_others=True))
 
 
-async def tell_at_once(connections: Iterable[Connection]) -> None:
+async def close_at_once(connections: Iterable[Connection]) -> None:
     """Close the connections with RESTARTING, as fast as others of this process can stand it."""
     for connection in list(connections):
         connection.close(come_back(has_others=False))

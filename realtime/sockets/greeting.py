@@ -1,4 +1,4 @@
-"""The first frame of a socket (L4), in the language of its client. Called by the consumers."""
+"""The first frame of a socket, in the language of its client. Called by the consumers."""
 
 from functools import lru_cache
 from typing import Any
@@ -9,24 +9,26 @@ from django.utils.translation import gettext as _
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
-from realtime.protocol import frames as protocol
+from realtime.protocol.frames import VERSION, Connected, ConnectedData, encode, format_epoch
 
 
 def greet(scope: dict[str, Any], connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:
     conf = settings()
     language = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
-    return protocol.connected(
-        welcome(language) % {"name": connection.name},
+    data = ConnectedData(
+        message=welcome(language) % {"name": connection.name},
         user_id=connection.user_id,
         online_count=online_count,
         connection_id=connection.id,
         session_id=connection.session_id,
-        expires_at=protocol.format_epoch(connection.expires_at),
+        expires_at=format_epoch(connection.expires_at),
         heartbeat_seconds=conf.heartbeat_seconds,
         max_frame_bytes=conf.max_frame_bytes,
         typing_seconds=conf.typing_seconds,
         streams=streams,
+        protocol=VERSION,
     )
+    return encode(Connected(data))
 
 
 @lru_cache(maxsize=256)

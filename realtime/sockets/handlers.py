@@ -1,4 +1,4 @@
-"""What each command does (L4): one handler a command. Called by the intake, which answers what they raise.
+"""What each command does: one handler a command. Called by the intake, which answers what they raise.
 
 A handler that need not wait returns None and costs no task; one that must returns a coroutine.
 """
@@ -22,9 +22,10 @@ from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope, Passing
 from realtime.models import is_slug
 from realtime.protocol import commands
-from realtime.protocol import frames as protocol
 from realtime.protocol.commands import Invalid
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Ack, Pong, Read, ReadData, encode, format_epoch, given, utc_now
+from realtime.protocol.streams import room_stream
 from realtime.sockets.node import Node
 from realtime.sockets.refusals import answer
 from realtime.sockets.subscription_handlers import on_join, on_leave, on_subscribe, on_unsubscribe
@@ -34,13 +35,13 @@ Work = Coroutine[Any, Any, None]
 
 
 def on_ping(node: Node, connection: Connection, command: commands.Ping) -> None:
-    timestamp = protocol.now() if command.timestamp is UNSET else command.timestamp
-    connection.send(protocol.pong(command.id, timestamp))
+    timestamp = utc_now() if command.timestamp is UNSET else command.timestamp
+    connection.send(encode(Pong(timestamp, given(command.id))))
 
 
 def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
     """Any frame proves life; this one also proves that what was sent before the heartbeat has arrived."""
-    if connection.progress.confirm():
+    if connection.subscriptions.positions.confirm():
         node.keeper.note(connection)
 
 
@@ -49,27 +50,28 @@ async def on_auth(node: Node, connection: Connection, command: commands.Auth) ->
     if identity.key != connection.user_key:
         raise Refused(ErrorCode.FORBIDDEN, _("The token belongs to another user."))
     extend(node, connection, identity)
-    connection.send(protocol.ack(command.id, expires_at=protocol.format_epoch(identity.expires_at)))
+    expires_at = format_epoch(identity.expires_at)
+    connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=given(command.id))))
 
 
 def extend(node: Node, connection: Connection, identity: Identity) -> None:
     connection.expires_at = identity.expires_at
     connection.session = identity.session
-    node.pulse.watch_end(connection)
+    node.clock.watch_end(connection)
 
 
 def on_presence(node: Node, connection: Connection, command: commands.Presence) -> Work:
-    if len(protocol.encode(command.data)) > settings().presence_data_bytes:
+    if len(encode(command.data)) > settings().presence_data_bytes:
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("`data` is too large."), command.id)
     if wait := _wait_to_tell(connection):
         raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
-    return node.hub.tracker.set_status(connection.user_key, command.status, command.data)
+    return node.tracker.set_status(connection.user_key, command.status, command.data)
 
 
 def on_typing(node: Node, connection: Connection, command: commands.Typing) -> Work | None:
     context = command.data.context
-    if context in connection.rooms:
-        node.typists.set(connection, context, command.data.is_typing, f"room.{context}")
+    if connection.subscriptions.find_room(context) is not None:
+        node.typing.set(connection, context, command.data.is_typing, room_stream(context))
         return None
     if not is_slug(context):  # no room has this name
         _type_freely(node, connection, context, command.data.is_typing)
@@ -83,13 +85,13 @@ async def _type_elsewhere(node: Node, connection: Connection, context: str, is_t
     if access is None:
         _type_freely(node, connection, context, is_typing)
     elif access.member:
-        node.typists.set(connection, context, is_typing, f"room.{context}")
+        node.typing.set(connection, context, is_typing, room_stream(context))
 
 
 def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
     """Everybody may hear it, so a user says it only so often; the end of typing comes by itself."""
     if not _wait_to_tell(connection):
-        node.typists.set(connection, context, is_typing, None)
+        node.typing.set(connection, context, is_typing, None)
 
 
 def _wait_to_tell(connection: Connection) -> float:
@@ -101,7 +103,7 @@ def on_message(node: Node, connection: Connection, command: commands.Message) ->
     if (command.room_id is None) == (command.to_user_id is None):
         raise Invalid(ErrorCode.INVALID_MESSAGE, _("A message has either `room_id` or `to_user_id`."), command.id)
     if command.room_id is not None:
-        room = connection.rooms.get(command.room_id)
+        room = connection.subscriptions.find_room(command.room_id)
         if room is None:
             return _post_unjoined(node, connection, command, command.room_id)
         return _post(node, connection, command, room=room, room_slug=command.room_id)
@@ -142,7 +144,7 @@ def _post(node: Node, connection: Connection, command: commands.Message, **place
         client_id=command.id,
         **place,
     )
-    future = chat.post(post, node.writer)
+    future = node.messages.post(post)
     connection.pending += 1
     future.add_done_callback(partial(_posted, connection, command))
     return _wait(future) if connection.pending >= settings().max_pending_commands else None
@@ -164,7 +166,14 @@ def _answer_post(connection: Connection, command: commands.Message, future: "asy
     error = future.exception()
     if error is None:
         posted = future.result()
-        connection.send(protocol.ack_message(command.id, posted.message_id, posted.seq, posted.timestamp))
+        ack = Ack(
+            status="ok",
+            message_id=posted.message_id,
+            seq=posted.seq,
+            timestamp=posted.timestamp,
+            id=given(command.id),
+        )
+        connection.send(encode(ack))
     elif isinstance(error, Exception):
         is_gone = isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND
         if is_gone and command.to_user_id is not None:  # a room that was remembered has been deleted
@@ -191,13 +200,14 @@ def on_read(node: Node, connection: Connection, command: commands.Read) -> Work:
 async def _read_room(node: Node, connection: Connection, mark: read_positions.Mark) -> None:
     moved = await node.marker.submit(mark)
     if moved is not None:
-        _tell_others(node, connection, protocol.read_room(mark.slug, moved.seq, moved.unread))
+        data = ReadData(room_id=mark.slug, seq=moved.seq, unread=moved.unread)
+        _tell_others(node, connection, encode(Read(data)))
 
 
 async def _read_notifications(node: Node, connection: Connection, ids: list[int]) -> None:
     marked = await run(read_positions.mark_notifications, connection.user_id, ids)
     if marked:
-        _tell_others(node, connection, protocol.read_notifications(marked))
+        _tell_others(node, connection, encode(Read(ReadData(notification_ids=marked))))
 
 
 def _tell_others(node: Node, connection: Connection, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The socket's edge (L4): handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
+"""The socket's edge: handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
 
 Under our own server it hands the socket to a `Reader` and returns; under any other it awaits `receive`.
 """
@@ -19,15 +19,14 @@ from realtime.auth.identity import Identity, identify
 from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
 from realtime.delivery.batches import BatchSink, read_wish
 from realtime.delivery.connection import Connection
-from realtime.delivery.hub import SITE_STREAM
 from realtime.delivery.sinks import CLOSE_SECONDS, DirectSink, QueueSink, Sink, say_goodbye
 from realtime.protocol import commands
-from realtime.protocol import frames as protocol
 from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.protocol.frames import Ack, encode, format_epoch, make_error, utc_now
+from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
 from realtime.sockets import intake
-from realtime.sockets.drain import come_back
 from realtime.sockets.greeting import greet
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import Reader
@@ -88,7 +87,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection: Connection | None = None
         self.node.opening += 1
         try:
-            self.require_going_on()
+            self.node.drain.require_not_begun()
             identity = await self.authenticate(trusted_page)
             connection = Connection(secrets.token_urlsafe(12), identity, self.wrap(self.sink))
             await self.admit(connection)
@@ -105,11 +104,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             self.node.opening -= 1
         await self.run(connection, direct)
 
-    def require_going_on(self) -> None:
-        """Raises Closed while this process is taking leave of its sockets."""
-        if self.node.is_stopping:
-            raise come_back(has_others=self.node.has_others)
-
     def wrap(self, sink: Sink) -> Sink:
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
         wish = read_wish(query)
@@ -117,7 +111,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def admit(self, connection: Connection) -> None:
         """Raises Closed, DatabaseUnavailable."""
-        self.require_going_on()  # it would not be among those that are asked to leave
+        self.node.drain.require_not_begun()  # it would not be among those that are asked to leave
         connection.hold()
         self.node.hub.register(connection)
         try:
@@ -127,11 +121,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             raise
 
     async def enter(self, connection: Connection) -> None:
-        """What this kind of socket is for, and whether its user may have that. Raises as `admit` does."""
+        """Note what this kind of socket is for, and whether its user may have that. Raises as `admit` does."""
+        for stream in self.streams(connection):
+            connection.subscriptions.ask(stream)  # everybody's own, so that nothing has to be looked up
 
     def streams(self, connection: Connection) -> list[str]:
         """What a socket is subscribed to from the beginning."""
-        return [f"user.{connection.user_key}", SITE_STREAM]
+        return [user_stream(connection.user_key), SITE]
 
     async def authenticate(self, trusted_page: bool) -> Identity:
         """Raises Closed, DatabaseUnavailable, Gone."""
@@ -187,22 +183,23 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     async def open(self, connection: Connection) -> None:
         """Count the socket in, subscribe it, greet, and go on where its session was. Raises Refused."""
         hub = self.node.hub
-        online_count = await hub.tracker.arrive(connection.user_key)
+        online_count = await self.node.tracker.arrive(connection.user_key)
         session = await self.claim_session(connection)
         known = session.positions if isinstance(session, Session) else {}
-        connection.progress.confirmed.update(known)
+        connection.subscriptions.positions.confirmed.update(known)
         connection.session_id = secrets.token_urlsafe(24)
         async with hub.open_feeds(self.streams(connection)) as feeds:
-            streams = {feed.name: feed.position for feed in feeds}
-            connection.greet(greet(self.scope, connection, online_count, streams))
+            positions = {feed.name: feed.position for feed in feeds}
+            connection.greet(greet(self.scope, connection, online_count, positions))
             for feed in feeds:
                 if feed.name not in known:  # those of a session are subscribed to after their replay
                     hub.attach(connection, feed)
-        self.node.pulse.add(connection)
+        self.node.clock.add(connection)
         if self.auth_id is not None:
-            connection.send(protocol.ack(self.auth_id, expires_at=protocol.format_epoch(connection.expires_at)))
+            expires_at = format_epoch(connection.expires_at)
+            connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=self.auth_id)))
         if isinstance(session, Refused):
-            connection.send(protocol.error(session))
+            connection.send(encode(make_error(session)))
         elif known:
             await self.node.resumer.resume(connection, known)
         self.node.keeper.note(connection)
@@ -221,7 +218,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if direct.is_full():  # since before there was anybody to be told of it
             connection.on_pause(True)
         reader = Reader(self.node, connection, direct)
-        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.part)
+        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.drain.begin)
 
     async def read(self, connection: Connection) -> None:
         sink = self.sink

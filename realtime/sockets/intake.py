@@ -1,4 +1,4 @@
-"""Incoming frames (L4): measured, counted, decoded, given to their commands. Called by the reader and the consumers."""
+"""Incoming frames: measured, counted, decoded, given to their commands. Called by the reader and the consumers."""
 
 import asyncio
 import time
@@ -9,9 +9,9 @@ from django.utils.translation import gettext as _
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.protocol import commands
-from realtime.protocol import frames as protocol
 from realtime.protocol.commands import Batch, Invalid
 from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
+from realtime.protocol.frames import Ack, encode, utc_now
 from realtime.sockets import handlers
 from realtime.sockets.handlers import Handler, Work
 from realtime.sockets.node import Node
@@ -36,7 +36,7 @@ def _take(node: Node, connection: Connection, raw: bytes | str | None, read: Rea
         if work is not None:
             return _finish(connection, command, work)
         if id is not None and command.acknowledged:
-            connection.send(protocol.ack(id))
+            connection.send(encode(Ack(status="ok", timestamp=utc_now(), id=id)))
     except Exception as error:
         if isinstance(error, Refused) and error.code is ErrorCode.RATE_LIMITED and raw is not None:
             id = commands.read_id(raw)
@@ -48,7 +48,7 @@ async def _finish(connection: Connection, command: commands.Command, work: Work)
     try:
         await work
         if command.id is not None and command.acknowledged:
-            connection.send(protocol.ack(command.id))
+            connection.send(encode(Ack(status="ok", timestamp=utc_now(), id=command.id)))
     except Exception as error:
         answer(connection, error, command.id)
 

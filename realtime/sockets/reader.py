@@ -1,4 +1,4 @@
-"""Frames of one socket, one after the other (L4): under our own server they arrive by call, not by `receive`."""
+"""Frames of one socket, one after the other: under our own server they arrive by call, not by `receive`."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""What open sockets may still have (L3): looked up again, slowly and in batches, in case a revocation was lost.
+"""What open sockets may still have: looked up again, slowly and in batches, in case a revocation was lost.
 
 Called by the node's clock. Revocations themselves travel at once, as controls (`realtime.signals`).
 """
@@ -15,6 +15,7 @@ from realtime.delivery.connection import Connection
 from realtime.delivery.hub import Hub
 from realtime.models import Membership
 from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.streams import room_stream
 from realtime.storage import database
 
 CHUNK = 500  # sockets in one look-up
@@ -35,7 +36,7 @@ async def recheck(hub: Hub) -> None:
     for start in range(0, len(connections), CHUNK):
         chunk = connections[start : start + CHUNK]
         # Copied before the look-up: what is joined while it runs is none of its business.
-        rooms = [dict(connection.rooms) for connection in chunk]
+        rooms = [connection.subscriptions.rooms() for connection in chunk]
         rights = await database.run(look_up, chunk)
         for connection, joined in zip(chunk, rooms, strict=True):
             _enforce(hub, connection, joined, rights)
@@ -48,9 +49,9 @@ def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights
         connection.close(Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED"))
     else:
         for slug, room in joined.items():
-            # 0 stands for a room that is just being joined.
-            if room and connection.rooms.get(slug) == room and (connection.user_key, room) not in rights.members:
-                hub.take_away(connection, f"room.{slug}")
+            is_joined = connection.subscriptions.find_room(slug) == room
+            if is_joined and (connection.user_key, room) not in rights.members:
+                hub.revoke(connection, room_stream(slug))
 
 
 def look_up(connections: Sequence[Connection]) -> Rights:

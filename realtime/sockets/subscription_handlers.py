@@ -1,90 +1,97 @@
-"""What a socket gets (L4): `join` and `leave`, `subscribe` and `unsubscribe`. Found by `commands` in its table."""
-
-from typing import Any
+"""What a socket gets: `join` and `leave`, `subscribe` and `unsubscribe`. Found by `commands` in its table."""
 
 from django.utils.translation import gettext as _
+from msgspec import UNSET, UnsetType
 
 from realtime.auth.access import may_subscribe
 from realtime.chat import rooms
 from realtime.delivery.connection import Connection
-from realtime.protocol import commands, topics
-from realtime.protocol import frames as protocol
+from realtime.protocol import commands
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.frames import Joined, Left, Subscribed, Unsubscribed, encode, given
+from realtime.protocol.streams import room_stream, topic_stream
 from realtime.sockets.node import Node
 from realtime.storage.database import run
 
 
 async def on_join(node: Node, connection: Connection, command: commands.Join) -> None:
     slug = command.room_id
-    if rooms.is_one_too_many(connection.rooms, slug):
+    if rooms.is_one_too_many(connection.subscriptions, slug):
         raise rooms.too_many()
     room = await enter(connection, slug)
 
-    def greet(place: dict[str, Any]) -> None:
-        connection.send(protocol.joined(command.id, slug, room.title, room.role, **place))
+    def greet(seq: int, recovered: bool | UnsetType = UNSET, fetch: str | UnsetType = UNSET) -> None:
+        frame = Joined(
+            room_id=slug,
+            title=room.title,
+            role=room.role,
+            recovered=recovered,
+            seq=seq,
+            fetch=fetch,
+            id=given(command.id),
+        )
+        connection.send(encode(frame))
 
-    async with node.hub.open_feeds([f"room.{slug}"]) as (feed,):
-        if slug not in connection.rooms:
+    async with node.hub.open_feeds([room_stream(slug)]) as (feed,):
+        if feed.name not in connection.subscriptions:
             raise rooms.not_found()  # removed in between
         if command.since is not None:
-            await node.resumer.replay(connection, feed, command.since, lambda outcome: greet(outcome.as_json()))
-        node.resumer.attach(connection, feed)
+            await node.resumer.replay(connection, feed, command.since, lambda it: greet(it.seq, it.recovered, it.fetch))
+        node.hub.attach(connection, feed)
         if command.since is None:
-            greet({"seq": feed.position})
+            greet(feed.position)
         node.keeper.note(connection)
 
 
 async def enter(connection: Connection, slug: str) -> rooms.Joined:
-    """The room is noted before the rights are looked up: who is removed from then on takes the note away."""
-    connection.rooms.setdefault(slug, 0)
+    """Join the room, and note that on the socket. Raises Refused."""
+    stream = room_stream(slug)
+    connection.subscriptions.ask(stream)
     try:
         room = await run(rooms.join, connection.user_id, slug)
-    except BaseException:
-        if connection.rooms.get(slug) == 0:
-            del connection.rooms[slug]
-        raise
-    if slug in connection.rooms:  # at once: 0 is no room to write to, should the feed not open
-        connection.rooms[slug] = room.room
+        connection.subscriptions.grant(stream, room.room)
+    finally:
+        connection.subscriptions.withdraw(stream)
     return room
 
 
 def on_leave(node: Node, connection: Connection, command: commands.Leave) -> None:
     slug = command.room_id
-    if connection.rooms.pop(slug, None) is None:
+    if not node.hub.unsubscribe(connection, room_stream(slug)):
         raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
-    node.typists.stop(connection, slug)
-    node.hub.unsubscribe(connection, f"room.{slug}")
+    node.typing.stop(connection, slug)
     node.keeper.note(connection)
-    connection.send(protocol.left(command.id, slug))
+    connection.send(encode(Left(slug, id=given(command.id))))
 
 
 async def on_subscribe(node: Node, connection: Connection, command: commands.Subscribe) -> None:
-    stream = topics.PREFIX + command.topic
-    connection.wanted |= {stream}  # before the right is looked up: who is unsubscribed from then on is taken out
+    stream = topic_stream(command.topic)
+    connection.subscriptions.ask(stream)
     try:
         if not await may_subscribe(connection.user_id, command.topic):
             raise no_topic()
         await _subscribe(node, connection, command, stream)
     finally:
-        connection.wanted -= {stream}
+        connection.subscriptions.withdraw(stream)
 
 
 async def _subscribe(node: Node, connection: Connection, command: commands.Subscribe, stream: str) -> None:
     since = command.since
 
-    def greet(place: dict[str, Any]) -> None:
-        connection.send(protocol.subscribed(command.id, command.topic, **place))
+    def greet(seq: int, recovered: bool | UnsetType = UNSET) -> None:
+        frame = Subscribed(topic=command.topic, recovered=recovered, seq=seq, id=given(command.id))
+        connection.send(encode(frame))
 
     async with node.hub.open_feeds([stream]) as (feed,):
-        if stream not in connection.wanted:
+        if stream not in connection.subscriptions:
             raise no_topic()
         if since is not None:
-            await node.resumer.replay(connection, feed, since, lambda outcome: greet(outcome.as_json()))
-        attached = node.resumer.attach(connection, feed)
+            await node.resumer.replay(connection, feed, since, lambda it: greet(it.seq, it.recovered))
+        attached = node.hub.attach(connection, feed)
         if since is None:
-            greet({"seq": feed.position})
+            greet(feed.position)
         if attached:
-            node.ticker.on_subscribed(connection, feed)
+            node.scheduler.on_subscribed(connection, feed)
         node.keeper.note(connection)
 
 
@@ -93,9 +100,7 @@ def no_topic() -> Refused:
 
 
 def on_unsubscribe(node: Node, connection: Connection, command: commands.Unsubscribe) -> None:
-    stream = topics.PREFIX + command.topic
-    if stream not in connection.streams:
+    if not node.hub.unsubscribe(connection, topic_stream(command.topic)):
         raise Refused(ErrorCode.NOT_FOUND, _("This socket is not subscribed to the topic."))
-    node.hub.unsubscribe(connection, stream)
     node.keeper.note(connection)
-    connection.send(protocol.unsubscribed(command.id, command.topic))
+    connection.send(encode(Unsubscribed(command.topic, id=given(command.id))))

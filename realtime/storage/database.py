@@ -1,4 +1,4 @@
-"""The one edge between the event loop and the database (L1): a bounded thread pool, and gathering of equal work.
+"""The one edge between the event loop and the database: a bounded thread pool, and gathering of equal work.
 
 Each thread keeps its connection; a connection that failed is closed and the next job opens another.
 """

@@ -1,4 +1,4 @@
-"""Many rows in one statement, on PostgreSQL and SQLite (L1). Used by the log and by chat, whose speed depends on it.
+"""Many rows in one statement, on PostgreSQL and SQLite. Used by the log and by chat, whose speed depends on it.
 
 The rows travel as one JSON parameter, so a batch of any size is one statement with the same text.
 """

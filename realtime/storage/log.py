@@ -1,4 +1,4 @@
-"""The log (L1): the only writer of events. Synchronous; called by the verbs on database threads and by site code.
+"""The log: the only writer of events. Synchronous; called by the verbs on database threads and by site code.
 
 A stream's row lock, taken in the transaction that stores the event, orders its writers: whoever sees N+1 can read N.
 Several streams are always locked in the order of their names, so writers cannot wait for each other in a circle.

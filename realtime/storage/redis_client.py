@@ -1,4 +1,4 @@
-"""Clients of Redis for the stores (L1). The channel layer has its own."""
+"""Clients of Redis for the stores. The channel layer has its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How long events are kept (L3): deletes old ones in small portions, and tickets that nobody used.
+"""How long events are kept: deletes old ones in small portions, and tickets that nobody used.
 
 Called by the pulse of every process, of which one does it, and by `manage.py prune_events`. A stream's last `seq`
 stays, so a position older than the log is known as such.
@@ -8,12 +8,11 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
 
 from django.utils import timezone
 
-from realtime.auth import tickets
 from realtime.conf import settings
 from realtime.storage import log
 from realtime.storage.database import run
@@ -26,18 +25,13 @@ TRIES = 6  # in `prune_seconds`: so late at most another process takes over from
 PAUSE_SECONDS = 0.1  # between portions, for those who write
 
 
-class Pruned(NamedTuple):
-    """What was deleted."""
-
-    events: int
-    tickets: int
-
-
 class Pruner:
     """This process's tries to be the one that prunes."""
 
-    def __init__(self, leases: LeaseStore) -> None:
+    def __init__(self, leases: LeaseStore, also: Iterable[Callable[[], object]] = ()) -> None:
+        """`also` holds what else deletes what is too old, each called on a database thread."""
         self._leases = leases
+        self._also = tuple(also)
 
     @property
     def try_seconds(self) -> float:
@@ -53,7 +47,8 @@ class Pruner:
         except LeasesUnavailable as error:
             logger.debug("Pruning has to wait: %s", error)
             return
-        await run(tickets.prune)
+        for prune in self._also:
+            await run(prune)
         if conf.event_days:
             await _prune_events(_days_ago(conf.event_days))
 
@@ -65,8 +60,8 @@ async def _prune_events(before: datetime) -> None:
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-def prune(days: float) -> Pruned:
-    """Synchronous. Delete events older than `days`, and expired tickets, now."""
+def prune(days: float) -> int:
+    """Synchronous. Delete events older than `days` now; returns how many."""
     before, total = _days_ago(days), 0
     key: int | None = 0
     while key is not None:
@@ -74,7 +69,7 @@ def prune(days: float) -> Pruned:
         total += deleted
         if key is not None:
             time.sleep(PAUSE_SECONDS)
-    return Pruned(total, tickets.prune())
+    return total
 
 
 def _days_ago(days: float) -> datetime:

@@ -1,4 +1,4 @@
-"""Ending tasks that talk to Redis (L1). Called by whatever owns such tasks: bus, tracker, pulse, ticker, typists, node.
+"""Ending tasks that talk to Redis. Called by whatever owns such tasks: bus, tracker, pulse, ticker, typists, node.
 
 Before Python 3.12 `asyncio.wait_for` loses a cancellation that comes in the moment in which what it waits for is done,
 and redis-py sends every command through it: the task goes on as if nothing had been said.

@@ -196,7 +196,7 @@ def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
 
 
 def test_it_costs_two_queries_to_know_who_asks(alice, django_assert_num_queries, monkeypatch):
-    monkeypatch.setattr("realtime.api.presence.manager.get_online_count", lambda: 0)
+    monkeypatch.setattr("realtime.presence.online.count", lambda: 0)
     client = client_for(alice)
     with django_assert_num_queries(2):
         client.get("/api/v1/online/count")

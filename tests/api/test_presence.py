@@ -6,8 +6,8 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from realtime.manager import Manager
 from realtime.models import LastSeen
+from realtime.presence import online
 from realtime.presence.store import Entry, StoreUnavailable
 from realtime.protocol.frames import format_time
 
@@ -21,13 +21,13 @@ AUTHENTICATION_QUERIES = 2
 def present(monkeypatch):
     """Presence entries by user id, as the store would have them."""
     entries = {}
-    monkeypatch.setattr(Manager, "get_online_count", lambda self: sum(e.online for e in entries.values()))
-    monkeypatch.setattr(
-        Manager, "get_online_page", lambda self, offset, limit: list(entries.values())[offset : offset + limit]
-    )
-    monkeypatch.setattr(
-        Manager, "get_entries", lambda self, ids: {id: entries[id] for id in map(str, ids) if id in entries}
-    )
+
+    def count():
+        return sum(entry.online for entry in entries.values())
+
+    monkeypatch.setattr(online, "count", count)
+    monkeypatch.setattr(online, "page", lambda offset, limit: (count(), list(entries.values())[offset:][:limit]))
+    monkeypatch.setattr(online, "entries", lambda keys: {key: entries[key] for key in keys if key in entries})
     return entries
 
 
@@ -128,10 +128,10 @@ def test_it_looks_up_200_users_and_no_more(client, present):
 
 @pytest.mark.parametrize("error", [StoreUnavailable("redis is away"), OperationalError("the database is away")])
 def test_it_says_so_when_a_store_is_away(client, monkeypatch, error, caplog):
-    def fail(self):
+    def fail():
         raise error
 
-    monkeypatch.setattr(Manager, "get_online_count", fail)
+    monkeypatch.setattr(online, "count", fail)
     answer = client.get("/api/v1/online/count")
     assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
     assert "away" not in answer.json()["detail"]

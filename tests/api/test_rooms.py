@@ -24,7 +24,7 @@ def clients(users):
 @pytest.fixture(autouse=True)
 def both_rooms(users):
     for slug in ("public", "private"):
-        rooms.create(users["owner"].pk, title=slug.title(), slug=slug, private=slug == "private")
+        rooms.create_room(users["owner"].pk, title=slug.title(), slug=slug, private=slug == "private")
         rooms.add_member(users["owner"].pk, slug, users["member"].pk)
 
 
@@ -43,7 +43,7 @@ def test_it_lists_the_rooms_one_may_see(clients):
 
 def test_it_lists_any_number_of_rooms_in_two_queries(clients, users, django_assert_num_queries):
     for number in range(10):
-        rooms.create(users["owner"].pk, title=f"Room {number}")
+        rooms.create_room(users["owner"].pk, title=f"Room {number}")
     with django_assert_num_queries(AUTHENTICATION_QUERIES + 2):
         page = clients["outsider"].get("/api/v1/rooms?limit=5&offset=2").json()
     assert (page["count"], len(page["rooms"])) == (11, 5)

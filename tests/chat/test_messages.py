@@ -14,7 +14,6 @@ from realtime.models import Event, Message, Room, Stream
 from realtime.protocol.errors import ErrorCode, Refused
 from realtime.protocol.frames import stamp
 from realtime.storage import database, log
-from realtime.storage.database import Batcher
 from tests.people import make_user
 from tests.racing import at_once
 
@@ -215,18 +214,18 @@ def test_it_leaves_a_batch_to_be_split_when_nobody_is_at_fault(write, monkeypatc
 
 async def test_it_does_not_let_one_bad_message_take_others_along(write):
     published = []
-    writer = Batcher(chat.store, limit=100, after=published.extend)
+    messages = chat.Messages(published.append)
     posts = [write(str(number), f"c-{number}") for number in range(20)]
     posts[7] = write("bad", room=10**6, room_slug="gone")
     posts[13] = write("5", "c-5")
-    futures = [chat.post(post, writer) for post in posts]
-    await writer.drain()
+    futures = [messages.post(post) for post in posts]
+    await messages.drain()
     results = [future.exception() or future.result() for future in futures]
     assert results[7].code == ErrorCode.NOT_FOUND
     assert results[13] == without_events(results[5])
     kept = [number for number in range(20) if number not in (7, 13)]
     assert [results[number].seq for number in kept] == list(range(1, 19))
-    assert sorted(e.seq for p in published if isinstance(p, chat.Posted) for e in p.events) == list(range(1, 19))
+    assert sorted(seq for envelope in published for _stream, seq, _body in envelope.events) == list(range(1, 19))
     assert await database.run(seqs, "room.a") == list(range(1, 19))
     database.shutdown()
 
@@ -261,7 +260,7 @@ def test_it_stores_rooms_and_direct_messages_in_one_batch(write, direct, sender)
 @pytest.mark.parametrize(("text", "client_id"), [("x" * 10_001, None), ("a\0b", None), ("hello", "c\0")])
 async def test_it_refuses_what_cannot_be_stored(text, client_id):
     post = chat.Post(1, 1, "sender", text, "text", client_id, 1, "a")
-    writer = Batcher(chat.store, limit=100)
+    messages = chat.Messages(lambda _envelope: None)
     with pytest.raises(Refused) as refused:
-        chat.post(post, writer)
+        messages.post(post)
     assert refused.value.code == ErrorCode.INVALID_MESSAGE

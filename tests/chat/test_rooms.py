@@ -51,7 +51,7 @@ def told(monkeypatch):
 
 
 def make_room(slug, owner, *members, private=False):
-    room = rooms.create(owner, title=slug.title(), slug=slug, private=private)
+    room = rooms.create_room(owner, title=slug.title(), slug=slug, private=private)
     for user_id in members:
         rooms.add_member(owner, slug, user_id)
     return room
@@ -64,7 +64,7 @@ def refusal(verb, *args, **kwargs):
 
 
 def test_it_makes_its_creator_the_owner(owner):
-    room = rooms.create(owner, title="Déjà vu & more")
+    room = rooms.create_room(owner, title="Déjà vu & more")
     assert (room.slug, room.title, room.private, room.created_by_id) == ("deja-vu-more", "Déjà vu & more", False, owner)
     assert Membership.objects.get(room=room, user=owner).role == "owner"
 
@@ -75,20 +75,20 @@ def test_it_makes_its_creator_the_owner(owner):
 )
 def test_it_finds_a_free_slug_for_any_title(owner, title, begins):
     make_room("taken", owner)
-    slug = rooms.create(owner, title=title).slug
+    slug = rooms.create_room(owner, title=title).slug
     assert slug.startswith(begins)
     assert rooms.check_slug(slug) == slug
-    assert len(rooms.create(owner, title=title).slug) <= 64
+    assert len(rooms.create_room(owner, title=title).slug) <= 64
 
 
 def test_it_refuses_a_slug_that_is_taken(owner, public):
-    assert refusal(rooms.create, owner, title="Again", slug="public") == ErrorCode.CONFLICT
+    assert refusal(rooms.create_room, owner, title="Again", slug="public") == ErrorCode.CONFLICT
     assert Room.objects.count() == 1
 
 
 @pytest.mark.parametrize("slug", ["", "Ab", "a b", "ä", "a/b", "a\n", "x" * 65, "direct-1", "direct-"])
 def test_it_refuses_a_bad_or_reserved_slug(owner, slug):
-    assert refusal(rooms.create, owner, title="Room", slug=slug) == ErrorCode.INVALID_MESSAGE
+    assert refusal(rooms.create_room, owner, title="Room", slug=slug) == ErrorCode.INVALID_MESSAGE
 
 
 def test_it_shows_a_private_room_to_its_members_only(private, owner, member, outsider):
@@ -227,6 +227,6 @@ def test_it_has_one_membership_when_somebody_joins_twice_at_once(public, outside
 
 @pytest.mark.django_db(transaction=True)
 def test_it_is_one_room_when_two_take_a_slug_at_once(owner, member):
-    outcomes = at_once(*[partial(rooms.create, user, title="Same", slug="same") for user in (owner, member)])
+    outcomes = at_once(*[partial(rooms.create_room, user, title="Same", slug="same") for user in (owner, member)])
     assert {type(outcome) for outcome in outcomes} == {Room, Refused}
     assert Membership.objects.get().user_id == Room.objects.get().created_by_id

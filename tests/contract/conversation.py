@@ -1,6 +1,7 @@
 """The protocol as a client may rely on it: what may follow what on a socket, and how it may end (protocol §5, §6).
 
-The shape of each frame is in `frames`.
+The shape of each frame is the server's own (`realtime.protocol.frames`); that those shapes are the documented ones is
+tested by `test_frames_wire`.
 """
 
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from tests.contract.frames import (
+from notifications.frames import NotificationFrame
+from realtime.protocol.errors import ErrorCode
+from realtime.protocol.frames import (
     AnyFrame,
     Batch,
     Chat,
@@ -16,14 +19,15 @@ from tests.contract.frames import (
     ConnectedData,
     Disconnect,
     ErrorFrame,
-    Frame,
     Joined,
     Left,
     Read,
     Resumed,
+    ServerFrame,
     Subscribed,
     TopicValue,
     Unsubscribed,
+    encode,
 )
 
 CLOSES = {
@@ -42,11 +46,15 @@ CLOSES = {
 }
 RECONNECT = {1011, 1012, 1013, 4408, 4413, 4429}
 PLAIN_CLOSES = {1000, 1002, 1007}  # what RFC 6455 alone is about may end without a `disconnect`
-
 BROKEN = 1006  # no close came
 
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame | NotificationFrame)
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+def check_keys(frame: Any, text: str | bytes) -> None:
+    """What was decoded says all that was sent: there were no keys that its type does not know."""
+    assert _any.decode(encode(frame)) == _any.decode(text), text
 
 
 class Contract:
@@ -69,6 +77,7 @@ class Contract:
 
     def check(self, text: str | bytes) -> None:
         frame = self.decode(text)
+        check_keys(frame, text)
         assert self.goodbye is None, f"after `disconnect`: {text!r}"
         match frame:
             case Connected():
@@ -140,13 +149,18 @@ class Contract:
             assert (outcome.fetch is not UNSET) <= (not outcome.recovered), frame
             self.positions[stream] = outcome.seq
 
-    def _check_position(self, frame: Frame) -> None:
+    def _check_position(self, frame: ServerFrame) -> None:
         assert self.positions is not None
         match frame:
             case Chat():
                 addressed = f"room.{frame.data.room_id}" if frame.data.room_id else "user."
                 assert frame.stream.startswith(addressed)
                 assert bool(frame.data.room_id) != bool(frame.data.to_user_id)
+                assert frame.data.from_user_id is not None
+                assert frame.data.from_username
+                self._check_next(frame.stream, frame.seq)
+            case NotificationFrame():
+                assert frame.notification_type == frame.data.type
                 self._check_next(frame.stream, frame.seq)
             case Joined():
                 self._check_place(f"room.{frame.room_id}", frame)
@@ -166,6 +180,7 @@ class Contract:
             case Resumed():
                 self._check_resumed(frame)
             case ErrorFrame():
+                assert frame.error_code is not ErrorCode.MESSAGE_PROCESSING_ERROR, "our fault, which no test may meet"
                 assert (frame.error_code == "RATE_LIMITED") == (frame.retry_after_ms is not UNSET), frame
             case _:
                 self.check_other(frame)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from realtime.delivery.clock import Pulse
+from realtime.delivery.clock import Clock
 
 pytestmark = pytest.mark.usefixtures("quick_again")
 
@@ -23,7 +23,7 @@ async def test_it_calls_a_job_again_and_again_until_it_stops():
         if len(calls) == 3:
             third.set()
 
-    pulse = Pulse(on_heartbeat=lambda _connection: None)
+    pulse = Clock(on_heartbeat=lambda _connection: None)
     pulse.start([(0.001, job)])
     await asyncio.wait_for(third.wait(), 5)
     await pulse.stop()
@@ -46,7 +46,7 @@ async def test_it_stops_although_a_job_loses_a_cancellation():
                 raise
             lost.append(1)
 
-    pulse = Pulse(on_heartbeat=lambda _connection: None)
+    pulse = Clock(on_heartbeat=lambda _connection: None)
     pulse.start([(0.001, ask_redis)])
     await begun.wait()
     stopping = asyncio.create_task(pulse.stop())

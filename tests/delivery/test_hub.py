@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from realtime.delivery import feed, hub
+from realtime.delivery import bridge, feed, hub
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.protocol.errors import Closed
 from realtime.storage import database, log
@@ -25,9 +25,12 @@ def short_waits(settings, monkeypatch):
 
 @pytest.fixture
 async def process():
-    process = hub.open_hub()
+    process = hub.Hub()
+    process.start()
+    bridge.serve(process)
     yield process
-    await hub.close_hub(process)
+    bridge.retire(process)
+    await process.stop()
     database.shutdown()
 
 
@@ -42,6 +45,7 @@ async def join(process, stream, user="1"):
     connection, socket = open_connection(user)
     process.register(connection)
     async with process.open_feeds([stream]) as feeds:
+        connection.subscriptions.ask(feeds[0].name)
         process.attach(connection, feeds[0])
     return connection, socket
 
@@ -113,6 +117,7 @@ async def test_it_begins_after_the_position_it_names(process):
     connection, socket = open_connection()
     async with process.open_feeds(["room.a", "room.b"]) as feeds:
         assert [feed.position for feed in feeds] == [3, 0]
+        connection.subscriptions.ask(feeds[0].name)
         process.attach(connection, feeds[0])
     assert list(process.feeds) == ["room.a"]
     process.take(Envelope(events=await write("room.a", 4)))
@@ -143,6 +148,7 @@ async def test_it_gives_a_late_joiner_exactly_what_follows(process):
     connection, socket = open_connection("99")
     async with process.open_feeds(["room.a"]) as feeds:
         position = feeds[0].position
+        connection.subscriptions.ask(feeds[0].name)
         process.attach(connection, feeds[0])
     process.take(Envelope(events=events[10:]))
     assert await socket.until_seq(20) == SEQS[position:]
@@ -216,9 +222,9 @@ async def test_it_closes_and_unsubscribes_whom_it_is_told_to(process):
     (one, socket_one), (two, socket_two) = await join(process, "room.a", "1"), await join(process, "room.a", "2")
     three, socket_three = await join(process, "room.a", "3")
     three.session = "login"
-    one.rooms["a"] = 1
     process.take(Envelope(controls=[Control("unsubscribe", user="1", stream="room.a")]))
-    assert (one.streams, one.rooms, two.streams) == (set(), {}, {"room.a"})
+    assert (one.subscriptions.live, two.subscriptions.live) == (set(), {"room.a"})
+    assert "room.a" not in one.subscriptions
     process.take(Envelope(controls=[Control("disconnect", user="2", code=4403, reason="KICKED")]))
     process.take(Envelope(controls=[Control("disconnect", session="login", code=4401, reason="UNAUTHENTICATED")]))
     closed = [socket.closed for socket in (socket_one, socket_two, socket_three)]
@@ -235,16 +241,18 @@ async def test_it_closes_no_socket_without_a_login_when_a_login_ends(process):
 
 async def test_it_takes_publications_from_other_threads(process):
     _, socket = await join(process, "room.a")
-    assert hub.find_hub() is process
+    assert bridge.find_hub() is process
     await asyncio.to_thread(process.publish_from_thread, Envelope(events=await write("room.a", 1)))
     assert await socket.until_seq(1) == [1]
 
 
 async def test_it_is_not_found_when_it_is_closed():
-    process = hub.open_hub()
+    process = hub.Hub()
+    bridge.serve(process)
     process._compare_soon()
     comparing = process._comparing
-    await hub.close_hub(process)
+    bridge.retire(process)
+    await process.stop()
     await asyncio.wait([comparing])
-    assert hub.find_hub() is None
+    assert bridge.find_hub() is None
     database.shutdown()

@@ -6,7 +6,7 @@ from typing import Any
 from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope
 from realtime.delivery.hub import Hub
-from realtime.delivery.scheduler import Ticker
+from realtime.delivery.scheduler import Scheduler
 from realtime.protocol import topics
 from realtime.storage.leases.store import LeaseStore
 from tests.paper import PaperSocket, open_connection
@@ -19,12 +19,13 @@ class Process:
 
     def __init__(self, store: LeaseStore) -> None:
         self.hub = Hub()
-        self.ticker = Ticker(self.hub, store)
+        self.ticker = Scheduler(self.hub, store)
 
     async def subscribe(self, name: str = "metrics") -> tuple[Connection, PaperSocket]:
         connection, socket = open_connection()
         self.hub.register(connection)
         async with self.hub.open_feeds([f"topic.{name}"]) as (feed,):
+            connection.subscriptions.ask(feed.name)
             self.hub.attach(connection, feed)
             self.ticker.on_subscribed(connection, feed)
         return connection, socket

@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from realtime.conf import Settings
+from realtime.presence import open_store
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.redis import RedisPresence
-from realtime.presence.store import Change, StoreUnavailable, open_store
+from realtime.presence.store import Change, StoreUnavailable
 from tests.backends.presence import GRACE, LEASE, Backend, open_memory, open_redis
 from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
 

@@ -39,10 +39,9 @@ class Away:
 
 
 @pytest.mark.parametrize(("others", "goes_on"), [(0, False), (2, True), (None, True)])
-async def test_users_who_can_only_come_back_later_get_more_time(monkeypatch, others, goes_on):
+async def test_users_who_can_only_come_back_later_get_more_time(others, goes_on):
     store = Store(others)
-    monkeypatch.setattr("realtime.presence.tracker.open_store", lambda _settings: store)
-    tracker = Tracker("p1", announce=lambda _passing: None)
+    tracker = Tracker("p1", store, announce=lambda _passing: None)
     assert await tracker.has_others() is goes_on
     await tracker.stop()
     assert store.longer_seconds == (0 if goes_on else settings().restart_window_seconds)
@@ -51,8 +50,7 @@ async def test_users_who_can_only_come_back_later_get_more_time(monkeypatch, oth
 async def test_it_remembers_nobody_who_waits_no_longer(monkeypatch):
     """While Redis was away, each socket that was opened left something behind until Redis came back."""
     monkeypatch.setattr("realtime.presence.tracker.PATIENCE_SECONDS", 0.001)
-    monkeypatch.setattr("realtime.presence.tracker.open_store", lambda _settings: Away())
-    tracker = Tracker("p1", announce=lambda _passing: None)
+    tracker = Tracker("p1", Away(), announce=lambda _passing: None)
     for _ in range(3):
         await tracker.arrive("1")
         with pytest.raises(StoreUnavailable):
@@ -63,9 +61,8 @@ async def test_it_remembers_nobody_who_waits_no_longer(monkeypatch):
 async def test_it_announces_whom_others_have_announced_as_gone(monkeypatch, alice):
     """This process did not renew its lease for a while, and its user had set a status."""
     store = MemoryPresence(lease_seconds=20, grace_seconds=0, clock=lambda: now)
-    monkeypatch.setattr("realtime.presence.tracker.open_store", lambda _settings: store)
     announced, now = [], 0.0
-    tracker = Tracker("p1", announce=lambda passing: announced.append(json.loads(passing.body)))
+    tracker = Tracker("p1", store, announce=lambda passing: announced.append(json.loads(passing.body)))
     key = str(alice.pk)
     tracker._count(key, +1)
     await tracker._sync()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from realtime.presence.typing_indicators import Typists
+from realtime.presence.typing_indicators import TypingIndicators
 from tests.paper import open_connection
 
 
@@ -19,7 +19,7 @@ async def test_it_asks_the_store_nothing_any_more_once_it_has_stopped(monkeypatc
         await store.wait()
         told.append(user_key)
 
-    typists = Typists(lambda _envelope: None, ask_and_tell)
+    typists = TypingIndicators(lambda _envelope: None, ask_and_tell)
     connection, _ = open_connection("7")
     typists.set(connection, "a free word", True, None)
     stopping = asyncio.create_task(typists.drain())

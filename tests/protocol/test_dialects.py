@@ -5,21 +5,48 @@ import json
 import pytest
 
 from realtime.delivery.fanout import write_all
-from realtime.protocol import frames as protocol
-from realtime.protocol.commands import Auth, Invalid, Message, Ping, Pong, Read, Resume
+from realtime.protocol import commands
+from realtime.protocol.commands import Auth, Invalid, Message, Ping, Resume
 from realtime.protocol.dialects import NOTIFICATIONS, speak_content, speak_text
 from realtime.protocol.errors import ErrorCode
-from realtime.protocol.frames import ChatData
+from realtime.protocol.frames import (
+    Ack,
+    AuthExpiring,
+    ChatBody,
+    ChatData,
+    ExpiringData,
+    Heartbeat,
+    Left,
+    OnlineCount,
+    OnlineCountData,
+    Pong,
+    Presence,
+    PresenceData,
+    Read,
+    ReadData,
+    StatusData,
+    Typing,
+    TypingData,
+    UserStatus,
+    encode,
+    given,
+    stamp,
+)
 from realtime.protocol.outgoing import Frame, translate
 from tests.paper import open_connection
 
+COUNT = encode(OnlineCount(OnlineCountData(1)))
 TEXT, CONTENT = speak_text("general"), speak_content("general")
 
 
 def chat(seq=1, **fields):
     values = {"from_user_id": 1, "from_username": "alice", "message": "Hello!", "timestamp": "then", "message_id": 7}
     data = ChatData(**{**values, "kind": "text", "room_id": "general", **fields})
-    return protocol.stamp(protocol.encode(protocol.Chat(data, "then")), "room.general", seq)
+    return stamp(encode(ChatBody(data, "then")), "room.general", seq)
+
+
+def ack(id, **fields):
+    return encode(Ack(status="ok", timestamp="then", id=given(id), **fields))
 
 
 def told(dialect, payload):
@@ -57,7 +84,7 @@ def test_it_takes_the_kind_and_the_id():
 @pytest.mark.parametrize("dialect", [TEXT, CONTENT, NOTIFICATIONS])
 def test_it_leaves_the_commands_of_every_socket(dialect):
     assert dialect.read('{"type":"ping","id":"p","content":"x"}') == Ping(id="p")
-    assert dialect.read('{"type":"pong"}') == Pong()
+    assert dialect.read('{"type":"pong"}') == commands.Pong()
     assert dialect.read('{"type":"auth","token":"t"}') == Auth(token="t")
     with pytest.raises(Invalid, match="token"):
         dialect.read('{"type":"auth"}')
@@ -104,7 +131,7 @@ def test_it_refuses_to_say_nothing():
 
 
 def test_it_reads_what_is_about_notifications():
-    assert NOTIFICATIONS.read('{"type":"read","notification_ids":[7]}') == Read(notification_ids=[7])
+    assert NOTIFICATIONS.read('{"type":"read","notification_ids":[7]}') == commands.Read(notification_ids=[7])
     assert NOTIFICATIONS.read('{"type":"resume","streams":{"user.1":5}}') == Resume(streams={"user.1": 5})
     for text in ('{"type":"leave","id":"l","room_id":"general"}', '{"type":"batch","id":"l","messages":[]}'):
         with pytest.raises(Invalid) as refusal:
@@ -121,22 +148,18 @@ def test_it_tells_a_message():
 
 
 def test_it_tells_the_sender_that_a_message_is_stored():
-    plain, named = protocol.ack_message(None, 7, 5, "then"), protocol.ack_message("c-1", 7, 5, "then")
+    plain, named = ack(None, message_id=7, seq=5), ack("c-1", message_id=7, seq=5)
     assert told(TEXT, plain) == {"status": "ok", "message_id": 7}
     assert told(TEXT, named) == {"status": "ok", "message_id": 7, "id": "c-1"}
     assert (CONTENT.tell(plain), CONTENT.tell(named)) == (None, named)
     for dialect in (TEXT, CONTENT, NOTIFICATIONS):
-        other = protocol.ack("c-1", expires_at=None)
+        other = ack("c-1", expires_at=None)
         assert dialect.tell(other) is other
 
 
 def test_it_leaves_the_frames_of_every_socket():
-    for payload in (
-        protocol.heartbeat(),
-        protocol.connected("Hi"),
-        protocol.auth_expiring(1, 1),
-        protocol.pong(None, 1),
-    ):
+    frames = [Heartbeat("then"), AuthExpiring(ExpiringData("then", 1)), Pong(1)]
+    for payload in (*map(encode, frames), b'{"type":"connected","data":{}}'):
         for dialect in (TEXT, CONTENT, NOTIFICATIONS):
             assert dialect.tell(payload) is payload
 
@@ -150,17 +173,18 @@ def test_it_bears_words_of_the_protocol_that_a_site_uses_for_itself(own):
 
 
 def test_it_leaves_out_what_is_for_others():
-    presence = [protocol.typing(1, True, "x"), protocol.presence(1, "busy", {}), protocol.user_status(1, "online")]
-    for payload in (*presence, protocol.online_count(1), protocol.left(None, "general", reason="REMOVED")):
+    typing, presence = Typing(TypingData(1, True, "x")), Presence(PresenceData(1, "busy", {}))
+    status, left = UserStatus(StatusData(1, "online", "then")), Left("general", "REMOVED")
+    for payload in (COUNT, *map(encode, (typing, presence, status, left))):
         assert [dialect.tell(payload) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None] * 3
     for own in (b'{"type":"order_status_changed","id":{},"seq":"x"}', b'{"type":"notification","data":{"type":5}}'):
         assert [dialect.tell(own) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None, None, own]
 
 
 def test_it_tells_of_notifications_that_were_read():
-    read = protocol.read_notifications([7])
+    read = encode(Read(ReadData(notification_ids=[7])))
     assert NOTIFICATIONS.tell(read) is read
-    assert NOTIFICATIONS.tell(protocol.read_room("general", 5, 0)) is None
+    assert NOTIFICATIONS.tell(encode(Read(ReadData(room_id="general", seq=5, unread=0)))) is None
 
 
 def test_it_survives_a_chat_frame_of_the_sites_own_making():
@@ -175,7 +199,7 @@ def test_it_words_a_frame_once_for_all_rooms():
     words = frame.told(first.tell)
     assert (words.seq, words.exclude, words.droppable) == (5, "3", True)
     assert words.wire != frame.wire
-    assert translate([frame, Frame(protocol.online_count(1))], CONTENT.tell) == [frame.told(CONTENT.tell)]
+    assert translate([frame, Frame(COUNT)], CONTENT.tell) == [frame.told(CONTENT.tell)]
 
 
 async def test_it_writes_to_sockets_of_every_dialect_at_once():
@@ -183,7 +207,7 @@ async def test_it_writes_to_sockets_of_every_dialect_at_once():
     for name, dialect in (("text", TEXT), ("content", CONTENT)):
         for connection, _paper in sockets[name]:
             connection.dialect = dialect
-    frames = [Frame(chat(5)), Frame(protocol.online_count(1)), Frame(chat(6))]
+    frames = [Frame(chat(5)), Frame(COUNT), Frame(chat(6))]
     write_all({connection for pairs in sockets.values() for connection, _ in pairs}, frames)
     types = {name: [[f["type"] for f in paper.frames] for _, paper in pairs] for name, pairs in sockets.items()}
     assert types == {
@@ -200,6 +224,6 @@ async def test_it_excludes_a_user_whatever_his_dialect(slow):
     for connection, _paper in pairs:
         connection.dialect = TEXT
         connection.on_pause(slow)
-    write_all({connection for connection, _ in pairs}, [Frame(chat(5), exclude="2"), Frame(protocol.online_count(1))])
+    write_all({connection for connection, _ in pairs}, [Frame(chat(5), exclude="2"), Frame(COUNT)])
     assert [len(paper.frames) for _, paper in pairs] == [1, 0]
     assert all(paper.writes.count([]) == 0 for _, paper in pairs)

@@ -1,10 +1,10 @@
 """How far a socket is known to have got: only an answered heartbeat counts."""
 
-from realtime.protocol.positions import MAX_UNANSWERED, Progress
+from realtime.protocol.positions import MAX_UNANSWERED, Positions
 
 
 def test_it_confirms_what_was_sent_before_an_answered_heartbeat():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 3)
     progress.note_heartbeat({"room.a": 7})
     assert progress.confirmed == {"room.a": 3}
@@ -13,7 +13,7 @@ def test_it_confirms_what_was_sent_before_an_answered_heartbeat():
 
 
 def test_it_takes_answers_in_the_order_of_the_heartbeats():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 0)
     progress.note_heartbeat({"room.a": 1})
     progress.note_heartbeat({"room.a": 5})
@@ -22,14 +22,14 @@ def test_it_takes_answers_in_the_order_of_the_heartbeats():
 
 
 def test_it_ignores_answers_to_nothing():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 2)
     assert not progress.confirm()
     assert progress.confirmed == {"room.a": 2}
 
 
 def test_it_comes_back_from_the_future():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 900)  # what the client believed, before it heard where the stream is
     progress.note_heartbeat({"room.a": 4})
     assert progress.confirmed == {"room.a": 900}
@@ -38,7 +38,7 @@ def test_it_comes_back_from_the_future():
 
 
 def test_it_takes_no_answer_to_a_heartbeat_that_left_before_the_replay():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 9)
     progress.note_heartbeat({"room.a": 9, "room.b": 1})
     progress.start("room.a", 2)
@@ -47,7 +47,7 @@ def test_it_takes_no_answer_to_a_heartbeat_that_left_before_the_replay():
 
 
 def test_it_forgets_a_stream_that_was_left():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 1)
     progress.note_heartbeat({"room.a": 2})
     progress.stop("room.a")
@@ -56,7 +56,7 @@ def test_it_forgets_a_stream_that_was_left():
 
 
 def test_it_remembers_few_unanswered_heartbeats():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 0)
     for seq in range(1, MAX_UNANSWERED + 3):
         progress.note_heartbeat({"room.a": seq})
@@ -69,7 +69,7 @@ def test_it_remembers_few_unanswered_heartbeats():
 
 
 def test_it_keeps_nothing_of_heartbeats_that_would_tell_nothing():
-    sockets = [Progress(), Progress()]
+    sockets = [Positions(), Positions()]
     for progress in sockets:
         progress.start("room.a", 3)
         progress.note_heartbeat({"room.a": 3})
@@ -79,7 +79,7 @@ def test_it_keeps_nothing_of_heartbeats_that_would_tell_nothing():
 
 
 def test_it_tells_heartbeats_apart_when_the_first_would_tell_nothing():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 3)
     progress.note_heartbeat({"room.a": 3})
     progress.note_heartbeat({"room.a": 5})
@@ -90,7 +90,7 @@ def test_it_tells_heartbeats_apart_when_the_first_would_tell_nothing():
 
 
 def test_it_notes_what_is_known_as_long_as_something_lower_is_to_be_confirmed():
-    progress = Progress()
+    progress = Positions()
     progress.start("room.a", 5)  # from the future
     progress.note_heartbeat({"room.a": 3})
     progress.note_heartbeat({"room.a": 5})

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from realtime.recovery.sessions import keeper
 from realtime.recovery.sessions.keeper import Keeper
 from realtime.recovery.sessions.memory import MemorySessions
 from tests.paper import open_connection
@@ -21,14 +20,13 @@ class SlowSessions(MemorySessions):
         await super().save(sessions)
 
 
-async def test_it_saves_again_what_was_being_saved_when_the_process_stops(monkeypatch):
+async def test_it_saves_again_what_was_being_saved_when_the_process_stops():
     """The clock of the process ends first, and it saves what is left afterwards."""
     store = SlowSessions()
-    monkeypatch.setattr(keeper, "open_store", lambda _settings: store)
-    sessions = Keeper()
+    sessions = Keeper(store)
     connection, _ = open_connection()
     connection.session_id = "s-1"
-    connection.progress.start("user.1", 7)
+    connection.subscriptions.positions.start("user.1", 7)
     sessions.note(connection)
     saving = asyncio.create_task(sessions.save())
     await store.begun.wait()

@@ -41,9 +41,9 @@ def refused_commands(bob):
 
 @pytest.fixture
 def places(alice, bob):
-    rooms.create(alice.pk, title="Mine", slug="mine")
-    rooms.create(bob.pk, title="Bob's", slug="bobs")
-    rooms.create(bob.pk, title="Secret", slug="secret", private=True)
+    rooms.create_room(alice.pk, title="Mine", slug="mine")
+    rooms.create_room(bob.pk, title="Bob's", slug="bobs")
+    rooms.create_room(bob.pk, title="Secret", slug="secret", private=True)
 
 
 @pytest.fixture

@@ -68,9 +68,9 @@ frames = st.lists(commands() | commands() | values | torn() | st.text() | st.bin
 
 @pytest.fixture
 def places(alice, bob):
-    rooms.create(bob.pk, title="General", slug="general")
+    rooms.create_room(bob.pk, title="General", slug="general")
     rooms.add_member(bob.pk, "general", alice.pk)
-    rooms.create(bob.pk, title="Secret", slug="secret", private=True)
+    rooms.create_room(bob.pk, title="Secret", slug="secret", private=True)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ async def test_it_gathers_what_others_send(site, alice, bob, general, configure)
     writer = await site.connect(alice)
     reader = await site.connect(bob, query={"batch": "4", "flush_ms": LONG})
     await reader.send({"type": "join", "id": "j", "room_id": "general"})
-    await until(lambda: any("room.general" in c.streams for c in get_node().hub.connections.values()))
+    await until(lambda: any("room.general" in c.subscriptions.live for c in get_node().hub.connections.values()))
     await send_batch(writer, *(say(str(number)) for number in range(3)))
     joined, *chats = await receive_batch(reader)
     assert joined["id"] == "j"
@@ -112,9 +112,9 @@ async def test_it_sends_heartbeats_at_once_and_after_what_has_gathered(site, ali
     while not any(frame["type"] == "chat" for frame in frames):
         frames += await receive_batch(socket)
         assert frames[-1]["type"] == "heartbeat"
-        assert only_connection().progress.confirmed.get("room.general", 0) == 0
+        assert only_connection().subscriptions.positions.confirmed.get("room.general", 0) == 0
         await socket.send({"type": "pong"})
-    await until(lambda: only_connection().progress.confirmed["room.general"] == 1)
+    await until(lambda: only_connection().subscriptions.positions.confirmed["room.general"] == 1)
 
 
 async def test_it_batches_on_sockets_of_a_room(site, alice, general):

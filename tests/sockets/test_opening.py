@@ -4,7 +4,7 @@ import pytest
 
 from realtime.delivery.envelopes import Passing
 from realtime.presence.tracker import Tracker
-from realtime.protocol.frames import online_count
+from realtime.protocol.frames import OnlineCount, OnlineCountData, encode
 from realtime.sockets.node import get_node
 from tests.clients.socket import until
 from tests.sites.in_process import PATH, Refusal, TcpServer
@@ -60,7 +60,7 @@ async def test_it_sends_nothing_before_the_greeting(site, alice, monkeypatch):
 
     async def arrive_in_a_crowd(tracker, user_key):
         count = await arrive(tracker, user_key)
-        get_node().hub.announce(Passing(online_count(7)))
+        get_node().hub.announce(Passing(encode(OnlineCount(OnlineCountData(7)))))
         return count
 
     monkeypatch.setattr(Tracker, "arrive", arrive_in_a_crowd)

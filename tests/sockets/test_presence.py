@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from realtime.chat import rooms
-from realtime.delivery import bridge
+from realtime.presence.online import loop_store
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import is_refused, until
@@ -25,12 +25,12 @@ def about(frames, user, type="user_status"):
 
 
 async def online():
-    return [int(entry.user_id) for entry in await (await bridge.presence_store()).page(0, 100)]
+    return [int(entry.user_id) for entry in await loop_store().page(0, 100)]
 
 
 async def forgotten(user):
     """Wait until the grace time is over."""
-    store = await bridge.presence_store()
+    store = loop_store()
     async with asyncio.timeout(5):
         while await store.get([str(user.pk)]):  # noqa: ASYNC110 (the store has no event for it)
             await asyncio.sleep(0.01)
@@ -143,13 +143,13 @@ async def test_it_tells_nobody(site, alice, bob, configure):
     assert (await other.ask("presence", status="away"))["type"] == "ack"
     await other.close()
     assert (await site.connect(alice)).greeting["online_count"] >= 1
-    await until(lambda: get_node().hub.tracker.online_count == 1)
+    await until(lambda: get_node().tracker.online_count == 1)
     assert await observer.settle() == []
 
 
 async def test_it_tells_those_who_share_a_room(site, alice, bob, carol, configure):
     configure(PRESENCE_AUDIENCE="rooms")
-    await run(rooms.create, alice.pk, title="General", slug="general")
+    await run(rooms.create_room, alice.pk, title="General", slug="general")
     await run(rooms.add_member, alice.pk, "general", bob.pk)
     mate, stranger = await site.connect(alice), await site.connect(carol)
     comer = await site.connect(bob)

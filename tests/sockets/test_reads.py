@@ -25,7 +25,7 @@ def general(shared):
 
 @pytest.fixture
 def private(alice):
-    return rooms.create(alice.pk, title="Private", slug="private", private=True)
+    return rooms.create_room(alice.pk, title="Private", slug="private", private=True)
 
 
 def write(count, slug="general"):
@@ -132,7 +132,7 @@ def test_it_has_read_what_was_written_before_one_came(alice, carol, general):
     rooms.join(carol.pk, "general")
     assert position(carol) == 10
     rooms.delete(alice.pk, "general")
-    rooms.create(carol.pk, title="Another", slug="general")
+    rooms.create_room(carol.pk, title="Another", slug="general")
     assert position(carol) == 10
     rooms.add_member(carol.pk, "general", alice.pk)
     write(1)

@@ -115,7 +115,7 @@ async def test_it_says_what_cannot_be_recovered(site, configure, alice, bob, sha
 
 
 async def test_it_leaves_out_what_may_not_be_read(site, alice, bob, carol, shared):
-    await run(rooms.create, alice.pk, title="Secret", slug="secret", private=True)
+    await run(rooms.create_room, alice.pk, title="Secret", slug="secret", private=True)
     reader = await site.connect(bob)
     nowhere = {"room.nowhere": 0, "room.\0": 0, "room.No Name": 0}  # a NUL, which PostgreSQL does not take
     wanted = {"room.secret": 0, **nowhere, f"user.{alice.pk}": 0, "nonsense": 0, "room.general": 0}
@@ -235,7 +235,7 @@ async def test_it_leaves_out_rooms_whose_names_no_database_takes(site, alice, bo
 
 async def test_it_joins_no_more_rooms_than_a_socket_may_have(site, alice, shared, configure):
     configure(MAX_ROOMS_PER_CONNECTION=1)
-    await run(rooms.create, alice.pk, title="Other", slug="other")
+    await run(rooms.create_room, alice.pk, title="Other", slug="other")
     socket = await site.connect(alice)
     frame = {"type": "resume", "streams": {"room.general": 0, "room.other": 0}, "id": "r-1"}
     await socket.send(frame)

@@ -14,7 +14,7 @@ from tests.clients.socket import is_refused
 
 pytestmark = pytest.mark.usefixtures("no_topics")
 LONG = 60.0  # seconds between calls
-NOW = "2025-10-22T10:00:00Z"
+NOW = "2025-10-22T10:00:00.000000Z"
 
 
 def value():

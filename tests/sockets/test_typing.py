@@ -53,7 +53,7 @@ async def test_it_tells_a_room_that_was_not_joined_on_this_socket(site, alice, b
 
 @pytest.mark.parametrize("private", [True, False])
 async def test_it_tells_nobody_of_an_outsider(site, alice, bob, carol, private):
-    await run(lambda: rooms.create(alice.pk, title="Secret", slug="secret", private=private))
+    await run(lambda: rooms.create_room(alice.pk, title="Secret", slug="secret", private=private))
     member, outsider, other = await site.join(alice, "secret"), await site.connect(carol), await site.connect(bob)
     assert (await type_in(outsider, "secret"))["type"] == "ack"
     await type_in(outsider, "aloud")

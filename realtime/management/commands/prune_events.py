@@ -1,10 +1,11 @@
-"""`manage.py prune_events`: deletes old events now (L4). The server does it by itself once an hour."""
+"""`manage.py prune_events`: deletes old events now. The server does it by itself once an hour."""
 
 import argparse
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from realtime.auth import tickets
 from realtime.conf import settings
 from realtime.storage import retention
 
@@ -23,8 +24,8 @@ class Command(BaseCommand):
             raise CommandError("Events are kept for ever (EVENT_DAYS is 0): give --days.")
         if not 0 < days <= MAX_DAYS:  # nor is "nan"
             raise CommandError(f"--days is a number above 0, and {MAX_DAYS} at the most.")
-        pruned = retention.prune(days)
+        deleted, expired = retention.prune(days), tickets.prune()
         if options["verbosity"]:
             self.stdout.write(
-                f"Events older than {days:g} days: {pruned.events} deleted. Expired tickets: {pruned.tickets} deleted."
+                f"Events older than {days:g} days: {deleted} deleted. Expired tickets: {expired} deleted."
             )

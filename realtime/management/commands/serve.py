@@ -1,4 +1,4 @@
-"""`manage.py serve`: the production launcher (L4). uvicorn with our socket, uvloop and httptools."""
+"""`manage.py serve`: the production launcher. uvicorn with our socket, uvloop and httptools."""
 
 import argparse
 import math

@@ -1,12 +1,11 @@
-"""This process's sessions (L3): notes what changed, saves it together once a second, claims. One per node."""
+"""This process's sessions: notes what changed, saves it together once a second, claims. One per node."""
 
 import contextlib
 import logging
 
-from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.protocol.errors import ErrorCode, Refused
-from realtime.recovery.sessions.store import Session, SessionsUnavailable, open_store
+from realtime.recovery.sessions.store import Session, SessionStore, SessionsUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -16,8 +15,8 @@ CHUNK = 500
 class Keeper:
     """Positions reach the store late, never early: what a session says arrived has arrived."""
 
-    def __init__(self) -> None:
-        self._store = open_store(settings())
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
         self._changed: dict[str, Connection] = {}  # by session id
 
     def note(self, connection: Connection) -> None:
@@ -35,7 +34,9 @@ class Keeper:
     async def _save_some(self) -> None:
         noted = {id: self._changed.pop(id) for id in list(self._changed)[:CHUNK]}
         try:
-            await self._store.save({id: Session(c.user_key, dict(c.progress.confirmed)) for id, c in noted.items()})
+            await self._store.save(
+                {id: Session(c.user_key, dict(c.subscriptions.positions.confirmed)) for id, c in noted.items()}
+            )
         except BaseException:  # a cancellation as well: a process that stops saves what is left after it
             self._changed = {**noted, **self._changed}
             raise
@@ -56,3 +57,7 @@ class Keeper:
         await self.save()
         with contextlib.suppress(SessionsUnavailable):
             await self._store.close()
+
+
+def describe(connection: Connection) -> Session:
+    return Session(connection.user_key, dict(connection.subscriptions.positions.confirmed))

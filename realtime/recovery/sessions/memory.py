@@ -1,4 +1,4 @@
-"""Sessions in this process (L1): the store of a site without Redis. Opened by `store.open_store`."""
+"""Sessions in this process: the store of a site without Redis. Opened by `store.open_store`."""
 
 import time
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""Sessions in Redis (L1): the store of a site with more than one process. Opened by `store.open_store`.
+"""Sessions in Redis: the store of a site with more than one process. Opened by `store.open_store`.
 
 A session is a hash of `user` and `data`; a claimed one keeps its key for its life, so that the socket that lost it
 cannot bring it back by saving late.

@@ -1,4 +1,4 @@
-"""The contract of sessions (L1): what a socket was subscribed to and how far it is known to have got.
+"""The contract of sessions: what a socket was subscribed to and how far it is known to have got.
 
 Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the keeper. It knows no user model:
 ids are strings here.
@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
-
-from realtime.conf import Settings
 
 
 class SessionsUnavailable(Exception):
@@ -35,15 +33,3 @@ class SessionStore(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def open_store(settings: Settings) -> SessionStore:
-    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
-    # Imported here because the stores import the contract above, and a site without Redis need not load its client.
-    if settings.redis_url:
-        from realtime.recovery.sessions.redis import RedisSessions
-
-        return RedisSessions(settings.redis_url, f"{settings.key_prefix}:session:", settings.session_seconds)
-    from realtime.recovery.sessions.memory import MemorySessions
-
-    return MemorySessions(settings.session_seconds)

@@ -1,1 +1,16 @@
-"""Who of all processes does a thing that only one is to do (L1)."""
+"""Leases: a name that belongs to one process at a time, in memory or in Redis."""
+
+from realtime.conf import Settings
+from realtime.storage.leases.store import LeaseStore
+
+
+def open_store(settings: Settings) -> LeaseStore:
+    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
+    # Imported here, so that a site without Redis need not load its client.
+    if settings.redis_url:
+        from realtime.storage.leases.redis import RedisLeases
+
+        return RedisLeases(settings.redis_url, f"{settings.key_prefix}:lease:")
+    from realtime.storage.leases.memory import MemoryLeases
+
+    return MemoryLeases()

@@ -1,4 +1,4 @@
-"""Leases in Redis (L1): the store of a site with more than one process. Opened by `store.open_store`."""
+"""Leases in Redis: the store of a site with more than one process. Opened by `store.open_store`."""
 
 from realtime.storage.leases.store import LeasesUnavailable
 from realtime.storage.redis_client import open_client, translated_errors

@@ -1,11 +1,9 @@
-"""The contract of leases (L1): a name belongs to one owner at a time, until the owner gives it back or stops renewing.
+"""The contract of leases: a name belongs to one owner at a time, until the owner gives it back or stops renewing.
 
 Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the ticker and by the pruner.
 """
 
 from typing import Protocol
-
-from realtime.conf import Settings
 
 
 class LeasesUnavailable(Exception):
@@ -24,15 +22,3 @@ class LeaseStore(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def open_store(settings: Settings) -> LeaseStore:
-    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
-    # Imported here because the stores import the contract above, and a site without Redis need not load its client.
-    if settings.redis_url:
-        from realtime.storage.leases.redis import RedisLeases
-
-        return RedisLeases(settings.redis_url, f"{settings.key_prefix}:lease:")
-    from realtime.storage.leases.memory import MemoryLeases
-
-    return MemoryLeases()

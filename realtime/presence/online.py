@@ -1,0 +1,83 @@
+"""Who is online, asked from any thread or event loop (presence). Called by `manager` and the REST views.
+
+A store belongs to one event loop: that of this process's sockets, or the bridge's where no sockets are served. Each
+function has an asynchronous twin with an `a` in front. All raise `StoreUnavailable` when Redis is away.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
+
+from realtime.conf import settings
+from realtime.delivery import bridge
+from realtime.presence import open_store
+from realtime.presence.store import Entry, PresenceStore
+
+T = TypeVar("T")
+
+
+class OnlinePage(NamedTuple):
+    """Some of the users who are online, in the order in which they came, and how many there are in all."""
+
+    online_count: int
+    entries: list[Entry]
+
+
+_stores: WeakKeyDictionary[asyncio.AbstractEventLoop, PresenceStore] = WeakKeyDictionary()
+
+
+def loop_store() -> PresenceStore:
+    """The running loop's store, opened on first use. One in memory has to be the same for everybody who asks."""
+    loop = asyncio.get_running_loop()
+    if loop not in _stores:
+        _stores[loop] = open_store(settings())
+    return _stores[loop]
+
+
+def forget_loop_store() -> None:
+    """The running loop's store is closed: whoever asks next opens another one."""
+    _stores.pop(asyncio.get_running_loop(), None)
+
+
+def count() -> int:
+    return bridge.call(acount())
+
+
+async def acount() -> int:
+    return await _ask(lambda store: store.count())
+
+
+def page(offset: int, limit: int) -> OnlinePage:
+    return bridge.call(apage(offset, limit))
+
+
+async def apage(offset: int, limit: int) -> OnlinePage:
+    """A page and the count, in one trip to the loop that owns the store."""
+
+    async def look_up(store: PresenceStore) -> OnlinePage:
+        entries = await store.page(offset, limit)
+        return OnlinePage(await store.count(), entries)
+
+    return await _ask(look_up)
+
+
+def entries(user_keys: Sequence[str]) -> dict[str, Entry]:
+    return bridge.call(aentries(user_keys))
+
+
+async def aentries(user_keys: Sequence[str]) -> dict[str, Entry]:
+    """Those of the users who are present, by their keys; also who appears offline."""
+    return await _ask(lambda store: store.get(user_keys))
+
+
+async def _ask(question: Callable[[PresenceStore], Awaitable[T]]) -> T:
+    """Ask the store of the loop that serves this process's sockets, from whichever loop the caller runs on."""
+
+    async def answer() -> T:
+        return await question(loop_store())
+
+    home = bridge.home_loop()
+    if home is asyncio.get_running_loop():
+        return await answer()
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(answer(), home))
