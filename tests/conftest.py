@@ -17,9 +17,9 @@ from realtime.models import Room
 from realtime.protocol import topics
 from realtime.storage import database
 from tests.backends.redis_server import delete_keys
-from tests.people import make_user
+from tests.people import make_token, make_user
 from tests.settings import REALTIME
-from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer, make_token
+from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
 from tests.sites.processes import show_logs
 
 
@@ -61,8 +61,15 @@ def carol(db: None) -> Any:
 
 @pytest.fixture
 def general(alice: Any) -> Room:
-    """A public room of alice; files that want others in it say so."""
+    """A public room of alice."""
     return rooms.create_room(alice.pk, title="General", slug="general")
+
+
+@pytest.fixture
+def shared(general: Room, bob: Any) -> Room:
+    """The same, with bob in it."""
+    rooms.join(bob.pk, "general")
+    return general
 
 
 @pytest.fixture

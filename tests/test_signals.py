@@ -23,12 +23,6 @@ UNAUTHENTICATED = (4401, "UNAUTHENTICATED")
 
 
 @pytest.fixture
-def general(general, bob):
-    rooms.join(bob.pk, "general")
-    return general
-
-
-@pytest.fixture
 def login(alice):
     return tokens.start_session(alice)
 
@@ -48,12 +42,6 @@ def ended(monkeypatch):
     return calls
 
 
-async def joined(site, user):
-    socket = await site.connect(user)
-    await socket.ask("join", room_id="general")
-    return socket
-
-
 async def is_undisturbed(socket):
     return not [frame for frame in await socket.settle() if frame["type"] not in ("user_status", "online_count")]
 
@@ -61,8 +49,8 @@ async def is_undisturbed(socket):
 # Rooms
 
 
-async def test_it_takes_a_room_from_who_is_removed(site, alice, bob, general):
-    owner, first, second = await joined(site, alice), await joined(site, bob), await joined(site, bob)
+async def test_it_takes_a_room_from_who_is_removed(site, alice, bob, shared):
+    owner, first, second = await site.join(alice), await site.join(bob), await site.join(bob)
     await run(rooms.remove_member, alice.pk, "general", bob.pk)
     for socket in (first, second):
         assert await socket.find("left") == {"type": "left", "room_id": "general", "reason": "REMOVED"}
@@ -70,16 +58,16 @@ async def test_it_takes_a_room_from_who_is_removed(site, alice, bob, general):
     assert await is_undisturbed(first)
 
 
-async def test_it_takes_a_deleted_room_from_everybody(site, alice, bob, general):
-    sockets = await joined(site, alice), await joined(site, bob)
-    await run(general.delete)
+async def test_it_takes_a_deleted_room_from_everybody(site, alice, bob, shared):
+    sockets = await site.join(alice), await site.join(bob)
+    await run(shared.delete)
     for socket in sockets:
         await socket.find("left", room_id="general", reason="REMOVED")
 
 
-async def test_it_needs_nothing_when_a_room_becomes_private(site, alice, bob, carol, general):
+async def test_it_needs_nothing_when_a_room_becomes_private(site, alice, bob, carol, shared):
     """Whoever is subscribed is a member: joining a public room makes one, and resuming it asks for one."""
-    member, visitor = await joined(site, bob), await joined(site, carol)
+    member, visitor = await site.join(bob), await site.join(carol)
     await run(rooms.remove_member, alice.pk, "general", carol.pk)
     await visitor.find("left")
     await run(rooms.update, alice.pk, "general", private=True)
@@ -88,9 +76,9 @@ async def test_it_needs_nothing_when_a_room_becomes_private(site, alice, bob, ca
     assert await is_undisturbed(member)
 
 
-async def test_it_finds_out_about_memberships_that_went_in_silence(site, alice, bob, general, configure):
+async def test_it_finds_out_about_memberships_that_went_in_silence(site, alice, bob, shared, configure):
     configure(AUTH_RECHECK_SECONDS=0.1)
-    removed, other = await joined(site, bob), await joined(site, alice)
+    removed, other = await site.join(bob), await site.join(alice)
     await run(lambda: Membership.objects.filter(user=bob)._raw_delete("default"))  # no signal tells of it
     await removed.find("left", room_id="general", reason="REMOVED")
     assert await is_undisturbed(other)
@@ -109,8 +97,8 @@ async def test_it_closes_the_sockets_of_a_disabled_user(site, alice, bob, fields
     assert await is_undisturbed(other)
 
 
-async def test_it_closes_the_sockets_of_a_deleted_user(site, alice, general):
-    socket = await joined(site, alice)
+async def test_it_closes_the_sockets_of_a_deleted_user(site, alice, shared):
+    socket = await site.join(alice)
     await run(alice.delete)
     assert await socket.ending() == DISABLED
 
@@ -156,12 +144,12 @@ def test_it_knows_the_users_proxies(alice, ended):
         Person._meta.apps.clear_cache()
 
 
-def test_it_says_it_once_for_all_of_a_user_or_a_room(alice, bob, general, ended):
+def test_it_says_it_once_for_all_of_a_user_or_a_room(alice, bob, shared, ended):
     bob_pk = bob.pk
     bob.delete()
     assert ended == [("disconnect_user", bob_pk, "USER_DISABLED")]
     ended.clear()
-    general.delete()
+    shared.delete()
     assert ended == [("close_stream", "room.general")]
 
 

@@ -1,12 +1,28 @@
-"""Which pages may open a socket (pure): an exact check of `Origin`. Called by the consumer.
+"""Which pages may open a socket (auth): an exact check of `Origin`. Called by the handshake.
 
 Browsers send cookies along with a WebSocket handshake from any page, and no CORS check stops them: this check does.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
+from django.http.request import split_domain_port, validate_host
+
+from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def is_trusted(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], origin: str) -> bool:
+    """Whether a page of `origin` may open this socket: one of the site's own, or one that the site names."""
+    host = headers.get(b"host", b"").decode("latin-1")
+    own = host if validate_host(split_domain_port(host)[0], allowed_hosts()) else ""
+    secure = scope.get("scheme") == "wss"
+    if (proxy := proxy_ssl_header()) is not None:
+        secure = headers.get(proxy[0], b"").decode("latin-1") == proxy[1]
+    allowed = (*settings().allowed_origins, *trusted_origins())
+    return is_allowed(origin, secure=secure, host=own, allowed=allowed)
 
 
 def is_allowed(origin: str, *, secure: bool, host: str, allowed: Iterable[str]) -> bool:

@@ -7,28 +7,29 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
-from django.http.request import split_domain_port, validate_host
+from django.utils import translation
+from django.utils.translation import gettext as _
 
-from realtime.auth import origins
 from realtime.auth.credentials import SUBPROTOCOL, Credential, find_credential
 from realtime.auth.identity import Identity, identify
-from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
+from realtime.auth.origins import is_trusted
+from realtime.conf import settings
 from realtime.delivery.batches import BatchSink, read_wish
 from realtime.delivery.connection import Connection
 from realtime.delivery.sinks import CLOSE_SECONDS, DirectSink, QueueSink, Sink, say_goodbye
 from realtime.delivery.texts import language_of
 from realtime.protocol import commands
 from realtime.protocol.errors import CloseCode, Closed, Reason, Refused
-from realtime.protocol.frames import Ack, encode, format_epoch, utc_now
+from realtime.protocol.frames import VERSION, Ack, Connected, ConnectedData, encode, format_epoch, utc_now
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
 from realtime.sockets import intake
-from realtime.sockets.greeting import greet
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import Reader
 from realtime.sockets.refusals import refuse_handshake
@@ -240,12 +241,25 @@ def why_closed(error: Exception) -> Closed:
     return Closed(CloseCode.SERVER_ERROR, "SERVER_ERROR")
 
 
-def is_trusted(scope: Scope, headers: dict[bytes, bytes], origin: str) -> bool:
-    """Whether a page of `origin` may open this socket: one of the site's own, or one that the site names."""
-    host = headers.get(b"host", b"").decode("latin-1")
-    own = host if validate_host(split_domain_port(host)[0], allowed_hosts()) else ""
-    secure = scope.get("scheme") == "wss"
-    if (proxy := proxy_ssl_header()) is not None:
-        secure = headers.get(proxy[0], b"").decode("latin-1") == proxy[1]
-    allowed = (*settings().allowed_origins, *trusted_origins())
-    return origins.is_allowed(origin, secure=secure, host=own, allowed=allowed)
+def greet(connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:
+    conf = settings()
+    data = ConnectedData(
+        message=welcome(connection.language) % {"name": connection.name},
+        user_id=connection.user_id,
+        online_count=online_count,
+        connection_id=connection.id,
+        session_id=connection.session_id,
+        expires_at=format_epoch(connection.expires_at),
+        heartbeat_seconds=conf.heartbeat_seconds,
+        max_frame_bytes=conf.max_frame_bytes,
+        typing_seconds=conf.typing_seconds,
+        streams=streams,
+        protocol=VERSION,
+    )
+    return encode(Connected(data))
+
+
+@lru_cache
+def welcome(language: str) -> str:
+    with translation.override(language):
+        return _("Welcome, %(name)s!")

@@ -16,13 +16,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def anybody():
-    client = APIClient()
-    client.default_format = "json"
-    return client
-
-
-@pytest.fixture
 def closed(monkeypatch):
     """The logins whose sockets were closed."""
     sessions = []

@@ -21,11 +21,6 @@ pytestmark = pytest.mark.django_db
 JSON = {"content_type": "application/json"}
 
 
-@pytest.fixture
-def client():
-    return client_for(make_user("alice"))
-
-
 def error_of(answer):
     assert answer["Content-Type"] == "application/json"
     assert answer.json().keys() >= {"detail", "code"}

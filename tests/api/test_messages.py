@@ -17,13 +17,8 @@ WRITTEN = datetime(2025, 10, 22, 10, tzinfo=UTC)
 
 
 @pytest.fixture
-def room(alice):
-    return rooms.create_room(alice.pk, title="General", slug="general")
-
-
-@pytest.fixture
-def client(alice):
-    return client_for(alice)
+def room(general):
+    return general
 
 
 def write(room, sender, *seqs):

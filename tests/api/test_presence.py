@@ -10,17 +10,11 @@ from realtime.models import LastSeen
 from realtime.presence import online
 from realtime.presence.store import Entry, StoreUnavailable
 from realtime.protocol.frames import format_time
-from tests.people import client_for
 
 pytestmark = pytest.mark.django_db
 
 SEEN = datetime(2025, 10, 22, 10, tzinfo=UTC)
 AUTHENTICATION_QUERIES = 2
-
-
-@pytest.fixture
-def client(alice):
-    return client_for(alice)
 
 
 @pytest.fixture

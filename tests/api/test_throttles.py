@@ -12,11 +12,6 @@ HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 
 
 @pytest.fixture
-def alice():
-    return make_user("alice")
-
-
-@pytest.fixture
 def now(monkeypatch):
     """A clock that is set by hand."""
     time = [1_000_000.0]

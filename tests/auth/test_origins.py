@@ -2,7 +2,7 @@
 
 import pytest
 
-from realtime.sockets.handshake import is_trusted
+from realtime.auth.origins import is_trusted
 
 OWN = [
     "http://testserver",

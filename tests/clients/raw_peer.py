@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.clients.socket import TIMEOUT_SECONDS, Ending
 from tests.contract.conversation import Contract
-from tests.sites.in_process import PATH, TcpServer, make_token
+from tests.people import make_token
+from tests.sites.in_process import PATH, TcpServer
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 MASK = b"\1\2\3\4"

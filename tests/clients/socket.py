@@ -1,6 +1,7 @@
 """A small language for tests of sockets: what a client sends, and what it waits for.
 
-Every frame that arrives is checked against the protocol. `tests.sites.in_process` opens the sockets.
+Every frame that arrives is checked against the protocol. `tests.sites.in_process` opens sockets to servers in this
+process, `tests.clients.people` to real ones.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from websockets.exceptions import ConnectionClosed
 from tests.contract.conversation import Contract
 
 TIMEOUT_SECONDS = 5
+ENDING_SECONDS = 10
+
+Frame = dict[str, Any]
 
 
 async def until(is_so: Callable[[], Any]) -> None:
@@ -25,13 +29,20 @@ async def until(is_so: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
 
-def texts(frames: Iterable[dict[str, Any]]) -> list[str]:
+def texts(frames: Iterable[Frame]) -> list[str]:
     """What the `chat` frames say."""
     return [frame["data"]["message"] for frame in frames if frame["type"] == "chat"]
 
 
-def is_refused(frame: dict[str, Any], code: str) -> bool:
+def is_refused(frame: Frame, code: str) -> bool:
     return (frame["type"], frame.get("error_code")) == ("error", code)
+
+
+def matches(frame: Frame, type: str, fields: Mapping[str, Any]) -> bool:
+    """Whether it is of the type, and has these values in its `data` or in itself."""
+    data = frame.get("data")
+    values = {**frame, **data} if isinstance(data, dict) else frame
+    return frame.get("type") == type and all(values.get(name) == value for name, value in fields.items())
 
 
 class Ended(Exception):
@@ -50,14 +61,24 @@ class Ending(NamedTuple):
 
 
 class Socket:
-    """One open socket, seen by its client."""
+    """One open socket, seen by its client. Every verb means the same on every kind of socket.
 
-    greeting: dict[str, Any]  # the data of `connected`; set by `InProcessServer.connect`
+    `receive`, `find`, `ask` and `settle` go on from frame to frame; `expect` and `answer` do not care about the order.
+    """
+
+    greeting: dict[str, Any]  # the data of `connected`; set by whoever opens the socket
     subprotocol: str | None = None
 
     def __init__(self) -> None:
         self.contract = Contract()
+        self.frames: list[Frame] = []  # all that have arrived, in order
+        self._place = 0  # of the frame that `receive` looks at next
+        self._taken: set[int] = set()  # places of frames that were returned to the test
         self._asked = 0
+
+    @property
+    def user_id(self) -> int:
+        return int(self.greeting["user_id"])
 
     async def send(self, frame: Mapping[str, Any] | str | bytes) -> None:
         """A command as JSON, a text as it is, bytes as a binary frame."""
@@ -77,36 +98,24 @@ class Socket:
             if frame.get("since") is not None:
                 self.contract.rewind(f"topic.{frame['topic']}", frame["since"])
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> Frame:
         """The next frame. Raises Ended."""
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            try:
-                text = await self._get()
-            except Ended as end:
-                self.contract.check_close(end.code)
-                raise
-        self.contract.check(text)
-        return json.loads(text)
+        place = await self._next()
+        self._taken.add(place)
+        return self.frames[place]
 
-    async def find(self, type: str, **data: Any) -> dict[str, Any]:
+    async def find(self, type: str, **fields: Any) -> Frame:
         """The next frame of a type, with these values in its `data` or in itself; others are passed over."""
-        while True:
-            frame = await self.receive()
-            inner = frame.get("data")
-            values = {**frame, **inner} if isinstance(inner, dict) else frame
-            if frame.get("type") == type and all(values.get(key) == value for key, value in data.items()):
-                return frame
+        return await self._skip_to(lambda frame: matches(frame, type, fields))
 
-    async def ask(self, type: str, **fields: Any) -> dict[str, Any]:
+    async def ask(self, type: str, **fields: Any) -> Frame:
         """The answer to a command; frames before it are passed over."""
         self._asked += 1
         id = fields.pop("id", f"ask-{self._asked}")
         await self.send({"type": type, "id": id, **fields})
-        while (frame := await self.receive()).get("id") != id:
-            pass
-        return frame
+        return await self._skip_to(lambda frame: frame.get("id") == id)
 
-    async def settle(self) -> list[dict[str, Any]]:
+    async def settle(self) -> list[Frame]:
         """All frames that were sent before a `ping` of now is answered."""
         self._asked += 1
         mark = f"settle-{self._asked}"
@@ -116,17 +125,76 @@ class Socket:
             frames.append(frame)
         return frames
 
+    async def expect(self, type: str, timeout: float = TIMEOUT_SECONDS, **fields: Any) -> Frame:
+        """A frame of a type, with these values in its `data` or in itself: the first that no verb has returned yet."""
+        return await self._take(lambda frame: matches(frame, type, fields), timeout, f"{type} {fields}")
+
+    async def answer(self, id: str, timeout: float = TIMEOUT_SECONDS) -> Frame:
+        """What the command with this id was answered, now or earlier."""
+        return await self._take(lambda frame: frame.get("id") == id, timeout, f"answer to {id}")
+
+    async def until(self, is_so: Callable[[], Any], timeout: float = TIMEOUT_SECONDS, what: str = "") -> Any:
+        """What `is_so` answers, once that is true: it is asked with each frame that arrives. Raises Ended."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not (answer := is_so()):
+                    await self._arrive()
+                return answer
+        except TimeoutError:
+            raise AssertionError(f"{what or is_so}: not within {timeout:.1f} s, in {self.frames}") from None
+
+    def has(self, type: str, **fields: Any) -> bool:
+        """Whether such a frame has arrived."""
+        return any(matches(frame, type, fields) for frame in self.frames)
+
+    def events(self, stream: str) -> list[Frame]:
+        return [frame for frame in self.frames if frame.get("stream") == stream]
+
     async def ending(self) -> Ending:
         """Read up to the close."""
         try:
-            while True:
-                await self.receive()
+            await self.until(lambda: False, ENDING_SECONDS, "the end")
         except Ended as end:
             goodbye = self.contract.goodbye
             return Ending(end.code, goodbye.reason if goodbye else "")
+        raise AssertionError("unreachable")
 
     async def close(self) -> None:
         raise NotImplementedError
+
+    async def _next(self) -> int:
+        """The place of the next frame that no verb has returned."""
+        while self._place in self._taken:
+            self._place += 1
+        await self.until(lambda: self._place < len(self.frames), what="another frame")
+        self._place += 1
+        return self._place - 1
+
+    async def _skip_to(self, is_wanted: Callable[[Frame], bool]) -> Frame:
+        while not is_wanted(self.frames[place := await self._next()]):
+            pass
+        self._taken.add(place)
+        return self.frames[place]
+
+    async def _take(self, is_wanted: Callable[[Frame], bool], timeout: float, what: str) -> Frame:
+        def find_place() -> int | None:
+            """Counted from 1, so that a place is true."""
+            left = (place for place in range(len(self.frames)) if place not in self._taken)
+            return next((place + 1 for place in left if is_wanted(self.frames[place])), None)
+
+        place = await self.until(find_place, timeout, what) - 1
+        self._taken.add(place)
+        return self.frames[place]
+
+    async def _arrive(self) -> None:
+        """Wait for one more of `frames`, which has kept the protocol. Raises Ended."""
+        try:
+            text = await self._get()
+        except Ended as end:
+            self.contract.check_close(end.code)
+            raise
+        self.contract.check(text)
+        self.frames.append(json.loads(text))
 
     async def _put(self, data: str | bytes) -> None:
         raise NotImplementedError

@@ -46,6 +46,7 @@ CLOSES = {
 }
 RECONNECT = {1011, 1012, 1013, 4408, 4413, 4429}
 PLAIN_CLOSES = {1000, 1002, 1007}  # what RFC 6455 alone is about may end without a `disconnect`
+BROKEN = 1006  # no close came
 
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame | NotificationFrame)
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
@@ -63,6 +64,8 @@ class Contract:
         self.positions: dict[str, int] | None = None  # stream -> seq of its last event; None before the greeting
         self.goodbye: Disconnect | None = None
         self.takes_up_session = False  # then a stream's first event may be an older one than the greeting says
+        self.may_break = False  # the server may die, and its connections with it
+        self.site_types: set[str] = set()  # of frames that the site sends of its own
         self.may_go_back = False  # the client asks for what was missed at moments of its own, whatever is on its way
         self.asked_topics: set[str] = set()  # that the client tried to subscribe to
         self._begun: set[str] = set()  # streams of which such a first event has come
@@ -90,6 +93,8 @@ class Contract:
                 self._check_position(frame)
 
     def decode(self, text: str | bytes) -> Any:
+        if self.site_types and (frame := _any.decode(text))["type"] in self.site_types:
+            return frame
         return _decoder.decode(text)
 
     def check_streams(self, greeting: ConnectedData) -> None:
@@ -101,6 +106,8 @@ class Contract:
             self.check(bytes(raw))
 
     def check_close(self, code: int) -> None:
+        if code == BROKEN and self.may_break:
+            return
         if self.goodbye is not None:
             assert code == self.goodbye.code
         else:
@@ -179,4 +186,6 @@ class Contract:
                 self.check_other(frame)
 
     def check_other(self, frame: Any) -> None:
-        """A frame that sockets of another kind may get."""
+        """A frame of the site's own, or one that sockets of another kind may get."""
+        if isinstance(frame, dict) and "seq" in frame:
+            self._check_next(frame["stream"], frame["seq"])

@@ -10,7 +10,7 @@ from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
 from tests.paper import body
-from tests.sites.in_process import make_token
+from tests.people import make_token
 
 
 async def test_it_cuts_nothing_off_while_it_waits_for_a_slow_peer():

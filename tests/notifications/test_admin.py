@@ -25,11 +25,6 @@ def staff(client: Client) -> Client:
     return client
 
 
-@pytest.fixture
-def bob() -> Any:
-    return get_user_model().objects.create_user("bob")
-
-
 def form(recipient: Any, **changed: str) -> dict[str, str]:
     optional = {"actor": "", "link": "", "data": "{}", "message": "See you at noon."}
     return {**optional, "recipient": str(recipient.pk), "type": "mention", "title": "Lunch"} | changed

@@ -22,16 +22,6 @@ pytestmark = pytest.mark.django_db
 NULS = [("title", "\0"), ("message", "\0"), ("link", "/\0")]  # SQLite would take them, PostgreSQL does not
 
 
-@pytest.fixture
-def alice() -> Any:
-    return get_user_model().objects.create_user("alice")
-
-
-@pytest.fixture
-def bob() -> Any:
-    return get_user_model().objects.create_user("bob")
-
-
 def told(*args: Any, **kwargs: Any) -> Notification:
     notification = notify(*args, **kwargs)
     assert notification is not None

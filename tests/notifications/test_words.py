@@ -4,7 +4,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import override
 
@@ -21,16 +20,6 @@ TYPES = [
     ("comment_reply", "New reply", "alice replied to your comment", "新回复", "用户 alice 回复了你的评论"),
     ("mention", "New mention", "alice mentioned you", "新提及", "用户 alice 提到了你"),
 ]
-
-
-@pytest.fixture
-def alice() -> Any:
-    return get_user_model().objects.create_user("alice")
-
-
-@pytest.fixture
-def bob() -> Any:
-    return get_user_model().objects.create_user("bob")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from signal import SIGKILL, SIGQUIT, SIGTERM
 
 import pytest
 
-from tests.clients.process_socket import People
+from tests.clients.people import People
 from tests.sites.cluster import (
     ROOM,
     Cluster,
@@ -19,10 +19,10 @@ from tests.sites.cluster import (
     require_bus,
     require_chat,
     require_online,
+    room_texts,
     send_again,
     stopped,
     stored,
-    texts,
 )
 from tests.sites.processes import Site
 from tests.sites.tcp_proxy import Proxy
@@ -47,9 +47,9 @@ async def test_it_announces_those_whose_process_was_killed(cluster):
             await people.connect(doomed, "alice")
             await require_online(cluster, {alice.user_id: 2, bob.user_id: 1, carol.user_id: 1})
             talk = Talk(carol, "carol")
-            await bob.until(lambda: len(texts(bob)) > 3, 5)
+            await bob.until(lambda: len(room_texts(bob)) > 3, 5)
             doomed.signal(SIGKILL)
-            await carol.closed()
+            await carol.ending()
             for client in (alice, bob):
                 await client.expect("user_status", status="offline", user_id=carol.user_id, timeout=5)
             await require_online(cluster, {alice.user_id: 1, bob.user_id: 1})
@@ -66,7 +66,7 @@ async def test_it_stops_all_workers_with_grace(cluster):
             process.signal(SIGTERM)
             for client in clients:
                 await client.expect("disconnect", code=1012, reason="RESTARTING")
-                assert await client.closed() == 1012
+                assert (await client.ending()).code == 1012
         assert await asyncio.to_thread(process.wait) == 0
     assert not process.is_ready()
 
@@ -111,12 +111,12 @@ async def test_it_survives_a_database_that_stops(cluster):
         alice = await people.connect(cluster.here, "alice", ROOM)
         bob = await people.connect(cluster.there, "bob", ROOM)
         talks = [Talk(alice, "alice"), Talk(bob, "bob")]
-        await bob.until(lambda: len(texts(bob)) > 3, 5)
+        await bob.until(lambda: len(room_texts(bob)) > 3, 5)
         async with stopped(cluster.postgres, SIGQUIT):
             for client in (alice, bob):
                 await client.until(lambda client=client: client.has("error", error_code="UNAVAILABLE"), 8)
             answers = [await talk.end() for talk in talks]
-            await alice.send("ping", timestamp="alive")
+            await alice.send({"type": "ping", "timestamp": "alive"})
             await alice.expect("pong", timestamp="alive")
         for talk, (_, refused) in zip(talks, answers, strict=True):
             await send_again(talk.client, refused)
@@ -151,6 +151,8 @@ async def test_it_hears_a_shell(cluster):
     async with People() as people:
         alices = [await people.connect(process, "alice", ROOM) for process in (cluster.here, cluster.there)]
         bobs = [await people.connect(process, "bob", ROOM) for process in (cluster.here, cluster.there)]
+        for socket in (*alices, *bobs):
+            socket.contract.site_types |= {"order", "note"}
         alice, bob = alices[0].user_id, bobs[0].user_id
         await require_online(cluster, {alice: 2, bob: 2})
         carol = json.loads(await asyncio.to_thread(cluster.site.run, "print(User.objects.get(username='carol').pk)"))
@@ -159,7 +161,7 @@ async def test_it_hears_a_shell(cluster):
         assert answers == [2, sorted([alice, bob]), True, False, 2]
         for client in bobs:
             await client.expect("disconnect", code=4403, reason="KICKED", reconnect=False)
-            assert await client.closed() == 4403
+            assert (await client.ending()).code == 4403
             assert [frame["number"] for frame in client.frames if frame["type"] == "order"] == [1, 2]
         for client in (*alices, *bobs):
             assert [frame["number"] for frame in client.frames if frame["type"] == "note"] == [1]
@@ -173,6 +175,6 @@ async def test_it_closes_the_sockets_of_a_logout_elsewhere(cluster):
             staying = await others.connect(cluster.there, "alice")
             await asyncio.to_thread(cluster.here.rest, "POST", "/auth/logout", people.tokens["alice"])
             await leaving.expect("disconnect", code=4401)
-            assert await leaving.closed() == 4401
-            await staying.send("ping", timestamp="here")
+            assert (await leaving.ending()).code == 4401
+            await staying.send({"type": "ping", "timestamp": "here"})
             await staying.expect("pong", timestamp="here")

@@ -12,7 +12,7 @@ import pytest
 from httpx import HTTPStatusError
 from websockets.exceptions import InvalidStatus
 
-from tests.clients.process_socket import Client, People, open_socket
+from tests.clients.people import People, ProcessSocket, open_socket
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
@@ -57,19 +57,19 @@ async def test_it_holds_a_conversation(processes, server):
         await alice.expect("user_status", status="online", user_id=bob.user_id)
         await write_to_the_room(alice, bob)
         await write_directly(alice, bob)
-        await alice.send("presence", status="away", data={"device": "mobile"})
+        await alice.send({"type": "presence", "status": "away", "data": {"device": "mobile"}})
         await bob.expect("presence", status="away", user_id=alice.user_id)
-        await alice.send("typing", data={"is_typing": True, "context": "general"})
+        await alice.send({"type": "typing", "data": {"is_typing": True, "context": "general"}})
         await bob.expect("typing", is_typing=True, user_id=alice.user_id)
-        await alice.send("ping", timestamp=7)
+        await alice.send({"type": "ping", "timestamp": 7})
         await alice.expect("pong", timestamp=7)
         await alice.expect("heartbeat")
         await bob.close()
         await alice.expect("user_status", status="offline", user_id=bob.user_id)
 
 
-async def write_to_the_room(alice: Client, bob: Client) -> None:
-    await alice.send("message", room_id="general", message="你好", id="room")
+async def write_to_the_room(alice: ProcessSocket, bob: ProcessSocket) -> None:
+    await alice.send({"type": "message", "room_id": "general", "message": "你好", "id": "room"})
     ack = await alice.expect("ack", id="room")
     for client in (alice, bob):
         chat = await client.expect("chat", room_id="general", message="你好")
@@ -80,8 +80,8 @@ async def write_to_the_room(alice: Client, bob: Client) -> None:
         )
 
 
-async def write_directly(alice: Client, bob: Client) -> None:
-    await alice.send("message", to_user_id=bob.user_id, message="Hello!", id="direct")
+async def write_directly(alice: ProcessSocket, bob: ProcessSocket) -> None:
+    await alice.send({"type": "message", "to_user_id": bob.user_id, "message": "Hello!", "id": "direct"})
     await alice.expect("ack", id="direct")
     assert (await alice.expect("chat", message="Hello!"))["stream"] == f"user.{alice.user_id}"
     assert (await bob.expect("chat", message="Hello!"))["stream"] == f"user.{bob.user_id}"
@@ -110,7 +110,7 @@ async def show_credentials(process: SiteProcess, tokens: list[str], ticket: str,
     await greet(process, headers={"Cookie": f"sessionid={cookie}"}, origin=f"http://{process.address}")
     assert await greet(process, subprotocols=("realtime.v1", f"bearer.{tokens[2]}")) == "realtime.v1"
     async with open_socket(process) as client:
-        await client.send("auth", token=tokens[3], id="a")
+        await client.send({"type": "auth", "token": tokens[3], "id": "a"})
         await client.expect("ack", id="a")
 
 
@@ -125,7 +125,7 @@ async def be_refused(process: SiteProcess, *, used: str, unused: str) -> None:
     for query in ("?token=wrong-token", f"?ticket={used}"):
         async with open_socket(process, query) as client:
             await client.expect("disconnect", code=4401)
-            assert await client.closed() == 4401
+            assert (await client.ending()).code == 4401
     for path, origin in (("/api/v1/nowhere", None), ("/api/v1/ws", "https://evil.example")):
         with pytest.raises(InvalidStatus):
             await greet(process, f"?ticket={unused}", path=path, origin=origin)
@@ -154,12 +154,12 @@ async def test_it_stops_with_grace(new_database):
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(5)]
             lock.execute("BEGIN IMMEDIATE")
-            await clients[0].send("message", room_id="general", message="last words", id="last")
-            await clients[0].send("ping", timestamp="taken")
+            await clients[0].send({"type": "message", "room_id": "general", "message": "last words", "id": "last"})
+            await clients[0].send({"type": "ping", "timestamp": "taken"})
             await clients[0].expect("pong", timestamp="taken")
             process.signal(SIGTERM)
             partings = [await client.expect("disconnect", code=1012, reason="RESTARTING") for client in clients]
-            assert {await client.closed() for client in clients} == {1012}
+            assert {(await client.ending()).code for client in clients} == {1012}
             lock.rollback()
         assert await asyncio.to_thread(process.wait) == 0
         stored = lock.execute("SELECT count(*) FROM realtime_message WHERE text = 'last words'").fetchone()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.clients.process_socket import open_socket
+from tests.clients.people import open_socket
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
@@ -111,5 +111,5 @@ async def test_it_has_no_limit_for_a_socket(process):
     async with open_socket(process, f"?token={process.log_in('alice')['access']}") as client:
         await client.expect("connected")
         await asyncio.sleep(HEAD_SECONDS * 1.5)
-        await client.send("ping", timestamp=7)
+        await client.send({"type": "ping", "timestamp": 7})
         await client.expect("pong", timestamp=7)

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from signal import SIGHUP, SIGINT, SIGTERM
 
-import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from realtime.sockets.drain import START_MS
 from realtime.storage.tasks import end_tasks
-from tests.clients.process_socket import People, open_socket
-from tests.sites.processes import Redis, Site, free_port, wait_until
+from tests.clients.people import People, open_socket
+from tests.sites.processes import Redis, Site, free_port, health, wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 2.0
@@ -35,14 +33,6 @@ def shared_site(tmp_path_factory) -> Iterator[Site]:
 def stopping_slowly(site: Site) -> Site:
     site.configure(RESTART_WINDOW_SECONDS=WINDOW_SECONDS, PRESENCE_GRACE_SECONDS=WINDOW_SECONDS / 4)
     return site
-
-
-def health(process, path="ready") -> int | None:
-    """The status; None when nobody listens."""
-    try:
-        return httpx.get(f"http://{process.address}/health/{path}", timeout=5).status_code
-    except httpx.TransportError:
-        return None
 
 
 async def test_it_spreads_the_return_of_its_sockets_when_nobody_else_goes_on(site):
@@ -100,7 +90,7 @@ async def part(client) -> tuple[float, int]:
     """When the socket was closed, and how long it is to stay away in ms."""
     frame = await client.expect("disconnect", timeout=10, code=1012, reason="RESTARTING", reconnect=True)
     left_at = time.monotonic()
-    assert await client.closed() == 1012
+    assert (await client.ending()).code == 1012
     return left_at, frame["retry_after_ms"]
 
 
@@ -108,10 +98,7 @@ async def write_until_told(client) -> int:
     """Write and wait for acks until the socket is told to go: they are work until then. Returns how many were acked."""
     acked = 0
     while not client.has("disconnect") and client.is_open:
-        try:
-            await client.send("message", room_id="general", message=f"m{acked}", id=f"m{acked}")
-        except ConnectionClosed:  # in this very moment, and its last frame is yet to be read
-            break
+        await client.send({"type": "message", "room_id": "general", "message": f"m{acked}", "id": f"m{acked}"})
         await client.until(lambda: client.has("disconnect") or client.has("ack", id=f"m{acked}"), 5)  # noqa: B023
         acked += client.has("ack", id=f"m{acked}")
     return acked
@@ -145,7 +132,7 @@ async def test_its_workers_stop_with_it(site):
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(4)]
             process.signal(SIGTERM)
-            assert {await client.closed() for client in clients} == {1012}
+            assert {(await client.ending()).code for client in clients} == {1012}
             assert all(client.has("disconnect", reason="RESTARTING") for client in clients)
             assert await asyncio.to_thread(process.wait) == 0
 
@@ -170,7 +157,7 @@ async def test_its_users_stay_online_while_it_stops(shared_site):
             clients = [await people.connect(leaving, name) for name in ("alice", "bob", "admin")]
             await watcher.expect("user_status", status="online", user_id=clients[-1].user_id)
             leaving.signal(SIGTERM)
-            assert {await client.closed() for client in clients} == {1012}
+            assert {(await client.ending()).code for client in clients} == {1012}
             assert not watcher.has("user_status", status="offline")
             assert await asyncio.to_thread(leaving.wait) == 0
             for client in clients:

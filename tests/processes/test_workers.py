@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +10,8 @@ from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
 
-from tests.clients.process_socket import People
-from tests.processes.test_stop import health
-from tests.sites.processes import Redis, Site, wait_until
+from tests.clients.people import People
+from tests.sites.processes import Redis, Site, health, wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 6.0
@@ -33,11 +31,6 @@ def workers_of(process) -> list[int]:
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-def is_listening(process) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", process.port)) == 0
-
-
 def runs(pid: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -55,7 +48,7 @@ async def test_workers_end_when_their_parent_is_killed(site):
             os.kill(process.pid, SIGKILL)
             try:
                 await client.expect("disconnect", timeout=10, reason="RESTARTING")
-                await asyncio.to_thread(wait_until, lambda: not is_listening(process))
+                await asyncio.to_thread(wait_until, lambda: not process.is_ready())
                 await asyncio.to_thread(wait_until, lambda: not any(map(runs, workers)))
             finally:
                 for worker in filter(runs, workers):
@@ -68,10 +61,10 @@ async def test_nobody_listens_when_the_last_sockets_have_been_told(site):
         wait_until(lambda: health(process) == 200)
         async with People() as people:
             client = await people.connect(process, "alice")
-            client._socket.transport.pause_reading()
+            client.connection.transport.pause_reading()
             workers = workers_of(process)
             process.signal(SIGTERM)
-            wait_until(lambda: not is_listening(process))
+            wait_until(lambda: not process.is_ready())
             assert any(map(runs, workers))
 
 

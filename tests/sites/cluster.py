@@ -11,7 +11,8 @@ from signal import SIGCONT, SIGSTOP, Signals
 import httpx
 import psycopg
 
-from tests.clients.process_socket import Client
+from tests.clients.people import ProcessSocket
+from tests.clients.socket import texts
 from tests.sites.processes import Postgres, Program, Redis, Site, SiteProcess, wait_until
 
 ROOM = "general"
@@ -58,7 +59,7 @@ async def hanging(program: Program) -> AsyncIterator[None]:
 class Talk:
     """Somebody who goes on writing to the room, whatever happens."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: ProcessSocket, name: str) -> None:
         self.client = client
         self.sent: list[str] = []
         self._name = f"{name}-{time.time_ns()}"
@@ -84,24 +85,26 @@ class Talk:
         return answers.keys() - refused, refused
 
 
-async def send_text(client: Client, id: str) -> None:
-    await client.send("message", room_id=ROOM, message=id, id=id)
+async def send_text(client: ProcessSocket, id: str) -> None:
+    await client.send({"type": "message", "room_id": ROOM, "message": id, "id": id})
 
 
-def texts(client: Client) -> list[str]:
-    return [event["data"]["message"] for event in client.events(f"room.{ROOM}")]
+def room_texts(client: ProcessSocket) -> list[str]:
+    return texts(client.events(f"room.{ROOM}"))
 
 
-async def require_all(clients: list[Client], wanted: set[str], seconds: float) -> None:
+async def require_all(clients: list[ProcessSocket], wanted: set[str], seconds: float) -> None:
     """Within that time every socket has every one of the messages, in order, each once."""
     deadline = time.monotonic() + seconds
     for client in clients:
         left = max(0.1, deadline - time.monotonic())
-        await client.until(lambda client=client: wanted <= set(texts(client)), left, f"all of {len(wanted)} messages")
+        await client.until(
+            lambda client=client: wanted <= set(room_texts(client)), left, f"all of {len(wanted)} messages"
+        )
     for client in clients:
         seqs = [event["seq"] for event in client.events(f"room.{ROOM}")]
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
-        assert len(set(texts(client))) == len(seqs)
+        assert len(set(room_texts(client))) == len(seqs)
 
 
 async def require_online(cluster: Cluster, expected: dict[int, int], seconds: float = 6) -> None:
@@ -124,18 +127,18 @@ def online(process: SiteProcess, token: str) -> dict[int, int] | None:
     return found if listed["online_count"] == count == len(found) else None
 
 
-async def require_chat(one: Client, other: Client) -> None:
+async def require_chat(one: ProcessSocket, other: ProcessSocket) -> None:
     """What is stored and what is not goes from one to the other at once."""
     text = f"still here {time.time_ns()}"
-    await one.send("message", to_user_id=other.user_id, message=text)
+    await one.send({"type": "message", "to_user_id": other.user_id, "message": text})
     await other.expect("chat", message=text, timeout=2)
-    await one.send("typing", data={"is_typing": True, "context": ROOM})
+    await one.send({"type": "typing", "data": {"is_typing": True, "context": ROOM}})
     await other.expect("typing", is_typing=True, user_id=one.user_id, timeout=2)
-    await one.send("typing", data={"is_typing": False, "context": ROOM})
+    await one.send({"type": "typing", "data": {"is_typing": False, "context": ROOM}})
     await other.expect("typing", is_typing=False, user_id=one.user_id, timeout=2)
 
 
-async def send_again(client: Client, refused: set[str]) -> None:
+async def send_again(client: ProcessSocket, refused: set[str]) -> None:
     """Until it is taken: a process may need a moment to notice that the database is there."""
     for id in sorted(refused):
         while True:
@@ -144,11 +147,11 @@ async def send_again(client: Client, refused: set[str]) -> None:
                 break
 
 
-async def require_bus(one: Client, other: Client, seconds: float) -> None:
+async def require_bus(one: ProcessSocket, other: ProcessSocket, seconds: float) -> None:
     """Within that time what is not stored goes from one to the other."""
     deadline = time.monotonic() + seconds
     for number in itertools.count():
-        await one.send("presence", status="busy", data={"number": number})
+        await one.send({"type": "presence", "status": "busy", "data": {"number": number}})
         with contextlib.suppress(AssertionError):
             await other.expect("presence", timeout=0.5, user_id=one.user_id, data={"number": number})
             return

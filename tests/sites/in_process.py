@@ -10,11 +10,9 @@ import socket as network
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
 
 import uvicorn
 from channels.testing import WebsocketCommunicator
-from rest_framework_simplejwt.tokens import AccessToken
 from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import InvalidStatus
 
@@ -23,16 +21,9 @@ from realtime.management.commands import serve
 from realtime.sockets.node import stop_node
 from tests.clients.socket import TIMEOUT_SECONDS, QueueSocket, Socket, TcpSocket
 from tests.contract.rooms import find_contract
+from tests.people import make_token
 
 PATH = "/api/v1/ws"
-
-
-def make_token(user: Any, **claims: Any) -> str:
-    """An access token of a new login. Nothing is stored, so it can be made on an event loop."""
-    access = AccessToken.for_user(user)
-    for name, value in {"sid": uuid4().hex, **claims}.items():
-        access[name] = value
-    return str(access)
 
 
 class Refusal(Exception):

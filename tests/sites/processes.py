@@ -256,3 +256,11 @@ class SiteProcess(Program):
         """The access and refresh tokens of a new login."""
         tokens: dict[str, str] = self.rest("POST", "/auth/token", username=name, password="demo")
         return tokens
+
+
+def health(process: SiteProcess, path: str = "ready") -> int | None:
+    """The status; None when nobody listens."""
+    try:
+        return httpx.get(f"http://{process.address}/health/{path}", timeout=5).status_code
+    except httpx.TransportError:
+        return None

@@ -36,12 +36,6 @@ BROKEN = {
 LONG = b'{"type":"ping","timestamp":"' + b"x" * 40_000
 
 
-@pytest.fixture
-def general(general, bob):
-    rooms.join(bob.pk, "general")
-    return general
-
-
 @only_direct
 async def test_it_ends_sockets_that_break_the_rules(site, alice, bob):
     other = await site.connect(bob)
@@ -101,7 +95,7 @@ async def test_it_believes_no_announced_length(site, alice, bob):
 
 
 @only_direct
-async def test_it_notices_an_end_in_the_middle_of_a_frame(site, alice, bob, general):
+async def test_it_notices_an_end_in_the_middle_of_a_frame(site, alice, bob, shared):
     other = await site.connect(bob)
     await other.ask("join", room_id="general")
     join = frame(b'{"type":"join","room_id":"general"}')
@@ -121,7 +115,7 @@ async def test_it_notices_an_end_in_the_middle_of_a_frame(site, alice, bob, gene
     await other.find("user_status", user_id=alice.pk, status="offline")
 
 
-async def test_it_notices_an_end_in_the_middle_of_a_command(site, alice, bob, general):
+async def test_it_notices_an_end_in_the_middle_of_a_command(site, alice, bob, shared):
     other = await site.connect(bob)
     await other.ask("join", room_id="general")
     for number in range(10):
@@ -151,7 +145,7 @@ async def test_it_ends_a_silent_socket(site, alice, bob, configure):
 
 
 @only_direct
-async def test_it_ends_a_socket_that_never_reads(site, alice, bob, carol, general, configure):
+async def test_it_ends_a_socket_that_never_reads(site, alice, bob, carol, shared, configure):
     configure(MAX_QUEUED_BYTES=200_000, COMMANDS_BURST=10_000)
     site.limit_sending()
     slow = await connect_raw(site, bob, receive_bytes=4096)
@@ -175,7 +169,7 @@ async def test_it_ends_a_socket_that_never_reads(site, alice, bob, carol, genera
 
 @only_direct
 @pytest.mark.parametrize("seconds", [0.5, 30], ids=["until it is given up", "that others do not wait for"])
-async def test_it_resumes_others_while_one_reads_nothing(site, alice, bob, general, configure, seconds):
+async def test_it_resumes_others_while_one_reads_nothing(site, alice, bob, shared, configure, seconds):
     configure(COMMANDS_BURST=10_000, HEARTBEAT_SECONDS=seconds, HEARTBEAT_MISSES=100, RESUMES_AT_ONCE=1)
     site.limit_sending()
     writer, reader = await site.connect(alice), await site.connect(bob)
@@ -196,7 +190,7 @@ async def test_it_resumes_others_while_one_reads_nothing(site, alice, bob, gener
 
 
 @only_direct
-async def test_it_ends_a_socket_that_reads_nothing_after_it_took_up_a_session(site, alice, bob, general, configure):
+async def test_it_ends_a_socket_that_reads_nothing_after_it_took_up_a_session(site, alice, bob, shared, configure):
     configure(MAX_QUEUED_BYTES=200_000, COMMANDS_BURST=10_000)
     site.limit_sending()
     first, writer = await site.connect(bob), await site.connect(alice)
@@ -238,7 +232,7 @@ async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site,
 
 
 @only_queue
-async def test_it_forgets_a_socket_whose_server_takes_no_more(site, alice, bob, general, configure, monkeypatch):
+async def test_it_forgets_a_socket_whose_server_takes_no_more(site, alice, bob, shared, configure, monkeypatch):
     """Under a server without our extension, whose `send` waits for a peer that reads nothing."""
     monkeypatch.setattr("realtime.delivery.sinks.CLOSE_SECONDS", 0.2)
     configure(MAX_QUEUED_BYTES=50_000, COMMANDS_BURST=10_000)

@@ -6,7 +6,8 @@ from django.test import Client
 
 from realtime.auth import tickets, tokens
 from realtime.storage.database import run
-from tests.sites.in_process import Refusal, make_token
+from tests.people import make_token
+from tests.sites.in_process import Refusal
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,25 +5,19 @@ import asyncio
 import pytest
 
 from realtime.chat import rooms
-from realtime.delivery import announcer
 from realtime.presence.online import loop_store
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import is_refused, until
 from tests.people import make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_announcements")]
 
 HEARERS: list[int] = []  # whom `choose_hearers` names
 
 
 def choose_hearers(_user):
     return HEARERS
-
-
-@pytest.fixture(autouse=True)
-def quick_announcements(monkeypatch):
-    monkeypatch.setattr(announcer, "PAUSE_SECONDS", 0.02)
 
 
 def about(frames, user, type="user_status"):

@@ -18,10 +18,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def general(general, bob):
-    rooms.join(bob.pk, "general")
+def general(shared):
     write(10)
-    return general
+    return shared
 
 
 @pytest.fixture

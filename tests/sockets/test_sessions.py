@@ -5,19 +5,12 @@ import threading
 
 import pytest
 
-from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode
 from realtime.recovery import resume
 from tests.clients.socket import is_refused, texts
 from tests.sockets.resuming import resume_with, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def general(general, bob):
-    rooms.join(bob.pk, "general")
-    return general
 
 
 async def leave_abruptly(socket):
@@ -35,7 +28,7 @@ async def come_back(site, user, session_id):
     return await site.connect(user, path=f"/api/v1/ws/reconnect/{session_id}")
 
 
-async def test_it_takes_up_a_session(site, configure, alice, bob, general):
+async def test_it_takes_up_a_session(site, configure, alice, bob, shared):
     configure(HEARTBEAT_SECONDS=0.2)
     writer, reader = await site.connect(alice), await site.connect(bob)
     await reader.ask("join", room_id="general")
@@ -52,7 +45,7 @@ async def test_it_takes_up_a_session(site, configure, alice, bob, general):
     assert (await back.ask("message", room_id="general", message="again"))["type"] == "ack"
 
 
-async def test_it_knows_no_session_of_others_or_twice(site, alice, bob, general):
+async def test_it_knows_no_session_of_others_or_twice(site, alice, bob, shared):
     reader = await site.connect(bob)
     id = reader.greeting["session_id"]
     await leave_abruptly(reader)
@@ -64,7 +57,7 @@ async def test_it_knows_no_session_of_others_or_twice(site, alice, bob, general)
     assert is_refused(await second.find("error"), ErrorCode.NOT_FOUND)
 
 
-async def test_it_forgets_a_room_that_was_left(site, alice, bob, general):
+async def test_it_forgets_a_room_that_was_left(site, alice, bob, shared):
     reader = await site.connect(bob)
     await reader.ask("join", room_id="general")
     await reader.ask("leave", room_id="general")
@@ -74,7 +67,7 @@ async def test_it_forgets_a_room_that_was_left(site, alice, bob, general):
 
 
 async def test_it_counts_no_heartbeat_that_was_answered_before_the_replay(
-    site, configure, alice, bob, general, monkeypatch
+    site, configure, alice, bob, shared, monkeypatch
 ):
     configure(HEARTBEAT_SECONDS=0.2)
     read, may_read = resume.read_frames, threading.Event()
@@ -98,7 +91,7 @@ async def test_it_counts_no_heartbeat_that_was_answered_before_the_replay(
     assert texts([await back.find("chat") for _ in range(3)]) == ["m1", "m2", "m3"]
 
 
-async def test_it_says_again_what_could_not_be_recovered(site, configure, alice, bob, general):
+async def test_it_says_again_what_could_not_be_recovered(site, configure, alice, bob, shared):
     configure(RESUME_MAX_EVENTS=2)
     writer, reader = await site.connect(alice), await site.connect(bob)
     await write(writer, 4)

@@ -15,7 +15,7 @@ from realtime.delivery import publishing
 from realtime.protocol.frames import format_epoch
 from realtime.storage.database import run
 from tests.clients.socket import until
-from tests.sites.in_process import make_token
+from tests.people import make_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

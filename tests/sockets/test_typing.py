@@ -3,23 +3,11 @@
 import pytest
 
 from realtime.chat import rooms
-from realtime.delivery import announcer
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import texts
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def quick_announcements(monkeypatch):
-    monkeypatch.setattr(announcer, "PAUSE_SECONDS", 0.02)
-
-
-@pytest.fixture
-def general(general, bob):
-    rooms.join(bob.pk, "general")
-    return general
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_announcements")]
 
 
 async def type_in(socket, context, is_typing=True, **fields):
@@ -48,7 +36,7 @@ async def test_it_takes_general_for_no_context(site, alice, bob):
     assert (await other.find("typing"))["data"]["context"] == "general"
 
 
-async def test_it_tells_a_room(site, alice, bob, carol, general):
+async def test_it_tells_a_room(site, alice, bob, carol, shared):
     typist, mate = await site.join(alice), await site.join(bob)
     tab, stranger = await site.join(alice), await site.connect(carol)
     await type_in(typist, "general")
@@ -56,7 +44,7 @@ async def test_it_tells_a_room(site, alice, bob, carol, general):
     assert typing(await tab.settle()) == typing(await stranger.settle()) == []
 
 
-async def test_it_tells_a_room_that_was_not_joined_on_this_socket(site, alice, bob, carol, general):
+async def test_it_tells_a_room_that_was_not_joined_on_this_socket(site, alice, bob, carol, shared):
     typist, mate, stranger = await site.connect(alice), await site.join(bob), await site.connect(carol)
     await type_in(typist, "general")
     assert (await mate.find("typing"))["data"]["is_typing"] is True
@@ -73,7 +61,7 @@ async def test_it_tells_nobody_of_an_outsider(site, alice, bob, carol, private):
     assert typing([await member.find("typing")]) == [("aloud", True)]
 
 
-async def test_it_is_over_after_a_while_of_silence(site, alice, bob, general, configure):
+async def test_it_is_over_after_a_while_of_silence(site, alice, bob, shared, configure):
     configure(TYPING_SECONDS=0.3)
     typist, mate = await site.join(alice), await site.join(bob)
     await type_in(typist, "general")
@@ -84,7 +72,7 @@ async def test_it_is_over_after_a_while_of_silence(site, alice, bob, general, co
 
 
 @pytest.mark.parametrize("end", ["leave", "disconnect", "stop"])
-async def test_it_is_over_once(site, alice, bob, general, end):
+async def test_it_is_over_once(site, alice, bob, shared, end):
     typist, mate = await site.join(alice), await site.join(bob)
     await type_in(typist, "general")
     await mate.find("typing", is_typing=True)
@@ -101,7 +89,7 @@ async def test_it_is_over_once(site, alice, bob, general, end):
     assert typing(await mate.settle()) == []
 
 
-async def test_it_lets_nobody_type_in_a_room_that_he_was_removed_from(site, alice, bob, general):
+async def test_it_lets_nobody_type_in_a_room_that_he_was_removed_from(site, alice, bob, shared):
     owner, removed = await site.join(alice), await site.join(bob)
     await run(rooms.remove_member, alice.pk, "general", bob.pk)
     assert (await type_in(removed, "general"))["type"] == "ack"
@@ -118,7 +106,7 @@ async def test_it_takes_any_word(site, alice, bob, word, monkeypatch):
     assert (await other.find("typing"))["data"]["context"] == word
 
 
-async def test_it_tells_of_no_more_contexts_than_one_can_type_in(site, alice, bob, general):
+async def test_it_tells_of_no_more_contexts_than_one_can_type_in(site, alice, bob, shared):
     typist, mate = await site.join(alice), await site.join(bob)
     for number in range(30):
         await type_in(typist, f"post_{number}")
