@@ -13,7 +13,7 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         from notifications.checks import check_realtime
         from notifications.inbox import mark_read
-        from realtime.integration import register_notification_reader
+        from realtime.integration import register_notification_marker
 
         register(check_realtime)
-        register_notification_reader(mark_read)
+        register_notification_marker(mark_read)

@@ -1,4 +1,4 @@
-"""Tell a user something: store a notification and push it to the user's sockets, as one unit.
+"""Translation a user something: store a notification and push it to the user's sockets, as one unit.
 
 Called by site code as `notifications.notify`, and by the admin. Nobody else writes notifications or pushes them.
 """

@@ -3,7 +3,7 @@
 `notifications` does: it marks notifications as read for the `read` command, and works on the database's threads.
 """
 
-from realtime.chat.read_positions import register_notification_reader
+from realtime.chat.read_positions import register_notification_marker
 from realtime.storage.database import run
 
-__all__ = ["register_notification_reader", "run"]
+__all__ = ["register_notification_marker", "run"]

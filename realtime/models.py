@@ -184,7 +184,7 @@ class Ticket(models.Model):
 
     digest = models.CharField(_("digest"), max_length=64, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
-    token_session = models.CharField(_("token's session"), max_length=64, blank=True)
+    token_login = models.CharField(_("login"), max_length=64, blank=True)
     token_expires_at = models.DateTimeField(_("token expires at"), null=True)
     expires_at = models.DateTimeField(_("expires at"), db_index=True)
 

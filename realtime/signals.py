@@ -47,7 +47,7 @@ def on_logged_out(request: Any, **_kwargs: Any) -> None:
     """The sockets of a session end with it. Sent before the session is flushed, so its key is still known."""
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
-        publishing.disconnect_session(tokens.cookie_session(session.session_key))
+        publishing.disconnect_login(tokens.cookie_login(session.session_key))
 
 
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:
@@ -98,8 +98,8 @@ def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = 
     """A refresh token ends its login with everything of it, whoever blacklisted it; not so when it was rotated."""
     if not created or raw or tokens.is_rotating():
         return
-    session = tokens.session_of(instance.token)
-    if session == instance.token.jti:
-        publishing.disconnect_session(session)
+    login = tokens.login_of(instance.token)
+    if login == instance.token.jti:
+        publishing.disconnect_login(login)
     else:
-        tokens.revoke_session(session)  # whose note comes here as well
+        tokens.revoke_login(login)  # whose note comes here as well

@@ -10,7 +10,7 @@ from typing import Any
 from realtime.auth.identity import Identity
 from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope, unpack
-from realtime.delivery.sinks import DirectSink
+from realtime.delivery.sinks import TransportSink
 from realtime.storage.log import LoggedEvent
 
 PATIENCE_SECONDS = 5.0
@@ -74,7 +74,7 @@ class PaperSocket:
 def open_connection(user: str = "1", session: str = "") -> tuple[Connection, PaperSocket]:
     socket = PaperSocket()
     identity = Identity(int(user), user, f"user {user}", session)
-    return Connection(f"connection-{next(numbers)}", identity, DirectSink(socket)), socket
+    return Connection(f"connection-{next(numbers)}", identity, TransportSink(socket)), socket
 
 
 def body(seq: int) -> bytes:

@@ -18,7 +18,7 @@ def make_user(name: str, **fields: Any) -> Any:
 
 def access_for(user: Any) -> AccessToken:
     """An access token of a new login."""
-    return tokens.start_session(user).access_token
+    return tokens.start_login(user).access_token
 
 
 def make_token(user: Any, **claims: Any) -> str:

@@ -24,7 +24,7 @@ UNAUTHENTICATED = (4401, "UNAUTHENTICATED")
 
 @pytest.fixture
 def login(alice):
-    return tokens.start_session(alice)
+    return tokens.start_login(alice)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def rotates(monkeypatch):
 def ended(monkeypatch):
     """What was ended, in order: the arguments of `delivery`'s verbs."""
     calls = []
-    for verb in ("disconnect_user", "unauthenticate_user", "disconnect_session", "unsubscribe", "close_stream"):
+    for verb in ("disconnect_user", "unauthenticate_user", "disconnect_login", "unsubscribe", "close_stream"):
         monkeypatch.setattr(publishing, verb, lambda *args, verb=verb: calls.append((verb, *args)))
     return calls
 
@@ -184,13 +184,13 @@ def test_it_closes_them_from_the_admin(admin_client, login, ended):
     noted = OutstandingToken.objects.get(jti=login["jti"])
     answer = admin_client.post("/admin/token_blacklist/blacklistedtoken/add/", {"token": noted.pk})
     assert answer.status_code == 302
-    assert ended == [("disconnect_session", login["sid"])]
+    assert ended == [("disconnect_login", login["sid"])]
 
 
 def test_it_closes_them_from_simplejwts_own_logout(login, ended):
     RefreshToken(str(login)).blacklist()
     RefreshToken(str(login), verify=False).blacklist()
-    assert ended == [("disconnect_session", login["sid"])]
+    assert ended == [("disconnect_login", login["sid"])]
 
 
 async def test_it_keeps_the_sockets_when_a_token_is_rotated(site, alice, login, rotates):
@@ -226,7 +226,7 @@ async def test_it_closes_the_sockets_at_a_logout(site, login):
 def test_it_stores_a_login_with_its_name(alice, login):
     assert client_for(alice).get("/api/v1/rooms").status_code == 200
     noted = OutstandingToken.objects.get(jti=login["jti"])
-    assert tokens.session_of(noted) == login["sid"]
+    assert tokens.login_of(noted) == login["sid"]
     for text in ("", "rubbish", "a.b.c"):
         noted.token = text
-        assert tokens.session_of(noted) == login["jti"]
+        assert tokens.login_of(noted) == login["jti"]

@@ -61,8 +61,8 @@ class LogoutView(APIView):
         with transaction.atomic():
             ended = _end_sessions(request, refresh)
         if not tokens.can_revoke():  # else the signals of the blacklist have closed them
-            for session in ended:
-                publishing.disconnect_session(session)
+            for login in ended:
+                publishing.disconnect_login(login)
         if request.user.is_authenticated and request.auth is None:
             auth.logout(request._request)  # came with a session cookie
         return Response(status=204)
@@ -89,7 +89,7 @@ def _login(request: Request) -> tokens.Claims | None:
     session = getattr(request, "session", None)
     if (claims := _claims(request)) is not None or session is None or not session.session_key:
         return claims
-    name = tokens.cookie_session(session.session_key)
+    name = tokens.cookie_login(session.session_key)
     return tokens.Claims(str(request.user.pk), name, name, session.get_expiry_date(), None)
 
 
@@ -104,12 +104,12 @@ def _end_sessions(request: Request, refresh: RefreshToken | None) -> set[str]:
     """Revoke what the request shows, and return the names of those logins."""
     ended = set()
     if refresh is not None:
-        tokens.end_session(refresh)
-        ended.add(tokens.to_claims(refresh).session)
+        tokens.end_login(refresh)
+        ended.add(tokens.to_claims(refresh).login)
     if claims := _claims(request):
-        ended.add(claims.session)
-    for session in ended:
-        tokens.revoke_session(session)
+        ended.add(claims.login)
+    for login in ended:
+        tokens.revoke_login(login)
     return ended
 
 

@@ -25,7 +25,7 @@ class TokenAuthentication(JWTAuthentication):
 
     def get_user(self, validated_token: Any) -> Any:
         claims = tokens.to_claims(validated_token)
-        if tokens.revoked([claims.session, claims.jti]):
+        if tokens.revoked([claims.login, claims.jti]):
             raise _failure("UNAUTHENTICATED")
         try:
             return super().get_user(validated_token)

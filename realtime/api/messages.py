@@ -19,7 +19,7 @@ class RoomMessagesView(APIView):
         `next_after` goes on forward; else it holds the newest of the range, and `next_before` goes on backward.
         """
         cursors = history.Cursors(**validated(CursorQuery, request.query_params))
-        return _answer(history.read_room(request.user.pk, room_id, cursors))
+        return _answer(history.list_room(request.user.pk, room_id, cursors))
 
 
 class DirectMessagesView(APIView):
@@ -34,8 +34,8 @@ class DirectMessagesView(APIView):
         me, with_id = request.user.pk, given.pop("with", None)
         cursors = history.Cursors(**given)
         if with_id is None:
-            return _answer(history.read_all_direct(me, cursors))
-        return _answer(history.read_direct(me, with_id, cursors))
+            return _answer(history.list_all_direct(me, cursors))
+        return _answer(history.list_direct(me, with_id, cursors))
 
 
 def _answer(page: history.HistoryPage) -> Response:

@@ -105,7 +105,7 @@ class LoginShape(TokenObtainPairSerializer):
 
     @classmethod
     def get_token(cls, user: Any) -> Any:
-        return tokens.start_session(user)
+        return tokens.start_login(user)
 
 
 class RefreshShape(TokenRefreshSerializer):

@@ -29,7 +29,7 @@ class Identity:
     user_id: int | str  # as in frames
     key: str  # the same as a string, which names streams and presence
     name: str
-    session: str = ""  # the login whose end closes the socket
+    login: str = ""  # the login whose end closes the socket
     expires_at: float | None = None  # unix time; None for a socket that lasts
 
 
@@ -45,23 +45,23 @@ async def identify(credential: Credential, loader: Loader) -> Identity | None:
         return await run(load_session, credential.value)
     if credential.carrier == "ticket":
         return await run(load_ticket, credential.value)
-    return await loader.submit(tokens.read_access(credential.value))
+    return await loader.submit(tokens.parse_access(credential.value))
 
 
 def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
     """The users of many verified tokens, in two queries; Closed in the place of those who may not come in."""
     users = _users([claims.user_id for claims in batch])
-    revoked = tokens.revoked({id for claims in batch for id in (claims.jti, claims.session)})
+    revoked = tokens.revoked({id for claims in batch for id in (claims.jti, claims.login)})
     return [_admit(claims, users.get(claims.user_id), revoked) for claims in batch]
 
 
 def load_ticket(value: str) -> Identity:
     """Synchronous. Raises Closed."""
     ticket = tickets.redeem(value)
-    if ticket is None or (ticket.token_session and tokens.revoked([ticket.token_session])):
+    if ticket is None or (ticket.token_login and tokens.revoked([ticket.token_login])):
         raise _unauthenticated()
     user = _users([str(ticket.user_id)]).get(str(ticket.user_id))
-    return _identity(user, ticket.token_session, ticket.token_expires_at)
+    return _identity(user, ticket.token_login, ticket.token_expires_at)
 
 
 def load_session(key: str) -> Identity | None:
@@ -71,7 +71,7 @@ def load_session(key: str) -> Identity | None:
     user = get_user(request)
     if not user.is_authenticated:
         return None
-    return _identity(user, tokens.cookie_session(key), request.session.get_expiry_date())
+    return _identity(user, tokens.cookie_login(key), request.session.get_expiry_date())
 
 
 def _users(keys: Sequence[str]) -> dict[str, Any]:
@@ -89,23 +89,23 @@ def _needed_fields() -> tuple[str, ...]:
 
 
 def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception:
-    if claims.jti in revoked or claims.session in revoked or user is None:
+    if claims.jti in revoked or claims.login in revoked or user is None:
         return _unauthenticated()
     if not tokens.matches_password(claims, user):
         return _unauthenticated()
     try:
-        return _identity(user, claims.session, claims.expires_at)
+        return _identity(user, claims.login, claims.expires_at)
     except Closed as refusal:
         return refusal
 
 
-def _identity(user: Any, session: str, expires_at: datetime | None) -> Identity:
+def _identity(user: Any, login: str, expires_at: datetime | None) -> Identity:
     if user is None:
         raise _unauthenticated()
     if not user.is_active:
         raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
     ends = expires_at.timestamp() if expires_at else None
-    return Identity(wire_id(user.pk), str(user.pk), user.get_username(), session, ends)
+    return Identity(wire_id(user.pk), str(user.pk), user.get_username(), login, ends)
 
 
 def _unauthenticated() -> Closed:

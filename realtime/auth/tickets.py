@@ -23,7 +23,7 @@ def issue(user_id: Any, claims: Claims | None) -> str:
     Ticket.objects.create(
         digest=_digest(ticket),
         user_id=user_id,
-        token_session=claims.session if claims else "",
+        token_login=claims.login if claims else "",
         token_expires_at=claims.expires_at if claims else None,
         expires_at=now + timedelta(seconds=settings().ticket_seconds),
     )

@@ -22,7 +22,7 @@ from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch, ge
 
 from realtime.protocol.errors import CloseCode, Closed
 
-SESSION_CLAIM = "sid"
+LOGIN_CLAIM = "sid"
 
 
 _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
@@ -33,7 +33,7 @@ class LoginToken(RefreshToken):
 
     def set_jti(self) -> None:
         super().set_jti()
-        self.payload.setdefault(SESSION_CLAIM, uuid4().hex)
+        self.payload.setdefault(LOGIN_CLAIM, uuid4().hex)
 
 
 class RotatedToken(RefreshToken):
@@ -52,18 +52,18 @@ class Claims:
     """What a verified token says."""
 
     user_id: str
-    session: str  # the login's `sid`, or the token's own id where it has none
+    login: str  # the login's `sid`, or the token's own id where it has none
     jti: str
     expires_at: datetime
     password_hash: str | None  # to be compared with the user's; None when CHECK_REVOKE_TOKEN is off
 
 
-def cookie_session(key: str) -> str:
+def cookie_login(key: str) -> str:
     """The name of a login by session cookie; the key itself would open the session."""
     return "cookie." + sha256(key.encode()).hexdigest()[:32]
 
 
-def read_access(token: str) -> Claims:
+def parse_access(token: str) -> Claims:
     """The claims of a valid access token; nothing is looked up in the database.
 
     Raises Closed with 4401: TOKEN_EXPIRED when its age is its only fault, else UNAUTHENTICATED.
@@ -72,7 +72,7 @@ def read_access(token: str) -> Claims:
 
 
 def verify_access(token: str) -> AccessToken:
-    """The access token in `token`. Raises Closed as `read_access` does."""
+    """The access token in `token`. Raises Closed as `parse_access` does."""
     try:
         verified = AccessToken(token)  # type: ignore[arg-type]  # it takes the encoded token, whatever it declares
     except ExpiredTokenError:
@@ -91,7 +91,7 @@ def verify_refresh(token: str) -> RefreshToken:
         verified = RefreshToken(token)  # type: ignore[arg-type]
     except (TokenError, ValueError, RecursionError):
         raise _unauthenticated() from None
-    if revoked([to_claims(verified).session]):
+    if revoked([to_claims(verified).login]):
         raise _unauthenticated()
     return verified
 
@@ -115,7 +115,7 @@ def to_claims(token: Token) -> Claims:
         raise _unauthenticated()
     return Claims(
         user_id=str(user_id),
-        session=str(token.get(SESSION_CLAIM) or jti),
+        login=str(token.get(LOGIN_CLAIM) or jti),
         jti=str(jti),
         expires_at=datetime_from_epoch(token["exp"]),
         password_hash=password_hash,
@@ -131,22 +131,22 @@ def matches_password(claims: Claims, user: Any) -> bool:
     return claims.password_hash is None or claims.password_hash == get_md5_hash_password(user.password)
 
 
-def start_session(user: Any) -> RefreshToken:
+def start_login(user: Any) -> RefreshToken:
     """The refresh token of a new login."""
     return LoginToken.for_user(user)
 
 
-def end_session(refresh: RefreshToken) -> None:
+def end_login(refresh: RefreshToken) -> None:
     """Revoke the refresh token and everything else of its login. Repeating it does nothing."""
     if not can_revoke():
         return
     with transaction.atomic():
         refresh.blacklist()
-        if session := refresh.get(SESSION_CLAIM):
-            revoke_session(str(session))
+        if login := refresh.get(LOGIN_CLAIM):
+            revoke_login(str(login))
 
 
-def revoke_session(session: str) -> None:
+def revoke_login(login: str) -> None:
     """Revoke all tokens of a login, or the one token whose id is given.
 
     The note is kept for a whole refresh token's lifetime: a rotated token of the same login may outlive the one that
@@ -157,7 +157,7 @@ def revoke_session(session: str) -> None:
     now = aware_utcnow()
     kept = {"token": "", "created_at": now, "expires_at": now + api_settings.REFRESH_TOKEN_LIFETIME}
     with transaction.atomic():
-        noted, _ = OutstandingToken.objects.get_or_create(jti=session, defaults=kept)
+        noted, _ = OutstandingToken.objects.get_or_create(jti=login, defaults=kept)
         BlacklistedToken.objects.get_or_create(token=noted)
 
 
@@ -166,13 +166,13 @@ def is_rotating() -> bool:
     return _rotating.get()
 
 
-def session_of(noted: OutstandingToken) -> str:
+def login_of(noted: OutstandingToken) -> str:
     """The login of a stored token, which is the token's own id where it names none."""
     try:
         stored = UntypedToken(noted.token, verify=False)  # type: ignore[arg-type]
     except TokenError:  # a note of a login has no token
         return noted.jti
-    return str(stored.get(SESSION_CLAIM) or noted.jti)
+    return str(stored.get(LOGIN_CLAIM) or noted.jti)
 
 
 def revoked(ids: Iterable[str]) -> set[str]:

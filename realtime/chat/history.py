@@ -44,14 +44,14 @@ class HistoryPage(Struct, frozen=True):
     next_after: int | None
 
 
-def read_room(user_id: Any, slug: str, cursors: Cursors) -> HistoryPage:
+def list_room(user_id: Any, slug: str, cursors: Cursors) -> HistoryPage:
     """A page of a room that the user can see. Raises NOT_FOUND."""
     room = rooms.get_visible(user_id, slug)
     written = Message.objects.filter(room=room, recipient_seq__isnull=True).annotate(place=F("seq"))
     return _page(_slice(written, "seq", cursors), cursors, slug)
 
 
-def read_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
+def list_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
     """A page of what the two wrote to each other. Raises NOT_FOUND when there is no such user, and never was."""
     room = Room.objects.filter(slug=rooms.direct_slug(user_id, with_id)).first()
     if room is None:
@@ -61,7 +61,7 @@ def read_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
     return _read_both_ways(user_id, Message.objects.filter(room=room), cursors)
 
 
-def read_all_direct(user_id: Any, cursors: Cursors) -> HistoryPage:
+def list_all_direct(user_id: Any, cursors: Cursors) -> HistoryPage:
     """A page of what the user wrote to anybody, and anybody to the user: what a missed `user.<id>` had of chat."""
     return _read_both_ways(user_id, Message.objects.all(), cursors)
 

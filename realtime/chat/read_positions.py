@@ -21,9 +21,9 @@ from realtime.protocol.streams import room_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
 
-LIMIT = 200  # marks in one transaction: SQLite takes expressions of a limited depth
+MARKS_AT_ONCE = 200  # marks in one transaction: SQLite takes expressions of a limited depth
 
-NotificationReader = Callable[[Any, list[int]], list[int]]
+NotificationMarker = Callable[[Any, list[int]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class Moved:
     unread: int
 
 
-Marker = Batcher[Mark, Moved | None]
+ReadMarker = Batcher[Mark, Moved | None]
 
 
-def mark(marks: Sequence[Mark]) -> list[Moved | Exception | None]:
+def mark_read(marks: Sequence[Mark]) -> list[Moved | Exception | None]:
     """Synchronous. Positions only grow, and never beyond the stream; None for one that was there already.
 
     In the place of a mark that is refused: NOT_FOUND, or FORBIDDEN for outsiders of a public room.
@@ -92,10 +92,10 @@ def _advance(wanted: dict[tuple[Any, int], int]) -> dict[tuple[Any, int], int]:
     return {(row.user_id, row.room_id): wanted[row.user_id, row.room_id] for row in behind.values()}
 
 
-_readers: list[NotificationReader] = []
+_readers: list[NotificationMarker] = []
 
 
-def register_notification_reader(function: NotificationReader) -> None:
+def register_notification_marker(function: NotificationMarker) -> None:
     """Have `function(user_id, ids)` mark notifications as read, from `apps.ready()`; the last one registered counts.
 
     It is synchronous, touches the user's own notifications only, and returns the ids that it did mark.

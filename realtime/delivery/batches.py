@@ -23,7 +23,7 @@ class Wish:
     flush_seconds: float
 
 
-def read_wish(query: Mapping[str, Sequence[str]]) -> Wish | None:
+def parse_wish(query: Mapping[str, Sequence[str]]) -> Wish | None:
     """What a parsed query asks for; None where it does not. No value refuses a socket: numbers are moved into their
     bounds, and what is no number counts as left empty.
     """

@@ -13,7 +13,7 @@ from realtime.protocol.dialects import Dialect
 from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.frames import encode, make_error
 from realtime.protocol.limits import ErrorBudget, Quota
-from realtime.protocol.outgoing import Frame, translate
+from realtime.protocol.outgoing import Frame, translate_all
 from realtime.protocol.streams import Subscriptions
 
 
@@ -33,10 +33,10 @@ class Connection:
         "home",
         "id",
         "language",
+        "login",
         "name",
         "pending",
         "quota",
-        "session",
         "session_id",
         "settled",
         "sink",
@@ -50,7 +50,7 @@ class Connection:
         self.user_id = identity.user_id  # as in frames: a JSON number when the primary key is one
         self.user_key = identity.key
         self.name = identity.name
-        self.session = identity.session  # the login whose end closes this socket; "" for none
+        self.login = identity.login  # the login whose end closes this socket; "" for none
         self.expires_at = identity.expires_at  # unix time, None for a socket that lasts
         self.sink = sink
         self.language = language  # of the texts that its client gets; one string for all sockets
@@ -90,7 +90,7 @@ class Connection:
         if self.closing or self.held:
             return
         if self.dialect is not None:
-            frames = translate(frames, self.dialect.tell)
+            frames = translate_all(frames, self.dialect.translate)
         queued = self.sink.queued_bytes()
         if queued:
             limit = settings().max_queued_bytes

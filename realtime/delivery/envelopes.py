@@ -24,7 +24,7 @@ class Control(msgspec.Struct, array_like=True, frozen=True):
 
     verb: str
     user: str | None = None
-    session: str | None = None
+    login: str | None = None
     stream: str | None = None
     code: int = 0
     reason: str = ""

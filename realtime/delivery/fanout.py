@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from realtime.delivery.connection import Connection
-from realtime.protocol.outgoing import Frame, Tell, translate
+from realtime.protocol.outgoing import Frame, Translation, translate_all
 
 FEW = 8  # sockets up to which gathering costs more than it saves
 PAUSE_SECONDS = 0.002
@@ -72,7 +72,7 @@ class Fanout:
 def write_all(connections: set[Connection], frames: Sequence[Frame]) -> None:
     """Write `frames` in order to every connection, joined where the server can."""
     wire = join(frames)
-    told: dict[Tell, bytes] = {}  # the same for sockets of other dialects
+    translated: dict[Translation, bytes] = {}  # the same for sockets of other dialects
     excluded = {frame.exclude for frame in frames if frame.exclude is not None}
     # A copy: a write may find a socket dead, and closing takes it out of the set.
     for connection in tuple(connections):
@@ -83,11 +83,11 @@ def write_all(connections: set[Connection], frames: Sequence[Frame]) -> None:
         elif connection.dialect is None:
             write(wire)
         else:
-            tell = connection.dialect.tell
-            if tell not in told:
-                told[tell] = join(translate(frames, tell))
-            if told[tell]:
-                write(told[tell])
+            translation = connection.dialect.translate
+            if translation not in translated:
+                translated[translation] = join(translate_all(frames, translation))
+            if translated[translation]:
+                write(translated[translation])
 
 
 def join(frames: Sequence[Frame]) -> bytes:

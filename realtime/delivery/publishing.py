@@ -74,9 +74,9 @@ def unauthenticate_user(user_id: Any) -> None:
     send_on_commit(Envelope(controls=[control]))
 
 
-def disconnect_session(session: str) -> None:
+def disconnect_login(login: str) -> None:
     """Close all sockets that were opened with a token of this login."""
-    control = Control("disconnect", session=session, code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
+    control = Control("disconnect", login=login, code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
     send_on_commit(Envelope(controls=[control]))
 
 

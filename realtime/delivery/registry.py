@@ -50,8 +50,8 @@ class Registry:
         """Whom a control envelope means: a user, a login, or everybody as far as a stream is concerned."""
         if control.user is not None:
             return list(self.users.get(control.user, ()))
-        if control.session:
-            return [c for c in self.connections.values() if c.session == control.session]
+        if control.login:
+            return [c for c in self.connections.values() if c.login == control.login]
         return list(self.connections.values()) if control.stream else []
 
     def _forget_quota(self, user_key: str) -> None:
@@ -62,5 +62,5 @@ class Registry:
 def make_quota() -> Quota:
     conf = settings()
     commands = TokenBucket(conf.commands_per_second, conf.commands_burst)
-    told = TokenBucket(conf.presence_per_second, conf.presence_burst)
-    return Quota(commands, told)
+    announcements = TokenBucket(conf.presence_per_second, conf.presence_burst)
+    return Quota(commands, announcements)

@@ -1,6 +1,6 @@
 """The two ways of writing frames to one socket (delivery). Made at the handshake, held by the connection.
 
-`DirectSink` writes shared bytes to the transport of our own server. `QueueSink` awaits ASGI's `send` from a bounded
+`TransportSink` writes shared bytes to the transport of our own server. `QueueSink` awaits ASGI's `send` from a bounded
 queue under any other server. Both behave the same; only their speed differs.
 """
 
@@ -19,7 +19,7 @@ CLOSE_SECONDS = 5
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-class DirectSocket(Protocol):
+class TransportSocket(Protocol):
     """What our server's socket offers (`realtime.server`)."""
 
     def write(self, data: bytes) -> None: ...
@@ -45,12 +45,12 @@ class Sink(Protocol):
     async def writable(self) -> None: ...  # when there is room for more
 
 
-class DirectSink:
+class TransportSink:
     """Writes to the transport of our own server."""
 
     __slots__ = ("_socket", "fast_write")
 
-    def __init__(self, socket: DirectSocket) -> None:
+    def __init__(self, socket: TransportSocket) -> None:
         self._socket = socket
         self.fast_write: Callable[[bytes], None] | None = socket.write
 

@@ -1,4 +1,4 @@
-"""This process's part in presence: counts its users' sockets, tells the store, announces changes. Owned by the node.
+"""This process's part in presence: counts its users' sockets, reports, announces. Owned by the node.
 
 The store is told absolute counts of what changed, in one call for all that gathered; so a store that was away, or lost
 everything, is put right by telling it again.
@@ -76,11 +76,11 @@ class Tracker:
     async def arrive(self, user_key: str) -> int:
         """Count one more socket; returns how many users are online, this one included."""
         self._count(user_key, +1)
-        told: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(told)
+        reported: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(reported)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await told
+                await reported
         return self.online_count
 
     def depart(self, user_key: str) -> None:
@@ -100,18 +100,18 @@ class Tracker:
         if (before == OFFLINE) != (status == OFFLINE):
             await self._announce_change(Change(user_key, OFFLINE if status == OFFLINE else "online"))
         if status != OFFLINE and (status, before) != ("online", OFFLINE):
-            await self.tell(user_key, encode(Presence(PresenceData(_wire(user_key), status, data))))
+            await self.send_to_audience(user_key, encode(Presence(PresenceData(_wire(user_key), status, data))))
 
-    async def tell_unless_hidden(self, user_key: str, body: bytes) -> None:
-        """`tell`, but nobody hears of a user who appears offline; nor of anybody while that cannot be known."""
+    async def send_unless_hidden(self, user_key: str, body: bytes) -> None:
+        """`send_to_audience`, unless the user appears offline, or may do so while the store is away."""
         try:
             entry = (await self.store.get([user_key])).get(user_key)
         except StoreUnavailable:
             return
         if entry is None or entry.online:
-            await self.tell(user_key, body)
+            await self.send_to_audience(user_key, body)
 
-    async def tell(self, user_key: str, body: bytes) -> None:
+    async def send_to_audience(self, user_key: str, body: bytes) -> None:
         """Send a frame about a user to the audience of presence."""
         passing = await audience.address(user_key, body)
         if passing is not None:
@@ -150,12 +150,14 @@ class Tracker:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
-            self._waiting += [told for told in waiting if not told.done()]  # the others went on without an answer
+            self._waiting += [
+                reported for reported in waiting if not reported.done()
+            ]  # the others went on without an answer
             raise
         self.online_count = result.online_count
-        for told in waiting:
-            if not told.done():
-                told.set_result(None)
+        for reported in waiting:
+            if not reported.done():
+                reported.set_result(None)
         if self._synced and not result.known:
             self._changed.update(self._counts)  # the store lost us: tell it everything
         self._synced = True
@@ -193,7 +195,7 @@ class Tracker:
 
     async def _announce_change(self, change: Change) -> None:
         data = StatusData(_wire(change.user_id), change.status, utc_now())
-        await self.tell(change.user_id, encode(UserStatus(data)))
+        await self.send_to_audience(change.user_id, encode(UserStatus(data)))
 
     async def _write_last_seen(self) -> None:
         if not self._gone:

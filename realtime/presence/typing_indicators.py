@@ -1,4 +1,4 @@
-"""Who is typing where: told to others, untold when a typist falls silent, leaves or disconnects. One per node."""
+"""Who is typing where: shown to others, untold when a typist falls silent, leaves or disconnects. One per node."""
 
 import asyncio
 import logging
@@ -15,10 +15,11 @@ from realtime.storage.tasks import end_tasks
 logger = logging.getLogger(__name__)
 
 MAX_CONTEXTS = 20  # that one socket may be typing in at once
+SendToAudience = Callable[[str, bytes], Awaitable[None]]  # a user's key, a frame: to the audience of presence
 PATIENCE_SECONDS = 1  # how long the last words of a process that stops may take
 
 
-class Told(NamedTuple):
+class Indicator(NamedTuple):
     """That a user is typing. `ends` is when it is over, `stream` who heard it: None for the audience of presence."""
 
     ends: float
@@ -28,63 +29,63 @@ class Told(NamedTuple):
 class TypingIndicators:
     """Contexts in which this process's sockets type, each with the moment at which it is over."""
 
-    def __init__(self, publish: Callable[[Envelope], None], tell: Callable[[str, bytes], Awaitable[None]]) -> None:
+    def __init__(self, publish: Callable[[Envelope], None], send_to_audience: SendToAudience) -> None:
         self._publish = publish
-        self._tell = tell  # the audience of presence
-        self._told: dict[Connection, dict[str, Told]] = {}  # by context, for sockets that are typing in any
-        self._telling: set[asyncio.Future[None]] = set()
+        self._send_to_audience = send_to_audience  # the audience of presence
+        self._shown: dict[Connection, dict[str, Indicator]] = {}  # by context, for sockets that are typing in any
+        self._sending: set[asyncio.Future[None]] = set()
 
     def set(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
         """The socket's user types, or no longer does: for a room's `stream`, or with None for the audience."""
         if is_typing:
-            contexts = self._told.setdefault(connection, {})
+            contexts = self._shown.setdefault(connection, {})
             if context not in contexts and len(contexts) >= MAX_CONTEXTS:
                 return
-            contexts[context] = Told(time.monotonic() + settings().typing_seconds, stream)
+            contexts[context] = Indicator(time.monotonic() + settings().typing_seconds, stream)
         else:
             self._forget(connection, context)
         self._send(connection, context, is_typing, stream)
 
     def stop(self, connection: Connection, context: str) -> None:
-        """Untell one context, if it was told."""
-        told = self._forget(connection, context)
-        if told is not None:
-            self._send(connection, context, False, told.stream)
+        """End one context, if it was announced."""
+        shown = self._forget(connection, context)
+        if shown is not None:
+            self._send(connection, context, False, shown.stream)
 
     def stop_all(self, connection: Connection) -> None:
-        for context in tuple(self._told.get(connection, ())):
+        for context in tuple(self._shown.get(connection, ())):
             self.stop(connection, context)
 
     async def drain(self) -> None:
-        """Let what is being told reach the bus, and end what still asks the presence store, which is closed next."""
-        if self._telling:
-            await asyncio.wait(self._telling, timeout=PATIENCE_SECONDS)
-        await end_tasks(self._telling)
+        """Let what is being sent reach the bus, and end what still asks the presence store, which is closed next."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=PATIENCE_SECONDS)
+        await end_tasks(self._sending)
 
     def expire(self) -> None:
-        """Untell who has been silent for too long; called once a second."""
+        """End those who have been silent for too long; called once a second."""
         now = time.monotonic()
-        silent = [(typist, c) for typist, told in self._told.items() for c in told if told[c].ends <= now]
+        silent = [(typist, c) for typist, shown in self._shown.items() for c in shown if shown[c].ends <= now]
         for connection, context in silent:
             self.stop(connection, context)
 
-    def _forget(self, connection: Connection, context: str) -> Told | None:
-        contexts = self._told.get(connection, {})
-        told = contexts.pop(context, None)
+    def _forget(self, connection: Connection, context: str) -> Indicator | None:
+        contexts = self._shown.get(connection, {})
+        shown = contexts.pop(context, None)
         if not contexts:
-            self._told.pop(connection, None)
-        return told
+            self._shown.pop(connection, None)
+        return shown
 
     def _send(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
         body = encode(Typing(TypingData(connection.user_id, is_typing, context)))
         if stream is not None:
             self._publish(Envelope(passing=[Passing(body, stream=stream, exclude=connection.user_key)]))
             return
-        task = asyncio.ensure_future(self._tell(connection.user_key, body))
-        self._telling.add(task)
+        task = asyncio.ensure_future(self._send_to_audience(connection.user_key, body))
+        self._sending.add(task)
         task.add_done_callback(self._done)
 
     def _done(self, task: "asyncio.Future[None]") -> None:
-        self._telling.discard(task)
+        self._sending.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("Typing was not told: %s", error)
+            logger.warning("Typing was not announced: %s", error)

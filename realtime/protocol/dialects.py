@@ -15,19 +15,19 @@ from realtime.protocol import commands
 from realtime.protocol.commands import Command, CommandId, Invalid, Kind, Message, RoomId
 from realtime.protocol.errors import ErrorCode, Reason
 from realtime.protocol.frames import Data, Seq, ServerFrame, Text, Time, encode
-from realtime.protocol.outgoing import Tell
+from realtime.protocol.outgoing import Translation
 from realtime.protocol.validation import MAX_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`read` makes a command of a text, raising Invalid; `tell` makes a text of a frame, None for one that is left out.
+    """`parse` makes a command of a text, or raises Invalid. `translate` makes a text of a frame; None leaves it out.
 
-    Sockets with the same `tell` share what it made, so it must not depend on whose socket it is.
+    Sockets with the same `translate` share what it made, so it must not depend on whose socket it is.
     """
 
-    read: Callable[[str], Command]
-    tell: Tell
+    parse: Callable[[str], Command]
+    translate: Translation
 
 
 # What is understood
@@ -52,18 +52,18 @@ _said = msgspec.json.Decoder(Said)
 _typed = msgspec.json.Decoder(Typed)
 
 
-def read_text(room_id: str, text: str) -> Command:
+def parse_text(room_id: str, text: str) -> Command:
     """What is no JSON object is said as it is, also `42`, `"quoted"` and `{this}`."""
     if text.lstrip().startswith("{"):
         try:
-            return read_content(room_id, text)
+            return parse_content(room_id, text)
         except Invalid as error:
             if error.code is not ErrorCode.INVALID_JSON:
                 raise
     return _say(room_id, text)
 
 
-def read_content(room_id: str, text: str) -> Command:
+def parse_content(room_id: str, text: str) -> Command:
     """A command that such sockets know by its `type`, or else what is said."""
     try:
         type_ = _typed.decode(text).type
@@ -81,7 +81,7 @@ def read_content(room_id: str, text: str) -> Command:
     raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.FIELD_MISSING, said.id, field="$.content")
 
 
-def read_notification_command(text: str) -> Command:
+def parse_notification_command(text: str) -> Command:
     command = commands.decode(text)
     type_ = str(command.__struct_config__.tag)
     if type_ not in ABOUT_NOTIFICATIONS:
@@ -99,7 +99,7 @@ def _unknown(type_: str, id: str | None) -> Invalid:
     return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, Reason.UNKNOWN_COMMAND_HERE, id, name=type_[:MAX_SHOWN])
 
 
-# What is told
+# What is said
 
 SHARED = frozenset({"connected", "pong", "error", "heartbeat", "auth_expiring", "disconnect"})
 ABOUT_CHAT = frozenset({"chat", "typing", "presence", "user_status", "online_count", "joined", "left"})
@@ -118,14 +118,14 @@ class ToldChatData(msgspec.Struct):
 
 
 class ToldChat(msgspec.Struct):
-    """A `chat` frame, as far as it is told."""
+    """A `chat` frame, as far as it is translated."""
 
     data: ToldChatData
     seq: int
 
 
 class ToldAck(msgspec.Struct):
-    """An `ack`, as far as it is told."""
+    """An `ack`, as far as it is translated."""
 
     message_id: int | UnsetType = UNSET
     id: str | UnsetType = UNSET
@@ -176,28 +176,28 @@ _ack = msgspec.json.Decoder(ToldAck)
 _read = msgspec.json.Decoder(ReadFrame)
 
 
-def tell_message(payload: bytes) -> bytes | None:
+def translate_message(payload: bytes) -> bytes | None:
     """A frame on `/ws/chat/{room_id}`."""
     type_ = _typed.decode(payload).type
     if type_ == "chat":
-        return _retell(payload, RoomMessage)
+        return _reshape(payload, RoomMessage)
     if type_ == "ack":
         return _accept(payload)
     return payload if type_ in SHARED else None
 
 
-def tell_chat(payload: bytes) -> bytes | None:
+def translate_chat(payload: bytes) -> bytes | None:
     """A frame on `/ws/chat/rooms/{room_id}`: who sends without an `id` sees by his own message that it is stored."""
     type_ = _typed.decode(payload).type
     if type_ == "chat":
-        return _retell(payload, RoomChat)
+        return _reshape(payload, RoomChat)
     if type_ == "ack":
         ack = _read_ack(payload)
         return payload if ack.message_id is UNSET or ack.id is not UNSET else None
     return payload if type_ in SHARED else None
 
 
-def tell_notification(payload: bytes) -> bytes | None:
+def translate_notification(payload: bytes) -> bytes | None:
     """A frame on `/ws/notifications`: whatever is not about chat, so what a site sends of its own as well."""
     type_ = _typed.decode(payload).type
     return None if type_ in ABOUT_CHAT or (type_ == "read" and _is_of_room(payload)) else payload
@@ -210,7 +210,7 @@ def _is_of_room(payload: bytes) -> bool:
         return False  # of the site's own making
 
 
-def _retell(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes | None:
+def _reshape(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes | None:
     try:
         chat = _chat.decode(payload)
     except msgspec.ValidationError:
@@ -247,11 +247,11 @@ def _accept(payload: bytes) -> bytes:
 
 
 def speak_text(room_id: str) -> Dialect:
-    return Dialect(partial(read_text, room_id), tell_message)
+    return Dialect(partial(parse_text, room_id), translate_message)
 
 
 def speak_content(room_id: str) -> Dialect:
-    return Dialect(partial(read_content, room_id), tell_chat)
+    return Dialect(partial(parse_content, room_id), translate_chat)
 
 
-NOTIFICATIONS = Dialect(read_notification_command, tell_notification)
+NOTIFICATIONS = Dialect(parse_notification_command, translate_notification)

@@ -48,9 +48,11 @@ class ErrorBudget:
 class Quota:
     """What one user may send in one process, over all sockets there."""
 
-    __slots__ = ("bucket", "refused", "told")
+    __slots__ = ("announcements", "bucket", "refused")
 
-    def __init__(self, commands: TokenBucket, told: TokenBucket) -> None:
+    def __init__(self, commands: TokenBucket, announcements: TokenBucket) -> None:
         self.bucket = commands
         self.refused = 0  # in a row
-        self.told = told  # what is said of the user to everybody: two users must not use up what a process sends
+        self.announcements = (
+            announcements  # what is said of the user to everybody: two users must not use up what a process sends
+        )

@@ -1,4 +1,4 @@
-"""One frame on its way out, and what processes tell each other (pure). Used by the fabric.
+"""One frame on its way out (pure): its bytes, made once. Used by whatever delivers frames.
 
 A frame's bytes are made once and shared by all who get it: without permessage-deflate they are the same for everybody.
 """
@@ -9,7 +9,9 @@ from copy import copy
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
-Tell = Callable[[bytes], bytes | None]  # a frame's JSON in the words of a dialect; None for what it has no words for
+Translation = Callable[
+    [bytes], bytes | None
+]  # a frame's JSON in the words of a dialect; None for what it has no words for
 
 
 class Frame:
@@ -19,7 +21,7 @@ class Frame:
     `prompt` ones take with them what has gathered, and `alone` ones come after it, in no batch.
     """
 
-    __slots__ = ("_told", "_wire", "alone", "droppable", "exclude", "payload", "prompt", "seq")
+    __slots__ = ("_translations", "_wire", "alone", "droppable", "exclude", "payload", "prompt", "seq")
 
     def __init__(
         self,
@@ -38,7 +40,9 @@ class Frame:
         self.prompt = prompt
         self.alone = alone
         self._wire: bytes | None = None  # made when the first socket that takes bytes wants it
-        self._told: dict[Tell, Frame | None] | None = None  # what it became for sockets of other dialects
+        self._translations: dict[Translation, Frame | None] | None = (
+            None  # what it became for sockets of other dialects
+        )
 
     @property
     def wire(self) -> bytes:
@@ -47,23 +51,23 @@ class Frame:
             self._wire = WireFrame(Opcode.TEXT, self.payload).serialize(mask=False)
         return self._wire
 
-    def told(self, tell: Tell) -> "Frame | None":
-        """The frame as `tell` words it, made once for all sockets that have it so; None where it is not for them."""
-        if self._told is None:
-            self._told = {}
-        if tell not in self._told:
-            payload = tell(self.payload)
+    def translate(self, translation: Translation) -> "Frame | None":
+        """The frame in other words, made once for all sockets that want it so; None where it is not for them."""
+        if self._translations is None:
+            self._translations = {}
+        if translation not in self._translations:
+            payload = translation(self.payload)
             if payload is self.payload:
                 return self  # not kept: a frame that held itself would wait for the collector
-            self._told[tell] = None if payload is None else self._reword(payload)
-        return self._told[tell]
+            self._translations[translation] = None if payload is None else self._reword(payload)
+        return self._translations[translation]
 
     def _reword(self, payload: bytes) -> "Frame":
         frame = copy(self)
-        frame.payload, frame._wire, frame._told = payload, None, None
+        frame.payload, frame._wire, frame._translations = payload, None, None
         return frame
 
 
-def translate(frames: Sequence[Frame], tell: Tell) -> list[Frame]:
+def translate_all(frames: Sequence[Frame], translation: Translation) -> list[Frame]:
     """The frames in other words, without those that are not for such sockets."""
-    return [told for frame in frames if (told := frame.told(tell)) is not None]
+    return [said for frame in frames if (said := frame.translate(translation)) is not None]

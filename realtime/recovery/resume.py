@@ -30,7 +30,7 @@ REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the 
 
 
 T = TypeVar("T")
-Reader = Batcher[Range, list[Frame]]
+FrameReader = Batcher[Range, list[Frame]]
 Beginning = tuple[StreamOutcome, list[Frame]]
 
 
@@ -42,7 +42,7 @@ class Resumer:
         self._on_subscribed = on_subscribed
         self._access = access
         self._turns = asyncio.Semaphore(settings().resumes_at_once)
-        self._reader: Reader = Batcher(read_frames, limit=200, rest_seconds=REST_SECONDS)
+        self._reader: FrameReader = Batcher(read_frames, limit=200, rest_seconds=REST_SECONDS)
 
     async def resume(self, connection: Connection, wanted: Mapping[str, int], id: str | None = None) -> None:
         """Subscribe to the streams and replay what came after the given positions; ends with `resumed`.

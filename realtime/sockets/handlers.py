@@ -45,7 +45,7 @@ def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
 
 
 async def on_auth(node: Node, connection: Connection, command: commands.Auth) -> None:
-    identity = await node.loader.submit(tokens.read_access(command.token))
+    identity = await node.loader.submit(tokens.parse_access(command.token))
     if identity.key != connection.user_key:
         raise Refused(ErrorCode.FORBIDDEN, Reason.TOKEN_OF_ANOTHER_USER)
     extend(node, connection, identity)
@@ -55,14 +55,14 @@ async def on_auth(node: Node, connection: Connection, command: commands.Auth) ->
 
 def extend(node: Node, connection: Connection, identity: Identity) -> None:
     connection.expires_at = identity.expires_at
-    connection.session = identity.session
+    connection.login = identity.login
     node.clock.watch_end(connection)
 
 
 def on_presence(node: Node, connection: Connection, command: commands.Presence) -> Work:
     if len(encode(command.data)) > settings().presence_data_bytes:
         raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.DATA_TOO_LARGE, command.id)
-    if wait := _wait_to_tell(connection):
+    if wait := _wait_to_announce(connection):
         raise Refused(ErrorCode.RATE_LIMITED, Reason.TOO_MANY_COMMANDS, retry_after_ms=max(1, round(wait * 1000)))
     return node.tracker.set_status(connection.user_key, command.status, command.data)
 
@@ -89,13 +89,13 @@ async def _type_elsewhere(node: Node, connection: Connection, context: str, is_t
 
 def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
     """Everybody may hear it, so a user says it only so often; the end of typing comes by itself."""
-    if not _wait_to_tell(connection):
+    if not _wait_to_announce(connection):
         node.typing.set(connection, context, is_typing, None)
 
 
-def _wait_to_tell(connection: Connection) -> float:
+def _wait_to_announce(connection: Connection) -> float:
     """0.0 when something about the user may be told to everybody now, else the seconds until then."""
-    return connection.quota.told.take(time.monotonic()) if connection.quota is not None else 0.0
+    return connection.quota.announcements.take(time.monotonic()) if connection.quota is not None else 0.0
 
 
 def on_message(node: Node, connection: Connection, command: commands.Message) -> Work | None:
@@ -188,28 +188,28 @@ async def on_resume(node: Node, connection: Connection, command: commands.Resume
 def on_read(node: Node, connection: Connection, command: commands.Read) -> Work:
     given = (command.room_id is not None, command.seq is not None, command.notification_ids is not None)
     if given == (True, True, False):
-        return _read_room(
+        return _mark_room_read(
             node, connection, read_positions.Mark(connection.user_key, str(command.room_id), command.seq or 0)
         )
     if given == (False, False, True):
-        return _read_notifications(node, connection, command.notification_ids or [])
+        return _mark_notifications_read(node, connection, command.notification_ids or [])
     raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.NEEDS_POSITION_OR_IDS, command.id)
 
 
-async def _read_room(node: Node, connection: Connection, mark: read_positions.Mark) -> None:
-    moved = await node.marker.submit(mark)
+async def _mark_room_read(node: Node, connection: Connection, mark: read_positions.Mark) -> None:
+    moved = await node.read_marker.submit(mark)
     if moved is not None:
         data = ReadData(room_id=mark.slug, seq=moved.seq, unread=moved.unread)
-        _tell_others(node, connection, encode(Read(data)))
+        _send_to_others(node, connection, encode(Read(data)))
 
 
-async def _read_notifications(node: Node, connection: Connection, ids: list[int]) -> None:
+async def _mark_notifications_read(node: Node, connection: Connection, ids: list[int]) -> None:
     marked = await run(read_positions.mark_notifications, connection.user_id, ids)
     if marked:
-        _tell_others(node, connection, encode(Read(ReadData(notification_ids=marked))))
+        _send_to_others(node, connection, encode(Read(ReadData(notification_ids=marked))))
 
 
-def _tell_others(node: Node, connection: Connection, body: bytes) -> None:
+def _send_to_others(node: Node, connection: Connection, body: bytes) -> None:
     """To the user's other sockets, on every process."""
     passing = Passing(body, users=(connection.user_key,), droppable=False, except_connection=connection.id)
     node.hub.publish(Envelope(passing=[passing]))

@@ -1,6 +1,6 @@
 """The socket's edge: handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
 
-Under our own server it hands the socket to a `Reader` and returns; under any other it awaits `receive`.
+Under our own server it hands the socket to a `SocketReader` and returns; under any other it awaits `receive`.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from realtime.auth.credentials import SUBPROTOCOL, Credential, find_credential
 from realtime.auth.identity import Identity, identify
 from realtime.auth.origins import is_trusted
 from realtime.conf import settings
-from realtime.delivery.batches import BatchSink, read_wish
+from realtime.delivery.batches import BatchSink, parse_wish
 from realtime.delivery.connection import Connection
-from realtime.delivery.sinks import CLOSE_SECONDS, DirectSink, QueueSink, Sink, say_goodbye
+from realtime.delivery.sinks import CLOSE_SECONDS, QueueSink, Sink, TransportSink, say_goodbye
 from realtime.delivery.texts import language_of
 from realtime.protocol import commands
 from realtime.protocol.errors import CloseCode, Closed, Reason, Refused
@@ -31,7 +31,7 @@ from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
 from realtime.sockets import intake
 from realtime.sockets.node import get_node
-from realtime.sockets.reader import Reader
+from realtime.sockets.reader import SocketReader
 from realtime.sockets.refusals import refuse_handshake
 from realtime.storage.database import DatabaseUnavailable
 
@@ -50,7 +50,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     """`/api/v1/ws` (protocol §1). It needs no channel of its own: the hub has one for the whole process."""
 
     unknown_frames = 0  # received before it was known whose socket it is
-    sink: DirectSink | QueueSink  # set when the socket is accepted
+    sink: TransportSink | QueueSink  # set when the socket is accepted
     auth_id: str | None = None  # of the first `auth` command, to be acknowledged after the greeting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,8 +76,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         await self.base_send({"type": "websocket.accept", "subprotocol": subprotocol})
 
     async def serve(self, *, trusted_page: bool) -> None:
-        direct: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
-        self.sink = DirectSink(direct) if direct is not None else QueueSink(self.base_send)
+        transport: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
+        self.sink = TransportSink(transport) if transport is not None else QueueSink(self.base_send)
         connection: Connection | None = None
         self.node.opening += 1
         try:
@@ -97,11 +97,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         finally:
             self.node.opening -= 1
-        await self.run(connection, direct)
+        await self.run(connection, transport)
 
     def wrap(self, sink: Sink) -> Sink:
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        wish = read_wish(query)
+        wish = parse_wish(query)
         return BatchSink(sink, wish) if wish is not None else sink
 
     async def admit(self, connection: Connection) -> None:
@@ -159,11 +159,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         except commands.Invalid:
             return None
 
-    async def run(self, connection: Connection, direct: RealtimeProtocol | None) -> None:
+    async def run(self, connection: Connection, transport: RealtimeProtocol | None) -> None:
         try:
             await self.open(connection)
-            if direct is not None:
-                self.hand_over(connection, direct)
+            if transport is not None:
+                self.hand_over(connection, transport)
                 return
             await self.read(connection)
         except Exception as error:
@@ -171,7 +171,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         except BaseException:  # the server cancels
             self.node.leave(connection)
             raise
-        if direct is None or connection.closing:
+        if transport is None or connection.closing:
             self.node.leave(connection)
             await connection.sink.drained()
 
@@ -209,11 +209,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         except Refused as refusal:
             return refusal
 
-    def hand_over(self, connection: Connection, direct: RealtimeProtocol) -> None:
-        if direct.is_full():  # since before there was anybody to be told of it
+    def hand_over(self, connection: Connection, transport: RealtimeProtocol) -> None:
+        if transport.is_full():  # since before there was anybody to be told of it
             connection.on_pause(True)
-        reader = Reader(self.node, connection, direct)
-        direct.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.drain.begin)
+        reader = SocketReader(self.node, connection, transport)
+        transport.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.drain.begin)
 
     async def read(self, connection: Connection) -> None:
         sink = self.sink

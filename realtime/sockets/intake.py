@@ -85,7 +85,7 @@ HANDLERS: Mapping[type[commands.Command], Handler] = {**handlers.HANDLERS, Batch
 
 def _read_frame(connection: Connection, raw: bytes | str | None) -> commands.Command:
     text = measure(raw)
-    return commands.decode(text) if connection.dialect is None else connection.dialect.read(text)
+    return commands.decode(text) if connection.dialect is None else connection.dialect.parse(text)
 
 
 def _read_element(connection: Connection, raw: bytes | str | None) -> commands.Command:

@@ -9,8 +9,8 @@ import logging
 
 from realtime.auth import access, tickets
 from realtime.auth.identity import Loader, load_identities
-from realtime.chat import read_positions
 from realtime.chat.messages import Messages
+from realtime.chat.read_positions import MARKS_AT_ONCE, ReadMarker, mark_read
 from realtime.conf import settings
 from realtime.delivery import bridge
 from realtime.delivery.clock import Clock
@@ -49,10 +49,10 @@ class Node:
         self.tracker = Tracker(self.hub.id, online.loop_store(), self.hub.announce)
         self.clock = Clock(self.hub.note_heartbeat)
         self.keeper = Keeper(open_sessions(conf))
-        self.typing = TypingIndicators(self.hub.publish, self.tracker.tell_unless_hidden)
+        self.typing = TypingIndicators(self.hub.publish, self.tracker.send_unless_hidden)
         self.loader: Loader = database.Batcher(load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
-        self.marker: read_positions.Marker = database.Batcher(read_positions.mark, limit=read_positions.LIMIT)
+        self.read_marker: ReadMarker = database.Batcher(mark_read, limit=MARKS_AT_ONCE)
         self.messages = Messages(self.hub.publish)
         self.leases = open_leases(conf)
         self.pruner = Pruner(self.leases, also=[tickets.prune])
@@ -83,7 +83,7 @@ class Node:
         """Store what is waiting, publish it, and end."""
         await self.drain.end()
         await self.messages.drain()
-        await self.marker.drain()
+        await self.read_marker.drain()
         await self.clock.stop()
         await self.typing.drain()
         await self.keeper.stop()

@@ -13,7 +13,7 @@ from realtime.sockets.node import Node
 MAX_WAITING = 32  # frames that wait for one before them; reading pauses beyond
 
 
-class Reader:
+class SocketReader:
     """Hands frames to the commands in order. A task lives only while a command is waiting for something."""
 
     __slots__ = ("_connection", "_node", "_socket", "_task", "_waiting")

@@ -45,7 +45,7 @@ async def recheck(hub: Hub) -> None:
 def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights: Rights) -> None:
     if connection.user_key not in rights.active:
         connection.close(Closed(CloseCode.FORBIDDEN, "USER_DISABLED"))
-    elif connection.session in rights.revoked:
+    elif connection.login in rights.revoked:
         connection.close(Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED"))
     else:
         for slug, room in joined.items():
@@ -59,7 +59,7 @@ def look_up(connections: Sequence[Connection]) -> Rights:
     pks: set[Any] = {read_id(connection.user_key) for connection in connections}
     users = get_user_model()._default_manager.filter(pk__in=pks, is_active=True)
     members = Membership.objects.filter(user_id__in=pks, room__direct=False).values_list("user_id", "room_id")
-    sessions = {connection.session for connection in connections if connection.session}
+    sessions = {connection.login for connection in connections if connection.login}
     return Rights(
         {str(pk) for pk in users.values_list("pk", flat=True)},
         tokens.revoked(sessions),

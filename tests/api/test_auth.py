@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 def closed(monkeypatch):
     """The logins whose sockets were closed."""
     sessions = []
-    monkeypatch.setattr(publishing, "disconnect_session", sessions.append)
+    monkeypatch.setattr(publishing, "disconnect_login", sessions.append)
     return sessions
 
 
@@ -37,9 +37,9 @@ def bearer(token):
 
 def test_it_logs_in(alice, login):
     assert sorted(login) == ["access", "refresh"]
-    claims = tokens.read_access(login["access"])
+    claims = tokens.parse_access(login["access"])
     assert claims.user_id == str(alice.pk)
-    assert claims.session == RefreshToken(login["refresh"])["sid"]
+    assert claims.login == RefreshToken(login["refresh"])["sid"]
     assert bearer(login["access"]).get("/api/v1/rooms").status_code == 200
 
 
@@ -63,14 +63,14 @@ def test_it_refuses_a_bad_login(alice, anybody, given, status, code):
 def test_it_refreshes_within_the_same_login(login, anybody):
     answer = anybody.post("/api/v1/auth/refresh", {"refresh": login["refresh"]})
     assert list(answer.json()) == ["access"]
-    assert tokens.read_access(answer.json()["access"]).session == tokens.read_access(login["access"]).session
+    assert tokens.parse_access(answer.json()["access"]).login == tokens.parse_access(login["access"]).login
 
 
 def test_it_stays_the_same_login_when_refresh_tokens_rotate(login, anybody, monkeypatch):
     monkeypatch.setattr(api_settings, "ROTATE_REFRESH_TOKENS", True)
     monkeypatch.setattr(api_settings, "BLACKLIST_AFTER_ROTATION", True)
     rotated = anybody.post("/api/v1/auth/refresh", {"refresh": login["refresh"]}).json()
-    assert tokens.read_access(rotated["access"]).session == tokens.read_access(login["access"]).session
+    assert tokens.parse_access(rotated["access"]).login == tokens.parse_access(login["access"]).login
     assert anybody.post("/api/v1/auth/refresh", {"refresh": login["refresh"]}).status_code == 401
     assert bearer(rotated["access"]).post("/api/v1/auth/logout").status_code == 204
     assert anybody.post("/api/v1/auth/refresh", {"refresh": rotated["refresh"]}).status_code == 401
@@ -89,7 +89,7 @@ def test_it_refuses_to_refresh_for_those_who_may_not_log_in(alice, login, anybod
 
 def test_it_refuses_to_refresh_after_the_password_was_changed(alice, anybody, monkeypatch):
     monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
-    refresh = tokens.start_session(alice)
+    refresh = tokens.start_login(alice)
     assert anybody.post("/api/v1/auth/refresh", {"refresh": str(refresh)}).status_code == 200
     alice.set_password("another")
     alice.save()
@@ -119,7 +119,7 @@ def test_it_logs_out_by_either_token(login, closed, anybody, shown):
 
 
 def test_it_logs_out_although_the_access_token_has_expired(alice, closed):
-    refresh = tokens.start_session(alice)
+    refresh = tokens.start_login(alice)
     expired = refresh.access_token
     expired.set_exp(lifetime=-timedelta(minutes=1))
     assert bearer(expired).post("/api/v1/auth/logout").json()["code"] == "TOKEN_EXPIRED"
@@ -179,7 +179,7 @@ def test_it_gives_a_ticket_that_opens_a_socket_of_this_login(alice, login):
     assert answer["expires_in"] == 30
     redeemed = tickets.redeem(answer["ticket"])
     assert redeemed.user_id == alice.pk
-    assert redeemed.token_session == tokens.read_access(login["access"]).session
+    assert redeemed.token_login == tokens.parse_access(login["access"]).login
 
 
 def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
@@ -191,7 +191,7 @@ def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
     client.force_login(alice)
     assert client.post("/api/v1/ws/ticket").status_code == 200
     ticket = Ticket.objects.get()
-    assert ticket.token_session == tokens.cookie_session(client.session.session_key)
+    assert ticket.token_login == tokens.cookie_login(client.session.session_key)
     assert ticket.token_expires_at is not None
 
 

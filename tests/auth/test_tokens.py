@@ -40,12 +40,12 @@ def nested_header():
 
 def test_it_reads_an_access_token_without_asking_the_database(django_assert_num_queries):
     user = make_user("alice")
-    refresh = tokens.start_session(user)
+    refresh = tokens.start_login(user)
     token = refresh.access_token
     with django_assert_num_queries(0):
-        claims = tokens.read_access(str(token))
+        claims = tokens.parse_access(str(token))
     assert claims.user_id == str(user.pk)
-    assert claims.session == refresh["sid"]
+    assert claims.login == refresh["sid"]
     assert claims.jti == token["jti"]
     assert claims.expires_at.timestamp() == token["exp"]
     assert claims.password_hash is None
@@ -53,7 +53,7 @@ def test_it_reads_an_access_token_without_asking_the_database(django_assert_num_
 
 def test_it_names_the_login_by_the_tokens_own_id_where_it_has_no_sid():
     token = AccessToken.for_user(make_user("alice"))
-    assert tokens.read_access(str(token)).session == token["jti"]
+    assert tokens.parse_access(str(token)).login == token["jti"]
 
 
 BAD_TOKENS = {
@@ -83,20 +83,20 @@ BAD_TOKENS = {
 def test_it_refuses_a_bad_token(name):
     token = BAD_TOKENS[name](make_user("alice"))
     with pytest.raises(Closed) as refusal:
-        tokens.read_access(token)
+        tokens.parse_access(token)
     assert (refusal.value.code, refusal.value.reason) == (CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")
 
 
 def test_it_says_so_when_a_token_is_only_too_old():
     with pytest.raises(Closed) as refusal:
-        tokens.read_access(aged(access_for(make_user("alice"))))
+        tokens.parse_access(aged(access_for(make_user("alice"))))
     assert (refusal.value.code, refusal.value.reason) == (CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED")
 
 
 def test_it_carries_the_password_where_the_site_wants_it_checked(monkeypatch):
     monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
     user = make_user("alice")
-    claims = tokens.read_access(str(access_for(user)))
+    claims = tokens.parse_access(str(access_for(user)))
     assert claims.password_hash == get_md5_hash_password(user.password)
     assert tokens.matches_password(claims, user)
     user.set_password("changed")
@@ -107,56 +107,56 @@ def test_it_refuses_tokens_from_before_the_site_wanted_the_password_checked(monk
     token = str(access_for(make_user("alice")))
     monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
     with pytest.raises(Closed):
-        tokens.read_access(token)
+        tokens.parse_access(token)
 
 
 def test_it_finds_what_is_revoked_by_one_query(django_assert_num_queries):
     user = make_user("alice")
-    ended, other = tokens.start_session(user), tokens.start_session(user)
-    tokens.end_session(ended)
+    ended, other = tokens.start_login(user), tokens.start_login(user)
+    tokens.end_login(ended)
     with django_assert_num_queries(1):
         found = tokens.revoked([ended["sid"], ended["jti"], other["sid"], other["jti"], "unknown"])
     assert found == {ended["sid"], ended["jti"]}
 
 
 def test_it_ends_a_session_once_however_often_it_is_told():
-    refresh = tokens.start_session(make_user("alice"))
-    tokens.end_session(refresh)
-    tokens.end_session(refresh)
+    refresh = tokens.start_login(make_user("alice"))
+    tokens.end_login(refresh)
+    tokens.end_login(refresh)
     assert BlacklistedToken.objects.count() == 2
 
 
 def test_it_keeps_a_revocation_longer_than_any_token_of_the_login():
     """A rotated refresh token outlives the one that was shown at the logout."""
-    refresh = tokens.start_session(make_user("alice"))
+    refresh = tokens.start_login(make_user("alice"))
     refresh.set_exp(lifetime=timedelta(minutes=1))
-    tokens.end_session(refresh)
+    tokens.end_login(refresh)
     noted = BlacklistedToken.objects.get(token__jti=refresh["sid"]).token
     assert noted.expires_at > timezone.now() + api_settings.REFRESH_TOKEN_LIFETIME - timedelta(minutes=1)
 
 
 def test_it_revokes_nothing_where_the_site_has_no_blacklist(monkeypatch, django_assert_num_queries):
-    refresh = tokens.start_session(make_user("alice"))
+    refresh = tokens.start_login(make_user("alice"))
     monkeypatch.setattr("realtime.auth.tokens.can_revoke", lambda: False)
     with django_assert_num_queries(0):
-        tokens.end_session(refresh)
-        tokens.revoke_session(refresh["sid"])
+        tokens.end_login(refresh)
+        tokens.revoke_login(refresh["sid"])
         assert tokens.revoked([refresh["sid"]]) == set()
 
 
 def test_it_redeems_a_ticket_once():
     user = make_user("alice")
-    claims = tokens.read_access(str(access_for(user)))
+    claims = tokens.parse_access(str(access_for(user)))
     ticket = tickets.issue(user.pk, claims)
     redeemed = tickets.redeem(ticket)
-    assert (redeemed.user_id, redeemed.token_session) == (user.pk, claims.session)
+    assert (redeemed.user_id, redeemed.token_login) == (user.pk, claims.login)
     assert redeemed.token_expires_at == claims.expires_at
     assert tickets.redeem(ticket) is None
 
 
 def test_it_issues_tickets_to_those_who_came_with_a_cookie():
     redeemed = tickets.redeem(tickets.issue(make_user("alice").pk, None))
-    assert (redeemed.token_session, redeemed.token_expires_at) == ("", None)
+    assert (redeemed.token_login, redeemed.token_expires_at) == ("", None)
 
 
 def test_it_stores_no_ticket_only_its_digest():
@@ -188,7 +188,7 @@ def test_it_lets_one_of_two_have_the_ticket():
 
 @pytest.mark.django_db(transaction=True)
 def test_it_ends_a_session_when_two_say_so_at_once():
-    refresh = tokens.start_session(make_user("alice"))
-    end = partial(tokens.end_session, refresh)
+    refresh = tokens.start_login(make_user("alice"))
+    end = partial(tokens.end_login, refresh)
     assert at_once(end, end) == [None, None]
     assert tokens.revoked([refresh["sid"], refresh["jti"]]) == {refresh["sid"], refresh["jti"]}

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from realtime.delivery.batches import BatchSink, Wish, read_wish
+from realtime.delivery.batches import BatchSink, Wish, parse_wish
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.outgoing import Frame
 from tests.paper import body, open_connection
@@ -40,7 +40,7 @@ def numbers(paper):
     ],
 )
 def test_it_reads_what_is_asked_for(query, wish):
-    read = read_wish(parse_qs(query, keep_blank_values=True))
+    read = parse_wish(parse_qs(query, keep_blank_values=True))
     assert read == (None if wish is None else Wish(*wish))
 
 

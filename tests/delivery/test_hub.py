@@ -221,12 +221,12 @@ async def test_it_passes_on_what_is_not_stored(process):
 async def test_it_closes_and_unsubscribes_whom_it_is_told_to(process):
     (one, socket_one), (two, socket_two) = await join(process, "room.a", "1"), await join(process, "room.a", "2")
     three, socket_three = await join(process, "room.a", "3")
-    three.session = "login"
+    three.login = "login"
     process.take(Envelope(controls=[Control("unsubscribe", user="1", stream="room.a")]))
     assert (one.subscriptions.live, two.subscriptions.live) == (set(), {"room.a"})
     assert "room.a" not in one.subscriptions
     process.take(Envelope(controls=[Control("disconnect", user="2", code=4403, reason="KICKED")]))
-    process.take(Envelope(controls=[Control("disconnect", session="login", code=4401, reason="UNAUTHENTICATED")]))
+    process.take(Envelope(controls=[Control("disconnect", login="login", code=4401, reason="UNAUTHENTICATED")]))
     closed = [socket.closed for socket in (socket_one, socket_two, socket_three)]
     assert closed == [None, (4403, "KICKED"), (4401, "UNAUTHENTICATED")]
     process.take(Envelope(controls=[Control("unsubscribe", stream="room.a")]))
@@ -235,7 +235,7 @@ async def test_it_closes_and_unsubscribes_whom_it_is_told_to(process):
 
 async def test_it_closes_no_socket_without_a_login_when_a_login_ends(process):
     _, socket = await join(process, "room.a")
-    process.take(Envelope(controls=[Control("disconnect", session="", code=4401, reason="UNAUTHENTICATED")]))
+    process.take(Envelope(controls=[Control("disconnect", login="", code=4401, reason="UNAUTHENTICATED")]))
     assert socket.closed is None
 
 

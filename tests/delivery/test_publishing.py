@@ -92,11 +92,11 @@ def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, capl
 def test_it_talks_to_users(sent):
     realtime.send_to_user(7, {"type": "test", "n": 1})
     realtime.disconnect_user(7)
-    publishing.disconnect_session("login")
+    publishing.disconnect_login("login")
     publishing.unsubscribe(7, "room.a")
     publishing.close_stream("room.a")
     assert sent[0].events == [("user.7", 1, b'{"type":"test","n":1}')]
-    controls = [(c.verb, c.user, c.session, c.stream, c.code, c.reason) for e in sent[1:] for c in e.controls]
+    controls = [(c.verb, c.user, c.login, c.stream, c.code, c.reason) for e in sent[1:] for c in e.controls]
     assert controls == [
         ("disconnect", "7", None, None, 4403, "KICKED"),
         ("disconnect", None, "login", None, 4401, "UNAUTHENTICATED"),

@@ -24,7 +24,7 @@ async def alone():
     process = Process(leases.store)
     process.sleep = leases.sleep
     yield process
-    await process.ticker.stop()
+    await process.scheduler.stop()
 
 
 async def test_it_calls_the_function_again_and_again(alone):
@@ -47,14 +47,14 @@ async def test_it_gives_a_first_value_at_once(alone):
 
 async def test_it_calls_nothing_while_nobody_is_subscribed(alone):
     values = declare()
-    await alone.ticker.beat()
+    await alone.scheduler.beat()
     connection, socket = await alone.subscribe()
     await socket.until(has(socket, 1))
     alone.hub.unsubscribe(connection, "topic.metrics")
-    await until(alone.ticker._schedules["metrics"].done)
+    await until(alone.scheduler._schedules["metrics"].done)
     count = len(values)
-    await alone.ticker.beat()
-    assert (alone.ticker._held, alone.ticker._schedules, len(values)) == ({}, {}, count)
+    await alone.scheduler.beat()
+    assert (alone.scheduler._held, alone.scheduler._schedules, len(values)) == ({}, {}, count)
 
 
 async def test_it_is_not_called_more_often_by_who_comes_and_goes(alone):
@@ -62,9 +62,9 @@ async def test_it_is_not_called_more_often_by_who_comes_and_goes(alone):
     for _ in range(20):
         connection, socket = await alone.subscribe()
         await socket.until(has(socket, 1))
-        await alone.ticker.beat()
+        await alone.scheduler.beat()
         alone.hub.unsubscribe(connection, "topic.metrics")
-        await alone.ticker.beat()
+        await alone.scheduler.beat()
     assert values == [1]
 
 
@@ -73,17 +73,17 @@ async def test_it_stops_when_it_cannot_renew_in_time_and_goes_on_later(alone, se
     values = declare()
     _, socket = await alone.subscribe()
     await socket.until(has(socket, 1))
-    acquire = alone.ticker._leases.acquire
+    acquire = alone.scheduler._leases.acquire
 
     async def fail(*args):
         raise LeasesUnavailable("away")
 
-    monkeypatch.setattr(alone.ticker._leases, "acquire", fail)
-    await alone.ticker.beat()
-    await until(alone.ticker._schedules["metrics"].done)
+    monkeypatch.setattr(alone.scheduler._leases, "acquire", fail)
+    await alone.scheduler.beat()
+    await until(alone.scheduler._schedules["metrics"].done)
     count = len(values)
-    monkeypatch.setattr(alone.ticker._leases, "acquire", acquire)
-    await alone.ticker.beat()
+    monkeypatch.setattr(alone.scheduler._leases, "acquire", acquire)
+    await alone.scheduler.beat()
     await until(lambda: len(values) > count)
 
 

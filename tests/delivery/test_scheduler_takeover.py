@@ -26,8 +26,8 @@ async def processes(leases):
     here, there = Process(leases.store), Process(leases.other)
     here.hub.bus.publish, there.hub.bus.publish = there.hub.take, here.hub.take
     yield here, there
-    await here.ticker.stop()
-    await there.ticker.stop()
+    await here.scheduler.stop()
+    await there.scheduler.stop()
 
 
 async def test_one_of_all_processes_calls_it(processes):
@@ -35,27 +35,27 @@ async def test_one_of_all_processes_calls_it(processes):
     values = declare()
     (_, socket), (_, other) = await here.subscribe(), await there.subscribe()
     for _ in range(3):
-        await asyncio.gather(here.ticker.beat(), there.ticker.beat())
+        await asyncio.gather(here.scheduler.beat(), there.scheduler.beat())
     await other.until(has(other, 5))
     await socket.until(has(socket, 5))
     assert sorted(set(data_of(socket))) == data_of(socket) == values[: len(socket.frames)]
-    assert len(here.ticker._held) + len(there.ticker._held) == 1
+    assert len(here.scheduler._held) + len(there.scheduler._held) == 1
 
 
 async def test_another_takes_over_from_a_process_that_died(processes, leases):
     here, there = processes
     declare()
     await here.subscribe()
-    await until(lambda: here.ticker._held)
+    await until(lambda: here.scheduler._held)
     _, survivor = await there.subscribe()
     await survivor.until(has(survivor, 1))
     here.die()
     leases.sleep(LEASE - 0.5)
-    await there.ticker.beat()
-    assert not there.ticker._held
+    await there.scheduler.beat()
+    assert not there.scheduler._held
     leases.sleep(0.5)
     count = len(survivor.frames)
-    await there.ticker.beat()
+    await there.scheduler.beat()
     await survivor.until(has(survivor, count + 2))
 
 
@@ -63,10 +63,10 @@ async def test_another_goes_on_at_once_when_a_process_stops(processes):
     here, there = processes
     declare()
     await here.subscribe()
-    await until(lambda: here.ticker._held)
+    await until(lambda: here.scheduler._held)
     _, survivor = await there.subscribe()
-    await here.ticker.stop()
-    await there.ticker.beat()
+    await here.scheduler.stop()
+    await there.scheduler.beat()
     count = len(survivor.frames)
     await survivor.until(has(survivor, count + 2))
 
@@ -75,12 +75,12 @@ async def test_a_process_gives_back_what_nobody_there_wants(processes):
     here, there = processes
     declare()
     connection, _ = await here.subscribe()
-    await until(lambda: here.ticker._held)
+    await until(lambda: here.scheduler._held)
     _, other = await there.subscribe()
     here.hub.unregister(connection)
-    await here.ticker.beat()
-    await there.ticker.beat()
-    assert (set(here.ticker._held), set(there.ticker._held)) == (set(), {"metrics"})
+    await here.scheduler.beat()
+    await there.scheduler.beat()
+    assert (set(here.scheduler._held), set(there.scheduler._held)) == (set(), {"metrics"})
     count = len(other.frames)
     await other.until(has(other, count + 2))
 
@@ -91,9 +91,9 @@ async def test_the_next_one_keeps_the_pace(processes):
     _, socket = await here.subscribe()
     await socket.until(has(socket, 1))
     _, other = await there.subscribe()
-    await here.ticker.stop()
-    await there.ticker.beat()
-    assert there.ticker._held
+    await here.scheduler.stop()
+    await there.scheduler.beat()
+    assert there.scheduler._held
     assert data_of(other) == values == [1]
 
 
@@ -101,13 +101,13 @@ async def test_it_stops_when_its_lease_went_to_another(processes, leases):
     here, there = processes
     declare()
     await here.subscribe()
-    await until(lambda: here.ticker._held)
+    await until(lambda: here.scheduler._held)
     await there.subscribe()
     leases.sleep(LEASE)  # it was asleep, as it were
-    await there.ticker.beat()
-    await here.ticker.beat()
-    assert (set(here.ticker._held), set(there.ticker._held)) == (set(), {"metrics"})
-    assert here.ticker._schedules == {}
+    await there.scheduler.beat()
+    await here.scheduler.beat()
+    assert (set(here.scheduler._held), set(there.scheduler._held)) == (set(), {"metrics"})
+    assert here.scheduler._schedules == {}
 
 
 async def test_a_slow_function_keeps_its_lease(processes, leases):
@@ -125,9 +125,9 @@ async def test_a_slow_function_keeps_its_lease(processes, leases):
     await there.subscribe()
     for _ in range(3):
         leases.sleep(LEASE - 1)
-        await here.ticker.beat()
-        await there.ticker.beat()
-    assert (set(here.ticker._held), set(there.ticker._held)) == ({"metrics"}, set())
+        await here.scheduler.beat()
+        await there.scheduler.beat()
+    assert (set(here.scheduler._held), set(there.scheduler._held)) == ({"metrics"}, set())
     end.set()
     await socket.until(has(socket, 1))
     assert data_of(socket)[0] == "at last"
@@ -147,12 +147,12 @@ async def test_a_schedule_that_loses_its_cancellation_ends_when_another_takes_it
     topics.topic("metrics", every=SHORT)(ask_redis)
     await here.subscribe()
     await begun.wait()
-    first = here.ticker._schedules["metrics"]
+    first = here.scheduler._schedules["metrics"]
     leases.sleep(LEASE)
     assert await leases.other.acquire("topic:metrics", "another", LEASE)
-    await here.ticker.beat()
+    await here.scheduler.beat()
     await leases.other.release("topic:metrics", "another")
-    await here.ticker.beat()
-    assert here.ticker._schedules["metrics"] is not first
+    await here.scheduler.beat()
+    assert here.scheduler._schedules["metrics"] is not first
     done, _ = await asyncio.wait([first], timeout=5)
     assert done

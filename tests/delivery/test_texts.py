@@ -187,15 +187,15 @@ def test_it_says_what_is_wrong_in_chinese():
 @pytest.mark.parametrize(
     ("read", "text", "reason"),
     [
-        (speak_content("general").read, '{"content":1}', Reason.WRONG_TYPE_GOT),
-        (speak_content("general").read, '{"content":""}', Reason.TOO_SHORT),
-        (speak_content("general").read, '{"content":"x","kind":"video"}', Reason.WRONG_VALUE),
-        (speak_content("general").read, "{}", Reason.FIELD_MISSING),
-        (speak_content("general").read, '{"type":"join"}', Reason.UNKNOWN_COMMAND_HERE),
-        (speak_content("general").read, "[]", Reason.NOT_AN_OBJECT),
-        (speak_content("general").read, "{", Reason.NOT_JSON),
-        (NOTIFICATIONS.read, '{"type":"ping","id":1}', Reason.WRONG_TYPE_GOT),
-        (NOTIFICATIONS.read, '{"type":"leave","room_id":"x"}', Reason.UNKNOWN_COMMAND_HERE),
+        (speak_content("general").parse, '{"content":1}', Reason.WRONG_TYPE_GOT),
+        (speak_content("general").parse, '{"content":""}', Reason.TOO_SHORT),
+        (speak_content("general").parse, '{"content":"x","kind":"video"}', Reason.WRONG_VALUE),
+        (speak_content("general").parse, "{}", Reason.FIELD_MISSING),
+        (speak_content("general").parse, '{"type":"join"}', Reason.UNKNOWN_COMMAND_HERE),
+        (speak_content("general").parse, "[]", Reason.NOT_AN_OBJECT),
+        (speak_content("general").parse, "{", Reason.NOT_JSON),
+        (NOTIFICATIONS.parse, '{"type":"ping","id":1}', Reason.WRONG_TYPE_GOT),
+        (NOTIFICATIONS.parse, '{"type":"leave","room_id":"x"}', Reason.UNKNOWN_COMMAND_HERE),
     ],
 )
 def test_it_says_it_of_every_dialect(read, text, reason):

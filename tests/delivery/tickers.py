@@ -19,7 +19,7 @@ class Process:
 
     def __init__(self, store: LeaseStore) -> None:
         self.hub = Hub()
-        self.ticker = Scheduler(self.hub, store)
+        self.scheduler = Scheduler(self.hub, store)
 
     async def subscribe(self, name: str = "metrics") -> tuple[Connection, PaperSocket]:
         connection, socket = open_connection()
@@ -27,12 +27,12 @@ class Process:
         async with self.hub.open_feeds([f"topic.{name}"]) as (feed,):
             connection.subscriptions.ask(feed.name)
             self.hub.attach(connection, feed)
-            self.ticker.on_subscribed(connection, feed)
+            self.scheduler.on_subscribed(connection, feed)
         return connection, socket
 
     def die(self) -> None:
         """Give nothing back, renew nothing, do nothing any more."""
-        for task in self.ticker._schedules.values():
+        for task in self.scheduler._schedules.values():
             task.cancel()
         self.hub.publish = ignore  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""Who is typing where, and what is told of it when a process stops."""
+"""Who is typing where, and what is heard of it when a process stops."""
 
 import asyncio
 
@@ -13,20 +13,20 @@ async def test_it_asks_the_store_nothing_any_more_once_it_has_stopped(monkeypatc
     """The store of presence was closed meanwhile: the question opened another connection, which nobody closed."""
     monkeypatch.setattr("realtime.presence.typing_indicators.PATIENCE_SECONDS", 5 if answers else 0.01)
     monkeypatch.setattr("realtime.storage.tasks.AGAIN_SECONDS", 0.01)
-    store, told = asyncio.Event(), []
+    store, heard = asyncio.Event(), []
 
-    async def ask_and_tell(user_key, body):
+    async def ask_and_send(user_key, body):
         await store.wait()
-        told.append(user_key)
+        heard.append(user_key)
 
-    typists = TypingIndicators(lambda _envelope: None, ask_and_tell)
+    typing = TypingIndicators(lambda _envelope: None, ask_and_send)
     connection, _ = open_connection("7")
-    typists.set(connection, "a free word", True, None)
-    stopping = asyncio.create_task(typists.drain())
+    typing.set(connection, "a free word", True, None)
+    stopping = asyncio.create_task(typing.drain())
     await asyncio.sleep(0)
     if answers:
         store.set()
     await stopping
     store.set()
-    assert typists._telling == set()
-    assert told == (["7"] if answers else [])
+    assert typing._sending == set()
+    assert heard == (["7"] if answers else [])

@@ -32,7 +32,7 @@ from realtime.protocol.frames import (
     given,
     stamp,
 )
-from realtime.protocol.outgoing import Frame, translate
+from realtime.protocol.outgoing import Frame, translate_all
 from tests.paper import open_connection
 
 COUNT = encode(OnlineCount(OnlineCountData(1)))
@@ -50,7 +50,7 @@ def ack(id, **fields):
 
 
 def told(dialect, payload):
-    words = dialect.tell(payload)
+    words = dialect.translate(payload)
     return None if words is None else json.loads(words)
 
 
@@ -72,22 +72,22 @@ def told(dialect, payload):
     ],
 )
 def test_it_takes_text_for_what_is_said(text, message):
-    assert TEXT.read(text) == Message(message=message, room_id="general")
+    assert TEXT.parse(text) == Message(message=message, room_id="general")
 
 
 def test_it_takes_the_kind_and_the_id():
     wanted = Message(id="c-1", message="x", room_id="general", kind="image")
     for dialect in (TEXT, CONTENT):
-        assert dialect.read('{"content":"x","kind":"image","id":"c-1","room_id":"another"}') == wanted
+        assert dialect.parse('{"content":"x","kind":"image","id":"c-1","room_id":"another"}') == wanted
 
 
 @pytest.mark.parametrize("dialect", [TEXT, CONTENT, NOTIFICATIONS])
 def test_it_leaves_the_commands_of_every_socket(dialect):
-    assert dialect.read('{"type":"ping","id":"p","content":"x"}') == Ping(id="p")
-    assert dialect.read('{"type":"pong"}') == commands.Pong()
-    assert dialect.read('{"type":"auth","token":"t"}') == Auth(token="t")
+    assert dialect.parse('{"type":"ping","id":"p","content":"x"}') == Ping(id="p")
+    assert dialect.parse('{"type":"pong"}') == commands.Pong()
+    assert dialect.parse('{"type":"auth","token":"t"}') == Auth(token="t")
     with pytest.raises(Invalid, match="token"):
-        dialect.read('{"type":"auth"}')
+        dialect.parse('{"type":"auth"}')
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_it_leaves_the_commands_of_every_socket(dialect):
 def test_it_refuses_objects_that_say_nothing(text, code, id):
     for dialect in (TEXT, CONTENT):
         with pytest.raises(Invalid) as refusal:
-            dialect.read(text)
+            dialect.parse(text)
         assert (refusal.value.code, refusal.value.id) == (code, id)
 
 
@@ -120,22 +120,22 @@ def test_it_refuses_objects_that_say_nothing(text, code, id):
 )
 def test_it_wants_objects_where_text_is_not_taken(text, code):
     with pytest.raises(Invalid) as refusal:
-        CONTENT.read(text)
+        CONTENT.parse(text)
     assert refusal.value.code == code
 
 
 def test_it_refuses_to_say_nothing():
     with pytest.raises(Invalid) as refusal:
-        TEXT.read("")
+        TEXT.parse("")
     assert refusal.value.code == ErrorCode.INVALID_MESSAGE
 
 
 def test_it_reads_what_is_about_notifications():
-    assert NOTIFICATIONS.read('{"type":"read","notification_ids":[7]}') == commands.Read(notification_ids=[7])
-    assert NOTIFICATIONS.read('{"type":"resume","streams":{"user.1":5}}') == Resume(streams={"user.1": 5})
+    assert NOTIFICATIONS.parse('{"type":"read","notification_ids":[7]}') == commands.Read(notification_ids=[7])
+    assert NOTIFICATIONS.parse('{"type":"resume","streams":{"user.1":5}}') == Resume(streams={"user.1": 5})
     for text in ('{"type":"leave","id":"l","room_id":"general"}', '{"type":"batch","id":"l","messages":[]}'):
         with pytest.raises(Invalid) as refusal:
-            NOTIFICATIONS.read(text)
+            NOTIFICATIONS.parse(text)
         assert (refusal.value.code, refusal.value.id) == (ErrorCode.UNKNOWN_MESSAGE_TYPE, "l")
 
 
@@ -151,55 +151,55 @@ def test_it_tells_the_sender_that_a_message_is_stored():
     plain, named = ack(None, message_id=7, seq=5), ack("c-1", message_id=7, seq=5)
     assert told(TEXT, plain) == {"status": "ok", "message_id": 7}
     assert told(TEXT, named) == {"status": "ok", "message_id": 7, "id": "c-1"}
-    assert (CONTENT.tell(plain), CONTENT.tell(named)) == (None, named)
+    assert (CONTENT.translate(plain), CONTENT.translate(named)) == (None, named)
     for dialect in (TEXT, CONTENT, NOTIFICATIONS):
         other = ack("c-1", expires_at=None)
-        assert dialect.tell(other) is other
+        assert dialect.translate(other) is other
 
 
 def test_it_leaves_the_frames_of_every_socket():
     frames = [Heartbeat("then"), AuthExpiring(ExpiringData("then", 1)), Pong(1)]
     for payload in (*map(encode, frames), b'{"type":"connected","data":{}}'):
         for dialect in (TEXT, CONTENT, NOTIFICATIONS):
-            assert dialect.tell(payload) is payload
+            assert dialect.translate(payload) is payload
 
 
 @pytest.mark.parametrize("own", [b'{"type":"read","data":"page 3"}', b'{"type":"ack","message_id":"m-1"}'])
 def test_it_bears_words_of_the_protocol_that_a_site_uses_for_itself(own):
     """One such frame was an exception in the middle of a fan-out: neither others nor other processes got it."""
-    assert NOTIFICATIONS.tell(own) is own
+    assert NOTIFICATIONS.translate(own) is own
     for dialect in (TEXT, CONTENT):
-        assert dialect.tell(own) in (None, own)
+        assert dialect.translate(own) in (None, own)
 
 
 def test_it_leaves_out_what_is_for_others():
     typing, presence = Typing(TypingData(1, True, "x")), Presence(PresenceData(1, "busy", {}))
     status, left = UserStatus(StatusData(1, "online", "then")), Left("general", "REMOVED")
     for payload in (COUNT, *map(encode, (typing, presence, status, left))):
-        assert [dialect.tell(payload) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None] * 3
+        assert [dialect.translate(payload) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None] * 3
     for own in (b'{"type":"order_status_changed","id":{},"seq":"x"}', b'{"type":"notification","data":{"type":5}}'):
-        assert [dialect.tell(own) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None, None, own]
+        assert [dialect.translate(own) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None, None, own]
 
 
 def test_it_tells_of_notifications_that_were_read():
     read = encode(Read(ReadData(notification_ids=[7])))
-    assert NOTIFICATIONS.tell(read) is read
-    assert NOTIFICATIONS.tell(encode(Read(ReadData(room_id="general", seq=5, unread=0)))) is None
+    assert NOTIFICATIONS.translate(read) is read
+    assert NOTIFICATIONS.translate(encode(Read(ReadData(room_id="general", seq=5, unread=0)))) is None
 
 
 def test_it_survives_a_chat_frame_of_the_sites_own_making():
-    assert TEXT.tell(b'{"type":"chat","data":5}') is None
+    assert TEXT.translate(b'{"type":"chat","data":5}') is None
 
 
 def test_it_words_a_frame_once_for_all_rooms():
     frame = Frame(chat(5), seq=5, exclude="3", droppable=True)
     first, again = speak_text("a"), speak_text("b")
-    assert frame.told(first.tell) is frame.told(again.tell)
-    assert frame.told(first.tell) is not frame.told(CONTENT.tell)
-    words = frame.told(first.tell)
+    assert frame.translate(first.translate) is frame.translate(again.translate)
+    assert frame.translate(first.translate) is not frame.translate(CONTENT.translate)
+    words = frame.translate(first.translate)
     assert (words.seq, words.exclude, words.droppable) == (5, "3", True)
     assert words.wire != frame.wire
-    assert translate([frame, Frame(COUNT)], CONTENT.tell) == [frame.told(CONTENT.tell)]
+    assert translate_all([frame, Frame(COUNT)], CONTENT.translate) == [frame.translate(CONTENT.translate)]
 
 
 async def test_it_writes_to_sockets_of_every_dialect_at_once():

@@ -115,7 +115,7 @@ async def test_it_keeps_one_order_for_many_writers(site, alice, bob, carol, gene
     assert all(order == heard[0] for order in heard)
     for number in range(20):
         assert [text for text in heard[0] if text.startswith(f"{number}-")] == [f"{number}-{n}" for n in range(25)]
-    page = await run(history.read_room, alice.pk, "general", Cursors(limit=500))
+    page = await run(history.list_room, alice.pk, "general", Cursors(limit=500))
     assert [message.message for message in reversed(page.messages)] == heard[0]
 
 
@@ -144,7 +144,7 @@ async def test_it_says_history_as_it_was_sent(site, alice, bob, general):
     for word in words:
         await write(writer, word)
     reader = await site.join(bob)
-    page = await run(history.read_room, bob.pk, "general", Cursors())
+    page = await run(history.list_room, bob.pk, "general", Cursors())
     assert [message.message for message in reversed(page.messages)] == words
     assert texts(await reader.settle()) == []  # what came before is history
 

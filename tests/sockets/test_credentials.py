@@ -107,10 +107,10 @@ async def test_it_refuses_an_old_ticket(site, carry, alice, configure):
 
 
 async def test_it_refuses_a_ticket_of_a_login_that_has_ended(site, alice):
-    refresh = await run(tokens.start_session, alice)
-    claims = tokens.read_access(str(refresh.access_token))
+    refresh = await run(tokens.start_login, alice)
+    claims = tokens.parse_access(str(refresh.access_token))
     ticket = await run(tickets.issue, alice.pk, claims)
-    await run(tokens.end_session, refresh)
+    await run(tokens.end_login, refresh)
     assert await (await site.knock(query={"ticket": ticket})).ending() == (4401, "UNAUTHENTICATED")
 
 

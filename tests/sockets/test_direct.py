@@ -42,7 +42,7 @@ async def test_it_answers_direct_messages_in_order(site, alice, bob):
     for number in range(10):
         writer, reader = (first, bob) if number % 2 else (second, alice)
         assert (await writer.ask("message", to_user_id=reader.pk, message=str(number)))["type"] == "ack"
-    page = await run(partial(history.read_direct, alice.pk, bob.pk, Cursors()))
+    page = await run(partial(history.list_direct, alice.pk, bob.pk, Cursors()))
     assert [message.message for message in reversed(page.messages)] == [str(number) for number in range(10)]
 
 

@@ -109,7 +109,7 @@ def test_it_moves_many_positions_at_once(alice, bob, carol, general, private, dj
         Mark(key, "private", 1),
     ]
     with django_assert_max_num_queries(7):  # two for the rights, one for the streams, one transaction with two
-        first, second, third, refused = read_positions.mark(marks)
+        first, second, third, refused = read_positions.mark_read(marks)
     assert (first, second, third) == (Moved(6, 4), Moved(9, 1), None)
     assert refused.code == ErrorCode.NOT_FOUND
     assert (position(bob), position(alice)) == (6, 9)
@@ -122,7 +122,7 @@ def test_it_counts_what_is_unread(alice, bob, carol, general):
         return listed["unread"]
 
     assert (unread(alice), unread(bob), unread(carol)) == (10, 10, None)
-    read_positions.mark([Mark(str(bob.pk), "general", 8)])
+    read_positions.mark_read([Mark(str(bob.pk), "general", 8)])
     assert (unread(alice), unread(bob)) == (10, 2)
     publishing.publish("room.general", {"type": "news"})
     assert unread(bob) == 3

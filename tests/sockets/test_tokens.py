@@ -78,12 +78,12 @@ async def test_it_closes_for_a_bad_token_of_an_open_socket(site, alice):
 
 
 async def test_it_refuses_a_login_that_has_ended(site, alice):
-    refresh = await run(tokens.start_session, alice)
+    refresh = await run(tokens.start_login, alice)
     access = str(refresh.access_token)
     live, other = await site.connect(access), await site.connect(alice)
-    await run(tokens.end_session, refresh)
+    await run(tokens.end_login, refresh)
     assert await (await site.knock(access)).ending() == (4401, "UNAUTHENTICATED")
-    await run(publishing.disconnect_session, refresh["sid"])
+    await run(publishing.disconnect_login, refresh["sid"])
     assert await live.ending() == (4401, "UNAUTHENTICATED")
     assert await other.settle() == []
 
