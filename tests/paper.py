@@ -55,6 +55,13 @@ class PaperSocket:
     def queued_bytes(self) -> int:
         return self.waiting_bytes
 
+    def is_full(self) -> bool:
+        return bool(self.waiting_bytes)
+
+    async def wait_writable(self) -> None:
+        """The peer never reads again."""
+        await asyncio.Event().wait()
+
     def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
 
