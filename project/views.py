@@ -6,7 +6,6 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views import defaults
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
@@ -15,6 +14,9 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
+
+from realtime.delivery.texts import say
+from realtime.protocol.errors import Reason
 
 
 @require_safe
@@ -43,6 +45,5 @@ class UnknownView(APIView):
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
-        detail = _("Something went wrong here. It has been logged.")
-        return JsonResponse({"detail": detail, "code": "MESSAGE_PROCESSING_ERROR"}, status=500)
+        return JsonResponse({"detail": say(Reason.OUR_FAULT), "code": "MESSAGE_PROCESSING_ERROR"}, status=500)
     return defaults.server_error(request)

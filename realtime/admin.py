@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from realtime.chat import rooms
+from realtime.delivery.texts import translate
 from realtime.models import Membership, Message, Room
 from realtime.protocol.errors import Refused
 
@@ -26,7 +27,7 @@ class RoomForm(ModelForm):  # type: ignore[type-arg]  # generic in the stubs onl
         try:
             return rooms.check_slug(slug)
         except Refused as refusal:
-            raise ValidationError(refusal.message) from None
+            raise ValidationError(translate(refusal)) from None
 
 
 class MemberInline(admin.TabularInline):  # type: ignore[type-arg]

@@ -8,8 +8,10 @@ from django.urls import re_path
 
 from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer
 from realtime.health import PATHS, serve_health
+from realtime.protocol.errors import Reason
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node, stop_node
+from realtime.sockets.refusals import refuse_handshake
 
 websocket_urlpatterns = [
     re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi()),
@@ -47,11 +49,7 @@ async def _serve_socket(websocket: Any, scope: dict[str, Any], receive: Any, sen
         if not str(error).startswith("No route found"):
             raise
         await receive()
-        if "websocket.http.response" in scope.get("extensions", {}):
-            await send({"type": "websocket.http.response.start", "status": 404, "headers": []})
-            await send({"type": "websocket.http.response.body", "body": b"There is no socket here."})
-        else:
-            await send({"type": "websocket.close"})
+        await refuse_handshake(scope, send, 404, Reason.NO_SUCH_SOCKET)
 
 
 async def _live(receive: Any, send: Any) -> None:

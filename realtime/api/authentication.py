@@ -5,13 +5,13 @@ Named in the site's DEFAULT_AUTHENTICATION_CLASSES. Costs two queries: the revoc
 
 from typing import Any
 
-from django.utils.translation import gettext as _
 from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime.auth import tokens
-from realtime.protocol.errors import Closed
+from realtime.delivery.texts import say
+from realtime.protocol.errors import Closed, Reason
 
 
 class TokenAuthentication(JWTAuthentication):
@@ -31,11 +31,16 @@ class TokenAuthentication(JWTAuthentication):
             return super().get_user(validated_token)
         except ValueError:  # a user id that is none of this site's
             raise _failure("UNAUTHENTICATED") from None
+        except AuthenticationFailed as refusal:
+            # simplejwt has this text in English only.
+            if isinstance(refusal.detail, dict) and refusal.detail.get("code") == "password_changed":
+                raise _failure("UNAUTHENTICATED") from None
+            raise
 
 
 def _failure(reason: str) -> AuthenticationFailed:
-    text = _("The token has expired.") if reason == "TOKEN_EXPIRED" else _("The token is not valid.")
-    return AuthenticationFailed(text, code=reason)
+    text = Reason.TOKEN_EXPIRED if reason == "TOKEN_EXPIRED" else Reason.TOKEN_NOT_VALID
+    return AuthenticationFailed(say(text), code=reason)
 
 
 class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]

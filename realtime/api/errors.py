@@ -5,18 +5,19 @@ The one place where refusals become HTTP statuses.
 
 import logging
 import math
+from json import JSONDecodeError
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
-from django.utils.translation import gettext as _
 from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as answer_in_drf
 from rest_framework.views import set_rollback
 
+from realtime.delivery.texts import say, translate
 from realtime.presence.store import StoreUnavailable
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,6 @@ CODES = {
 
 class TooLarge(APIException):
     status_code = 413
-    default_detail = "The request is too large."
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -57,11 +57,11 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     if isinstance(error, AWAY):
         logger.error("Answered 503 to %s", context["request"].path, exc_info=error)
         set_rollback()
-        return answer_refusal(Refused(ErrorCode.UNAVAILABLE, _("Try again in a moment.")))
+        return answer_refusal(Refused(ErrorCode.UNAVAILABLE, Reason.TRY_AGAIN))
     if isinstance(error, RecursionError):  # JSON that is nested a hundred thousand times; Python's decoder says so
-        error = ParseError(_("The request is not valid."))
+        error = ParseError()
     if isinstance(error, RequestDataTooBig):
-        error = TooLarge(_("The request is too large."))
+        error = TooLarge(say(Reason.REQUEST_TOO_LARGE))
     response = answer_in_drf(error, context)
     if response is not None:
         response.data = _describe(error, response)
@@ -69,7 +69,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def answer_refusal(refusal: Refused) -> Response:
-    body: dict[str, Any] = {"detail": refusal.message, "code": str(refusal.code)}
+    body: dict[str, Any] = {"detail": translate(refusal), "code": str(refusal.code)}
     headers = {}
     if refusal.retry_after_ms is not None:
         body["retry_after_ms"] = refusal.retry_after_ms
@@ -79,11 +79,19 @@ def answer_refusal(refusal: Refused) -> Response:
 
 def _describe(error: Exception, response: Response) -> dict[str, Any]:
     if isinstance(error, ValidationError):
-        return {"detail": _("The request is not valid."), "code": "INVALID_MESSAGE", "errors": response.data}
+        return {"detail": say(Reason.INVALID_REQUEST), "code": "INVALID_MESSAGE", "errors": response.data}
     detail = response.data.get("detail") if isinstance(response.data, dict) else None
     code = CODES.get(response.status_code, str(ErrorCode.MESSAGE_PROCESSING_ERROR))
     if isinstance(error, ParseError):
-        code = str(ErrorCode.INVALID_JSON)
-    elif isinstance(detail, ErrorDetail) and detail.code == "TOKEN_EXPIRED":
+        return {"detail": _describe_unreadable(error), "code": str(ErrorCode.INVALID_JSON)}
+    if isinstance(detail, ErrorDetail) and detail.code == "TOKEN_EXPIRED":
         code = detail.code
     return {"detail": str(detail or error), "code": code}
+
+
+def _describe_unreadable(error: ParseError) -> str:
+    """REST framework's own text is English only; it holds on to the decoder's exception."""
+    found = error.__context__
+    if isinstance(found, JSONDecodeError):
+        return say(Reason.REQUEST_NOT_JSON, line=found.lineno, column=found.colno)
+    return say(Reason.REQUEST_UNREADABLE)

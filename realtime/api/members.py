@@ -1,6 +1,5 @@
 """Members of rooms."""
 
-from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -9,7 +8,7 @@ from realtime.api.schema import documented, validated
 from realtime.api.serializers import MemberShape, MembersShape, NewMemberShape, PageQuery
 from realtime.auth import user_ids
 from realtime.chat import rooms
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 
 class MembersView(APIView):
@@ -51,6 +50,6 @@ class MemberView(APIView):
         pk = user_ids.read_id(user_id)
         if pk is None:
             rooms.require_owner(request.user.pk, room_id)
-            raise Refused(ErrorCode.NOT_FOUND, _("There is no such member."))
+            raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_MEMBER)
         rooms.remove_member(request.user.pk, room_id, pk)
         return Response(status=204)

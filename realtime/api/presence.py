@@ -7,7 +7,6 @@ from typing import Any, cast
 import msgspec
 from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, Subquery
-from django.utils.translation import gettext as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,7 +18,7 @@ from realtime.models import LastSeen
 from realtime.presence import online
 from realtime.presence.store import OFFLINE, Entry
 from realtime.protocol import commands
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Count, OnlineCountData, Time, UserId, format_time, utc_now
 
 
@@ -64,7 +63,7 @@ class StatusView(APIView):
         pk = user_ids.read_id(user_id)
         found = [] if pk is None else _look_up([pk])
         if not found:
-            raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
+            raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         return Response(msgspec.to_builtins(found[0]))
 
 

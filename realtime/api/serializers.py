@@ -11,8 +11,9 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tokens, user_ids
+from realtime.delivery.texts import say
 from realtime.models import SLUG_PATTERN, Membership
-from realtime.protocol.errors import Closed
+from realtime.protocol.errors import Closed, Reason
 from realtime.protocol.frames import format_time
 
 MAX_SEQ = 2**63 - 1  # of the database's column
@@ -121,7 +122,7 @@ class RefreshShape(TokenRefreshSerializer):
                 return super().validate(attrs)
         except (Closed, ValueError):
             pass
-        raise AuthenticationFailed(_("The token is not valid."))
+        raise AuthenticationFailed(say(Reason.TOKEN_NOT_VALID))
 
 
 class LogoutShape(Shape):

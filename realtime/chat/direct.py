@@ -6,12 +6,11 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from realtime.auth.user_ids import read_id, wire_id
 from realtime.chat.rooms import direct_slug
 from realtime.models import Membership, Room
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.storage import database
 
 CACHED_PAIRS = 50_000
@@ -57,9 +56,9 @@ def open_pair(sender: Any, recipient: int | str) -> Pair:
     """Synchronous. The pair's room, made if there is none. Raises Refused as `find_pair` does."""
     pk = read_id(recipient)
     if pk is not None and str(pk) == str(sender):
-        raise Refused(ErrorCode.INVALID_MESSAGE, _("You cannot write to yourself."))
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.WRITING_TO_ONESELF)
     if pk is None or not get_user_model()._default_manager.filter(pk=pk, is_active=True).exists():
-        raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
+        raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
     with transaction.atomic():
         room, created = Room.objects.get_or_create(
             slug=direct_slug(sender, pk), defaults={"direct": True, "private": True}

@@ -9,13 +9,12 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.db.models import F, QuerySet
-from django.utils.translation import gettext as _
 from msgspec import UNSET, Struct
 
 from realtime.auth.user_ids import wire_id
 from realtime.chat import rooms
 from realtime.models import Message, Room
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import HistoryItem, format_time, given
 from realtime.protocol.streams import user_stream
 from realtime.storage import log
@@ -57,7 +56,7 @@ def read_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
     room = Room.objects.filter(slug=rooms.direct_slug(user_id, with_id)).first()
     if room is None:
         if not get_user_model()._default_manager.filter(pk=with_id).exists():
-            raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
+            raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         return HistoryPage([], None, None)
     return _read_both_ways(user_id, Message.objects.filter(room=room), cursors)
 

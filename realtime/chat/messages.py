@@ -16,14 +16,13 @@ import msgspec
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from msgspec import UNSET
 
 from realtime.conf import settings
 from realtime.delivery.envelopes import Envelope
 from realtime.models import Room
 from realtime.protocol.commands import Kind
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import ChatBody, ChatData, encode, format_time, given
 from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
@@ -72,9 +71,9 @@ def check(post: Post) -> None:
     """Raises Refused(INVALID_MESSAGE) for a text that cannot be stored."""
     if len(post.text) > settings().max_message_chars:
         limit = settings().max_message_chars
-        raise Refused(ErrorCode.INVALID_MESSAGE, _("A message has at most %(n)d characters.") % {"n": limit})
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_TOO_LONG, n=limit)
     if "\0" in post.text or (post.client_id and "\0" in post.client_id):
-        raise Refused(ErrorCode.INVALID_MESSAGE, _("A message cannot contain NUL characters."))
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_HAS_NUL)
 
 
 class Messages:
@@ -142,7 +141,7 @@ def _store_what_can_be(posts: list[Post]) -> list[Posted | Exception]:
         raise IntegrityError("A batch could not be stored")  # it is split
     kept = [post for post, is_good in zip(posts, good, strict=True) if is_good]
     stored = iter(_store(kept, look_for_repeats=True) if kept else ())
-    return [next(stored) if is_good else Refused(ErrorCode.NOT_FOUND, _("There is no such room.")) for is_good in good]
+    return [next(stored) if is_good else Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ROOM) for is_good in good]
 
 
 def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Exception]:
@@ -172,7 +171,7 @@ def _key(post: Post, number: int) -> Key:
 
 def _repeat(post: Post, room: int, text: str, before: Posted) -> Posted | Exception:
     if (post.room, post.text) != (room, text):
-        return Refused(ErrorCode.CONFLICT, _("This id was used for another message."))
+        return Refused(ErrorCode.CONFLICT, Reason.MESSAGE_ID_TAKEN)
     return before
 
 

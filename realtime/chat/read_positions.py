@@ -11,13 +11,12 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Case, PositiveBigIntegerField, Q, Value, When
-from django.utils.translation import gettext as _
 
 from realtime.auth.access import Access, find_access
 from realtime.auth.user_ids import read_id
 from realtime.chat.rooms import not_found
 from realtime.models import Membership
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.streams import room_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
@@ -72,7 +71,7 @@ def _answer(
     if access is None or (access.private and not access.member):
         return not_found()
     if not access.member:
-        return Refused(ErrorCode.FORBIDDEN, _("Only members of the room may do this."))
+        return Refused(ErrorCode.FORBIDDEN, Reason.NOT_A_MEMBER)
     seq = moved.pop((read_id(given.user), access.room), None)  # of equal marks one is told, and tells the others
     return None if seq is None else Moved(seq, end - seq)
 
@@ -107,5 +106,5 @@ def register_notification_reader(function: NotificationReader) -> None:
 def mark_notifications(user_id: Any, ids: list[int]) -> list[int]:
     """Synchronous. The ids that were unread and the user's own. Raises NOT_FOUND where nobody keeps notifications."""
     if not _readers:
-        raise Refused(ErrorCode.NOT_FOUND, _("There are no notifications on this site."))
+        raise Refused(ErrorCode.NOT_FOUND, Reason.NO_NOTIFICATIONS)
     return _readers[0](user_id, ids)

@@ -14,11 +14,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import CharField, Count, Exists, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils.text import slugify
-from django.utils.translation import gettext as _
 
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Role
 from realtime.protocol.streams import Subscriptions, room_stream
 from realtime.storage import log
@@ -78,7 +77,7 @@ def require_member(user_id: Any, slug: str) -> Membership:
     membership = _membership(user_id, slug)
     if membership is None:
         get_visible(user_id, slug)
-        raise Refused(ErrorCode.FORBIDDEN, _("Only members of the room may do this."))
+        raise Refused(ErrorCode.FORBIDDEN, Reason.NOT_A_MEMBER)
     return membership
 
 
@@ -132,9 +131,9 @@ async def acreate_room(user_id: Any, *, title: str, slug: str | None = None, pri
 def check_slug(slug: str) -> str:
     """The slug itself. Raises INVALID_MESSAGE."""
     if not is_slug(slug):
-        raise Refused(ErrorCode.INVALID_MESSAGE, _("A room's id is 1 to 64 of a-z 0-9 - _"))
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.BAD_ROOM_ID)
     if slug.startswith(DIRECT_PREFIX):
-        raise Refused(ErrorCode.INVALID_MESSAGE, _("Ids that begin with direct- are reserved."))
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.RESERVED_ROOM_ID)
     return slug
 
 
@@ -148,7 +147,7 @@ def _insert(user_id: Any, slug: str, title: str, private: bool) -> Room:
             room = Room.objects.create(slug=slug, title=title, private=private, created_by_id=user_id)
             Membership.objects.create(room=room, user_id=user_id, role=OWNER, last_read_seq=last_seq(room))
     except IntegrityError:
-        raise Refused(ErrorCode.CONFLICT, _("There is a room with this id already.")) from None
+        raise Refused(ErrorCode.CONFLICT, Reason.ROOM_ID_TAKEN) from None
     return room
 
 
@@ -177,7 +176,7 @@ def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tu
     with transaction.atomic():
         room = _lock_owned(owner_id, slug)
         if not get_user_model()._default_manager.filter(pk=user_id, is_active=True).exists():
-            raise Refused(ErrorCode.NOT_FOUND, _("There is no such user."))
+            raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         if role != OWNER:
             _require_other_owner(room, user_id)
         given = {"role": role}
@@ -197,7 +196,7 @@ def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:
         _require_other_owner(room, user_id)
         gone, _models = Membership.objects.filter(room=room, user_id=user_id).delete()
     if not gone:
-        raise Refused(ErrorCode.NOT_FOUND, _("There is no such member."))
+        raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_MEMBER)
 
 
 def last_seq(room: Room) -> int:
@@ -215,11 +214,11 @@ def is_one_too_many(subscriptions: Subscriptions, slug: str) -> bool:
 
 
 def too_many() -> Refused:
-    return Refused(ErrorCode.CONFLICT, _("This socket has joined too many rooms."))
+    return Refused(ErrorCode.CONFLICT, Reason.TOO_MANY_ROOMS)
 
 
 def not_found() -> Refused:
-    return Refused(ErrorCode.NOT_FOUND, _("There is no such room."))
+    return Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ROOM)
 
 
 def _membership(user_id: Any, slug: str) -> Membership | None:
@@ -234,7 +233,7 @@ def _owned(user_id: Any, slug: str) -> QuerySet[Room]:
 
 def _not_owned(user_id: Any, slug: str) -> Refused:
     get_visible(user_id, slug)
-    return Refused(ErrorCode.FORBIDDEN, _("Only an owner of the room may do this."))
+    return Refused(ErrorCode.FORBIDDEN, Reason.NOT_AN_OWNER)
 
 
 def _lock_owned(user_id: Any, slug: str) -> Room:
@@ -257,4 +256,4 @@ def _require_other_owner(room: Room, user_id: Any) -> None:
     """Raises CONFLICT when `user_id` is the room's only owner."""
     owners = Membership.objects.filter(room=room, role=OWNER).values_list("user_id", flat=True)
     if set(owners) == {user_id}:
-        raise Refused(ErrorCode.CONFLICT, _("The room needs an owner: make somebody else one, or delete the room."))
+        raise Refused(ErrorCode.CONFLICT, Reason.LAST_OWNER)

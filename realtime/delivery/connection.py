@@ -3,12 +3,15 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from realtime.auth.identity import Identity
 from realtime.conf import settings
 from realtime.delivery.sinks import Sink, say_goodbye
+from realtime.delivery.texts import translate as translate_refusal
 from realtime.protocol.dialects import Dialect
-from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.errors import CloseCode, Closed, Refused
+from realtime.protocol.frames import encode, make_error
 from realtime.protocol.limits import ErrorBudget, Quota
 from realtime.protocol.outgoing import Frame, translate
 from realtime.protocol.streams import Subscriptions
@@ -29,6 +32,7 @@ class Connection:
         "held",
         "home",
         "id",
+        "language",
         "name",
         "pending",
         "quota",
@@ -41,7 +45,7 @@ class Connection:
         "user_key",
     )
 
-    def __init__(self, id: str, identity: Identity, sink: Sink) -> None:
+    def __init__(self, id: str, identity: Identity, sink: Sink, language: str = "en") -> None:
         self.id = id
         self.user_id = identity.user_id  # as in frames: a JSON number when the primary key is one
         self.user_key = identity.key
@@ -49,6 +53,7 @@ class Connection:
         self.session = identity.session  # the login whose end closes this socket; "" for none
         self.expires_at = identity.expires_at  # unix time, None for a socket that lasts
         self.sink = sink
+        self.language = language  # of the texts that its client gets; one string for all sockets
         self.fast_write: Callable[[bytes], None] | None = (
             sink.fast_write
         )  # None as well while the peer reads too slowly
@@ -96,6 +101,10 @@ class Connection:
                 frames = [frame for frame in frames if not frame.droppable]
         if frames:
             self.sink.send(frames)
+
+    def refuse(self, refusal: Refused, id: str | None = None, **more: Any) -> None:
+        """Send an `error` in the client's language; `id` is that of the refused command."""
+        self.send(encode(make_error(refusal, translate_refusal(refusal, self.language), id, **more)))
 
     def on_pause(self, full: bool) -> None:
         """The transport is full, and from now on each write looks at what is waiting; or it has room again."""

@@ -19,7 +19,7 @@ from realtime.models import LastSeen
 from realtime.presence import audience
 from realtime.presence.store import OFFLINE, Change, PresenceStore, StoreUnavailable
 from realtime.protocol.commands import Status
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Presence, PresenceData, StatusData, UserStatus, encode, utc_now
 from realtime.storage import database
 from realtime.storage.tasks import end_tasks
@@ -94,7 +94,7 @@ class Tracker:
         except StoreUnavailable:
             before = None
         if before is None:
-            raise Refused(ErrorCode.UNAVAILABLE, "Presence is away. Nothing was stored: send it again.")
+            raise Refused(ErrorCode.UNAVAILABLE, Reason.PRESENCE_AWAY)
         if user_key in self._counts:
             self._statuses[user_key] = (status, encoded)
         if (before == OFFLINE) != (status == OFFLINE):

@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.protocol.validation import MAX_SHOWN, read_decode_error, read_validation_error
 
 CommandId = Annotated[str, Meta(max_length=64)]
 UserId = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=64)]
@@ -115,8 +116,9 @@ _anything = msgspec.json.Decoder()
 class Invalid(Refused):
     """A frame that is not a command; `id` is the sender's word for it where one could be read."""
 
-    def __init__(self, code: ErrorCode, message: str, id: str | None = None) -> None:
-        super().__init__(code, message)
+    def __init__(self, code: ErrorCode, reason: Reason, id: str | None = None, **params: str | int) -> None:
+        super().__init__(code, reason)
+        self.params = params
         self.id = id
 
 
@@ -133,22 +135,32 @@ def decode(raw: bytes | str) -> Command:
     except msgspec.ValidationError as error:
         raise explain(raw, str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}") from None
+        raise not_json(error) from None
     return command
 
 
-def explain(raw: bytes | str, reason: str) -> Invalid:
-    """Why a frame of good JSON is no command. Decodes a second time, which only bad frames pay for."""
+def not_json(error: Exception) -> Invalid:
+    """The refusal of a frame that the decoder could not read at all."""
+    reason, params = read_decode_error(error)
+    return Invalid(ErrorCode.INVALID_JSON, reason, None, **params)
+
+
+def explain(raw: bytes | str, words: str) -> Invalid:
+    """Why a frame of good JSON is no command, from the decoder's words.
+
+    Decodes a second time, which only bad frames pay for.
+    """
     try:
         value = _anything.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        return Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}")
+        return not_json(error)
     if not isinstance(value, dict):
-        return Invalid(ErrorCode.INVALID_MESSAGE, "A frame is one JSON object.")
+        return Invalid(ErrorCode.INVALID_MESSAGE, Reason.NOT_AN_OBJECT)
     id = _find_id(value)
-    if reason.endswith("`$.type`") and isinstance(value.get("type"), str):
-        return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, f"There is no command {value['type'][:64]!r}.", id)
-    return Invalid(ErrorCode.INVALID_MESSAGE, reason, id)
+    if words.endswith("`$.type`") and isinstance(value.get("type"), str):
+        return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, Reason.UNKNOWN_COMMAND, id, name=value["type"][:MAX_SHOWN])
+    reason, params = read_validation_error(words)
+    return Invalid(ErrorCode.INVALID_MESSAGE, reason, id, **params)
 
 
 def read_id(raw: bytes | str) -> str | None:

@@ -13,9 +13,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from realtime.protocol import commands
 from realtime.protocol.commands import Command, CommandId, Invalid, Kind, Message, RoomId
-from realtime.protocol.errors import ErrorCode
+from realtime.protocol.errors import ErrorCode, Reason
 from realtime.protocol.frames import Data, Seq, ServerFrame, Text, Time, encode
 from realtime.protocol.outgoing import Tell
+from realtime.protocol.validation import MAX_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +73,12 @@ def read_content(room_id: str, text: str) -> Command:
     except msgspec.ValidationError as error:
         raise commands.explain(text, str(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Invalid(ErrorCode.INVALID_JSON, f"The frame is not valid JSON: {error}") from None
+        raise commands.not_json(error) from None
     if said.content is not UNSET:
         return _say(room_id, said.content, said.kind, said.id)
     if isinstance(type_, str):
         raise _unknown(type_, said.id)
-    raise Invalid(ErrorCode.INVALID_MESSAGE, "Object missing required field `content`", said.id)
+    raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.FIELD_MISSING, said.id, field="$.content")
 
 
 def read_notification_command(text: str) -> Command:
@@ -90,12 +91,12 @@ def read_notification_command(text: str) -> Command:
 
 def _say(room_id: str, text: str, kind: Kind = "text", id: str | None = None) -> Message:
     if not text:
-        raise Invalid(ErrorCode.INVALID_MESSAGE, "A message has at least one character.", id)
+        raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_EMPTY, id)
     return Message(message=text, room_id=room_id, kind=kind, id=id)
 
 
 def _unknown(type_: str, id: str | None) -> Invalid:
-    return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, f"There is no command {type_[:64]!r} on this socket.", id)
+    return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, Reason.UNKNOWN_COMMAND_HERE, id, name=type_[:MAX_SHOWN])
 
 
 # What is told

@@ -1,6 +1,6 @@
 """What can be refused, and with which word. Raised by every layer, answered in one place per edge."""
 
-from enum import IntEnum, StrEnum
+from enum import IntEnum, StrEnum, auto
 
 
 class ErrorCode(StrEnum):
@@ -15,6 +15,91 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "RATE_LIMITED"
     CONFLICT = "CONFLICT"
     UNAVAILABLE = "UNAVAILABLE"
+
+
+class Reason(StrEnum):
+    """Why something is refused. `realtime.delivery.texts` has the sentence for each, in every language of the site.
+
+    What a sentence says about the case is in the parameters that are given with the reason.
+    """
+
+    # Frames that are no commands
+    NOT_JSON = auto()
+    NOT_JSON_AT = auto()  # byte
+    NUMBER_OUT_OF_RANGE = auto()
+    NESTED_TOO_DEEPLY = auto()
+    BINARY_FRAME = auto()
+    NOT_AN_OBJECT = auto()
+    NOT_A_COMMAND = auto()  # words: those of the decoder, in English
+    UNKNOWN_COMMAND = auto()  # name
+    UNKNOWN_COMMAND_HERE = auto()  # name
+
+    # Fields of commands; each has the parameter `field`
+    FIELD_MISSING = auto()
+    WRONG_TYPE = auto()  # expected
+    WRONG_TYPE_GOT = auto()  # expected, got
+    WRONG_VALUE = auto()  # value
+    WRONG_PATTERN = auto()  # pattern
+    TOO_SHORT = auto()  # n
+    TOO_LONG = auto()  # n
+    TOO_SMALL = auto()  # n
+    TOO_GREAT = auto()  # n
+
+    # Commands
+    BATCH_IN_BATCH = auto()
+    DATA_TOO_LARGE = auto()
+    NEEDS_ROOM_OR_USER = auto()
+    NEEDS_POSITION_OR_IDS = auto()
+    TOO_MANY_COMMANDS = auto()
+    TOKEN_OF_ANOTHER_USER = auto()
+
+    # Messages
+    MESSAGE_EMPTY = auto()
+    MESSAGE_TOO_LONG = auto()  # n
+    MESSAGE_HAS_NUL = auto()
+    MESSAGE_ID_TAKEN = auto()
+    WRITING_TO_ONESELF = auto()
+
+    # Rooms and their members
+    NO_SUCH_ROOM = auto()
+    NO_SUCH_USER = auto()
+    NO_SUCH_MEMBER = auto()
+    NOT_A_MEMBER = auto()
+    NOT_AN_OWNER = auto()
+    LAST_OWNER = auto()
+    BAD_ROOM_ID = auto()
+    RESERVED_ROOM_ID = auto()
+    ROOM_ID_TAKEN = auto()
+    ROOM_NOT_JOINED = auto()
+    TOO_MANY_ROOMS = auto()
+
+    # Streams, sessions, notifications
+    NO_SUCH_STREAM = auto()
+    NO_SUCH_TOPIC = auto()
+    NOT_SUBSCRIBED = auto()
+    NO_SUCH_SESSION = auto()
+    NO_NOTIFICATIONS = auto()
+
+    # Handshakes
+    ORIGIN_NOT_ALLOWED = auto()
+    SERVER_FULL = auto()
+    NO_SUCH_SOCKET = auto()
+
+    # Requests
+    INVALID_REQUEST = auto()
+    REQUEST_UNREADABLE = auto()
+    REQUEST_NOT_JSON = auto()  # line, column
+    REQUEST_TOO_LARGE = auto()
+    TOKEN_EXPIRED = auto()
+    TOKEN_NOT_VALID = auto()
+
+    # What the server cannot do now
+    DATABASE_AWAY = auto()
+    PRESENCE_AWAY = auto()
+    SESSIONS_AWAY = auto()
+    TOO_MUCH_WAITING = auto()
+    TRY_AGAIN = auto()
+    OUR_FAULT = auto()
 
 
 class CloseCode(IntEnum):
@@ -51,14 +136,23 @@ RECONNECT_CODES = frozenset(
 class Refused(Exception):
     """A command or request is refused; the socket stays open.
 
-    `retry_after_ms` is set with RATE_LIMITED only.
+    `params` are what the text of the reason has placeholders for. `retry_after_ms` is set with RATE_LIMITED only.
     """
 
-    def __init__(self, code: ErrorCode, message: str, *, retry_after_ms: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, code: ErrorCode, reason: Reason, *, retry_after_ms: int | None = None, **params: str | int
+    ) -> None:
+        super().__init__(code, reason)
         self.code = code
-        self.message = message
+        self.reason = reason
+        self.params = params
         self.retry_after_ms = retry_after_ms
+
+    def __str__(self) -> str:
+        """For logs and for site code; what clients read is translated at the edge."""
+        details = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
+        words = f"{self.code}: {self.reason.replace('_', ' ')}"
+        return f"{words} ({details})" if details else words
 
 
 class Closed(Exception):

@@ -172,12 +172,17 @@ class ErrorFrame(ServerFrame, tag="error", frozen=True, kw_only=True):
 
 
 def make_error(
-    refusal: Refused, id: str | None = None, *, stream: str | UnsetType = UNSET, reference: str | UnsetType = UNSET
+    refusal: Refused,
+    message: str,
+    id: str | None = None,
+    *,
+    stream: str | UnsetType = UNSET,
+    reference: str | UnsetType = UNSET,
 ) -> ErrorFrame:
-    """How a refusal is told; `id` is None also where none could be read."""
+    """The `error` of a refusal. `message` is in the client's language; `id` is None also where none could be read."""
     return ErrorFrame(
         error_code=refusal.code,
-        message=refusal.message,
+        message=message,
         stream=stream,
         reference=reference,
         retry_after_ms=given(refusal.retry_after_ms),

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
-from django.utils.translation import gettext as _
 from msgspec.structs import replace
 
 from realtime.auth.access import Asker, may_subscribe
@@ -17,8 +16,8 @@ from realtime.delivery.connection import Connection
 from realtime.delivery.feed import Feed
 from realtime.delivery.hub import Hub
 from realtime.models import is_slug
-from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
-from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, make_error, stamp
+from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refused
+from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, stamp
 from realtime.protocol.outgoing import Frame
 from realtime.protocol.streams import SITE, split_stream, user_stream
 from realtime.storage import log
@@ -164,7 +163,7 @@ class Resumer:
         answers = await all_of(self._find_refusal(connection, stream) for stream in streams)
         for stream, refuse in zip(streams, answers, strict=True):
             if refuse is not None:
-                connection.send(encode(make_error(refuse(), id, stream=stream)))
+                connection.refuse(refuse(), id, stream=stream)
         return [stream for stream, refuse in zip(streams, answers, strict=True) if refuse is None]
 
     async def _find_refusal(self, connection: Connection, stream: str) -> Callable[[], Refused] | None:
@@ -189,7 +188,7 @@ class Resumer:
 
 
 def no_stream() -> Refused:
-    return Refused(ErrorCode.NOT_FOUND, _("There is no such stream."))
+    return Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_STREAM)
 
 
 async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:

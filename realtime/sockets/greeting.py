@@ -1,9 +1,7 @@
 """The first frame of a socket, in the language of its client. Called by the consumers."""
 
 from functools import lru_cache
-from typing import Any
 
-from django.http import HttpRequest
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -12,11 +10,10 @@ from realtime.delivery.connection import Connection
 from realtime.protocol.frames import VERSION, Connected, ConnectedData, encode, format_epoch
 
 
-def greet(scope: dict[str, Any], connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:
+def greet(connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:
     conf = settings()
-    language = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
     data = ConnectedData(
-        message=welcome(language) % {"name": connection.name},
+        message=welcome(connection.language) % {"name": connection.name},
         user_id=connection.user_id,
         online_count=online_count,
         connection_id=connection.id,
@@ -31,10 +28,7 @@ def greet(scope: dict[str, Any], connection: Connection, online_count: int, stre
     return encode(Connected(data))
 
 
-@lru_cache(maxsize=256)
-def welcome(accept_language: str) -> str:
-    """The greeting in the first language of an `Accept-Language` header that the site speaks."""
-    request = HttpRequest()
-    request.META["HTTP_ACCEPT_LANGUAGE"] = accept_language
-    with translation.override(translation.get_language_from_request(request)):
+@lru_cache
+def welcome(language: str) -> str:
+    with translation.override(language):
         return _("Welcome, %(name)s!")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from django.utils.translation import gettext as _
 from msgspec import UNSET
 
 from realtime.auth import tokens
@@ -23,7 +22,7 @@ from realtime.delivery.envelopes import Envelope, Passing
 from realtime.models import is_slug
 from realtime.protocol import commands
 from realtime.protocol.commands import Invalid
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Ack, Pong, Read, ReadData, encode, format_epoch, given, utc_now
 from realtime.protocol.streams import room_stream
 from realtime.sockets.node import Node
@@ -48,7 +47,7 @@ def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
 async def on_auth(node: Node, connection: Connection, command: commands.Auth) -> None:
     identity = await node.loader.submit(tokens.read_access(command.token))
     if identity.key != connection.user_key:
-        raise Refused(ErrorCode.FORBIDDEN, _("The token belongs to another user."))
+        raise Refused(ErrorCode.FORBIDDEN, Reason.TOKEN_OF_ANOTHER_USER)
     extend(node, connection, identity)
     expires_at = format_epoch(identity.expires_at)
     connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=given(command.id))))
@@ -62,9 +61,9 @@ def extend(node: Node, connection: Connection, identity: Identity) -> None:
 
 def on_presence(node: Node, connection: Connection, command: commands.Presence) -> Work:
     if len(encode(command.data)) > settings().presence_data_bytes:
-        raise Invalid(ErrorCode.INVALID_MESSAGE, _("`data` is too large."), command.id)
+        raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.DATA_TOO_LARGE, command.id)
     if wait := _wait_to_tell(connection):
-        raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
+        raise Refused(ErrorCode.RATE_LIMITED, Reason.TOO_MANY_COMMANDS, retry_after_ms=max(1, round(wait * 1000)))
     return node.tracker.set_status(connection.user_key, command.status, command.data)
 
 
@@ -101,7 +100,7 @@ def _wait_to_tell(connection: Connection) -> float:
 
 def on_message(node: Node, connection: Connection, command: commands.Message) -> Work | None:
     if (command.room_id is None) == (command.to_user_id is None):
-        raise Invalid(ErrorCode.INVALID_MESSAGE, _("A message has either `room_id` or `to_user_id`."), command.id)
+        raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.NEEDS_ROOM_OR_USER, command.id)
     if command.room_id is not None:
         room = connection.subscriptions.find_room(command.room_id)
         if room is None:
@@ -119,7 +118,7 @@ async def _post_unjoined(node: Node, connection: Connection, command: commands.M
     if access is None or (access.private and not access.member):
         raise rooms.not_found()
     if not access.member:
-        raise Refused(ErrorCode.FORBIDDEN, _("Only members of the room may do this."))
+        raise Refused(ErrorCode.FORBIDDEN, Reason.NOT_A_MEMBER)
     if (work := _post(node, connection, command, room=access.room, room_slug=slug)) is not None:
         await work
 
@@ -194,7 +193,7 @@ def on_read(node: Node, connection: Connection, command: commands.Read) -> Work:
         )
     if given == (False, False, True):
         return _read_notifications(node, connection, command.notification_ids or [])
-    raise Invalid(ErrorCode.INVALID_MESSAGE, _("`read` has `room_id` and `seq`, or `notification_ids`."), command.id)
+    raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.NEEDS_POSITION_OR_IDS, command.id)
 
 
 async def _read_room(node: Node, connection: Connection, mark: read_positions.Mark) -> None:

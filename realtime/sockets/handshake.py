@@ -20,9 +20,10 @@ from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_ori
 from realtime.delivery.batches import BatchSink, read_wish
 from realtime.delivery.connection import Connection
 from realtime.delivery.sinks import CLOSE_SECONDS, DirectSink, QueueSink, Sink, say_goodbye
+from realtime.delivery.texts import language_of
 from realtime.protocol import commands
-from realtime.protocol.errors import CloseCode, Closed, Refused
-from realtime.protocol.frames import Ack, encode, format_epoch, make_error, utc_now
+from realtime.protocol.errors import CloseCode, Closed, Reason, Refused
+from realtime.protocol.frames import Ack, encode, format_epoch, utc_now
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
@@ -30,6 +31,7 @@ from realtime.sockets import intake
 from realtime.sockets.greeting import greet
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import Reader
+from realtime.sockets.refusals import refuse_handshake
 from realtime.storage.database import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -59,10 +61,10 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         headers = dict(scope["headers"])
         origin = headers.get(b"origin", b"").decode("latin-1")
         if origin and not is_trusted(scope, headers, origin):
-            await self.refuse(403, b"This origin is not allowed.")
+            await refuse_handshake(scope, send, 403, Reason.ORIGIN_NOT_ALLOWED)
             return
         if len(self.node.hub.connections) + self.node.opening >= settings().max_connections:
-            await self.refuse(503, b"This server is full.")
+            await refuse_handshake(scope, send, 503, Reason.SERVER_FULL)
             return
         await self.accept()
         await self.serve(trusted_page=bool(origin))
@@ -72,15 +74,6 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
         await self.base_send({"type": "websocket.accept", "subprotocol": subprotocol})
 
-    async def refuse(self, status: int, why: bytes) -> None:
-        """Refuse the handshake with an HTTP status, where the server can; with 403 where it cannot."""
-        if "websocket.http.response" not in self.scope.get("extensions", {}):
-            await self.base_send({"type": "websocket.close"})
-            return
-        headers = [(b"content-type", b"text/plain")]
-        await self.base_send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-        await self.base_send({"type": "websocket.http.response.body", "body": why})
-
     async def serve(self, *, trusted_page: bool) -> None:
         direct: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
         self.sink = DirectSink(direct) if direct is not None else QueueSink(self.base_send)
@@ -89,7 +82,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         try:
             self.node.drain.require_not_begun()
             identity = await self.authenticate(trusted_page)
-            connection = Connection(secrets.token_urlsafe(12), identity, self.wrap(self.sink))
+            language = language_of(dict(self.scope["headers"]))
+            connection = Connection(secrets.token_urlsafe(12), identity, self.wrap(self.sink), language)
             await self.admit(connection)
         except Gone:
             return
@@ -190,7 +184,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection.session_id = secrets.token_urlsafe(24)
         async with hub.open_feeds(self.streams(connection)) as feeds:
             positions = {feed.name: feed.position for feed in feeds}
-            connection.greet(greet(self.scope, connection, online_count, positions))
+            connection.greet(greet(connection, online_count, positions))
             for feed in feeds:
                 if feed.name not in known:  # those of a session are subscribed to after their replay
                     hub.attach(connection, feed)
@@ -199,7 +193,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             expires_at = format_epoch(connection.expires_at)
             connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=self.auth_id)))
         if isinstance(session, Refused):
-            connection.send(encode(make_error(session)))
+            connection.refuse(session)
         elif known:
             await self.node.resumer.resume(connection, known)
         self.node.keeper.note(connection)

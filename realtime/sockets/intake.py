@@ -4,13 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from django.utils.translation import gettext as _
-
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.protocol import commands
 from realtime.protocol.commands import Batch, Invalid
-from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
+from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refused
 from realtime.protocol.frames import Ack, encode, utc_now
 from realtime.sockets import handlers
 from realtime.sockets.handlers import Handler, Work
@@ -93,7 +91,7 @@ def _read_frame(connection: Connection, raw: bytes | str | None) -> commands.Com
 def _read_element(connection: Connection, raw: bytes | str | None) -> commands.Command:
     command = commands.decode(raw or b"")
     if isinstance(command, Batch):
-        raise Invalid(ErrorCode.INVALID_MESSAGE, _("A batch holds no batches."), command.id)
+        raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.BATCH_IN_BATCH, command.id)
     return command
 
 
@@ -105,7 +103,7 @@ def decode(raw: bytes | str | None) -> commands.Command:
 def measure(raw: bytes | str | None) -> str:
     """A frame's text. Raises Invalid for a binary one, Closed for what is too large or not UTF-8 (RFC 6455 §8.1)."""
     if raw is None:
-        raise Invalid(ErrorCode.INVALID_MESSAGE, _("Frames are text, not binary."))
+        raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.BINARY_FRAME)
     try:
         # Both forms: frames are measured in bytes, and what a decoder passes over has to be good UTF-8, too.
         data, text = (raw.encode(), raw) if isinstance(raw, str) else (raw, raw.decode())
@@ -128,4 +126,4 @@ def require_quota(connection: Connection, now: float) -> None:
     quota.refused += 1
     if quota.refused > settings().rate_limit_errors:
         raise Closed(CloseCode.RATE_LIMITED, "RATE_LIMITED", retry_after_ms=settings().retry_after_ms)
-    raise Refused(ErrorCode.RATE_LIMITED, _("Too many commands."), retry_after_ms=max(1, round(wait * 1000)))
+    raise Refused(ErrorCode.RATE_LIMITED, Reason.TOO_MANY_COMMANDS, retry_after_ms=max(1, round(wait * 1000)))

@@ -3,15 +3,17 @@
 import logging
 import secrets
 import time
-
-from django.utils.translation import gettext as _
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
+from realtime.delivery.texts import language_of, say
 from realtime.protocol.commands import Invalid
-from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Refused
-from realtime.protocol.frames import encode, make_error
+from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refused
 from realtime.protocol.limits import ErrorBudget
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
 
@@ -21,15 +23,26 @@ def answer(connection: Connection, error: Exception, id: str | None) -> None:
     if isinstance(error, Closed):
         connection.close(error)
     elif isinstance(error, Invalid):
-        connection.send(encode(make_error(error, error.id)))
+        connection.refuse(error, error.id)
         _count_bad_frame(connection)
     elif isinstance(error, Refused):
-        connection.send(encode(make_error(error, id)))
+        connection.refuse(error, id)
     else:
         reference = secrets.token_hex(4)
         logger.error("A command failed (reference %s)", reference, exc_info=error)
-        refusal = Refused(ErrorCode.MESSAGE_PROCESSING_ERROR, _("Something went wrong on our side."))
-        connection.send(encode(make_error(refusal, id, reference=reference)))
+        refusal = Refused(ErrorCode.MESSAGE_PROCESSING_ERROR, Reason.OUR_FAULT)
+        connection.refuse(refusal, id, reference=reference)
+
+
+async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reason: Reason) -> None:
+    """Refuse a handshake with an HTTP status, where the server can; with 403 where it cannot."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close"})
+        return
+    body = say(reason, language_of(dict(scope["headers"]))).encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
 
 
 def _count_bad_frame(connection: Connection) -> None:

@@ -1,13 +1,12 @@
 """What a socket gets: `join` and `leave`, `subscribe` and `unsubscribe`. Found by `commands` in its table."""
 
-from django.utils.translation import gettext as _
 from msgspec import UNSET, UnsetType
 
 from realtime.auth.access import may_subscribe
 from realtime.chat import rooms
 from realtime.delivery.connection import Connection
 from realtime.protocol import commands
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Joined, Left, Subscribed, Unsubscribed, encode, given
 from realtime.protocol.streams import room_stream, topic_stream
 from realtime.sockets.node import Node
@@ -58,7 +57,7 @@ async def enter(connection: Connection, slug: str) -> rooms.Joined:
 def on_leave(node: Node, connection: Connection, command: commands.Leave) -> None:
     slug = command.room_id
     if not node.hub.unsubscribe(connection, room_stream(slug)):
-        raise Refused(ErrorCode.NOT_FOUND, _("This socket has not joined the room."))
+        raise Refused(ErrorCode.NOT_FOUND, Reason.ROOM_NOT_JOINED)
     node.typing.stop(connection, slug)
     node.keeper.note(connection)
     connection.send(encode(Left(slug, id=given(command.id))))
@@ -96,11 +95,11 @@ async def _subscribe(node: Node, connection: Connection, command: commands.Subsc
 
 
 def no_topic() -> Refused:
-    return Refused(ErrorCode.NOT_FOUND, _("There is no such topic."))
+    return Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_TOPIC)
 
 
 def on_unsubscribe(node: Node, connection: Connection, command: commands.Unsubscribe) -> None:
     if not node.hub.unsubscribe(connection, topic_stream(command.topic)):
-        raise Refused(ErrorCode.NOT_FOUND, _("This socket is not subscribed to the topic."))
+        raise Refused(ErrorCode.NOT_FOUND, Reason.NOT_SUBSCRIBED)
     node.keeper.note(connection)
     connection.send(encode(Unsubscribed(command.topic, id=given(command.id))))

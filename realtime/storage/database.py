@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.conf import settings
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class DatabaseUnavailable(Refused):
     """The database is away: nothing was stored."""
 
     def __init__(self) -> None:
-        super().__init__(ErrorCode.UNAVAILABLE, "The database is away. Nothing was stored: send it again.")
+        super().__init__(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
 
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -108,7 +108,7 @@ class Batcher(Generic[Item, Result]):
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Put `item` in the next run. Raises Refused(UNAVAILABLE) when too much is waiting."""
         if len(self._waiting) >= self._waiting_limit:
-            raise Refused(ErrorCode.UNAVAILABLE, "Too much is waiting to be stored. Nothing was stored: send it again.")
+            raise Refused(ErrorCode.UNAVAILABLE, Reason.TOO_MUCH_WAITING)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))

@@ -1,6 +1,7 @@
 """Every error of the API has the same shape, and its documentation is complete."""
 
 import re
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -9,11 +10,15 @@ from django.db import InterfaceError, OperationalError
 from django.test import Client
 from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.settings import api_settings
 
 from realtime.chat import rooms
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
+from tests.people import access_for, client_for, make_user
 
 pytestmark = pytest.mark.django_db
+
+JSON = {"content_type": "application/json"}
 
 
 def error_of(answer):
@@ -69,14 +74,14 @@ def test_it_tells_nobody_who_is_not_logged_in_where_things_are():
     ],
 )
 def test_it_answers_what_a_verb_refuses(client, monkeypatch, code, status):
-    failing(monkeypatch, Refused(code, "No."))
+    failing(monkeypatch, Refused(code, Reason.NO_SUCH_TOPIC))
     answer = client.get("/api/v1/rooms/general")
     assert error_of(answer) == (status, code)
-    assert answer.json()["detail"] == "No."
+    assert answer.json()["detail"] == "There is no such topic."
 
 
 def test_it_says_when_to_come_back(client, monkeypatch):
-    failing(monkeypatch, Refused(ErrorCode.RATE_LIMITED, "Slower.", retry_after_ms=1500))
+    failing(monkeypatch, Refused(ErrorCode.RATE_LIMITED, Reason.TOO_MANY_COMMANDS, retry_after_ms=1500))
     answer = client.get("/api/v1/rooms/general")
     assert (answer["Retry-After"], answer.json()["retry_after_ms"]) == ("2", 1500)
     failing(monkeypatch, Throttled(wait=3))
@@ -105,6 +110,52 @@ def test_it_shows_nothing_of_what_nobody_foresaw(client, monkeypatch, caplog):
 def test_it_speaks_the_language_that_was_asked_for(client):
     answer = client.get("/api/v1/rooms/none", HTTP_ACCEPT_LANGUAGE="zh-CN")
     assert answer.json() == {"detail": "没有这个房间。", "code": "NOT_FOUND"}
+    assert client.get("/api/v1/rooms/none").json()["detail"] == "There is no such room."
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "options", "detail"),
+    [
+        ("get", "nowhere", {}, "未找到。"),
+        ("put", "rooms", {}, "方法 “PUT” 不被允许。"),
+        ("post", "rooms", {"data": '{"a":\n}', **JSON}, "请求不是有效的 JSON（第 2 行，第 1 列）。"),
+        ("post", "rooms", {"data": b"\xff", **JSON}, "无法读取请求的内容。"),
+        ("post", "rooms", {"data": "[" * 100_000, **JSON}, "无法读取请求的内容。"),
+        ("post", "rooms", {"data": {}}, "请求无效。"),
+        ("get", "messages?with=nobody!", {}, "请求无效。"),
+    ],
+)
+def test_it_has_a_translation_of_every_error(client, method, path, options, detail):
+    answer = getattr(client, method)(f"/api/v1/{path}", HTTP_ACCEPT_LANGUAGE="zh-CN", **options)
+    assert answer.json()["detail"] == detail
+
+
+def test_it_refuses_tokens_in_the_language_that_was_asked_for():
+    chinese = {"HTTP_ACCEPT_LANGUAGE": "zh-CN"}
+    expired = access_for(make_user("bob"))
+    expired.set_exp(lifetime=-timedelta(minutes=1))
+    for given, detail in (("x", "令牌无效。"), (expired, "令牌已过期。")):
+        answer = APIClient().get("/api/v1/rooms", HTTP_AUTHORIZATION=f"Bearer {given}", **chinese)
+        assert answer.json()["detail"] == detail
+    answer = APIClient().post("/api/v1/auth/refresh", {"refresh": "x"}, **chinese)
+    assert answer.json()["detail"] == "令牌无效。"
+
+
+def test_it_refuses_tokens_of_an_old_password_in_the_language_that_was_asked_for(monkeypatch):
+    monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
+    alice = make_user("alice")
+    client = client_for(alice)
+    alice.set_password("another")
+    alice.save()
+    answer = client.get("/api/v1/rooms", HTTP_ACCEPT_LANGUAGE="zh-CN")
+    assert answer.json() == {"detail": "令牌无效。", "code": "UNAUTHENTICATED"}
+
+
+def test_it_owns_up_in_the_language_that_was_asked_for(client, monkeypatch):
+    failing(monkeypatch, RuntimeError("secret"))
+    client.raise_request_exception = False
+    answer = client.get("/api/v1/rooms/general", HTTP_ACCEPT_LANGUAGE="zh-CN")
+    assert answer.json()["detail"] == "服务器出了点问题。"
 
 
 def test_it_is_documented_without_a_warning(tmp_path):

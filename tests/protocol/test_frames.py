@@ -5,20 +5,21 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import encode, format_epoch, format_time, make_error, stamp
 
 
 def test_it_names_the_command_that_it_answers():
-    refusal = Refused(ErrorCode.NOT_FOUND, "There is none.")
-    assert json.loads(encode(make_error(refusal, "c-1")))["id"] == "c-1"
-    assert "id" not in json.loads(encode(make_error(refusal)))
+    refusal = Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ROOM)
+    assert json.loads(encode(make_error(refusal, "There is none.", "c-1")))["id"] == "c-1"
+    assert "id" not in json.loads(encode(make_error(refusal, "There is none.")))
 
 
 def test_it_says_when_to_try_again_only_where_that_is_known():
-    limited = Refused(ErrorCode.RATE_LIMITED, "Too many.", retry_after_ms=20)
-    assert json.loads(encode(make_error(limited)))["retry_after_ms"] == 20
-    assert "retry_after_ms" not in json.loads(encode(make_error(Refused(ErrorCode.NOT_FOUND, "There is none."))))
+    limited = Refused(ErrorCode.RATE_LIMITED, Reason.TOO_MANY_COMMANDS, retry_after_ms=20)
+    assert json.loads(encode(make_error(limited, "Wait.")))["retry_after_ms"] == 20
+    missing = Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ROOM)
+    assert "retry_after_ms" not in json.loads(encode(make_error(missing, "There is none.")))
 
 
 def test_it_puts_an_events_place_at_the_end():

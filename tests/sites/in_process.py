@@ -27,11 +27,11 @@ PATH = "/api/v1/ws"
 
 
 class Refusal(Exception):
-    """The handshake was answered with an HTTP status."""
+    """The handshake was answered with an HTTP status, and a text for people."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, text: str = "") -> None:
         super().__init__(status)
-        self.status = status
+        self.status, self.text = status, text
 
 
 class InProcessServer:
@@ -94,8 +94,9 @@ class AsgiServer(InProcessServer):
         await communicator.send_input({"type": "websocket.connect"})
         answer = await asyncio.wait_for(communicator.output_queue.get(), TIMEOUT_SECONDS)
         if answer["type"] != "websocket.accept":
+            body = await communicator.receive_output() if "status" in answer else {"body": b""}
             await communicator.wait()
-            raise Refusal(answer.get("status", 403))
+            raise Refusal(answer.get("status", 403), body["body"].decode())
         socket = QueueSocket(communicator)
         socket.subprotocol = answer["subprotocol"]
         return socket
@@ -163,7 +164,7 @@ class TcpServer(InProcessServer):
                 close_timeout=1,
             )
         except InvalidStatus as refusal:
-            raise Refusal(refusal.response.status_code) from None
+            raise Refusal(refusal.response.status_code, (refusal.response.body or b"").decode()) from None
         return TcpSocket(connection)
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ import threading
 import pytest
 from django.db import DataError, InterfaceError, OperationalError, ProgrammingError, connection, connections
 
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.storage import database
 from realtime.storage.database import Batcher, DatabaseUnavailable
 
@@ -82,7 +82,7 @@ async def test_it_lets_a_bad_item_fail_alone(bad):
 
 
 async def test_it_gives_each_item_its_own_result_or_exception():
-    refusal = Refused(ErrorCode.CONFLICT, "no")
+    refusal = Refused(ErrorCode.CONFLICT, Reason.ROOM_ID_TAKEN)
     batcher = Batcher(lambda items: [refusal if item == 2 else item for item in items], limit=100)
     futures = [batcher.submit(number) for number in (1, 2, 3)]
     assert await outcomes(*futures) == [1, "Refused", 3]

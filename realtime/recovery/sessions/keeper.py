@@ -4,7 +4,7 @@ import contextlib
 import logging
 
 from realtime.delivery.connection import Connection
-from realtime.protocol.errors import ErrorCode, Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.recovery.sessions.store import Session, SessionStore, SessionsUnavailable
 
 logger = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ class Keeper:
         try:
             session = await self._store.claim(id, user_key)
         except SessionsUnavailable as error:
-            raise Refused(ErrorCode.UNAVAILABLE, "Sessions are away: resume with positions of your own.") from error
+            raise Refused(ErrorCode.UNAVAILABLE, Reason.SESSIONS_AWAY) from error
         if session is None:
-            raise Refused(ErrorCode.NOT_FOUND, "There is no such session: resume with positions of your own.")
+            raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_SESSION)
         return session
 
     async def stop(self) -> None:
