@@ -55,6 +55,13 @@ class PaperSocket:
     def queued_bytes(self) -> int:
         return self.waiting_bytes
 
+    def is_full(self) -> bool:
+        return bool(self.waiting_bytes)
+
+    async def wait_writable(self) -> None:
+        """The peer never reads again."""
+        await asyncio.Event().wait()
+
     def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
 
@@ -71,9 +78,9 @@ class PaperSocket:
         return self.seqs
 
 
-def open_connection(user: str = "1", session: str = "") -> tuple[Connection, PaperSocket]:
+def open_connection(user: str = "1", login: str = "") -> tuple[Connection, PaperSocket]:
     socket = PaperSocket()
-    identity = Identity(int(user), user, f"user {user}", session)
+    identity = Identity(int(user), user, f"user {user}", login)
     return Connection(f"connection-{next(numbers)}", identity, TransportSink(socket)), socket
 
 

@@ -14,7 +14,7 @@ from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, own_r
 
 
 @dataclass
-class Backend:
+class LeaseBackend:
     """One state, seen through two stores as from two processes (in memory both are the same)."""
 
     store: LeaseStore
@@ -24,7 +24,7 @@ class Backend:
 
 
 @asynccontextmanager
-async def open_leases(kind: str) -> AsyncIterator[Backend]:
+async def open_leases(kind: str) -> AsyncIterator[LeaseBackend]:
     """`memory` or `redis`; no Redis is a skipped test, but in CI a failure."""
     if kind == "memory":
         yield open_memory()
@@ -36,13 +36,13 @@ async def open_leases(kind: str) -> AsyncIterator[Backend]:
         await made.other.close()
 
 
-def open_memory() -> Backend:
+def open_memory() -> LeaseBackend:
     clock = Clock()
     store = MemoryLeases(clock)
-    return Backend(store, store, clock.sleep, store._held.clear)
+    return LeaseBackend(store, store, clock.sleep, store._held.clear)
 
 
-def open_redis(prefix: str) -> Backend:
+def open_redis(prefix: str) -> LeaseBackend:
     """Redis has a clock of its own: time passes by shortening what is left of the keys."""
 
     def sleep(seconds: float) -> None:
@@ -50,4 +50,6 @@ def open_redis(prefix: str) -> Backend:
             for key in find_keys(prefix):
                 client.pexpire(key, client.pttl(key) - round(seconds * 1000))
 
-    return Backend(RedisLeases(REDIS_URL, prefix), RedisLeases(REDIS_URL, prefix), sleep, lambda: delete_keys(prefix))
+    return LeaseBackend(
+        RedisLeases(REDIS_URL, prefix), RedisLeases(REDIS_URL, prefix), sleep, lambda: delete_keys(prefix)
+    )

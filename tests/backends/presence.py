@@ -25,7 +25,7 @@ class Clock:
 
 
 @dataclass
-class Backend:
+class PresenceBackend:
     """One state, seen through two stores as from two processes (in memory both are the same)."""
 
     store: PresenceStore
@@ -44,20 +44,20 @@ class Backend:
         await self.other.close()
 
 
-def open_memory() -> Backend:
+def open_memory() -> PresenceBackend:
     clock = Clock()
     store = MemoryPresence(lease_seconds=LEASE, grace_seconds=GRACE, clock=clock)
 
     def forget() -> None:
         store.__init__(lease_seconds=LEASE, grace_seconds=GRACE, clock=clock)  # type: ignore[misc]
 
-    return Backend(store, store, clock, forget)
+    return PresenceBackend(store, store, clock, forget)
 
 
-def open_redis(prefix: str) -> Backend:
+def open_redis(prefix: str) -> PresenceBackend:
     clock = Clock()
 
     def open_one() -> RedisPresence:
         return RedisPresence(REDIS_URL, prefix, lease_seconds=LEASE, grace_seconds=GRACE, clock=clock)
 
-    return Backend(open_one(), open_one(), clock, lambda: delete_keys(prefix))
+    return PresenceBackend(open_one(), open_one(), clock, lambda: delete_keys(prefix))

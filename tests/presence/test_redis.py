@@ -13,7 +13,7 @@ from realtime.presence import open_store
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.redis import RedisPresence
 from realtime.presence.store import Change, StoreUnavailable
-from tests.backends.presence import GRACE, LEASE, Backend, open_memory, open_redis
+from tests.backends.presence import GRACE, LEASE, PresenceBackend, open_memory, open_redis
 from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
 
 USERS = ["1", "2", "3"]
@@ -43,7 +43,7 @@ def prefix() -> Iterator[str]:
         yield made
 
 
-async def take_step(backend: Backend, name: str, *args: Any) -> Any:
+async def take_step(backend: PresenceBackend, name: str, *args: Any) -> Any:
     """What the step answered and what can be seen after it."""
     if name == "sleep":
         backend.sleep(*args)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from realtime.presence.store import Change, Entry
-from tests.backends.presence import GRACE, LEASE, Backend, open_memory, open_redis
+from tests.backends.presence import GRACE, LEASE, PresenceBackend, open_memory, open_redis
 from tests.backends.redis_server import own_redis_prefix
 
 
@@ -21,13 +21,13 @@ def redis_prefix(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture
-async def backend(redis_prefix: str) -> AsyncIterator[Backend]:
+async def backend(redis_prefix: str) -> AsyncIterator[PresenceBackend]:
     made = open_redis(redis_prefix) if redis_prefix else open_memory()
     yield made
     await made.close()
 
 
-async def test_it_lists_who_has_arrived(backend: Backend) -> None:
+async def test_it_lists_who_has_arrived(backend: PresenceBackend) -> None:
     result = await backend.store.sync("p1", {"7": 2, "8": 1})
     assert result.arrived == [Change("7", "online"), Change("8", "online")]
     assert result.online_count == await backend.store.count() == 2
@@ -36,13 +36,13 @@ async def test_it_lists_who_has_arrived(backend: Backend) -> None:
     assert await backend.store.get([]) == {}
 
 
-async def test_it_takes_the_same_sync_again(backend: Backend) -> None:
+async def test_it_takes_the_same_sync_again(backend: PresenceBackend) -> None:
     for arrived in ([Change("7", "online")], [], []):
         assert (await backend.store.sync("p1", {"7": 2})).arrived == arrived
     assert (await backend.store.get(["7"]))["7"].connections == 2
 
 
-async def test_a_sync_leaves_the_other_users_alone(backend: Backend) -> None:
+async def test_a_sync_leaves_the_other_users_alone(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 2})
     await backend.store.sync("p1", {"8": 1})
     await backend.store.sync("p1", {})
@@ -52,7 +52,7 @@ async def test_a_sync_leaves_the_other_users_alone(backend: Backend) -> None:
     }
 
 
-async def test_no_sockets_of_an_unknown_user_are_nothing(backend: Backend) -> None:
+async def test_no_sockets_of_an_unknown_user_are_nothing(backend: PresenceBackend) -> None:
     result = await backend.store.sync("p1", {"7": 0})
     assert (result.online_count, result.arrived) == (0, [])
     backend.sleep(GRACE)
@@ -60,7 +60,7 @@ async def test_no_sockets_of_an_unknown_user_are_nothing(backend: Backend) -> No
     assert await backend.store.get(["7"]) == {}
 
 
-async def test_a_user_of_two_processes_is_one_user(backend: Backend) -> None:
+async def test_a_user_of_two_processes_is_one_user(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 2})
     assert (await backend.other.sync("p2", {"7": 3})).arrived == []
     assert await backend.store.page(0, 9) == [Entry("7", 5, "online", b"")]
@@ -70,7 +70,7 @@ async def test_a_user_of_two_processes_is_one_user(backend: Backend) -> None:
     assert (await backend.store.get(["7"]))["7"].connections == 3
 
 
-async def test_who_left_is_listed_until_the_grace_time_is_over(backend: Backend) -> None:
+async def test_who_left_is_listed_until_the_grace_time_is_over(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1})
     assert (await backend.store.sync("p1", {"7": 0})).online_count == 1
     backend.sleep(GRACE - 0.001)
@@ -83,7 +83,7 @@ async def test_who_left_is_listed_until_the_grace_time_is_over(backend: Backend)
     assert await backend.store.get(["7"]) == {}
 
 
-async def test_who_comes_back_within_the_grace_time_is_silent(backend: Backend) -> None:
+async def test_who_comes_back_within_the_grace_time_is_silent(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1})
     await backend.store.sync("p1", {"7": 0})
     backend.sleep(GRACE - 1)
@@ -93,7 +93,7 @@ async def test_who_comes_back_within_the_grace_time_is_silent(backend: Backend) 
     assert await backend.online() == ["7"]
 
 
-async def test_who_comes_back_later_arrives_again_as_online(backend: Backend) -> None:
+async def test_who_comes_back_later_arrives_again_as_online(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1})
     await backend.store.set_status("7", "busy", b"{}")
     await backend.store.sync("p1", {"7": 0})
@@ -103,7 +103,7 @@ async def test_who_comes_back_later_arrives_again_as_online(backend: Backend) ->
     assert await backend.store.page(0, 9) == [Entry("7", 1, "online", b"")]
 
 
-async def test_a_dead_process_is_counted_out_once(backend: Backend) -> None:
+async def test_a_dead_process_is_counted_out_once(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1, "8": 1})
     backend.sleep(LEASE - 1)
     await backend.other.sync("p2", {"8": 1})
@@ -118,7 +118,7 @@ async def test_a_dead_process_is_counted_out_once(backend: Backend) -> None:
 
 
 @pytest.mark.parametrize("renew", [True, False])
-async def test_a_sync_or_renew_extends_the_lease(backend: Backend, renew: bool) -> None:
+async def test_a_sync_or_renew_extends_the_lease(backend: PresenceBackend, renew: bool) -> None:
     await backend.store.sync("p1", {"7": 1})
     for _ in range(3):
         backend.sleep(LEASE - 1)
@@ -127,7 +127,7 @@ async def test_a_sync_or_renew_extends_the_lease(backend: Backend, renew: bool) 
     assert (await backend.store.get(["7"]))["7"].connections == 1
 
 
-async def test_a_process_that_retires_hears_how_many_go_on(backend: Backend) -> None:
+async def test_a_process_that_retires_hears_how_many_go_on(backend: PresenceBackend) -> None:
     for process in ("p1", "p2", "p3"):
         await backend.store.sync(process, {"7": 1})
     assert await backend.store.retire("p1") == 2
@@ -139,7 +139,7 @@ async def test_a_process_that_retires_hears_how_many_go_on(backend: Backend) -> 
     assert await backend.store.retire("p1") == 0  # p3 is dead, though nobody has swept
 
 
-async def test_a_process_that_drops_may_ask_for_more_time(backend: Backend) -> None:
+async def test_a_process_that_drops_may_ask_for_more_time(backend: PresenceBackend) -> None:
     for process, user in (("p1", "7"), ("p2", "8")):
         await backend.store.sync(process, {user: 1})
     await backend.store.drop("p1", longer_seconds=10)
@@ -150,7 +150,7 @@ async def test_a_process_that_drops_may_ask_for_more_time(backend: Backend) -> N
     assert await backend.other.sweep() == [Change("7", "offline")]
 
 
-async def test_a_process_that_drops_leaves_at_once(backend: Backend) -> None:
+async def test_a_process_that_drops_leaves_at_once(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1})
     await backend.store.drop("p1")
     await backend.store.drop("never seen")
@@ -161,7 +161,7 @@ async def test_a_process_that_drops_leaves_at_once(backend: Backend) -> None:
     assert await backend.other.sweep() == [Change("7", "offline")]
 
 
-async def test_a_slow_process_is_told_and_syncs_in_silence(backend: Backend) -> None:
+async def test_a_slow_process_is_told_and_syncs_in_silence(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 2})
     backend.sleep(LEASE)
     assert await backend.store.renew("p1")  # late, but nobody had noticed
@@ -173,7 +173,7 @@ async def test_a_slow_process_is_told_and_syncs_in_silence(backend: Backend) -> 
     assert await backend.store.page(0, 9) == [Entry("7", 2, "online", b"")]
 
 
-async def test_a_sync_tells_when_the_process_was_unknown(backend: Backend) -> None:
+async def test_a_sync_tells_when_the_process_was_unknown(backend: PresenceBackend) -> None:
     assert not await backend.store.renew("p1")
     assert not (await backend.store.sync("p1", {"7": 1})).known
     assert (await backend.store.sync("p1", {"7": 1})).known
@@ -181,7 +181,7 @@ async def test_a_sync_tells_when_the_process_was_unknown(backend: Backend) -> No
     assert not (await backend.store.sync("p1", {"8": 1})).known  # else `renew` would hide that user 7 is lost
 
 
-async def test_lost_state_is_restored_by_a_full_sync(backend: Backend) -> None:
+async def test_lost_state_is_restored_by_a_full_sync(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 2})
     await backend.other.sync("p2", {"8": 1})
     backend.forget()
@@ -193,7 +193,7 @@ async def test_lost_state_is_restored_by_a_full_sync(backend: Backend) -> None:
     assert await backend.store.renew("p1")
 
 
-async def test_a_status_holds_over_a_reload(backend: Backend) -> None:
+async def test_a_status_holds_over_a_reload(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1})
     assert await backend.store.set_status("7", "away", b'{"a:b": "\xc3\xa9"}') == "online"
     assert await backend.store.set_status("7", "busy", b"") == "away"
@@ -203,13 +203,13 @@ async def test_a_status_holds_over_a_reload(backend: Backend) -> None:
     assert await backend.store.page(0, 9) == [Entry("7", 1, "away", b'{"a:b": "\xc3\xa9"}')]
 
 
-async def test_a_status_of_nobody_is_not_stored(backend: Backend) -> None:
+async def test_a_status_of_nobody_is_not_stored(backend: PresenceBackend) -> None:
     assert await backend.store.set_status("7", "busy", b"{}") is None
     await backend.store.sync("p1", {"7": 1})
     assert (await backend.store.get(["7"]))["7"].status == "online"
 
 
-async def test_who_appears_offline_is_in_no_list(backend: Backend) -> None:
+async def test_who_appears_offline_is_in_no_list(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1, "8": 1})
     await backend.store.set_status("7", "offline", b"")
     assert (await backend.store.sync("p1", {"7": 2})).online_count == await backend.store.count() == 1
@@ -221,7 +221,7 @@ async def test_who_appears_offline_is_in_no_list(backend: Backend) -> None:
     assert (await backend.store.get(["7"]))["7"].online
 
 
-async def test_who_appears_offline_comes_and_goes_in_silence(backend: Backend) -> None:
+async def test_who_appears_offline_comes_and_goes_in_silence(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1})
     await backend.store.set_status("7", "offline", b"")
     await backend.store.sync("p1", {"7": 0})
@@ -232,7 +232,7 @@ async def test_who_appears_offline_comes_and_goes_in_silence(backend: Backend) -
     assert await backend.store.get(["7"]) == {}
 
 
-async def test_pages_keep_the_order_of_arrival(backend: Backend) -> None:
+async def test_pages_keep_the_order_of_arrival(backend: PresenceBackend) -> None:
     for user in ("c", "a", "b", "d"):
         await backend.store.sync("p1", {user: 1})
     await backend.other.sync("p2", {"c": 1})
@@ -244,7 +244,7 @@ async def test_pages_keep_the_order_of_arrival(backend: Backend) -> None:
     assert await backend.store.page(4, 2) == await backend.store.page(0, 0) == []
 
 
-async def test_a_crowd_comes_and_goes_once(backend: Backend) -> None:
+async def test_a_crowd_comes_and_goes_once(backend: PresenceBackend) -> None:
     crowd = {str(number): 1 for number in range(2_500)}
     result = await backend.store.sync("p1", crowd)
     assert [change.user_id for change in result.arrived] == list(crowd) == await backend.online()
@@ -257,7 +257,7 @@ async def test_a_crowd_comes_and_goes_once(backend: Backend) -> None:
     assert await backend.store.count() == 0
 
 
-async def test_a_crowd_comes_back_while_it_is_counted_out(backend: Backend) -> None:
+async def test_a_crowd_comes_back_while_it_is_counted_out(backend: PresenceBackend) -> None:
     crowd = {str(number): 2 for number in range(2_500)}
     await backend.store.sync("p1", crowd)
     backend.sleep(LEASE)
@@ -268,6 +268,6 @@ async def test_a_crowd_comes_back_while_it_is_counted_out(backend: Backend) -> N
     assert {entry.connections for entry in await backend.store.page(0, 9_999)} == {2}
 
 
-async def test_syncs_take_effect_in_the_order_of_their_calls(backend: Backend) -> None:
+async def test_syncs_take_effect_in_the_order_of_their_calls(backend: PresenceBackend) -> None:
     await asyncio.gather(*(backend.store.sync("p1", {"7": count}) for count in [*range(100), 3]))
     assert (await backend.store.get(["7"]))["7"].connections == 3

@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 20
 PARENT = 4_321  # a process id
 
 
-class Socket(RealtimeProtocol):
+class StayingSocket(RealtimeProtocol):
     """One that has been taken over and never leaves."""
 
     is_taken_over = True
@@ -55,7 +55,7 @@ async def closes_listener(server: Server) -> bool:
 
 
 async def test_it_listens_until_its_sockets_have_left(clock):
-    server, socket = make(), Socket()
+    server, socket = make(), StayingSocket()
     server.server_state.connections.add(socket)
     assert not await closes_listener(server)
     assert not socket.was_told
@@ -68,7 +68,7 @@ async def test_it_listens_until_its_sockets_have_left(clock):
 
 async def test_it_does_not_wait_for_ever(clock):
     server = make()
-    server.server_state.connections.add(Socket())
+    server.server_state.connections.add(StayingSocket())
     server.handle_exit(SIGTERM, None)
     clock.now += TIMEOUT_SECONDS - 1
     assert not await closes_listener(server)
@@ -78,7 +78,7 @@ async def test_it_does_not_wait_for_ever(clock):
 
 async def test_a_hangup_after_the_stop_is_no_second_signal(clock):
     server = make()
-    server.server_state.connections.add(Socket())
+    server.server_state.connections.add(StayingSocket())
     for signal in (SIGTERM, SIGHUP):
         server.handle_exit(signal, None)
     assert not await closes_listener(server)
@@ -89,7 +89,7 @@ async def test_a_worker_without_its_parent_stops(monkeypatch, now, closes):
     monkeypatch.setattr(supervisor.multiprocessing, "parent_process", lambda: SimpleNamespace(pid=PARENT))
     monkeypatch.setattr(supervisor.os, "getppid", lambda: now)
     worker = make(WorkerServer)
-    worker.server_state.connections.add(Socket())
+    worker.server_state.connections.add(StayingSocket())
     assert await closes_listener(worker) is closes
 
 
@@ -104,7 +104,7 @@ async def test_it_ends_at_once_without_sockets(clock):
 )
 async def test_a_worker_closes_its_listener_at_once_when_others_go_on(clock, signals, closes):
     worker = make(WorkerServer)
-    worker.server_state.connections.add(Socket())
+    worker.server_state.connections.add(StayingSocket())
     for signal in signals:
         worker.handle_exit(signal, None)
     assert await closes_listener(worker) is closes

@@ -7,30 +7,30 @@ import pytest
 
 from realtime.storage.leases.redis import RedisLeases
 from realtime.storage.leases.store import LeasesUnavailable
-from tests.backends.leases import Backend, open_leases
+from tests.backends.leases import LeaseBackend, open_leases
 from tests.sites.processes import free_port
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def backend(request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
+async def backend(request: pytest.FixtureRequest) -> AsyncIterator[LeaseBackend]:
     async with open_leases(request.param) as backend:
         yield backend
 
 
-async def test_it_gives_a_name_to_one_owner(backend: Backend) -> None:
+async def test_it_gives_a_name_to_one_owner(backend: LeaseBackend) -> None:
     assert await backend.store.acquire("a", "p1", 10)
     assert not await backend.other.acquire("a", "p2", 10)
     assert await backend.other.acquire("b", "p2", 10)
     assert not await backend.store.acquire("b", "p1", 10)
 
 
-async def test_it_gives_it_to_one_of_many_who_ask_at_once(backend: Backend) -> None:
+async def test_it_gives_it_to_one_of_many_who_ask_at_once(backend: LeaseBackend) -> None:
     stores = [backend.store, backend.other] * 10
     answers = await asyncio.gather(*(store.acquire("a", f"p{n}", 10) for n, store in enumerate(stores)))
     assert answers.count(True) == 1
 
 
-async def test_it_lets_the_owner_renew(backend: Backend) -> None:
+async def test_it_lets_the_owner_renew(backend: LeaseBackend) -> None:
     assert await backend.store.acquire("a", "p1", 10)
     backend.sleep(9)
     assert await backend.store.acquire("a", "p1", 10)
@@ -38,7 +38,7 @@ async def test_it_lets_the_owner_renew(backend: Backend) -> None:
     assert not await backend.other.acquire("a", "p2", 10)
 
 
-async def test_it_is_over_when_it_is_not_renewed(backend: Backend) -> None:
+async def test_it_is_over_when_it_is_not_renewed(backend: LeaseBackend) -> None:
     assert await backend.store.acquire("a", "p1", 10)
     backend.sleep(9)
     assert not await backend.other.acquire("a", "p2", 10)
@@ -47,20 +47,20 @@ async def test_it_is_over_when_it_is_not_renewed(backend: Backend) -> None:
     assert not await backend.store.acquire("a", "p1", 10)
 
 
-async def test_the_last_word_of_the_owner_decides_how_long(backend: Backend) -> None:
+async def test_the_last_word_of_the_owner_decides_how_long(backend: LeaseBackend) -> None:
     assert await backend.store.acquire("a", "p1", 100)
     assert await backend.store.acquire("a", "p1", 10)
     backend.sleep(10)
     assert await backend.other.acquire("a", "p2", 10)
 
 
-async def test_it_takes_back_what_is_released(backend: Backend) -> None:
+async def test_it_takes_back_what_is_released(backend: LeaseBackend) -> None:
     assert await backend.store.acquire("a", "p1", 10)
     await backend.store.release("a", "p1")
     assert await backend.other.acquire("a", "p2", 10)
 
 
-async def test_it_takes_back_nothing_of_somebody_elses(backend: Backend) -> None:
+async def test_it_takes_back_nothing_of_somebody_elses(backend: LeaseBackend) -> None:
     await backend.store.release("a", "p1")  # nobody's
     assert await backend.store.acquire("a", "p1", 10)
     await backend.other.release("a", "p2")
@@ -71,7 +71,7 @@ async def test_it_takes_back_nothing_of_somebody_elses(backend: Backend) -> None
     assert not await backend.store.acquire("a", "p1", 10)
 
 
-async def test_it_begins_anew_when_the_state_is_lost(backend: Backend) -> None:
+async def test_it_begins_anew_when_the_state_is_lost(backend: LeaseBackend) -> None:
     assert await backend.store.acquire("a", "p1", 10)
     backend.forget()
     assert await backend.other.acquire("a", "p2", 10)

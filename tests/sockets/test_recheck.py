@@ -1,0 +1,123 @@
+"""What is looked up again about open sockets, and what becomes of those that have lost a right."""
+
+import pytest
+
+from realtime.auth import tokens
+from realtime.protocol.streams import room_stream
+from realtime.sockets import recheck as rechecks
+from realtime.sockets.recheck import recheck
+from realtime.storage.database import run
+from tests.paper import open_connection
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Hub:
+    """Of paper: it knows connections, and notes what is revoked."""
+
+    def __init__(self):
+        self.connections, self.revoked = {}, []
+
+    def open(self, user, login="", **joined):
+        connection, socket = open_connection(str(user.pk), login)
+        for slug, room in joined.items():
+            connection.subscriptions.ask(room_stream(slug))
+            connection.subscriptions.grant(room_stream(slug), room)
+        self.connections[connection.id] = connection
+        return connection, socket
+
+    def revoke(self, connection, stream):
+        self.revoked.append((connection, stream))
+        connection.subscriptions.remove(stream)
+
+
+@pytest.fixture
+def hub():
+    return Hub()
+
+
+async def test_it_leaves_alone_who_has_lost_nothing(hub, alice, bob, shared):
+    login = await run(tokens.start_login, alice)
+    _, first = hub.open(alice, login["sid"], general=shared.pk)
+    _, second = hub.open(bob, general=shared.pk)
+    await recheck(hub)
+    assert (first.closed, second.closed, hub.revoked) == (None, None, [])
+
+
+@pytest.mark.parametrize("how", ["disabled", "deleted"])
+async def test_it_closes_the_sockets_of_a_user_who_is_gone(hub, alice, bob, how):
+    _, socket = hub.open(bob)
+    _, other = hub.open(alice)
+    if how == "disabled":
+        await run(type(bob).objects.filter(pk=bob.pk).update, is_active=False)
+    else:
+        await run(type(bob).objects.filter(pk=bob.pk).delete)
+    await recheck(hub)
+    assert (socket.closed, other.closed) == ((4403, "USER_DISABLED"), None)
+
+
+async def test_it_closes_the_sockets_of_a_login_that_is_over(hub, alice):
+    over, other = [await run(tokens.start_login, alice) for _ in range(2)]
+    sockets = [hub.open(alice, login)[1] for login in (over["sid"], other["sid"], "")]
+    await run(over.blacklist)
+    await recheck(hub)
+    assert [socket.closed for socket in sockets] == [(4401, "UNAUTHENTICATED"), None, None]
+
+
+async def test_it_takes_away_rooms_of_which_a_user_is_no_member(hub, alice, bob, shared):
+    mine, _ = hub.open(alice, general=shared.pk)
+    lost, socket = hub.open(bob, general=shared.pk)
+    await run(shared.memberships.filter(user=bob).delete)
+    await recheck(hub)
+    assert hub.revoked == [(lost, "room.general")]
+    assert socket.closed is None
+    assert mine.subscriptions.rooms() == {"general": shared.pk}
+
+
+async def test_it_leaves_alone_a_room_that_is_just_being_joined(hub, bob, general):
+    connection, _ = hub.open(bob)
+    connection.subscriptions.ask("room.general")
+    await recheck(hub)
+    assert hub.revoked == []
+
+
+@pytest.mark.parametrize("then", ["left", "made again"])
+async def test_it_leaves_alone_what_has_changed_during_the_look_up(hub, bob, general, monkeypatch, then):
+    """The room was left, or another one has its name by now, and the socket is in that one."""
+    connection, _ = hub.open(bob, general=general.pk)
+    look_up = rechecks.look_up
+
+    def look_up_late(connections):
+        rights = look_up(connections)
+        connection.subscriptions.remove("room.general")
+        if then == "made again":
+            connection.subscriptions.ask("room.general")
+            connection.subscriptions.grant("room.general", general.pk + 1)
+        return rights
+
+    monkeypatch.setattr(rechecks, "look_up", look_up_late)
+    await recheck(hub)
+    assert hub.revoked == []
+
+
+async def test_it_looks_up_some_sockets_at_a_time(hub, alice, monkeypatch):
+    monkeypatch.setattr(rechecks, "CHUNK", 2)
+    asked = []
+
+    def look_up(connections):
+        asked.append(len(connections))
+        return rechecks.Rights(set(), set(), set())
+
+    monkeypatch.setattr(rechecks, "look_up", look_up)
+    sockets = [hub.open(alice)[1] for _ in range(5)]
+    await recheck(hub)
+    assert asked == [2, 2, 1]
+    assert {socket.closed for socket in sockets} == {(4403, "USER_DISABLED")}
+
+
+def test_it_asks_three_questions(hub, alice, bob, shared, django_assert_max_num_queries):
+    connections = [hub.open(user, f"login-{user.pk}", general=shared.pk)[0] for user in (alice, bob)]
+    with django_assert_max_num_queries(3):
+        rights = rechecks.look_up(connections)
+    assert rights.active == {str(alice.pk), str(bob.pk)}
+    assert {(str(alice.pk), shared.pk), (str(bob.pk), shared.pk)} <= rights.members
