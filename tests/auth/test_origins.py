@@ -184,7 +184,7 @@ def test_it_believes_the_proxy_about_tls(settings, origin, proto, expected):
         ("https://evil.example", False),
     ],
 )
-def test_it_trusts_the_pages_that_the_site_names(settings, origin, expected):
+def test_it_reads_the_pages_that_the_settings_name(settings, origin, expected):
     """Django's setting for forms counts as well as our own."""
     settings.CSRF_TRUSTED_ORIGINS = ["https://*.example.com", "https://shop.example:8443"]
     settings.REALTIME = {**settings.REALTIME, "ALLOWED_ORIGINS": ["https://app.example"]}
