@@ -6,6 +6,7 @@ Django, so no host name, login or redirect stands in the way, and readiness is l
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,6 +15,7 @@ from django.db import connection
 from realtime import database, protocol
 from realtime.errors import Refused
 from realtime.node import Node, get_node
+from realtime.server import IS_STOPPING
 
 PATHS = ("/health/live", "/health/ready")
 FRESH_SECONDS = 1.0  # how long an answer holds
@@ -30,13 +32,16 @@ class Readiness:
         self._looked_at = float("-inf")
         self._database_answers = False
 
-    async def find_problems(self, node: Node) -> Problems:
-        if node.is_stopping:  # never an old answer, and no work any more
+    async def find_problems(self, node: Node, is_stopping: Callable[[], bool]) -> Problems:
+        """`is_stopping` is the server's: it knows from the signal on, the node only when sockets are told."""
+        if is_stopping() or node.is_stopping:  # never an old answer, and no work any more
             return ["stopping"]
         async with self._lock:
             if time.monotonic() - self._looked_at >= FRESH_SECONDS:
                 self._database_answers = await is_database_there()
                 self._looked_at = time.monotonic()
+        if is_stopping():  # meanwhile
+            return ["stopping"]
         problems = {"database": not self._database_answers, "bus": node.hub.bus.is_down}
         return [name for name, missing in problems.items() if missing]
 
@@ -67,7 +72,8 @@ async def serve_health(scope: dict[str, Any], send: Any) -> None:
     problems: Problems = []
     if scope["path"] == "/health/ready":
         node = get_node()
-        problems = await _readiness.setdefault(node, Readiness()).find_problems(node)
+        is_stopping = scope.get("state", {}).get(IS_STOPPING, bool)
+        problems = await _readiness.setdefault(node, Readiness()).find_problems(node, is_stopping)
     if problems:
         await _answer(scope, send, 503, {"status": "unavailable", "problems": problems})
     else:

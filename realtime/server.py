@@ -17,6 +17,7 @@ from realtime.frames import Frame
 from realtime.limits import TokenBucket
 
 EXTENSION = "realtime.direct"
+IS_STOPPING = "realtime.is_stopping"  # in `scope["state"]`, if our server runs: answers whether it was told to stop
 RETRY_MS = 500  # advised to a socket that was being opened when the process was told to stop
 CLOSE_SECONDS = 5  # from a close frame to the end of the connection, whether the peer answers and reads or not
 SLICE = 4096  # bytes that are parsed at once; 4 KB of empty frames take 7 ms

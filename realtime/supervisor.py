@@ -22,7 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as uvicorn_workers
 
-from realtime.server import RealtimeProtocol
+from realtime.server import IS_STOPPING, RealtimeProtocol
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -49,8 +49,8 @@ class Server(uvicorn.Server):
     """uvicorn's, but it closes its listener after its sockets have left, not before.
 
     Until then requests are answered as ever, new sockets are told to come back as the others are, and readiness answers
-    503: whoever balances the load learns of the stop before connections fail. A stop that was asked for is a success:
-    the signal is not raised again afterwards.
+    503, from the signal on: whoever balances the load learns of the stop before connections fail. A stop that was asked
+    for is a success: the signal is not raised again afterwards.
     """
 
     lingers = True
@@ -62,6 +62,10 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()
         if not self.started:
             sys.exit(STARTUP_FAILURE)
+
+    async def startup(self, sockets: Any = None) -> None:
+        self.lifespan.state[IS_STOPPING] = self.is_stopping
+        await super().startup(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -84,6 +88,10 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self.should_exit = True
             self.stops_at = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
+
+    def is_stopping(self) -> bool:
+        """For the application, at once: `on_tick` may be a moment away. A worker that is replaced stops for nobody."""
+        return self.should_exit and self.lingers
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second. Whether to close the listener."""

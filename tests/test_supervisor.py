@@ -7,7 +7,7 @@ import pytest
 import uvicorn
 
 from realtime import supervisor
-from realtime.server import RealtimeProtocol
+from realtime.server import IS_STOPPING, RealtimeProtocol
 from realtime.supervisor import Server, WorkerServer
 
 TIMEOUT_SECONDS = 20
@@ -108,6 +108,20 @@ async def test_a_worker_closes_its_listener_at_once_when_others_go_on(clock, sig
     for signal in signals:
         worker.handle_exit(signal, None)
     assert await closes_listener(worker) is closes
+
+
+@pytest.mark.parametrize(
+    ("kind", "signal", "stops"), [(Server, SIGTERM, True), (WorkerServer, SIGINT, True), (WorkerServer, SIGHUP, False)]
+)
+async def test_it_tells_the_application_of_a_stop_from_the_signal_on(kind, signal, stops):
+    server = make(kind)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup([])
+    is_stopping = server.lifespan.state[IS_STOPPING]
+    assert not is_stopping()
+    server.handle_exit(signal, None)
+    assert is_stopping() is stops
 
 
 @pytest.fixture
