@@ -1,6 +1,8 @@
 """People and servers for every test that wants them."""
 
 import logging
+import random
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -17,6 +19,25 @@ from tests.processes import show_logs
 from tests.redis_server import delete_keys
 from tests.settings import REALTIME
 from tests.sites import QueueSite, ServerSite, Site, make_token
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run in a random order, the same for the same SEED")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The files in random order, and the tests of each: what a file shares is made once, as ever."""
+    if (seed := config.getoption("--shuffle")) is None:
+        return
+    chance, files = random.Random(seed), defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    order = sorted(files)
+    chance.shuffle(order)
+    for tests in files.values():
+        chance.shuffle(tests)
+    items[:] = [item for path in order for item in files[path]]
 
 
 @pytest.fixture(scope="session")
