@@ -11,8 +11,8 @@ from realtime.auth import Identity
 from realtime.connection import Connection, DirectSink
 from realtime.frames import Envelope, unpack
 from realtime.log import LoggedEvent
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 5.0
 numbers = count(1)
 
 
