@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import SiteProcess
 
 Frame = dict[str, Any]
@@ -41,15 +42,15 @@ class Client:
     async def send(self, type: str, **fields: Any) -> None:
         await self._socket.send(json.dumps({"type": type, **fields}))
 
-    async def expect(self, type: str, timeout: float = 5, **fields: Any) -> Frame:
+    async def expect(self, type: str, timeout: float = PATIENCE_SECONDS, **fields: Any) -> Frame:
         """The first frame of this type, with these fields in it or in its `data`, that was not expected before."""
-        return await self._find(lambda frame: matches(frame, type, fields), timeout, f"{type} {fields}")
+        return await self._find(lambda frame: matches(frame, type, fields), f"{type} {fields}", timeout)
 
-    async def answer(self, id: str, timeout: float = 5) -> Frame:
+    async def answer(self, id: str) -> Frame:
         """What the command with this id was answered."""
-        return await self._find(lambda frame: frame.get("id") == id, timeout, f"answer to {id}")
+        return await self._find(lambda frame: frame.get("id") == id, f"answer to {id}")
 
-    async def until(self, condition: Callable[[], Any], timeout: float, what: str = "") -> Any:
+    async def until(self, condition: Callable[[], Any], what: str = "", timeout: float = PATIENCE_SECONDS) -> Any:
         """What `condition` answers, once that is true: it is looked at with each frame that arrives."""
         try:
             async with asyncio.timeout(timeout):
@@ -67,9 +68,9 @@ class Client:
     def events(self, stream: str) -> list[Frame]:
         return [frame for frame in self.frames if frame.get("stream") == stream]
 
-    async def closed(self, timeout: float = 10) -> int | None:
+    async def closed(self) -> int | None:
         """The code with which the server closed the socket."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.wait([self._reader])
         return self._socket.close_code
 
@@ -77,8 +78,8 @@ class Client:
         await self._socket.close()
         await self._reader
 
-    async def _find(self, wanted: Callable[[Frame], bool], timeout: float, what: str) -> Frame:
-        found: Frame = await self.until(lambda: self._take(wanted), timeout, what)
+    async def _find(self, wanted: Callable[[Frame], bool], what: str, timeout: float = PATIENCE_SECONDS) -> Frame:
+        found: Frame = await self.until(lambda: self._take(wanted), what, timeout)
         return found
 
     def _take(self, wanted: Callable[[Frame], bool]) -> Frame | None:
