@@ -22,7 +22,8 @@ from project.asgi import application
 from realtime.management.commands import serve
 from realtime.node import stop_node
 from tests.contract_rooms import find_contract
-from tests.sockets import TIMEOUT_SECONDS, QueueSocket, ServerSocket, Socket
+from tests.patience import PATIENCE_SECONDS
+from tests.sockets import QueueSocket, ServerSocket, Socket
 
 PATH = "/api/v1/ws"
 
@@ -101,9 +102,9 @@ class QueueSite(Site):
         communicator = WebsocketCommunicator(application, address, raw, list(subprotocols))
         communicator.scope["extensions"] = {"websocket.http.response": {}}
         await communicator.send_input({"type": "websocket.connect"})
-        answer = await asyncio.wait_for(communicator.output_queue.get(), TIMEOUT_SECONDS)
+        answer = await asyncio.wait_for(communicator.output_queue.get(), PATIENCE_SECONDS)
         if answer["type"] != "websocket.accept":
-            await communicator.wait()
+            await communicator.wait(PATIENCE_SECONDS)
             raise Refusal(answer.get("status", 403))
         socket = QueueSocket(communicator)
         socket.subprotocol = answer["subprotocol"]

@@ -14,13 +14,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.contract import Contract
-
-TIMEOUT_SECONDS = 5
+from tests.patience import PATIENCE_SECONDS
 
 
 async def until(is_so: Callable[[], Any]) -> None:
     """Wait for something that no frame tells of."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_so():  # noqa: ASYNC110 (the product has no event for it)
             await asyncio.sleep(0.005)
 
@@ -79,7 +78,7 @@ class Socket:
 
     async def receive(self) -> dict[str, Any]:
         """The next frame. Raises Ended."""
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             try:
                 text = await self._get()
             except Ended as end:
@@ -155,7 +154,7 @@ class QueueSocket(Socket):
 
     async def close(self) -> None:
         self.communicator.input_queue.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        await self.communicator.wait(TIMEOUT_SECONDS)
+        await self.communicator.wait(PATIENCE_SECONDS)
 
 
 class ServerSocket(Socket):

@@ -9,8 +9,7 @@ from django.db import DataError, InterfaceError, OperationalError, ProgrammingEr
 from realtime import database
 from realtime.database import Batcher, DatabaseUnavailable
 from realtime.errors import ErrorCode, Refused
-
-PATIENCE_SECONDS = 5
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)

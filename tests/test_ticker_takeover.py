@@ -7,6 +7,7 @@ import pytest
 
 from realtime import topics
 from tests.lease_backends import open_leases
+from tests.patience import PATIENCE_SECONDS
 from tests.sockets import until
 from tests.tickers import LONG, SHORT, Process, data_of, declare, has
 
@@ -154,5 +155,5 @@ async def test_a_schedule_that_loses_its_cancellation_ends_when_another_takes_it
     await leases.other.release("topic:metrics", "another")
     await here.ticker.beat()
     assert here.ticker._schedules["metrics"] is not first
-    done, _ = await asyncio.wait([first], timeout=5)
+    done, _ = await asyncio.wait([first], timeout=PATIENCE_SECONDS)
     assert done
