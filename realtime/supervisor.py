@@ -162,6 +162,7 @@ class Workers(Multiprocess):
     """uvicorn's, but a stop is not put off by a replacement, and a second signal ends the workers at once."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[Any]) -> None:
+        self.ignores_hangups = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # `nohup`; the workers inherit it
         super().__init__(config, sockets)
         uvicorn_workers.Process = Worker  # type: ignore[misc]  # there is no other way to choose it
         self.leaving: list[uvicorn_workers.Process] = []  # replaced, until they have ended
@@ -173,6 +174,11 @@ class Workers(Multiprocess):
 
     def handle_term(self) -> None:
         self.stop_soon(signal.SIGTERM)
+
+    def handle_hup(self) -> None:
+        """A worker that ignores the hangup would not make way, and the parent would wait for it for ever."""
+        if not self.ignores_hangups:
+            super().handle_hup()
 
     def stop_soon(self, sig: int) -> None:
         if self.should_exit.is_set():

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -23,6 +24,12 @@ from tests.sites import QueueSite, ServerSite, Site, make_token
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run in a random order, the same for the same SEED")
+
+
+def pytest_configure() -> None:
+    """Under `nohup` the programs that tests start would ignore hangups as well; a handler is not passed on to them."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.hookimpl(trylast=True)

@@ -102,7 +102,11 @@ class Program:
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, start_new_session=True, **self._options
+                self._command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._options,
             )
 
     def wait_ready(self) -> None:

@@ -1,6 +1,6 @@
 """How long a server that is told to stop waits for its sockets. The signals themselves: test_process_stop.py."""
 
-from signal import SIGHUP, SIGINT, SIGTERM
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM
 from types import SimpleNamespace
 
 import pytest
@@ -172,6 +172,17 @@ def test_two_signals_that_are_noticed_together_are_two(workers):
     workers.handle_signals()
     assert workers.should_exit.is_set()
     assert workers.queued_stops == {SIGINT}
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["as usual", "under nohup"])
+def test_a_hangup_replaces_nobody_where_hangups_are_ignored(monkeypatch, ignored):
+    monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(supervisor.signal, "getsignal", lambda _: SIG_IGN if ignored else SIG_DFL)
+    workers, calls = supervisor.Workers(uvicorn.Config(lambda: None), []), []
+    monkeypatch.setattr(workers, "restart_all", lambda: calls.append("restart"))
+    workers.signal_queue.append(SIGHUP)
+    workers.handle_signals()
+    assert calls == ([] if ignored else ["restart"])
 
 
 def test_a_worker_does_not_wait_for_its_threads(monkeypatch):
