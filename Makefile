@@ -6,6 +6,8 @@ WORKERS ?= 1
 JOBS ?= 3
 MINUTES ?= 10
 SEEDS ?= 1
+RUNS ?= 5
+LOAD ?= cpu,disk
 TEST_DATABASE_URL ?= postgresql://postgres@127.0.0.1:5432/postgres
 TEST_REDIS_URL ?= redis://127.0.0.1:6379/0
 
@@ -20,7 +22,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint soak bench screenshots coverage requirements clean
+.PHONY: help run test flaky check lint soak bench screenshots coverage requirements clean
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +53,10 @@ test: $(VENV)/.dev ## Run the tests: embedded, then on PostgreSQL and Redis wher
 			$(PY) -m pytest -n $(JOBS) -m "not process and not browser"; \
 	elif [ "$$CI" = true ]; then exit 1; \
 	else echo "NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only."; fi
+
+flaky: $(VENV)/.dev ## Run the tests RUNS times in random orders beside a LOAD: what fails how often; SEED repeats an order
+	TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.flaky --runs $(RUNS) \
+		--load "$(LOAD)" $(if $(SEED),--seed $(SEED)) $(if $(ONE_CORE),--one-core) -- -n $(JOBS) $(TESTS)
 
 check: lint ## Check everything that CI checks: lint, migrations, settings, API document, tests
 	DEBUG=1 $(PY) manage.py makemigrations --check --dry-run

@@ -6,6 +6,7 @@ Django, so no host name, login or redirect stands in the way, and readiness is l
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from django.db import connection
 
 from realtime.protocol.errors import Refused
 from realtime.protocol.frames import encode
+from realtime.server.websocket import IS_STOPPING
 from realtime.sockets.node import Node, get_node
 from realtime.storage import database
 
@@ -31,13 +33,16 @@ class Readiness:
         self._looked_at = float("-inf")
         self._database_answers = False
 
-    async def find_problems(self, node: Node) -> Problems:
-        if node.drain.has_begun:  # never an old answer, and no work any more
+    async def find_problems(self, node: Node, is_stopping: Callable[[], bool]) -> Problems:
+        """`is_stopping` is the server's: it knows from the signal on, the node only when sockets are told."""
+        if is_stopping() or node.drain.has_begun:  # never an old answer, and no work any more
             return ["stopping"]
         async with self._lock:
             if time.monotonic() - self._looked_at >= FRESH_SECONDS:
                 self._database_answers = await is_database_there()
                 self._looked_at = time.monotonic()
+        if is_stopping():  # meanwhile
+            return ["stopping"]
         problems = {"database": not self._database_answers, "bus": node.hub.bus.is_down}
         return [name for name, missing in problems.items() if missing]
 
@@ -68,7 +73,8 @@ async def serve_health(scope: dict[str, Any], send: Any) -> None:
     problems: Problems = []
     if scope["path"] == "/health/ready":
         node = get_node()
-        problems = await _readiness.setdefault(node, Readiness()).find_problems(node)
+        is_stopping = scope.get("state", {}).get(IS_STOPPING, bool)
+        problems = await _readiness.setdefault(node, Readiness()).find_problems(node, is_stopping)
     if problems:
         await _answer(scope, send, 503, {"status": "unavailable", "problems": problems})
     else:

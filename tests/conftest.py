@@ -1,6 +1,9 @@
 """People and servers for every test that wants them."""
 
 import logging
+import random
+import signal
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -21,6 +24,31 @@ from tests.people import make_token, make_user
 from tests.settings import REALTIME
 from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
 from tests.sites.processes import show_logs
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run in a random order, the same for the same SEED")
+
+
+def pytest_configure() -> None:
+    """Under `nohup` the programs that tests start would ignore hangups as well; a handler is not passed on to them."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The files in random order, and the tests of each: what a file shares is made once, as ever."""
+    if (seed := config.getoption("--shuffle")) is None:
+        return
+    chance, files = random.Random(seed), defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    order = sorted(files)
+    chance.shuffle(order)
+    for tests in files.values():
+        chance.shuffle(tests)
+    items[:] = [item for path in order for item in files[path]]
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope, unpack
 from realtime.delivery.sinks import TransportSink
 from realtime.storage.log import LoggedEvent
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 5.0
 numbers = count(1)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import connection
 
+from tests.patience import PATIENCE_SECONDS
+
 
 def at_once(*actions: Callable[[], Any]) -> list[Any]:
     """What the actions, each in a thread of its own, return or raise."""
@@ -14,7 +16,7 @@ def at_once(*actions: Callable[[], Any]) -> list[Any]:
 
     def run(action: Callable[[], Any]) -> Any:
         try:
-            ready.wait(timeout=5)
+            ready.wait(timeout=PATIENCE_SECONDS)
             return action()
         except Exception as error:
             return error

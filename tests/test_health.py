@@ -9,10 +9,12 @@ from channels.testing import HttpCommunicator
 
 from project.asgi import application
 from realtime import health
+from realtime.server.websocket import IS_STOPPING
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
 from realtime.storage.database import DatabaseUnavailable
 from tests.clients.socket import until
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,8 +29,10 @@ async def node(monkeypatch):
     database.shutdown()
 
 
-async def ask(path, method="GET"):
-    answer = await HttpCommunicator(application, method, path).get_response()
+async def ask(path, method="GET", state=None):
+    request = HttpCommunicator(application, method, path)
+    request.scope["state"] = state or {}
+    answer = await request.get_response(PATIENCE_SECONDS)
     headers = dict(answer["headers"])
     assert headers[b"cache-control"] == b"no-store"
     return answer["status"], json.loads(answer["body"] or b"{}")
@@ -71,6 +75,19 @@ async def test_it_looks_once_for_all_who_ask_within_a_second(node, monkeypatch):
     assert {(await answer)[0] for answer in [asyncio.create_task(ask("/health/ready")) for _ in range(5)]} == {200}
     assert await ask("/health/ready") == (200, {"status": "ok"})
     assert looks == [1]
+
+
+async def test_it_takes_nobody_in_from_the_signal_on(node, monkeypatch):
+    """The node hears of it a moment later, or never: it has no sockets."""
+    told = []
+    state = {IS_STOPPING: lambda: bool(told)}
+    assert await ask("/health/ready", state=state) == (200, {"status": "ok"})
+    monkeypatch.setattr(health, "ask_database", lambda: told.append("while it is asked"))
+    for _ in range(2):
+        assert await ask("/health/ready", state=state) == unavailable("stopping")
+        assert await ask("/health/live", state=state) == (200, {"status": "ok"})
+    assert len(told) == 1
+    assert not node.is_stopping
 
 
 async def test_it_takes_nobody_in_once_it_stops(node):

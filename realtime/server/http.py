@@ -9,6 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from realtime.conf import settings
 
+LAST_HEAD_SECONDS = 1.0  # for the head of a first request, when the server stops
+
 
 class TimedHttpProtocol(HttpToolsProtocol):
     """One connection, up to the upgrade of a socket.
@@ -19,6 +21,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
 
     head_timer: TimerHandle | None = None  # while a head is awaited
     in_request = False  # between the end of a head and that of its body
+    is_last = False  # whether its first request is its last one, because the server stops
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
@@ -34,10 +37,21 @@ class TimedHttpProtocol(HttpToolsProtocol):
         self._stop_timer()
         self.in_request = True
         super().on_headers_complete()
+        if self.is_last and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         self.in_request = False
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        """A first request is answered: it may be under way, from a client that connected before the listener closed."""
+        if self.cycle is not None or self.transport.is_closing():
+            super().shutdown()
+            return
+        self.is_last = True
+        self._stop_timer()
+        self.head_timer = self.loop.call_later(LAST_HEAD_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()

@@ -22,7 +22,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as uvicorn_workers
 
-from realtime.server.websocket import RealtimeProtocol
+from realtime.server.websocket import IS_STOPPING, RealtimeProtocol
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -49,8 +49,8 @@ class Server(uvicorn.Server):
     """uvicorn's, but it closes its listener after its sockets have left, not before.
 
     Until then requests are answered as ever, new sockets are told to come back as the others are, and readiness answers
-    503: whoever balances the load learns of the stop before connections fail. A stop that was asked for is a success:
-    the signal is not raised again afterwards.
+    503, from the signal on: whoever balances the load learns of the stop before connections fail. A stop that was asked
+    for is a success: the signal is not raised again afterwards.
     """
 
     lingers = True
@@ -62,6 +62,10 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()
         if not self.started:
             sys.exit(STARTUP_FAILURE)
+
+    async def startup(self, sockets: Any = None) -> None:
+        self.lifespan.state[IS_STOPPING] = self.is_stopping
+        await super().startup(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -84,6 +88,10 @@ class Server(uvicorn.Server):
         if not self.should_exit:
             self.should_exit = True
             self.stops_at = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
+
+    def is_stopping(self) -> bool:
+        """For the application, at once: `on_tick` may be a moment away. A worker that is replaced stops for nobody."""
+        return self.should_exit and self.lingers
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second. Whether to close the listener."""
@@ -154,6 +162,7 @@ class Workers(Multiprocess):
     """uvicorn's, but a stop is not put off by a replacement, and a second signal ends the workers at once."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[Any]) -> None:
+        self.ignores_hangups = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # `nohup`; the workers inherit it
         super().__init__(config, sockets)
         uvicorn_workers.Process = Worker  # type: ignore[misc]  # there is no other way to choose it
         self.leaving: list[uvicorn_workers.Process] = []  # replaced, until they have ended
@@ -165,6 +174,11 @@ class Workers(Multiprocess):
 
     def handle_term(self) -> None:
         self.stop_soon(signal.SIGTERM)
+
+    def handle_hup(self) -> None:
+        """A worker that ignores the hangup would not make way, and the parent would wait for it for ever."""
+        if not self.ignores_hangups:
+            super().handle_hup()
 
     def stop_soon(self, sig: int) -> None:
         if self.should_exit.is_set():

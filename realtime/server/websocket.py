@@ -16,7 +16,8 @@ from realtime.protocol.frames import Disconnect, encode
 from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Frame
 
-EXTENSION = "realtime.chat.direct"
+EXTENSION = "realtime.transport"
+IS_STOPPING = "realtime.is_stopping"  # in `scope["state"]`, if our server runs: answers whether it was told to stop
 RETRY_MS = 500  # advised to a socket that was being opened when the process was told to stop
 TOO_LARGE = Disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False, retry_after_ms=0)
 RESTARTING = Disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)

@@ -20,6 +20,8 @@ from tests.sites.processes import SHORT_TIMES, Postgres, Redis, Site, SiteProces
 # So few events that clients are too far back to be resumed, now and then.
 SETTINGS = {
     **SHORT_TIMES,
+    "HEARTBEAT_MISSES": 2.5,
+    "PRESENCE_LEASE_SECONDS": 2,
     "RESUME_MAX_EVENTS": 30,
     "RESTART_WINDOW_SECONDS": 2,
     "AUTH_RECHECK_SECONDS": 3,

@@ -5,8 +5,9 @@ import socket as network
 import struct
 from typing import Any
 
-from tests.clients.socket import TIMEOUT_SECONDS, Ending
+from tests.clients.socket import Ending
 from tests.contract.conversation import Contract
+from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token
 from tests.sites.in_process import PATH, TcpServer
 
@@ -48,12 +49,12 @@ class RawPeer:
 
     async def shake_hands(self, user: Any, path: str = PATH) -> None:
         self.send(handshake(user, path))
-        answer = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), TIMEOUT_SECONDS)
+        answer = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
         assert answer.startswith(b"HTTP/1.1 101"), answer
 
     async def receive(self) -> tuple[int, bytes]:
         """The next frame's opcode and payload; a text is checked against the protocol. Raises at the end of stream."""
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             first, length = await self.reader.readexactly(2)
             if length == 126:
                 (length,) = struct.unpack("!H", await self.reader.readexactly(2))
@@ -76,7 +77,7 @@ class RawPeer:
         (code,) = struct.unpack("!H", payload[:2])
         self.contract.check_close(code)
         self.send(frame(payload, CLOSE))
-        assert await asyncio.wait_for(self.reader.read(), TIMEOUT_SECONDS) == b""
+        assert await asyncio.wait_for(self.reader.read(), PATIENCE_SECONDS) == b""
         return Ending(code, self.contract.goodbye.reason if self.contract.goodbye else "")
 
     async def close(self) -> None:

@@ -15,16 +15,14 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from tests.contract.conversation import Contract
-
-TIMEOUT_SECONDS = 5
-ENDING_SECONDS = 10
+from tests.patience import PATIENCE_SECONDS
 
 Frame = dict[str, Any]
 
 
 async def until(is_so: Callable[[], Any]) -> None:
     """Wait for something that no frame tells of."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_so():  # noqa: ASYNC110 (the product has no event for it)
             await asyncio.sleep(0.005)
 
@@ -125,15 +123,15 @@ class Socket:
             frames.append(frame)
         return frames
 
-    async def expect(self, type: str, timeout: float = TIMEOUT_SECONDS, **fields: Any) -> Frame:
+    async def expect(self, type: str, timeout: float = PATIENCE_SECONDS, **fields: Any) -> Frame:
         """A frame of a type, with these values in its `data` or in itself: the first that no verb has returned yet."""
         return await self._take(lambda frame: matches(frame, type, fields), timeout, f"{type} {fields}")
 
-    async def answer(self, id: str, timeout: float = TIMEOUT_SECONDS) -> Frame:
+    async def answer(self, id: str, timeout: float = PATIENCE_SECONDS) -> Frame:
         """What the command with this id was answered, now or earlier."""
         return await self._take(lambda frame: frame.get("id") == id, timeout, f"answer to {id}")
 
-    async def until(self, is_so: Callable[[], Any], timeout: float = TIMEOUT_SECONDS, what: str = "") -> Any:
+    async def until(self, is_so: Callable[[], Any], what: str = "", timeout: float = PATIENCE_SECONDS) -> Any:
         """What `is_so` answers, once that is true: it is asked with each frame that arrives. Raises Ended."""
         try:
             async with asyncio.timeout(timeout):
@@ -153,7 +151,7 @@ class Socket:
     async def ending(self) -> Ending:
         """Read up to the close."""
         try:
-            await self.until(lambda: False, ENDING_SECONDS, "the end")
+            await self.until(lambda: False, "the end")
         except Ended as end:
             goodbye = self.contract.goodbye
             return Ending(end.code, goodbye.reason if goodbye else "")
@@ -182,7 +180,7 @@ class Socket:
             left = (place for place in range(len(self.frames)) if place not in self._taken)
             return next((place + 1 for place in left if is_wanted(self.frames[place])), None)
 
-        place = await self.until(find_place, timeout, what) - 1
+        place = await self.until(find_place, what, timeout) - 1
         self._taken.add(place)
         return self.frames[place]
 
@@ -223,7 +221,7 @@ class QueueSocket(Socket):
 
     async def close(self) -> None:
         self.communicator.input_queue.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        await self.communicator.wait(TIMEOUT_SECONDS)
+        await self.communicator.wait(PATIENCE_SECONDS)
 
 
 class TcpSocket(Socket):

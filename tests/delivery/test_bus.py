@@ -10,7 +10,8 @@ from realtime.delivery import bus as buses
 from realtime.delivery.bus import Bus
 from realtime.delivery.envelopes import Control, Envelope, Passing, pack
 from tests.backends.redis_server import REDIS_URL, own_redis_prefix
-from tests.paper import PATIENCE_SECONDS, PaperLayer
+from tests.paper import PaperLayer
+from tests.patience import PATIENCE_SECONDS
 
 
 class Ear:
@@ -244,6 +245,8 @@ async def test_it_sends_what_is_waiting_before_it_stops(layer, open_bus):
 
 
 async def test_it_works_over_redis(monkeypatch, settings):
+    # The layer begins to read after a tenth of a second: ten beats of this file's, and the bus would leave it as deaf.
+    monkeypatch.setattr(buses, "DEAF_BEATS", 1_000_000)
     with own_redis_prefix():
         settings.REALTIME = {**settings.REALTIME, "KEY_PREFIX": f"test-{uuid.uuid4().hex}"}
         host = {"address": REDIS_URL, "socket_timeout": 10}

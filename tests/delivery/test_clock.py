@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from realtime.delivery.clock import Clock
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("quick_again")
 
@@ -25,7 +26,7 @@ async def test_it_calls_a_job_again_and_again_until_it_stops():
 
     pulse = Clock(on_heartbeat=lambda _connection: None)
     pulse.start([(0.001, job)])
-    await asyncio.wait_for(third.wait(), 5)
+    await asyncio.wait_for(third.wait(), PATIENCE_SECONDS)
     await pulse.stop()
     count = len(calls)
     await asyncio.sleep(0.01)
@@ -50,5 +51,5 @@ async def test_it_stops_although_a_job_loses_a_cancellation():
     pulse.start([(0.001, ask_redis)])
     await begun.wait()
     stopping = asyncio.create_task(pulse.stop())
-    done, _ = await asyncio.wait([stopping], timeout=5)
+    done, _ = await asyncio.wait([stopping], timeout=PATIENCE_SECONDS)
     assert (done, lost) == ({stopping}, [1])

@@ -9,6 +9,7 @@ from realtime.protocol import topics
 from tests.backends.leases import open_leases
 from tests.clients.socket import until
 from tests.delivery.tickers import LONG, SHORT, Process, data_of, declare, has
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_topics")]
 LEASE = 6.0  # seconds
@@ -154,5 +155,5 @@ async def test_a_schedule_that_loses_its_cancellation_ends_when_another_takes_it
     await leases.other.release("topic:metrics", "another")
     await here.scheduler.beat()
     assert here.scheduler._schedules["metrics"] is not first
-    done, _ = await asyncio.wait([first], timeout=5)
+    done, _ = await asyncio.wait([first], timeout=PATIENCE_SECONDS)
     assert done

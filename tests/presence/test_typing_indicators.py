@@ -6,12 +6,13 @@ import pytest
 
 from realtime.presence.typing_indicators import TypingIndicators
 from tests.paper import open_connection
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("answers", [True, False])
 async def test_it_asks_the_store_nothing_any_more_once_it_has_stopped(monkeypatch, answers):
     """The store of presence was closed meanwhile: the question opened another connection, which nobody closed."""
-    monkeypatch.setattr("realtime.presence.typing_indicators.PATIENCE_SECONDS", 5 if answers else 0.01)
+    monkeypatch.setattr("realtime.presence.typing_indicators.PATIENCE_SECONDS", PATIENCE_SECONDS if answers else 0.01)
     monkeypatch.setattr("realtime.storage.tasks.AGAIN_SECONDS", 0.01)
     store, heard = asyncio.Event(), []
 

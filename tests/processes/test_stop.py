@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from itertools import pairwise
 from signal import SIGHUP, SIGINT, SIGTERM
 
 import pytest
@@ -11,10 +10,14 @@ import pytest
 from realtime.sockets.drain import START_MS
 from realtime.storage.tasks import end_tasks
 from tests.clients.people import People, open_socket
+from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Redis, Site, free_port, health, wait_until
+from tests.sites.workers import connect_to_each_worker
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 2.0
+ENDLESS_SECONDS = 600.0  # a window in which nobody comes to the end of a test, however slow the machine is
+SLOW_TO_HEAR = {"realtime.node.RETIRE_SECONDS": 3.0}  # for processes that a busy machine tells one after the other
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +39,19 @@ def stopping_slowly(site: Site) -> Site:
 
 
 async def test_it_spreads_the_return_of_its_sockets_when_nobody_else_goes_on(site):
-    with site.process() as process:
+    with site.varied(RESTART_WINDOW_SECONDS=ENDLESS_SECONDS).process() as process:
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(8)]
             process.signal(SIGTERM)
-            started = time.monotonic()
             told = [await client.expect("disconnect", reason="RESTARTING", reconnect=True) for client in clients]
-            assert time.monotonic() - started < WINDOW_SECONDS * 0.7
             assert await asyncio.to_thread(process.wait) == 0
     delays = [frame["retry_after_ms"] for frame in told]
-    assert all(START_MS <= delay < 1_000 * WINDOW_SECONDS for delay in delays)
+    assert all(START_MS <= delay < 1_000 * ENDLESS_SECONDS for delay in delays)
     assert len(set(delays)) > 1
 
 
 async def test_workers_that_stop_together_know_that_nobody_goes_on(shared_site):
-    with shared_site.process("serve", "--workers", "2") as process:
+    with shared_site.varied(SLOW_TO_HEAR).process("serve", "--workers", "2") as process:
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(8)]
             process.signal(SIGTERM)
@@ -59,27 +60,39 @@ async def test_workers_that_stop_together_know_that_nobody_goes_on(shared_site):
     assert all(frame["retry_after_ms"] >= START_MS for frame in told)
 
 
+async def test_it_serves_until_its_last_sockets_have_left(shared_site):
+    site = shared_site.varied(RESTART_WINDOW_SECONDS=ENDLESS_SECONDS)
+    with site.process("serve", "--workers", "2") as leaving, site.process():
+        wait_until(lambda: (health(leaving), health(leaving, "live")) == (200, 200))
+        async with People() as people:
+            clients = await connect_to_each_worker(people, leaving)
+            leaving.signal(SIGTERM)
+            partings = [asyncio.create_task(part(client)) for client in clients]
+            await asyncio.wait(partings, return_when=asyncio.FIRST_COMPLETED)
+            assert {await asyncio.to_thread(health, leaving) for _ in range(20)} == {503}
+            assert await asyncio.to_thread(health, leaving, "live") == 200
+            assert await asyncio.to_thread(leaving.rest, "GET", "/online/count", people.tokens["alice"])
+            async with open_socket(leaving, f"?token={people.tokens['alice']}") as late:
+                await late.expect("disconnect", code=1012, reason="RESTARTING", reconnect=True)
+            assert not all(parting.done() for parting in partings)
+            await end_tasks(partings)
+        assert await asyncio.to_thread(leaving.wait) == 0
+
+
 async def test_it_lets_its_sockets_go_one_after_the_other_when_others_go_on(shared_site):
     with shared_site.process("serve", "--workers", "2") as leaving, shared_site.process():
-        wait_until(lambda: (health(leaving), health(leaving, "live")) == (200, 200))
+        wait_until(lambda: health(leaving) == 200)
         async with People() as people:
             clients = [await people.connect(leaving, "alice", "general") for _ in range(8)]
             leaving.signal(SIGTERM)
             started = time.monotonic()
             writing = asyncio.create_task(write_until_told(clients[0]))
             partings = [asyncio.create_task(part(client)) for client in clients]
-            await asyncio.wait(partings, return_when=asyncio.FIRST_COMPLETED)
-            assert {health(leaving) for _ in range(5)} == {503}
-            assert health(leaving, "live") == 200
-            assert leaving.rest("GET", "/online/count", people.tokens["alice"])
-            async with open_socket(leaving, f"?token={people.tokens['alice']}") as late:
-                await late.expect("disconnect", code=1012, reason="RESTARTING", reconnect=True)
             times, delays = zip(*sorted(await asyncio.gather(*partings)), strict=True)
             last = await writing
         assert await asyncio.to_thread(leaving.wait) == 0
-    gaps = [after - before for before, after in pairwise(times)]
-    assert WINDOW_SECONDS * 0.7 < times[-1] - started < WINDOW_SECONDS * 1.5
-    assert max(gaps) < WINDOW_SECONDS / 2
+    # Each worker spreads its own over the window, beginning with the first: never earlier, and a slow machine is later.
+    assert all(moment - started >= WINDOW_SECONDS * (place - 1) / 8 for place, moment in enumerate(times))
     assert all(0 <= delay < 2_000 for delay in delays)
     assert len(set(delays)) > 1
     stored = "from realtime.models import Message as M; print(M.objects.filter(room__slug='general').count())"
@@ -88,7 +101,7 @@ async def test_it_lets_its_sockets_go_one_after_the_other_when_others_go_on(shar
 
 async def part(client) -> tuple[float, int]:
     """When the socket was closed, and how long it is to stay away in ms."""
-    frame = await client.expect("disconnect", timeout=10, code=1012, reason="RESTARTING", reconnect=True)
+    frame = await client.expect("disconnect", code=1012, reason="RESTARTING", reconnect=True)
     left_at = time.monotonic()
     assert (await client.ending()).code == 1012
     return left_at, frame["retry_after_ms"]
@@ -99,24 +112,23 @@ async def write_until_told(client) -> int:
     acked = 0
     while not client.has("disconnect") and client.is_open:
         await client.send({"type": "message", "room_id": "general", "message": f"m{acked}", "id": f"m{acked}"})
-        await client.until(lambda: client.has("disconnect") or client.has("ack", id=f"m{acked}"), 5)  # noqa: B023
+        await client.until(lambda: client.has("disconnect") or client.has("ack", id=f"m{acked}"))  # noqa: B023
         acked += client.has("ack", id=f"m{acked}")
     return acked
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_it_stops_at_once_at_the_second_signal(site, workers):
-    with site.process("serve", "--workers", workers) as process:
+async def test_it_stops_at_once_at_the_second_signal(shared_site, workers):
+    site = shared_site.varied(RESTART_WINDOW_SECONDS=ENDLESS_SECONDS)
+    with site.process("serve", "--workers", workers) as process, site.process():
         wait_until(lambda: health(process) == 200)
         async with People() as people:
-            clients = [await people.connect(process, "alice") for _ in range(8)]
+            clients = await connect_to_each_worker(people, process)
             process.signal(SIGTERM)
             told = [asyncio.ensure_future(client.expect("disconnect")) for client in clients]
             await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
-            started = time.monotonic()
             process.signal(SIGINT)
             assert await asyncio.to_thread(process.wait) == 128 + SIGINT
-            assert time.monotonic() - started < WINDOW_SECONDS / 2
             await end_tasks(told)
 
 
@@ -161,13 +173,13 @@ async def test_its_users_stay_online_while_it_stops(shared_site):
             assert not watcher.has("user_status", status="offline")
             assert await asyncio.to_thread(leaving.wait) == 0
             for client in clients:
-                await watcher.expect("user_status", timeout=20, status="offline", user_id=client.user_id)
+                await watcher.expect("user_status", status="offline", user_id=client.user_id)
 
 
 WITH_A_THREAD_THAT_HANGS = """
 import os, signal, threading, time
 from django.core.management import call_command
-threading.Thread(target=time.sleep, args=[60]).start()
+threading.Thread(target=time.sleep, args=[600]).start()
 threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM]).start()
 call_command("serve", port={port})
 """
@@ -176,4 +188,4 @@ call_command("serve", port={port})
 async def test_a_thread_that_hangs_does_not_keep_the_process(site):
     """As one does that waits for a database which does not answer."""
     code = WITH_A_THREAD_THAT_HANGS.format(port=free_port())
-    assert "Serving on" in await asyncio.wait_for(asyncio.to_thread(site.run, code), 30)
+    assert "Serving on" in await asyncio.wait_for(asyncio.to_thread(site.run, code), PATIENCE_SECONDS)

@@ -1,6 +1,6 @@
 """How long a server that is told to stop waits for its sockets. The signals themselves: tests.processes.test_stop."""
 
-from signal import SIGHUP, SIGINT, SIGTERM
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +8,7 @@ import uvicorn
 
 from realtime.server import supervisor
 from realtime.server.supervisor import Server, WorkerServer
-from realtime.server.websocket import RealtimeProtocol
+from realtime.server.websocket import IS_STOPPING, RealtimeProtocol
 
 TIMEOUT_SECONDS = 20
 PARENT = 4_321  # a process id
@@ -110,6 +110,20 @@ async def test_a_worker_closes_its_listener_at_once_when_others_go_on(clock, sig
     assert await closes_listener(worker) is closes
 
 
+@pytest.mark.parametrize(
+    ("kind", "signal", "stops"), [(Server, SIGTERM, True), (WorkerServer, SIGINT, True), (WorkerServer, SIGHUP, False)]
+)
+async def test_it_tells_the_application_of_a_stop_from_the_signal_on(kind, signal, stops):
+    server = make(kind)
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup([])
+    is_stopping = server.lifespan.state[IS_STOPPING]
+    assert not is_stopping()
+    server.handle_exit(signal, None)
+    assert is_stopping() is stops
+
+
 @pytest.fixture
 def workers(monkeypatch):
     monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
@@ -158,6 +172,17 @@ def test_two_signals_that_are_noticed_together_are_two(workers):
     workers.handle_signals()
     assert workers.should_exit.is_set()
     assert workers.queued_stops == {SIGINT}
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["as usual", "under nohup"])
+def test_a_hangup_replaces_nobody_where_hangups_are_ignored(monkeypatch, ignored):
+    monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(supervisor.signal, "getsignal", lambda _: SIG_IGN if ignored else SIG_DFL)
+    workers, calls = supervisor.Workers(uvicorn.Config(lambda: None), []), []
+    monkeypatch.setattr(workers, "restart_all", lambda: calls.append("restart"))
+    workers.signal_queue.append(SIGHUP)
+    workers.handle_signals()
+    assert calls == ([] if ignored else ["restart"])
 
 
 def test_a_worker_does_not_wait_for_its_threads(monkeypatch):

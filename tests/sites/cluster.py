@@ -13,6 +13,7 @@ import psycopg
 
 from tests.clients.people import ProcessSocket
 from tests.clients.socket import texts
+from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Postgres, Program, Redis, Site, SiteProcess, wait_until
 
 ROOM = "general"
@@ -79,7 +80,7 @@ class Talk:
         """Which messages were acked, and which were refused. Every one is answered."""
         self._end.set()
         await self._task
-        answers = {id: await self.client.answer(id, timeout=8) for id in self.sent}
+        answers = {id: await self.client.answer(id) for id in self.sent}
         refused = {id for id, answer in answers.items() if answer["type"] == "error"}
         assert {answers[id]["error_code"] for id in refused} <= {"UNAVAILABLE"}
         return answers.keys() - refused, refused
@@ -93,25 +94,21 @@ def room_texts(client: ProcessSocket) -> list[str]:
     return texts(client.events(f"room.{ROOM}"))
 
 
-async def require_all(clients: list[ProcessSocket], wanted: set[str], seconds: float) -> None:
-    """Within that time every socket has every one of the messages, in order, each once."""
-    deadline = time.monotonic() + seconds
+async def require_all(clients: list[ProcessSocket], wanted: set[str]) -> None:
+    """Every socket gets every one of the messages, in order, each once."""
     for client in clients:
-        left = max(0.1, deadline - time.monotonic())
-        await client.until(
-            lambda client=client: wanted <= set(room_texts(client)), left, f"all of {len(wanted)} messages"
-        )
+        await client.until(lambda client=client: wanted <= set(room_texts(client)), f"all of {len(wanted)} messages")
     for client in clients:
         seqs = [event["seq"] for event in client.events(f"room.{ROOM}")]
         assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
         assert len(set(room_texts(client))) == len(seqs)
 
 
-async def require_online(cluster: Cluster, expected: dict[int, int], seconds: float = 6) -> None:
-    """Within that time both processes say that these users are online, on that many sockets."""
+async def require_online(cluster: Cluster, expected: dict[int, int]) -> None:
+    """Both processes come to say that these users are online, on that many sockets."""
     token = (await asyncio.to_thread(cluster.here.log_in, "admin"))["access"]
     for process in (cluster.here, cluster.there):
-        await asyncio.to_thread(wait_until, lambda process=process: online(process, token) == expected, seconds)
+        await asyncio.to_thread(wait_until, lambda process=process: online(process, token) == expected)
 
 
 def online(process: SiteProcess, token: str) -> dict[int, int] | None:
@@ -131,11 +128,11 @@ async def require_chat(one: ProcessSocket, other: ProcessSocket) -> None:
     """What is stored and what is not goes from one to the other at once."""
     text = f"still here {time.time_ns()}"
     await one.send({"type": "message", "to_user_id": other.user_id, "message": text})
-    await other.expect("chat", message=text, timeout=2)
+    await other.expect("chat", message=text)
     await one.send({"type": "typing", "data": {"is_typing": True, "context": ROOM}})
-    await other.expect("typing", is_typing=True, user_id=one.user_id, timeout=2)
+    await other.expect("typing", is_typing=True, user_id=one.user_id)
     await one.send({"type": "typing", "data": {"is_typing": False, "context": ROOM}})
-    await other.expect("typing", is_typing=False, user_id=one.user_id, timeout=2)
+    await other.expect("typing", is_typing=False, user_id=one.user_id)
 
 
 async def send_again(client: ProcessSocket, refused: set[str]) -> None:
@@ -143,19 +140,19 @@ async def send_again(client: ProcessSocket, refused: set[str]) -> None:
     for id in sorted(refused):
         while True:
             await send_text(client, id)
-            if (await client.answer(id, timeout=8))["type"] == "ack":
+            if (await client.answer(id))["type"] == "ack":
                 break
 
 
-async def require_bus(one: ProcessSocket, other: ProcessSocket, seconds: float) -> None:
-    """Within that time what is not stored goes from one to the other."""
-    deadline = time.monotonic() + seconds
+async def require_bus(one: ProcessSocket, other: ProcessSocket) -> None:
+    """What is not stored comes to go from one to the other again."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
     for number in itertools.count():
         await one.send({"type": "presence", "status": "busy", "data": {"number": number}})
         with contextlib.suppress(AssertionError):
             await other.expect("presence", timeout=0.5, user_id=one.user_id, data={"number": number})
             return
-        assert time.monotonic() < deadline, f"nothing was heard for {seconds} s"
+        assert time.monotonic() < deadline, f"nothing was heard for {PATIENCE_SECONDS} s"
 
 
 def stored(postgres: Postgres, ids: set[str]) -> list[str]:

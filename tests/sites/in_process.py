@@ -19,8 +19,9 @@ from websockets.exceptions import InvalidStatus
 from project.asgi import application
 from realtime.management.commands import serve
 from realtime.sockets.node import stop_node
-from tests.clients.socket import TIMEOUT_SECONDS, QueueSocket, Socket, TcpSocket
+from tests.clients.socket import QueueSocket, Socket, TcpSocket
 from tests.contract.rooms import find_contract
+from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token
 
 PATH = "/api/v1/ws"
@@ -92,10 +93,10 @@ class AsgiServer(InProcessServer):
         communicator = WebsocketCommunicator(application, address, raw, list(subprotocols))
         communicator.scope["extensions"] = {"websocket.http.response": {}}
         await communicator.send_input({"type": "websocket.connect"})
-        answer = await asyncio.wait_for(communicator.output_queue.get(), TIMEOUT_SECONDS)
+        answer = await asyncio.wait_for(communicator.output_queue.get(), PATIENCE_SECONDS)
         if answer["type"] != "websocket.accept":
             body = await communicator.receive_output() if "status" in answer else {"body": b""}
-            await communicator.wait()
+            await communicator.wait(PATIENCE_SECONDS)
             raise Refusal(answer.get("status", 403), body["body"].decode())
         socket = QueueSocket(communicator)
         socket.subprotocol = answer["subprotocol"]

@@ -1,8 +1,10 @@
 """Real programs for tests: Redis and PostgreSQL of their own, and the site as it is served in production.
 
-Each is a context manager with its output in a file; `show_logs` prints what was written since it was last called.
+Each is a context manager with its output in a file; `show_logs` prints what was written since it was last called, and
+so does the end of each program.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -20,12 +22,14 @@ import httpx
 import psycopg
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
-START_SECONDS = 30
 SHORT_TIMES = {
     "HEARTBEAT_SECONDS": 2,
-    "PRESENCE_LEASE_SECONDS": 2,
+    "HEARTBEAT_MISSES": 30,  # a machine that is busy is no reason to take anybody for gone
+    "PRESENCE_LEASE_SECONDS": 6,
     "PRESENCE_GRACE_SECONDS": 1,
     "BUS_BEAT_SECONDS": 0.3,
     "RESTART_WINDOW_SECONDS": 0.5,
@@ -51,7 +55,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = START_SECONDS) -> Any:
+def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
     """What `condition` answers, once that is true."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
@@ -64,8 +68,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = START_SECONDS) -> 
 def show_logs() -> None:
     """Print what the running programs wrote since the last call: pytest shows it when the test has failed."""
     for program in _running:
-        if text := program.new_output():
-            print(f"--- {program.name} ---\n{text}")
+        program.show_log()
 
 
 class Program:
@@ -86,20 +89,24 @@ class Program:
             self.start()
             self.wait_ready()
         except BaseException:
-            print(self.log.read_text())
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self.show_log()
         _running.remove(self)
         self.log.unlink()
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, start_new_session=True, **self._options
+                self._command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **self._options,
             )
 
     def wait_ready(self) -> None:
@@ -126,7 +133,7 @@ class Program:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Its exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
@@ -141,12 +148,14 @@ class Program:
             os.killpg(self._process.pid, SIGKILL)
             self._process.wait()
 
-    def new_output(self) -> str:
+    def show_log(self) -> None:
+        """What is new in it."""
         with self.log.open("rb") as log:
             log.seek(self._shown)
             output = log.read()
         self._shown += len(output)
-        return output.decode(errors="replace")
+        if output:
+            print(f"--- {self.name} ---\n{output.decode(errors='replace')}")
 
 
 class Redis(Program):
@@ -212,6 +221,13 @@ class Site:
     def configure(self, **keys: Any) -> None:
         """Change keys of REALTIME for the processes that are started from now on."""
         self.env["REALTIME_JSON"] = json.dumps({**json.loads(self.env["REALTIME_JSON"]), **keys})
+
+    def varied(self, constants: dict[str, float] | None = None, **keys: Any) -> "Site":
+        """The same deployment for processes with other keys of REALTIME, or other constants (`module.NAME`)."""
+        site = copy.copy(self)
+        site.env = {**self.env, "CONSTANTS_JSON": json.dumps(constants or {})}
+        site.configure(**keys)
+        return site
 
     def prepare(self) -> Self:
         """Make tables, people and rooms."""

@@ -4,11 +4,12 @@ import json
 import os
 
 from project.settings import *  # noqa: F403
-from project.settings import CHANNEL_LAYERS, DATABASES, REALTIME
+from project.settings import CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, REALTIME
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if "SQLITE_PATH" in os.environ:
     DATABASES["default"]["NAME"] = os.environ["SQLITE_PATH"]
 for host in CHANNEL_LAYERS["default"].get("CONFIG", {}).get("hosts", []):
     host["socket_timeout"] = 2
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.sites.constants.SiteConstants"]
 REALTIME = {**REALTIME, **json.loads(os.environ.get("REALTIME_JSON", "{}"))}

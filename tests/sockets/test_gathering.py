@@ -105,7 +105,7 @@ async def test_it_sends_what_has_gathered_before_the_goodbye(site, alice):
 
 
 async def test_it_sends_heartbeats_at_once_and_after_what_has_gathered(site, alice, general, configure):
-    configure(HEARTBEAT_SECONDS=0.5)
+    configure(HEARTBEAT_SECONDS=0.5, HEARTBEAT_MISSES=1_000)
     socket = await site.connect(alice, query={"batch": "1000", "flush_ms": LONG})
     await send_batch(socket, {"type": "join", "room_id": "general"}, say("Hello!"))
     frames = []

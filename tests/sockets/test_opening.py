@@ -48,7 +48,7 @@ async def test_it_greets(site, alice, token):
         "online_count": 1,
         "protocol": 1,
         "expires_at": "2033-05-18T03:33:20.000000Z",
-        "heartbeat_seconds": 30,
+        "heartbeat_seconds": 600,
         "max_frame_bytes": 65536,
         "typing_seconds": 10,
         "streams": {f"user.{alice.pk}": 0, "site": 0},

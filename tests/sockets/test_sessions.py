@@ -1,16 +1,20 @@
 """Sessions over sockets: a socket that takes one up goes on from what is known to have arrived."""
 
-import asyncio
 import threading
+from dataclasses import replace
 
 import pytest
 
 from realtime.protocol.errors import ErrorCode
 from realtime.recovery import resume
-from tests.clients.socket import is_refused, texts
+from realtime.recovery.sessions import open_store
+from realtime.sockets import node
+from tests.clients.socket import is_refused, texts, until
+from tests.patience import PATIENCE_SECONDS
 from tests.sockets.resuming import resume_with, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
+QUICK_HEARTBEATS = {"HEARTBEAT_SECONDS": 0.2, "HEARTBEAT_MISSES": 3_000}  # nobody who is slow is taken for gone
 
 
 async def leave_abruptly(socket):
@@ -29,7 +33,7 @@ async def come_back(site, user, session_id):
 
 
 async def test_it_takes_up_a_session(site, configure, alice, bob, shared):
-    configure(HEARTBEAT_SECONDS=0.2)
+    configure(**QUICK_HEARTBEATS)
     writer, reader = await site.connect(alice), await site.connect(bob)
     await reader.ask("join", room_id="general")
     await write(writer, 1)
@@ -69,11 +73,11 @@ async def test_it_forgets_a_room_that_was_left(site, alice, bob, shared):
 async def test_it_counts_no_heartbeat_that_was_answered_before_the_replay(
     site, configure, alice, bob, shared, monkeypatch
 ):
-    configure(HEARTBEAT_SECONDS=0.2)
+    configure(**QUICK_HEARTBEATS)
     read, may_read = resume.read_frames, threading.Event()
 
     def read_late(ranges):
-        assert may_read.wait(5)
+        assert may_read.wait(PATIENCE_SECONDS)
         return read(ranges)
 
     monkeypatch.setattr(resume, "read_frames", read_late)
@@ -101,9 +105,20 @@ async def test_it_says_again_what_could_not_be_recovered(site, configure, alice,
     assert (await back.find("resumed"))["streams"]["room.general"] == streams["room.general"]
 
 
-async def test_it_keeps_the_session_of_a_socket_to_which_nothing_happens(site, configure, bob):
-    configure(SESSION_SECONDS=1)
+async def test_it_keeps_the_session_of_a_socket_to_which_nothing_happens(site, configure, bob, monkeypatch):
+    """It is saved again and again, so its life never ends. The store's clock is not what is tested: it forgets late."""
+    monkeypatch.setattr(node, "open_sessions", lambda conf: open_store(replace(conf, session_seconds=600)))
+    monkeypatch.setattr(node, "SAVE_SECONDS", 0.01)
+    configure(SESSION_SECONDS=0.3)
     reader = await site.connect(bob)
-    await asyncio.sleep(2)
+    store, saved = node.get_node().keeper._store, []
+    save = store.save
+
+    async def save_and_note(sessions):
+        await save(sessions)
+        saved.extend(sessions)
+
+    monkeypatch.setattr(store, "save", save_and_note)
+    await until(lambda: saved.count(reader.greeting["session_id"]) >= 3)
     back = await come_back(site, bob, reader.greeting["session_id"])  # as if its process had been killed
     assert await back.find("resumed")

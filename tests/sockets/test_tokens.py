@@ -13,8 +13,8 @@ from realtime.auth import tickets, tokens
 from realtime.auth.tokens import Claims
 from realtime.delivery import publishing
 from realtime.protocol.frames import format_epoch
+from realtime.sockets.node import get_node
 from realtime.storage.database import run
-from tests.clients.socket import until
 from tests.people import make_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,8 +106,9 @@ async def test_it_finds_out_about_users_who_were_disabled(site, alice, bob, conf
     await other.settle()
 
 
-async def test_it_extends_a_socket_in_place(site, alice, bob, token):
-    soon = datetime.now(UTC) + timedelta(seconds=0.3)
+async def test_it_extends_a_socket_in_place(site, alice, bob, token, configure):
+    configure(AUTH_EXPIRING_SECONDS=3_600)
+    soon = datetime.now(UTC) + timedelta(seconds=600)
     ticket = await run(tickets.issue, alice.pk, Claims(str(alice.pk), "", "j", soon, None))
     socket = await site.connect(query={"ticket": ticket})
     assert (await socket.find("auth_expiring"))["data"]["expires_at"] == format_epoch(soon.timestamp())
@@ -115,16 +116,21 @@ async def test_it_extends_a_socket_in_place(site, alice, bob, token):
     assert refused["error_code"] == "FORBIDDEN"
     ack = await socket.ask("auth", token=token(alice, exp=2_000_000_000))
     assert ack["expires_at"] == "2033-05-18T03:33:20.000000Z"
-    await until(lambda: datetime.now(UTC) > soon + timedelta(seconds=0.1))
+    (connection,) = get_node().hub.connections.values()
+    assert connection.end_timer is None  # nothing is going to happen when the first token ends
     assert await socket.settle() == []
 
 
 async def test_it_warns_and_closes_when_the_token_ends(site, alice, configure):
-    configure(AUTH_EXPIRING_SECONDS=0.2)
-    ends = datetime.now(UTC) + timedelta(seconds=0.5)
+    configure(AUTH_EXPIRING_SECONDS=599.5)
+    ends = datetime.now(UTC) + timedelta(seconds=600)
     ticket = await run(tickets.issue, alice.pk, Claims(str(alice.pk), "", "j", ends, None))
     socket = await site.connect(query={"ticket": ticket})
-    await socket.find("auth_expiring", seconds=0)
-    assert datetime.now(UTC) > ends - timedelta(seconds=0.25)
+    warning = (await socket.find("auth_expiring"))["data"]
+    assert datetime.now(UTC) >= ends - timedelta(seconds=599.5)
+    assert warning["expires_at"] == format_epoch(ends.timestamp())
+    (connection,) = get_node().hub.connections.values()
+    connection.expires_at = time.time() + 0.3  # as if nearly all of it had passed
+    get_node().clock.watch_end(connection)
     assert await socket.ending() == (4401, "TOKEN_EXPIRED")
-    assert datetime.now(UTC) >= ends
+    assert time.time() >= connection.expires_at

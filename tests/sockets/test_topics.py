@@ -9,8 +9,10 @@ import pytest
 import realtime
 from realtime.delivery import publishing
 from realtime.protocol.errors import ErrorCode
+from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import is_refused
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("no_topics")
 LONG = 60.0  # seconds between calls
@@ -136,7 +138,7 @@ async def test_a_session_takes_its_topics_along(site, alice):
     socket = await site.connect(alice)
     for name in ("metrics", "kept"):
         await socket.ask("subscribe", topic=name)
-    await asyncio.sleep(1.1)  # sessions are saved once a second
+    await get_node().keeper.save()  # as happens once a second
     await socket.close()
     await publish("kept", "missed")
     back = await site.connect(alice, path=f"/api/v1/ws/reconnect/{socket.greeting['session_id']}")
@@ -163,7 +165,7 @@ async def test_it_gives_no_topic_that_is_taken_away_while_the_right_is_looked_up
 
     def allow(user_id):
         asked.set()
-        return go_on.wait(5)
+        return go_on.wait(PATIENCE_SECONDS)
 
     realtime.topic("news", allow=allow)
     commands = {"type": "subscribe", "topic": "news"}, {"type": "resume", "streams": {"topic.news": 0}}
@@ -172,7 +174,7 @@ async def test_it_gives_no_topic_that_is_taken_away_while_the_right_is_looked_up
         asked.clear()
         go_on.clear()
         await socket.send({**command, "id": "c-1"})
-        assert await asyncio.to_thread(asked.wait, 5)
+        assert await asyncio.to_thread(asked.wait, PATIENCE_SECONDS)
         await run(publishing.unsubscribe, alice.pk, "topic.news")
         assert (await socket.find("unsubscribed"))["reason"] == "REMOVED"
         go_on.set()

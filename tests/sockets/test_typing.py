@@ -1,8 +1,12 @@
 """Typing over sockets: who hears it, and when it is over."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from realtime.chat import rooms
+from realtime.presence import typing_indicators
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import texts
@@ -67,8 +71,8 @@ async def test_it_is_over_after_a_while_of_silence(site, alice, bob, shared, con
     await type_in(typist, "general")
     await type_in(typist, "post_123")
     heard = typing([await mate.find("typing") for _ in range(4)])
-    assert heard[:2] == [("general", True), ("post_123", True)]
-    assert sorted(heard[2:]) == [("general", False), ("post_123", False)]
+    for context in ("general", "post_123"):  # the first may be over before the second begins
+        assert [is_typing for where, is_typing in heard if where == context] == [True, False]
 
 
 @pytest.mark.parametrize("end", ["leave", "disconnect", "stop"])
@@ -128,13 +132,15 @@ async def test_it_tells_nobody_of_a_typist_who_appears_offline(site, alice, bob)
     assert "typing" not in [frame["type"] for frame in frames]
 
 
-async def test_it_says_nothing_of_free_words_beyond_the_limit(site, alice, bob, configure):
+async def test_it_says_nothing_of_free_words_beyond_the_limit(site, alice, bob, configure, monkeypatch):
     """No error answers them: they were to be told to everybody, and the end of typing still is."""
-    configure(PRESENCE_BURST=2, PRESENCE_PER_SECOND=0.001, TYPING_SECONDS=0.3)
+    configure(PRESENCE_BURST=2, PRESENCE_PER_SECOND=0.001, TYPING_SECONDS=600)
     typist, other = await site.connect(alice), await site.connect(bob)
     for is_typing in (True, True, True, False):
         assert (await type_in(typist, "post_1", is_typing))["type"] == "ack"
-    heard = [await other.find("typing") for _ in range(3)]
+    heard = [await other.find("typing") for _ in range(2)]
+    monkeypatch.setattr(typing_indicators, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 600))
+    heard.append(await other.find("typing"))
     assert typing(heard) == [("post_1", True), ("post_1", True), ("post_1", False)]
     assert (await typist.ask("presence", status="busy"))["error_code"] == "RATE_LIMITED"
     await typist.send({"type": "typing", "data": {"is_typing": True, "context": "post_1"}})

@@ -9,8 +9,7 @@ from django.db import DataError, InterfaceError, OperationalError, ProgrammingEr
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.storage import database
 from realtime.storage.database import Batcher, DatabaseUnavailable
-
-PATIENCE_SECONDS = 5
+from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 
 from realtime.storage.tasks import end_tasks
+from tests.patience import PATIENCE_SECONDS
 
 
 async def lose_the_first(rounds: list[str]) -> None:
@@ -20,7 +21,7 @@ async def test_it_ends_a_task_that_loses_a_cancellation(monkeypatch):
     rounds: list[str] = []
     tasks = [asyncio.create_task(lose_the_first(rounds)), asyncio.create_task(asyncio.Event().wait())]
     await asyncio.sleep(0)
-    await asyncio.wait_for(end_tasks(tasks), 5)
+    await asyncio.wait_for(end_tasks(tasks), PATIENCE_SECONDS)
     assert all(task.cancelled() for task in tasks)
     assert rounds == ["lost"]
 

@@ -1,0 +1,144 @@
+"""`python -m tests.flaky`: find tests that fail by chance. Called by `make flaky`.
+
+Runs the suite again and again, each time in another order and beside a load, and says in the end what failed how often
+and the seed of each of these runs: the same seed makes the same order again. The logs of all runs are kept.
+"""
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.backends.services import find_missing
+
+LOADS = ("cpu", "disk")
+BUSY_PROCESSES = 2
+NOTHING_TO_RUN = pytest.ExitCode.NO_TESTS_COLLECTED  # in one of the halves, when only some files are to run
+SERVICES_ONLY = ["-m", "not process and not browser"]  # as in `make test`: the processes bring their own
+
+
+def keep_busy() -> None:
+    """Take a core, as far as the system gives one."""
+    while True:
+        pass
+
+
+def write_to_disk(directory: Path) -> None:
+    """Write to a file there, and have each of the writes reach the disk."""
+    block = os.urandom(1 << 20)
+    with tempfile.TemporaryFile(dir=directory) as file:
+        while True:
+            file.seek(0)
+            for _ in range(16):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def loaded(kinds: list[str], directory: Path) -> Iterator[None]:
+    """The machine has other work meanwhile."""
+    processes = []
+    if "cpu" in kinds:
+        processes += [multiprocessing.Process(target=keep_busy, daemon=True) for _ in range(BUSY_PROCESSES)]
+    if "disk" in kinds:
+        processes += [multiprocessing.Process(target=write_to_disk, args=[directory], daemon=True)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def halves() -> dict[str, tuple[dict[str, str], list[str]]]:
+    """The runs of which `make test` is made, each with its environment and its options."""
+    embedded = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    runs: dict[str, tuple[dict[str, str], list[str]]] = {"embedded": (embedded, [])}
+    if missing := find_missing():
+        print("Embedded only:", *missing, sep="\n  ")
+    else:
+        urls = {"DATABASE_URL": os.environ["TEST_DATABASE_URL"], "REDIS_URL": os.environ["TEST_REDIS_URL"]}
+        runs["services"] = ({**embedded, **urls}, SERVICES_ONLY)
+    return runs
+
+
+def run_once(name: Path, seed: int, env: dict[str, str], options: list[str], *, one_core: bool) -> list[str]:
+    """What failed in one run, whose log and results get this name."""
+    results = name.with_suffix(".xml")
+    command = [sys.executable, "-m", "pytest", "--shuffle", str(seed), "-o", "junit_family=xunit1"]
+    pin = (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})) if one_core else None
+    with name.with_suffix(".log").open("wb") as log:
+        code = subprocess.run(
+            [*command, f"--junit-xml={results}", *options], stdout=log, stderr=log, env=env, preexec_fn=pin, check=False
+        ).returncode
+    return read_failures(code, results)
+
+
+def read_failures(code: int, results: Path) -> list[str]:
+    """Which tests failed in a run that ended with this exit code."""
+    if code == NOTHING_TO_RUN:
+        return []
+    if code not in (0, 1) or not results.exists():
+        return [f"pytest itself (exit code {code})"]
+    cases = ElementTree.parse(results).iter("testcase")
+    broken = (case for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    return [f"{case.get('file')}::{case.get('name')}" for case in broken]
+
+
+def report(found: dict[str, list[str]], count: int) -> None:
+    print(f"\nTests that failed in {count} runs: {len(found)}")
+    for test, labels in sorted(found.items(), key=lambda item: -len(item[1])):
+        print(f"  {len(labels)}x {test}")
+        print(f"      {', '.join(labels)}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.flaky", description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seed", type=int, help="of the order of every run; else each run draws its own")
+    parser.add_argument("--load", default=",".join(LOADS), help=f"any of {','.join(LOADS)}; none for a quiet machine")
+    parser.add_argument("--one-core", action="store_true", help="pin the suite, but not the load, to one core")
+    parser.add_argument("--logs", type=Path, default=Path("var/flaky"))
+    parser.add_argument("options", nargs="*", help="for pytest; after --")
+    arguments = parser.parse_args()
+    kinds = arguments.load.split(",") if arguments.load not in ("", "none") else []
+    if unknown := set(kinds) - set(LOADS):
+        parser.error(f"no such load: {', '.join(sorted(unknown))}")
+    arguments.logs.mkdir(parents=True, exist_ok=True)
+
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    runs = halves()
+    with loaded(kinds, arguments.logs):
+        for number in range(1, arguments.runs + 1):
+            seed = arguments.seed if arguments.seed is not None else random.randrange(1_000_000)
+            for half, (env, options) in runs.items():
+                name = arguments.logs / f"{time.strftime('%H%M%S')}-{half}-{seed}"
+                started = time.monotonic()
+                failed = run_once(name, seed, env, [*options, *arguments.options], one_core=arguments.one_core)
+                seconds = time.monotonic() - started
+                label = f"{half} SEED={seed}"
+                print(f"{number}/{arguments.runs} {label}: {len(failed)} failed, {seconds:.0f} s", flush=True)
+                for test in failed:
+                    print(f"    {test}", flush=True)
+                    found[test].append(label)
+    report(found, arguments.runs)
+    print(f"The logs are in {arguments.logs}/")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""What tests know of a server's workers: which processes they are, and how many sockets each of them holds."""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+from tests.clients.people import People, ProcessSocket
+from tests.patience import PATIENCE_SECONDS
+from tests.sites.processes import SiteProcess
+
+ESTABLISHED = "01"
+
+
+def workers_of(process: SiteProcess) -> list[int]:
+    """Their process ids, without what watches over the resources that they share."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def connections_of(process: SiteProcess) -> dict[int, int]:
+    """How many connections each worker holds, or the process itself when it has none."""
+    pids = workers_of(process) or [process.pid]
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    here = {row[9] for row in rows if row[1].endswith(f":{process.port:04X}") and row[3] == ESTABLISHED}
+    return {pid: len(here & inodes_of(pid)) for pid in pids}
+
+
+def inodes_of(pid: int) -> set[str]:
+    """Those of the sockets that a process has open."""
+    found = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            found.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
+    return found
+
+
+async def connect_to_each_worker(people: People, process: SiteProcess) -> list[ProcessSocket]:
+    """Sockets of alice, of which every worker has at least two: the system chooses who takes one."""
+    clients: list[ProcessSocket] = []
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            clients += await asyncio.gather(*(people.connect(process, "alice") for _ in range(2)))
+            while sum((held := connections_of(process)).values()) != len(clients):  # noqa: ASYNC110 (a request ends)
+                await asyncio.sleep(0.01)
+            if min(held.values()) >= 2:
+                return clients
