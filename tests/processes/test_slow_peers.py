@@ -1,4 +1,4 @@
-"""Connections to `serve` on which a request does not come, or not in time."""
+"""Connections to `serve` on which a request does not come, or not in time. Those in time: test_http_server.py."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.clients.people import open_socket
+from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
-HEAD_SECONDS = 1.0
+HEAD_SECONDS = 2.0
 PAUSE_SECONDS = 0.1  # between two bytes of somebody who is slow
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 REQUEST = HEAD + b"\r\n"
@@ -52,8 +52,8 @@ async def require_end(streams: Streams, sent: bytes = b"") -> None:
     started = time.monotonic()
     dripping = asyncio.create_task(drip(writer, sent))
     with contextlib.suppress(ConnectionError):  # bytes that come after the end are answered so
-        assert await asyncio.wait_for(reader.read(), HEAD_SECONDS + 5) == b""
-    assert HEAD_SECONDS * 0.9 < time.monotonic() - started < HEAD_SECONDS + 3
+        assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b""
+    assert time.monotonic() - started > HEAD_SECONDS * 0.9
     dripping.cancel()
 
 
@@ -61,9 +61,9 @@ async def ask(streams: Streams, request: bytes = REQUEST) -> bytes:
     """The status line of the answer, which is read to its end."""
     reader, writer = streams
     writer.write(request)
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
     length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length"))
-    await asyncio.wait_for(reader.readexactly(int(length.split(b":")[1])), 5)
+    await asyncio.wait_for(reader.readexactly(int(length.split(b":")[1])), PATIENCE_SECONDS)
     return head.splitlines()[0]
 
 
@@ -78,38 +78,3 @@ async def test_it_closes_when_the_next_request_does_not_come_to_its_end(process,
     async with connected(process) as streams:
         assert b" 200 " in await ask(streams)
         await require_end(streams, sent)
-
-
-async def test_it_takes_a_head_that_is_slow_but_in_time(process):
-    async with connected(process) as streams:
-        streams[1].write(HEAD)
-        await asyncio.sleep(HEAD_SECONDS / 2)
-        assert b" 200 " in await ask(streams, b"\r\n")
-
-
-async def test_it_leaves_the_pause_between_requests_to_uvicorn(process):
-    async with connected(process) as streams:
-        for _ in range(2):
-            assert b" 200 " in await ask(streams)
-            await asyncio.sleep(HEAD_SECONDS * 1.5)
-        assert b" 200 " in await ask(streams)
-
-
-async def test_it_lets_a_body_and_an_answer_take_their_time(process):
-    """And the bytes of a next request that come meanwhile are no head that is late."""
-    body = b'{"username": "alice", "password": "demo"}'
-    head = HEAD.replace(b"GET /health/live", b"POST /api/v1/auth/token") + b"Content-Type: application/json\r\n"
-    async with connected(process) as streams:
-        streams[1].write(head + b"Content-Length: %d\r\n\r\n" % len(body))
-        await drip(streams[1], body[:-1])
-        assert len(body) * PAUSE_SECONDS > HEAD_SECONDS
-        assert b" 200 " in await ask(streams, body[-1:] + HEAD)
-        assert b" 200 " in await ask(streams, b"\r\n")
-
-
-async def test_it_has_no_limit_for_a_socket(process):
-    async with open_socket(process, f"?token={process.log_in('alice')['access']}") as client:
-        await client.expect("connected")
-        await asyncio.sleep(HEAD_SECONDS * 1.5)
-        await client.send({"type": "ping", "timestamp": 7})
-        await client.expect("pong", timestamp=7)

@@ -17,7 +17,8 @@ from tests.sites.workers import connect_to_each_worker
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 2.0
 ENDLESS_SECONDS = 600.0  # a window in which nobody comes to the end of a test, however slow the machine is
-SLOW_TO_HEAR = {"realtime.node.RETIRE_SECONDS": 3.0}  # for processes that a busy machine tells one after the other
+# For processes that a busy machine signals one after the other.
+SLOW_TO_HEAR = {"realtime.sockets.drain.RETIRE_SECONDS": 3.0}
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from realtime.server import http
+from tests.clients.raw_peer import handshake
 from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.in_process import TcpServer
@@ -55,14 +56,45 @@ async def visiting(site: Any) -> AsyncIterator[Visitor]:
     writer.transport.abort()
 
 
-async def test_it_hurries_heads_and_nothing_else(site):
+async def test_it_takes_a_head_that_is_slow_but_in_time(site):
     async with visiting(site) as visitor:
+        visitor.writer.write(REQUEST[:10])
         assert visitor.is_hurried
-        assert b" 200 " in await visitor.ask()
-        assert not visitor.is_hurried  # uvicorn has a time-out for the pause
+        assert b" 200 " in await visitor.ask(REQUEST[10:])
+
+
+async def test_it_leaves_the_pause_between_requests_to_uvicorn(site):
+    async with visiting(site) as visitor:
+        for _ in range(2):
+            assert b" 200 " in await visitor.ask()
+            assert not visitor.is_hurried
         visitor.writer.write(REQUEST[:10])
         await until(lambda: visitor.is_hurried)
         assert b" 200 " in await visitor.ask(REQUEST[10:])
+
+
+async def test_it_lets_a_body_and_an_answer_take_their_time(site):
+    """And the bytes of a next request that come meanwhile are no head that is late."""
+    body = b'{"username": "alice", "password": "wrong"}'
+    head = b"POST /api/v1/auth/token HTTP/1.1\r\nHost: testserver\r\nContent-Type: application/json\r\n"
+    async with visiting(site) as visitor:
+        visitor.writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body))
+        await until(lambda: visitor.connection.in_request)
+        for part in (body[:10], body[10:-1]):
+            assert not visitor.is_hurried
+            visitor.writer.write(part)
+        visitor.writer.write(body[-1:] + REQUEST[:10])
+        await until(lambda: not visitor.connection.in_request)
+        assert not visitor.is_hurried
+        assert b" 401 " in await visitor.ask(b"")
+        assert b" 200 " in await visitor.ask(REQUEST[10:])
+
+
+async def test_it_has_no_limit_for_a_socket(site, alice):
+    async with visiting(site) as visitor:
+        visitor.writer.write(handshake(alice))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert b" 101 " in await visitor.reader.readuntil(b"\r\n\r\n")
         assert not visitor.is_hurried
 
 

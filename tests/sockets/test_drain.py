@@ -1,0 +1,52 @@
+"""How the sockets of a process that stops are told: at which moments of the window, and when they are to come back."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from realtime.sockets import drain
+from realtime.sockets.drain import START_MS, close_at_once, close_in_turn
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Stands still but for what is slept."""
+
+    async def sleep(seconds):
+        clock.now += seconds
+
+    clock = SimpleNamespace(now=100.0, time=lambda: clock.now, sleep=sleep)
+    monkeypatch.setattr(drain, "asyncio", SimpleNamespace(get_running_loop=lambda: clock, sleep=sleep))
+    return clock
+
+
+def open_sockets(clock, count):
+    """Sockets, and what becomes of them: the moment, and the advice in ms."""
+    told = []
+    close = SimpleNamespace(close=lambda closed: told.append((clock.now - 100.0, closed.retry_after_ms)))
+    return [close] * count, told
+
+
+async def test_they_are_told_evenly_over_the_window(clock, settings):
+    settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 2}
+    sockets, told = open_sockets(clock, 8)
+    await close_in_turn(sockets)
+    assert [moment for moment, _ in told] == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75])
+    assert all(0 <= delay < 2_000 for _, delay in told)
+
+
+async def test_thousands_are_told_some_at_a_time(clock, settings):
+    settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 2}
+    sockets, told = open_sockets(clock, 4_000)
+    await close_in_turn(sockets)
+    late = [moment - place * 2 / 4_000 for place, (moment, _) in enumerate(told)]
+    assert min(late) >= -drain.STEP_SECONDS
+    assert max(late) < 1e-9
+
+
+async def test_they_are_told_at_once_where_nobody_goes_on(clock, settings):
+    settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 600}
+    sockets, told = open_sockets(clock, 8)
+    await close_at_once(sockets)
+    assert {moment for moment, _ in told} == {0.0}
+    assert all(START_MS <= delay < 600_000 for _, delay in told)
