@@ -87,7 +87,7 @@ async def test_it_takes_nobody_in_from_the_signal_on(node, monkeypatch):
         assert await ask("/health/ready", state=state) == unavailable("stopping")
         assert await ask("/health/live", state=state) == (200, {"status": "ok"})
     assert len(told) == 1
-    assert not node.is_stopping
+    assert not node.drain.has_begun
 
 
 async def test_it_takes_nobody_in_once_it_stops(node):

@@ -61,7 +61,7 @@ async def test_nobody_listens_when_the_last_sockets_have_been_told(site):
             process.signal(SIGTERM)
             wait_until(lambda: not process.is_ready())
             assert any(map(runs, workers))
-            client._socket.transport.resume_reading()
+            client.connection.transport.resume_reading()
 
 
 async def test_a_signal_to_the_whole_group_stops_them_as_one_to_the_parent(site):
