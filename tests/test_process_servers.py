@@ -12,6 +12,7 @@ import pytest
 from httpx import HTTPStatusError
 from websockets.exceptions import InvalidStatus
 
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import Site, SiteProcess
 from tests.socket_client import Client, People, open_socket
 
@@ -171,5 +172,5 @@ async def test_it_stops_with_grace(new_database):
 
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_SECONDS)) as connection:
         yield connection
