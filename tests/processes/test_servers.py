@@ -13,6 +13,7 @@ from httpx import HTTPStatusError
 from websockets.exceptions import InvalidStatus
 
 from tests.clients.people import People, ProcessSocket, open_socket
+from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
@@ -171,5 +172,5 @@ async def test_it_stops_with_grace(new_database):
 
 @contextlib.contextmanager
 def locked(path: str) -> Iterator[sqlite3.Connection]:
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as connection:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=PATIENCE_SECONDS)) as connection:
         yield connection

@@ -178,10 +178,14 @@ async def test_its_users_stay_online_while_it_stops(shared_site):
 
 
 WITH_A_THREAD_THAT_HANGS = """
-import os, signal, threading, time
+import os, signal, socket, threading, time
 from django.core.management import call_command
 threading.Thread(target=time.sleep, args=[600]).start()
-threading.Timer(2, os.kill, [os.getpid(), signal.SIGTERM]).start()
+def stop():
+    while socket.socket().connect_ex(("127.0.0.1", {port})):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=stop).start()
 call_command("serve", port={port})
 """
 
