@@ -17,7 +17,7 @@ from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
 from realtime.models import LastSeen
 from realtime.presence import audience
-from realtime.presence.store import OFFLINE, Change, PresenceStore, StoreUnavailable
+from realtime.presence.store import OFFLINE, ONLINE, Change, PresenceStore, StoreUnavailable
 from realtime.protocol.commands import Status
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Presence, PresenceData, StatusData, UserStatus, encode, utc_now
@@ -104,6 +104,9 @@ class Tracker:
 
     async def send_unless_hidden(self, user_key: str, body: bytes) -> None:
         """`send_to_audience`, unless the user appears offline, or may do so while the store is away."""
+        # The store answers later, when the user may be visible again: what was done while hidden stays hidden.
+        if self._statuses.get(user_key, (ONLINE, b""))[0] == OFFLINE:
+            return
         try:
             entry = (await self.store.get([user_key])).get(user_key)
         except StoreUnavailable:

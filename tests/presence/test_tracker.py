@@ -1,5 +1,6 @@
 """What a process says to the presence store when it stops, and when the store was away or has forgotten it."""
 
+import asyncio
 import json
 
 import pytest
@@ -74,3 +75,31 @@ async def test_it_announces_whom_others_have_announced_as_gone(monkeypatch, alic
     await tracker._sync()
     assert [frame["data"]["status"] for frame in announced] == ["online"]
     assert (await store.get([key]))[key].status == "away"
+
+
+class Slow(MemoryPresence):
+    """Answers questions about users when it may."""
+
+    def __init__(self) -> None:
+        super().__init__(lease_seconds=60, grace_seconds=60)
+        self.may_answer = asyncio.Event()
+
+    async def get(self, user_ids):
+        await self.may_answer.wait()
+        return await super().get(user_ids)
+
+
+async def test_what_was_done_while_hidden_stays_hidden(alice):
+    """The store was asked while the user appeared offline, and answered when they were visible again."""
+    announced, store, key = [], Slow(), str(alice.pk)
+    tracker = Tracker("p1", store, announce=lambda passing: announced.append(json.loads(passing.body)["type"]))
+    tracker._count(key, +1)
+    await tracker._sync()
+    await tracker.set_status(key, "offline", {})
+    announced.clear()
+    sending = asyncio.create_task(tracker.send_unless_hidden(key, b'{"type":"typing"}'))
+    await asyncio.sleep(0)
+    await tracker.set_status(key, "away", {})
+    store.may_answer.set()
+    await sending
+    assert announced == ["user_status", "presence"]
