@@ -34,7 +34,7 @@ class RoomForm(ModelForm):  # type: ignore[type-arg]
 
 
 class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
-    """The present members. The user is read-only: a choice of users would cost a query for each row."""
+    """The members. The user is only shown: a choice of users would cost a query for each row."""
 
     model = Membership
     fields = ["user", "role", "joined_at"]

@@ -18,7 +18,7 @@ Shape = type[Serializer[Any]]
 Answer = Shape | type[msgspec.Struct] | dict[str, Any] | None
 REF = "#/components/schemas/{name}"
 
-# One line for each `operation`, for lists of operations.
+# One line for each operation, shown in lists of operations.
 SUMMARIES = {
     "auth_login": _("Log in"),
     "auth_refresh": _("Renew an access token"),

@@ -267,7 +267,7 @@ class ChatData(Data, frozen=True, kw_only=True):
 
 
 class HistoryItem(ChatData, frozen=True, kw_only=True):
-    """The `data` of a `chat` frame, with the event's `seq`."""
+    """A message: the `data` of a `chat` frame, and its `seq`."""
 
     seq: Seq
 
