@@ -1,7 +1,7 @@
 """Real-time sockets, rooms, chat and presence for Django.
 
-What site code calls is importable from here. Each name has an asynchronous twin with an `a` in front, but for `topic`,
-which declares a topic.
+Site code imports its functions from here. Each has an asynchronous version with an `a` in front, except `topic`, which
+declares a topic.
 """
 
 from importlib import import_module
@@ -36,7 +36,7 @@ _HOMES = {"acreate_room": "realtime.chat.rooms", "create_room": "realtime.chat.r
 
 
 def __getattr__(name: str) -> Any:
-    # Models cannot be imported while Django is still loading apps, so the functions are looked up on first use.
+    # Models cannot be imported while Django is still loading apps, so a function is imported on first use.
     if name in __all__:
         return getattr(import_module(_HOMES.get(name, "realtime.delivery.publishing")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Rooms, members and messages for staff. Streams and events are the log's own and are not shown."""
+"""The admin of rooms, members and messages. Streams and events belong to the log and are not shown."""
 
 from typing import Any
 
@@ -18,10 +18,13 @@ from realtime.delivery.texts import translate
 from realtime.models import Membership, Message, Room
 from realtime.protocol.errors import Refused
 
-INLINE_MEMBERS = 100  # a form of more would exceed DATA_UPLOAD_MAX_NUMBER_FIELDS; the list of members has no such end
+# The members that a room's form shows. With more, the form could exceed DATA_UPLOAD_MAX_NUMBER_FIELDS; the list of
+# members has no such limit.
+INLINE_MEMBERS = 100
 
 
-class RoomForm(ModelForm):  # type: ignore[type-arg]  # generic in the stubs only, as are the classes below
+# Django's forms and admin classes are generic in the type stubs only: hence the ignored errors here and below.
+class RoomForm(ModelForm):  # type: ignore[type-arg]
     def clean_slug(self) -> str:
         slug: str = self.cleaned_data["slug"]
         try:
@@ -31,7 +34,7 @@ class RoomForm(ModelForm):  # type: ignore[type-arg]  # generic in the stubs onl
 
 
 class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
-    """Those who are members. The user is only shown: a choice of users would cost a query for each row."""
+    """The members. The user is only shown: a choice of users would cost a query for each row."""
 
     model = Membership
     fields = ["user", "role", "joined_at"]
@@ -74,7 +77,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return rooms.count(super().get_queryset(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
-        # The slug names the room's stream and its address: another slug would be another room.
+        # The slug is part of the room's stream and address, so with another slug it would be another room.
         return ["slug", *self.readonly_fields] if obj else self.readonly_fields
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
@@ -82,7 +85,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return [NewMemberInline] if crowded or obj is None else [MemberInline, NewMemberInline]
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What goes with the rooms, in numbers: a list of every message would not end."""
+        """Show only the numbers of what is deleted with the rooms: a list of all messages could be endless."""
         keys = [room.pk for room in objs]
         counts = {
             str(model._meta.verbose_name_plural): model._default_manager.filter(room__in=keys).count()
@@ -111,13 +114,13 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_per_page = 50
 
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[str]:
-        # Another user or room is another membership; its sockets must be told that this one went.
+        # To change the user or the room, delete the membership: only that announces its end to the user's sockets.
         return ["user", "room", *self.readonly_fields] if obj else self.readonly_fields
 
 
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """To read and to search. What was written stays as it was: others have it already."""
+    """Messages, to read and to search. They cannot be changed or deleted: clients have received them already."""
 
     list_display = ["created_at", "room", "sender", "recipient", "excerpt", "kind", "seq"]
     list_display_links = ["created_at", "excerpt"]

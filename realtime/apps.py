@@ -1,4 +1,4 @@
-"""The app's configuration: connects signals, registers the system checks, and finds the site's topics."""
+"""The app's configuration. At start it registers the system checks, connects signals and imports the site's topics."""
 
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules

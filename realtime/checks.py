@@ -1,4 +1,7 @@
-"""System checks: every trap of the platform that a setting can hold. Stable ids; registered by `ready`."""
+"""System checks: they report settings with which the site would not work. Registered by `apps.ready`.
+
+The ids are stable.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +30,7 @@ def register() -> None:
 
 
 def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
-    """Redis for presence and memory for the layer, or the other way round, is half a site."""
+    """Presence and the channel layer must both be in Redis, or both in memory."""
     layer = _layer().get("BACKEND", "")
     messages: Messages = []
     if not layer:
@@ -45,7 +48,7 @@ def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messa
 
 
 def check_redis_timeout(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
-    """redis-py 8 ends a quiet connection after 5 s unless told otherwise (channels_redis#422)."""
+    """Without a `socket_timeout`, redis-py 8 closes an idle connection after 5 s (channels_redis#422)."""
     hosts = _layer().get("CONFIG", {}).get("hosts", [])
     if not _layer().get("BACKEND", "").startswith("channels_redis."):
         return []
@@ -73,7 +76,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
 
 
 def _pool_size(pool: dict[str, Any] | bool) -> int:
-    """As psycopg_pool reads it: without a maximum the pool never grows, and True stands for its defaults."""
+    """The pool's maximum, as psycopg_pool reads it: without `max_size` it never grows; True means its defaults."""
     sizes = pool if isinstance(pool, dict) else {}
     return int(sizes.get("max_size") or sizes.get("min_size", 4))
 
@@ -89,7 +92,7 @@ def _check_sqlite(options: dict[str, Any]) -> Messages:
 
 
 def check_origins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
-    """Any page could open a socket with its visitor's session cookie."""
+    """With "*" and session cookies, any page could open a socket in the name of its visitor."""
     values = conf.settings()
     if "*" not in values.allowed_origins or "session" not in values.credentials:
         return []
@@ -114,7 +117,10 @@ def check_asgi(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messag
 
 
 def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
-    """REST framework takes the whole X-Forwarded-For for an address, and anybody may send another one each time."""
+    """Without NUM_PROXIES, REST framework uses the whole X-Forwarded-For as the client's address.
+
+    A client can send a different one with each request.
+    """
     values = conf.settings()
     counted = values.logins_per_minute or values.logins_per_minute_per_address
     if api_settings.NUM_PROXIES is not None or not counted:
@@ -127,7 +133,7 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Mes
 def check_workers(
     app_configs: Sequence[AppConfig] | None = None, workers: int | None = None, **kwargs: Any
 ) -> Messages:
-    """A second process that shares nothing with the first; `workers` comes from `serve`, else from WEB_CONCURRENCY."""
+    """Without Redis, processes share nothing. `workers` is passed by `serve`, else it is WEB_CONCURRENCY."""
     workers = conf.worker_count() if workers is None else workers
     if workers == 1 or conf.settings().redis_url:
         return []

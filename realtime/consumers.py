@@ -1,6 +1,6 @@
-"""Sockets for one purpose: a room, or notifications (protocol §7). Routed by Channels.
+"""Consumers of the sockets for one purpose: a room, or notifications (protocol §7). Routed by `realtime.routing`.
 
-Shells: a dialect words what goes in and out, and everything else is what `/api/v1/ws` does.
+A dialect translates what comes in and goes out. Everything else works as on `/api/v1/ws`.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from realtime.storage.database import DatabaseUnavailable
 
 
 class RoomConsumer(RealtimeConsumer):
-    """`/api/v1/ws/chat/{room_id}`. Who may join the room is joined to it by opening the socket."""
+    """`/api/v1/ws/chat/{room_id}`. Opening the socket joins the room; refused if the user may not join it."""
 
     speak: Callable[[str], Dialect] = staticmethod(dialects.speak_text)
 
@@ -34,7 +34,7 @@ class RoomConsumer(RealtimeConsumer):
         except Refused:
             raise forbidden() from None
         if connection.home not in connection.subscriptions:
-            raise forbidden()  # removed in between
+            raise forbidden()  # the user was removed meanwhile
 
     def streams(self, connection: Connection) -> list[str]:
         return [connection.home]
@@ -47,7 +47,7 @@ class RoomContentConsumer(RoomConsumer):
 
 
 class NotificationsConsumer(RealtimeConsumer):
-    """`/api/v1/ws/notifications`, and `/ws/notifications/{user_id}` for oneself."""
+    """`/api/v1/ws/notifications`, and `/ws/notifications/{user_id}` with the user's own id."""
 
     async def enter(self, connection: Connection) -> None:
         connection.dialect = dialects.NOTIFICATIONS

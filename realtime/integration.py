@@ -1,6 +1,6 @@
-"""What an app that builds on this one may use besides the names in `realtime` and `realtime.protocol`.
+"""What other apps may import, besides `realtime` and `realtime.protocol`, to build on this one.
 
-`notifications` does: it marks notifications as read for the `read` command, and works on the database's threads.
+`notifications` does so: it marks notifications as read for the `read` command, and runs code on database threads.
 """
 
 from realtime.chat.read_positions import register_notification_marker

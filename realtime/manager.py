@@ -1,6 +1,6 @@
-"""Who is online, for site code. Each function has an asynchronous twin with an `a` in front.
+"""Who is online, for site code. Each method has an asynchronous version with an `a` in front.
 
-All raise `realtime.presence.store.StoreUnavailable` when Redis is away.
+All raise `realtime.presence.store.StoreUnavailable` when Redis is unavailable.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from realtime.presence.store import Entry
 
 
 class Manager:
-    """Presence as views, tasks and templates want it. `user_id` is a primary key, as itself or as a string."""
+    """Presence for views, tasks and templates. `user_id` is a primary key, also as a string."""
 
     def get_online_count(self) -> int:
-        """How many users are online, without those who appear offline."""
+        """How many users are online, not counting users who appear offline."""
         return online.count()
 
     async def aget_online_count(self) -> int:
         return await online.acount()
 
     def get_online_users(self, limit: int = 1000, offset: int = 0) -> list[int | str]:
-        """Ids of users who are online, in the order in which they came."""
+        """Ids of users who are online, in the order in which they came online."""
         return bridge.call(self.aget_online_users(limit, offset))
 
     async def aget_online_users(self, limit: int = 1000, offset: int = 0) -> list[int | str]:
@@ -39,7 +39,7 @@ class Manager:
         return entry is not None and entry.online
 
     def get_user_connections_count(self, user_id: Any) -> int:
-        """How many sockets the user has over all processes; 0 as well for a user who appears offline."""
+        """How many sockets the user has in all processes; 0 for a user who appears offline."""
         return bridge.call(self.aget_user_connections_count(user_id))
 
     async def aget_user_connections_count(self, user_id: Any) -> int:
@@ -47,7 +47,7 @@ class Manager:
         return entry.connections if entry is not None and entry.online else 0
 
     def get_entries(self, user_ids: Sequence[Any]) -> dict[str, Entry]:
-        """Presence of those of the users who are there, by their ids as strings."""
+        """The presence of those users who have sockets, by their ids as strings."""
         return bridge.call(self.aget_entries(user_ids))
 
     async def aget_entries(self, user_ids: Sequence[Any]) -> dict[str, Entry]:

@@ -1,4 +1,7 @@
-"""Tables of the app: rooms and who is in them, messages, and the log of events. Used by the stores and verbs."""
+"""The app's tables: rooms and their members, messages, the log of events, tickets, last seen.
+
+Used by all packages that query the database.
+"""
 
 import re
 from typing import Any
@@ -13,18 +16,19 @@ from django.utils.translation import gettext_lazy as _
 from realtime.protocol.streams import room_stream
 
 SLUG_PATTERN = r"^[a-z0-9_-]{1,64}\Z"
-is_slug = re.compile(SLUG_PATTERN).match  # what is none names no room, and may be no text for a database at all
+# Checked before a query: a text that is not a slug names no room, and a database may not even accept it.
+is_slug = re.compile(SLUG_PATTERN).match
 
 
 class RoomQuerySet(models.QuerySet["Room"]):
     def visible_to(self, user: Any) -> "RoomQuerySet":
-        """Public rooms, and the private ones `user` is a member of; never direct ones."""
+        """Public rooms, and private rooms that `user` is a member of; never direct rooms."""
         member = Membership.objects.filter(room=models.OuterRef("pk"), user=user)
         return self.filter(direct=False).filter(Q(private=False) | models.Exists(member))
 
 
 class Room(models.Model):
-    """A place to write to. A direct room holds what two users wrote to each other and is addressed by user id only."""
+    """A room for messages. A direct room holds the direct messages of two users; it is addressed by user id only."""
 
     slug = models.CharField(
         _("slug"), max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN, _("1 to 64 of a-z 0-9 - _"))]
@@ -57,7 +61,7 @@ class Room(models.Model):
 
 
 class Membership(models.Model):
-    """One user in one room, with the `seq` up to which the user has read."""
+    """One user's membership in one room. `last_read_seq` is the `seq` up to which the user has read."""
 
     class Role(models.TextChoices):
         OWNER = "owner", _("owner")
@@ -81,10 +85,14 @@ class Membership(models.Model):
 
 
 class Message(models.Model):
-    """What was written. `seq` is the event's place in the room's stream; a direct message is an event of two streams:
-    `seq` is its place in the sender's `user.<id>`, `recipient_seq` the one in the recipient's."""
+    """A stored message. `seq` is that of its event in the room's stream.
 
-    # None needs an index of its own: other indexes begin with it, and each one costs every message that is written.
+    A direct message is an event in two streams: `seq` is the one in the sender's `user.<id>`, `recipient_seq` is the
+    one in the recipient's.
+    """
+
+    # No foreign key here needs an index of its own, because another index begins with it. Every index makes writing a
+    # message slower.
     room = models.ForeignKey(Room, models.CASCADE, related_name="messages", db_index=False, verbose_name=_("room"))
     sender = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -126,8 +134,8 @@ class Message(models.Model):
                 fields=["room", "recipient", "recipient_seq"],
                 condition=Q(recipient_seq__isnull=False),
             ),
-            # All direct messages of a user, by the places in the user's own stream. Of `recipient`, so that the index
-            # serves a foreign key that asks for nothing else.
+            # These two find all direct messages of a user by `seq` in the user's own stream. The condition of the
+            # second is on `recipient`, so that the index also serves plain look-ups by this foreign key.
             models.Index(
                 name="realtime_direct_sent_by", fields=["sender", "seq"], condition=Q(recipient_seq__isnull=False)
             ),
@@ -143,7 +151,7 @@ class Message(models.Model):
 
 
 class Stream(models.Model):
-    """An ordered log. `last_seq` is the `seq` of its newest event, and its row lock is what orders the writers."""
+    """An ordered log. `last_seq` is the `seq` of its newest event. The lock of this row orders the writers."""
 
     name = models.CharField(_("name"), max_length=100, primary_key=True)
     last_seq = models.PositiveBigIntegerField(_("last seq"), default=0)
@@ -157,9 +165,9 @@ class Stream(models.Model):
 
 
 class Event(models.Model):
-    """A stored frame. `body` is the frame's JSON without `stream` and `seq`, which are put in as it goes out.
+    """A stored frame. `body` is the frame's JSON without `stream` and `seq`, which are added when it is sent.
 
-    `seq` is null from the moment a site's own transaction wrote it until the short transaction after the commit.
+    When site code writes an event in its own transaction, `seq` is null until a short transaction after the commit.
     """
 
     stream = models.CharField(_("stream"), max_length=100)
@@ -180,7 +188,7 @@ class Event(models.Model):
 
 
 class Ticket(models.Model):
-    """A one-use credential for opening a socket. Only its digest is stored."""
+    """A credential that opens one socket, once. Only its digest is stored."""
 
     digest = models.CharField(_("digest"), max_length=64, primary_key=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
@@ -197,7 +205,7 @@ class Ticket(models.Model):
 
 
 class LastSeen(models.Model):
-    """When a user's last socket went."""
+    """When a user's last socket was closed."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("user")

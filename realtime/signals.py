@@ -1,7 +1,7 @@
-"""What follows from rows that change or go: on every process, sockets lose what is no longer theirs.
+"""Signal handlers: when rows change, users' sockets in all processes lose what they have no right to any more.
 
-Connected in `apps.ready()`, so that the REST edge, the admin and site code are all covered; in a transaction it happens
-on commit. `bulk_create` and `QuerySet.update` send no signals: call `delivery` beside them, or leave it to the recheck.
+Connected in `apps.ready()`, so they cover the REST API, the admin and site code. In a transaction they act on commit.
+`bulk_create` and `QuerySet.update` send no signals: call `delivery` as well, or wait for the recheck.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from realtime.delivery import publishing
 from realtime.models import Membership, Room
 from realtime.storage import log
 
-CHANGED = "_realtime_password_changed"  # on a user, from before a save to after it
+CHANGED = "_realtime_password_changed"  # set on a user during `save`
 
 
 def connect() -> None:
@@ -32,19 +32,22 @@ def connect() -> None:
         post_delete.connect(on_user_deleted, sender=model, dispatch_uid="realtime.user_deleted")
     user_logged_out.connect(on_logged_out, dispatch_uid="realtime.logged_out")
     if tokens.can_revoke():
-        # simplejwt has no other way of saying why it blacklists. A serializer of a site's own with another
-        # `token_class` ends the login with each rotation, unless that class is a RotatedToken.
+        # This class marks a rotation as such, because simplejwt does not say why it blacklists a token. If a
+        # site's own serializer has another `token_class`, not a RotatedToken, each rotation ends the login.
         TokenRefreshSerializer.token_class = tokens.RotatedToken
         post_save.connect(on_token_blacklisted, sender=BlacklistedToken, dispatch_uid="realtime.token_blacklisted")
 
 
 def _user_models() -> list[type[Model]]:
-    """The user model with its proxies and children, which send signals in their own name."""
+    """The user model with its proxies and subclasses: each of them is a sender of its own."""
     return [model for model in apps.get_models() if issubclass(model, get_user_model())]
 
 
 def on_logged_out(request: Any, **_kwargs: Any) -> None:
-    """The sockets of a session end with it. Sent before the session is flushed, so its key is still known."""
+    """Close the sockets of Django's session that ends here.
+
+    Django sends this signal before it flushes the session, so the key is still known.
+    """
     session = getattr(request, "session", None)
     if session is not None and session.session_key:
         publishing.disconnect_login(tokens.cookie_login(session.session_key))
@@ -52,21 +55,22 @@ def on_logged_out(request: Any, **_kwargs: Any) -> None:
 
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:
     model = origin.model if isinstance(origin, QuerySet) else type(origin)
-    # Else all is said at once by `on_room_deleted` or `on_user_deleted`, without a query for each membership.
+    # When a room or a user is deleted, `on_room_deleted` or `on_user_deleted` announces the end of all its memberships
+    # at once, without a query for each.
     if not issubclass(model, (Room, get_user_model())):
         publishing.unsubscribe(instance.user_id, instance.room.stream)
 
 
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
-    """The room's events go with it: its slug may become another room's, whose members must not replay them."""
+    """Delete the room's events, too: another room may get its slug, and its members must not replay them."""
     log.forget(instance.stream)
     publishing.close_stream(instance.stream)
 
 
 def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
-    """Note whether the stored password hash is about to change; a query, where the password is written at all.
+    """Note whether this save changes the stored password hash. Costs a query, if the password is saved at all.
 
-    A hash also changes when Django renews it at a login, because the site's hasher has become stronger.
+    The hash also changes when Django renews it at a login, because the site's hasher has become stronger.
     """
     written = (update_fields is None or "password" in update_fields) and hasattr(instance, "password")
     changed = False
@@ -77,9 +81,10 @@ def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | Non
 
 
 def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
-    """Who is disabled has no sockets. A new password ends them, too: whoever is there has to show that he knows it.
+    """Close a user's sockets when the user is disabled, or when the password changes.
 
-    Tokens that were made with the old one stay valid for simplejwt, unless the site sets CHECK_REVOKE_TOKEN.
+    After a change of password, the user must log in again with the new one. But simplejwt accepts tokens from before
+    the change, unless the site sets CHECK_REVOKE_TOKEN.
     """
     changed = instance.__dict__.pop(CHANGED, False)
     if created:
@@ -95,11 +100,12 @@ def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
 
 
 def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = False, **_kwargs: Any) -> None:
-    """A refresh token ends its login with everything of it, whoever blacklisted it; not so when it was rotated."""
+    """End the login of a blacklisted refresh token, whoever blacklisted it. A rotation does not end the login."""
     if not created or raw or tokens.is_rotating():
         return
     login = tokens.login_of(instance.token)
     if login == instance.token.jti:
         publishing.disconnect_login(login)
     else:
-        tokens.revoke_login(login)  # whose note comes here as well
+        # This blacklists the login itself, which calls this handler again and closes the sockets.
+        tokens.revoke_login(login)

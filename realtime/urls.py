@@ -1,4 +1,4 @@
-"""Addresses of the REST API. None ends with a slash; the sockets' are in `realtime.routing`."""
+"""The addresses of the REST API, without slashes at the end. `realtime.routing` has those of the sockets."""
 
 from django.urls import path
 

@@ -1,1 +1,1 @@
-"""The REST API, one module for each thing. Routed by `realtime.urls`."""
+"""The REST API, one module for each resource. Routed by `realtime.urls`."""

@@ -1,4 +1,4 @@
-"""Logging in and out, and tickets for sockets."""
+"""REST: logging in and out, renewing tokens, and tickets for sockets. Routed by `realtime.urls`."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ class LogoutView(APIView):
     permission_classes = [AllowAny]
 
     def perform_authentication(self, request: Request) -> None:
-        """Left to `post`: beside a refresh token, an access token that has expired must not hinder a logout."""
+        """Done in `post` instead: with a refresh token, an expired access token must not prevent the logout."""
 
     @documented("auth_logout", {204: None}, body=LogoutShape, refusals=(400,))
     def post(self, request: Request) -> Response:
@@ -60,18 +60,20 @@ class LogoutView(APIView):
         _authenticate(request, needed=refresh is None)
         with transaction.atomic():
             ended = _end_sessions(request, refresh)
-        if not tokens.can_revoke():  # else the signals of the blacklist have closed them
+        # With simplejwt's blacklist, its signals have closed the sockets already.
+        if not tokens.can_revoke():
             for login in ended:
                 publishing.disconnect_login(login)
         if request.user.is_authenticated and request.auth is None:
-            auth.logout(request._request)  # came with a session cookie
+            auth.logout(request._request)  # it came with a session cookie
         return Response(status=204)
 
 
 def _authenticate(request: Request, *, needed: bool) -> None:
     try:
         known = request.user.is_authenticated
-    except (AuthenticationFailed, PermissionDenied):  # the request's user is the anonymous one now
+    except (AuthenticationFailed, PermissionDenied):
+        # REST framework has made the request's user anonymous.
         if needed:
             raise
         known = False
@@ -80,12 +82,12 @@ def _authenticate(request: Request, *, needed: bool) -> None:
 
 
 def _claims(request: Request) -> tokens.Claims | None:
-    """What the access token in the header says; None for whoever came otherwise."""
+    """The claims of the access token in the header; None for a request without one."""
     return tokens.to_claims(request.auth) if isinstance(request.auth, Token) else None
 
 
 def _login(request: Request) -> tokens.Claims | None:
-    """The login of a request: of its access token, or of its session cookie."""
+    """The login of a request, as claims: from its access token, or from its session cookie. None without either."""
     session = getattr(request, "session", None)
     if (claims := _claims(request)) is not None or session is None or not session.session_key:
         return claims
@@ -101,7 +103,7 @@ def _read_refresh(given: str) -> RefreshToken:
 
 
 def _end_sessions(request: Request, refresh: RefreshToken | None) -> set[str]:
-    """Revoke what the request shows, and return the names of those logins."""
+    """Revoke the logins of the request's tokens, and return their names."""
     ended = set()
     if refresh is not None:
         tokens.end_login(refresh)

@@ -1,6 +1,6 @@
-"""Who makes a REST request: the access token in its header, checked as a socket's is.
+"""Authentication of REST requests: the access token in the header, checked like the token of a socket.
 
-Named in the site's DEFAULT_AUTHENTICATION_CLASSES. Costs two queries: the revocations and the user.
+A site names it in DEFAULT_AUTHENTICATION_CLASSES. It costs two queries: the revocations and the user.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from realtime.protocol.errors import Closed, Reason
 
 
 class TokenAuthentication(JWTAuthentication):
-    """simplejwt's, which also refuses the tokens of a login that has ended."""
+    """simplejwt's authentication, which here also refuses the tokens of a login that has ended."""
 
     def get_validated_token(self, raw_token: bytes) -> Any:
         try:
@@ -29,7 +29,7 @@ class TokenAuthentication(JWTAuthentication):
             raise _failure("UNAUTHENTICATED")
         try:
             return super().get_user(validated_token)
-        except ValueError:  # a user id that is none of this site's
+        except ValueError:  # not a user id of this site
             raise _failure("UNAUTHENTICATED") from None
         except AuthenticationFailed as refusal:
             # simplejwt has this text in English only.
@@ -44,7 +44,7 @@ def _failure(reason: str) -> AuthenticationFailed:
 
 
 class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
-    """Tells drf-spectacular how to describe the tokens; it is found by being imported."""
+    """Describes the tokens for drf-spectacular, which finds this class once it is imported."""
 
     target_class = "realtime.api.authentication.TokenAuthentication"
     name = "accessToken"

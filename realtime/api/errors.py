@@ -1,6 +1,6 @@
-"""Errors of the REST API: each is `{"detail": "…", "code": "…"}`. Named in the site's EXCEPTION_HANDLER.
+"""Errors of the REST API: each is `{"detail": "…", "code": "…"}`. A site names the handler in EXCEPTION_HANDLER.
 
-The one place where refusals become HTTP statuses.
+Only this module turns refusals into HTTP statuses.
 """
 
 import logging
@@ -50,7 +50,7 @@ class TooLarge(APIException):
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """The answer to an exception in a view. None lets Django log and answer what nobody foresaw."""
+    """The answer to an exception in a view. With None, Django logs and answers it: it was not expected."""
     if isinstance(error, Refused):
         set_rollback()
         return answer_refusal(error)
@@ -58,7 +58,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         logger.error("Answered 503 to %s", context["request"].path, exc_info=error)
         set_rollback()
         return answer_refusal(Refused(ErrorCode.UNAVAILABLE, Reason.TRY_AGAIN))
-    if isinstance(error, RecursionError):  # JSON that is nested a hundred thousand times; Python's decoder says so
+    # Python's JSON decoder raises RecursionError for JSON that is nested a hundred thousand times.
+    if isinstance(error, RecursionError):
         error = ParseError()
     if isinstance(error, RequestDataTooBig):
         error = TooLarge(say(Reason.REQUEST_TOO_LARGE))
@@ -69,6 +70,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
 
 
 def answer_refusal(refusal: Refused) -> Response:
+    """The response to a refusal: its text in the client's language, its code, and how long to wait, if it says so."""
     body: dict[str, Any] = {"detail": translate(refusal), "code": str(refusal.code)}
     headers = {}
     if refusal.retry_after_ms is not None:
@@ -90,8 +92,8 @@ def _describe(error: Exception, response: Response) -> dict[str, Any]:
 
 
 def _describe_unreadable(error: ParseError) -> str:
-    """REST framework's own text is English only; it holds on to the decoder's exception."""
-    found = error.__context__
+    """Why a body could not be read, in the client's language: REST framework has its text in English only."""
+    found = error.__context__  # the decoder's exception
     if isinstance(found, JSONDecodeError):
         return say(Reason.REQUEST_NOT_JSON, line=found.lineno, column=found.colno)
     return say(Reason.REQUEST_UNREADABLE)

@@ -1,4 +1,4 @@
-"""What was written, in rooms and directly."""
+"""REST: the history of rooms and of direct messages. Routed by `realtime.urls`."""
 
 import msgspec
 from rest_framework.request import Request

@@ -1,4 +1,4 @@
-"""Who is online."""
+"""REST: who is online. Routed by `realtime.urls`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -76,7 +76,7 @@ class StatusesView(APIView):
 
 
 def _look_up(pks: Sequence[Any]) -> list[Status]:
-    """The statuses of those users that exist: one query, one question to the store."""
+    """The statuses of those users that exist, with one query and one call of the presence store."""
     seen = LastSeen.objects.filter(user=OuterRef("pk")).values("at")
     rows = get_user_model()._default_manager.filter(pk__in=pks).annotate(seen=Subquery(seen))
     last_seen = dict(rows.values_list("pk", "seen"))
@@ -92,6 +92,6 @@ def _describe(pk: Any, entry: Entry | None, last_seen: datetime | None) -> Statu
 
 
 def _primary_key(entry: Entry) -> Any:
-    """The store knows ids as strings only."""
+    """The user's primary key: the store has ids as strings only."""
     pk = user_ids.read_id(entry.user_id)
     return entry.user_id if pk is None else pk

@@ -1,4 +1,4 @@
-"""Rooms."""
+"""REST: rooms. Routed by `realtime.urls`."""
 
 from rest_framework.request import Request
 from rest_framework.response import Response

@@ -1,4 +1,4 @@
-"""What the views have in common: reading a request by its shape, and documenting what can be answered."""
+"""Reads requests by their shape and describes answers for the OpenAPI document. Called by all views of the API."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ Shape = type[Serializer[Any]]
 Answer = Shape | type[msgspec.Struct] | dict[str, Any] | None
 REF = "#/components/schemas/{name}"
 
-# In one line each, by `operation`: what lists of operations show.
+# One line for each operation, shown in lists of operations.
 SUMMARIES = {
     "auth_login": _("Log in"),
     "auth_refresh": _("Renew an access token"),
@@ -43,14 +43,15 @@ SUMMARIES = {
 
 
 class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
-    """Describes answers that are structs, and the structs in them, each under its own name."""
+    """Describes answers that are structs, and the structs inside them, each under its own name."""
 
     target_class = "msgspec.Struct"
     match_subclasses = True
 
     def get_name(self, auto_schema: Any, direction: str) -> str:
         name: str = self.target.__name__
-        # A struct inside another one is registered by its name alone, which would count as another struct of that name.
+        # A struct inside another one is registered by its name only. drf-spectacular would warn that two different
+        # structs have this name.
         set_override(self.target, "suppress_collision_warning", True)
         return name
 
@@ -67,14 +68,14 @@ def _component(name: str, schema: Any) -> ResolvedComponent:
 
 
 def list_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
-    """An answer that is a list; another answer has `shape` alone, and so describes it."""
+    """An answer that is a list of `shape`. Another operation must answer with `shape` alone: that describes it."""
     return {"type": "array", "items": {"$ref": REF.format(name=shape.__name__)}}
 
 
 def as_openapi(schema: Any) -> Any:
-    """A JSON schema in the words of OpenAPI 3.0, which has `nullable` in place of a type `null`.
+    """A JSON schema as OpenAPI 3.0 has it: with `nullable` instead of the type `null`.
 
-    Its patterns are JavaScript's, where `$` is what Python writes as `\\Z`.
+    Patterns are JavaScript's, where `$` means what Python writes as `\\Z`.
     """
     if isinstance(schema, list):
         return [as_openapi(item) for item in schema]
@@ -92,7 +93,7 @@ def as_openapi(schema: Any) -> Any:
 
 
 def validated(shape: Shape, data: Any, **options: Any) -> Any:
-    """What `data` says. Raises ValidationError."""
+    """The valid values in `data`. Raises ValidationError."""
     reader = shape(data=data, **options)
     reader.is_valid(raise_exception=True)
     return reader.validated_data
@@ -106,7 +107,10 @@ def documented(
     query: Shape | None = None,
     body: Shape | None = None,
 ) -> Callable[[View], View]:
-    """Describes a view's method, with its docstring as the description. `operation` is `<tag>_<verb>`."""
+    """Describe a view's method in the OpenAPI document, with its docstring as the description.
+
+    `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included.
+    """
     failures = {status: InvalidShape if status == 400 else ErrorShape for status in (*refusals, 401, 503)}
     decorate: Callable[[View], View] = extend_schema(
         operation_id=operation,

@@ -1,4 +1,4 @@
-"""Shapes of the REST API: what requests must be, what responses are, and so what the OpenAPI document says."""
+"""Shapes of requests and responses of the REST API, which the OpenAPI document also shows. Used by the views."""
 
 from typing import Any
 
@@ -16,19 +16,21 @@ from realtime.models import SLUG_PATTERN, Membership
 from realtime.protocol.errors import Closed, Reason
 from realtime.protocol.frames import format_time
 
-MAX_SEQ = 2**63 - 1  # of the database's column
+MAX_SEQ = 2**63 - 1  # limit of the database's column
 MAX_OFFSET = 2**31 - 1
 MAX_USER_IDS = 200
 
 
 class Shape(serializers.Serializer[Any]):
-    # Stores nothing. The docstrings of its subclasses appear in the OpenAPI document, so they speak to its readers.
+    # Base of all shapes; stores nothing. The docstrings of subclasses appear in the OpenAPI document, so they are
+    # written for its readers.
     pass
 
 
 @extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
 class UserIdField(serializers.Field[Any, Any, Any, Any]):
-    allow_blank = True  # in a query: `with=` is refused as no id, instead of being taken for absent
+    # So that an empty `with=` in a query is refused as a bad id; otherwise it would count as absent.
+    allow_blank = True
     default_error_messages = {"invalid": _("That cannot be a user's id.")}
 
     def to_internal_value(self, data: Any) -> Any:
@@ -42,7 +44,7 @@ class UserIdField(serializers.Field[Any, Any, Any, Any]):
 
 
 class UserIdsField(serializers.CharField):
-    """`1,2,3`; each id is taken once."""
+    """Ids separated by commas, such as `1,2,3`. Repeated ids count once."""
 
     default_error_messages = {"too_many": _("At most {limit} ids at once.")}
 
@@ -55,7 +57,7 @@ class UserIdsField(serializers.CharField):
 
 
 class MomentField(serializers.DateTimeField):
-    """ISO 8601 in UTC, whatever the site's time zone."""
+    """A time in ISO 8601 and UTC, whatever the site's time zone is."""
 
     def to_representation(self, value: Any) -> str:
         return format_time(value)
@@ -67,7 +69,8 @@ class ErrorShape(Shape):
 
 
 class InvalidShape(ErrorShape):
-    errors = serializers.DictField(  # type: ignore[assignment]  # the metaclass takes it away again
+    # The type checker sees a clash with `Serializer.errors`; the metaclass removes this attribute from the class.
+    errors = serializers.DictField(  # type: ignore[assignment]
         required=False, help_text=_("What is wrong, by field.")
     )
 
@@ -87,7 +90,7 @@ class CursorQuery(Shape):
     limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
 
 
-# `with` is a word of Python's, so this field is declared by its name as a string.
+# `with` is a keyword of Python, so this field's name must be given as a string.
 DirectQuery = type(
     "DirectQuery",
     (CursorQuery,),
@@ -109,7 +112,7 @@ class LoginShape(TokenObtainPairSerializer):
 
 
 class RefreshShape(TokenRefreshSerializer):
-    # simplejwt's, which also refuses a login that has ended, a password that was changed and a user who is gone.
+    # simplejwt's serializer, which here also refuses a login that has ended, a changed password and a deleted user.
 
     refresh = serializers.CharField(help_text=_("Comes back only where the site rotates refresh tokens."))
 

@@ -1,6 +1,7 @@
-"""How often a name, an address or a user may ask for what is dear: throttles of REST framework, limits of `conf`.
+"""Throttles: how often a name, an address or a user may make an expensive request. Named by the views.
 
-They count in Django's default cache, which processes that serve one site must share. Named by the views.
+They are REST framework's, with limits from `conf`. They count in Django's default cache, which all processes of a site
+must share.
 """
 
 import ipaddress
@@ -19,15 +20,16 @@ from realtime.conf import settings
 
 logger = logging.getLogger(__name__)
 
-NETWORK_BITS = 64  # of an IPv6 address: the rest is the customer's own to choose, a new one for each attempt
+# The bits of an IPv6 address that are counted. A client can choose the rest freely, a new one for each attempt.
+NETWORK_BITS = 64
 
 
 class CacheUnavailable(Exception):
-    """The cache does not answer. Each kind of cache has exceptions of its own for that."""
+    """The cache does not answer. Each cache backend has exceptions of its own for that; this one stands for all."""
 
 
 class Cache:
-    """Django's default cache, with one word for all its failures."""
+    """Django's default cache. Raises CacheUnavailable for each of its failures."""
 
     def get(self, key: str, default: Any) -> Any:
         try:
@@ -43,10 +45,10 @@ class Cache:
 
 
 class MinuteThrottle(SimpleRateThrottle):
-    """So many requests a minute as the setting `scope` says, for whoever `identify` names."""
+    """Limits the requests of one minute. `scope` names the setting, `identify` returns who is counted."""
 
-    cache = Cache()  # type: ignore[assignment]  # it has what REST framework calls
-    num_requests: int  # set from the rate, where there is one
+    cache = Cache()  # type: ignore[assignment]  # has all that REST framework calls
+    num_requests: int  # set from the rate, if there is one
     duration: int  # in seconds
 
     def get_rate(self) -> str | None:
@@ -54,19 +56,19 @@ class MinuteThrottle(SimpleRateThrottle):
         return f"{limit}/minute" if limit else None
 
     def identify(self, request: Request) -> str | None:
-        """Who is asking; None for a request that does not count."""
+        """The client to count the request for; None for a request that does not count."""
         raise NotImplementedError
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         who = self.identify(request)
         if who is None:
             return None
-        # A name or an address as it was sent may be too long for a key, or hold what a key may not.
+        # A name or address as it was sent may be too long for a key, or contain characters that a key must not have.
         ident = sha256(who.encode(errors="surrogatepass")).hexdigest()
         return self.cache_format % {"scope": self.scope, "ident": ident}
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        """Without the cache nothing is counted: else nobody could log in while it is away."""
+        """Allow every request while the cache is unavailable: otherwise nobody could log in then."""
         try:
             return super().allow_request(request, view)
         except CacheUnavailable as away:
@@ -74,19 +76,22 @@ class MinuteThrottle(SimpleRateThrottle):
             return True
 
     def wait(self) -> float:
-        """Until the oldest of those that fill the limit is a minute old; there are more when the limit was lowered."""
+        """The seconds until the next request is allowed."""
+        # This is when the oldest of the last `num_requests` is a minute old. The history is longer than that when the
+        # limit was lowered.
         oldest = self.history[self.num_requests - 1]
         return float(oldest + self.duration - self.now)
 
 
 class ClientThrottle(MinuteThrottle):
-    """Counts for the address of a client, which under IPv6 is that of its network."""
+    """Counts by the client's address; by the address of its network for IPv6."""
 
     def get_ident(self, request: Request) -> str:
         given = str(super().get_ident(request))
         try:
             address = ipaddress.ip_address(given)
-        except ValueError:  # a socket of the file system has none, and a proxy may write a port behind it
+        except ValueError:
+            # A client of a Unix socket has no address, and a proxy may have added a port.
             return given
         if address.version == 4:
             return given
@@ -95,19 +100,19 @@ class ClientThrottle(MinuteThrottle):
 
 
 class LoginThrottle(ClientThrottle):
-    """Guesses at one name's password."""
+    """Limits guesses of the password for one name, from one address."""
 
     scope = "logins_per_minute"
 
     def identify(self, request: Request) -> str | None:
         given = request.data.get(LoginShape.username_field) if isinstance(request.data, dict) else None
         if not isinstance(given, str | int | float):
-            return None  # no name: refused, and counted for the address
+            return None  # refused anyway; counted by AddressThrottle
         return f"{self.get_ident(request)} {str(given).strip().casefold()}"
 
 
 class AddressThrottle(ClientThrottle):
-    """Guesses at many names."""
+    """Limits guesses from one address, whatever the names."""
 
     scope = "logins_per_minute_per_address"
 
@@ -116,7 +121,7 @@ class AddressThrottle(ClientThrottle):
 
 
 class RoomThrottle(MinuteThrottle):
-    """Rooms that one user makes."""
+    """Limits the rooms that one user makes."""
 
     scope = "rooms_per_minute"
 

@@ -1,6 +1,6 @@
-"""What a user may do: in a room, looked up for many commands at once, and with a topic.
+"""What a user may do with a room or a topic.
 
-Called by the sockets for rooms that were not joined on them, for subscriptions, and when streams are resumed.
+Called for commands about rooms that their socket has not joined, for subscriptions, and when streams are resumed.
 """
 
 import logging
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A room from the point of view of one user. `room` is its primary key."""
+    """What one user may do with a room. `room` is its primary key; `member` says whether the user is in it."""
 
     room: int
     private: bool
@@ -30,7 +30,10 @@ Asker = Batcher[Question, Access | None]
 
 
 def find_access(questions: Sequence[Question]) -> list[Access | None]:
-    """Synchronous, two queries. None where there is no such room; direct rooms are not found by slug."""
+    """Synchronous; two queries for all questions. None for a room that does not exist.
+
+    Direct rooms count as missing: they are not addressed by slug.
+    """
     rooms = {room.slug: room for room in Room.objects.filter(slug__in={slug for _, slug in questions}, direct=False)}
     users = [read_id(user) for user, _ in questions]
     members = set(Membership.objects.filter(room__in=rooms.values(), user__in=users).values_list("user_id", "room_id"))
@@ -41,7 +44,7 @@ def find_access(questions: Sequence[Question]) -> list[Access | None]:
 
 
 async def may_subscribe(user_id: Any, name: str) -> bool:
-    """Whether there is such a topic, and for this user. Raises DatabaseUnavailable."""
+    """Whether the topic exists and the user may subscribe to it. Raises DatabaseUnavailable."""
     topic = topics.find(name)
     if topic is None or topic.allow is None:
         return topic is not None
@@ -49,6 +52,7 @@ async def may_subscribe(user_id: Any, name: str) -> bool:
         return bool(await run(topic.allow, user_id))
     except DatabaseUnavailable:
         raise
-    except Exception:  # one topic's mistake must not end a socket that resumes ten streams
-        logger.exception("Nobody may subscribe to the topic %s: its `allow` failed", name)
+    except Exception:
+        # An error in one topic's `allow` must not close a socket that resumes ten streams.
+        logger.exception("A subscription to the topic %s was refused, because its `allow` failed", name)
         return False

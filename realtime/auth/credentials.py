@@ -1,4 +1,4 @@
-"""How a handshake says who it is (auth): finds the first credential that the site accepts. Called by the handshake."""
+"""Finds the credential of a handshake: the first one that the site accepts. Called by the handshake."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,17 @@ BEARER_SUBPROTOCOL = "bearer."
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """The first carrier of protocol §1 that a handshake has, and what it carries."""
+    """A credential: `carrier` is one of those in protocol §1, `value` is what it carried."""
 
     carrier: str
     value: str
 
 
 def find_credential(scope: dict[str, Any], *, trusted_page: bool) -> Credential | None:
-    """The credential that decides, None when there is none. A cookie counts only from a page with an allowed Origin."""
+    """The first credential of a handshake, in the site's order of carriers; None if it has none.
+
+    A session cookie counts only if `trusted_page` is true: the page's Origin is allowed.
+    """
     headers = dict(scope["headers"])
     query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
     for carrier in settings().credentials:
@@ -53,6 +56,10 @@ def _bearer_header(value: bytes) -> str:
 
 
 def _session_cookie(header: bytes) -> str:
-    """Read as Django reads it for a page: one cookie of another program that breaks the rules hides none of ours."""
+    """The key in the cookie of Django's session; "" if there is none.
+
+    Parsed with Django's parser, so that an invalid cookie of another program does not hide ours.
+    """
     key = str(parse_cookie(header.decode("latin-1")).get(session_cookie_name(), ""))
-    return "" if "\0" in key else key  # a quoted cookie may spell it, and PostgreSQL takes no text with it
+    # A quoted cookie can contain a NUL character, which PostgreSQL does not accept in a text.
+    return "" if "\0" in key else key

@@ -1,6 +1,7 @@
-"""Whose socket it is (auth): the user behind a credential. Called during the handshake.
+"""Finds the user behind a credential. Called by the handshake.
 
-Tokens are verified on the spot; users and revocations are looked up for all handshakes of a moment in one query each.
+Tokens are verified at once. Users and revocations are looked up together for all handshakes that wait, with one query
+each.
 """
 
 from collections.abc import Sequence
@@ -24,20 +25,20 @@ from realtime.storage.database import Batcher, run
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose socket it is and how long it may stay open."""
+    """The user of a socket, and how long the socket may stay open."""
 
     user_id: int | str  # as in frames
-    key: str  # the same as a string, which names streams and presence
+    key: str  # `user_id` as a string; names streams and presence
     name: str
     login: str = ""  # the login whose end closes the socket
-    expires_at: float | None = None  # unix time; None for a socket that lasts
+    expires_at: float | None = None  # Unix time; None if the socket does not expire
 
 
 Loader = Batcher[Claims, Identity]
 
 
 async def identify(credential: Credential, loader: Loader) -> Identity | None:
-    """The user behind a credential; None for the cookie of somebody who is not logged in.
+    """The user behind a credential; None for a session cookie of a visitor who is not logged in.
 
     Raises Closed (4401, 4403) and DatabaseUnavailable.
     """
@@ -49,14 +50,14 @@ async def identify(credential: Credential, loader: Loader) -> Identity | None:
 
 
 def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
-    """The users of many verified tokens, in two queries; Closed in the place of those who may not come in."""
+    """The users of many verified tokens, with two queries; a Closed for each token that is refused."""
     users = _users([claims.user_id for claims in batch])
     revoked = tokens.revoked({id for claims in batch for id in (claims.jti, claims.login)})
     return [_admit(claims, users.get(claims.user_id), revoked) for claims in batch]
 
 
 def load_ticket(value: str) -> Identity:
-    """Synchronous. Raises Closed."""
+    """Synchronous. The user of a ticket, which is used up. Raises Closed."""
     ticket = tickets.redeem(value)
     if ticket is None or (ticket.token_login and tokens.revoked([ticket.token_login])):
         raise _unauthenticated()
@@ -65,7 +66,10 @@ def load_ticket(value: str) -> Identity:
 
 
 def load_session(key: str) -> Identity | None:
-    """Synchronous. Raises Closed when the user of the session has been disabled."""
+    """Synchronous. The user of Django's session with this key; None if nobody is logged in.
+
+    Raises Closed when the user has been disabled.
+    """
     request = HttpRequest()
     request.session = import_module(session_engine()).SessionStore(key)
     user = get_user(request)
@@ -82,7 +86,7 @@ def _users(keys: Sequence[str]) -> dict[str, Any]:
 
 @cache
 def _needed_fields() -> tuple[str, ...]:
-    """What a handshake looks at, of what this site's user model has as a column."""
+    """The fields that a handshake reads, as far as the site's user model has them as columns."""
     model = get_user_model()
     columns = {field.name for field in model._meta.concrete_fields}
     return tuple(columns & {model._meta.pk.name, model.USERNAME_FIELD, "is_active", "password"})

@@ -1,6 +1,7 @@
-"""Which pages may open a socket (auth): an exact check of `Origin`. Called by the handshake.
+"""Which pages may open a socket: an exact check of `Origin`. Called by the handshake.
 
-Browsers send cookies along with a WebSocket handshake from any page, and no CORS check stops them: this check does.
+Browsers send cookies with a WebSocket handshake from any page, and CORS does not apply to it. Only this check protects
+the site.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +16,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def is_trusted(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], origin: str) -> bool:
-    """Whether a page of `origin` may open this socket: one of the site's own, or one that the site names."""
+    """Whether a page from `origin` may open this socket: a page of the site itself, or of an origin it allows."""
     host = headers.get(b"host", b"").decode("latin-1")
     own = host if validate_host(split_domain_port(host)[0], allowed_hosts()) else ""
     secure = scope.get("scheme") == "wss"
@@ -51,7 +52,7 @@ def _matches(wanted: tuple[str, str, int], pattern: str) -> bool:
 
 
 def _split(origin: str) -> tuple[str, str, int] | None:
-    """(scheme, host, port), None for what is no origin, such as `null`."""
+    """(scheme, host, port); None for a text that is not an origin, such as `null`."""
     try:
         parts = urlsplit(origin.lower())
         port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port

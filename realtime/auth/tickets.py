@@ -1,6 +1,6 @@
-"""Tickets: credentials that open one socket, within seconds. Issued by the REST edge, redeemed by the socket's.
+"""Tickets: credentials that open one socket, within seconds. Issued by the REST API, redeemed by the handshake.
 
-A ticket travels in an address, where it may be logged; by then it is used. Only digests are stored.
+A ticket is part of an address and may be logged with it; by then it has been used. Only digests are stored.
 """
 
 import secrets
@@ -16,7 +16,7 @@ from realtime.models import Ticket
 
 
 def issue(user_id: Any, claims: Claims | None) -> str:
-    """A new ticket. The socket it opens ends with the token in `claims`; None is for one that lasts."""
+    """A new ticket. Its socket is closed when the token of `claims` expires; with None it does not expire."""
     ticket = secrets.token_urlsafe(32)
     now = timezone.now()
     prune()
@@ -31,9 +31,9 @@ def issue(user_id: Any, claims: Claims | None) -> str:
 
 
 def redeem(ticket: str) -> Ticket | None:
-    """What the ticket stands for, once; None for one that is unknown, expired or used.
+    """Use up a ticket and return its row; None if the ticket is unknown, expired or used.
 
-    The conditional DELETE decides: of two that read the same row, one deletes it.
+    The conditional DELETE decides: of two callers that read the same row, only one deletes it.
     """
     valid = Ticket.objects.filter(digest=_digest(ticket), expires_at__gt=timezone.now())
     found = valid.first()
@@ -42,7 +42,7 @@ def redeem(ticket: str) -> Ticket | None:
 
 
 def prune() -> int:
-    """Delete those that have expired; returns how many."""
+    """Delete expired tickets; returns how many."""
     deleted, _ = Ticket.objects.filter(expires_at__lte=timezone.now()).delete()
     return deleted
 

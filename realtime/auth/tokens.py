@@ -1,7 +1,7 @@
-"""Access and refresh tokens: what a token says, which are revoked, how a login begins and ends.
+"""Access and refresh tokens: their claims, which are revoked, how a login begins and ends. Called by auth and the API.
 
-A login is named by the `sid` claim, which simplejwt copies from a refresh token into every token made from it.
-Called by the authentication of both edges and by the REST views.
+All tokens of a login have its name in the claim `sid`, which simplejwt copies from a refresh token into every token
+made from it.
 """
 
 from collections.abc import Iterable
@@ -29,7 +29,10 @@ _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
 
 
 class LoginToken(RefreshToken):
-    """The first refresh token of a login, which it names from the start: simplejwt stores it as soon as it is made."""
+    """The first refresh token of a login.
+
+    It gets the login's name on creation, because simplejwt stores the token as soon as it is made.
+    """
 
     def set_jti(self) -> None:
         super().set_jti()
@@ -37,7 +40,7 @@ class LoginToken(RefreshToken):
 
 
 class RotatedToken(RefreshToken):
-    """A refresh token whose place another one of the same login takes: blacklisting it ends nothing."""
+    """A refresh token that is replaced by another one of the same login. Blacklisting it does not end the login."""
 
     def blacklist(self) -> Any:
         before = _rotating.set(True)
@@ -49,24 +52,25 @@ class RotatedToken(RefreshToken):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a verified token says."""
+    """The claims of a verified token."""
 
     user_id: str
-    login: str  # the login's `sid`, or the token's own id where it has none
+    login: str  # `sid`, or `jti` if there is none
     jti: str
     expires_at: datetime
-    password_hash: str | None  # to be compared with the user's; None when CHECK_REVOKE_TOKEN is off
+    # For a comparison with the user's present password; None when CHECK_REVOKE_TOKEN is off.
+    password_hash: str | None
 
 
 def cookie_login(key: str) -> str:
-    """The name of a login by session cookie; the key itself would open the session."""
+    """The name of a login by session cookie. A digest, because the key itself would open Django's session."""
     return "cookie." + sha256(key.encode()).hexdigest()[:32]
 
 
 def parse_access(token: str) -> Claims:
-    """The claims of a valid access token; nothing is looked up in the database.
+    """The claims of a valid access token. The database is not queried.
 
-    Raises Closed with 4401: TOKEN_EXPIRED when its age is its only fault, else UNAUTHENTICATED.
+    Raises Closed with 4401: TOKEN_EXPIRED when nothing else is wrong with the token, else UNAUTHENTICATED.
     """
     return to_claims(verify_access(token))
 
@@ -74,12 +78,15 @@ def parse_access(token: str) -> Claims:
 def verify_access(token: str) -> AccessToken:
     """The access token in `token`. Raises Closed as `parse_access` does."""
     try:
-        verified = AccessToken(token)  # type: ignore[arg-type]  # it takes the encoded token, whatever it declares
+        # The constructor takes the encoded token, although its annotation says otherwise.
+        verified = AccessToken(token)  # type: ignore[arg-type]
     except ExpiredTokenError:
-        # simplejwt looks at the age first: an old refresh token must not be told to get itself renewed.
+        # simplejwt checks the age before the token's type. TOKEN_EXPIRED makes a client renew its access token, so an
+        # expired refresh token must not get this answer.
         to_claims(_read_expired(token))
         raise Closed(CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED") from None
-    except (TokenError, ValueError, RecursionError):  # the header is parsed before the signature is checked
+    except (TokenError, ValueError, RecursionError):
+        # simplejwt parses the header before it checks the signature, so any header can get here.
         raise _unauthenticated() from None
     to_claims(verified)
     return verified
@@ -97,7 +104,7 @@ def verify_refresh(token: str) -> RefreshToken:
 
 
 def _read_expired(token: str) -> AccessToken:
-    """An expired token whose signature has already been found good."""
+    """The access token in an expired token, whose signature was found valid before."""
     try:
         expired = AccessToken(token, verify=False)  # type: ignore[arg-type]
         expired.verify_token_type()
@@ -107,7 +114,7 @@ def _read_expired(token: str) -> AccessToken:
 
 
 def to_claims(token: Token) -> Claims:
-    """The claims of a verified token. Raises Closed with UNAUTHENTICATED when one that is needed is missing."""
+    """The claims of a verified token. Raises Closed with UNAUTHENTICATED when a required claim is missing."""
     user_id = token.get(api_settings.USER_ID_CLAIM)
     jti = token.get(api_settings.JTI_CLAIM)
     password_hash = token.get(api_settings.REVOKE_TOKEN_CLAIM) if api_settings.CHECK_REVOKE_TOKEN else None
@@ -127,7 +134,7 @@ def _unauthenticated() -> Closed:
 
 
 def matches_password(claims: Claims, user: Any) -> bool:
-    """Whether the password is still the one with which the token was obtained, where the site wants that checked."""
+    """Whether the user's password has not changed since the token was made. True if the site does not check that."""
     return claims.password_hash is None or claims.password_hash == get_md5_hash_password(user.password)
 
 
@@ -137,7 +144,7 @@ def start_login(user: Any) -> RefreshToken:
 
 
 def end_login(refresh: RefreshToken) -> None:
-    """Revoke the refresh token and everything else of its login. Repeating it does nothing."""
+    """Revoke the refresh token and all other tokens of its login. A second call does nothing."""
     if not can_revoke():
         return
     with transaction.atomic():
@@ -147,10 +154,10 @@ def end_login(refresh: RefreshToken) -> None:
 
 
 def revoke_login(login: str) -> None:
-    """Revoke all tokens of a login, or the one token whose id is given.
+    """Revoke all tokens of a login, or one token, if `login` is its `jti`.
 
-    The note is kept for a whole refresh token's lifetime: a rotated token of the same login may outlive the one that
-    was shown at the logout.
+    The row of the revocation is kept for the full lifetime of a refresh token: a rotated token of the same login may
+    expire later than the one that was sent with the logout.
     """
     if not can_revoke():
         return
@@ -162,21 +169,21 @@ def revoke_login(login: str) -> None:
 
 
 def is_rotating() -> bool:
-    """Whether a token is being blacklisted because another one takes its place."""
+    """Whether a token is being blacklisted because another one replaces it."""
     return _rotating.get()
 
 
 def login_of(noted: OutstandingToken) -> str:
-    """The login of a stored token, which is the token's own id where it names none."""
+    """The login of a stored token: its `sid`, or its `jti` if it has none."""
     try:
         stored = UntypedToken(noted.token, verify=False)  # type: ignore[arg-type]
-    except TokenError:  # a note of a login has no token
+    except TokenError:  # a revoked login's row has no token
         return noted.jti
     return str(stored.get(LOGIN_CLAIM) or noted.jti)
 
 
 def revoked(ids: Iterable[str]) -> set[str]:
-    """Those of the given `jti`s and `sid`s that are revoked, by one query."""
+    """The `jti`s and `sid`s among `ids` that are revoked, with one query."""
     if not can_revoke():
         return set()
     noted = BlacklistedToken.objects.filter(token__jti__in=set(ids))
@@ -184,5 +191,5 @@ def revoked(ids: Iterable[str]) -> set[str]:
 
 
 def can_revoke() -> bool:
-    """Whether the site has the table for it. Without it simplejwt's models are abstract and cannot be queried."""
+    """Whether the site has installed simplejwt's blacklist. Otherwise its models are abstract and cannot be queried."""
     return apps.is_installed("rest_framework_simplejwt.token_blacklist")

@@ -1,6 +1,6 @@
-"""User ids as the wire spells them: the primary key as a JSON number when it is one, else as a string.
+"""User ids as clients see them: the primary key as a JSON number if it is an integer, else as a string.
 
-Called by the verbs and the REST edge.
+Called wherever an id comes from a client or goes to one.
 """
 
 from typing import Any
@@ -10,14 +10,14 @@ from django.core.exceptions import ValidationError
 
 
 def wire_id(pk: Any) -> int | str:
-    """The primary key as JSON has it."""
+    """The primary key as in JSON."""
     return pk if isinstance(pk, int) else str(pk)
 
 
 def read_id(given: object) -> Any | None:
-    """The primary key that a client spelled as `given`, or None when it cannot be one.
+    """The primary key that a client sent as `given`, or None if it cannot be one.
 
-    Only the canonical spelling counts: `int()` would also take `1_0`, ` 1` and `true`.
+    Only the canonical form is accepted: `int()` would also accept `1_0`, ` 1` and `true`.
     """
     if not isinstance(given, int | str) or (isinstance(given, str) and "\0" in given):
         return None

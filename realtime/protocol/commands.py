@@ -1,6 +1,6 @@
-"""What clients may send (pure): every command as a type, decoded and checked. What they get is in `protocol`.
+"""The commands that clients may send, each as a type, with their decoder (pure). `frames` has what clients receive.
 
-Called by the edge, which measures a frame first; the dialects make commands of other texts with it.
+Called by the sockets' intake, which checks the size of a frame first, and by `dialects`.
 """
 
 from typing import Annotated, Any, ClassVar, Literal
@@ -22,9 +22,10 @@ Kind = Literal["text", "image", "notification"]
 
 
 class Command(msgspec.Struct, tag_field="type"):
-    """What a client sends. `id` is its own word for the command, given back in the answer."""
+    """A command. `id` is chosen by the client and repeated in the answer."""
 
-    acknowledged: ClassVar[bool] = False  # with an `id` it gets a plain `ack`, having no answer of its own
+    # Whether a command with an `id` is answered by a plain `ack`. False for commands that have an answer of their own.
+    acknowledged: ClassVar[bool] = False
 
     id: CommandId | None = None
 
@@ -100,7 +101,7 @@ class Resume(Command, tag="resume", kw_only=True):
 
 
 class Batch(Command, tag="batch", kw_only=True):
-    """Commands in one frame, each decoded when its turn comes, so that each has an answer of its own."""
+    """Several commands in one frame. Each is decoded when its turn comes, so that each gets an answer of its own."""
 
     acknowledged: ClassVar[bool] = True
 
@@ -114,7 +115,7 @@ _anything = msgspec.json.Decoder()
 
 
 class Invalid(Refused):
-    """A frame that is not a command; `id` is the sender's word for it where one could be read."""
+    """A frame that is not a command. `id` is the frame's own `id`, or None if it could not be read."""
 
     def __init__(self, code: ErrorCode, reason: Reason, id: str | None = None, **params: str | int) -> None:
         super().__init__(code, reason)
@@ -140,15 +141,15 @@ def decode(raw: bytes | str) -> Command:
 
 
 def not_json(error: Exception) -> Invalid:
-    """The refusal of a frame that the decoder could not read at all."""
+    """The refusal of a frame that is not JSON, made from the decoder's exception."""
     reason, params = read_decode_error(error)
     return Invalid(ErrorCode.INVALID_JSON, reason, None, **params)
 
 
 def explain(raw: bytes | str, words: str) -> Invalid:
-    """Why a frame of good JSON is no command, from the decoder's words.
+    """The refusal of a frame that is valid JSON but not a command. `words` is the decoder's error message.
 
-    Decodes a second time, which only bad frames pay for.
+    Decodes the frame a second time; only bad frames cost that.
     """
     try:
         value = _anything.decode(raw)
@@ -164,7 +165,7 @@ def explain(raw: bytes | str, words: str) -> Invalid:
 
 
 def read_id(raw: bytes | str) -> str | None:
-    """The sender's word for a frame that is refused unread."""
+    """The `id` of a frame that is refused before it is decoded as a command; None if there is none."""
     try:
         return _find_id(_anything.decode(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,6 +1,6 @@
-"""How sockets for one purpose say things (pure): their texts as commands, frames in their own shapes (protocol §7).
+"""Dialects: how sockets for one purpose write commands and frames (pure; protocol §7). Used by their consumers.
 
-A dialect stands between a socket and the protocol and decides nothing. Made by the consumers of such sockets.
+A dialect only translates between a socket's texts and the protocol. It makes no decisions.
 """
 
 from collections.abc import Callable
@@ -21,23 +21,24 @@ from realtime.protocol.validation import MAX_SHOWN
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`parse` makes a command of a text, or raises Invalid. `translate` makes a text of a frame; None leaves it out.
+    """`parse` turns a text into a command, or raises Invalid.
 
-    Sockets with the same `translate` share what it made, so it must not depend on whose socket it is.
+    `translate` turns a frame's JSON into the text that is sent; None means that the frame is not sent. Sockets with the
+    same `translate` share its result, so the result must not depend on whose socket it is.
     """
 
     parse: Callable[[str], Command]
     translate: Translation
 
 
-# What is understood
+# Incoming texts
 
 IN_ROOMS = frozenset({"ping", "pong", "auth"})
 ABOUT_NOTIFICATIONS = IN_ROOMS | {"read", "resume"}
 
 
 class Said(msgspec.Struct):
-    """What a client says in a room; who says it is known, and everything else in it is ignored."""
+    """A message that a client writes in a room. The sender is known from the socket; other fields are ignored."""
 
     content: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     kind: Kind = "text"
@@ -53,7 +54,7 @@ _typed = msgspec.json.Decoder(Typed)
 
 
 def parse_text(room_id: str, text: str) -> Command:
-    """What is no JSON object is said as it is, also `42`, `"quoted"` and `{this}`."""
+    """A text that is not a JSON object is a message with just that text, also `42`, `"quoted"` and `{this}`."""
     if text.lstrip().startswith("{"):
         try:
             return parse_content(room_id, text)
@@ -64,7 +65,10 @@ def parse_text(room_id: str, text: str) -> Command:
 
 
 def parse_content(room_id: str, text: str) -> Command:
-    """A command that such sockets know by its `type`, or else what is said."""
+    """A command if the `type` is one that sockets of rooms accept, else a message.
+
+    Raises Invalid.
+    """
     try:
         type_ = _typed.decode(text).type
         if isinstance(type_, str) and type_ in IN_ROOMS:
@@ -82,6 +86,7 @@ def parse_content(room_id: str, text: str) -> Command:
 
 
 def parse_notification_command(text: str) -> Command:
+    """One of the commands in ABOUT_NOTIFICATIONS. Raises Invalid for any other."""
     command = commands.decode(text)
     type_ = str(command.__struct_config__.tag)
     if type_ not in ABOUT_NOTIFICATIONS:
@@ -99,7 +104,7 @@ def _unknown(type_: str, id: str | None) -> Invalid:
     return Invalid(ErrorCode.UNKNOWN_MESSAGE_TYPE, Reason.UNKNOWN_COMMAND_HERE, id, name=type_[:MAX_SHOWN])
 
 
-# What is said
+# Outgoing frames
 
 SHARED = frozenset({"connected", "pong", "error", "heartbeat", "auth_expiring", "disconnect"})
 ABOUT_CHAT = frozenset({"chat", "typing", "presence", "user_status", "online_count", "joined", "left"})
@@ -118,14 +123,14 @@ class ToldChatData(msgspec.Struct):
 
 
 class ToldChat(msgspec.Struct):
-    """A `chat` frame, as far as it is translated."""
+    """The fields of a `chat` frame that are translated."""
 
     data: ToldChatData
     seq: int
 
 
 class ToldAck(msgspec.Struct):
-    """An `ack`, as far as it is translated."""
+    """The fields of an `ack` that are translated."""
 
     message_id: int | UnsetType = UNSET
     id: str | UnsetType = UNSET
@@ -140,7 +145,7 @@ class ReadFrame(msgspec.Struct):
 
 
 class RoomMessage(ServerFrame, tag="message", frozen=True):
-    """A message on `/ws/chat/{room_id}`. A `kind` is named where it is not `text`."""
+    """A message on `/ws/chat/{room_id}`. `kind` is left out when it is `text`."""
 
     content: Text
     timestamp: Time
@@ -152,7 +157,7 @@ class RoomMessage(ServerFrame, tag="message", frozen=True):
 
 
 class RoomChat(ServerFrame, tag="chat", frozen=True):
-    """A message on `/ws/chat/rooms/{room_id}`. A `kind` is named where it is not `text`."""
+    """A message on `/ws/chat/rooms/{room_id}`. `kind` is left out when it is `text`."""
 
     room_id: RoomId
     content: Text
@@ -164,7 +169,7 @@ class RoomChat(ServerFrame, tag="chat", frozen=True):
 
 
 class Accepted(Data, frozen=True):
-    """What the sender of a message gets on `/ws/chat/{room_id}`; the only frame without a `type`."""
+    """The answer to the sender of a message on `/ws/chat/{room_id}`. The only frame without a `type`."""
 
     status: Literal["ok"]
     message_id: int
@@ -177,7 +182,7 @@ _read = msgspec.json.Decoder(ReadFrame)
 
 
 def translate_message(payload: bytes) -> bytes | None:
-    """A frame on `/ws/chat/{room_id}`."""
+    """A frame's JSON for `/ws/chat/{room_id}`; None if it is not sent there."""
     type_ = _typed.decode(payload).type
     if type_ == "chat":
         return _reshape(payload, RoomMessage)
@@ -187,7 +192,10 @@ def translate_message(payload: bytes) -> bytes | None:
 
 
 def translate_chat(payload: bytes) -> bytes | None:
-    """A frame on `/ws/chat/rooms/{room_id}`: who sends without an `id` sees by his own message that it is stored."""
+    """A frame's JSON for `/ws/chat/rooms/{room_id}`; None if it is not sent there.
+
+    A message sent without an `id` gets no `ack`: when its sender receives the message itself, it is stored.
+    """
     type_ = _typed.decode(payload).type
     if type_ == "chat":
         return _reshape(payload, RoomChat)
@@ -198,7 +206,10 @@ def translate_chat(payload: bytes) -> bytes | None:
 
 
 def translate_notification(payload: bytes) -> bytes | None:
-    """A frame on `/ws/notifications`: whatever is not about chat, so what a site sends of its own as well."""
+    """A frame's JSON for `/ws/notifications`; None if it is about chat.
+
+    Everything else is sent unchanged, including frames that site code made.
+    """
     type_ = _typed.decode(payload).type
     return None if type_ in ABOUT_CHAT or (type_ == "read" and _is_of_room(payload)) else payload
 
@@ -207,14 +218,14 @@ def _is_of_room(payload: bytes) -> bool:
     try:
         return _read.decode(payload).data.room_id is not None
     except msgspec.ValidationError:
-        return False  # of the site's own making
+        return False  # site code made this frame
 
 
 def _reshape(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes | None:
     try:
         chat = _chat.decode(payload)
     except msgspec.ValidationError:
-        return None  # of the site's own making
+        return None  # site code made this frame
     data = chat.data
     return encode(
         shape(
@@ -233,7 +244,7 @@ def _read_ack(payload: bytes) -> ToldAck:
     try:
         return _ack.decode(payload)
     except msgspec.ValidationError:
-        return ToldAck()  # of the site's own making
+        return ToldAck()  # site code made this frame
 
 
 def _accept(payload: bytes) -> bytes:
@@ -243,7 +254,7 @@ def _accept(payload: bytes) -> bytes:
     return encode(Accepted("ok", ack.message_id, ack.id))
 
 
-# Which there are
+# The dialects
 
 
 def speak_text(room_id: str) -> Dialect:

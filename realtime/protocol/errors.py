@@ -1,4 +1,4 @@
-"""What can be refused, and with which word. Raised by every layer, answered in one place per edge."""
+"""Refusals: the exceptions, their codes and reasons. Raised by all packages, answered by the sockets and the API."""
 
 from enum import IntEnum, StrEnum, auto
 
@@ -18,19 +18,19 @@ class ErrorCode(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why something is refused. `realtime.delivery.texts` has the sentence for each, in every language of the site.
+    """Why something is refused. `realtime.delivery.texts` has a sentence for each, in every language of the site.
 
-    What a sentence says about the case is in the parameters that are given with the reason.
+    A sentence may have placeholders; the comment behind a reason names the parameters that fill them.
     """
 
-    # Frames that are no commands
+    # Frames that are not commands
     NOT_JSON = auto()
     NOT_JSON_AT = auto()  # byte
     NUMBER_OUT_OF_RANGE = auto()
     NESTED_TOO_DEEPLY = auto()
     BINARY_FRAME = auto()
     NOT_AN_OBJECT = auto()
-    NOT_A_COMMAND = auto()  # words: those of the decoder, in English
+    NOT_A_COMMAND = auto()  # words (from the decoder, in English)
     UNKNOWN_COMMAND = auto()  # name
     UNKNOWN_COMMAND_HERE = auto()  # name
 
@@ -93,7 +93,7 @@ class Reason(StrEnum):
     TOKEN_EXPIRED = auto()
     TOKEN_NOT_VALID = auto()
 
-    # What the server cannot do now
+    # The server cannot do it now
     DATABASE_AWAY = auto()
     PRESENCE_AWAY = auto()
     SESSIONS_AWAY = auto()
@@ -120,7 +120,7 @@ class CloseCode(IntEnum):
     RATE_LIMITED = 4429
 
 
-# Codes after which the same client may simply come back.
+# Codes after which the same client may simply connect again.
 RECONNECT_CODES = frozenset(
     {
         CloseCode.SERVER_ERROR,
@@ -136,7 +136,7 @@ RECONNECT_CODES = frozenset(
 class Refused(Exception):
     """A command or request is refused; the socket stays open.
 
-    `params` are what the text of the reason has placeholders for. `retry_after_ms` is set with RATE_LIMITED only.
+    `params` fill the placeholders in the text of the reason. `retry_after_ms` is set with RATE_LIMITED only.
     """
 
     def __init__(
@@ -149,14 +149,14 @@ class Refused(Exception):
         self.retry_after_ms = retry_after_ms
 
     def __str__(self) -> str:
-        """For logs and for site code; what clients read is translated at the edge."""
+        """For logs and for site code. What clients read is translated in `realtime.delivery.texts`."""
         details = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
         words = f"{self.code}: {self.reason.replace('_', ' ')}"
         return f"{words} ({details})" if details else words
 
 
 class Closed(Exception):
-    """The socket is to be closed with `code`; `reason` is the word of its `disconnect` frame."""
+    """The socket must be closed with `code`. `reason` and `retry_after_ms` go into its `disconnect` frame."""
 
     def __init__(self, code: CloseCode, reason: str, *, retry_after_ms: int = 0) -> None:
         super().__init__(reason)

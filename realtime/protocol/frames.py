@@ -1,6 +1,6 @@
-"""What the server says (pure): every frame as a type, and its JSON. What clients may send is in `commands`.
+"""The frames that the server sends, each as a type, and their JSON (pure). `commands` has what clients may send.
 
-Every layer builds frames with these types; the REST API answers with the same ones, and the tests decode with them.
+All packages build frames with these types, the REST API answers with some of them, and the tests decode with them.
 Constraints and docstrings are for documents and tests: nothing is checked when a frame is built or encoded.
 """
 
@@ -16,7 +16,7 @@ from realtime.protocol.errors import CloseCode, ErrorCode, Refused
 
 VERSION: Literal[1] = 1
 
-UserId = int | str  # the primary key, as JSON has it
+UserId = int | str  # the primary key, as in JSON
 Time = Annotated[
     str,
     Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$", extra_json_schema={"format": "date-time"}),
@@ -38,17 +38,17 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(frame: Mapping[str, Any] | msgspec.Struct) -> bytes:
-    """A frame's JSON. Raises TypeError for values that JSON does not have."""
+    """A frame's JSON. Raises TypeError for a value that JSON cannot express."""
     return _encoder.encode(frame)
 
 
 def given(value: T | None) -> T | UnsetType:
-    """For a key that is left out where there is no value."""
+    """The value of a key that is left out when the value is None."""
     return UNSET if value is None else value
 
 
 def stamp(body: bytes, stream: str, seq: int) -> bytes:
-    """An event's frame as it goes out: `body` with its `stream` and `seq` put in at the end."""
+    """The JSON of an event as it is sent: `body` with `stream` and `seq` added at the end."""
     return b'%b,"stream":"%b","seq":%d}' % (body[:-1], stream.encode(), seq)
 
 
@@ -62,7 +62,7 @@ def format_epoch(seconds: float) -> str: ...
 @overload
 def format_epoch(seconds: float | None) -> str | None: ...
 def format_epoch(seconds: float | None) -> str | None:
-    """A unix time in the same form; None stays None."""
+    """A Unix time in the form of `format_time`; None stays None."""
     return None if seconds is None else format_time(datetime.fromtimestamp(seconds, UTC))
 
 
@@ -70,8 +70,8 @@ def utc_now() -> str:
     return format_time(datetime.now(UTC))
 
 
-# No frame refers to itself, so the collector need not look at any (`gc=False`). Keys are sent in the order of the
-# fields; a field that is UNSET is left out.
+# No frame refers to itself, so the garbage collector need not track frames (`gc=False`). Keys are sent in the order of
+# the fields; a field that is UNSET is left out.
 
 
 class Data(msgspec.Struct, frozen=True, gc=False):
@@ -79,7 +79,7 @@ class Data(msgspec.Struct, frozen=True, gc=False):
 
 
 class ServerFrame(msgspec.Struct, tag_field="type", frozen=True, gc=False):
-    """What every frame has: its `type`."""
+    """Base of all frames: adds the `type`."""
 
 
 # The socket itself
@@ -100,13 +100,13 @@ class ConnectedData(Data, frozen=True):
 
 
 class Connected(ServerFrame, tag="connected", frozen=True):
-    """The first frame. `streams` are those that the socket listens to, each with its last `seq`."""
+    """The first frame. `streams` are those that the socket is subscribed to, each with its last `seq`."""
 
     data: ConnectedData
 
 
 class Heartbeat(ServerFrame, tag="heartbeat", frozen=True):
-    """To be answered, with `pong` or any other command."""
+    """The client must answer, with `pong` or any other command."""
 
     timestamp: Time
 
@@ -123,7 +123,7 @@ class AuthExpiring(ServerFrame, tag="auth_expiring", frozen=True):
 
 
 class Disconnect(ServerFrame, tag="disconnect", frozen=True):
-    """The last frame: why the socket is closed, and whether the same client may simply come back."""
+    """The last frame: why the socket is closed, and whether the same client may simply connect again."""
 
     code: CloseCode
     reason: Text
@@ -132,12 +132,12 @@ class Disconnect(ServerFrame, tag="disconnect", frozen=True):
 
 
 class Batch(ServerFrame, tag="batch", frozen=True):
-    """Frames that leave together. Only described here: `delivery.batches` joins their bytes."""
+    """Several frames sent as one. This type is never built: `delivery.batches` joins the frames' bytes."""
 
     messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=1000)]
 
 
-# Answers. The `id` is that of the command, where that had one.
+# Answers. `id` is the `id` of the command, if it had one.
 
 
 class Pong(ServerFrame, tag="pong", frozen=True):
@@ -146,7 +146,7 @@ class Pong(ServerFrame, tag="pong", frozen=True):
 
 
 class Ack(ServerFrame, tag="ack", frozen=True, kw_only=True):
-    """The command was done. `message_id` and `seq` come with that of a message, `expires_at` with that of `auth`."""
+    """The command was carried out. For `message` it has `message_id` and `seq`, for `auth` it has `expires_at`."""
 
     status: Literal["ok"]
     message_id: int | UnsetType = UNSET
@@ -159,7 +159,7 @@ class Ack(ServerFrame, tag="ack", frozen=True, kw_only=True):
 class ErrorFrame(ServerFrame, tag="error", frozen=True, kw_only=True):
     """The command was refused, or the frame was bad; the socket stays open.
 
-    `stream` names the stream of a `resume` that it is about, `reference` what to look for in the server's log.
+    `stream` is the stream of a `resume` that the error is about; `reference` is what to search for in the server's log.
     """
 
     error_code: ErrorCode
@@ -179,7 +179,7 @@ def make_error(
     stream: str | UnsetType = UNSET,
     reference: str | UnsetType = UNSET,
 ) -> ErrorFrame:
-    """The `error` of a refusal. `message` is in the client's language; `id` is None also where none could be read."""
+    """The `error` frame for a refusal. `message` is in the client's language; `id` is None if it could not be read."""
     return ErrorFrame(
         error_code=refusal.code,
         message=message,
@@ -192,7 +192,9 @@ def make_error(
 
 
 class Joined(ServerFrame, tag="joined", frozen=True, kw_only=True):
-    """`seq` says where the room's stream stands; after `since`, `recovered` and `fetch` are as in `resumed`."""
+    """Answers `join`. `seq` is the position of the room's stream. With `since`, `recovered` and `fetch` mean the same
+    as in `resumed`.
+    """
 
     room_id: RoomId
     title: str
@@ -204,7 +206,7 @@ class Joined(ServerFrame, tag="joined", frozen=True, kw_only=True):
 
 
 class Left(ServerFrame, tag="left", frozen=True):
-    """Answers `leave`; without an `id` and with a `reason` it tells of a room that was taken away."""
+    """Answers `leave`. Without an `id` and with a `reason` it reports that the user lost access to the room."""
 
     room_id: RoomId
     reason: Literal["REMOVED"] | UnsetType = UNSET
@@ -212,7 +214,9 @@ class Left(ServerFrame, tag="left", frozen=True):
 
 
 class Subscribed(ServerFrame, tag="subscribed", frozen=True, kw_only=True):
-    """`seq` says where the topic's stream stands; after `since`, `recovered` is as in `resumed`."""
+    """Answers `subscribe`. `seq` is the position of the topic's stream. With `since`, `recovered` means the same as in
+    `resumed`.
+    """
 
     topic: TopicName
     recovered: bool | UnsetType = UNSET
@@ -221,7 +225,7 @@ class Subscribed(ServerFrame, tag="subscribed", frozen=True, kw_only=True):
 
 
 class Unsubscribed(ServerFrame, tag="unsubscribed", frozen=True):
-    """Answers `unsubscribe`; without an `id` and with a `reason` it tells of a topic that was taken away."""
+    """Answers `unsubscribe`. Without an `id` and with a `reason` it reports that the user lost access to the topic."""
 
     topic: TopicName
     reason: Literal["REMOVED"] | UnsetType = UNSET
@@ -229,7 +233,7 @@ class Unsubscribed(ServerFrame, tag="unsubscribed", frozen=True):
 
 
 class StreamOutcome(Data, frozen=True):
-    """What became of one stream. `fetch` says where the history is when nothing was replayed."""
+    """The result of a replay of one stream. `fetch` is the address of the history when nothing was replayed."""
 
     recovered: bool
     seq: Position
@@ -237,18 +241,18 @@ class StreamOutcome(Data, frozen=True):
 
 
 class Resumed(ServerFrame, tag="resumed", frozen=True):
-    """All that was missed has been sent."""
+    """Answers `resume`. All missed events that could be replayed have been sent before it."""
 
     streams: dict[StreamName, StreamOutcome]
     id: CommandId | UnsetType = UNSET
 
 
-# Messages, and what a site sends
+# Messages and topics
 
 
 class ChatData(Data, frozen=True, kw_only=True):
-    """A message: `room_id` is there in a room, `to_user_id` in a direct one. `client_id` is the `id` of the sender's
-    command. In a history the sender is null, without a name, when the account is gone.
+    """A message. One in a room has `room_id`, a direct one has `to_user_id`. `client_id` is the `id` of the sender's
+    command. In a history `from_user_id` is null and the name is empty when the sender's account was deleted.
     """
 
     from_user_id: UserId | None
@@ -263,27 +267,27 @@ class ChatData(Data, frozen=True, kw_only=True):
 
 
 class HistoryItem(ChatData, frozen=True, kw_only=True):
-    """`data` of a `chat` frame, with its `seq`."""
+    """A message: the `data` of a `chat` frame, and its `seq`."""
 
     seq: Seq
 
 
 class ChatBody(ServerFrame, tag="chat", frozen=True):
-    """A `chat` frame as the log keeps it, before `stamp`."""
+    """A `chat` frame as the log stores it, before `stamp`."""
 
     data: ChatData
     timestamp: Time
 
 
 class Chat(ChatBody, tag="chat", frozen=True):
-    """A message to a room, or to both users."""
+    """A message to a room, or a direct message, which both users get."""
 
     stream: StreamName
     seq: Seq
 
 
 class TopicValue(ServerFrame, tag="topic", frozen=True):
-    """A value of a topic; an event where the topic is stored."""
+    """A value of a topic. Values of a durable topic are events: they have `stream` and `seq`."""
 
     topic: TopicName
     data: Any
@@ -292,7 +296,7 @@ class TopicValue(ServerFrame, tag="topic", frozen=True):
     seq: Seq | UnsetType = UNSET
 
 
-# About people
+# About users
 
 
 class TypingData(Data, frozen=True):
@@ -302,7 +306,7 @@ class TypingData(Data, frozen=True):
 
 
 class Typing(ServerFrame, tag="typing", frozen=True):
-    """`context` is a room's id, or a free word."""
+    """A user began or stopped typing. `context` is a room's id, or any text that the client chose."""
 
     data: TypingData
 
@@ -314,7 +318,7 @@ class PresenceData(Data, frozen=True):
 
 
 class Presence(ServerFrame, tag="presence", frozen=True):
-    """A user has set a status; `data.data` is what the user's client said with it."""
+    """A user has set a status. `data.data` is what the user's client sent with it."""
 
     data: PresenceData
 
@@ -326,7 +330,7 @@ class StatusData(Data, frozen=True):
 
 
 class UserStatus(ServerFrame, tag="user_status", frozen=True):
-    """A user's first socket has opened, or the last one has been gone for the grace time."""
+    """A user's first socket was opened, or the user has had no socket for the grace time."""
 
     data: StatusData
 
@@ -336,13 +340,13 @@ class OnlineCountData(Data, frozen=True):
 
 
 class OnlineCount(ServerFrame, tag="online_count", frozen=True):
-    """Once a second in place of announcements about people, when there are too many of them."""
+    """Sent once a second instead of announcements about users, while there are too many of them."""
 
     data: OnlineCountData
 
 
 class ReadData(Data, frozen=True):
-    """`room_id`, `seq` and `unread` together, or `notification_ids` alone."""
+    """Either `room_id`, `seq` and `unread`, or `notification_ids`."""
 
     room_id: RoomId | UnsetType = UNSET
     seq: Seq | UnsetType = UNSET
@@ -351,12 +355,12 @@ class ReadData(Data, frozen=True):
 
 
 class Read(ServerFrame, tag="read", frozen=True):
-    """Tells a user's other sockets what was read."""
+    """Reports to a user's other sockets what the user has read."""
 
     data: ReadData
 
 
-# All that a socket at `/api/v1/ws` is sent by the server itself.
+# Every frame that a socket at `/api/v1/ws` can get from the server itself.
 AnyFrame = (
     Connected
     | Heartbeat

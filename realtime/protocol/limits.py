@@ -1,10 +1,14 @@
-"""Counting what a client may do (pure). Times are seconds of a monotonic clock, given by the caller."""
+"""Rate limits for clients (pure). Used by `delivery` and by the sockets' intake.
 
-NEVER_SECONDS = 3600.0  # advised where the rate is 0: a number that fits into a frame
+Times are seconds of a monotonic clock, passed in by the caller.
+"""
+
+# The wait that is advised when the rate is 0: "for ever" must be a number, because it goes into a frame.
+NEVER_SECONDS = 3600.0
 
 
 class TokenBucket:
-    """`rate` a second on average, `burst` at once (GCRA in the form of a bucket that is filled when looked at)."""
+    """`rate` tokens a second on average, `burst` at once. GCRA as a bucket that is refilled whenever it is used."""
 
     __slots__ = ("burst", "rate", "tokens", "updated")
 
@@ -15,7 +19,7 @@ class TokenBucket:
         self.updated = 0.0
 
     def take(self, now: float) -> float:
-        """Take one; returns 0.0, or the seconds until there is one again."""
+        """Take one token. Returns 0.0, or the seconds until the next token if there is none."""
         tokens = min(self.burst, self.tokens + (now - self.updated) * self.rate)
         self.updated = now
         if tokens >= 1.0:
@@ -26,7 +30,7 @@ class TokenBucket:
 
 
 class ErrorBudget:
-    """`limit` errors with no more than `window_seconds` from the first of them to the last are too many."""
+    """Allows fewer than `limit` errors within `window_seconds`, counted from the first of them."""
 
     __slots__ = ("count", "limit", "since", "window_seconds")
 
@@ -37,7 +41,7 @@ class ErrorBudget:
         self.since = 0.0
 
     def spend(self, now: float) -> bool:
-        """Count one error; False when it was one too many."""
+        """Count one error. Returns False when it was one too many."""
         if now - self.since > self.window_seconds:
             self.since = now
             self.count = 0
@@ -46,13 +50,12 @@ class ErrorBudget:
 
 
 class Quota:
-    """What one user may send in one process, over all sockets there."""
+    """What one user may send in one process, over all of the user's sockets there."""
 
     __slots__ = ("announcements", "bucket", "refused")
 
     def __init__(self, commands: TokenBucket, announcements: TokenBucket) -> None:
         self.bucket = commands
         self.refused = 0  # in a row
-        self.announcements = (
-            announcements  # what is said of the user to everybody: two users must not use up what a process sends
-        )
+        # Announcements about the user, which go to everybody: two users must not use up what the process may send.
+        self.announcements = announcements

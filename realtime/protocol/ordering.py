@@ -1,4 +1,4 @@
-"""Events in order, each once (pure): what a process knows of one stream's sequence. Used by the hub's feeds."""
+"""Puts the events of one stream in order, each once (pure). Used by the hub's feeds."""
 
 from typing import Generic, TypeVar
 
@@ -6,19 +6,19 @@ T = TypeVar("T")
 
 
 class Sequencer(Generic[T]):
-    """Turns any loss, repetition and reordering of numbered items into 1, 2, 3 … once.
+    """Gives out numbered items as 1, 2, 3 …, each once, whatever was lost, repeated or reordered on the way.
 
-    `position` is the last number that was given out; None until it is known, and until then everything is held.
+    `position` is the last number given out. It is None until it is known; until then every item is held.
     """
 
     __slots__ = ("held", "position")
 
     def __init__(self, position: int | None = None) -> None:
         self.position = position
-        self.held: dict[int, T] = {}  # came too early, by number
+        self.held: dict[int, T] = {}  # items that came early, by number
 
     def accept(self, seq: int, item: T) -> list[tuple[int, T]]:
-        """Take one item; returns what may go out now, in order. Old and repeated ones give nothing."""
+        """Take one item. Returns what can be given out now, in order; nothing for an old or repeated item."""
         position = self.position
         if position is not None:
             if seq <= position:
@@ -30,20 +30,23 @@ class Sequencer(Generic[T]):
         return self._release()
 
     def start(self, position: int) -> list[tuple[int, T]]:
-        """The position is known now: forget what is older, give out what follows it."""
+        """Set the position, if it is not known yet. Forgets older items; returns those that directly follow."""
         if self.position is None:
             self.position = position
             self.held = {seq: item for seq, item in self.held.items() if seq > position}
         return self._release()
 
     def gap(self) -> tuple[int, int] | None:
-        """The first missing numbers as (first, last), or None when nothing is held back."""
+        """The first range of missing numbers as (first, last), or None when nothing is held."""
         if self.position is None or not self.held:
             return None
         return self.position + 1, min(self.held) - 1
 
     def skip_to(self, position: int) -> list[tuple[int, T]]:
-        """Give up on what is still missing up to and including `position`: the log no longer has it."""
+        """Give up on all missing items up to and including `position`: the log no longer has them.
+
+        Returns what can be given out now, in order.
+        """
         if self.position is None or position <= self.position:
             return []
         kept = [(seq, self.held.pop(seq)) for seq in sorted(self.held) if seq <= position]

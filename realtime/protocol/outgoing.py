@@ -1,6 +1,6 @@
-"""One frame on its way out (pure): its bytes, made once. Used by whatever delivers frames.
+"""An outgoing frame (pure): its bytes are made once and shared by all its sockets. Used by `delivery`.
 
-A frame's bytes are made once and shared by all who get it: without permessage-deflate they are the same for everybody.
+Without permessage-deflate the bytes are the same for every socket.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,16 +9,15 @@ from copy import copy
 from websockets.frames import Frame as WireFrame
 from websockets.frames import Opcode
 
-Translation = Callable[
-    [bytes], bytes | None
-]  # a frame's JSON in the words of a dialect; None for what it has no words for
+# Turns a frame's JSON into that of a dialect; None if sockets with this dialect do not get the frame.
+Translation = Callable[[bytes], bytes | None]
 
 
 class Frame:
-    """A JSON text on its way to sockets. `exclude` names a user whose sockets do not get it.
+    """A JSON text on its way to sockets. `exclude` is the key of a user whose sockets do not get it.
 
-    `droppable` frames (typing, presence) are the first to go when a socket is slow. Where frames leave in batches,
-    `prompt` ones take with them what has gathered, and `alone` ones come after it, in no batch.
+    `droppable` frames (typing, presence) are dropped first when a socket is slow. On a socket that sends batches, a
+    `prompt` frame sends the batch that it joins at once; an `alone` frame is sent by itself, after the waiting batch.
     """
 
     __slots__ = ("_translations", "_wire", "alone", "droppable", "exclude", "payload", "prompt", "seq")
@@ -39,26 +38,25 @@ class Frame:
         self.droppable = droppable
         self.prompt = prompt
         self.alone = alone
-        self._wire: bytes | None = None  # made when the first socket that takes bytes wants it
-        self._translations: dict[Translation, Frame | None] | None = (
-            None  # what it became for sockets of other dialects
-        )
+        self._wire: bytes | None = None  # made on first use
+        self._translations: dict[Translation, Frame | None] | None = None  # made on first use
 
     @property
     def wire(self) -> bytes:
-        """The whole WebSocket frame."""
+        """The whole WebSocket frame, header included, for sockets of our own transport."""
         if self._wire is None:
             self._wire = WireFrame(Opcode.TEXT, self.payload).serialize(mask=False)
         return self._wire
 
     def translate(self, translation: Translation) -> "Frame | None":
-        """The frame in other words, made once for all sockets that want it so; None where it is not for them."""
+        """The frame in a dialect, made once for all sockets with that dialect; None if they do not get it."""
         if self._translations is None:
             self._translations = {}
         if translation not in self._translations:
             payload = translation(self.payload)
             if payload is self.payload:
-                return self  # not kept: a frame that held itself would wait for the collector
+                # Not kept: a frame that refers to itself would stay in memory until the garbage collector runs.
+                return self
             self._translations[translation] = None if payload is None else self._reword(payload)
         return self._translations[translation]
 
@@ -69,5 +67,5 @@ class Frame:
 
 
 def translate_all(frames: Sequence[Frame], translation: Translation) -> list[Frame]:
-    """The frames in other words, without those that are not for such sockets."""
+    """The frames in a dialect, without those that its sockets do not get."""
     return [said for frame in frames if (said := frame.translate(translation)) is not None]

@@ -1,40 +1,45 @@
-"""How far a socket is known to have got (pure): what was sent before a heartbeat that the client answered.
+"""How far a client has got in each stream (pure): up to what was sent before a heartbeat that it answered.
 
-Kept by the subscriptions of a connection, written to by the hub and the clock, saved with the session.
+Part of a connection's subscriptions. The hub and the clock update it; it is saved with the session.
 """
 
 from collections.abc import Mapping
 
-MAX_UNANSWERED = 4  # heartbeats that are noted; hardly a socket owes more
-NOTHING: Mapping[str, int] = {}  # shared: most heartbeats of most sockets would confirm what is known already
+MAX_UNANSWERED = 4  # heartbeats that are noted; few sockets ever owe more answers
+# One shared empty mapping: most heartbeats confirm nothing that is not known already.
+NOTHING: Mapping[str, int] = {}
 
 
 class Positions:
-    """Positions by stream. Nothing is confirmed by merely having been sent."""
+    """Confirmed positions by stream. Being sent does not confirm an event; an answered heartbeat does."""
 
     __slots__ = ("_noted", "_overdue", "confirmed")
 
     def __init__(self) -> None:
         self.confirmed: dict[str, int] = {}
-        # What the last unanswered heartbeats would confirm, oldest first. A tuple, because it is empty nearly always.
+        # What the latest unanswered heartbeats would confirm, oldest first. A tuple, because it is nearly always empty.
         self._noted: tuple[Mapping[str, int], ...] = ()
-        self._overdue = 0  # unanswered heartbeats before those: an answer to one of them must not count for the next
+        # Unanswered heartbeats older than those: the answer to one of them must not count as the answer to a later one.
+        self._overdue = 0
 
     def start(self, stream: str, seq: int) -> None:
-        """The stream is sent from here on: up to `seq` the client knows it.
+        """The client knows the stream up to `seq`; what follows is sent from now on.
 
-        Heartbeats that are under way left before that, so they say nothing of what is sent now.
+        Unanswered heartbeats were sent earlier, so their answers confirm nothing that is sent from now on.
         """
         self._forget(stream)
         self.confirmed[stream] = seq
 
     def stop(self, stream: str) -> None:
+        """Forget the stream."""
         self._forget(stream)
         self.confirmed.pop(stream, None)
 
     def note_heartbeat(self, positions: Mapping[str, int]) -> None:
-        """A heartbeat goes out; everything up to `positions` has gone out before it."""
-        if not any(self._noted):  # else what is confirmed now is yet to change: to a lower position, even
+        """A heartbeat is sent now. Everything up to `positions` was sent before it."""
+        # Only what differs from the confirmed positions is noted. This needs that no noted heartbeat can still change
+        # them: an answer can even lower a position.
+        if not any(self._noted):
             positions = {stream: seq for stream, seq in positions.items() if self.confirmed.get(stream) != seq}
         self._noted = (*self._noted, positions or NOTHING)
         if len(self._noted) > MAX_UNANSWERED:
@@ -42,7 +47,7 @@ class Positions:
             self._overdue += 1
 
     def confirm(self) -> bool:
-        """The client answered the oldest heartbeat. Returns whether anything became known by it."""
+        """The client answered the oldest unanswered heartbeat. Returns whether a position changed."""
         if self._overdue:
             self._overdue -= 1
             return False
@@ -52,7 +57,8 @@ class Positions:
         positions, *later = self._noted
         self._noted = tuple(later)
         for stream, seq in positions.items():
-            if self.confirmed.get(stream, seq) != seq:  # lower where a client came with a position from the future
+            # Not `<`: a client may have come with a position that is higher than the stream's; this lowers it.
+            if self.confirmed.get(stream, seq) != seq:
                 self.confirmed[stream] = seq
                 changed = True
         return changed
@@ -62,4 +68,5 @@ class Positions:
 
 
 def without(positions: Mapping[str, int], stream: str) -> Mapping[str, int]:
+    """The positions of all other streams."""
     return {other: seq for other, seq in positions.items() if other != stream} or NOTHING

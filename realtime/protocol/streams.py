@@ -1,6 +1,6 @@
-"""Streams: their names, and what one socket is subscribed to (protocol, pure).
+"""Streams: their names, and what one socket is subscribed to (pure). Used by all packages.
 
-A stream is an ordered log: `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. Used wherever one is named.
+A stream is an ordered log: `site`, `user.<id>`, `room.<slug>` or `topic.<name>`.
 """
 
 import re
@@ -13,11 +13,11 @@ SITE = "site"
 _is_stream = re.compile(r"(site|(user|room|topic)\.[A-Za-z0-9_-]{1,64})\Z").match
 
 ASKED = 0  # the right to a stream is being looked up
-GRANTED = -1  # a right that belongs to no room
+GRANTED = -1  # the right to a stream that is not a room
 
 
 class StreamName(NamedTuple):
-    """A stream's name in its parts. `name` is a user's key, a room's slug or a topic's name, and "" for `site`."""
+    """The parts of a stream's name. `name` is a user's key, a room's slug or a topic's name; it is "" for `site`."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ def topic_stream(name: str) -> str:
 
 
 def split_stream(stream: str) -> StreamName:
-    """The parts of what is, or claims to be, the name of a stream."""
+    """The parts of a text that should be the name of a stream. It is not checked: see `is_stream`."""
     kind, _dot, name = stream.partition(".")
     return StreamName(kind, name)
 
@@ -46,58 +46,59 @@ def is_stream(stream: str) -> bool:
 
 
 class Subscriptions:
-    """What one socket is subscribed to, what it is being subscribed to, and how far its client has got in each.
+    """The streams that one socket has subscribed to or is about to, and how far its client has got in each.
 
-    The right to a stream is looked up while other things happen. So a stream is noted first (`ask`); the answer then
-    confirms the note (`grant`, `attach`) or withdraws it; and a right that ends meanwhile removes it (`remove`), after
-    which the answer changes nothing.
+    Looking up the right to a stream takes time, and the right may end before the answer is there. So the stream is
+    noted first (`ask`). The answer confirms the note (`grant`, `attach`) or drops it (`withdraw`). If the right ends
+    in between, `remove` deletes the note, and the answer then changes nothing.
     """
 
     __slots__ = ("_rights", "_room_count", "live", "positions")
 
     def __init__(self) -> None:
-        self.live: set[str] = set()  # streams whose events the socket gets, or will get after a replay
+        # Streams whose events the socket gets now, or will get as soon as a replay has ended.
+        self.live: set[str] = set()
         self.positions = Positions()
         self._rights: dict[str, int] = {}  # by stream: ASKED, GRANTED, or the room's primary key
         self._room_count = 0
 
     def __contains__(self, stream: str) -> bool:
-        """Whether the socket has the right to the stream, or is asking for it."""
+        """Whether the socket has the right to the stream, or the right is being looked up."""
         return stream in self._rights
 
     @property
     def room_count(self) -> int:
-        """Rooms that were joined or are being joined."""
+        """How many rooms the socket has joined or is about to join."""
         return self._room_count
 
     def find_room(self, slug: str) -> int | None:
-        """The primary key of a room that the socket has joined; None for any other."""
+        """The primary key of a room that the socket has joined; None for any other room."""
         return self._rights.get(room_stream(slug), ASKED) or None
 
     def rooms(self) -> dict[str, int]:
-        """The joined rooms: slugs with primary keys."""
+        """The joined rooms: primary keys by slug."""
         named = ((split_stream(stream), right) for stream, right in self._rights.items())
         return {name: room for (kind, name), room in named if kind == "room" and room != ASKED}
 
     def ask(self, stream: str) -> None:
-        """Note a stream before its right is looked up. A right that the socket already has stays as it is."""
+        """Note a stream before the right to it is looked up. A right that the socket already has is kept."""
         if stream not in self._rights:
             self._rights[stream] = ASKED
             self._room_count += _is_room(stream)
 
     def grant(self, stream: str, room: int = GRANTED) -> bool:
-        """The right was found. False when it has ended meanwhile."""
+        """The socket has the right. Returns False when the right has ended in the meantime."""
         if stream in self._rights:
             self._rights[stream] = room
         return stream in self._rights
 
     def withdraw(self, stream: str) -> None:
-        """The right was refused, or could not be looked up. What the socket had before stays."""
+        """The right was refused, or could not be looked up. A right from before is kept."""
         if self._rights.get(stream) == ASKED:
             self._forget(stream)
 
     def attach(self, stream: str, position: int) -> bool:
-        """The socket gets the events after `position` from now on. False when its right has ended meanwhile."""
+        """The socket gets the events after `position` from now on. False when its right has ended in the meantime."""
         if stream not in self._rights:
             return False
         if self._rights[stream] == ASKED:
@@ -107,7 +108,7 @@ class Subscriptions:
         return True
 
     def remove(self, stream: str) -> bool:
-        """End the subscription, also one that is just being made. Whether there was one."""
+        """End a subscription, or one that is about to begin. Returns whether there was one."""
         had = stream in self._rights
         if had:
             self._forget(stream)
@@ -116,7 +117,7 @@ class Subscriptions:
         return had
 
     def close(self) -> Iterable[str]:
-        """The socket has gone: the streams that it was getting. Its positions stay, for its session."""
+        """The socket is closed. Returns the streams that it was getting; keeps its positions for the session."""
         left, self.live = self.live, set()
         self._rights, self._room_count = {}, 0
         return left

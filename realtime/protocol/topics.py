@@ -1,6 +1,6 @@
-"""Topics that a site declares (pure): streams to subscribe to, with a function that fills them or without.
+"""Topics that a site declares (pure): streams that users subscribe to, optionally filled by a function.
 
-Site code declares them at import, in a module `topics.py` of any app; the sockets and the ticker find them here.
+Site code declares them on import, in a module `topics.py` of any app. The sockets and the scheduler look them up.
 """
 
 import math
@@ -15,13 +15,14 @@ from realtime.protocol.streams import split_stream, topic_stream
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 Function = Callable[[], Any]  # may be asynchronous
-Allow = Callable[[Any], bool]  # user id, as in frames -> whether the user may subscribe
+# Takes a user id as in frames, returns whether the user may subscribe.
+Allow = Callable[[Any], bool]
 F = TypeVar("F", bound=Function)
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One declaration. `function` and `every` (seconds) are given together or not at all."""
+    """One declaration. `function` and `every` (seconds) are both set or both None."""
 
     name: str
     durable: bool = False
@@ -44,12 +45,12 @@ def topic(name: str, *, every: float, durable: bool = False, allow: Allow | None
 def topic(
     name: str, *, every: float | None = None, durable: bool = False, allow: Allow | None = None
 ) -> Callable[[F], F] | None:
-    """Declare a topic; with `every`, decorate the function whose result is pushed every so many seconds.
+    """Declare a topic. With `every`, this is a decorator: the function's result is pushed every `every` seconds.
 
-    The function is called in one process of all, while somebody is subscribed anywhere; see `make_body` for what it may
-    return. `allow(user_id)` says who may subscribe; both run on a database thread unless the function is asynchronous.
-    Durable values are stored as events and can be resumed. Raises ValueError for a bad name or interval, and for a name
-    that is declared differently already.
+    The function is called in only one process, and only while somebody is subscribed in any process; `make_body` says
+    what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread; the function
+    may instead be asynchronous. Values of a durable topic are stored as events and can be resumed.
+    Raises ValueError for a bad name or interval, and for a name that is already declared differently.
     """
     if not NAME_PATTERN.match(name):
         raise ValueError(f"{name!r} is no name of a topic: it is 1 to 64 of A-Z a-z 0-9 _ -.")
@@ -74,7 +75,7 @@ def _declare(topic: Topic) -> None:
 
 
 def _origin(topic: Topic) -> tuple[object, ...]:
-    """What stays the same when a module is loaded again, which makes its functions anew."""
+    """What stays the same when a module is loaded again. Its functions do not: they are new objects then."""
     return topic.durable, topic.every, _path(topic.allow), _path(topic.function)
 
 
@@ -83,24 +84,24 @@ def _path(function: Callable[..., Any] | None) -> object:
 
 
 def find(name: str) -> Topic | None:
+    """The topic of that name; None if it is not declared."""
     return _topics.get(name)
 
 
 def find_stream(stream: str) -> Topic | None:
-    """The topic whose stream it is; None for other streams and for what is not declared."""
+    """The topic that a stream belongs to; None for other kinds of streams and for topics that are not declared."""
     kind, name = split_stream(stream)
     return _topics.get(name) if kind == "topic" else None
 
 
 def timed() -> list[Topic]:
-    """Those that a function fills."""
+    """The topics that a function fills."""
     return [topic for topic in _topics.values() if topic.function is not None]
 
 
 def make_body(topic: Topic, result: Any) -> bytes:
-    """The frame of what a function returned: a mapping with a `type` is one, any other JSON value is put into one.
-
-    Raises TypeError for values that JSON does not have.
+    """The frame for what a function returned: a mapping with a `type` is sent as it is, any other value becomes the
+    `data` of a `topic` frame. Raises TypeError for a value that JSON cannot express.
     """
     if isinstance(result, Mapping) and isinstance(result.get("type"), str):
         return encode(result)

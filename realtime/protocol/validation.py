@@ -1,15 +1,15 @@
-"""What msgspec says about a bad frame, as reasons that can be translated (L0, pure). Called by `commands`.
+"""Turns msgspec's error messages into reasons that can be translated (pure). Called by `commands`.
 
-msgspec reports errors as English sentences only, of a few shapes. A shape that is not known here, for instance one of
-a newer msgspec, is passed on as it is.
+msgspec reports errors only as English sentences, of a few shapes. A sentence of an unknown shape, for instance from a
+newer msgspec, is passed on unchanged.
 """
 
 import re
 
 from realtime.protocol.errors import Reason
 
-MAX_SHOWN = 64  # characters of what a client sent that are repeated in an error
-MAX_WORDS = 200
+MAX_SHOWN = 64  # characters of a client's text, repeated in an error
+MAX_WORDS = 200  # characters of a sentence that is passed on
 
 Params = dict[str, str | int]
 
@@ -33,7 +33,7 @@ _BOUNDS = {
 
 
 def read_decode_error(error: Exception) -> tuple[Reason, Params]:
-    """Why a text is not JSON that can be read: from a DecodeError of msgspec, or a RecursionError."""
+    """Why a text cannot be read as JSON, from msgspec's DecodeError or a RecursionError."""
     words = str(error)
     if isinstance(error, RecursionError):
         return Reason.NESTED_TOO_DEEPLY, {}
@@ -45,7 +45,7 @@ def read_decode_error(error: Exception) -> tuple[Reason, Params]:
 
 
 def read_validation_error(sentence: str) -> tuple[Reason, Params]:
-    """Why JSON does not have the wanted shape: from the sentence of a ValidationError of msgspec."""
+    """Why JSON does not have the expected shape, from the sentence of msgspec's ValidationError."""
     words, field = _split(sentence)
     if found := _MISSING.fullmatch(words):
         return Reason.FIELD_MISSING, {"field": f"{field}.{found['name']}"}
@@ -59,7 +59,7 @@ def read_validation_error(sentence: str) -> tuple[Reason, Params]:
 
 
 def _split(sentence: str) -> tuple[str, str]:
-    """The words, and the field that they are about: `$.data.context`, or `keys($.streams)` for a key of an object."""
+    """The sentence without its place, and the field it is about: `$.data.context`, or `keys($.streams)` for a key."""
     found = _PLACE.fullmatch(sentence)
     if found is None:
         return sentence, "$"

@@ -1,6 +1,6 @@
-"""The one edge between the event loop and the database: a bounded thread pool, and gathering of equal work.
+"""Runs database code for the event loop: a bounded pool of threads, and batches of equal work. Used by all packages.
 
-Each thread keeps its connection; a connection that failed is closed and the next job opens another.
+Each thread keeps its database connection. One that failed is closed, and the next job opens another.
 """
 
 import asyncio
@@ -29,33 +29,37 @@ _opened: set[BaseDatabaseWrapper] = set()  # the threads' connections
 
 
 class DatabaseUnavailable(Refused):
-    """The database is away: nothing was stored."""
+    """The database is unavailable: nothing was stored."""
 
     def __init__(self) -> None:
         super().__init__(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
 
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """`function(*args, **kwargs)` on a database thread. Raises DatabaseUnavailable, or what the function raises."""
+    """Call `function(*args, **kwargs)` on a database thread and return its result.
+
+    Raises DatabaseUnavailable, or what the function raises.
+    """
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_pool(), partial(_call, function, args, kwargs))
 
 
 def shutdown() -> None:
-    """Wait for what is under way, close the threads' connections and end the threads."""
+    """Wait for running jobs, close the threads' connections and end the threads."""
     global _executor
     if _executor is None:
         return
     executor, _executor = _executor, None
     executor.shutdown(wait=True)
-    with ThreadPoolExecutor(1) as closer:  # a thread, because Django closes no connection on an event loop
+    # On a thread, because Django refuses to close a connection on an event loop.
+    with ThreadPoolExecutor(1) as closer:
         closer.submit(_close_connections).result()
 
 
 def _close_connections() -> None:
     while _opened:
         connection = _opened.pop()
-        connection.inc_thread_sharing()  # its own thread has ended
+        connection.inc_thread_sharing()  # the thread that opened it has ended
         connection.close()
 
 
@@ -70,7 +74,7 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
     try:
         return function(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
-        logger.warning("The database is away: %s", str(error).strip())
+        logger.warning("The database is unavailable: %s", str(error).strip())
         raise DatabaseUnavailable from error
     finally:
         for connection in connections.all(initialized_only=True):
@@ -80,12 +84,12 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
 
 
 class Batcher(Generic[Item, Result]):
-    """Gathers what is asked for while one run is under way; the next run takes all of it. No delay is added when quiet.
+    """Collects items while one run is under way; the next run takes all of them. It adds no delay when it is idle.
 
-    `work` runs on a database thread and returns one result or exception per item, in order. Should it raise, the batch
-    is split, so that one bad item does not take the others along; the order of items is kept. `after` runs on the loop
-    with the results of a run before anybody who waits gets one. `rest_seconds` passes between two runs, for work that
-    costs the same for one item as for fifty and can wait that long in a storm.
+    `work` runs on a database thread and returns one result or exception per item, in order. If it raises, the batch is
+    split in halves, so that one bad item does not fail the others; the order of items is kept. `after` is called on the
+    event loop with the results of a run, before anybody who waits gets one. `rest_seconds` is a pause between two runs,
+    for work that costs the same for one item as for fifty and can wait that long under load.
     """
 
     def __init__(
@@ -103,7 +107,7 @@ class Batcher(Generic[Item, Result]):
         self._waiting_limit = waiting_limit
         self._rest_seconds = rest_seconds
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._task: asyncio.Task[None] | None = None  # set while there is something to do
+        self._task: asyncio.Task[None] | None = None  # set while items are waiting or running
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Put `item` in the next run. Raises Refused(UNAVAILABLE) when too much is waiting."""
@@ -142,21 +146,22 @@ class Batcher(Generic[Item, Result]):
             await self._run(batch[:middle])
             await self._run(batch[middle:])
             return
-        # Given out in the next turn of the loop: by then the next run has the database busy.
+        # Hand out the results in the loop's next turn: by then the next run already keeps the database busy.
         asyncio.get_running_loop().call_soon(self._give, batch, results)
 
     def _give(self, batch: list[tuple[Item, asyncio.Future[Result]]], results: Sequence[Result | Exception]) -> None:
         if self._after is not None:
             try:
                 self._after(results)
-            except Exception:  # what was done is done: whoever waits is told so
+            except Exception:
+                # The work is done all the same, so whoever waits still gets the results.
                 logger.exception("The results of a batch could not be passed on")
         _settle([future for _, future in batch], results)
 
 
 def _settle(futures: Sequence[asyncio.Future[Result]], results: Sequence[Result | Exception]) -> None:
     for future, result in zip(futures, results, strict=True):
-        if future.done():  # whoever waited has gone
+        if future.done():  # cancelled: nobody waits for it
             continue
         if isinstance(result, Exception):
             future.set_exception(result)

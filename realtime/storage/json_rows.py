@@ -1,6 +1,6 @@
-"""Many rows in one statement, on PostgreSQL and SQLite. Used by the log and by chat, whose speed depends on it.
+"""Passes many rows to one SQL statement, on PostgreSQL and SQLite. The log and chat use it; their speed depends on it.
 
-The rows travel as one JSON parameter, so a batch of any size is one statement with the same text.
+The rows are one JSON parameter, so the statement has the same text for a batch of any size.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,10 @@ from django.db import connection
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A JSON array of objects as a table with the columns that `types` names.
+    """A JSON array of objects as a table.
 
-    `source` is what follows FROM and contains one `%s` for the array; `column` maps names to SQL expressions.
+    `source` goes after FROM and contains one `%s` for the array. `column` maps each column's name to its SQL
+    expression.
     """
 
     column: dict[str, str]
@@ -27,7 +28,10 @@ class Rows:
 
 
 def rows(**types: str) -> Rows:
-    """Raises NotImplementedError on other databases than PostgreSQL and SQLite."""
+    """The table for objects with these keys: `types` maps each to a PostgreSQL type.
+
+    Raises NotImplementedError on databases other than PostgreSQL and SQLite.
+    """
     if connection.vendor == "postgresql":
         declared = ", ".join(f"{name} {type}" for name, type in types.items())
         return Rows({name: f"item.{name}" for name in types}, f"jsonb_to_recordset(%s::jsonb) AS item({declared})")
@@ -37,19 +41,20 @@ def rows(**types: str) -> Rows:
 
 
 def user_column() -> str:
-    """The column type of a reference to a user, as this database calls it."""
+    """The SQL type of a foreign key to a user, on this database."""
     return str(_user_key().rel_db_type(connection))
 
 
 def stored_id(pk: Any) -> Any:
-    """A user's primary key as a JSON value that the column takes; None stays None."""
-    if pk is None or isinstance(pk, int):  # five times a message: asking the field took a third of a batch's time
+    """A user's primary key as a JSON value that the column accepts; None stays None."""
+    # A short cut: this is called five times a message, and asking the field took a third of a batch's time.
+    if pk is None or isinstance(pk, int):
         return pk
     return plain(_user_key().get_db_prep_value(pk, connection))
 
 
 def plain(value: Any) -> int | str:
-    """A key as the cursor gives it, made comparable with `stored_id`."""
+    """A primary key as the cursor returns it, in a form that can be compared with `stored_id`."""
     return value if isinstance(value, int) else str(value)
 
 

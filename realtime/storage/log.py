@@ -1,7 +1,7 @@
-"""The log: the only writer of events. Synchronous; called by the verbs on database threads and by site code.
+"""The log: only this module writes events. Synchronous; called by the other packages and by site code.
 
-A stream's row lock, taken in the transaction that stores the event, orders its writers: whoever sees N+1 can read N.
-Several streams are always locked in the order of their names, so writers cannot wait for each other in a circle.
+The row lock of a stream, held by the transaction that stores an event, orders the writers: whoever sees N+1 can read N.
+Several streams are always locked in the order of their names, so writers cannot deadlock.
 """
 
 from collections import Counter
@@ -16,8 +16,9 @@ from django.utils import timezone
 from realtime.models import Event, Stream
 from realtime.storage.json_rows import rows
 
-PRUNE_CHUNK = 5_000  # rows that pruning looks at in one go
-READ_CHUNK = 1_000  # rows of one query, so that a long absence does not become one huge answer
+PRUNE_CHUNK = 5_000  # rows that one call of `prune` reads
+# Rows that one query returns, so that a client that was away for long does not cause one huge result.
+READ_CHUNK = 1_000
 
 
 class LoggedEvent(NamedTuple):
@@ -29,7 +30,10 @@ class LoggedEvent(NamedTuple):
 
 
 def append(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
-    """Give (stream, body) pairs their `seq` and store them, in the caller's transaction, which must be a short one."""
+    """Give each (stream, body) pair a `seq` and store it, in the caller's transaction.
+
+    That transaction must be short: the streams stay locked until it ends.
+    """
     place = Places(reserve(Counter(stream for stream, _ in bodies)))
     events = [LoggedEvent(stream, place.next(stream), body) for stream, body in bodies]
     insert(events)
@@ -49,7 +53,10 @@ class Places:
 
 
 def reserve(counts: Mapping[str, int]) -> dict[str, int]:
-    """Take that many `seq`s of each stream and hold its row lock until the transaction ends; returns the first ones."""
+    """Reserve `counts[stream]` numbers of each stream; returns the first one of each.
+
+    The streams' row locks are held until the caller's transaction ends.
+    """
     table = rows(name="text", count="bigint")
     payload = msgspec.json.encode([{"name": name, "count": counts[name]} for name in sorted(counts)]).decode()
     with connection.cursor() as cursor:
@@ -76,23 +83,24 @@ def insert(events: Sequence[LoggedEvent]) -> None:
 
 
 def commit(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
-    """`append` in a transaction of its own."""
+    """`append`, in a transaction of its own."""
     with transaction.atomic():
         return append(bodies)
 
 
 def write_pending(stream: str, body: bytes) -> int:
-    """Store an event without a `seq` in the caller's transaction, however long that is; returns its key.
+    """Store an event without a `seq` in the caller's transaction; returns its primary key.
 
-    No row is locked. `sequence` gives it its place after the commit; `sweep` does if the process died in between.
+    No row is locked, so the transaction may be long. `sequence` assigns the `seq` after the commit; `sweep` does it if
+    the process died in between.
     """
     return Event.objects.create(stream=stream, body=body.decode()).pk
 
 
 def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
-    """Give committed pending events their `seq`, oldest first, in a transaction of its own.
+    """Assign a `seq` to committed pending events, oldest first, in a transaction of its own. Returns these events.
 
-    Those that another process has taken meanwhile are left out.
+    Events that another process is handling or has handled are left out.
     """
     with transaction.atomic():
         pending = list(
@@ -113,7 +121,10 @@ def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
 
 
 def sweep(age_seconds: float) -> list[LoggedEvent]:
-    """Give a `seq` to what a crash left without one for longer than `age_seconds`; at most 1,000 a call."""
+    """Assign a `seq` to events that a crash left without one and that are older than `age_seconds`.
+
+    At most 1,000 in one call. Returns these events.
+    """
     before = timezone.now() - timedelta(seconds=age_seconds)
     keys = list(
         Event.objects.filter(seq=None, created_at__lt=before).order_by("pk").values_list("pk", flat=True)[:1000]
@@ -122,7 +133,7 @@ def sweep(age_seconds: float) -> list[LoggedEvent]:
 
 
 def positions(streams: Iterable[str]) -> dict[str, int]:
-    """The last `seq` of each stream; 0 for one that has no event yet."""
+    """The last `seq` of each stream; 0 for a stream without events."""
     names = list(streams)
     found = dict.fromkeys(names, 0)
     for start in range(0, len(names), READ_CHUNK):
@@ -132,7 +143,7 @@ def positions(streams: Iterable[str]) -> dict[str, int]:
 
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
-    """Events with after < seq <= until in order, at most 1,000. Fewer than asked for when they are pruned."""
+    """Events with after < seq <= until in order, at most 1,000. Events that were pruned are missing from it."""
     rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq").values_list("seq", "body")
     return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows[:READ_CHUNK] if seq is not None]
 
@@ -146,7 +157,7 @@ class Range(NamedTuple):
 
 
 def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
-    """The events of each range in order, by one query; equal ranges are read once and share their answer."""
+    """The events of each range in order, with one query. Equal ranges are read once and share their list."""
     unique = list(dict.fromkeys(ranges))
     table = rows(number="bigint", stream="text", low="bigint", high="bigint")
     payload = [{"number": n, "stream": r.stream, "low": r.after, "high": r.until} for n, r in enumerate(unique)]
@@ -166,17 +177,22 @@ def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
 
 
 def forget(stream: str) -> None:
-    """Delete a stream's events, in the caller's transaction. Its row stays, so that a `seq` never means two events."""
+    """Delete a stream's events, in the caller's transaction.
+
+    The stream's own row stays, so that no `seq` is ever used again for another event.
+    """
     Event.objects.filter(stream=stream).delete()
 
 
 def prune(before: datetime, after_key: int, limit: int = PRUNE_CHUNK) -> tuple[int, int | None]:
-    """Delete what is older than `before` of the `limit` events after a key; returns how many, and the next such key.
+    """Look at the `limit` events whose primary keys follow `after_key`, and delete those older than `before`.
 
-    In the order of keys, which grow with time: there is no index on the time. None as the key when nothing old is left.
-    What is kept of a stream must have no hole, but a key may be lower than that of an event before it in its stream,
-    when its transaction took long. So with an old event goes everything before it in its stream, unless something of
-    that is young: then the old one stays. Events without a `seq` stay.
+    Returns how many were deleted, and the `after_key` for the next call; None when nothing old is left. Events are
+    read in the order of their keys, which grow with time, because there is no index on the time.
+
+    What is kept of a stream must have no holes. But keys and `seq`s may be in different orders, when a transaction took
+    long. So an old event is deleted together with everything before it in its stream; if any of that is young, the old
+    event is kept. Events without a `seq` are kept.
     """
     events = list(
         Event.objects.filter(pk__gt=after_key).order_by("pk").values_list("pk", "stream", "seq", "created_at")[:limit]
@@ -214,7 +230,7 @@ def _delete_up_to(ends: Mapping[str, int]) -> int:
 
 
 def _first_young(before: datetime, ends: Mapping[str, int]) -> dict[str, int]:
-    """The lowest `seq` of each stream that is not older than `before`, where it is below the stream's end."""
+    """By stream, the lowest `seq` up to the one in `ends` whose event is not older than `before`."""
     table = rows(stream="text", high="bigint")
     column = table.column
     with connection.cursor() as cursor:

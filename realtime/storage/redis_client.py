@@ -1,4 +1,4 @@
-"""Clients of Redis for the stores. The channel layer has its own."""
+"""Redis clients for the stores of leases, presence and sessions. The channel layer has its own client."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,15 +9,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-CONNECTIONS = 8  # of one store; a rush of calls waits for a turn instead of opening a socket each
+# Connections of one store. When many calls come at once, they wait for a free one instead of opening one each.
+CONNECTIONS = 8
 SOCKET_TIMEOUT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 def open_client(url: str) -> Redis:
-    """A client with a few connections. One new attempt for a connection that had died in the pool, none on time-outs.
+    """A client with a few connections.
 
-    redis-py would try ten times; and RESP 3 would add a handshake for push messages that are not used here.
+    A command is retried once when its connection had died in the pool, and never after a time-out; redis-py's default
+    is ten retries. RESP 2 is used, because RESP 3 adds a handshake for push messages, which are not used here.
     """
     pool = BlockingConnectionPool.from_url(
         url,
@@ -33,7 +35,7 @@ def open_client(url: str) -> Redis:
 
 @contextmanager
 def translated_errors(unavailable: type[Exception]) -> Iterator[None]:
-    """Raise a store's own word for a Redis that cannot be reached or does not answer."""
+    """Raise `unavailable`, a store's own exception, when Redis cannot be reached or does not answer."""
     try:
         yield
     except (RedisError, OSError) as error:  # a TimeoutError is an OSError

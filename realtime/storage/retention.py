@@ -1,7 +1,7 @@
-"""How long events are kept: deletes old ones in small portions, and tickets that nobody used.
+"""Retention: deletes old events in small chunks. Called by the clock and by `manage.py prune_events`.
 
-Called by the pulse of every process, of which one does it, and by `manage.py prune_events`. A stream's last `seq`
-stays, so a position older than the log is known as such.
+The clock of every process calls it, and a lease lets one of them do the work. The last `seq` of each stream stays, so
+that a position from before the log's oldest event can be recognised.
 """
 
 import asyncio
@@ -21,15 +21,16 @@ from realtime.storage.leases.store import LeaseStore, LeasesUnavailable
 logger = logging.getLogger(__name__)
 
 LEASE = "prune"
-TRIES = 6  # in `prune_seconds`: so late at most another process takes over from one that is gone
-PAUSE_SECONDS = 0.1  # between portions, for those who write
+# Tries of each process within `prune_seconds`. If the process that pruned has gone, another takes over at the next try.
+TRIES = 6
+PAUSE_SECONDS = 0.1  # between chunks, so that others can write
 
 
 class Pruner:
-    """This process's tries to be the one that prunes."""
+    """Prunes in this process, when no other process has done it recently."""
 
     def __init__(self, leases: LeaseStore, also: Iterable[Callable[[], object]] = ()) -> None:
-        """`also` holds what else deletes what is too old, each called on a database thread."""
+        """`also` holds functions that delete other old rows. Each is called on a database thread."""
         self._leases = leases
         self._also = tuple(also)
 
@@ -38,14 +39,14 @@ class Pruner:
         return settings().prune_seconds / TRIES
 
     async def prune_if_due(self) -> None:
-        """Prune, unless that was begun less than `prune_seconds` ago on any process. Raises DatabaseUnavailable."""
+        """Prune, unless any process began to do so less than `prune_seconds` ago. Raises DatabaseUnavailable."""
         conf = settings()
         try:
-            # Nobody's own lease, and never given back: it stands for the time in which nobody prunes again.
+            # The lease has a random owner and is never released: it only marks the time until the next pruning.
             if not await self._leases.acquire(LEASE, secrets.token_hex(8), conf.prune_seconds):
                 return
         except LeasesUnavailable as error:
-            logger.debug("Pruning has to wait: %s", error)
+            logger.debug("Pruning is postponed, the leases are unavailable: %s", error)
             return
         for prune in self._also:
             await run(prune)
@@ -61,7 +62,7 @@ async def _prune_events(before: datetime) -> None:
 
 
 def prune(days: float) -> int:
-    """Synchronous. Delete events older than `days` now; returns how many."""
+    """Synchronous. Delete events older than `days` now; returns how many were deleted."""
     before, total = _days_ago(days), 0
     key: int | None = 0
     while key is not None:

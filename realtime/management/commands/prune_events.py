@@ -1,4 +1,4 @@
-"""`manage.py prune_events`: deletes old events now. The server does it by itself once an hour."""
+"""`manage.py prune_events`: deletes old events and expired tickets now. The server does it every PRUNE_SECONDS."""
 
 import argparse
 from typing import Any
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         days = settings().event_days if options["days"] is None else options["days"]
         if days == 0 and options["days"] is None:
             raise CommandError("Events are kept for ever (EVENT_DAYS is 0): give --days.")
-        if not 0 < days <= MAX_DAYS:  # nor is "nan"
+        if not 0 < days <= MAX_DAYS:  # true for "nan" too
             raise CommandError(f"--days is a number above 0, and {MAX_DAYS} at the most.")
         deleted, expired = retention.prune(days), tickets.prune()
         if options["verbosity"]:

@@ -1,4 +1,4 @@
-"""`manage.py serve`: the production launcher. uvicorn with our socket, uvloop and httptools."""
+"""`manage.py serve`: serves the site in production, with uvicorn, our WebSocket transport, uvloop and httptools."""
 
 import argparse
 import math
@@ -12,7 +12,8 @@ from realtime.conf import asgi_application_path, settings, worker_count
 from realtime.server.redaction import LOGGING
 from realtime.server.supervisor import Server, Workers, end_soon
 
-FINISH_SECONDS = 10  # from the last close frame to the end: peers answer it, and what is waiting is stored
+# From the last close frame to the end of the process: clients answer the frame, and waiting messages are stored.
+FINISH_SECONDS = 10
 
 
 class Command(BaseCommand):
@@ -51,7 +52,7 @@ class Command(BaseCommand):
 
 
 def make_config(options: dict[str, Any]) -> uvicorn.Config:
-    """uvicorn's options for this product: what would cost memory or leak tokens is off."""
+    """uvicorn's options for this product. Options that would cost memory or reveal tokens are off."""
     return uvicorn.Config(
         asgi_application_path(),
         host=options["host"],
@@ -61,8 +62,11 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         http="realtime.server.http:TimedHttpProtocol",
         ws="realtime.server.websocket:RealtimeProtocol",
         ws_max_size=settings().max_frame_bytes,
-        ws_per_message_deflate=False,  # 64 KB a socket, and no frame could be shared
-        ws_ping_interval=None,  # the product's own heartbeat proves that the client's code is alive, not its system
+        # Compression would cost 64 KB of memory a socket, and sockets could not share the bytes of a frame.
+        ws_per_message_deflate=False,
+        # The product's own heartbeat is used instead: it proves that the client's code runs. An operating system or
+        # browser answers a WebSocket ping even if that code hangs.
+        ws_ping_interval=None,
         lifespan="on",
         server_header=False,
         access_log=options["access_log"],

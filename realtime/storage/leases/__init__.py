@@ -1,12 +1,12 @@
-"""Leases: a name that belongs to one process at a time, in memory or in Redis."""
+"""Leases: a name that one process holds at a time. Stored in memory or in Redis."""
 
 from realtime.conf import Settings
 from realtime.storage.leases.store import LeaseStore
 
 
 def open_store(settings: Settings) -> LeaseStore:
-    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
-    # Imported here, so that a site without Redis need not load its client.
+    """The store of this process: Redis if the site has one, else memory. Call it inside the loop that will use it."""
+    # Imported here, so that a site without Redis does not load its client.
     if settings.redis_url:
         from realtime.storage.leases.redis import RedisLeases
 

@@ -1,11 +1,11 @@
-"""Leases in this process: the store of a site without Redis. Opened by `store.open_store`."""
+"""Leases in this process's memory: the store of a site without Redis. Opened by `leases.open_store`."""
 
 import time
 from collections.abc import Callable
 
 
 class MemoryLeases:
-    """`LeaseStore` in a dictionary. `clock` gives seconds and never goes back."""
+    """A `LeaseStore` in a dictionary. `clock` returns seconds and never goes back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -24,4 +24,4 @@ class MemoryLeases:
             del self._held[name]
 
     async def close(self) -> None:
-        """What is held stays until it ends."""
+        """Nothing to close. Leases that are held stay until they end."""

@@ -1,4 +1,4 @@
-"""Leases in Redis: the store of a site with more than one process. Opened by `store.open_store`."""
+"""Leases in Redis: the store of a site with more than one process. Opened by `leases.open_store`."""
 
 from realtime.storage.leases.store import LeasesUnavailable
 from realtime.storage.redis_client import open_client, translated_errors
@@ -17,7 +17,7 @@ return 0
 
 
 class RedisLeases:
-    """`LeaseStore` in Redis, shared by all processes with the same `url` and `prefix`."""
+    """A `LeaseStore` in Redis, shared by all processes with the same `url` and `prefix`."""
 
     def __init__(self, url: str, prefix: str) -> None:
         self._prefix = prefix

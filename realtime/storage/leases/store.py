@@ -1,24 +1,24 @@
-"""The contract of leases: a name belongs to one owner at a time, until the owner gives it back or stops renewing.
+"""The contract of leases: a name has one owner at a time, until the owner releases it or stops renewing it.
 
-Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the ticker and by the pruner.
+`memory` and `redis` implement it, and one test file runs on both. Used by the scheduler and the pruner.
 """
 
 from typing import Protocol
 
 
 class LeasesUnavailable(Exception):
-    """The store cannot be reached. What was asked may or may not have happened."""
+    """The store cannot be reached. The call may or may not have taken effect."""
 
 
 class LeaseStore(Protocol):
     """All methods raise `LeasesUnavailable`. An instance belongs to one event loop."""
 
     async def acquire(self, name: str, owner: str, seconds: float) -> bool:
-        """Own `name` for that long from now on, also when it is one's own already. False while somebody else does."""
+        """Acquire `name`, or renew it, for `seconds` from now. Returns False while another owner holds it."""
         ...
 
     async def release(self, name: str, owner: str) -> None:
-        """Give one's own back; somebody else's stays."""
+        """Release `name` if `owner` holds it; another owner's lease stays."""
         ...
 
     async def close(self) -> None: ...
