@@ -162,16 +162,26 @@ async def test_a_worker_that_is_replaced_leaves_the_listener_to_the_others(site)
 
 
 async def test_its_users_stay_online_while_it_stops(shared_site):
-    """Another process watches. Whoever is told first would be offline before the last one is told."""
-    with shared_site.process() as leaving, shared_site.process() as staying:
+    """Another process watches. Whoever is told first would be offline before the last one is told.
+
+    A request that does not come to its end keeps the process until that has been looked at.
+    """
+    options = ("serve", "--graceful-timeout", str(ENDLESS_SECONDS))
+    with shared_site.process(*options) as leaving, shared_site.process() as staying:
         wait_until(lambda: health(leaving) == 200 and health(staying) == 200)
         async with People() as people:
+            _reader, request = await asyncio.open_connection("127.0.0.1", leaving.port)
+            request.write(b"POST /api/v1/auth/token HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
             watcher = await people.connect(staying, "carol")
             clients = [await people.connect(leaving, name) for name in ("alice", "bob", "admin")]
             await watcher.expect("user_status", status="online", user_id=clients[-1].user_id)
             leaving.signal(SIGTERM)
             assert {(await client.ending()).code for client in clients} == {1012}
+            await watcher.send({"type": "ping", "timestamp": "all have been told"})
+            await watcher.expect("pong", timestamp="all have been told")
             assert not watcher.has("user_status", status="offline")
+            assert leaving.is_running
+            request.close()
             assert await asyncio.to_thread(leaving.wait) == 0
             for client in clients:
                 await watcher.expect("user_status", status="offline", user_id=client.user_id)
