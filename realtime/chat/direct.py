@@ -1,4 +1,4 @@
-"""Whom one writes to directly: the room of a pair, made with its first message. Called by the sockets."""
+"""Direct messages: finds the room of two users, or makes it with their first message. Called by the sockets."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -18,18 +18,19 @@ CACHED_PAIRS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Where a user's messages to another one are stored."""
+    """Where the messages from one user to another are stored."""
 
     room: int  # primary key
     recipient: Any  # primary key
     recipient_id: int | str  # as in frames
 
 
-_pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()  # by (sender, recipient), used last at the end
+# By (sender, recipient), in the order of use: the last used is at the end.
+_pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()
 
 
 def find_cached_pair(sender: str, recipient: int | str) -> Pair | None:
-    """A pair that was found before; `sender` is the user's key."""
+    """A pair that was found before, else None. `sender` is a user key."""
     key = (sender, str(recipient))
     pair = _pairs.get(key)
     if pair is not None:
@@ -38,7 +39,7 @@ def find_cached_pair(sender: str, recipient: int | str) -> Pair | None:
 
 
 async def find_pair(sender: str, recipient: int | str) -> Pair:
-    """Raises Refused: NOT_FOUND for no such active user, INVALID_MESSAGE for oneself, UNAVAILABLE."""
+    """Raises Refused: NOT_FOUND if there is no such active user, INVALID_MESSAGE for oneself, UNAVAILABLE."""
     pair = await database.run(open_pair, sender, recipient)
     _pairs[sender, str(recipient)] = pair
     if len(_pairs) > CACHED_PAIRS:
@@ -47,13 +48,13 @@ async def find_pair(sender: str, recipient: int | str) -> Pair:
 
 
 def forget_pair(a: int | str, b: int | str) -> None:
-    """Their room, or one of them, has gone: look it up again."""
+    """The room or one of the users has been deleted: look the pair up again next time."""
     for key in ((str(a), str(b)), (str(b), str(a))):
         _pairs.pop(key, None)
 
 
 def open_pair(sender: Any, recipient: int | str) -> Pair:
-    """Synchronous. The pair's room, made if there is none. Raises Refused as `find_pair` does."""
+    """Synchronous. Finds the pair's room, or makes it. Raises Refused as `find_pair` does."""
     pk = read_id(recipient)
     if pk is not None and str(pk) == str(sender):
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.WRITING_TO_ONESELF)

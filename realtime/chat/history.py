@@ -1,6 +1,6 @@
-"""Pages of what was written: of one room, between two users, or of all direct messages. Called by the REST edge.
+"""Pages of messages: of one room, between two users, or all direct messages of a user. Called by the REST API.
 
-Newest first, by cursors that are `seq`s: of the room's stream, or of the reader's own for direct messages.
+Newest first. Cursors are `seq`s: of the room's stream or, for direct messages, of the reader's own stream.
 """
 
 from collections.abc import Iterable
@@ -22,9 +22,9 @@ from realtime.storage import log
 
 @dataclass(frozen=True, slots=True)
 class Cursors:
-    """The asked range, `after < seq < before`; both ends are open where None.
+    """The requested range, `after < seq < before`. An end that is None is open; `limit` is messages per page.
 
-    With `after` alone the page holds what directly follows it, so a client can go forward; else the newest in range.
+    With `after` alone, the page holds the messages directly after it, so a client can go forward; else the newest.
     """
 
     before: int | None = None
@@ -37,7 +37,7 @@ class Cursors:
 
 
 class HistoryPage(Struct, frozen=True):
-    """`messages` newest first; what to ask for next to go on in the same direction, null where the range ends."""
+    """`messages`, newest first, and the cursor of the next page in the same direction, null at the end of the range."""
 
     messages: list[HistoryItem]
     next_before: int | None
@@ -45,14 +45,14 @@ class HistoryPage(Struct, frozen=True):
 
 
 def list_room(user_id: Any, slug: str, cursors: Cursors) -> HistoryPage:
-    """A page of a room that the user can see. Raises NOT_FOUND."""
+    """A page of a room that the user may see. Raises NOT_FOUND."""
     room = rooms.get_visible(user_id, slug)
     written = Message.objects.filter(room=room, recipient_seq__isnull=True).annotate(place=F("seq"))
     return _page(_slice(written, "seq", cursors), cursors, slug)
 
 
 def list_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
-    """A page of what the two wrote to each other. Raises NOT_FOUND when there is no such user, and never was."""
+    """A page of the messages between two users. Raises NOT_FOUND if they have no room and the other does not exist."""
     room = Room.objects.filter(slug=rooms.direct_slug(user_id, with_id)).first()
     if room is None:
         if not get_user_model()._default_manager.filter(pk=with_id).exists():
@@ -62,20 +62,20 @@ def list_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
 
 
 def list_all_direct(user_id: Any, cursors: Cursors) -> HistoryPage:
-    """A page of what the user wrote to anybody, and anybody to the user: what a missed `user.<id>` had of chat."""
+    """A page of all direct messages that the user sent or received: all chat messages of the stream `user.<id>`."""
     return _read_both_ways(user_id, Message.objects.all(), cursors)
 
 
 def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors) -> HistoryPage:
-    """What the user sent and received, by two scans, both up to where the stream stood before them.
+    """The messages that the user sent and received, by two scans, both up to the stream's position before the scans.
 
-    Else a message that is stored between the scans would be missing below one that the second has found.
+    Without that limit, a message stored between the scans would be missing below one that the second scan finds.
     """
     stream = user_stream(wire_id(user_id))
     end = log.positions([stream])[stream]
     direct = messages.filter(recipient_seq__isnull=False)
     sent = direct.filter(sender=user_id, seq__lte=end).annotate(place=F("seq"))
-    # What one writes to oneself is found as sent.
+    # A message to oneself is found by the first scan.
     received = direct.filter(recipient=user_id, recipient_seq__lte=end).exclude(sender=user_id)
     found = _slice(sent, "seq", cursors)
     found += _slice(received.annotate(place=F("recipient_seq")), "recipient_seq", cursors)
@@ -83,7 +83,7 @@ def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors)
 
 
 def _slice(messages: QuerySet[Message], field: str, cursors: Cursors) -> list[Any]:
-    """One range scan, of one more than the page holds."""
+    """One range scan, for one message more than the page holds."""
     if cursors.before is not None:
         messages = messages.filter(**{f"{field}__lt": cursors.before})
     if cursors.after is not None:

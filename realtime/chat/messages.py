@@ -1,7 +1,7 @@
-"""Writing to a room or to a user: message, event and `seq` in one transaction, many messages in each.
+"""Stores messages to rooms and to users: message, event and `seq` in one transaction, many messages in each.
 
-`post` is called by the sockets; what it returns stands for a commit. Sending again with the same `client_id` gives the
-same message, stored once and delivered once.
+The sockets call `post`; its result means that the message is committed. Posting again with the same `client_id` gives
+the same message, stored once and delivered once.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A stored message. `events` is empty for one that had been stored before."""
+    """A stored message. `events` is empty if it had been stored before."""
 
     message_id: int
     seq: int
@@ -77,7 +77,7 @@ def check(post: Post) -> None:
 
 
 class Messages:
-    """The messages of this process: they gather, are stored together, and are published after the commit."""
+    """The messages of this process: they are gathered, stored together, and published after the commit."""
 
     def __init__(self, publish: Callable[[Envelope], None]) -> None:
         conf = settings()
@@ -89,8 +89,8 @@ class Messages:
     def post(self, message: Post) -> "asyncio.Future[Posted]":
         """Put a message in the next transaction. The future is done after the commit.
 
-        Raises Refused at once for a text that cannot be stored or when too much is waiting; the future raises Refused:
-        CONFLICT when the id was used for something else, NOT_FOUND when the room has gone, UNAVAILABLE.
+        Raises Refused at once for a text that cannot be stored, or if too much is waiting. The future raises Refused:
+        CONFLICT if the id was used for another message, NOT_FOUND if the room has been deleted, UNAVAILABLE.
         """
         check(message)
         return self._writer.submit(message)
@@ -100,22 +100,22 @@ class Messages:
         await self._writer.drain()
 
     def _publish_stored(self, results: Sequence[Posted | Exception]) -> None:
-        """Before any sender gets its answer."""
+        """Runs before any sender gets its answer."""
         events = [event for result in results if isinstance(result, Posted) for event in result.events]
         if events:
             self._publish(Envelope(events=list(events)))
 
 
 def store(posts: list[Post]) -> list[Posted | Exception]:
-    """Store messages in one transaction, in order; runs on a database thread.
+    """Store messages in one transaction, in order. Runs on a database thread.
 
-    Hardly any message is a repeat, so the first try does not look for them: a constraint tells.
+    Few messages are repeats, so the first attempt does not look for them: a constraint reports them.
     """
     try:
         return _store_whole(posts)
     except OperationalError as error:
-        # Two processes that store the same ids for different rooms lock rooms in one order and ids in another. The one
-        # that PostgreSQL chose to give way finds the other's messages when it tries again.
+        # Two processes that store the same ids for different rooms lock the rooms in one order and the ids in another.
+        # The one whose transaction PostgreSQL aborts finds the other's messages when it tries again.
         if getattr(error.__cause__, "sqlstate", None) != DEADLOCK:
             raise
         return _store_whole(posts)
@@ -131,14 +131,16 @@ def _store_whole(posts: list[Post]) -> list[Posted | Exception]:
 
 
 def _store_what_can_be(posts: list[Post]) -> list[Posted | Exception]:
-    """All but those whose room or user has gone, which two queries tell: splitting would ask 2 log n transactions."""
+    """Store all but those whose room or user has gone. Two queries find these; splitting takes 2 log n transactions."""
     rooms = set(Room.objects.filter(pk__in={post.room for post in posts}).values_list("pk", flat=True))
     wanted = {pk for post in posts for pk in (post.sender, post.recipient) if pk is not None}
     found = get_user_model()._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)
-    users = {None, *(stored_id(pk) for pk in found)}  # a sender is spelled as in frames
+    # Compared as stored ids, because a sender is given as in frames.
+    users = {None, *(stored_id(pk) for pk in found)}
     good = [post.room in rooms and {stored_id(post.sender), stored_id(post.recipient)} <= users for post in posts]
     if all(good):
-        raise IntegrityError("A batch could not be stored")  # it is split
+        # The batcher splits the batch and tries again.
+        raise IntegrityError("A batch could not be stored")
     kept = [post for post, is_good in zip(posts, good, strict=True) if is_good]
     stored = iter(_store(kept, look_for_repeats=True) if kept else ())
     return [next(stored) if is_good else Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ROOM) for is_good in good]
@@ -165,7 +167,7 @@ def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Except
 
 
 def _key(post: Post, number: int) -> Key:
-    """What makes a message the same one: its sender's id for it; without one, nothing does."""
+    """What identifies a message: its sender and `client_id`. Without a `client_id`, every message is a new one."""
     return (stored_id(post.sender), post.client_id) if post.client_id is not None else number
 
 
@@ -176,7 +178,7 @@ def _repeat(post: Post, room: int, text: str, before: Posted) -> Posted | Except
 
 
 def _find_repeats(posts: list[Post]) -> dict[Key, tuple[int, str, Posted]]:
-    """Those of the messages that are stored already: room, text and what was answered then."""
+    """The messages that are stored already, each with its room, its text and the answer given then."""
     wanted = [{"sender": stored_id(p.sender), "client_id": p.client_id} for p in posts if p.client_id is not None]
     if not wanted:
         return {}
@@ -196,7 +198,7 @@ def _find_repeats(posts: list[Post]) -> dict[Key, tuple[int, str, Posted]]:
 
 
 def _insert(posts: list[Post], now: datetime) -> list[Posted]:
-    """Store messages that are new: places in their streams, rows, events."""
+    """Store new messages: reserve their places in the streams, then insert rows and events."""
     place = log.Places(log.reserve(Counter(stream for post in posts for stream in post.streams)))
     seqs = [tuple(place.next(stream) for stream in post.streams) for post in posts]
     ids = _insert_messages(posts, seqs, now)
@@ -230,13 +232,13 @@ def _insert_messages(posts: list[Post], seqs: list[tuple[int, ...]], now: dateti
             " RETURNING id, room_id, sender_id, seq",
             [connection.ops.adapt_datetimefield_value(now), payload],
         )
-        # Which row is whose is told by the place, not by the order of the answer, which no database promises.
+        # Rows are matched by room, sender and `seq`, because no database promises the order of the answer.
         ids = {(room, plain(sender), seq): id for id, room, sender, seq in cursor.fetchall()}
     return [ids[post.room, stored_id(post.sender), seq[0]] for post, seq in zip(posts, seqs, strict=True)]
 
 
 def _timestamp(created: Any) -> str:
-    """A moment as the bare cursor gives it: SQLite's driver knows no times."""
+    """Format a time that a bare cursor returned. SQLite's driver has no type for times and returns text."""
     moment = datetime.fromisoformat(created) if isinstance(created, str) else created
     return format_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 

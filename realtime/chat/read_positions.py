@@ -1,6 +1,6 @@
-"""How far users have read: positions in rooms, for many commands at once, and a hook for notifications.
+"""How far users have read: positions in rooms, stored for many commands at once, and a hook for notifications.
 
-Called by the `read` command. This app keeps no notifications: the one that does registers a function here.
+Called by the `read` command. This app stores no notifications: the app that does registers a function here.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,14 +21,15 @@ from realtime.protocol.streams import room_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
 
-MARKS_AT_ONCE = 200  # marks in one transaction: SQLite takes expressions of a limited depth
+# Marks in one transaction: SQLite limits the depth of expressions.
+MARKS_AT_ONCE = 200
 
 NotificationMarker = Callable[[Any, list[int]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A user, by his key, has read a room up to `seq`."""
+    """A user, given by their key, has read a room up to `seq`."""
 
     user: str
     slug: str
@@ -37,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Where the user now stands, and how many events of the room are after that."""
+    """The user's new position, and how many events of the room come after it."""
 
     seq: int
     unread: int
@@ -47,9 +48,9 @@ ReadMarker = Batcher[Mark, Moved | None]
 
 
 def mark_read(marks: Sequence[Mark]) -> list[Moved | Exception | None]:
-    """Synchronous. Positions only grow, and never beyond the stream; None for one that was there already.
+    """Synchronous. Positions only grow, and never beyond the end of the stream; None for a mark that moved nothing.
 
-    In the place of a mark that is refused: NOT_FOUND, or FORBIDDEN for outsiders of a public room.
+    The result for a refused mark is a Refused: NOT_FOUND, or FORBIDDEN if the user is no member of a public room.
     """
     allowed = find_access([(mark.user, mark.slug) for mark in marks])
     ends = log.positions({room_stream(mark.slug) for mark in marks})
@@ -72,17 +73,18 @@ def _answer(
         return not_found()
     if not access.member:
         return Refused(ErrorCode.FORBIDDEN, Reason.NOT_A_MEMBER)
-    seq = moved.pop((read_id(given.user), access.room), None)  # of equal marks one is told, and tells the others
+    # Only the first of a user's marks for one room gets the move; its handler announces it to the user's other sockets.
+    seq = moved.pop((read_id(given.user), access.room), None)
     return None if seq is None else Moved(seq, end - seq)
 
 
 def _advance(wanted: dict[tuple[Any, int], int]) -> dict[tuple[Any, int], int]:
-    """Move memberships, given by user and room, up to their positions; returns those that moved."""
+    """Move the read positions of memberships, given by user and room, forward. Returns those that moved."""
     if not wanted:
         return {}
     named = reduce(or_, (Q(user_id=user, room_id=room) for user, room in wanted))
     with transaction.atomic():
-        # Locked in one order, so that two processes do not wait for each other in a circle.
+        # Locked in one order, so that two processes cannot deadlock.
         rows = Membership.objects.select_for_update().filter(named).order_by("pk")
         behind = {row.pk: row for row in rows if row.last_read_seq < wanted[row.user_id, row.room_id]}
         if behind:
@@ -96,15 +98,15 @@ _readers: list[NotificationMarker] = []
 
 
 def register_notification_marker(function: NotificationMarker) -> None:
-    """Have `function(user_id, ids)` mark notifications as read, from `apps.ready()`; the last one registered counts.
+    """Register `function(user_id, ids)` to mark notifications as read. Call in `apps.ready()`; the last one is used.
 
-    It is synchronous, touches the user's own notifications only, and returns the ids that it did mark.
+    It is synchronous, changes only the user's own notifications, and returns the ids that it marked.
     """
     _readers[:] = [function]
 
 
 def mark_notifications(user_id: Any, ids: list[int]) -> list[int]:
-    """Synchronous. The ids that were unread and the user's own. Raises NOT_FOUND where nobody keeps notifications."""
+    """Synchronous. Returns the ids that were unread and the user's own. Raises NOT_FOUND if no app registered."""
     if not _readers:
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_NOTIFICATIONS)
     return _readers[0](user_id, ids)

@@ -1,7 +1,7 @@
-"""Rooms and who is in them: the synchronous verbs behind the REST edge, the sockets and site code.
+"""Rooms and their members: synchronous functions, called by the REST API, the sockets and site code.
 
-A private room is NOT_FOUND to outsiders, like one that does not exist. Only who wants its very id for a new room learns
-that the id is taken (CONFLICT), as it would be by a public one. A direct room is NOT_FOUND by its slug.
+A private room is NOT_FOUND to outsiders, like a room that does not exist. Only a user who wants its id for a new room
+learns that the id is taken (CONFLICT), as with a public room. A direct room is NOT_FOUND by its slug.
 """
 
 import secrets
@@ -47,7 +47,7 @@ def direct_slug(a: Any, b: Any) -> str:
 
 
 def describe(user_id: Any) -> QuerySet[Room]:
-    """The rooms `user_id` may see, counted, with the user's `role` and `last_read_seq`, in one query."""
+    """The rooms `user_id` may see, as `count` returns them, with the user's `role` and `last_read_seq`. One query."""
     mine = Membership.objects.filter(room=OuterRef("pk"), user_id=user_id)
     return count(Room.objects.visible_to(user_id)).annotate(
         role=Subquery(mine.values("role")), last_read_seq=Subquery(mine.values("last_read_seq"))
@@ -65,7 +65,7 @@ def count(rooms: QuerySet[Room]) -> QuerySet[Room]:
 
 
 def get_visible(user_id: Any, slug: str) -> Room:
-    """The room with its description. Raises NOT_FOUND."""
+    """The room as `describe` returns it. Raises NOT_FOUND."""
     room = describe(user_id).filter(slug=slug).first()
     if room is None:
         raise not_found()
@@ -82,7 +82,7 @@ def require_member(user_id: Any, slug: str) -> Membership:
 
 
 def require_owner(user_id: Any, slug: str) -> Room:
-    """The room. Raises NOT_FOUND, or FORBIDDEN for those who can see it but do not own it."""
+    """The room. Raises NOT_FOUND, or FORBIDDEN for a user who can see it but does not own it."""
     room = _owned(user_id, slug).first()
     if room is None:
         raise _not_owned(user_id, slug)
@@ -90,11 +90,11 @@ def require_owner(user_id: Any, slug: str) -> Room:
 
 
 def join(user_id: Any, slug: str) -> Joined:
-    """Be a member: already, or from now on where the room is public. Raises NOT_FOUND."""
+    """The user's membership. A user who has none becomes a member if the room is public. Raises NOT_FOUND."""
     membership, created = _membership(user_id, slug), False
     if membership is None:
         with transaction.atomic():
-            # Locked, so that nobody slips in while the room is being made private.
+            # Locked, so that nobody joins while the room is being made private.
             room = Room.objects.select_for_update().filter(slug=slug, private=False, direct=False).first()
             if room is None:
                 raise not_found()
@@ -106,9 +106,9 @@ def join(user_id: Any, slug: str) -> Joined:
 
 
 def create_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
-    """A new room, owned by the user. A slug that is made from the title gets a suffix where it is taken.
+    """A new room, owned by the user. Without a slug, one is made from the title, with a suffix if it is taken.
 
-    Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given one that is taken.
+    Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given slug that is taken.
     """
     if slug is not None:
         return _insert(user_id, check_slug(slug), title, private)
@@ -129,7 +129,7 @@ async def acreate_room(user_id: Any, *, title: str, slug: str | None = None, pri
 
 
 def check_slug(slug: str) -> str:
-    """The slug itself. Raises INVALID_MESSAGE."""
+    """Returns the slug. Raises INVALID_MESSAGE for a bad or reserved one."""
     if not is_slug(slug):
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.BAD_ROOM_ID)
     if slug.startswith(DIRECT_PREFIX):
@@ -162,17 +162,18 @@ def update(user_id: Any, slug: str, **changes: Any) -> None:
 def delete(user_id: Any, slug: str) -> None:
     """Delete the room with its messages. Raises NOT_FOUND, FORBIDDEN."""
     with transaction.atomic():
-        _lock_owned(user_id, slug).delete()  # locked, so that nobody joins or writes while it goes
+        # Locked, so that nobody joins or writes while the room is being deleted.
+        _lock_owned(user_id, slug).delete()
 
 
 def list_members(user_id: Any, slug: str) -> QuerySet[Membership]:
-    """The memberships with their users, in the order of joining; for members. Raises NOT_FOUND, FORBIDDEN."""
+    """The memberships with their users, in the order of joining. For members only. Raises NOT_FOUND, FORBIDDEN."""
     room = require_member(user_id, slug).room
     return Membership.objects.filter(room=room).select_related("user").order_by("pk")
 
 
 def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tuple[Membership, bool]:
-    """Give `user_id` the role: the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT."""
+    """Give `user_id` the role. Returns the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT."""
     with transaction.atomic():
         room = _lock_owned(owner_id, slug)
         if not get_user_model()._default_manager.filter(pk=user_id, is_active=True).exists():
@@ -186,10 +187,10 @@ def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tu
 
 
 def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:
-    """Owners remove anybody, everybody may leave. Raises NOT_FOUND, FORBIDDEN, CONFLICT.
+    """Owners may remove any member; every member may leave. Raises NOT_FOUND, FORBIDDEN, CONFLICT.
 
-    The last owner cannot go, even when nobody else is there: a room that nobody owns could be neither changed nor
-    deleted. He deletes the room, or makes somebody else an owner first.
+    The last owner cannot leave, even as the only member: a room without an owner could be neither changed nor deleted.
+    They delete the room, or make another member an owner first.
     """
     with transaction.atomic():
         room = _lock_own(actor_id, slug) if actor_id == user_id else _lock_owned(actor_id, slug)
@@ -200,15 +201,15 @@ def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:
 
 
 def last_seq(room: Room) -> int:
-    """Where the room's stream stands. A new member has read up to there: what was written before is history to him.
+    """The position of the room's stream. A new member starts there, so older messages do not count as unread.
 
-    Of a new room it need not be 0: the slug may have been another room's, and a `seq` never means two events.
+    In a new room it need not be 0: an earlier room may have had the slug, and a `seq` never means two events.
     """
     return log.positions([room.stream])[room.stream]
 
 
 def is_one_too_many(subscriptions: Subscriptions, slug: str) -> bool:
-    """Whether a socket with these subscriptions may join no other room."""
+    """Whether joining this room would exceed the socket's limit of joined rooms."""
     is_new = room_stream(slug) not in subscriptions
     return is_new and subscriptions.room_count >= settings().max_rooms_per_connection
 
@@ -237,7 +238,7 @@ def _not_owned(user_id: Any, slug: str) -> Refused:
 
 
 def _lock_owned(user_id: Any, slug: str) -> Room:
-    """The room, locked. Whoever changes its owners holds this lock, so two owners cannot both leave as not the last."""
+    """The room, locked. Every change of owners takes this lock, so that the last two owners cannot leave together."""
     room = _owned(user_id, slug).select_for_update().first()
     if room is None:
         raise _not_owned(user_id, slug)

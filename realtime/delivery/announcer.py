@@ -1,7 +1,7 @@
-"""Storm control: how announcements about people reach this process's sockets. Owned by the hub.
+"""Limits how many announcements about users this process's sockets get. Owned by the hub.
 
-A restart or a stadium brings thousands of arrivals a second, each for thousands of sockets. Announcements gather and
-leave joined; beyond the allowed number a second, one `online_count` a second says it all.
+After a restart or during a big match, thousands of users arrive each second, each announced to thousands of sockets.
+Announcements are gathered and joined; beyond a limit per second, one `online_count` a second replaces them.
 """
 
 import asyncio
@@ -15,13 +15,16 @@ from realtime.protocol.frames import OnlineCount, OnlineCountData, encode
 from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Frame
 
-GATHER_SECONDS = 0.02  # the first after a pause waits that long for company
-PAUSE_SECONDS = 0.5  # between two flushes: nobody minds hearing half a second later that somebody came
-SHARE = 20  # a flush that took t seconds is followed by a pause of 20 t: at most a twentieth of the process's time
+# The first announcement after a pause waits this long, so that others can be sent with it.
+GATHER_SECONDS = 0.02
+# Between two flushes: users do not notice that an arrival is announced half a second late.
+PAUSE_SECONDS = 0.5
+# A flush that took t seconds is followed by a pause of 20 t, so flushes take at most a twentieth of the process's time.
+SHARE = 20
 
 
 class Announcer:
-    """Sends announcements to all sockets of this process, few at a time."""
+    """Sends announcements to all sockets of this process, joined in a few writes."""
 
     def __init__(self, connections: Mapping[str, Connection], count: Callable[[], int]) -> None:
         self._connections = connections
@@ -30,7 +33,7 @@ class Announcer:
         self._bucket = TokenBucket(limit, limit)
         self._gathered: list[Frame] = []
         self._flushing: asyncio.TimerHandle | None = None
-        self._counting: asyncio.TimerHandle | None = None  # set while announcements are replaced by a count
+        self._counting: asyncio.TimerHandle | None = None  # set while a count replaces announcements
 
     def add(self, frame: Frame) -> None:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Frames that leave together: what `?batch=<size>&flush_ms=<ms>` asks for. Made by the consumer around a sink."""
+"""Joins frames into batches, if `?batch=<size>&flush_ms=<ms>` asks for it. Made by the consumer around a sink."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -8,24 +8,26 @@ from realtime.conf import settings
 from realtime.delivery.sinks import Sink
 from realtime.protocol.outgoing import Frame
 
-SIZE = 10  # frames, where the client does not say
+SIZE = 10  # frames, by default
 SIZES = (1, 1000)
 FLUSH_MS = 1000
 FLUSHES_MS = (10, 60_000)
-FLUSH_BYTES = 65_536  # a batch that large leaves, however few its frames
+# A batch of this size is sent, however few frames it has.
+FLUSH_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How a client wants its frames: `size` of them at a time, or what there is after `flush_seconds`."""
+    """How a client wants its frames: `size` of them at a time, or those gathered after `flush_seconds`."""
 
     size: int
     flush_seconds: float
 
 
 def parse_wish(query: Mapping[str, Sequence[str]]) -> Wish | None:
-    """What a parsed query asks for; None where it does not. No value refuses a socket: numbers are moved into their
-    bounds, and what is no number counts as left empty.
+    """What a parsed query asks for; None if it does not ask for batches.
+
+    No value refuses a socket: numbers are moved into their bounds, and a value that is not a number counts as missing.
     """
     if "batch" not in query:
         return None
@@ -42,10 +44,10 @@ def _read_number(given: Sequence[str], default: int, bounds: tuple[int, int]) ->
 
 
 class BatchSink:
-    """A sink before another one. Frames gather until they are enough, or old enough, and leave as one frame.
+    """A sink in front of another one. Frames gather until they are enough, or old enough, and are sent as one frame.
 
-    What gathers counts as waiting to be written. It is kept small beside the bound of that, so that nobody is found to
-    be slow for what is held back here.
+    Gathered bytes count as waiting to be written. They stay below an eighth of the limit for waiting bytes, so that no
+    client is closed as too slow because of what is held back here.
     """
 
     __slots__ = ("_bytes", "_gathered", "_most_bytes", "_sink", "_timer", "_wish", "fast_write")
@@ -57,7 +59,8 @@ class BatchSink:
         self._gathered: list[bytes] = []
         self._bytes = 0  # of what has gathered
         self._timer: asyncio.TimerHandle | None = None  # set while anything has gathered
-        self.fast_write = None  # the bytes of others are not those of a batch
+        # Shared bytes cannot be written: they are single frames, and this socket gets batches.
+        self.fast_write = None
 
     def queued_bytes(self) -> int:
         return self._sink.queued_bytes() + self._bytes
@@ -75,7 +78,7 @@ class BatchSink:
         self._sink.close(code, reason)
 
     async def drained(self) -> None:
-        """Nothing is left when it was we who closed; when the client has gone, nobody is there to have it."""
+        """After our own close nothing is left. If the client has gone, nobody can receive what gathered: drop it."""
         self._forget()
         await self._sink.drained()
 

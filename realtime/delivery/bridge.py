@@ -1,6 +1,6 @@
 """An event loop for synchronous code in processes that serve no sockets: a shell, a Celery worker, a WSGI server.
 
-One long-lived thread, because a client of Redis belongs to a loop: a loop per call would mean a connection per call.
+One long-lived thread, because a Redis client belongs to one loop: a loop per call would need a connection per call.
 """
 
 import asyncio
@@ -18,13 +18,14 @@ T = TypeVar("T")
 TIMEOUT_SECONDS = 10
 ORIGIN = "bridge"
 
-_hubs: list[Hub] = []  # that serve sockets in this process: one, but for tests
+# The hubs that serve sockets in this process: one, except in tests.
+_hubs: list[Hub] = []
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 
 
 def serve(hub: Hub) -> None:
-    """From now on synchronous code of this process reaches this hub."""
+    """From now on, synchronous code of this process uses this hub."""
     _hubs[:] = [*(other for other in _hubs if not other.loop.is_closed()), hub]
 
 
@@ -34,7 +35,7 @@ def retire(hub: Hub) -> None:
 
 
 def find_hub() -> Hub | None:
-    """The hub that serves this process's sockets; None where no socket is served."""
+    """The hub that serves this process's sockets; None in a process without sockets."""
     return next((hub for hub in _hubs if hub.loop.is_running()), None)
 
 
@@ -62,9 +63,9 @@ def home_loop() -> asyncio.AbstractEventLoop:
 
 
 def publish(envelope: Envelope) -> None:
-    """Hand an envelope to every process. Synchronous, from any thread; where the layer is away, the log is the truth.
+    """Send an envelope to every process. Synchronous, from any thread. Processes find lost events in the log.
 
-    Raises what the channel layer raises, in processes without sockets only.
+    Raises what the channel layer raises, but only in a process without sockets.
     """
     hub = find_hub()
     if hub is not None:

@@ -1,6 +1,6 @@
-"""Everything that happens by the clock in one process: heartbeats, ends of tokens, rechecks. Owned by the node.
+"""Everything that one process does on a timer: heartbeats, ends of tokens, periodic jobs. Owned by the node.
 
-Connections are spread over slots, one slot a tick, so that fifty thousand heartbeats do not leave at once.
+Connections are spread over slots, one slot per tick, so that fifty thousand heartbeats are not sent at once.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Clock:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, jobs: Iterable[tuple[float, Job]]) -> None:
-        """Start the heartbeats, and each job again and again with its period in seconds in between."""
+        """Start the heartbeats, and repeat each of `jobs` with a pause of so many seconds in between."""
         loop = asyncio.get_running_loop()
         tick = settings().heartbeat_seconds / len(self._slots)
         self._tasks = [loop.create_task(_repeat(period, job)) for period, job in [(tick, self._tick), *jobs]]
@@ -49,7 +49,7 @@ class Clock:
             connection.end_timer = None
 
     def watch_end(self, connection: Connection) -> None:
-        """Arm the timer for the end of the token, when that is near: most sockets need none."""
+        """Arm the timer for the end of the token, if that end is near. Most sockets need no timer."""
         if connection.end_timer is not None:
             connection.end_timer.cancel()
             connection.end_timer = None
@@ -57,8 +57,9 @@ class Clock:
             return
         conf = settings()
         left = connection.expires_at - time.time()
+        # If the end is far away, the next heartbeat checks again.
         if left > conf.heartbeat_seconds + conf.auth_expiring_seconds:
-            return  # looked at again with the next heartbeat
+            return
         delay = max(0.0, left - conf.auth_expiring_seconds)
         connection.end_timer = asyncio.get_running_loop().call_later(delay, self._warn, connection)
 
@@ -98,6 +99,6 @@ async def _repeat(period: float, job: Job) -> None:
         try:
             await job()
         except Refused as refusal:
-            logger.debug("%s has to wait: %s", job, refusal)
+            logger.debug("%s is postponed: %s", job, refusal)
         except Exception:
             logger.exception("%s failed", job)

@@ -1,4 +1,4 @@
-"""One open socket, as the rest of the delivery package sees it. Made at the handshake, held by the hub."""
+"""One open socket: its user, its limits, and how to send to it. Made at the handshake, held by the hub."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from realtime.protocol.streams import Subscriptions
 
 
 class Connection:
-    """One open socket. All of it belongs to one event loop."""
+    """One open socket. It belongs to one event loop."""
 
     __slots__ = (
         "__weakref__",
@@ -47,46 +47,53 @@ class Connection:
 
     def __init__(self, id: str, identity: Identity, sink: Sink, language: str = "en") -> None:
         self.id = id
-        self.user_id = identity.user_id  # as in frames: a JSON number when the primary key is one
+        # As in frames: a JSON number if the primary key is a number.
+        self.user_id = identity.user_id
         self.user_key = identity.key
         self.name = identity.name
-        self.login = identity.login  # the login whose end closes this socket; "" for none
-        self.expires_at = identity.expires_at  # unix time, None for a socket that lasts
+        # If this login ends, the socket is closed; "" for none.
+        self.login = identity.login
+        self.expires_at = identity.expires_at  # Unix time in seconds; None if it never expires
         self.sink = sink
-        self.language = language  # of the texts that its client gets; one string for all sockets
-        self.fast_write: Callable[[bytes], None] | None = (
-            sink.fast_write
-        )  # None as well while the peer reads too slowly
-        self.heard_at = time.monotonic()  # of the last frame from the client
+        # The language of the texts that the client gets. The string is shared by all sockets of that language.
+        self.language = language
+        # None also until the greeting, while the peer reads too slowly, and after the close.
+        self.fast_write: Callable[[bytes], None] | None = sink.fast_write
+        self.heard_at = time.monotonic()  # when the client last sent a frame
         self.subscriptions = Subscriptions()
         self.pending = 0  # messages that are being stored
         self.settled: asyncio.Future[None] | None = None  # set while a batch waits for them
-        self.quota: Quota | None = None  # shared by the user's sockets; set when the connection is registered
+        # Shared by all sockets of the user; set when the connection is registered.
+        self.quota: Quota | None = None
         self.errors: ErrorBudget | None = None  # set by the first bad frame
         self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
-        self.held = False  # it has not been greeted yet, and nothing may come before that
-        self.session_id = ""  # under which the client may take up what this socket had
-        self.closing = False  # a close frame is on its way
-        self.dialect: Dialect | None = None  # of a socket that does not speak the protocol's own frames
-        self.home = ""  # the stream without which this socket has no purpose
+        # True until the greeting has been sent: no other frame may come before it.
+        self.held = False
+        # The id with which the client can resume the streams of this socket. Set just before the greeting.
+        self.session_id = ""
+        self.closing = False  # nothing may be sent any more
+        # Set on a socket that does not use the protocol's own frames.
+        self.dialect: Dialect | None = None
+        # If the right to this stream ends, the socket is closed, because it has no other purpose. "" for none.
+        self.home = ""
 
     def hold(self) -> None:
-        """Send nothing until the greeting: who is known to the hub is announced to at once."""
+        """Send nothing until the greeting: the hub sends announcements to a connection once it is registered."""
         self.held = True
         self.fast_write = None
 
     def greet(self, payload: bytes) -> None:
-        """Send the first frame of all."""
+        """Send the greeting, which is the first frame."""
         self.held = False
         self.on_pause(False)
         self.send_all((Frame(payload, alone=True),))
 
     def send(self, payload: bytes) -> None:
-        """Send one frame of this socket alone."""
+        """Send one frame to this socket alone."""
         self.send_all((Frame(payload),))
 
     def send_all(self, frames: Sequence[Frame]) -> None:
-        """Send frames in order; drop what may be dropped, or close, when too much is waiting already."""
+        """Send frames in order. If too much is waiting already, drop the droppable ones, or close the connection."""
         if self.closing or self.held:
             return
         if self.dialect is not None:
@@ -107,11 +114,11 @@ class Connection:
         self.send(encode(make_error(refusal, translate_refusal(refusal, self.language), id, **more)))
 
     def on_pause(self, full: bool) -> None:
-        """The transport is full, and from now on each write looks at what is waiting; or it has room again."""
+        """The transport is full, or has room again. While it is full, each write checks how many bytes are waiting."""
         self.fast_write = None if full or self.closing else self.sink.fast_write
 
     def close(self, why: Closed) -> None:
-        """Say why in a `disconnect` frame and close. Does nothing the second time."""
+        """Send the reason in a `disconnect` frame, and close. Does nothing the second time."""
         if self.closing:
             return
         self.closing = True

@@ -1,26 +1,28 @@
-"""Publications between processes (delivery): what travels over the channel layer, packed as msgpack.
+"""Publications between processes: what is sent over the channel layer, packed as msgpack.
 
-Made by whoever publishes, carried by the bus, and taken apart by the hub.
+Made by the code that publishes, carried by the bus, and unpacked and delivered by the hub.
 """
 
 import msgspec
 
 
 class Passing(msgspec.Struct, array_like=True, frozen=True):
-    """A frame that is not stored: to a stream, to some users, or (neither given) to everyone."""
+    """A frame that is not stored. It goes to a stream, to some users, or (if neither is given) to everyone."""
 
     body: bytes
     stream: str | None = None
     users: tuple[str, ...] | None = None
-    exclude: str | None = None  # a user who does not hear it
+    exclude: str | None = None  # a user who does not get it
     announcement: bool = False  # counts against the limit of announcements
     droppable: bool = True
-    except_connection: str | None = None  # of `users`' sockets, the one that does not hear it
-    retained: bool = False  # kept as the newest of its stream, for who subscribes next
+    # The one socket of `users` that does not get it, by its connection id.
+    except_connection: str | None = None
+    # Kept as the newest value of its stream, for sockets that subscribe later.
+    retained: bool = False
 
 
 class Control(msgspec.Struct, array_like=True, frozen=True):
-    """What every process does to its own sockets: `disconnect` or `unsubscribe` those of a user or of a login."""
+    """An order to every process: `disconnect` or `unsubscribe` (the `verb`) its sockets of a user or of a login."""
 
     verb: str
     user: str | None = None
@@ -31,7 +33,7 @@ class Control(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Envelope(msgspec.Struct, array_like=True):
-    """One publication between processes. `beat` counts up in the ones that prove that the bus is heard."""
+    """One publication between processes. Those with a `beat`, which counts up, prove that the bus can be heard."""
 
     events: list[tuple[str, int, bytes]] = []
     passing: list[Passing] = []

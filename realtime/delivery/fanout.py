@@ -1,7 +1,7 @@
-"""One frame to many sockets: joined writes. Used by the hub, for each stream and for everyone.
+"""Sends a frame to many sockets, several frames joined in one write. Used by the hub, its feeds and the announcer.
 
-The first frame after a pause goes out at once. While sockets are still being written to, frames gather and leave joined
-in one write per socket: when idle the latency is that of one write, under load one write carries many frames.
+The first frame after a pause is sent at once. While that is still being written, later frames gather and are joined:
+an idle process has the latency of one write, and under load one write carries many frames.
 """
 
 import asyncio
@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from realtime.delivery.connection import Connection
 from realtime.protocol.outgoing import Frame, Translation, translate_all
 
-FEW = 8  # sockets up to which gathering costs more than it saves
+# With no more sockets than these, gathering costs more than it saves.
+FEW = 8
 PAUSE_SECONDS = 0.002
 
 
@@ -23,18 +24,19 @@ class Fanout:
     def __init__(self) -> None:
         self.connections: set[Connection] = set()
         self._gathered: list[Frame] = []
-        self._timer: asyncio.TimerHandle | None = None  # set from a write to the end of the pause after it
+        # Set from a write until the end of the pause that follows it.
+        self._timer: asyncio.TimerHandle | None = None
         self._pause = PAUSE_SECONDS
         self._started = 0.0
 
     def add(self, connection: Connection) -> None:
-        """Frames sent from now on reach the connection too; what has gathered for the others leaves first."""
+        """Add a connection, for the frames sent from now on. Frames that gathered for the others are written first."""
         if self._gathered:
             self._write_gathered()
         self.connections.add(connection)
 
     def send(self, frame: Frame) -> None:
-        """Send now, or together with others when a flush is under way."""
+        """Send the frame now, or together with others while a flush is pending."""
         if self._timer is not None:
             self._gathered.append(frame)
             return
@@ -43,13 +45,13 @@ class Fanout:
             self._wait(time.monotonic())
 
     def first_gathered(self) -> int | None:
-        """The `seq` of the first event that is still to be written."""
+        """The `seq` of the first event that is still to be written; None if there is none."""
         return next((frame.seq for frame in self._gathered if frame.seq is not None), None)
 
     def _wait(self, started: float) -> None:
         loop = asyncio.get_running_loop()
         self._started = started
-        # The loop writes to the system after this turn: how long that took shows in the next one.
+        # The loop passes the bytes to the system after this turn, so the next turn can measure how long that took.
         loop.call_soon(self._measure)
         self._timer = loop.call_later(self._pause, self._flush)
 
@@ -72,9 +74,9 @@ class Fanout:
 def write_all(connections: set[Connection], frames: Sequence[Frame]) -> None:
     """Write `frames` in order to every connection, joined where the server can."""
     wire = join(frames)
-    translated: dict[Translation, bytes] = {}  # the same for sockets of other dialects
+    translated: dict[Translation, bytes] = {}  # the joined frames by dialect
     excluded = {frame.exclude for frame in frames if frame.exclude is not None}
-    # A copy: a write may find a socket dead, and closing takes it out of the set.
+    # A copy, because a write may find that a socket is dead, and closing removes it from the set.
     for connection in tuple(connections):
         if excluded and connection.user_key in excluded:
             connection.send_all([frame for frame in frames if frame.exclude != connection.user_key])

@@ -1,4 +1,4 @@
-"""One stream in this process: its order, and the sockets that want it. Used by the hub alone."""
+"""One stream in this process: the order of its events, and the sockets subscribed to it. Used by the hub alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,13 +11,13 @@ from realtime.protocol.ordering import Sequencer
 from realtime.protocol.outgoing import Frame
 from realtime.storage.log import READ_CHUNK, LoggedEvent
 
-RETRY_SECONDS = 1.0  # between questions to a database that is away
+RETRY_SECONDS = 1.0  # between attempts while the database is away
 
 Missed = Callable[[str, int, int], Awaitable[list[LoggedEvent]]]
 
 
 class Feed:
-    """Gives a stream's events to this process's subscribers in order, each once, and fetches what was lost."""
+    """Gives a stream's events to this process's subscribers in order, each once, and fetches lost events."""
 
     __slots__ = ("_filler", "_last_seq", "_missed", "fanout", "name", "order", "pins")
 
@@ -25,10 +25,11 @@ class Feed:
         self.name = name
         self.fanout = Fanout()
         self.order: Sequencer[bytes] = Sequencer()
-        self.pins = 0  # how many are about to subscribe: it must not be forgotten meanwhile
+        # Connections that are about to subscribe: until they have, the hub must not drop this feed.
+        self.pins = 0
         self._missed = missed
-        self._last_seq = 0  # where the log stood when it was last compared
-        self._filler: asyncio.Task[None] | None = None  # set while something is missing
+        self._last_seq = 0  # the position of the log when last compared
+        self._filler: asyncio.Task[None] | None = None  # set while events are missing
 
     @property
     def position(self) -> int:
@@ -36,12 +37,12 @@ class Feed:
 
     @property
     def sent_position(self) -> int:
-        """Up to where subscribers have been written to: what has gathered is yet to leave."""
+        """The position up to which events were written to subscribers. Gathered events are not written yet."""
         first = self.fanout.first_gathered()
         return self.position if first is None else first - 1
 
     def start(self, position: int) -> None:
-        """The log stands at `position`: what comes after it is delivered."""
+        """The log is at `position`: deliver the events that come after it."""
         self._deliver(self.order.start(position))
         self._fill_if_needed()
 
@@ -50,12 +51,12 @@ class Feed:
         self._fill_if_needed()
 
     def advance_to(self, last_seq: int) -> None:
-        """The log stands at `last_seq`: fetch what does not arrive by itself."""
+        """The log is at `last_seq`: fetch the events that do not arrive by themselves."""
         self._last_seq = last_seq
         self._fill_if_needed()
 
     async def catch_up(self) -> None:
-        """Take what the log has and nobody has brought yet. Raises DatabaseUnavailable."""
+        """Fetch events that the log has and that have not arrived yet. Raises DatabaseUnavailable."""
         for event in await self._missed(self.name, self.position, self.position + READ_CHUNK):
             self.accept(event.seq, event.body)
 
@@ -72,7 +73,7 @@ class Feed:
             self._filler = asyncio.get_running_loop().create_task(self._fill())
 
     def _missing(self) -> tuple[int, int] | None:
-        """The first and the last `seq` of the next hole."""
+        """The first and the last `seq` of the next gap; None if nothing is missing."""
         position = self.order.position
         if position is None:
             return None
@@ -83,7 +84,7 @@ class Feed:
     async def _fill(self) -> None:
         try:
             while self._missing() is not None:
-                # Two processes' publications cross: most gaps close by themselves within a moment.
+                # Publications of two processes may arrive in the wrong order: most gaps soon close by themselves.
                 await asyncio.sleep(settings().gap_wait_ms / 1000)
                 if (gap := self._missing()) is not None:
                     await self._fetch(*gap)
@@ -95,9 +96,10 @@ class Feed:
         try:
             events = await self._missed(self.name, first - 1, last)
         except Refused:
-            await asyncio.sleep(RETRY_SECONDS)  # what is held stays held
+            # The events after the gap stay held until the next attempt.
+            await asyncio.sleep(RETRY_SECONDS)
             return
         for event in events:
             self._deliver(self.order.accept(event.seq, event.body))
-        # Committed before what came after it, so what is not there now has been pruned.
+        # The events of a gap are committed before those after it: if the log has no such event now, it was pruned.
         self._deliver(self.order.skip_to(last))

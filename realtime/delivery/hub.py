@@ -1,6 +1,6 @@
-"""All sockets of this process: who wants which stream, and what arrives for them. One hub per event loop.
+"""All sockets of this process: their subscriptions, and what is delivered to them. One hub per event loop.
 
-The consumers register connections here, `delivery` brings what this process publishes, the bus what others do.
+The consumers register connections here. `publish` takes this process's publications, the bus brings those of others.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ from realtime.storage import database, log
 logger = logging.getLogger(__name__)
 
 REST_SECONDS = 0.005  # between look-ups of positions
-RETRY_SECONDS = 1.0  # between questions to a database that is away
+RETRY_SECONDS = 1.0  # between attempts while the database is away
 
 
 class Retained(NamedTuple):
-    """The newest value of a topic; `at` is the time of the loop at which it came."""
+    """The newest value of a topic. `at` is when it arrived, as the event loop's time."""
 
     frame: Frame
     at: float
@@ -40,14 +40,14 @@ class Hub:
     """Everything that is shared by the sockets of one event loop."""
 
     def __init__(self, count_online: Callable[[], int] = lambda: 0) -> None:
-        """`count_online` says how many users are online, for when there are too many announcements to send each."""
+        """`count_online` returns how many users are online: sent when there are too many announcements to send each."""
         self.loop = asyncio.get_running_loop()
-        self.id = secrets.token_hex(8)  # this process's name for the others
+        self.id = secrets.token_hex(8)  # the name of this process for others
         self.registry = Registry()
         self.connections = self.registry.connections  # by connection id
         self.users = self.registry.users  # by user key
         self.feeds: dict[str, Feed] = {}
-        self.retained: dict[str, Retained] = {}  # by stream, of the topics that have a function
+        self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
         self.announcer = Announcer(self.connections, count_online)
         self.bus = Bus(self.id, self.take, self._compare_soon)
         self._positions: database.Batcher[str, int] = database.Batcher(
@@ -65,32 +65,32 @@ class Hub:
         for feed in self.feeds.values():
             feed.stop()
 
-    # Connections and what they are subscribed to
+    # Connections and subscriptions
 
     def register(self, connection: Connection) -> None:
         """Raises Closed(TOO_MANY_CONNECTIONS)."""
         self.registry.add(connection)
 
     def note_heartbeat(self, connection: Connection) -> None:
-        """A heartbeat goes out: its answer will prove that everything before it arrived.
+        """A heartbeat is being sent: the client's answer will prove that everything before it has arrived.
 
-        It proves nothing of a stream that is being replayed: the feed is further than the replay.
+        It proves nothing about a stream that is being replayed, because the feed is ahead of the replay.
         """
         feeds = (self.feeds.get(stream) for stream in connection.subscriptions.live)
         live = [feed for feed in feeds if feed is not None and connection in feed.fanout.connections]
         connection.subscriptions.positions.note_heartbeat({feed.name: feed.sent_position for feed in live})
 
     def unregister(self, connection: Connection) -> None:
-        """Forget a socket that has gone. Harmless when it was never registered."""
+        """Remove a connection whose socket has closed. Harmless if it was never registered."""
         if self.registry.remove(connection):
             for stream in connection.subscriptions.close():
                 self._drop(connection, stream)
 
     @asynccontextmanager
     async def open_feeds(self, streams: Sequence[str]) -> AsyncIterator[list[Feed]]:
-        """Feeds that know their positions and go nowhere in the body, which attaches connections to them.
+        """Feeds whose positions are known. They are kept while the body runs, which attaches connections to them.
 
-        A feed listens before its position is read, so what is stored in between is held, not lost. Raises
+        A feed listens before its position is read, so events that are stored in between are held, not lost. Raises
         DatabaseUnavailable.
         """
         feeds = [self._pin(stream) for stream in streams]
@@ -109,7 +109,7 @@ class Hub:
     def attach(self, connection: Connection, feed: Feed) -> bool:
         """From now on the connection gets every event after the feed's position.
 
-        False where the socket has gone, or its right to the stream has ended since it was asked for.
+        False if the socket has closed, or if its right to the stream has ended since it asked for the stream.
         """
         attached = connection.subscriptions.attach(feed.name, feed.position)
         if attached:
@@ -117,11 +117,11 @@ class Hub:
         return attached
 
     def detach(self, connection: Connection, feed: Feed) -> None:
-        """Hold back a feed's events from a connection, which stays subscribed. The feed must be open."""
+        """Stop sending a feed's events to a connection that stays subscribed. The feed must be open (`open_feeds`)."""
         feed.fanout.connections.discard(connection)
 
     def unsubscribe(self, connection: Connection, stream: str) -> bool:
-        """End a subscription, also one that is just being made. Whether there was one."""
+        """End a subscription, even one that is still being made. Returns whether there was one."""
         self._drop(connection, stream)
         return connection.subscriptions.remove(stream)
 
@@ -143,11 +143,12 @@ class Hub:
             feed.stop()
             del self.feeds[feed.name]
 
-    # What is to be delivered
+    # Delivery
 
     def publish(self, envelope: Envelope) -> None:
         """Deliver to this process's sockets now, and to the other processes through the bus."""
-        self.bus.publish(envelope)  # first: what goes wrong here must not keep it from the others
+        # The bus comes first: an error in this process's delivery must not keep the envelope from other processes.
+        self.bus.publish(envelope)
         self.take(envelope)
 
     def publish_from_thread(self, envelope: Envelope) -> None:
@@ -190,7 +191,7 @@ class Hub:
                 self.revoke(connection, control.stream)
 
     def revoke(self, connection: Connection, stream: str) -> None:
-        """End a subscription because its right has ended, and say so."""
+        """End a subscription because the right to it has ended, and notify the client."""
         if not self.unsubscribe(connection, stream):
             return
         if stream == connection.home:
@@ -201,10 +202,10 @@ class Hub:
         elif kind == "topic":
             connection.send(encode(Unsubscribed(name, "REMOVED")))
 
-    # What may have been lost
+    # Lost publications
 
     async def compare_positions(self) -> None:
-        """Fetch what the bus lost: the last event of a burst has no successor that would betray it."""
+        """Fetch events that the bus lost. If the last event of a burst is lost, no later event reveals the gap."""
         known = await database.run(log.positions, list(self.feeds))
         for stream, last_seq in known.items():
             feed = self.feeds.get(stream)

@@ -1,6 +1,6 @@
-"""What site code publishes: stored in its own transaction, sent after the commit, forgotten on rollback.
+"""Publishing from site code: stored in the caller's transaction, sent after the commit, dropped on rollback.
 
-Synchronous functions, each with an asynchronous twin. Called from views, signals, tasks, shells and `notifications`.
+Synchronous; functions for sites have an asynchronous twin. Called by views, signals, tasks, shells, `notifications`.
 """
 
 import logging
@@ -25,10 +25,10 @@ logger = logging.getLogger(__name__)
 def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
     """Send `frame` (with a `type` of its own) to all subscribers of `stream`, on every process.
 
-    `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. Durable: stored as the stream's next event, so who
-    is away gets it on resume; that is the rule for all streams but topics, whose declaration says it. In a transaction
-    it goes out on commit and is forgotten on rollback. Raises ValueError for another stream, a topic that is not
-    declared or a frame without a `type`, TypeError for values that JSON does not have.
+    `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. A durable frame is stored as the stream's next
+    event, so that a client that is away gets it on resume. The default is durable; for a topic it is what the topic's
+    declaration says. In a transaction the frame is sent on commit and dropped on rollback. Raises ValueError for any
+    other stream, a topic that is not declared or a frame without a `type`; TypeError for values that JSON lacks.
     """
     body = _body(stream, frame)
     if not _is_durable(stream, durable):
@@ -69,7 +69,7 @@ async def adisconnect_user(user_id: Any, reason: str = "KICKED") -> None:
 
 
 def unauthenticate_user(user_id: Any) -> None:
-    """Close all sockets of a user with 4401, on every process: whoever is there has to log in anew."""
+    """Close all sockets of a user with 4401, on every process: the user has to log in again."""
     control = Control("disconnect", user=str(user_id), code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
     send_on_commit(Envelope(controls=[control]))
 
@@ -81,23 +81,23 @@ def disconnect_login(login: str) -> None:
 
 
 def unsubscribe(user_id: Any, stream: str) -> None:
-    """Take a stream from all sockets of a user; the sockets stay open."""
+    """Unsubscribe all sockets of a user from a stream, on every process; the sockets stay open."""
     send_on_commit(Envelope(controls=[Control("unsubscribe", user=str(user_id), stream=stream)]))
 
 
 def close_stream(stream: str) -> None:
-    """Take a stream from everybody: there is no such stream any more."""
+    """Unsubscribe all sockets from a stream that no longer exists, on every process."""
     send_on_commit(Envelope(controls=[Control("unsubscribe", stream=stream)]))
 
 
 def send_events(events: list[log.LoggedEvent]) -> None:
-    """Events that are committed, to every process."""
+    """Send committed events to every process."""
     if events:
         _send(Envelope(events=list(events)))
 
 
 def send_on_commit(envelope: Envelope) -> None:
-    """Now, or when the transaction commits."""
+    """Send the envelope now, or when the transaction commits."""
     transaction.on_commit(partial(_send, envelope))
 
 
@@ -105,13 +105,13 @@ def _send(envelope: Envelope) -> None:
     try:
         bridge.publish(envelope)
     except Exception:
-        # The site's transaction is through: its caller must not be told that it failed. Events are in the log, and
-        # every process compares its positions with it.
+        # The site's transaction has committed, so its caller must not get an error. Events are in the log, and every
+        # process compares its positions with the log.
         logger.exception("A publication did not reach the channel layer")
 
 
 def _is_durable(stream: str, wanted: bool | None) -> bool:
-    """What the caller wants, else what the stream is. Raises ValueError for a topic that is not declared."""
+    """What the caller wants, else the default of the stream. Raises ValueError for a topic that is not declared."""
     if split_stream(stream).kind != "topic":
         return wanted is not False
     topic = topics.find_stream(stream)
@@ -129,7 +129,7 @@ def _body(stream: str, frame: Mapping[str, Any]) -> bytes:
 
 
 class _PendingFlush:
-    """Gives all events of one transaction their places together, after its commit."""
+    """Gives all events of one transaction their `seq`s in one step, after its commit, and sends them."""
 
     def __init__(self) -> None:
         self.keys: list[int] = []
@@ -143,11 +143,12 @@ class _PendingFlush:
 
 
 def _sequence_on_commit(key: int) -> None:
-    """Join the flush that this transaction has registered last, so that a thousand events are not a thousand commits.
+    """Add the event to the flush that this transaction registered last: one commit for many events, not one for each.
 
-    It does not matter in which savepoint that one was registered. Had it been rolled back, the flush would be gone; one
-    that was released is never rolled back; and one that is still open holds this event as well. If only the event's own
-    savepoint is rolled back, the flush has a key without a row, which `log.sequence` passes over.
+    It does not matter in which savepoint that flush was registered. If the savepoint was rolled back, Django has
+    dropped the flush; if it was released, it can no longer be rolled back alone; if it is still open, it holds this
+    event as well. If only the event's own savepoint is rolled back, the flush has a key without a row, which
+    `log.sequence` skips.
     """
     callbacks = connection.run_on_commit
     flush = callbacks[-1][1] if callbacks else None

@@ -1,4 +1,4 @@
-"""The sockets of one event loop, by id and by user, and what each user may send. Owned by the hub."""
+"""The sockets of one event loop, by id and by user, and the quota of each user. Owned by the hub."""
 
 import asyncio
 from collections.abc import Iterable
@@ -9,15 +9,16 @@ from realtime.delivery.envelopes import Control
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.limits import Quota, TokenBucket
 
-QUOTA_SECONDS = 60.0  # a quota is kept after the last socket: coming back must not fill it
+# A quota is kept this long after the user's last socket, so that reconnecting does not refill it.
+QUOTA_SECONDS = 60.0
 
 
 class Registry:
-    """Who is connected here. What has been added is removed once, whatever happens to it."""
+    """The connections of this event loop. Each one that was added is removed exactly once, however it ends."""
 
     def __init__(self) -> None:
         self.connections: dict[str, Connection] = {}  # by connection id
-        self.users: dict[str, set[Connection]] = {}  # by user key; none is empty
+        self.users: dict[str, set[Connection]] = {}  # by user key; no set is empty
         self._quotas: dict[str, Quota] = {}  # by user key
 
     def add(self, connection: Connection) -> None:
@@ -32,7 +33,7 @@ class Registry:
         self.connections[connection.id] = connection
 
     def remove(self, connection: Connection) -> bool:
-        """Whether it was there."""
+        """Remove a connection. Returns whether it was registered."""
         if self.connections.pop(connection.id, None) is None:
             return False
         key = connection.user_key
@@ -43,11 +44,11 @@ class Registry:
         return True
 
     def find(self, users: Iterable[str], left_out: str | None) -> set[Connection]:
-        """The sockets of these users, but for the one with the id `left_out`."""
+        """The sockets of these users, except the one with the id `left_out`."""
         return {c for user in users for c in self.users.get(user, ()) if c.id != left_out}
 
     def named_by(self, control: Control) -> list[Connection]:
-        """Whom a control envelope means: a user, a login, or everybody as far as a stream is concerned."""
+        """The sockets that a control applies to: those of a user, of a login, or all if it names only a stream."""
         if control.user is not None:
             return list(self.users.get(control.user, ()))
         if control.login:

@@ -1,7 +1,7 @@
-"""Functions of topics, called on time: in one process of all, while somebody is subscribed anywhere. One per node.
+"""Calls the functions of topics on schedule, in one process only, while any socket is subscribed. One per node.
 
-Each process competes for the leases of the topics that its own sockets are subscribed to, and who has the lease calls
-the function. Leases are renewed by a beat of their own, so that a slow function does not lose its lease.
+Each process competes for the leases of the topics that its own sockets are subscribed to; the holder of a lease calls
+the function. A separate beat renews the leases, so that a slow function does not lose its lease.
 """
 
 import asyncio
@@ -24,19 +24,22 @@ from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
-BEATS = 3  # in the time of a lease, so that one may fail
+BEATS = 3  # per lease, so that one may fail
 
 
 class Scheduler:
-    """The schedules of the topics whose leases this process has."""
+    """The schedules of the topics whose leases this process holds."""
 
     def __init__(self, hub: Hub, leases: LeaseStore) -> None:
         self._hub = hub
         self._leases = leases
-        self._turn = asyncio.Lock()  # a release must not overtake the renewal before it
-        self._held: dict[str, float] = {}  # topics with the time of the loop until which they are ours for certain
+        # Held during a request to the lease store: a release must not overtake the renewal before it.
+        self._turn = asyncio.Lock()
+        # By topic: until when this process certainly holds the lease, as the event loop's time.
+        self._held: dict[str, float] = {}
         self._schedules: dict[str, asyncio.Task[None]] = {}
-        self._called: dict[str, float] = {}  # when a topic's function was last called here
+        # By topic: when this process last called its function, as the event loop's time.
+        self._called: dict[str, float] = {}
         self._waking: set[asyncio.Task[None]] = set()
 
     @property
@@ -44,7 +47,7 @@ class Scheduler:
         return settings().topic_lease_seconds / BEATS
 
     def on_subscribed(self, connection: Connection, feed: Feed) -> None:
-        """A socket of this process is subscribed from now on: it need not wait for a whole interval."""
+        """A socket of this process has subscribed. It gets a recent value at once, without waiting an interval."""
         topic = topics.find_stream(feed.name)
         if topic is None or topic.every is None:
             return
@@ -58,11 +61,11 @@ class Scheduler:
             task.add_done_callback(self._waking.discard)
 
     async def beat(self) -> None:
-        """Renew what is wanted here, give back the rest, try for what others had. Called every `beat_seconds`."""
+        """Renew the leases wanted here, release the rest, try for those of others. Called every `beat_seconds`."""
         await self._compete_for(topics.timed())
 
     async def stop(self) -> None:
-        """Let the others go on at once."""
+        """Release all leases, so that other processes continue at once."""
         await end_tasks([*self._waking, *self._schedules.values()])
         with contextlib.suppress(LeasesUnavailable):
             for name in list(self._held):
@@ -74,7 +77,7 @@ class Scheduler:
                 async with self._turn:
                     await self._compete(topic)
         except LeasesUnavailable as error:
-            logger.debug("Topics have to wait: %s", error)
+            logger.debug("Topics are postponed: %s", error)
 
     async def _compete(self, topic: Topic) -> None:
         if not self._is_wanted(topic):
@@ -104,7 +107,7 @@ class Scheduler:
         return feed is not None and bool(feed.fanout.connections)
 
     async def _keep_to_schedule(self, topic: Topic) -> None:
-        """Ends when nobody here is subscribed, and when the lease could not be renewed in time."""
+        """Call the function on schedule, until no socket here is subscribed or the lease was not renewed in time."""
         while True:
             await asyncio.sleep(self._seconds_until_due(topic))
             now = self._hub.loop.time()
@@ -114,11 +117,11 @@ class Scheduler:
             await self._push(topic)
 
     def _is_current(self, topic: Topic) -> bool:
-        """Not so of a schedule whose function lost the cancellation, once the lease is ours again with a new one."""
+        """False for a schedule whose function swallowed its cancellation, once this process has started a new one."""
         return self._schedules.get(topic.name) is asyncio.current_task()
 
     def _seconds_until_due(self, topic: Topic) -> float:
-        """Whoever comes and goes, on whichever process, does not have the function called more often."""
+        """Counted from the last call or value of any process, so new sockets and processes cause no extra calls."""
         assert topic.every is not None
         now = self._hub.loop.time()
         called = self._called.get(topic.name, now - topic.every)
@@ -132,7 +135,7 @@ class Scheduler:
             if result is not None:
                 await self._publish(topic, topics.make_body(topic, result))
         except DatabaseUnavailable:
-            logger.debug("The topic %s has to wait", topic.name)
+            logger.debug("The topic %s is postponed: the database is away", topic.name)
         except Exception:
             logger.exception("The function of the topic %s failed", topic.name)
 

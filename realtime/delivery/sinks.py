@@ -1,7 +1,7 @@
-"""The two ways of writing frames to one socket (delivery). Made at the handshake, held by the connection.
+"""The two ways of writing frames to one socket. Made at the handshake, held by the connection.
 
-`TransportSink` writes shared bytes to the transport of our own server. `QueueSink` awaits ASGI's `send` from a bounded
-queue under any other server. Both behave the same; only their speed differs.
+`TransportSink` writes shared bytes to our server's transport. Under any other server, `QueueSink` awaits ASGI's `send`
+from a bounded queue. Both behave the same and differ only in speed.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from realtime.protocol.errors import RECONNECT_CODES, Closed
 from realtime.protocol.frames import Disconnect, encode
 from realtime.protocol.outgoing import Frame
 
-# The time for our last frames to leave through a server that may be stuck with a peer that reads nothing.
+# How long sending our last frames may take: the server may be stuck with a peer that reads nothing.
 CLOSE_SECONDS = 5
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -32,17 +32,16 @@ class TransportSocket(Protocol):
 class Sink(Protocol):
     """Where frames go. `queued_bytes` is what still waits to be written."""
 
+    # Writes the bytes of whole frames; None if the sink cannot do that.
     @property
-    def fast_write(
-        self,
-    ) -> Callable[[bytes], None] | None: ...  # takes the bytes of whole frames; None where that cannot be done
+    def fast_write(self) -> Callable[[bytes], None] | None: ...
 
     def queued_bytes(self) -> int: ...
     def send(self, frames: Sequence[Frame]) -> None: ...
     def close(self, code: int, reason: str) -> None: ...
-    async def drained(self) -> None: ...  # when the application may return
-    def is_full(self) -> bool: ...  # whether a client that is slow has yet to make room
-    async def writable(self) -> None: ...  # when there is room for more
+    async def drained(self) -> None: ...  # returns when the application may return
+    def is_full(self) -> bool: ...  # whether there is no room now
+    async def writable(self) -> None: ...  # returns when there is room
 
 
 class TransportSink:
@@ -64,7 +63,7 @@ class TransportSink:
         self._socket.close(code, reason)
 
     async def drained(self) -> None:
-        """The transport goes on by itself."""
+        """Nothing to wait for: the transport writes the rest by itself."""
 
     def is_full(self) -> bool:
         return self._socket.is_full()
@@ -80,7 +79,8 @@ class QueueSink:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.deadline: asyncio.Timeout | None = None  # of reading, which a stuck server would never end
+        # The deadline for reading, which a stuck server would never end. Set by the consumer while it reads.
+        self.deadline: asyncio.Timeout | None = None
         self._queue: deque[tuple[dict[str, Any], int]] = deque()  # messages with their sizes in bytes
         self._queued = 0
         self._task: asyncio.Task[None] | None = None
@@ -109,7 +109,8 @@ class QueueSink:
 
     async def writable(self) -> None:
         if self._task is not None:
-            await asyncio.wait([self._task])  # never cancelled here: what it is sending would be lost
+            # `wait` does not cancel the task, which would lose the frame that it is sending.
+            await asyncio.wait([self._task])
 
     def _put(self, message: dict[str, Any], size: int) -> None:
         self._queue.append((message, size))
@@ -124,14 +125,14 @@ class QueueSink:
                 await self._send(message)
                 self._queued -= size
         except Exception:
-            # The peer has gone: servers say so each in its own words. The reader hears of it and cleans up.
+            # The peer has gone. Each server raises its own exception for that. The reader notices it and cleans up.
             self._queue.clear()
         finally:
             self._task = None
 
 
 def say_goodbye(sink: Sink, why: Closed) -> None:
-    """The `disconnect` frame, because a browser shows no more than a code, and the close."""
+    """Send a `disconnect` frame, because browsers show no more of a close than its code, and then the close."""
     goodbye = Disconnect(why.code, why.reason, why.code in RECONNECT_CODES, why.retry_after_ms)
     sink.send((Frame(encode(goodbye), alone=True),))
     sink.close(int(why.code), why.reason)

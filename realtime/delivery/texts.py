@@ -1,4 +1,4 @@
-"""The text of every refusal, and the language in which a client gets it. Called by both edges, and by connections.
+"""The text of every refusal, in the language of the client. Called by the sockets, the REST API and connections.
 
 This is the only table from reasons to sentences: a new `Reason` needs a line here and a translation in `locale`.
 """
@@ -17,7 +17,7 @@ from realtime.protocol.errors import Reason, Refused
 Headers = Mapping[bytes, bytes]
 
 TEXTS: Mapping[Reason, str | Promise] = {
-    # Frames that are no commands
+    # Frames that are not commands
     Reason.NOT_JSON: _("The frame is not valid JSON."),
     Reason.NOT_JSON_AT: _("The frame is not valid JSON (byte %(byte)d)."),
     Reason.NUMBER_OUT_OF_RANGE: _("A number in the frame is too large."),
@@ -90,30 +90,30 @@ TEXTS: Mapping[Reason, str | Promise] = {
 
 
 def say(reason: Reason, language: str | None = None, **params: str | int) -> str:
-    """The text of a reason in `language`; without one in the active language, which is that of a request's client."""
+    """The text of a reason in `language`. The default is the active language, which Django sets for each request."""
     return _look_up(reason, language or get_language()) % params
 
 
 def translate(refusal: Refused, language: str | None = None) -> str:
-    """The text of a refusal, as `say`."""
+    """The text of a refusal, in the language that `say` would use."""
     return say(refusal.reason, language, **refusal.params)
 
 
 @lru_cache(maxsize=1024)
 def _look_up(reason: Reason, language: str | None) -> str:
-    """Kept, so that a flood of bad commands does not switch languages for each answer."""
+    """Cached, so that a flood of bad commands does not switch languages for each answer."""
     with override(language):
         return str(TEXTS[reason])
 
 
 def language_of(headers: Headers) -> str:
-    """The language of a handshake: the first one of its `Accept-Language` that the site has, else the site's own."""
+    """The language for a handshake: the first in its `Accept-Language` that the site has, else the site's default."""
     return _choose_language(headers.get(b"accept-language", b"").decode("latin-1"))
 
 
 @lru_cache(maxsize=256)
 def _choose_language(accept_language: str) -> str:
-    """Interned: every open socket keeps its language."""
+    """Interned, because every open socket keeps its language."""
     request = HttpRequest()
     request.META["HTTP_ACCEPT_LANGUAGE"] = accept_language
     return sys.intern(get_language_from_request(request))

@@ -1,4 +1,4 @@
-"""Who hears about a user: the setting PRESENCE_AUDIENCE as an address. Called by the tracker and the typists."""
+"""Finds who gets announcements about a user, as the setting PRESENCE_AUDIENCE says. Called by the tracker."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,7 +11,7 @@ from realtime.storage import database
 
 
 async def address(user_key: str, body: bytes) -> Passing | None:
-    """`body` about a user, addressed to the audience; None when nobody hears it.
+    """The frame `body` about a user, addressed to the user's audience; None if nobody gets it.
 
     Raises DatabaseUnavailable, and what a site's own function raises.
     """
@@ -26,7 +26,7 @@ async def address(user_key: str, body: bytes) -> Passing | None:
 
 
 def room_mates(user_key: str) -> Iterable[object]:
-    """Ids of those who are members of a room that the user is a member of."""
+    """The ids of the other members of the user's rooms, without direct rooms."""
     mine = Membership.objects.filter(user_id=user_key, room__direct=False).values("room")
     others = Membership.objects.filter(room__in=mine).exclude(user_id=user_key)
     return others.values_list("user_id", flat=True).distinct()

@@ -1,4 +1,4 @@
-"""Presence in this process: the store of a site without Redis. Opened by `store.open_store`.
+"""Presence in this process: the store of a site without Redis. Opened by `presence.open_store`.
 
 No method awaits anything, so each of them is atomic on its event loop.
 """
@@ -22,10 +22,10 @@ class MemoryPresence:
         self._leases: dict[str, int] = {}  # process -> when it ends
         self._retiring: set[str] = set()
         self._counts: dict[str, dict[str, int]] = {}  # process -> user -> sockets, never 0
-        self._totals: dict[str, int] = {}  # every user who is present; 0 for those who are leaving
-        self._leaving: dict[str, int] = {}  # user -> when he is gone
+        self._totals: dict[str, int] = {}  # user -> sockets; 0 for users who are leaving
+        self._leaving: dict[str, int] = {}  # user -> when the grace time ends
         self._visible: dict[str, None] = {}  # users in the order in which they came online
-        self._statuses: dict[str, tuple[str, bytes]] = {}  # of those who have set one
+        self._statuses: dict[str, tuple[str, bytes]] = {}  # of users who have set one
 
     async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
         known = process in self._leases
@@ -91,8 +91,9 @@ class MemoryPresence:
         return Entry(user, self._totals[user], *self._statuses.get(user, (ONLINE, b"")))
 
     def _add(self, user: str, change: int, longer_ms: int = 0) -> bool:
-        """Change the user's total; True when he was not known before."""
-        if not change:  # a repeated 0 must not put off the end of the grace time
+        """Change the user's total. True if the user was not known before."""
+        # A repeated 0 must not postpone the end of the grace time.
+        if not change:
             return False
         known = user in self._totals
         self._totals[user] = self._totals.get(user, 0) + change
@@ -104,7 +105,7 @@ class MemoryPresence:
         return not known
 
     def _bury(self, process: str, longer_ms: int = 0) -> None:
-        """Forget the process and the sockets it had."""
+        """Forget the process, and subtract the sockets that it had."""
         self._leases.pop(process, None)
         self._retiring.discard(process)
         for user, count in self._counts.pop(process, {}).items():
@@ -114,7 +115,7 @@ class MemoryPresence:
         return [user for user, gone_at in self._leaving.items() if gone_at <= now]
 
     def _remove(self, user: str) -> bool:
-        """Forget the user; True when he had been visible."""
+        """Forget the user. True if the user was visible."""
         del self._totals[user], self._leaving[user]
         self._statuses.pop(user, None)
         if user not in self._visible:

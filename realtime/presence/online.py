@@ -1,7 +1,7 @@
-"""Who is online, asked from any thread or event loop (presence). Called by `manager` and the REST views.
+"""Looks up who is online, from any thread or event loop. Called by `manager` and the REST views.
 
-A store belongs to one event loop: that of this process's sockets, or the bridge's where no sockets are served. Each
-function has an asynchronous twin with an `a` in front. All raise `StoreUnavailable` when Redis is away.
+A store belongs to one event loop: that of this process's sockets or, if there are none, the bridge's. Each function
+has an asynchronous twin with an `a` in front. All raise `StoreUnavailable` while Redis is away.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class OnlinePage(NamedTuple):
-    """Some of the users who are online, in the order in which they came, and how many there are in all."""
+    """Some of the users who are online, in the order in which they came online, and how many there are in all."""
 
     online_count: int
     entries: list[Entry]
@@ -28,7 +28,7 @@ _stores: WeakKeyDictionary[asyncio.AbstractEventLoop, PresenceStore] = WeakKeyDi
 
 
 def loop_store() -> PresenceStore:
-    """The running loop's store, opened on first use. One in memory has to be the same for everybody who asks."""
+    """The running loop's store, opened on first use. All callers must share it, because it may be in memory."""
     loop = asyncio.get_running_loop()
     if loop not in _stores:
         _stores[loop] = open_store(settings())
@@ -36,7 +36,7 @@ def loop_store() -> PresenceStore:
 
 
 def forget_loop_store() -> None:
-    """The running loop's store is closed: whoever asks next opens another one."""
+    """The running loop's store has been closed: the next caller opens another one."""
     _stores.pop(asyncio.get_running_loop(), None)
 
 
@@ -67,7 +67,7 @@ def entries(user_keys: Sequence[str]) -> dict[str, Entry]:
 
 
 async def aentries(user_keys: Sequence[str]) -> dict[str, Entry]:
-    """Those of the users who are present, by their keys; also who appears offline."""
+    """Those of the users who are present, by their keys. Users who appear offline are included."""
     return await _ask(lambda store: store.get(user_keys))
 
 

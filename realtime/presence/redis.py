@@ -1,6 +1,6 @@
-"""Presence in Redis: the store of a site with more than one process. Opened by `store.open_store`.
+"""Presence in Redis: the store of a site with more than one process. Opened by `presence.open_store`.
 
-What is atomic is one Lua script of `scripts`; here are the batches, the connections and the parsing of the answers.
+Each atomic step is one Lua script of `redis_scripts`. This module makes the batches and parses the answers.
 Needs Redis 6.2 (HRANDFIELD).
 """
 
@@ -20,7 +20,7 @@ from realtime.storage.redis_client import SOCKET_TIMEOUT_SECONDS, open_client, t
 class RedisPresence:
     """`PresenceStore` in Redis, shared by all processes with the same `url` and `prefix`.
 
-    `clock` is for tests; without it the time is the server's, so the clocks of the machines need not agree.
+    `clock` is for tests. Without it, the time is that of Redis, so the clocks of the machines need not agree.
     """
 
     def __init__(
@@ -36,9 +36,10 @@ class RedisPresence:
         self._lease_ms = to_ms(lease_seconds)
         self._grace_ms = to_ms(grace_seconds)
         self._clock = clock
-        self._turn = asyncio.Lock()  # held by the one sync that is under way
+        self._turn = asyncio.Lock()  # held by the sync that is running
         self._client = open_client(url)
-        self._script = cache(self._client.register_script)  # which digests the text
+        # Cached, because registering computes the digest of the script.
+        self._script = cache(self._client.register_script)
 
     async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
         online_count, known = 0, True
@@ -63,7 +64,8 @@ class RedisPresence:
             except StoreUnavailable:
                 if not gone:
                     raise
-                break  # nobody else will be told about those already removed
+                # Return the users already removed: no other process will announce them.
+                break
             gone += [Change(user.decode(), OFFLINE) for user in users]
         return gone
 
@@ -85,7 +87,8 @@ class RedisPresence:
             return await self._client.zcard(self._prefix + "online")
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
-        if limit < 1:  # ZRANGE would take the end before the start as "from the end"
+        # ZRANGE counts a negative end from the end of the set, and would return everything.
+        if limit < 1:
             return []
         return list(parse_entries(await self._run(redis_scripts.PAGE, offset, offset + limit - 1)))
 
@@ -109,9 +112,9 @@ class RedisPresence:
 
     @asynccontextmanager
     async def _own_turn(self) -> AsyncIterator[None]:
-        """Calls on several connections may overtake each other; an older count must not overwrite a newer one."""
+        """One call at a time: on two connections, they might overtake each other, and old counts replace new ones."""
         with translated_errors(StoreUnavailable):
-            # A hanging Redis must fail those who wait as well, not one every five seconds.
+            # If Redis hangs, the waiting callers must fail at the same time, not one every five seconds.
             async with asyncio.timeout(SOCKET_TIMEOUT_SECONDS):
                 await self._turn.acquire()
         try:
@@ -121,7 +124,7 @@ class RedisPresence:
 
 
 def batches(counts: Mapping[str, int]) -> Iterator[list[str | int]]:
-    """`user, count, user, count …` for the script, at least once: no users at all still make a lease."""
+    """`user, count, user, count …` for the script. One empty batch if there are no users: it creates the lease."""
     pairs = iter(counts.items())
     batch = list(islice(pairs, BATCH))
     while True:

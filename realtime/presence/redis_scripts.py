@@ -1,17 +1,20 @@
 """The Lua scripts of presence in Redis, each of them one atomic step. Called by `presence/redis.py` alone.
 
-A script touches only the users it is given or removes, and at most a batch of them, because Redis does nothing else
-meanwhile. KEYS[1] is the prefix; the scripts make the names themselves, so this is for one Redis and not for a cluster:
-
-- `leases`: process -> when it ends in ms; `process:<id>`: user -> sockets in that process, never 0
-- `total`: user -> sockets everywhere, 0 for those who are leaving; `leaving`: user -> when he is gone in ms
-- `online`: visible users by arrival; `status`: user -> `<status>:<data>` of those who have set one
-- `retiring`: processes that will stop
-- `ghosts`, `ghost:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`
-- `sequence`: the last number given to an arrival or a ghost
+A script touches only the users that it is given or removes, and at most a batch of them, because Redis does nothing
+else meanwhile. KEYS[1] is the prefix. The scripts make the names of keys, so they need one Redis, not a cluster.
 """
 
-BATCH = 1000  # users in one run of a script: 3 to 8 ms measured; Lua's unpack() takes less than 8,000
+# The keys, after the prefix:
+# - `leases`: process -> when its lease ends, in ms; `process:<id>`: user -> sockets in that process, never 0
+# - `total`: user -> sockets in all processes, 0 for users who are leaving
+# - `leaving`: user -> when the grace time ends, in ms
+# - `online`: visible users in the order of arrival; `status`: user -> `<status>:<data>` of users who have set one
+# - `retiring`: processes that will stop
+# - `ghosts`, `ghost:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`
+# - `sequence`: the last number given to an arrival or a ghost
+
+# Users in one run of a script: 3 to 8 ms measured. Lua's unpack() takes less than 8,000 values.
+BATCH = 1000
 
 SHARED = """
 local prefix = KEYS[1]

@@ -1,29 +1,30 @@
 """The contract of presence: who is online, on how many sockets, with which status.
 
-Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the hub, which reports its
-connections, by the `presence` command and by the REST views. It knows no user model: ids are strings here.
+Two stores implement it, `memory` and `redis`, and one test file runs on both. Called by the tracker, which reports
+sockets and statuses, and by `online` for the REST views. It knows no user model: ids are strings here.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
-ONLINE: Final = "online"  # the status of whoever has not set one
-OFFLINE: Final = "offline"  # "appear offline": connected, but in no list and no count
+ONLINE: Final = "online"  # the default status
+# "Appear offline": the user is connected, but in no list and no count.
+OFFLINE: Final = "offline"
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be reached. What was asked may or may not have happened: sync the same users again."""
+    """The store cannot be reached. The request may or may not have taken effect: sync the same users again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One user who is present, as all processes together see him."""
+    """One user who is present, as seen by all processes together."""
 
     user_id: str
     connections: int  # over all processes; 0 while in the grace time
     status: str  # "online", "away", "busy" or "offline"
-    data: bytes  # the JSON object given with the status, b"" when there was none
+    data: bytes  # the JSON object of the status, b"" for none
 
     @property
     def online(self) -> bool:
@@ -32,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be announced about a user."""
+    """A change of a user that must be announced."""
 
     user_id: str
     status: Literal["online", "offline"]
@@ -40,51 +41,52 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """What a `sync` led to."""
+    """The result of a `sync`."""
 
     online_count: int  # visible users
-    arrived: list[Change]  # who was not known at all before
-    # False when the store did not know the process before this call. A process that had synced before has then been
-    # swept or forgotten, and the next `renew` would not tell, because this very call gave it a lease: sync everybody.
+    arrived: list[Change]  # users who were not known before
+    # False if the store did not know the process. If it had synced before, it was swept or forgotten: then sync all of
+    # its users. The next `renew` would not notice, because this call has created the lease again.
     known: bool
 
 
 class PresenceStore(Protocol):
     """All methods raise `StoreUnavailable`. An instance belongs to one event loop.
 
-    A user whose last connection goes is *leaving*: still listed until the grace time is over and somebody sweeps,
-    so a page reload is silence. A process that does not renew its lease in time is treated as dead by the others.
+    A user whose last connection has closed is *leaving*: still listed until the grace time is over and a process
+    sweeps, so a page reload is not announced. A process that does not renew its lease in time counts as dead.
     """
 
     async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
-        """Say how many sockets each of these users has in this process, 0 for none; others keep what they had.
+        """Report how many sockets each of these users has in this process, 0 for none. Other users keep their counts.
 
-        Absolute numbers, so it may be repeated. Creates or renews the lease of the process. Calls on one store take
-        effect in the order in which they were made. A user who comes back within the grace time has not `arrived`.
+        The counts are absolute, so a call may be repeated. It creates or renews the lease of the process. Calls on one
+        store take effect in order. A user who comes back within the grace time is not in `arrived`.
         """
         ...
 
     async def renew(self, process: str) -> bool:
-        """Extend the lease. False when the store does not know the process: then sync all of its users."""
+        """Extend the lease. False if the store does not know the process: then sync all of its users."""
         ...
 
     async def sweep(self) -> list[Change]:
-        """Count out dead processes, remove users whose grace time is over with their status, return the visible ones.
+        """Subtract the sockets of dead processes; remove users whose grace time is over, and return the visible ones.
 
-        However many processes sweep at the same time, each removed user is returned to exactly one of them.
+        The users' statuses are removed, too. Even if several processes sweep at the same time, each removed user is
+        returned to exactly one of them.
         """
         ...
 
     async def retire(self, process: str) -> int:
-        """Say that the process will stop. Returns how many others have a lease and have not said so."""
+        """Report that the process will stop. Returns how many others have a lease and have not reported that."""
         ...
 
     async def drop(self, process: str, longer_seconds: float = 0) -> None:
-        """Leave on purpose: as if the lease of the process ran out now, but with so much more time of grace."""
+        """End the lease of the process now. Its users get `longer_seconds` more than the usual grace time."""
         ...
 
     async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
-        """Return the status before; None, and nothing is stored, when the user is not present."""
+        """Return the previous status. If the user is not present, store nothing and return None."""
         ...
 
     async def count(self) -> int:
@@ -92,18 +94,18 @@ class PresenceStore(Protocol):
         ...
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
-        """Visible users in the order in which they came online, those in their grace time included."""
+        """Visible users in the order in which they came online. Users in their grace time are included."""
         ...
 
     async def get(self, user_ids: Sequence[str]) -> dict[str, Entry]:
-        """Those of the users who are present, also who appears offline."""
+        """Those of the users who are present. Users who appear offline are included."""
         ...
 
     async def close(self) -> None:
-        """Give the connections of this store back; what it holds stays."""
+        """Close the connections of this store. Its data stays."""
         ...
 
 
 def to_ms(seconds: float) -> int:
-    """Both stores reckon in whole milliseconds, so that they agree on when a time has come."""
+    """Both stores count in whole milliseconds, so that they agree on whether a time is over."""
     return round(seconds * 1000)

@@ -1,7 +1,7 @@
-"""This process's part in presence: counts its users' sockets, reports, announces. Owned by the node.
+"""This process's part in presence: counts its users' sockets, reports and announces changes. Owned by the node.
 
-The store is told absolute counts of what changed, in one call for all that gathered; so a store that was away, or lost
-everything, is put right by telling it again.
+A report to the store holds the absolute counts of all users that changed, so a repeated report also repairs a store
+that was away or has lost its data.
 """
 
 import asyncio
@@ -27,7 +27,8 @@ from realtime.storage.tasks import end_tasks
 logger = logging.getLogger(__name__)
 
 CHUNK = 1000  # users in one call
-PATIENCE_SECONDS = 1  # how long a new socket waits for a store that does not answer
+# How long a new socket, or a process that stops, waits for a store that does not answer.
+PATIENCE_SECONDS = 1
 
 
 class Tracker:
@@ -35,25 +36,27 @@ class Tracker:
 
     def __init__(self, process: str, store: PresenceStore, announce: Callable[[Passing], None]) -> None:
         self.store = store
-        self.online_count = 0  # as the store last said
+        self.online_count = 0  # as last reported by the store
         self._process = process
         self._announce = announce
         self._counts: dict[str, int] = {}  # sockets of each user in this process
-        self._statuses: dict[str, tuple[str, bytes]] = {}  # set here, should the store forget
+        self._statuses: dict[str, tuple[str, bytes]] = {}  # set here; needed if the store forgets
         self._changed: set[str] = set()  # users whose count the store does not know yet
-        self._gone: dict[str, None] = {}  # users whose last socket went, to be written to the database
-        self._waiting: list[asyncio.Future[None]] = []  # new sockets, until the store knows of them
+        # Users whose last socket here has closed; written to the database as "last seen".
+        self._gone: dict[str, None] = {}
+        self._waiting: list[asyncio.Future[None]] = []  # new sockets, until they are reported
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._return_seconds = 0.0  # over which this process's users come back after it has ended
-        self._synced = False  # the store has known this process
+        # The time over which this process's users come back, after it has ended.
+        self._return_seconds = 0.0
+        self._synced = False  # whether the store has known this process
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._report()), loop.create_task(self._tick())]
 
     async def stop(self) -> None:
-        """Leave: this process's users have the grace time to turn up elsewhere."""
+        """Leave the store. This process's users have the grace time to connect to another process."""
         await end_tasks(self._tasks)
         self._gone.update(dict.fromkeys(self._counts))
         with contextlib.suppress(Refused, TimeoutError):
@@ -65,7 +68,7 @@ class Tracker:
             await self.store.close()
 
     async def has_others(self) -> bool:
-        """Say that this process will stop; whether another one goes on. True as well when that cannot be known."""
+        """Report that this process will stop. Returns whether another one goes on; True if that cannot be known."""
         others = 1
         with contextlib.suppress(StoreUnavailable, TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
@@ -74,7 +77,7 @@ class Tracker:
         return others > 0
 
     async def arrive(self, user_key: str) -> int:
-        """Count one more socket; returns how many users are online, this one included."""
+        """Count one more socket. Returns how many users are online, including this one."""
         self._count(user_key, +1)
         reported: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(reported)
@@ -103,7 +106,7 @@ class Tracker:
             await self.send_to_audience(user_key, encode(Presence(PresenceData(_wire(user_key), status, data))))
 
     async def send_unless_hidden(self, user_key: str, body: bytes) -> None:
-        """`send_to_audience`, unless the user appears offline, or may do so while the store is away."""
+        """`send_to_audience`, unless the user appears offline, or might do so because the store is away."""
         # The store answers later, when the user may be visible again: what was done while hidden stays hidden.
         if self._statuses.get(user_key, (ONLINE, b""))[0] == OFFLINE:
             return
@@ -143,7 +146,8 @@ class Tracker:
                     await asyncio.sleep(1)
                 except Refused:
                     logger.warning("Arrivals were not announced: the database is away")
-                except Exception:  # a site's own audience may raise anything, and nobody else reports
+                # A site's own audience function may raise anything, and this task is the only one that reports.
+                except Exception:
                     logger.exception("Arrivals were not announced")
 
     async def _sync(self) -> None:
@@ -153,20 +157,21 @@ class Tracker:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
-            self._waiting += [
-                reported for reported in waiting if not reported.done()
-            ]  # the others went on without an answer
+            # The other sockets went on without an answer after PATIENCE_SECONDS.
+            self._waiting += [reported for reported in waiting if not reported.done()]
             raise
         self.online_count = result.online_count
         for reported in waiting:
             if not reported.done():
                 reported.set_result(None)
         if self._synced and not result.known:
-            self._changed.update(self._counts)  # the store lost us: tell it everything
+            # The store has lost this process: report all users again.
+            self._changed.update(self._counts)
         self._synced = True
         for change in result.arrived:
             known = self._statuses.get(change.user_id)
-            if known is not None:  # not new to us: the store has lost its data, or others have counted us out
+            # The user is not new here: the store has lost its data, or another process took this one for dead.
+            if known is not None:
                 await self.store.set_status(change.user_id, *known)
             if known is None or known[0] != OFFLINE:
                 await self._announce_change(change)
@@ -174,7 +179,8 @@ class Tracker:
     async def _tick(self) -> None:
         conf = settings()
         period = min(1.0, conf.presence_grace_seconds / 2 or 1.0)
-        renewed = float("-inf")  # at once: those who stop want to know who goes on, sockets or not
+        # The first renewal is at once: a process that stops looks for others that go on, even without sockets.
+        renewed = float("-inf")
         while True:
             try:
                 if time.monotonic() - renewed >= conf.presence_lease_seconds / 3:
@@ -185,9 +191,9 @@ class Tracker:
                 self.online_count = await self.store.count()
                 await self._write_last_seen()
             except (StoreUnavailable, Refused) as error:
-                logger.debug("Presence has to wait: %s", error)
+                logger.debug("Presence is postponed: %s", error)
             except Exception:
-                logger.exception("Presence could not be kept up")
+                logger.exception("Presence could not be updated")
             await asyncio.sleep(period)
 
     async def _renew(self) -> None:
@@ -212,7 +218,7 @@ class Tracker:
 
 
 def write_last_seen(user_keys: Iterable[str]) -> None:
-    """The users' last sockets went now. Users who were deleted meanwhile are passed over."""
+    """Store that the users' last sockets closed now. Users who were deleted meanwhile are skipped. Synchronous."""
     model = LastSeen._meta.get_field("user").related_model
     existing = model._default_manager.filter(pk__in=list(user_keys)).values_list("pk", flat=True)
     now = timezone.now()

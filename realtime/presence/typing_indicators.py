@@ -1,4 +1,4 @@
-"""Who is typing where: shown to others, untold when a typist falls silent, leaves or disconnects. One per node."""
+"""Announces who is typing where, and when users stop, fall silent, leave or disconnect. One per node."""
 
 import asyncio
 import logging
@@ -14,29 +14,30 @@ from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
-MAX_CONTEXTS = 20  # that one socket may be typing in at once
-SendToAudience = Callable[[str, bytes], Awaitable[None]]  # a user's key, a frame: to the audience of presence
-PATIENCE_SECONDS = 1  # how long the last words of a process that stops may take
+MAX_CONTEXTS = 20  # in which one socket may type at once
+SendToAudience = Callable[[str, bytes], Awaitable[None]]  # called with a user's key and a frame
+# How long sending the last announcements may take in a process that stops.
+PATIENCE_SECONDS = 1
 
 
 class Indicator(NamedTuple):
-    """That a user is typing. `ends` is when it is over, `stream` who heard it: None for the audience of presence."""
+    """A user is typing until `ends` (monotonic time). Announced to `stream`; if None, to the audience of presence."""
 
     ends: float
     stream: str | None
 
 
 class TypingIndicators:
-    """Contexts in which this process's sockets type, each with the moment at which it is over."""
+    """The contexts in which this process's sockets are typing, each with the time at which that ends."""
 
     def __init__(self, publish: Callable[[Envelope], None], send_to_audience: SendToAudience) -> None:
         self._publish = publish
         self._send_to_audience = send_to_audience  # the audience of presence
-        self._shown: dict[Connection, dict[str, Indicator]] = {}  # by context, for sockets that are typing in any
+        self._shown: dict[Connection, dict[str, Indicator]] = {}  # by socket, then by context
         self._sending: set[asyncio.Future[None]] = set()
 
     def set(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
-        """The socket's user types, or no longer does: for a room's `stream`, or with None for the audience."""
+        """The user starts or stops typing. Announced to a room's `stream`; if None, to the audience of presence."""
         if is_typing:
             contexts = self._shown.setdefault(connection, {})
             if context not in contexts and len(contexts) >= MAX_CONTEXTS:
@@ -57,13 +58,13 @@ class TypingIndicators:
             self.stop(connection, context)
 
     async def drain(self) -> None:
-        """Let what is being sent reach the bus, and end what still asks the presence store, which is closed next."""
+        """Let announcements reach the bus; then cancel those still asking the presence store, which is closed next."""
         if self._sending:
             await asyncio.wait(self._sending, timeout=PATIENCE_SECONDS)
         await end_tasks(self._sending)
 
     def expire(self) -> None:
-        """End those who have been silent for too long; called once a second."""
+        """End the indicators of users who have been silent for too long. The clock calls it, at least once a second."""
         now = time.monotonic()
         silent = [(typist, c) for typist, shown in self._shown.items() for c in shown if shown[c].ends <= now]
         for connection, context in silent:

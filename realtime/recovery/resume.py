@@ -1,6 +1,6 @@
-"""Coming back: what a socket missed, stream by stream, and live events only after it. One per node.
+"""Replays what a socket missed, stream by stream, and lets live events follow only after that. One per node.
 
-Called by the `resume` and `join` commands and by sockets that take up a session.
+Called by the commands `resume`, `join` and `subscribe`, and for sockets that resume a session.
 """
 
 import asyncio
@@ -24,9 +24,12 @@ from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable
 from realtime.storage.log import Range
 
-CHUNK = 100  # events read and written at once, so that a slow reader holds no more of them
-BEGUN_AT_ONCE = 8  # streams of a socket whose first chunk is read together: fewer journeys, and little that waits
-REST_SECONDS = 0.005  # between readings: after a restart thousands ask for the same
+# Events that are read and written at once, so that a slow client holds no more of them in memory.
+CHUNK = 100
+# Streams of one socket whose first chunks are read together: fewer round trips, and few chunks that wait.
+BEGUN_AT_ONCE = 8
+# Between two reads: after a restart, thousands of sockets ask for the same events.
+REST_SECONDS = 0.005
 
 
 T = TypeVar("T")
@@ -35,7 +38,7 @@ Beginning = tuple[StreamOutcome, list[Frame]]
 
 
 class Resumer:
-    """Replays in turns: no more than `resumes_at_once` sockets of this process at a time."""
+    """Replays events to at most `resumes_at_once` sockets of this process at a time. The others wait for a turn."""
 
     def __init__(self, hub: Hub, access: Asker, on_subscribed: Callable[[Connection, Feed], None]) -> None:
         self._hub = hub
@@ -45,9 +48,9 @@ class Resumer:
         self._reader: FrameReader = Batcher(read_frames, limit=200, rest_seconds=REST_SECONDS)
 
     async def resume(self, connection: Connection, wanted: Mapping[str, int], id: str | None = None) -> None:
-        """Subscribe to the streams and replay what came after the given positions; ends with `resumed`.
+        """Subscribe to the streams, replay the events after the given positions, and send `resumed` at the end.
 
-        A stream that the user may not read is answered by an `error` and left out. Raises DatabaseUnavailable.
+        For a stream that the user may not read, an `error` is sent instead. Raises DatabaseUnavailable, Closed.
         """
         async with self._turns:
             try:
@@ -61,7 +64,7 @@ class Resumer:
                     connection.subscriptions.withdraw(stream)
 
     async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, StreamOutcome]:
-        """Every feed from its position on. Returns in the turn in which the last one is subscribed to."""
+        """Replay every feed from its position. Returns in the turn of the loop that subscribes to the last one."""
         feeds, outcomes = list(positions), dict[Feed, StreamOutcome]()
         for feed in feeds:
             self._hub.detach(connection, feed)
@@ -72,7 +75,7 @@ class Resumer:
                 outcomes[feed] = await self._play(connection, feed, positions[feed], beginning, has_turn=True)
                 if outcomes[feed].recovered:
                     self._subscribe(connection, feed)
-        # In the turn in which they are told of: before it, a client could not know what an event follows.
+        # In the turn in which `resumed` is sent: before it, a client could not know which position an event follows.
         for feed in feeds:
             if not outcomes[feed].recovered:
                 outcomes[feed] = replace(outcomes[feed], seq=feed.position)
@@ -86,9 +89,9 @@ class Resumer:
     async def replay(
         self, connection: Connection, feed: Feed, since: int, before: Callable[[StreamOutcome], None] | None = None
     ) -> StreamOutcome:
-        """Send what came after `since`, if that is still to be had; `before` is called ahead of the first frame.
+        """Send the events after `since`, if the log still has them. `before` is called ahead of the first frame.
 
-        Returns in the turn in which nothing is left, so that `Hub.attach` follows without a gap.
+        Returns in the turn of the loop in which nothing is left, so that `Hub.attach` can follow without a gap.
         """
         self._hub.detach(connection, feed)
         beginning = await self._begin(feed, since)
@@ -100,7 +103,8 @@ class Resumer:
         self, connection: Connection, feed: Feed, since: int, beginning: Beginning, *, has_turn: bool = False
     ) -> StreamOutcome:
         outcome, frames = beginning
-        connection.subscriptions.positions.start(feed.name, since)  # the client is yet to hear of any other position
+        # The client does not know any other position yet.
+        connection.subscriptions.positions.start(feed.name, since)
         if not outcome.recovered:
             return outcome
         position = since
@@ -108,14 +112,16 @@ class Resumer:
             if frames:
                 await self._send(connection, frames, has_turn)
             position += len(frames)
-            if position >= feed.position:  # it has moved on while other streams were played
+            # The feed may have moved on while other streams were replayed.
+            if position >= feed.position:
                 break
             frames = await self._read_on(feed, position)
         return StreamOutcome(True, feed.position)
 
     async def _begin(self, feed: Feed, since: int) -> Beginning:
-        """Whether the gap can be closed, and its first frames. Pruning begins with the oldest, so the first tell."""
-        if since > feed.position:  # the client was told by a process that heard more than this one has yet
+        """Whether the gap can be closed, and its first frames. Pruning removes the oldest first, so these decide it."""
+        # The client got its position from a process that had received more events than this one.
+        if since > feed.position:
             await feed.catch_up()
         behind = feed.position - since
         if not 0 <= behind <= settings().resume_max_events:
@@ -126,14 +132,14 @@ class Resumer:
         return StreamOutcome(True, feed.position), frames
 
     async def _read(self, feed: Feed, after: int) -> list[Frame]:
-        """The frames that directly follow `after`; none when the first of them is no longer kept."""
+        """The frames that directly follow `after`; none if the first of them is no longer stored."""
         frames = await self._reader.submit(Range(feed.name, after, min(feed.position, after + CHUNK)))
         return frames if frames and frames[0].seq == after + 1 else []
 
     async def _read_on(self, feed: Feed, position: int) -> list[Frame]:
-        """The next frames of a replay that has begun. Raises Closed where there are none to be had.
+        """The next frames of a replay that has begun. Raises Closed if they cannot be read.
 
-        The client may have been told already that it was recovered, and there is no second answer: it is to come back.
+        The client may have been informed that it recovered, and there is no second answer: so it must come back later.
         """
         try:
             frames = await self._read(feed, position)
@@ -144,9 +150,10 @@ class Resumer:
         return frames
 
     async def _send(self, connection: Connection, frames: Sequence[Frame], has_turn: bool) -> None:
-        """Raises Closed for a client that makes no room for the time of a heartbeat."""
+        """Send the frames when there is room. Raises Closed for a client that makes no room within one heartbeat."""
         if connection.sink.is_full():
-            if has_turn:  # others need not wait for a client that is slow
+            # Other sockets need not wait for a slow client.
+            if has_turn:
                 self._turns.release()
             try:
                 async with asyncio.timeout(settings().heartbeat_seconds):
@@ -159,7 +166,7 @@ class Resumer:
         connection.send_all(frames)
 
     async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:
-        """Those that the user may read. The others are answered by an `error` each."""
+        """The streams that the user may read. For each of the others, an `error` is sent."""
         answers = await all_of(self._find_refusal(connection, stream) for stream in streams)
         for stream, refuse in zip(streams, answers, strict=True):
             if refuse is not None:
@@ -177,7 +184,7 @@ class Resumer:
         return no_stream
 
     async def _is_granted(self, connection: Connection, stream: str) -> bool:
-        """Whether the user may read the stream, looked up again whatever the socket had before."""
+        """Whether the user may read the stream. Looked up again, even if the socket had the right before."""
         kind, name = split_stream(stream)
         if kind == "room" and is_slug(name):
             access = await self._access.submit((connection.user_key, name))
@@ -192,7 +199,7 @@ def no_stream() -> Refused:
 
 
 async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:
-    """The results in order. All are through before the first exception is raised, so that none works on unseen."""
+    """The results in order. An exception is raised when all have finished, so that none goes on running unseen."""
     results = await asyncio.gather(*awaitables, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
@@ -202,7 +209,8 @@ async def all_of(awaitables: Iterable[Awaitable[T]]) -> list[T]:
 
 def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
     """Synchronous. The frames of each range; those of equal ranges are the same objects, so their bytes are shared."""
-    made: dict[int, list[Frame]] = {}  # by the identity of the answer, which equal ranges share
+    # By the identity of the answer, which equal ranges share.
+    made: dict[int, list[Frame]] = {}
     return [
         made.setdefault(id(events), [Frame(stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
         for events in log.missed_many(ranges)

@@ -1,10 +1,4 @@
-"""How a process takes leave of its sockets: each is asked to come back, at a time of its own. Called by the node.
-
-All of them at once would be more than whoever serves them next can take. Where other processes go on, the sockets are
-told evenly over `restart_window_seconds`, and are away for a moment each. Where none does, a socket that has been told
-can only wait for the successor: so all are told at once, the process is soon gone, and it is their return that is
-spread over the window.
-"""
+"""Drains a process that stops: each client is asked to come back, at a time of its own. Called by the node."""
 
 import asyncio
 import random
@@ -17,36 +11,45 @@ from realtime.presence.tracker import Tracker
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.storage.tasks import end_tasks
 
-RETIRE_SECONDS = 0.3  # processes that are told to stop together know it of each other by then
-STEP_SECONDS = 0.01  # waits shorter than this are saved up
-START_MS = 1_000  # before that, a process that has only just ended is not up again
+# After this time, processes that are stopped together see in the presence store that the others stop, too.
+RETIRE_SECONDS = 0.3
+STEP_SECONDS = 0.01  # shorter waits are added up
+# Before this time, a process that has only just ended is not up again.
+START_MS = 1_000
 
 
 class Drain:
-    """The stop of one process, from the moment in which it is told to stop to the end of its last socket."""
+    """The drain of one process, from the signal to stop until its last socket has closed.
+
+    If all clients came back at once, they would overload the processes that serve them next. If other processes go on,
+    the sockets are closed evenly over `restart_window_seconds`, and each client is away for a moment. If none does, a
+    closed client can only wait for the next process: so all are closed at once, this process ends soon, and the
+    clients are asked to come back at times spread over the window.
+    """
 
     def __init__(self, connections: Mapping[str, Connection], tracker: Tracker) -> None:
         self._connections = connections
         self._tracker = tracker
         self._task: asyncio.Task[None] | None = None  # set when the process begins to stop
-        self.has_others = True  # whether sockets can come back to another process at once; looked up when it begins
+        # Whether clients can come back to another process at once. Looked up when the drain begins.
+        self.has_others = True
 
     @property
     def has_begun(self) -> bool:
         return self._task is not None
 
     def begin(self) -> None:
-        """Ask the sockets to come back. Harmless when it was called already."""
+        """Start asking the clients to come back. Harmless if it was called before."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._close_all())
 
     async def end(self) -> None:
-        """Stop asking; the server closes the sockets that are left."""
+        """Stop asking. The server closes the sockets that are left."""
         if self._task is not None:
             await end_tasks([self._task])
 
     def require_not_begun(self) -> None:
-        """Raises Closed, which asks a new socket to come back like the others."""
+        """Raises Closed, which asks a new client to come back like the others."""
         if self.has_begun:
             raise come_back(has_others=self.has_others)
 
@@ -72,14 +75,14 @@ async def close_in_turn(connections: Iterable[Connection]) -> None:
 
 
 async def close_at_once(connections: Iterable[Connection]) -> None:
-    """Close the connections with RESTARTING, as fast as others of this process can stand it."""
+    """Close the connections with RESTARTING, as fast as possible; other tasks of this process run in between."""
     for connection in list(connections):
         connection.close(come_back(has_others=False))
         await asyncio.sleep(0)
 
 
 def come_back(*, has_others: bool) -> Closed:
-    """Why a socket is closed, with the time after which it is to come back drawn for it alone."""
+    """The reason for closing one socket, with a random time (`retry_after_ms`) after which its client comes back."""
     window_ms = settings().retry_after_ms if has_others else round(1000 * settings().restart_window_seconds)
     first_ms = 0 if has_others else min(START_MS, window_ms // 2)
     return Closed(

@@ -1,6 +1,6 @@
-"""What each command does: one handler a command. Called by the intake, which answers what they raise.
+"""The handlers of the commands, one for each. Called by the intake, which answers the exceptions they raise.
 
-A handler that need not wait returns None and costs no task; one that must returns a coroutine.
+A handler that need not wait returns None and needs no task; one that must wait returns a coroutine.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ def on_ping(node: Node, connection: Connection, command: commands.Ping) -> None:
 
 
 def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
-    """Any frame proves life; this one also proves that what was sent before the heartbeat has arrived."""
+    """Any frame proves that the client is alive. A `pong` also proves that all frames before the heartbeat arrived."""
     if connection.subscriptions.positions.confirm():
         node.keeper.note(connection)
 
@@ -79,7 +79,7 @@ def on_typing(node: Node, connection: Connection, command: commands.Typing) -> W
 
 
 async def _type_elsewhere(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
-    """In a room that was not joined on this socket, or in no room. Of a room that is not his, nobody hears it."""
+    """Typing in a room not joined on this socket, or in no room. Ignored in a room that the user is no member of."""
     access = await node.access.submit((connection.user_key, context))
     if access is None:
         _type_freely(node, connection, context, is_typing)
@@ -88,13 +88,13 @@ async def _type_elsewhere(node: Node, connection: Connection, context: str, is_t
 
 
 def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
-    """Everybody may hear it, so a user says it only so often; the end of typing comes by itself."""
+    """Announced to the audience of presence, so the user's limit applies. A lost end of typing comes by itself."""
     if not _wait_to_announce(connection):
         node.typing.set(connection, context, is_typing, None)
 
 
 def _wait_to_announce(connection: Connection) -> float:
-    """0.0 when something about the user may be told to everybody now, else the seconds until then."""
+    """Seconds until something about the user may be announced to everybody; if 0.0, it counts as announced."""
     return connection.quota.announcements.take(time.monotonic()) if connection.quota is not None else 0.0
 
 
@@ -133,7 +133,7 @@ async def _post_unacquainted(
 
 
 def _post(node: Node, connection: Connection, command: commands.Message, **place: Any) -> Work | None:
-    """Store a message without waiting: the next command is read meanwhile, and transactions keep the order."""
+    """Store a message without waiting: the next command is read meanwhile. Transactions keep the order of messages."""
     post = chat.Post(
         sender=connection.user_id,
         sender_id=connection.user_id,
@@ -175,7 +175,8 @@ def _answer_post(connection: Connection, command: commands.Message, future: "asy
         connection.send(encode(ack))
     elif isinstance(error, Exception):
         is_gone = isinstance(error, Refused) and error.code is ErrorCode.NOT_FOUND
-        if is_gone and command.to_user_id is not None:  # a room that was remembered has been deleted
+        # The cached room of the two users has been deleted.
+        if is_gone and command.to_user_id is not None:
             forget_pair(connection.user_key, command.to_user_id)
         answer(connection, error, command.id)
 
@@ -210,7 +211,7 @@ async def _mark_notifications_read(node: Node, connection: Connection, ids: list
 
 
 def _send_to_others(node: Node, connection: Connection, body: bytes) -> None:
-    """To the user's other sockets, on every process."""
+    """Send a frame to the user's other sockets, on every process."""
     passing = Passing(body, users=(connection.user_key,), droppable=False, except_connection=connection.id)
     node.hub.publish(Envelope(passing=[passing]))
 

@@ -1,4 +1,4 @@
-"""The socket's edge: handshake, credential, greeting, reading. Routed by Channels, under any ASGI server.
+"""The WebSocket consumer: handshake, authentication, greeting, reading. Routed by Channels, under any ASGI server.
 
 Under our own server it hands the socket to a `SocketReader` and returns; under any other it awaits `receive`.
 """
@@ -43,15 +43,16 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Gone(Exception):
-    """The client left during the handshake."""
+    """The client disconnected during the handshake."""
 
 
 class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
-    """`/api/v1/ws` (protocol §1). It needs no channel of its own: the hub has one for the whole process."""
+    """`/api/v1/ws` (protocol §1). It has no channel of its own, because the hub has one for the whole process."""
 
-    unknown_frames = 0  # received before it was known whose socket it is
+    unknown_frames = 0  # received before the user is known
     sink: TransportSink | QueueSink  # set when the socket is accepted
-    auth_id: str | None = None  # of the first `auth` command, to be acknowledged after the greeting
+    # The id of the first `auth` command, which is acknowledged after the greeting.
+    auth_id: str | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.receive, self.base_send = scope, receive, send
@@ -106,22 +107,25 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def admit(self, connection: Connection) -> None:
         """Raises Closed, DatabaseUnavailable."""
-        self.node.drain.require_not_begun()  # it would not be among those that are asked to leave
+        # Checked again: a drain that has begun does not ask sockets to come back that register after it.
+        self.node.drain.require_not_begun()
         connection.hold()
         self.node.hub.register(connection)
         try:
             await self.enter(connection)
         except BaseException:
-            self.node.hub.unregister(connection)  # it was not counted in, so it is not to be counted out
+            # Not `node.leave`: presence has not counted this socket, and must not subtract it.
+            self.node.hub.unregister(connection)
             raise
 
     async def enter(self, connection: Connection) -> None:
-        """Note what this kind of socket is for, and whether its user may have that. Raises as `admit` does."""
+        """Note the streams of this kind of socket, and check the user's right to them. Raises as `admit` does."""
+        # Every user has the right to these streams, so nothing has to be looked up.
         for stream in self.streams(connection):
-            connection.subscriptions.ask(stream)  # everybody's own, so that nothing has to be looked up
+            connection.subscriptions.ask(stream)
 
     def streams(self, connection: Connection) -> list[str]:
-        """What a socket is subscribed to from the beginning."""
+        """The streams that a socket is subscribed to from the beginning."""
         return [user_stream(connection.user_key), SITE]
 
     async def authenticate(self, trusted_page: bool) -> Identity:
@@ -135,7 +139,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         return identity
 
     async def read_auth(self) -> Credential:
-        """The token of the first `auth` command. Until then nothing is answered."""
+        """The token of the first `auth` command. Frames before it get no answer. Raises Closed, Gone."""
         try:
             async with asyncio.timeout(settings().auth_timeout_seconds):
                 while True:
@@ -147,7 +151,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             raise Closed(CloseCode.UNAUTHENTICATED, "AUTH_TIMEOUT") from None
 
     async def read_command(self) -> commands.Command | None:
-        """One frame of a socket that nobody is known for yet; None for one that is no command. Raises Closed, Gone."""
+        """Read one frame before the user is known; None for a frame that is not a command. Raises Closed, Gone."""
         message = await self.receive()
         if message["type"] == "websocket.disconnect":
             raise Gone
@@ -168,7 +172,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             await self.read(connection)
         except Exception as error:
             connection.close(why_closed(error))
-        except BaseException:  # the server cancels
+        except BaseException:  # the server cancels the application
             self.node.leave(connection)
             raise
         if transport is None or connection.closing:
@@ -176,7 +180,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             await connection.sink.drained()
 
     async def open(self, connection: Connection) -> None:
-        """Count the socket in, subscribe it, greet, and go on where its session was. Raises Refused."""
+        """Count the socket in presence, subscribe it, greet it, and resume its session. Raises Refused."""
         hub = self.node.hub
         online_count = await self.node.tracker.arrive(connection.user_key)
         session = await self.claim_session(connection)
@@ -187,7 +191,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             positions = {feed.name: feed.position for feed in feeds}
             connection.greet(greet(connection, online_count, positions))
             for feed in feeds:
-                if feed.name not in known:  # those of a session are subscribed to after their replay
+                # The streams of a session are subscribed to after their replay.
+                if feed.name not in known:
                     hub.attach(connection, feed)
         self.node.clock.add(connection)
         if self.auth_id is not None:
@@ -200,7 +205,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         self.node.keeper.note(connection)
 
     async def claim_session(self, connection: Connection) -> Session | Refused | None:
-        """The session that the path names, or why there is none; None for a path without one."""
+        """The session that the path names, or the reason why there is none; None if the path names none."""
         id = self.scope.get("url_route", {}).get("kwargs", {}).get("session_id")
         if id is None:
             return None
@@ -210,7 +215,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             return refusal
 
     def hand_over(self, connection: Connection, transport: RealtimeProtocol) -> None:
-        if transport.is_full():  # since before there was anybody to be told of it
+        # The transport may have become full before it had a callback to report that.
+        if transport.is_full():
             connection.on_pause(True)
         reader = SocketReader(self.node, connection, transport)
         transport.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.drain.begin)
@@ -227,12 +233,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         except TimeoutError:
             pass
         finally:
-            sink.deadline = None  # it is over, and cannot be moved any more
+            # The timeout has ended, and can no longer be rescheduled.
+            sink.deadline = None
         connection.closing = True  # nothing can be sent any more
 
 
 def why_closed(error: Exception) -> Closed:
-    """What a client is told whose handshake failed."""
+    """The close that a client gets when its handshake fails."""
     if isinstance(error, Closed):
         return error
     if isinstance(error, DatabaseUnavailable):

@@ -1,4 +1,4 @@
-"""Incoming frames: measured, counted, decoded, given to their commands. Called by the reader and the consumers."""
+"""Measures, counts and decodes incoming frames, and calls their handlers. Called by the reader and the consumers."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ Read = Callable[[Connection, bytes | str | None], commands.Command]
 
 
 def begin(node: Node, connection: Connection, raw: bytes | str | None) -> Work | None:
-    """Take one incoming frame, None for a binary one. Returns what is left to be awaited before the next frame."""
+    """Take one incoming frame (None: a binary one). Returns the work to await before the next frame, or None."""
     connection.heard_at = time.monotonic()
     return _take(node, connection, raw, _read_frame)
 
@@ -52,7 +52,7 @@ async def _finish(connection: Connection, command: commands.Command, work: Work)
 
 
 def on_batch(node: Node, connection: Connection, command: Batch) -> Work | None:
-    """Each command in turn. The batch's own `ack` comes after everything that they were answered with."""
+    """Run the commands in order. The batch's own `ack` comes after the answers to all of them."""
     elements = map(bytes, command.messages)
     for raw in elements:
         if (work := _take(node, connection, raw, _read_element)) is not None:
@@ -65,8 +65,9 @@ def on_batch(node: Node, connection: Connection, command: Batch) -> Work | None:
 async def _go_on(node: Node, connection: Connection, command: Batch, work: Work, elements: Iterator[bytes]) -> None:
     await work
     for raw in elements:
+        # After a close the rest may be dropped: no command is acknowledged before it has begun.
         if connection.closing or connection.id not in node.hub.connections:
-            return  # what had not been begun was not promised
+            return
         if (next_work := _take(node, connection, raw, _read_element)) is not None:
             await next_work
     if command.id is not None:
@@ -96,16 +97,16 @@ def _read_element(connection: Connection, raw: bytes | str | None) -> commands.C
 
 
 def decode(raw: bytes | str | None) -> commands.Command:
-    """Raises as `measure` does, and Invalid."""
+    """The command in a frame. Raises as `measure` does, and Invalid for a frame that is not a command."""
     return commands.decode(measure(raw))
 
 
 def measure(raw: bytes | str | None) -> str:
-    """A frame's text. Raises Invalid for a binary one, Closed for what is too large or not UTF-8 (RFC 6455 §8.1)."""
+    """A frame's text. Raises Invalid for a binary one, Closed for one too large or not UTF-8 (RFC 6455 §8.1)."""
     if raw is None:
         raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.BINARY_FRAME)
     try:
-        # Both forms: frames are measured in bytes, and what a decoder passes over has to be good UTF-8, too.
+        # Both forms are needed: frames are measured in bytes, and parts that a decoder skips must be valid UTF-8, too.
         data, text = (raw.encode(), raw) if isinstance(raw, str) else (raw, raw.decode())
     except UnicodeError:
         raise Closed(CloseCode.INVALID_DATA, "INVALID_DATA") from None
@@ -115,7 +116,7 @@ def measure(raw: bytes | str | None) -> str:
 
 
 def require_quota(connection: Connection, now: float) -> None:
-    """Raises Refused(RATE_LIMITED), and Closed when the user went on regardless."""
+    """Raises Refused(RATE_LIMITED); Closed after more than `rate_limit_errors` refusals in a row."""
     quota = connection.quota
     if quota is None:
         return

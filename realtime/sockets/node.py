@@ -1,4 +1,4 @@
-"""One process at work (sockets): makes its parts, hands each what it needs, and ends them in order.
+"""The parts of one process: makes them, gives each what it needs, and ends them in order.
 
 There is one node for each event loop. The handshake finds it with `get_node`.
 """
@@ -35,8 +35,9 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 500
 SAVE_SECONDS = 1.0  # between savings of sessions
-STOP_SECONDS = 20  # a process whose database or Redis hangs must still end
-# Between look-ups for handshakes: without it a storm of them is looked up three at a time.
+# A process must end even if its database or Redis hangs.
+STOP_SECONDS = 20
+# Between look-ups for handshakes: without it, a storm of handshakes is looked up three at a time.
 REST_SECONDS = 0.005
 
 
@@ -80,7 +81,7 @@ class Node:
         )
 
     async def stop(self) -> None:
-        """Store what is waiting, publish it, and end."""
+        """Store and publish what is waiting, then end the parts in order."""
         await self.drain.end()
         await self.messages.drain()
         await self.read_marker.drain()
@@ -96,14 +97,14 @@ class Node:
         await self.hub.stop()
 
     def leave(self, connection: Connection) -> None:
-        """A socket has gone. Harmless for one that was never registered, and the second time."""
+        """Clean up after a socket that has closed. Harmless if it was never registered, and the second time."""
         if connection.id not in self.hub.connections:
             return
         self.typing.stop_all(connection)
         self.keeper.note(connection)
         self.clock.discard(connection)
         self.hub.unregister(connection)
-        # While the process stops its users are on their way back: their grace time begins when it has ended.
+        # While the process drains, its users are on their way back: their grace time begins when it has ended.
         if not self.drain.has_begun:
             self.tracker.depart(connection.user_key)
 
@@ -111,7 +112,7 @@ class Node:
         self.typing.expire()
 
     async def _renew_sessions(self) -> None:
-        """A session outlives its socket, however long nothing had changed before the process was killed."""
+        """Renew the sessions of open sockets: they survive a killed process even if nothing changed for long."""
         for connection in self.hub.connections.values():
             if connection.session_id:  # else it has not been greeted yet
                 self.keeper.note(connection)
@@ -129,7 +130,7 @@ _nodes: dict[asyncio.AbstractEventLoop, Node] = {}
 
 
 def get_node() -> Node:
-    """The running loop's node, started on first use: no server needs to know of it."""
+    """The running loop's node, started on first use, so that no server needs to know about it."""
     loop = asyncio.get_running_loop()
     node = _nodes.get(loop)
     if node is None:
@@ -149,4 +150,4 @@ async def stop_node() -> None:
         async with asyncio.timeout(STOP_SECONDS):
             await node.stop()
     except TimeoutError:
-        logger.error("Not everything could be ended within %s s", STOP_SECONDS)
+        logger.error("Stopping took longer than %s s: some parts were not ended", STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Frames of one socket, one after the other: under our own server they arrive by call, not by `receive`."""
+"""Takes the frames of one socket in order, under our own server, which delivers them by calls, not by `receive`."""
 
 import asyncio
 import time
@@ -10,11 +10,12 @@ from realtime.sockets import intake
 from realtime.sockets.handlers import Work
 from realtime.sockets.node import Node
 
-MAX_WAITING = 32  # frames that wait for one before them; reading pauses beyond
+# Frames that wait for a command before them. When there are so many, reading pauses.
+MAX_WAITING = 32
 
 
 class SocketReader:
-    """Hands frames to the commands in order. A task lives only while a command is waiting for something."""
+    """Gives frames to the intake in order. A task exists only while a command waits for something."""
 
     __slots__ = ("_connection", "_node", "_socket", "_task", "_waiting")
 
@@ -23,7 +24,7 @@ class SocketReader:
         self._connection = connection
         self._socket = socket
         self._task: asyncio.Task[None] | None = None  # set while a command waits
-        self._waiting: deque[bytes | None] | None = None  # frames behind it
+        self._waiting: deque[bytes | None] | None = None  # frames behind that command
 
     def on_frame(self, raw: bytes | None) -> None:
         if self._connection.closing:
@@ -33,7 +34,8 @@ class SocketReader:
             if work is not None:
                 self._task = asyncio.get_running_loop().create_task(self._go_on(work))
             return
-        self._connection.heard_at = time.monotonic()  # a client that waits for its turn is alive
+        # A client whose frame waits for its turn is alive.
+        self._connection.heard_at = time.monotonic()
         if self._waiting is None:
             self._waiting = deque()
         self._waiting.append(raw)
@@ -43,7 +45,8 @@ class SocketReader:
     def on_lost(self) -> None:
         self._node.leave(self._connection)
         if self._waiting is not None:
-            self._waiting.clear()  # what had not been begun was not promised; what is under way is finished
+            # Commands that have not begun may be dropped: none was acknowledged. The running command is finished.
+            self._waiting.clear()
 
     async def _go_on(self, work: Work | None) -> None:
         try:

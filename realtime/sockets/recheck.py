@@ -1,6 +1,6 @@
-"""What open sockets may still have: looked up again, slowly and in batches, in case a revocation was lost.
+"""Rechecks the rights of open sockets, slowly and in batches, in case a revocation was lost.
 
-Called by the node's clock. Revocations themselves travel at once, as controls (`realtime.signals`).
+Called by the node's clock. Revocations themselves are sent at once, as controls (`realtime.signals`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,19 +23,19 @@ CHUNK = 500  # sockets in one look-up
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What the database says of some sockets."""
+    """What the database says about some sockets."""
 
     active: set[str]  # keys of users
     revoked: set[str]  # logins
-    members: set[tuple[str, int]]  # keys of users with primary keys of rooms
+    members: set[tuple[str, int]]  # user keys, primary keys of rooms
 
 
 async def recheck(hub: Hub) -> None:
-    """Close the sockets of those who may no longer be here, and take away rooms that are no longer theirs."""
+    """Close sockets whose user or login is no longer valid, and revoke rooms that a user is no longer a member of."""
     connections = list(hub.connections.values())
     for start in range(0, len(connections), CHUNK):
         chunk = connections[start : start + CHUNK]
-        # Copied before the look-up: what is joined while it runs is none of its business.
+        # Copied before the look-up, which may not see rooms that are joined while it runs.
         rooms = [connection.subscriptions.rooms() for connection in chunk]
         rights = await database.run(look_up, chunk)
         for connection, joined in zip(chunk, rooms, strict=True):

@@ -1,4 +1,4 @@
-"""How a command that failed is answered: the one place that turns exceptions into frames. Called by the edge."""
+"""Answers commands and handshakes that failed. Called by the intake, the handlers, the consumer and the routing."""
 
 import logging
 import secrets
@@ -19,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 
 def answer(connection: Connection, error: Exception, id: str | None) -> None:
-    """The one place that turns an exception into a frame or a close."""
+    """Answer a failed command with an `error`, or close the socket: the one place that turns exceptions into frames.
+
+    An unexpected exception is logged with a reference, which the client also gets.
+    """
     if isinstance(error, Closed):
         connection.close(error)
     elif isinstance(error, Invalid):
@@ -35,7 +38,7 @@ def answer(connection: Connection, error: Exception, id: str | None) -> None:
 
 
 async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reason: Reason) -> None:
-    """Refuse a handshake with an HTTP status, where the server can; with 403 where it cannot."""
+    """Refuse a handshake with an HTTP status if the server supports that, else with the server's 403."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return

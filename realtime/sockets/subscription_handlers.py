@@ -1,4 +1,4 @@
-"""What a socket gets: `join` and `leave`, `subscribe` and `unsubscribe`. Found by `commands` in its table."""
+"""The handlers of `join`, `leave`, `subscribe` and `unsubscribe`. Listed in the table of `handlers`."""
 
 from msgspec import UNSET, UnsetType
 
@@ -33,7 +33,7 @@ async def on_join(node: Node, connection: Connection, command: commands.Join) ->
 
     async with node.hub.open_feeds([room_stream(slug)]) as (feed,):
         if feed.name not in connection.subscriptions:
-            raise rooms.not_found()  # removed in between
+            raise rooms.not_found()  # the membership ended meanwhile
         if command.since is not None:
             await node.resumer.replay(connection, feed, command.since, lambda it: greet(it.seq, it.recovered, it.fetch))
         node.hub.attach(connection, feed)
@@ -43,7 +43,7 @@ async def on_join(node: Node, connection: Connection, command: commands.Join) ->
 
 
 async def enter(connection: Connection, slug: str) -> rooms.Joined:
-    """Join the room, and note that on the socket. Raises Refused."""
+    """Join the room, and note on the socket the right to its stream. Raises Refused."""
     stream = room_stream(slug)
     connection.subscriptions.ask(stream)
     try:

@@ -1,11 +1,11 @@
-"""Sessions: what a socket was subscribed to, kept for a while after it has gone, in memory or in Redis."""
+"""Sessions: the subscriptions of a socket, kept for a while after it has closed, in memory or in Redis."""
 
 from realtime.conf import Settings
 from realtime.recovery.sessions.store import SessionStore
 
 
 def open_store(settings: Settings) -> SessionStore:
-    """The store of this process: Redis when the site has one, else memory. Called inside the loop that will use it."""
+    """The store of this process: Redis if the site has one, else memory. Call it on the loop that will use it."""
     # Imported here, so that a site without Redis need not load its client.
     if settings.redis_url:
         from realtime.recovery.sessions.redis import RedisSessions

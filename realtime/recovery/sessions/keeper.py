@@ -1,4 +1,4 @@
-"""This process's sessions: notes what changed, saves it together once a second, claims. One per node."""
+"""This process's sessions: notes changes, saves them together once a second, and claims sessions. One per node."""
 
 import contextlib
 import logging
@@ -13,23 +13,23 @@ CHUNK = 500
 
 
 class Keeper:
-    """Positions reach the store late, never early: what a session says arrived has arrived."""
+    """Saves positions late, never early: every event up to a session's position has arrived at the client."""
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
         self._changed: dict[str, Connection] = {}  # by session id
 
     def note(self, connection: Connection) -> None:
-        """The connection's streams or confirmed positions changed, or it has gone."""
+        """Note that the connection's streams or confirmed positions have changed, or that it has closed."""
         self._changed[connection.session_id] = connection
 
     async def save(self) -> None:
-        """Save what was noted; called once a second, and at the end."""
+        """Save the noted sessions. Called once a second, and when the process stops."""
         try:
             while self._changed:
                 await self._save_some()
         except SessionsUnavailable as error:
-            logger.debug("Sessions have to wait: %s", error)
+            logger.debug("Saving sessions is postponed: %s", error)
 
     async def _save_some(self) -> None:
         noted = {id: self._changed.pop(id) for id in list(self._changed)[:CHUNK]}
@@ -37,13 +37,15 @@ class Keeper:
             await self._store.save(
                 {id: Session(c.user_key, dict(c.subscriptions.positions.confirmed)) for id, c in noted.items()}
             )
-        except BaseException:  # a cancellation as well: a process that stops saves what is left after it
+        # Also on a cancellation: a process that stops cancels this task, and then saves what is left.
+        except BaseException:
             self._changed = {**noted, **self._changed}
             raise
 
     async def claim(self, id: str, user_key: str) -> Session:
         """Raises Refused: NOT_FOUND for an unknown, expired, claimed or foreign session, UNAVAILABLE."""
-        if id in self._changed:  # it is back before the next saving
+        # The client is back before its session was saved.
+        if id in self._changed:
             await self.save()
         try:
             session = await self._store.claim(id, user_key)

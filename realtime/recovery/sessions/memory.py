@@ -1,4 +1,4 @@
-"""Sessions in this process: the store of a site without Redis. Opened by `store.open_store`."""
+"""Sessions in this process: the store of a site without Redis. Opened by `sessions.open_store`."""
 
 import time
 from collections import OrderedDict
@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping
 
 from realtime.recovery.sessions.store import Session
 
-MAX_SESSIONS = 100_000  # the oldest go first
+MAX_SESSIONS = 100_000  # beyond that, the oldest are dropped
 
 
 class MemorySessions:
-    """`SessionStore` in a dictionary in the order of saving. `clock` gives seconds and never goes back."""
+    """`SessionStore` in a dictionary, in the order of saving. `clock` gives seconds and never goes back."""
 
     def __init__(self, life_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._life_seconds = life_seconds
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, Session | None]] = OrderedDict()  # None for one that was claimed
+        self._kept: OrderedDict[str, tuple[float, Session | None]] = OrderedDict()  # None: claimed
 
     async def save(self, sessions: Mapping[str, Session]) -> None:
         self._forget_old()

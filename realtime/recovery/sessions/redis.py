@@ -1,7 +1,7 @@
-"""Sessions in Redis: the store of a site with more than one process. Opened by `store.open_store`.
+"""Sessions in Redis: the store of a site with more than one process. Opened by `sessions.open_store`.
 
-A session is a hash of `user` and `data`; a claimed one keeps its key for its life, so that the socket that lost it
-cannot bring it back by saving late.
+A session is a hash of `user` and `data`. A claimed session keeps its key for its whole lifetime, so that the socket
+that lost it cannot bring it back by saving late.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
-"""The contract of sessions: what a socket was subscribed to and how far it is known to have got.
+"""The contract of sessions: what a socket was subscribed to, and how far its client is known to have received it.
 
-Two stores keep it, `memory` and `redis`, and one test file runs on both. Called by the keeper. It knows no user model:
-ids are strings here.
+Two stores implement it, `memory` and `redis`, and one test file runs on both. Called by the keeper. It knows no user
+model: ids are strings here.
 """
 
 from collections.abc import Mapping
@@ -25,11 +25,11 @@ class SessionStore(Protocol):
     """All methods raise `SessionsUnavailable`. An instance belongs to one event loop."""
 
     async def save(self, sessions: Mapping[str, Session]) -> None:
-        """Keep sessions by their ids, each from now on for its whole life; one that was claimed stays claimed."""
+        """Keep sessions by their ids, each for its whole lifetime from now on. A claimed session stays claimed."""
         ...
 
     async def claim(self, id: str, user: str) -> Session | None:
-        """Take a session over: of two that try, one gets it. None as well for another user's, which stays."""
+        """Take over a session: of two callers, only one gets it. None also for another user's session, which stays."""
         ...
 
     async def close(self) -> None: ...
