@@ -28,9 +28,15 @@ NOTHING_TO_RUN = pytest.ExitCode.NO_TESTS_COLLECTED  # in one of the halves, whe
 SERVICES_ONLY = ["-m", "not process and not browser"]  # as in `make test`: the processes bring their own
 
 
+def is_wanted() -> bool:
+    """A load ends with the search, also when that was killed."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and parent.pid == os.getppid()
+
+
 def keep_busy() -> None:
     """Take a core, as far as the system gives one."""
-    while True:
+    while is_wanted():
         pass
 
 
@@ -38,7 +44,7 @@ def write_to_disk(directory: Path) -> None:
     """Write to a file there, and have each of the writes reach the disk."""
     block = os.urandom(1 << 20)
     with tempfile.TemporaryFile(dir=directory) as file:
-        while True:
+        while is_wanted():
             file.seek(0)
             for _ in range(16):
                 file.write(block)
