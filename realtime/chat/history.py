@@ -37,7 +37,7 @@ class Cursors:
 
 
 class HistoryPage(Struct, frozen=True):
-    """`messages` newest first; what to ask for next to go on in the same direction, null where the range ends."""
+    """Messages, newest first. To get the next page, ask with the cursor that is not null; on the last page both are."""
 
     messages: list[HistoryItem]
     next_before: int | None

@@ -263,7 +263,7 @@ class ChatData(Data, frozen=True, kw_only=True):
 
 
 class HistoryItem(ChatData, frozen=True, kw_only=True):
-    """`data` of a `chat` frame, with its `seq`."""
+    """A message: the `data` of a `chat` frame, and its `seq`."""
 
     seq: Seq
 
