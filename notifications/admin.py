@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -18,7 +19,7 @@ STAMPED = ["created_at", "read_at"]
 
 
 class NotificationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    type = forms.ChoiceField(label=_("type"), choices=types.choices)
+    type = forms.ChoiceField(label=capfirst(_("type")), choices=types.choices)
 
     def clean_data(self) -> dict[str, Any]:
         try:

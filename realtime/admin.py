@@ -52,6 +52,7 @@ class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
     fields = ["user", "role"]
     raw_id_fields = ["user"]
     extra = 1
+    can_delete = False
     verbose_name = _("new member")
     verbose_name_plural = _("new members")
 

@@ -86,7 +86,9 @@ class Membership(models.Model):
     role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.MEMBER)
     joined_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
     last_read_seq = models.PositiveBigIntegerField(
-        _("read up to"), default=0, help_text=_("The number of the last event of the room that the user has read.")
+        _("read up to event"),
+        default=0,
+        help_text=_("The number of the last event of the room that the user has read."),
     )
 
     class Meta:
@@ -249,4 +251,4 @@ class LastSeen(models.Model):
         verbose_name_plural = _("last seen")
 
     def __str__(self) -> str:
-        return f"{name_related(self, 'user')}: {self.at:%Y-%m-%d %H:%M:%S}"
+        return f"{name_related(self, 'user')}, {self.at:%Y-%m-%d %H:%M:%S}"

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='membership',
             name='last_read_seq',
-            field=models.PositiveBigIntegerField(default=0, help_text='The number of the last event of the room that the user has read.', verbose_name='read up to'),
+            field=models.PositiveBigIntegerField(default=0, help_text='The number of the last event of the room that the user has read.', verbose_name='read up to event'),
         ),
         migrations.AlterField(
             model_name='message',
