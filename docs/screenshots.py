@@ -27,8 +27,8 @@ START_SECONDS = 20
 SHOTS = {
     "landing": ("/", 900, 560, "h1"),
     "api": ("/api/docs", 1100, 860, ".opblock"),
-    "rooms": ("/admin/realtime/room/", 1360, 620, "#result_list"),
-    "notifications": ("/admin/notifications/notification/", 1360, 620, "#result_list"),
+    "rooms": ("/admin/realtime/room/", 1480, 620, "#result_list"),
+    "notifications": ("/admin/notifications/notification/", 1480, 620, "#result_list"),
 }
 PEOPLE = """
 from django.contrib.auth import get_user_model
