@@ -1,6 +1,6 @@
-"""`python -m docs.screenshots`: fills a throw-away demo with life and takes the pictures of README in docs/images.
+"""`python -m docs.screenshots`: fills a temporary demo with data and takes the pictures of README in docs/images.
 
-Run by `make screenshots`. Needs Chromium; the server, its database and everybody in it are gone afterwards.
+Run by `make screenshots`. Needs Chromium. The server and its database are deleted afterwards.
 """
 
 import json
@@ -23,16 +23,17 @@ IMAGES = ROOT / "docs" / "images"
 PORT = 8765
 SITE = f"http://127.0.0.1:{PORT}"
 START_SECONDS = 20
+# Path, width, height, and what must be on the page before the picture is taken.
 SHOTS = {
     "landing": ("/", 900, 560, "h1"),
     "api": ("/api/docs", 1100, 860, ".opblock"),
-    "rooms": ("/admin/realtime/room/", 1360, 620, "#result_list"),
-    "notifications": ("/admin/notifications/notification/", 1360, 620, "#result_list"),
-}  # path, width, height, and what must be there before the picture is taken
+    "rooms": ("/admin/realtime/room/", 1480, 620, "#result_list"),
+    "notifications": ("/admin/notifications/notification/", 1480, 620, "#result_list"),
+}
 PEOPLE = """
 from django.contrib.auth import get_user_model
 from notifications import notify
-from realtime import rooms
+from realtime.chat import rooms
 user = {u.username: u for u in get_user_model().objects.all()}
 for name, first, last in [("alice", "Alice", "Meyer"), ("bob", "Bob", "Okafor"), ("carol", "Carol", "Lindqvist")]:
     get_user_model().objects.filter(username=name).update(first_name=first, last_name=last)
@@ -73,7 +74,7 @@ def main() -> None:
 
 @contextmanager
 def serve(directory: Path) -> Iterator[None]:
-    """The demo on an empty SQLite database, filled."""
+    """The demo on a new SQLite database, filled with people and notifications."""
     (directory / "shots_settings.py").write_text(
         "from project.settings import *\n"
         "from project.settings import DATABASES\n"

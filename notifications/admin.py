@@ -1,4 +1,4 @@
-"""The notifications in Django's admin: staff read them, mark them, and send new ones."""
+"""Notifications in Django's admin: staff can read them, mark them as read or unread, and send new ones."""
 
 from typing import Any
 
@@ -7,10 +7,11 @@ from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from notifications import inbox, types
+from notifications import sending, types
 from notifications.models import Notification, NotificationQuerySet
 
 SENT = ["recipient", "actor", "type", "title", "message", "link", "data"]
@@ -18,17 +19,17 @@ STAMPED = ["created_at", "read_at"]
 
 
 class NotificationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
-    type = forms.ChoiceField(label=_("type"), choices=types.choices)
+    type = forms.ChoiceField(label=capfirst(_("type")), choices=types.choices)
 
     def clean_data(self) -> dict[str, Any]:
         try:
-            return inbox.require_object(self.cleaned_data["data"] or {})
-        except inbox.InvalidData as error:
+            return sending.require_object(self.cleaned_data["data"] or {})
+        except sending.InvalidData as error:
             raise forms.ValidationError(_("Enter a JSON object.")) from error
 
 
 class TypeFilter(admin.SimpleListFilter):
-    # Django's own filter would ask the table for all values that occur in it.
+    # Django's own filter would query the table for all values that occur in it.
     title = _("type")
     parameter_name = "type"
 
@@ -62,17 +63,17 @@ class NotificationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     list_select_related = ["recipient"]
     search_fields = ["title", "message", f"recipient__{get_user_model().USERNAME_FIELD}"]
     date_hierarchy = "created_at"
-    show_full_result_count = False  # a second count, of the whole table
+    show_full_result_count = False  # it would count the whole table
     actions = ["mark_read", "mark_unread"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Notification | None = None) -> list[str]:
-        """What was sent stays as it was sent."""
+        """A notification that was sent cannot be changed."""
         return [*SENT, *STAMPED] if obj else STAMPED
 
     def save_model(self, request: HttpRequest, obj: Notification, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if not change:
-            inbox.push(obj)
+            sending.push(obj)
 
     @admin.display(description=_("type"), ordering="type")
     def type_title(self, notification: Notification) -> Any:
@@ -82,11 +83,11 @@ class NotificationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
     def is_read(self, notification: Notification) -> bool:
         return notification.is_read
 
-    @admin.action(description=_("Mark selected as read"), permissions=["change"])
+    @admin.action(description=_("Mark selected notifications as read"), permissions=["change"])
     def mark_read(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:
         self._report(request, queryset.mark_read())
 
-    @admin.action(description=_("Mark selected as unread"), permissions=["change"])
+    @admin.action(description=_("Mark selected notifications as unread"), permissions=["change"])
     def mark_unread(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:
         self._report(request, queryset.mark_unread())
 

@@ -1,4 +1,4 @@
-"""The app's configuration: registers the system checks, and what marks notifications as read."""
+"""The app's configuration: registers the system check, and `mark_read` for the `read` command of sockets."""
 
 from django.apps import AppConfig
 from django.core.checks import register

@@ -1,4 +1,4 @@
-"""System checks of the app: what a site must have set up. Registered by `apps`, run by Django."""
+"""System checks of the app. Registered by `apps`, run by Django."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from django.core.checks import CheckMessage, Error
 
 
 def check_realtime(**_: Any) -> list[CheckMessage]:
-    """E001: without `realtime` there is no table for the events that carry notifications."""
+    """E001: notifications are pushed as events, and the table of events belongs to `realtime`."""
     if apps.is_installed("realtime"):
         return []
     hint = "Add 'realtime' to INSTALLED_APPS."
-    return [Error("notifications needs the app 'realtime'.", hint=hint, id="notifications.E001")]
+    return [Error("The app 'notifications' needs the app 'realtime'.", hint=hint, id="notifications.E001")]

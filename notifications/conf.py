@@ -1,6 +1,6 @@
-"""Settings of the app: the only place that reads `django.conf.settings`.
+"""Settings of the app. No other module reads `django.conf.settings`.
 
-A site overrides with a dictionary: `NOTIFICATIONS = {"LANGUAGE": "site.users.language_of"}`. Called by every layer.
+A site sets a dictionary: `NOTIFICATIONS = {"LANGUAGE": "mysite.users.language_of"}`. Called by `languages`.
 """
 
 from dataclasses import dataclass, fields
@@ -16,12 +16,13 @@ from django.core.signals import setting_changed
 class Settings:
     """The keys of `settings.NOTIFICATIONS` in lower case, with their defaults."""
 
-    language: str | None = None  # dotted path of a function from a user to a language code; see `languages`
+    # The dotted path of a function that takes a user and returns a language code; see `languages`.
+    language: str | None = None
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The site's `NOTIFICATIONS` over the defaults. Raises ImproperlyConfigured on an unknown key."""
+    """The defaults, overridden by the site's `NOTIFICATIONS`. Raises ImproperlyConfigured for an unknown key."""
     given: dict[str, Any] = getattr(django_settings, "NOTIFICATIONS", {})
     known = {field.name for field in fields(Settings)}
     unknown = sorted(key for key in given if key.lower() not in known)
@@ -31,7 +32,7 @@ def settings() -> Settings:
 
 
 def clear_cache(*, setting: str = "NOTIFICATIONS", **_: Any) -> None:
-    """Forget the parsed settings; connected to Django's `setting_changed`, so `override_settings` works."""
+    """Read the settings again at the next call. Connected to `setting_changed`, so `override_settings` works."""
     if setting == "NOTIFICATIONS":
         settings.cache_clear()
 

@@ -1,4 +1,4 @@
-"""The frame that tells of a notification, as a type. Made by `inbox`; the tests decode with it."""
+"""The `notification` frame as structs. `sending` builds it; the tests decode with it."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from realtime.protocol.frames import Data, Seq, ServerFrame, StreamName, Text, T
 
 
 class Item(Data, frozen=True):
-    """A notification as clients see it. `data` is what the site said with it."""
+    """A notification as clients see it. `data` is what the site passed to `notify`."""
 
     id: int
     type: Text
@@ -18,7 +18,7 @@ class Item(Data, frozen=True):
 
 
 class NotificationBody(ServerFrame, tag="notification", frozen=True):
-    """A `notification` frame as the log keeps it, before it has its place."""
+    """A `notification` frame as the log stores it, before it gets its `seq`."""
 
     notification_type: Text
     data: Item
@@ -26,7 +26,7 @@ class NotificationBody(ServerFrame, tag="notification", frozen=True):
 
 
 class NotificationFrame(NotificationBody, tag="notification", frozen=True):
-    """A user is told something. `notification_type` is the `type` of `data`."""
+    """A notification for a user. `notification_type` repeats `data.type`."""
 
     stream: StreamName
     seq: Seq

@@ -1,146 +1,20 @@
-"""Translation a user something: store a notification and push it to the user's sockets, as one unit.
+"""The inbox of a user: marking notifications as read. `apps` registers it for the `read` command of sockets."""
 
-Called by site code as `notifications.notify`, and by the admin. Nobody else writes notifications or pushes them.
-"""
-
-import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
-from django.core.serializers.json import DjangoJSONEncoder
-from django.core.validators import ProhibitNullCharactersValidator
-from django.db import models, transaction
-from django.utils.translation import override
+from django.db import transaction
 
-import realtime
-from notifications import types
-from notifications.frames import Item, NotificationBody
-from notifications.languages import language_of
 from notifications.models import Notification
-from notifications.types import Text
-from realtime.integration import run
-from realtime.protocol.frames import format_time, utc_now
-
-NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # as JSON writes it; a backslash before it makes it six characters
-
-
-class InvalidData(ValueError):
-    """`data` is not a JSON object."""
-
-
-def notify(
-    recipient: Any,
-    type_name: str,
-    *,
-    actor: Any = None,
-    data: dict[str, Any] | None = None,
-    link: str = "",
-    title: Text | None = None,
-    message: Text | None = None,
-    **params: object,
-) -> Notification | None:
-    """Store a notification for `recipient` (a user, or a user's pk) and push it when the caller's transaction commits.
-
-    Title and message are those of the type, in the recipient's language, filled with `params` and the name of `actor`;
-    `title` and `message` replace them as they are. They are plain text: whoever shows them as HTML escapes them.
-    `data` is free, for clients.
-
-    Returns None, and nothing happens, when `actor` is the recipient: nobody is told what they did themselves.
-    Raises UnknownType, MissingParameter, InvalidData, ValidationError (a text is too long, or has a NUL character) and
-    the user model's DoesNotExist; and whatever the push raises, in which case nothing is stored either.
-    """
-    kind = types.require_type(type_name)
-    user = _require_user(recipient)
-    if actor is not None:
-        if actor.pk == user.pk:
-            return None
-        params["actor"] = display_name(actor)
-    notification = Notification(recipient=user, actor=actor, type=kind.name, data=require_object(data or {}), link=link)
-    with override(language_of(user)):
-        notification.title = types.fill(kind.title, params) if title is None else str(title)
-        notification.message = types.fill(kind.message, params) if message is None else str(message)
-    # SQLite stores a text of any length: the limits must not wait for another database. The users are known to exist.
-    notification.clean_fields(exclude={"recipient", "actor"})
-    _require_storable(notification)
-    with transaction.atomic():
-        notification.save(force_insert=True)
-        push(notification)
-    return notification
-
-
-async def anotify(recipient: Any, type_name: str, **options: Any) -> Notification | None:
-    """`notify` for asynchronous code, with the same parameters. A transaction of its own: async code has none."""
-    return await run(notify, recipient, type_name, **options)
 
 
 def mark_read(user_id: Any, ids: Sequence[int]) -> list[int]:
-    """Mark notifications as read; returns the ids that were unread and the user's own, and passes over all others."""
+    """Mark the user's notifications with these ids as read, and return the ids of those that were unread.
+
+    Ignores ids that do not exist or belong to other users.
+    """
     with transaction.atomic():
         own = Notification.objects.select_for_update().filter(recipient_id=user_id, pk__in=ids).unread()
         found = list(own.order_by("pk").values_list("pk", flat=True))
         Notification.objects.filter(pk__in=found).mark_read()
     return found
-
-
-def push(notification: Notification) -> None:
-    """Send a stored notification to its recipient's sockets when the transaction commits, and to those who resume."""
-    realtime.publish(f"user.{notification.recipient_id}", msgspec.to_builtins(frame(notification)))
-
-
-def frame(notification: Notification) -> NotificationBody:
-    return NotificationBody(notification_type=notification.type, data=item(notification), timestamp=utc_now())
-
-
-def item(notification: Notification) -> Item:
-    return Item(
-        id=notification.pk,
-        type=notification.type,
-        title=notification.title,
-        message=notification.message,
-        data=notification.data,
-        link=notification.link,
-        created_at=format_time(notification.created_at),
-    )
-
-
-def require_object(data: object) -> dict[str, Any]:
-    """A copy of `data` as the database will give it back, so that what is pushed and what is listed later are the same.
-
-    Takes what Django's encoder takes: dates, UUIDs, decimals and lazy translations become text. Raises InvalidData.
-    """
-    if not isinstance(data, dict):
-        raise InvalidData(f"data must be a dictionary, not {type(data).__name__}")
-    try:
-        text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
-        # Half a surrogate pair is a string in Python but not in UTF-8: it could be stored and never sent.
-        copy: dict[str, Any] = json.loads(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidData(f"data cannot be written as JSON: {error}") from error
-    if NUL.search(text):
-        raise InvalidData("data cannot contain NUL characters: PostgreSQL does not take them")
-    return copy
-
-
-def display_name(user: Any) -> str:
-    """The full name of `user` where the user model has one that is not empty, else the username."""
-    full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
-    return str(full_name or user.get_username())
-
-
-def _require_storable(notification: Notification) -> None:
-    """Raises ValidationError for a text with a NUL character, which PostgreSQL does not take."""
-    for name in ("title", "message", "link"):
-        try:
-            ProhibitNullCharactersValidator()(getattr(notification, name))
-        except ValidationError as error:
-            raise ValidationError({name: error}) from None
-
-
-def _require_user(recipient: Any) -> Any:
-    if isinstance(recipient, models.Model):
-        return recipient
-    return get_user_model()._default_manager.get(pk=recipient)

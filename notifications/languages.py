@@ -1,4 +1,4 @@
-"""Which language a user is written to in. Called by `inbox`, before it renders what is stored and pushed."""
+"""The language in which a user gets notifications. Called by `sending`, which stores the text in that language."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,23 +10,23 @@ from notifications import conf
 
 
 def language_of(user: Any) -> str:
-    """The first language of `user` that the site has, else the site's own."""
+    """The first language of `user` that the site supports, else the site's default."""
     return next(filter(None, map(_supported, _wanted(user))), conf.default_language())
 
 
 def _wanted(user: Any) -> Iterator[object]:
-    """What the site's function says, or else the attribute `language` of the user and of the user's `profile`."""
+    """The result of the site's function, if one is set; else `user.language` and then `user.profile.language`."""
     path = conf.settings().language
     if path:
         yield import_string(path)(user)
         return
     yield getattr(user, "language", None)
-    # A one-to-one relation without a row raises a DoesNotExist that is an AttributeError too.
+    # A one-to-one relation without a row raises RelatedObjectDoesNotExist, which is an AttributeError too.
     yield getattr(getattr(user, "profile", None), "language", None)
 
 
 def _supported(code: object) -> str | None:
-    """The site's language for `code` in any usual spelling (`zh_CN`, `zh-Hans`), or None."""
+    """The language of the site that matches `code` in any usual spelling (`zh_CN`, `zh-Hans`), or None."""
     if not code or not isinstance(code, str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Tables of the app: what users were told, and whether they have read it. Used by `inbox` and the edges."""
+"""The table of notifications: what was sent to whom, and when they read it. Used by `sending`, `inbox` and `admin`."""
 
 from django.conf import settings
 from django.db import models
@@ -14,32 +14,40 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         return self.filter(read_at__isnull=True)
 
     def mark_read(self) -> int:
-        """How many were unread until now; what was read before keeps its time."""
+        """Mark as read those that are unread, and return how many that were. The others keep their `read_at`."""
         return self.unread().update(read_at=timezone.now())
 
     def mark_unread(self) -> int:
-        """How many were read until now."""
+        """Mark as unread those that are read, and return how many that were."""
         return self.filter(read_at__isnull=False).update(read_at=None)
 
 
 class Notification(models.Model):
-    """One thing that one user was told, in the words and the language in which it was told."""
+    """A notification of one user, with the text that was sent, in the language in which it was sent."""
 
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.CASCADE,
         related_name="notifications",
-        db_index=False,  # the inbox's index begins with it
+        db_index=False,  # both indexes below begin with it
         verbose_name=_("recipient"),
     )
     actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("actor")
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("actor"),
+        help_text=_("The user who caused the notification, such as the follower or the author of a comment."),
     )
     type = models.CharField(_("type"), max_length=NAME_CHARS)
     title = models.CharField(_("title"), max_length=255)
     message = models.TextField(_("message"), blank=True)
-    data = models.JSONField(_("data"), default=dict, blank=True)
-    link = models.CharField(_("link"), max_length=500, blank=True)
+    data = models.JSONField(_("data"), default=dict, blank=True, help_text=_("A JSON object for clients."))
+    link = models.CharField(
+        _("link"), max_length=500, blank=True, help_text=_("Where the notification leads: a path or an address.")
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     read_at = models.DateTimeField(_("read at"), null=True, blank=True, editable=False)
 

@@ -1,6 +1,6 @@
-"""The types of notification and their words: the product's five, and those that a site registers.
+"""The types of notification and their texts: five built-in ones, and those that a site registers.
 
-Pure: a dictionary filled at import time. Called by `inbox`, which renders, and by the admin, which lists the types.
+A dictionary that is filled while apps are loaded. `sending` fills in the texts; the admin lists the types.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-NAME_CHARS = 64  # as long as the column that stores it
+NAME_CHARS = 64  # the length of the column `type`
 
-Text = str | Promise  # a lazy translation becomes text in the recipient's language, when it is rendered
+# A lazy translation becomes text in the recipient's language when the notification is sent.
+Text = str | Promise
 
 
 class UnknownType(ValueError):
@@ -19,7 +20,7 @@ class UnknownType(ValueError):
 
 
 class MissingParameter(ValueError):
-    """A template names a parameter that was not given."""
+    """A template needs a parameter that was not passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,12 @@ _types: dict[str, NotificationType] = {}
 
 
 def register(name: str, *, title: Text, message: Text) -> NotificationType:
-    """Make a type known; call it from a site's `AppConfig.ready()`.
+    """Add a type. Call this in the `AppConfig.ready()` of an app of your site.
 
-    The last registration of a name holds, so a site can also reword the product's own types.
+    The last registration of a name wins, so a site can also reword the built-in types.
     """
     if not 1 <= len(name) <= NAME_CHARS:
-        raise ValueError(f"The name of a notification type has 1 to {NAME_CHARS} characters: {name!r}")
+        raise ValueError(f"The name of a notification type must have 1 to {NAME_CHARS} characters: {name!r}")
     _types[name] = NotificationType(name, title, message)
     return _types[name]
 
@@ -50,7 +51,9 @@ def require_type(name: str) -> NotificationType:
     try:
         return _types[name]
     except KeyError:
-        raise UnknownType(f"{name!r} is none of the notification types: {', '.join(sorted(_types))}") from None
+        raise UnknownType(
+            f"There is no notification type {name!r}. Registered types: {', '.join(sorted(_types))}"
+        ) from None
 
 
 def choices() -> list[tuple[str, Text]]:
@@ -59,7 +62,7 @@ def choices() -> list[tuple[str, Text]]:
 
 
 def fill(template: Text, params: Mapping[str, object]) -> str:
-    """`template` in the active language with its parameters put in. Raises MissingParameter."""
+    """`template` in the active language, filled with `params`. Raises MissingParameter."""
     try:
         return str(template) % params
     except KeyError as error:

@@ -160,7 +160,17 @@ SIMPLE_JWT = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Realtime API",
-    "DESCRIPTION": "Logins, tickets for sockets, who is online, rooms and their members, messages.",
+    "DESCRIPTION": (
+        "Log in, get tickets for sockets, see who is online, manage rooms and their members, and read messages.\n\n"
+        "To try it on this page, log in with `POST /api/v1/auth/token`, press *Authorize* and paste the `access` token."
+    ),
+    "TAGS": [
+        {"name": "auth", "description": "Log in and out, and get tickets for sockets."},
+        {"name": "presence", "description": "Who is online."},
+        {"name": "rooms", "description": "Rooms that people write to."},
+        {"name": "members", "description": "Who is in a room, and in which role."},
+        {"name": "messages", "description": "The messages of rooms, and direct messages."},
+    ],
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

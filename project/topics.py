@@ -1,4 +1,4 @@
-"""Topics of the demo. realtime imports a module of this name from every app."""
+"""Topics of the demo. `realtime` imports the module `topics` of every app."""
 
 import os
 from typing import Any
@@ -9,5 +9,5 @@ from realtime.manager import manager
 
 @realtime.topic("metrics", every=5)
 async def measure() -> dict[str, Any]:
-    """How busy the machine is that calls this, and how many people are online on all of them."""
+    """The load of the machine that calls this, and how many users are online in all processes."""
     return {"load": os.getloadavg(), "online_count": await manager.aget_online_count()}

@@ -1,4 +1,4 @@
-"""Pages of the site itself: where to go, the API's documentation, and JSON for the API's own dead ends."""
+"""Pages of the site itself: the start page, the API's documentation, and JSON for unknown addresses and errors."""
 
 import json
 from typing import Any
@@ -28,14 +28,14 @@ class DocsView(SpectacularSwaggerView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
-        # Swagger UI would send the schema's address to a validator on the web.
+        # By default Swagger UI sends the address of the schema to a validator on the web.
         response.data["settings"] = json.dumps({"deepLinking": True, "validatorUrl": None})
         return response
 
 
 @extend_schema(exclude=True)
 class UnknownView(APIView):
-    """An address under `/api` that leads nowhere: answered in the API's own words."""
+    """Answers unknown addresses under `/api` with the API's own 404."""
 
     permission_classes = [AllowAny]
 

@@ -37,12 +37,14 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
     """The members. The user is only shown: a choice of users would cost a query for each row."""
 
     model = Membership
+    verbose_name = _("member")
+    verbose_name_plural = _("members")
     fields = ["user", "role", "joined_at"]
     readonly_fields = ["user", "joined_at"]
     extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        return super().get_queryset(request).select_related("user").order_by("pk")
+        return super().get_queryset(request).select_related("user", "room").order_by("pk")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -53,6 +55,8 @@ class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
     fields = ["user", "role"]
     raw_id_fields = ["user"]
     extra = 1
+    can_delete = False
+    verbose_name = _("new member")
     verbose_name_plural = _("new members")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
@@ -98,7 +102,7 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         address = reverse("admin:realtime_membership_changelist")
         return format_html('<a href="{}?room__id__exact={}">{}</a>', address, room.pk, room.members_count)
 
-    @admin.display(description=_("last seq"), ordering="last_seq")
+    @admin.display(description=_("events"), ordering="last_seq")
     def written(self, room: Any) -> int:
         return int(room.last_seq)
 
@@ -107,11 +111,13 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["user", "room", "role", "joined_at", "last_read_seq"]
     list_filter = ["role", "joined_at"]
-    list_select_related = ["user", "room"]
     search_fields = ["room__slug", "room__title", f"user__{get_user_model().USERNAME_FIELD}"]
     raw_id_fields = ["user", "room"]
     readonly_fields = ["joined_at", "last_read_seq"]
     list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).select_related("user", "room")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[str]:
         # To change the user or the room, delete the membership: only that announces its end to the user's sockets.
@@ -125,11 +131,13 @@ class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ["created_at", "room", "sender", "recipient", "excerpt", "kind", "seq"]
     list_display_links = ["created_at", "excerpt"]
     list_filter = ["kind", "created_at"]
-    list_select_related = ["room", "sender", "recipient"]
     search_fields = ["text", "room__slug"]
     ordering = ["-pk"]
     show_full_result_count = False
     list_per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        return super().get_queryset(request).select_related("room", "sender", "recipient")
 
     @admin.display(description=_("text"))
     def excerpt(self, message: Message) -> str:

@@ -34,14 +34,14 @@ def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messa
     layer = _layer().get("BACKEND", "")
     messages: Messages = []
     if not layer:
-        messages.append(checks.Warning("There is no channel layer.", hint="Set CHANNEL_LAYERS.", id="realtime.W002"))
+        messages.append(checks.Warning("CHANNEL_LAYERS has no default layer.", hint="Set it.", id="realtime.W002"))
     in_memory = layer.endswith("InMemoryChannelLayer")
     if bool(conf.settings().redis_url) == in_memory and layer:
-        text = "The channel layer and presence do not live in the same place."
-        hint = "Set REALTIME['REDIS_URL'] and use channels_redis' pub/sub layer, or neither."
+        text = "Of the channel layer and presence, one uses Redis and the other the memory of this process."
+        hint = "Set REALTIME['REDIS_URL'] and use the pub/sub layer of channels_redis, or do neither."
         messages.append(checks.Error(text, hint=hint, id="realtime.E001"))
     if layer == "channels_redis.core.RedisChannelLayer":
-        text = "channels_redis' core layer drops publications in silence once 100 are waiting in a process."
+        text = "The core layer of channels_redis drops publications without an error when 100 are waiting in a process."
         hint = "Use channels_redis.pubsub.RedisPubSubChannelLayer."
         messages.append(checks.Warning(text, hint=hint, id="realtime.W003"))
     return messages
@@ -55,7 +55,7 @@ def check_redis_timeout(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     if hosts and all(isinstance(host, dict) and (host.get("socket_timeout") or 0) > 5 for host in hosts):
         return []
     text = "The channel layer's connections to Redis have no `socket_timeout` of their own."
-    hint = 'Write hosts as {"address": "redis://…", "socket_timeout": 10}: quiet processes would lose publications.'
+    hint = 'Write hosts as {"address": "redis://…", "socket_timeout": 10}: otherwise quiet processes lose publications.'
     return [checks.Warning(text, hint=hint, id="realtime.W004")]
 
 
@@ -65,12 +65,13 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
     if engine.endswith(".sqlite3"):
         return _check_sqlite(options)
     if not engine.endswith((".postgresql", ".postgis")):
-        text = f"The log runs on PostgreSQL and SQLite, not on {engine}."
-        return [checks.Error(text, id="realtime.E002")]
+        text = f"The database must be PostgreSQL or SQLite, not {engine}."
+        hint = "Change ENGINE in DATABASES['default']."
+        return [checks.Error(text, hint=hint, id="realtime.E002")]
     needed = conf.settings().database_threads + 2
     if (pool := options.get("pool")) and _pool_size(pool) < needed:
-        text = "The database pool is smaller than the threads that keep a connection of it."
-        hint = f"Give OPTIONS['pool'] a max_size of at least {needed}, or lower REALTIME['DATABASE_THREADS']."
+        text = "The database pool has fewer connections than one process needs."
+        hint = f"Set max_size in OPTIONS['pool'] to at least {needed}, or lower REALTIME['DATABASE_THREADS']."
         return [checks.Warning(text, hint=hint, id="realtime.W005")]
     return []
 
@@ -84,7 +85,7 @@ def _pool_size(pool: dict[str, Any] | bool) -> int:
 def _check_sqlite(options: dict[str, Any]) -> Messages:
     if options.get("transaction_mode") == "IMMEDIATE" and options.get("timeout", 5) >= 10:
         return []
-    text = "SQLite will answer `database is locked` when two threads write."
+    text = "SQLite will fail with `database is locked` when two threads write at the same time."
     hint = (
         'Set OPTIONS to {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"}.'
     )
@@ -96,15 +97,15 @@ def check_origins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Mes
     values = conf.settings()
     if "*" not in values.allowed_origins or "session" not in values.credentials:
         return []
-    text = 'REALTIME["ALLOWED_ORIGINS"] allows every page, and session cookies are accepted.'
-    hint = "Name the origins, or take `session` out of REALTIME['CREDENTIALS']."
+    text = "Any web page can open a socket with the session cookie of its visitor: REALTIME['ALLOWED_ORIGINS'] has `*`."
+    hint = "List the origins that may open sockets, or remove `session` from REALTIME['CREDENTIALS']."
     return [checks.Error(text, hint=hint, id="realtime.E003")]
 
 
 def check_blacklist(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
     if apps.is_installed("rest_framework_simplejwt.token_blacklist"):
         return []
-    text = "Tokens cannot be revoked: a logout closes sockets, but the token opens new ones until it expires."
+    text = "Tokens cannot be revoked: a logout closes sockets, but the token can open new ones until it expires."
     hint = "Add rest_framework_simplejwt.token_blacklist to INSTALLED_APPS."
     return [checks.Warning(text, hint=hint, id="realtime.W007")]
 
@@ -112,7 +113,7 @@ def check_blacklist(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> M
 def check_asgi(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
     if conf.has_asgi_application():
         return []
-    hint = "Point it at an application made with realtime.routing.asgi_application."
+    hint = "Set it to the path of an application that realtime.routing.asgi_application returned."
     return [checks.Warning("ASGI_APPLICATION is not set.", hint=hint, id="realtime.W008")]
 
 
@@ -125,8 +126,8 @@ def check_proxies(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Mes
     counted = values.logins_per_minute or values.logins_per_minute_per_address
     if api_settings.NUM_PROXIES is not None or not counted:
         return []
-    text = "Attempts to log in are counted by an address that a client can make up."
-    hint = "Set REST_FRAMEWORK['NUM_PROXIES']: 0 under `serve`, else the number of proxies in front."
+    text = "Attempts to log in are counted by an address that the client can forge."
+    hint = "Set REST_FRAMEWORK['NUM_PROXIES'] to 0 under `serve`, otherwise to the number of trusted proxies."
     return [checks.Warning(text, hint=hint, id="realtime.W009")]
 
 
@@ -137,7 +138,7 @@ def check_workers(
     workers = conf.worker_count() if workers is None else workers
     if workers == 1 or conf.settings().redis_url:
         return []
-    text = f"{workers} workers without REDIS_URL: each would have sockets and presence of its own."
+    text = f"There are {workers} workers but no REDIS_URL: each would know only its own sockets and users."
     return [checks.Warning(text, hint="Set REDIS_URL, or serve with one worker.", id="realtime.W001")]
 
 

@@ -20,6 +20,13 @@ SLUG_PATTERN = r"^[a-z0-9_-]{1,64}\Z"
 is_slug = re.compile(SLUG_PATTERN).match
 
 
+def name_related(instance: models.Model, field: str) -> str:
+    """The name of a related object if it is loaded, else `user 1`: a list of many rows must not cost a query each."""
+    loaded = instance._state.fields_cache.get(field)
+    relation: Any = instance._meta.get_field(field)
+    return str(loaded or f"{relation.verbose_name} {getattr(instance, relation.attname)}")
+
+
 class RoomQuerySet(models.QuerySet["Room"]):
     def visible_to(self, user: Any) -> "RoomQuerySet":
         """Public rooms, and private rooms that `user` is a member of; never direct rooms."""
@@ -31,11 +38,20 @@ class Room(models.Model):
     """A room for messages. A direct room holds the direct messages of two users; it is addressed by user id only."""
 
     slug = models.CharField(
-        _("slug"), max_length=64, unique=True, validators=[RegexValidator(SLUG_PATTERN, _("1 to 64 of a-z 0-9 - _"))]
+        _("slug"),
+        max_length=64,
+        unique=True,
+        validators=[RegexValidator(SLUG_PATTERN, _("Use 1 to 64 of these characters: a-z 0-9 - _"))],
+        help_text=_("The room's id for clients: 1 to 64 of a-z 0-9 - _. It cannot be changed later."),
     )
     title = models.CharField(_("title"), max_length=200, blank=True)
-    private = models.BooleanField(_("private"), default=False)
-    direct = models.BooleanField(_("direct"), default=False, editable=False)
+    private = models.BooleanField(_("private"), default=False, help_text=_("Only members can see a private room."))
+    direct = models.BooleanField(
+        _("direct messages"),
+        default=False,
+        editable=False,
+        help_text=_("Such a room holds what two users write to each other."),
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("created by")
     )
@@ -73,7 +89,11 @@ class Membership(models.Model):
     )
     role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.MEMBER)
     joined_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
-    last_read_seq = models.PositiveBigIntegerField(_("last read"), default=0)
+    last_read_seq = models.PositiveBigIntegerField(
+        _("read up to event"),
+        default=0,
+        help_text=_("The number of the last event of the room that the user has read."),
+    )
 
     class Meta:
         verbose_name = _("membership")
@@ -81,7 +101,10 @@ class Membership(models.Model):
         constraints = [models.UniqueConstraint(name="realtime_member_once", fields=["room", "user"])]
 
     def __str__(self) -> str:
-        return f"{self.user_id} in {self.room_id}"
+        return _("%(user)s in %(room)s") % {
+            "user": name_related(self, "user"),
+            "room": name_related(self, "room"),
+        }
 
 
 class Message(models.Model):
@@ -113,9 +136,23 @@ class Message(models.Model):
     )
     text = models.TextField(_("text"))
     kind = models.CharField(_("kind"), max_length=16, default="text")
-    client_id = models.CharField(_("client id"), max_length=64, null=True, blank=True)  # noqa: DJ001 (null is "none")
-    seq = models.PositiveBigIntegerField(_("seq"))
-    recipient_seq = models.PositiveBigIntegerField(_("recipient's seq"), null=True, blank=True)
+    client_id = models.CharField(  # noqa: DJ001 (null is "none")
+        _("client id"),
+        max_length=64,
+        null=True,
+        blank=True,
+        help_text=_("The id that the sender's client gave to the message."),
+    )
+    seq = models.PositiveBigIntegerField(
+        _("number"),
+        help_text=_("The number of the event in the room; of a direct message, among the sender's events."),
+    )
+    recipient_seq = models.PositiveBigIntegerField(
+        _("recipient's number"),
+        null=True,
+        blank=True,
+        help_text=_("The number of a direct message among the recipient's events."),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
     class Meta:
@@ -147,14 +184,16 @@ class Message(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.room_id}/{self.seq}"
+        if self.recipient_seq is not None:
+            return _("Direct message %(id)s") % {"id": self.pk}
+        return _("Message %(number)s in %(room)s") % {"number": self.seq, "room": name_related(self, "room")}
 
 
 class Stream(models.Model):
     """An ordered log. `last_seq` is the `seq` of its newest event. The lock of this row orders the writers."""
 
     name = models.CharField(_("name"), max_length=100, primary_key=True)
-    last_seq = models.PositiveBigIntegerField(_("last seq"), default=0)
+    last_seq = models.PositiveBigIntegerField(_("last number"), default=0)
 
     class Meta:
         verbose_name = _("stream")
@@ -171,7 +210,7 @@ class Event(models.Model):
     """
 
     stream = models.CharField(_("stream"), max_length=100)
-    seq = models.PositiveBigIntegerField(_("seq"), null=True)
+    seq = models.PositiveBigIntegerField(_("number"), null=True)
     body = models.TextField(_("body"))
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
 
@@ -184,7 +223,7 @@ class Event(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.stream}/{self.seq}"
+        return f"{self.stream}, {self.seq}"
 
 
 class Ticket(models.Model):
@@ -201,7 +240,10 @@ class Ticket(models.Model):
         verbose_name_plural = _("tickets")
 
     def __str__(self) -> str:
-        return f"{self.user_id} until {self.expires_at:%H:%M:%S}"
+        return _("%(user)s, until %(time)s") % {
+            "user": name_related(self, "user"),
+            "time": f"{self.expires_at:%Y-%m-%d %H:%M:%S}",
+        }
 
 
 class LastSeen(models.Model):
@@ -217,4 +259,4 @@ class LastSeen(models.Model):
         verbose_name_plural = _("last seen")
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.at:%Y-%m-%d %H:%M:%S}"
+        return f"{name_related(self, 'user')}, {self.at:%Y-%m-%d %H:%M:%S}"

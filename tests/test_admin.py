@@ -134,6 +134,34 @@ def test_it_deletes_a_room_and_says_how_much_goes_with_it(admin, room):
     assert (Room.objects.count(), Message.objects.count()) == (0, 0)
 
 
+def test_it_names_members_and_messages_by_what_is_loaded(room, django_assert_num_queries):
+    member, message = Membership.objects.first(), Message.objects.last()
+    with django_assert_num_queries(0):
+        assert str(member) == f"user {member.user_id} in room {room.pk}"
+        assert str(message) == f"Message 2 in room {room.pk}"
+        message.recipient_seq = 1
+        assert str(message) == f"Direct message {message.pk}"
+    assert str(Membership.objects.select_related("user", "room").first()) == "general-0 in General"
+    assert str(Message.objects.select_related("room").last()) == "Message 2 in General"
+
+
+@pytest.mark.parametrize(("address", "name"), [(MEMBERS, "general-0 in General"), (MESSAGES, "Message 0 in General")])
+def test_it_titles_pages_with_names(admin, room, address, name):
+    model = Membership if address == MEMBERS else Message
+    assert name in admin.get(f"{address}{model.objects.first().pk}/change/").content.decode()
+
+
+def test_it_deletes_a_user_without_a_query_for_each_room(admin, room, django_assert_num_queries):
+    user = room.memberships.first().user
+    address = f"/admin/auth/user/{user.pk}/delete/"
+    with django_assert_num_queries(40, exact=False) as short:
+        assert f"general-0 in room {room.pk}" in admin.get(address).content.decode()
+    for number in range(5):
+        Membership.objects.create(user=user, room=fill(f"room-{number}"))
+    with django_assert_num_queries(len(short), exact=False):
+        assert admin.get(address).status_code == 200
+
+
 def test_it_only_shows_messages(admin, room):
     message = Message.objects.first()
     assert admin.get(f"{MESSAGES}{message.pk}/change/").status_code == 200

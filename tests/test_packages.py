@@ -57,7 +57,7 @@ LATE = {
     ("notifications.apps", "notifications.checks"): "models can be imported once the apps are loaded",
     ("notifications.apps", "notifications.inbox"): "as above",
     ("notifications.apps", "realtime.integration"): "as above",
-    ("notifications", "notifications.inbox"): "as above",
+    ("notifications", "notifications.sending"): "as above",
 }
 IO_MODULES = {"asyncio", "threading", "socket", "channels", "redis", "uvicorn", "django", "concurrent", "logging"}
 # Functions that talk to the database at once: an async function hands them to `storage.database` uncalled.

@@ -27,9 +27,9 @@ class LoginView(TokenViewBase):
 
     @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400, 429))
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Exchange a name and password for an access and a refresh token.
+        """Exchange a username and a password for an access token and a refresh token.
 
-        So many attempts a minute for a name from one address, and for an address; then 429, with `Retry-After`.
+        Attempts are limited per minute: for one username from one address, and for one address with any usernames.
         """
         return super().post(request, *args, **kwargs)
 
@@ -51,9 +51,10 @@ class LogoutView(APIView):
 
     @documented("auth_logout", {204: None}, body=LogoutShape, refusals=(400,))
     def post(self, request: Request) -> Response:
-        """End a login: its tokens stop working and its sockets close.
+        """End a login: its tokens stop working and its sockets are closed.
 
-        It is named by the refresh token in the body, by the access token in the header, or by both.
+        Send its refresh token in the body, its access token in the header, or both. With a session cookie, the session
+        ends too.
         """
         given = validated(LogoutShape, request.data).get("refresh")
         refresh = _read_refresh(given) if given else None
@@ -118,6 +119,9 @@ def _end_sessions(request: Request, refresh: RefreshToken | None) -> set[str]:
 class TicketView(APIView):
     @documented("auth_ticket", {200: TicketShape})
     def post(self, request: Request) -> Response:
-        """A ticket that opens one socket, as `?ticket=…`, within seconds."""
+        """Get a ticket, which opens one socket when it is added to the address as `?ticket=…`.
+
+        It keeps tokens out of addresses. It is valid once, for `expires_in` seconds.
+        """
         ticket = tickets.issue(request.user.pk, _login(request))
         return Response({"ticket": ticket, "expires_in": int(settings().ticket_seconds)})

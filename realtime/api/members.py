@@ -14,7 +14,7 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 class MembersView(APIView):
     @documented("members_list", {200: MembersShape}, query=PageQuery, refusals=(400, 403, 404))
     def get(self, request: Request, room_id: str) -> Response:
-        """Who is in a room; for its members."""
+        """List the members of a room. Only members may do this."""
         page = validated(PageQuery, request.query_params)
         offset, members = page["offset"], rooms.list_members(request.user.pk, room_id)
         found = members[offset : offset + page["limit"]]
@@ -22,9 +22,9 @@ class MembersView(APIView):
 
     @documented("members_add", {200: MemberShape, 201: MemberShape}, body=NewMemberShape, refusals=(400, 403, 404, 409))
     def post(self, request: Request, room_id: str) -> Response:
-        """Join a public room oneself, or, as an owner, add somebody or change a role.
+        """Join a public room, or, as an owner, add somebody or change their role.
 
-        201 when there is a new member.
+        The status is 201 for a new member, and 200 for somebody who was a member before.
         """
         given = validated(NewMemberShape, request.data)
         me = request.user.pk
@@ -38,7 +38,7 @@ class MembersView(APIView):
 
     @documented("members_leave", {204: None}, refusals=(403, 404, 409))
     def delete(self, request: Request, room_id: str) -> Response:
-        """Leave a room. Its last owner cannot."""
+        """Leave a room. Its last owner cannot leave."""
         rooms.remove_member(request.user.pk, room_id, request.user.pk)
         return Response(status=204)
 
@@ -46,7 +46,7 @@ class MembersView(APIView):
 class MemberView(APIView):
     @documented("members_remove", {204: None}, refusals=(403, 404, 409))
     def delete(self, request: Request, room_id: str, user_id: str) -> Response:
-        """Remove somebody from a room that one owns."""
+        """Remove a member from a room that you own."""
         pk = user_ids.read_id(user_id)
         if pk is None:
             rooms.require_owner(request.user.pk, room_id)

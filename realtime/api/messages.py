@@ -13,10 +13,11 @@ from realtime.chat import history
 class RoomMessagesView(APIView):
     @documented("messages_of_room", {200: history.HistoryPage}, query=CursorQuery, refusals=(400, 404))
     def get(self, request: Request, room_id: str) -> Response:
-        """A room's history, newest first.
+        """Read the messages of a room, newest first.
 
-        `before` and `after` bound the range. With `after` alone the page holds what directly follows it, and
-        `next_after` goes on forward; else it holds the newest of the range, and `next_before` goes on backward.
+        `before` and `after` limit the range. With `after` alone, the page has the messages that directly follow it, and
+        `next_after` leads to newer ones. Otherwise it has the newest messages of the range, and `next_before` leads to
+        older ones.
         """
         cursors = history.Cursors(**validated(CursorQuery, request.query_params))
         return _answer(history.list_room(request.user.pk, room_id, cursors))
@@ -25,10 +26,11 @@ class RoomMessagesView(APIView):
 class DirectMessagesView(APIView):
     @documented("messages_direct", {200: history.HistoryPage}, query=DirectQuery, refusals=(400, 404))
     def get(self, request: Request) -> Response:
-        """One's direct messages, with one other user or with everybody, newest first.
+        """Read your direct messages, with one other user or with everybody, newest first.
 
-        Paged as a room's, by the `seq` of one's own stream `user.<id>`. Without `with` this is what a `resume` that
-        could not replay that stream gives as `fetch`: all of its chat, and nothing else that it had.
+        The pages work as those of a room do; each `seq` is the one in your own stream, `user.<id>`. If a socket cannot
+        replay that stream, `resumed` has this address without `with` as `fetch`. It leads to the chat messages of the
+        stream, but not to its notifications and other events.
         """
         given = validated(DirectQuery, request.query_params)
         me, with_id = request.user.pk, given.pop("with", None)

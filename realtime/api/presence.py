@@ -23,7 +23,7 @@ from realtime.protocol.frames import Count, OnlineCountData, Time, UserId, forma
 
 
 class Status(msgspec.Struct, frozen=True):
-    """What everybody may know of a user. Who appears offline looks like who is."""
+    """The presence of a user. A user who appears offline looks the same as one who is offline."""
 
     user_id: UserId
     online: bool
@@ -41,7 +41,7 @@ class OnlinePage(msgspec.Struct, frozen=True):
 class OnlineView(APIView):
     @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400,))
     def get(self, request: Request) -> Response:
-        """Who is online."""
+        """List the users who are online. Those who appear offline are left out."""
         page = validated(PageQuery, request.query_params)
         online_count, entries = online.page(page["offset"], page["limit"])
         found = [_describe(_primary_key(entry), entry, None) for entry in entries if entry.online]
@@ -52,14 +52,14 @@ class OnlineView(APIView):
 class OnlineCountView(APIView):
     @documented("presence_count", {200: OnlineCountData})
     def get(self, request: Request) -> Response:
-        """How many users are online."""
+        """Count the users who are online. Those who appear offline are left out."""
         return Response(msgspec.to_builtins(OnlineCountData(online.count())))
 
 
 class StatusView(APIView):
     @documented("presence_read", {200: Status}, refusals=(404,))
     def get(self, request: Request, user_id: str) -> Response:
-        """Whether a user is online, or when that was last so."""
+        """Read whether a user is online, and when they were last seen."""
         pk = user_ids.read_id(user_id)
         found = [] if pk is None else _look_up([pk])
         if not found:
@@ -70,7 +70,7 @@ class StatusView(APIView):
 class StatusesView(APIView):
     @documented("presence_read_many", {200: list_of(Status)}, query=StatusesQuery, refusals=(400,))
     def get(self, request: Request) -> Response:
-        """The same of several users, in the order asked for. Unknown ones are left out."""
+        """Read the status of several users, in the order of `user_ids`. Unknown users are left out."""
         asked = validated(StatusesQuery, request.query_params)["user_ids"]
         return Response(msgspec.to_builtins(_look_up(asked)))
 

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.drainage import set_override
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.plumbing import ResolvedComponent
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.serializers import Serializer
 
 from realtime.api.serializers import ErrorShape, InvalidShape
@@ -23,22 +23,32 @@ SUMMARIES = {
     "auth_login": _("Log in"),
     "auth_refresh": _("Renew an access token"),
     "auth_logout": _("Log out"),
-    "auth_ticket": _("Get a ticket for a socket"),
+    "auth_ticket": _("Get a ticket that opens a socket"),
     "members_list": _("List the members of a room"),
     "members_add": _("Join a room, or add a member"),
     "members_leave": _("Leave a room"),
     "members_remove": _("Remove a member"),
     "messages_of_room": _("Read a room's messages"),
     "messages_direct": _("Read direct messages"),
-    "presence_list": _("List who is online"),
-    "presence_count": _("Count who is online"),
+    "presence_list": _("List the users who are online"),
+    "presence_count": _("Count the users who are online"),
     "presence_read": _("Read the status of a user"),
     "presence_read_many": _("Read the status of several users"),
     "rooms_list": _("List rooms"),
-    "rooms_create": _("Make a room"),
+    "rooms_create": _("Create a room"),
     "rooms_read": _("Read a room"),
     "rooms_change": _("Change a room"),
     "rooms_delete": _("Delete a room"),
+}
+
+REFUSALS = {
+    400: _("The request is not valid; `errors` has the reasons by field."),
+    401: _("The login is not valid: the password is wrong, or the token is missing, has expired or was revoked."),
+    403: _("You are not allowed to do this."),
+    404: _("It does not exist, or you cannot see it."),
+    409: _("It does not fit what is stored: an id that is taken, or a room that would lose its last owner."),
+    429: _("Too many requests. Try again after as many seconds as `Retry-After` says."),
+    503: _("The database or Redis is not available. Try again later."),
 }
 
 
@@ -111,7 +121,10 @@ def documented(
 
     `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included.
     """
-    failures = {status: InvalidShape if status == 400 else ErrorShape for status in (*refusals, 401, 503)}
+    failures = {
+        status: OpenApiResponse(InvalidShape if status == 400 else ErrorShape, REFUSALS[status])
+        for status in sorted({*refusals, 401, 503})
+    }
     decorate: Callable[[View], View] = extend_schema(
         operation_id=operation,
         summary=SUMMARIES[operation],

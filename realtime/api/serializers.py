@@ -31,7 +31,7 @@ class Shape(serializers.Serializer[Any]):
 class UserIdField(serializers.Field[Any, Any, Any, Any]):
     # So that an empty `with=` in a query is refused as a bad id; otherwise it would count as absent.
     allow_blank = True
-    default_error_messages = {"invalid": _("That cannot be a user's id.")}
+    default_error_messages = {"invalid": _("This is not a valid user id.")}
 
     def to_internal_value(self, data: Any) -> Any:
         pk = user_ids.read_id(data)
@@ -64,42 +64,48 @@ class MomentField(serializers.DateTimeField):
 
 
 class ErrorShape(Shape):
-    detail = serializers.CharField()
-    code = serializers.CharField(help_text=_("A word for programs, such as NOT_FOUND."))
+    detail = serializers.CharField(help_text=_("What is wrong, for people, in the language of the request."))
+    code = serializers.CharField(help_text=_("A code for programs, such as NOT_FOUND."))
 
 
 class InvalidShape(ErrorShape):
     # The type checker sees a clash with `Serializer.errors`; the metaclass removes this attribute from the class.
     errors = serializers.DictField(  # type: ignore[assignment]
-        required=False, help_text=_("What is wrong, by field.")
+        required=False, help_text=_("What is wrong with each field.")
     )
 
 
 class PageQuery(Shape):
-    limit = serializers.IntegerField(min_value=1, max_value=1000, default=100)
-    offset = serializers.IntegerField(min_value=0, max_value=MAX_OFFSET, default=0)
+    limit = serializers.IntegerField(
+        min_value=1, max_value=1000, default=100, help_text=_("How many entries the page may have.")
+    )
+    offset = serializers.IntegerField(
+        min_value=0, max_value=MAX_OFFSET, default=0, help_text=_("How many entries to skip.")
+    )
 
 
 class CursorQuery(Shape):
     before = serializers.IntegerField(
-        min_value=0, max_value=MAX_SEQ, required=False, help_text=_("Older than this seq.")
+        min_value=0, max_value=MAX_SEQ, required=False, help_text=_("Only messages before this `seq`.")
     )
     after = serializers.IntegerField(
-        min_value=0, max_value=MAX_SEQ, required=False, help_text=_("Newer than this seq.")
+        min_value=0, max_value=MAX_SEQ, required=False, help_text=_("Only messages after this `seq`.")
     )
-    limit = serializers.IntegerField(min_value=1, max_value=200, default=50)
+    limit = serializers.IntegerField(
+        min_value=1, max_value=200, default=50, help_text=_("How many messages the page may have.")
+    )
 
 
 # `with` is a keyword of Python, so this field's name must be given as a string.
 DirectQuery = type(
     "DirectQuery",
     (CursorQuery,),
-    {"with": UserIdField(required=False, help_text=_("The other user. Everybody when absent."))},
+    {"with": UserIdField(required=False, help_text=_("The other user. Leave it out for the messages with everybody."))},
 )
 
 
 class StatusesQuery(Shape):
-    user_ids = UserIdsField(help_text=_("Separated by commas, at most 200."))
+    user_ids = UserIdsField(help_text=_("User ids, separated by commas; at most 200."))
 
 
 class LoginShape(TokenObtainPairSerializer):
@@ -114,7 +120,7 @@ class LoginShape(TokenObtainPairSerializer):
 class RefreshShape(TokenRefreshSerializer):
     # simplejwt's serializer, which here also refuses a login that has ended, a changed password and a deleted user.
 
-    refresh = serializers.CharField(help_text=_("Comes back only where the site rotates refresh tokens."))
+    refresh = serializers.CharField(help_text=_("The answer has a new one only if the site rotates refresh tokens."))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         users = get_user_model()._default_manager
@@ -129,34 +135,42 @@ class RefreshShape(TokenRefreshSerializer):
 
 
 class LogoutShape(Shape):
-    refresh = serializers.CharField(required=False)
+    refresh = serializers.CharField(required=False, help_text=_("The refresh token of the login to end."))
 
 
 class TicketShape(Shape):
     ticket = serializers.CharField()
-    expires_in = serializers.IntegerField(help_text=_("Seconds."))
+    expires_in = serializers.IntegerField(help_text=_("For how many seconds the ticket is valid."))
 
 
 class NewRoomShape(Shape):
-    id = serializers.RegexField(SLUG_PATTERN, required=False, help_text=_("Made from the title when absent."))
+    id = serializers.RegexField(
+        SLUG_PATTERN, required=False, help_text=_("Leave it out to have one made from the title.")
+    )
     title = serializers.CharField(max_length=200)
-    private = serializers.BooleanField(default=False)
+    private = serializers.BooleanField(default=False, help_text=_("Only members can see a private room."))
 
 
 class RoomChangesShape(Shape):
     title = serializers.CharField(max_length=200, required=False)
-    private = serializers.BooleanField(required=False)
+    private = serializers.BooleanField(required=False, help_text=_("Only members can see a private room."))
 
 
 class RoomShape(Shape):
     id = serializers.CharField(source="slug")
     title = serializers.CharField()
     private = serializers.BooleanField()
-    role = serializers.ChoiceField(Membership.Role.choices, allow_null=True, help_text=_("Null for outsiders."))
+    role = serializers.ChoiceField(
+        Membership.Role.choices, allow_null=True, help_text=_("Your role; null if you are not a member.")
+    )
     members_count = serializers.IntegerField()
-    last_seq = serializers.IntegerField()
-    last_read_seq = serializers.IntegerField(allow_null=True)
-    unread = serializers.SerializerMethodField(help_text=_("Events after that one. Null for outsiders."))
+    last_seq = serializers.IntegerField(help_text=_("The `seq` of the newest event of the room."))
+    last_read_seq = serializers.IntegerField(
+        allow_null=True, help_text=_("The `seq` up to which you have read; null if you are not a member.")
+    )
+    unread = serializers.SerializerMethodField(
+        help_text=_("How many events came after `last_read_seq`; null if you are not a member.")
+    )
     created_at = MomentField()
 
     def get_unread(self, room: Any) -> int | None:
@@ -170,7 +184,7 @@ class RoomsShape(Shape):
 
 
 class NewMemberShape(Shape):
-    user_id = UserIdField(required=False, help_text=_("Yourself when absent."))
+    user_id = UserIdField(required=False, help_text=_("Leave it out to join the room yourself."))
     role = serializers.ChoiceField(Membership.Role.choices, default=Membership.Role.MEMBER)
 
 

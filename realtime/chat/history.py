@@ -37,7 +37,7 @@ class Cursors:
 
 
 class HistoryPage(Struct, frozen=True):
-    """`messages`, newest first, and the cursor of the next page in the same direction, null at the end of the range."""
+    """Messages, newest first. To get the next page, ask with the cursor that is not null; on the last page both are."""
 
     messages: list[HistoryItem]
     next_before: int | None

@@ -129,7 +129,17 @@ def test_the_admin_speaks_chinese(staff: Client, bob: Any) -> None:
     notify(bob, "mention", title="one", message="hello")
     chinese = {"headers": {"accept-language": "zh-hans"}}
     page = staff.get(reverse(LIST), **chinese).content.decode()
-    for text in ("通知", "接收者", "新提及", "类型", "未读", "已读", "创建时间", "将所选标为已读", "将所选标为未读"):
+    for text in (
+        "通知",
+        "接收者",
+        "新提及",
+        "类型",
+        "未读",
+        "已读",
+        "创建时间",
+        "将所选通知标为已读",
+        "将所选通知标为未读",
+    ):
         assert text in page
     page = staff.get(reverse(ADD), **chinese).content.decode()
     for text in ("触发者", "标题", "消息", "链接", "数据", "阅读时间", "新粉丝"):

@@ -28,7 +28,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(types, "_types", dict(types._types))
 
 
-def told(*args: Any, **kwargs: Any) -> Notification:
+def sent(*args: Any, **kwargs: Any) -> Notification:
     notification = notify(*args, **kwargs)
     assert notification is not None
     return notification
@@ -50,9 +50,9 @@ never_known = says("tlh")
 def test_every_type_in_both_languages(
     alice: Any, bob: Any, name: str, title: str, message: str, zh_title: str, zh_message: str
 ) -> None:
-    told(bob, name, actor=alice)
+    sent(bob, name, actor=alice)
     bob.language = "zh-hans"
-    told(bob, name, actor=alice)
+    sent(bob, name, actor=alice)
     texts = Notification.objects.order_by("id").values_list("title", "message")
     assert list(texts) == [(title, message), (zh_title, zh_message)]
 
@@ -64,14 +64,14 @@ def test_the_table_above_is_the_registry() -> None:
 @pytest.mark.usefixtures("registry")
 def test_a_site_registers_its_own_types(bob: Any) -> None:
     types.register("order_shipped", title="Order %(number)s", message="Sent, with 5%% off")
-    row = told(bob, "order_shipped", number=17)
+    row = sent(bob, "order_shipped", number=17)
     assert (row.type, row.title, row.message) == ("order_shipped", "Order 17", "Sent, with 5% off")
 
 
 @pytest.mark.usefixtures("registry")
 def test_the_last_registration_holds(alice: Any, bob: Any) -> None:
     types.register("new_like", title="Applause", message="%(actor)s applauds")
-    assert told(bob, "new_like", actor=alice).message == "alice applauds"
+    assert sent(bob, "new_like", actor=alice).message == "alice applauds"
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65])
@@ -85,7 +85,7 @@ def test_a_name_must_fit_its_column(name: str) -> None:
 
 def test_the_recipients_language_counts_not_the_callers(alice: Any, bob: Any) -> None:
     with override("zh-hans"):
-        assert told(bob, "mention", actor=alice).title == "New mention"
+        assert sent(bob, "mention", actor=alice).title == "New mention"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_sites_language_is_the_default(settings: Any) -> None:
 def test_a_site_decides_by_a_function_of_its_own(alice: Any, bob: Any, settings: Any) -> None:
     settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.always_chinese"}
     bob.language = "en"
-    assert told(bob, "mention", actor=alice).title == "新提及"
+    assert sent(bob, "mention", actor=alice).title == "新提及"
 
 
 def test_an_unknown_language_of_that_function(settings: Any) -> None:

@@ -79,7 +79,7 @@ def test_the_asynchronous_example_runs() -> None:
     alice, bob = make_user("alice"), make_user("bob")
     names: dict[str, Any] = {}
     exec(example("async"), names)
-    asyncio.run(names["tell"](alice, bob))
+    asyncio.run(names["announce"](alice, bob))
     assert set(Event.objects.values_list("stream", flat=True)) == {"site", f"user.{alice.pk}"}
 
 
@@ -91,4 +91,4 @@ def test_the_example_of_a_type_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     exec(example("types"), {})
     sent = notify(make_user("alice"), "order_sent", number="A-17")
     assert sent is not None
-    assert sent.message == "Order A-17 has left the house"
+    assert sent.message == "Order A-17 has been sent"

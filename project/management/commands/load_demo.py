@@ -1,4 +1,4 @@
-"""`load_demo`: accounts and rooms to try the site with. For development only: everyone knows the passwords."""
+"""`load_demo`: creates accounts and rooms for trying the site. For development only: the password is public."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ PASSWORD = "demo"
 
 
 class Command(BaseCommand):
-    help = "Make alice, bob and carol, a superuser admin (password: demo), and two rooms. Needs DEBUG."
+    help = "Create the users alice, bob and carol, the superuser admin (password: demo), and two rooms. Needs DEBUG."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
-            raise CommandError("load_demo makes accounts with a known password: it runs only where DEBUG is on.")
+            raise CommandError("load_demo creates accounts with a known password, so it runs only with DEBUG=1.")
         with transaction.atomic():
             people = [make_user(name) for name in ("alice", "bob", "carol")]
             admin = make_user("admin", is_staff=True, is_superuser=True)
@@ -28,7 +28,7 @@ class Command(BaseCommand):
 
 
 def make_user(name: str, **flags: bool) -> User:
-    """The account, with the demo's password and flags whatever it had before."""
+    """Create the account, or give an existing one the demo's password and flags."""
     user, _ = get_user_model().objects.get_or_create(username=name)
     for flag, value in {"is_active": True, **flags}.items():
         setattr(user, flag, value)
@@ -38,7 +38,7 @@ def make_user(name: str, **flags: bool) -> User:
 
 
 def make_room(slug: str, title: str, people: list[User], *, private: bool = False) -> None:
-    """The room with these members; the first of them owns it."""
+    """Create the room with these members. The first one owns it."""
     owner = people[0]
     room, _ = Room.objects.get_or_create(slug=slug, defaults={"title": title, "private": private, "created_by": owner})
     for person in people:

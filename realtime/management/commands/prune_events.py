@@ -13,17 +13,17 @@ MAX_DAYS = 36_500
 
 
 class Command(BaseCommand):
-    help = "Delete events that are older than a number of days, and expired tickets. Messages stay."
+    help = "Delete events that are older than a number of days, and expired tickets. Messages are kept."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--days", type=float, help="the age in days; REALTIME['EVENT_DAYS'] when left out")
+        parser.add_argument("--days", type=float, help="the age in days; REALTIME['EVENT_DAYS'] by default")
 
     def handle(self, *args: Any, **options: Any) -> None:
         days = settings().event_days if options["days"] is None else options["days"]
         if days == 0 and options["days"] is None:
-            raise CommandError("Events are kept for ever (EVENT_DAYS is 0): give --days.")
+            raise CommandError("EVENT_DAYS is 0, so events are kept for ever. Pass --days to delete some.")
         if not 0 < days <= MAX_DAYS:  # true for "nan" too
-            raise CommandError(f"--days is a number above 0, and {MAX_DAYS} at the most.")
+            raise CommandError(f"--days must be above 0 and at most {MAX_DAYS}.")
         deleted, expired = retention.prune(days), tickets.prune()
         if options["verbosity"]:
             self.stdout.write(

@@ -17,28 +17,28 @@ FINISH_SECONDS = 10
 
 
 class Command(BaseCommand):
-    help = "Serve the site, HTTP and sockets."
+    help = "Serve the site: HTTP and WebSockets."
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument(
-            "--workers", type=int, default=worker_count(), help="processes; more than one needs REDIS_URL"
+            "--workers", type=int, default=worker_count(), help="number of processes; more than one needs REDIS_URL"
         )
         parser.add_argument(
             "--graceful-timeout",
             type=float,
             default=settings().restart_window_seconds + FINISH_SECONDS,
-            help="seconds to finish after SIGTERM; more than REALTIME['RESTART_WINDOW_SECONDS']",
+            help="seconds to close all sockets after SIGTERM; must be more than REALTIME['RESTART_WINDOW_SECONDS']",
         )
         parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
-        parser.add_argument("--access-log", action="store_true", help="log each request, without its query")
+        parser.add_argument("--access-log", action="store_true", help="log each request, without its query string")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1.")
         if options["graceful_timeout"] <= (window := settings().restart_window_seconds):
-            raise CommandError(f"--graceful-timeout must be more than the {window:g} s over which sockets are closed.")
+            raise CommandError(f"--graceful-timeout must be more than RESTART_WINDOW_SECONDS ({window:g}).")
         for warning in check_workers(workers=options["workers"]):
             self.stderr.write(self.style.WARNING(str(warning)))
         config = make_config(options)

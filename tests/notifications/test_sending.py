@@ -1,0 +1,199 @@
+"""Sending: what is stored and pushed in one transaction, and what is refused."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+from django.db import transaction
+from django.utils.translation import gettext_lazy
+
+from notifications import anotify, notify, sending, types
+from notifications.models import Notification
+from realtime.models import Event
+
+pytestmark = pytest.mark.django_db
+
+NULS = [("title", "\0"), ("message", "\0"), ("link", "/\0")]  # SQLite would take them, PostgreSQL does not
+
+
+def sent(*args: Any, **kwargs: Any) -> Notification:
+    notification = notify(*args, **kwargs)
+    assert notification is not None
+    return notification
+
+
+def pushed(user: Any) -> list[dict[str, Any]]:
+    return [json.loads(event.body) for event in Event.objects.filter(stream=f"user.{user.pk}").order_by("id")]
+
+
+def assert_nothing_was_sent() -> None:
+    assert not Notification.objects.exists()
+    assert not Event.objects.exists()
+
+
+# What is stored and pushed
+
+
+def test_it_stores_a_row_and_pushes_its_frame(alice: Any, bob: Any) -> None:
+    row = sent(bob, "new_follower", actor=alice, data={"follower_id": alice.pk}, link=f"/users/{alice.pk}")
+
+    stored = Notification.objects.get()
+    assert (stored.pk, stored.recipient, stored.actor, stored.read_at) == (row.pk, bob, alice, None)
+    [frame] = pushed(bob)
+    assert frame == {
+        "type": "notification",
+        "notification_type": "new_follower",
+        "data": {
+            "id": row.pk,
+            "type": "new_follower",
+            "title": "New follower",
+            "message": "alice followed you",
+            "data": {"follower_id": alice.pk},
+            "link": f"/users/{alice.pk}",
+            "created_at": stored.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        },
+        "timestamp": frame["timestamp"],
+    }
+    assert datetime.strptime(frame["timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC) >= stored.created_at
+    assert not pushed(alice)
+
+
+def test_it_takes_a_primary_key(alice: Any, bob: Any) -> None:
+    sent(bob.pk, "mention", actor=alice)
+    assert [frame["notification_type"] for frame in pushed(bob)] == ["mention"]
+
+
+def test_it_stores_for_an_inactive_user(alice: Any, bob: Any) -> None:
+    bob.is_active = False
+    bob.save()
+    assert sent(bob, "mention", actor=alice).recipient == bob
+
+
+def test_title_and_message_replace_the_templates_as_they_are(bob: Any) -> None:
+    row = sent(bob, "new_like", title="50% off", message="%(actor)s")
+    assert (row.title, row.message, row.actor) == ("50% off", "%(actor)s", None)
+
+
+def test_the_full_name_is_preferred(alice: Any, bob: Any) -> None:
+    alice.first_name, alice.last_name = "Alice", "Liddell"
+    assert sent(bob, "mention", actor=alice).message == "Alice Liddell mentioned you"
+
+
+def test_names_that_look_like_templates_stay_names(alice: Any, bob: Any) -> None:
+    alice.first_name = "100%(d)s <b>"
+    assert sent(bob, "mention", actor=alice).message == "100%(d)s <b> mentioned you"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_the_asynchronous_twin() -> None:
+    alice = await get_user_model().objects.acreate(username="alice")
+    bob = await get_user_model().objects.acreate(username="bob")
+    row = await anotify(bob, "mention", actor=alice, data={"post_id": 7})
+    assert row is not None
+    assert (await Notification.objects.aget()).pk == row.pk
+    assert (await Event.objects.aget()).stream == f"user.{bob.pk}"
+
+
+# One unit
+
+
+def test_a_rollback_leaves_nothing(alice: Any, bob: Any) -> None:
+    with transaction.atomic():
+        notify(bob, "mention", actor=alice)
+        assert Event.objects.exists()
+        transaction.set_rollback(True)
+    assert_nothing_was_sent()
+
+
+def test_a_failed_push_leaves_nothing_and_the_callers_transaction_goes_on(
+    alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no log")
+
+    monkeypatch.setattr("realtime.delivery.publishing.publish", fail)
+    with transaction.atomic():
+        with pytest.raises(RuntimeError, match="no log"):
+            notify(bob, "mention", actor=alice)
+        get_user_model().objects.create_user("carol")
+    assert get_user_model().objects.filter(username="carol").exists()
+    assert_nothing_was_sent()
+
+
+def test_nobody_is_notified_of_what_they_did_themselves(alice: Any) -> None:
+    assert notify(alice, "new_like", actor=alice) is None
+    assert notify(alice.pk, "new_like", actor=alice) is None
+    assert_nothing_was_sent()
+
+
+# Refusals
+
+
+def test_an_unknown_type(bob: Any) -> None:
+    with pytest.raises(types.UnknownType, match=r"no notification type 'new_folower'.*new_follower"):
+        notify(bob, "new_folower")
+    assert_nothing_was_sent()
+
+
+def test_a_missing_parameter(bob: Any) -> None:
+    with pytest.raises(types.MissingParameter, match=r"'%\(actor\)s mentioned you' needs the parameter 'actor'"):
+        notify(bob, "mention")
+    assert_nothing_was_sent()
+
+
+def test_an_unknown_recipient() -> None:
+    with pytest.raises(ObjectDoesNotExist):
+        notify(4711, "mention", message="?")
+    assert_nothing_was_sent()
+
+
+@pytest.mark.parametrize(("field", "text"), [("title", "x" * 256), ("title", ""), ("link", "/" * 501), *NULS])
+def test_texts_have_limits_on_every_database(bob: Any, field: str, text: str) -> None:
+    with pytest.raises(ValidationError, match=field):
+        notify(bob, "mention", **{"message": "hello", field: text})
+    assert_nothing_was_sent()
+
+
+@pytest.mark.parametrize(
+    ("data", "given_back"),
+    [
+        ({"名字": "小明 🎉", "quote": '"\\\u2028</script>'},) * 2,
+        ({"no NUL": "\\u0000 \\\\u0000"},) * 2,
+        ({"deep": {"list": [1, 2.5, None, True, {"x": []}]}},) * 2,
+        ({"big": 2**60, "": ""},) * 2,
+        (None, {}),
+        ({}, {}),
+        ({1: "a", "pair": (1, 2)}, {"1": "a", "pair": [1, 2]}),
+        ({"id": uuid.UUID(int=7)}, {"id": "00000000-0000-0000-0000-000000000007"}),
+        ({"at": datetime(2025, 10, 22, tzinfo=UTC)}, {"at": "2025-10-22T00:00:00Z"}),
+        ({"label": gettext_lazy("New like")}, {"label": "New like"}),
+    ],
+)
+def test_data_is_pushed_as_it_is_stored(bob: Any, data: Any, given_back: Any) -> None:
+    row = sent(bob, "mention", message="hello", data=data)
+    assert row.data == given_back
+    row.refresh_from_db()
+    assert row.data == given_back
+    assert pushed(bob)[0]["data"]["data"] == given_back
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{"x": object()}, {"x": {1, 2}}, {"x": float("nan")}, {"x": "\ud800"}, {(1, 2): "x"}, {"x": "\0"}, [1], "text"],
+)
+def test_data_that_is_no_json_object(bob: Any, data: Any) -> None:
+    with pytest.raises(sending.InvalidData, match="data "):
+        notify(bob, "mention", message="hello", data=data)
+    assert_nothing_was_sent()
+
+
+def test_data_that_contains_itself(bob: Any) -> None:
+    data: dict[str, Any] = {}
+    data["self"] = data
+    with pytest.raises(sending.InvalidData, match="Circular"):
+        notify(bob, "mention", message="hello", data=data)
+    assert_nothing_was_sent()
