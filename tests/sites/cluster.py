@@ -1,4 +1,7 @@
-"""A site of two processes with its own Redis and PostgreSQL, and checks of it. Used by `tests/processes` and `tests/chaos`."""
+"""A site of two processes with its own Redis and PostgreSQL, and checks of it.
+
+Used by `tests/processes` and `tests/chaos`.
+"""
 
 import asyncio
 import contextlib
