@@ -1,4 +1,4 @@
-# Everything one does with this repository. `make` alone lists it.
+# The commands for working with this repository. `make` alone lists them.
 
 VENV ?= .venv
 PORT ?= 8000
@@ -24,10 +24,10 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 .DEFAULT_GOAL := help
 .PHONY: help run test flaky check lint soak bench screenshots coverage requirements clean
 
-help: ## List what can be made
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); honours PORT, WORKERS, DATABASE_URL, REDIS_URL
+run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); uses PORT, WORKERS, DATABASE_URL, REDIS_URL
 	@mkdir -p var
 	@DEBUG=1 $(PY) manage.py migrate --verbosity 0
 	@DEBUG=1 $(PY) manage.py load_demo --verbosity 0 > /dev/null
@@ -45,7 +45,7 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); honours PORT, WORKERS,
 	@echo
 	@exec env DEBUG=1 $(PY) manage.py serve --host 127.0.0.1 --port $(PORT) --workers $(WORKERS)
 
-test: $(VENV)/.dev ## Run the tests: embedded, then on PostgreSQL and Redis where they answer
+test: $(VENV)/.dev ## Run the tests: on SQLite and memory, then on PostgreSQL and Redis if they answer
 	$(EMBEDDED) $(PY) -m pytest -n $(JOBS)
 	@if TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.backends.services; then \
 		echo "Once more, on PostgreSQL and Redis"; \
@@ -54,7 +54,7 @@ test: $(VENV)/.dev ## Run the tests: embedded, then on PostgreSQL and Redis wher
 	elif [ "$$CI" = true ]; then exit 1; \
 	else echo "NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only."; fi
 
-flaky: $(VENV)/.dev ## Run the tests RUNS times in random orders beside a LOAD: what fails how often; SEED repeats an order
+flaky: $(VENV)/.dev ## Run the tests RUNS times in random orders under LOAD, and count the failures; SEED repeats an order
 	TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.flaky --runs $(RUNS) \
 		--load "$(LOAD)" $(if $(SEED),--seed $(SEED)) $(if $(ONE_CORE),--one-core) -- -n $(JOBS) $(TESTS)
 
@@ -70,22 +70,22 @@ lint: $(VENV)/.dev ## Check style and types
 	$(BIN)/ruff format --check .
 	$(EMBEDDED) $(BIN)/mypy
 
-soak: $(VENV)/.dev ## Break everything for MINUTES, and prove that nothing is lost; SEED repeats a plan, SEEDS makes more
+soak: $(VENV)/.dev ## Cause failures for MINUTES, and check that nothing is lost; SEED repeats a plan, SEEDS runs several
 	$(EMBEDDED) $(PY) -m tests.chaos --minutes $(MINUTES) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.dev ## Measure (about 30 minutes) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run
 	$(PY) -m bench.readme
 
-coverage: $(VENV)/.dev ## Say which lines no test reaches
+coverage: $(VENV)/.dev ## List the lines that no test runs
 	$(EMBEDDED) $(BIN)/coverage run -m pytest -m "not process and not browser"
 	$(BIN)/coverage combine
 	$(BIN)/coverage report --show-missing --skip-covered
 
-screenshots: $(VENV)/.dev ## Take the pictures in docs/images of the demo (needs Chromium)
+screenshots: $(VENV)/.dev ## Take the screenshots of the demo in docs/images (needs Chromium)
 	$(PY) -m docs.screenshots
 
-requirements: $(VENV)/.dev ## Pin what pyproject.toml asks for
+requirements: $(VENV)/.dev ## Pin the dependencies that pyproject.toml declares
 	$(COMPILE) --output-file requirements.txt pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
 
@@ -93,7 +93,7 @@ clean: ## Remove caches and build products; the environment and the demo's datab
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov bench/bin
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-# The stamps are older than a requirements file that has changed since.
+# These files record when the requirements were installed: a requirements file that is newer is installed again.
 $(VENV)/.run: requirements.txt | $(PY)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@

@@ -1,1 +1,1 @@
-"""What `make bench` runs: our server beside others on one machine. No part of the product; nothing imports it."""
+"""The benchmark that `make bench` runs: our server and others on one machine. The product does not import it."""

@@ -1,4 +1,4 @@
-"""The cases of load: who is measured, under which load, and what is required of it. Called by `bench.run`."""
+"""The load cases: which servers are measured, under which load, and what is required. Called by `bench.run`."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -13,16 +13,18 @@ from bench.report import AT_LEAST, AT_MOST, LIMIT, Claim, Finding, Measurement, 
 from bench.servers import Server, ServerFailed
 from bench.workspace import Workspace
 
-WITHOUT_END = 1_000_000_000  # messages of a sender; the duration ends the load
+# Messages of one sender. So many that the duration ends the load.
+WITHOUT_END = 1_000_000_000
 ROOM = {"n": 500, "fanout": 500, "count": WITHOUT_END}
 WARM_UP_CONNECTIONS = 50
-PAUSE_SECONDS = 2  # before each load, for the server to be done with the connections of the last
+# Before each load, so that the server can close the connections of the previous one.
+PAUSE_SECONDS = 2
 IDLE_LIMIT_BYTES = 16_384
 
 
 @dataclass
 class Bench:
-    """One run: its options, its contenders, and what it has found so far."""
+    """One run of the benchmark: its options, its contenders, and its results so far."""
 
     workspace: Workspace
     repeat: int = 3
@@ -60,7 +62,7 @@ class Bench:
         return min(2.0, full) if self.quick else full
 
     def compare(self, claim: Claim, values: dict[Contender, float], peer: Contender) -> None:
-        """Set each of our servers beside the peer; the peer alone when none of ours was measured."""
+        """Compare each of our servers with the peer. List the peer alone if none of ours was measured."""
         reference = values.get(peer)
         ours = [contender for contender in self.ours if contender in values]
         self.findings += [Finding(claim, contender.name, values[contender], peer.name, reference) for contender in ours]
@@ -73,7 +75,7 @@ class Bench:
 
     @contextmanager
     def failures_kept(self, case: str) -> Iterator[None]:
-        """A server that fails ends this block and is noted; the run goes on with the next."""
+        """A server that fails ends this block. The failure is recorded, and the run continues after the block."""
         try:
             yield
         except (ServerFailed, LoadFailed) as error:
@@ -125,7 +127,8 @@ def connect(bench: Bench) -> None:
 def two(bench: Bench) -> None:
     if bench.peers_only:
         return
-    load = {**ROOM, "senders": 16, "window": 16, "duration": bench.seconds(5)}  # enough to keep both at work
+    # The window is large enough to keep both processes busy.
+    load = {**ROOM, "senders": 16, "window": 16, "duration": bench.seconds(5)}
     with bench.failures_kept("two"):
         one = measure(bench, "two: one process", bench.distributed, "room", load)
         both = measure(bench, "two: two processes", bench.distributed, "room", load, processes=2)
@@ -141,7 +144,7 @@ def two(bench: Bench) -> None:
 def measure_each(
     bench: Bench, case: str, contenders: list[Contender], kind: str, load: Options
 ) -> dict[Contender, Measurement]:
-    """Measure one contender after another; one that fails is left out."""
+    """Measure one contender after another. One that fails is not in the result."""
     measured = {}
     for contender in contenders:
         with bench.failures_kept(case):
@@ -150,7 +153,7 @@ def measure_each(
 
 
 def measure(bench: Bench, case: str, contender: Contender, kind: str, load: Options, processes: int = 1) -> Measurement:
-    """Put the load on a fresh server `repeat` times, after a short one that does not count."""
+    """Start a server and run the load `repeat` times, after a short warm-up that does not count."""
     results = []
     with contender.running(processes) as servers:
         options = contender.connection_options(kind) | load
@@ -168,7 +171,7 @@ def measure(bench: Bench, case: str, contender: Contender, kind: str, load: Opti
 
 
 def warm_up(ports: list[int], options: Options) -> None:
-    """Import what is imported late, fill pools, grow buffers: once, with few connections."""
+    """Run once with few connections, so that late imports are done, pools are full and buffers have grown."""
     few = {"n": WARM_UP_CONNECTIONS, "duration": 0.5}
     if options.get("fanout", 0) > WARM_UP_CONNECTIONS:
         few["fanout"] = WARM_UP_CONNECTIONS
@@ -185,7 +188,8 @@ def bytes_per_connection(bench: Bench, contender: Contender) -> float:
         time.sleep(1)
         empty = resident_bytes(servers)
         with held_connections(ports, options | {"n": count}) as ready:
-            time.sleep(2 if bench.quick else 35)  # longer than a heartbeat, whose frames cost memory too
+            # Longer than a heartbeat, because its frames use memory too.
+            time.sleep(2 if bench.quick else 35)
             full = resident_bytes(servers)
             require_alive(servers)
     if ready != count:
@@ -200,10 +204,11 @@ def medians(measured: dict[Contender, Measurement], figure: str) -> dict[Contend
 
 
 def saved_per_second(measurement: Measurement) -> float:
-    """Acked messages; from a server without acks those whose echo came, which is sent after the save."""
+    """Acked messages; for a server without acks, messages that came back to their sender, which is after the save."""
     if measurement.median("acks"):
         return measurement.median("acks_per_second")
-    return measurement.median("deliveries_per_second") / 2  # the other half went to the partners
+    # The other half of the deliveries went to the partners.
+    return measurement.median("deliveries_per_second") / 2
 
 
 def ports_of(servers: Iterable[Server]) -> list[int]:

@@ -1,7 +1,7 @@
-"""The servers under measure: how each is prepared, started and spoken to. Used by `bench.cases`.
+"""The servers that are measured: how each is prepared and started, and what is sent to it. Used by `bench.cases`.
 
-A contender knows three kinds of connections: `room` (members of one room, who also send to it), `direct` (each sends
-to its partner) and `idle` (open, and nothing more).
+There are three kinds of connections: `room` (members of one room, who also send to it), `direct` (each sends to its
+partner) and `idle` (open, and send nothing).
 """
 
 import os
@@ -28,13 +28,13 @@ class Contender:
     """A kind of server."""
 
     name: str
-    directory = ROOT  # of the code
+    directory = ROOT  # where its code is
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
 
     def prepare(self) -> dict[str, str]:
-        """Make databases and accounts, once. Returns the environment of the server."""
+        """Create databases and accounts, once. Returns the environment of the server."""
         return {}
 
     def command(self, port: int) -> list[str]:
@@ -46,14 +46,14 @@ class Contender:
 
     @contextmanager
     def running(self, processes: int = 1) -> Iterator[list[Server]]:
-        """Servers on ports of their own, up inside the block. Raises ServerFailed when one does not last to its end."""
+        """Servers that run during the block, each on its own port. Raises ServerFailed if one ends before the block."""
         environment = self.prepare()
         with ExitStack() as stack:
             servers: list[Server] = []
             for number in range(processes):
                 port = find_free_port()
                 log = self.workspace.directory / f"server-{number}.log"
-                # A second process has the other core, which it shares with the load generator.
+                # A second process gets the other core, which it shares with the load generator.
                 core = (SERVER_CORE, LOAD_CORE)[number % 2]
                 program = Program(self.command(port), environment, self.directory)
                 servers.append(Server(self.name, program, port, log, core))
@@ -119,7 +119,7 @@ class StockChannels(Contender):
 
 
 class Ours(Contender):
-    """The product's own server. `embedded` has SQLite and memory, the other PostgreSQL and Redis."""
+    """The product's own server: with SQLite and memory if `embedded`, else with PostgreSQL and Redis."""
 
     def __init__(self, workspace: Workspace, *, embedded: bool) -> None:
         super().__init__(workspace)
@@ -175,7 +175,7 @@ class Ours(Contender):
 
 
 class Earlier(Ours):
-    """Our own server as it was at a commit, with today's packages. Raises ServerFailed where the commit is missing."""
+    """Our own server at an earlier commit, with today's packages. Raises ServerFailed if the commit is missing."""
 
     def __init__(self, workspace: Workspace, commit: str, *, embedded: bool) -> None:
         super().__init__(workspace, embedded=embedded)
@@ -198,7 +198,7 @@ class Earlier(Ours):
 
 
 def run_python(arguments: list[str], environment: dict[str, str], directory: Path = ROOT) -> None:
-    """Run a command of a contender to its end, with its environment, where its code is."""
+    """Run a Python command with a contender's environment, in the directory of its code. Raises ServerFailed."""
     command = [sys.executable, *arguments]
     done = subprocess.run(
         command, cwd=directory, env=os.environ | environment, capture_output=True, text=True, check=False

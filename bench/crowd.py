@@ -1,6 +1,6 @@
-"""Clients that come back: what they have seen of each stream, and what they have missed or seen twice.
+"""Clients that reconnect, and count the events that they have missed or received twice. Used by `bench.returning`.
 
-They keep the rules of docs/protocol.md, "Coming back". Used by `bench.returning`, in a process of its own.
+They follow docs/protocol.md, "Coming back". They run in a process of their own.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Outcome(msgspec.Struct):
 
 
 class Frame(msgspec.Struct):
-    """What these clients read of a frame."""
+    """The fields of a frame that these clients read."""
 
     type: str
     id: str | None = None
@@ -45,7 +45,7 @@ decode = msgspec.json.Decoder(Frame).decode
 
 @dataclass
 class Tally:
-    """What went wrong with the events of one client, and how long it was away each time."""
+    """The event counts of one client, and how long it was away each time."""
 
     received: int = 0
     twice: int = 0
@@ -55,7 +55,7 @@ class Tally:
 
 
 class Client:
-    """One user with one socket, in some rooms. `positions`: stream → the last `seq` it has seen."""
+    """One user with one socket, in some rooms. `positions`: stream → the last `seq` that it has received."""
 
     def __init__(self, address: str, rooms: Iterable[str]) -> None:
         self.address = address
@@ -71,20 +71,20 @@ class Client:
 
     @property
     def is_ready(self) -> bool:
-        """Connected, and nothing missing."""
+        """Whether it is connected and has received all that it missed."""
         return self._ready.is_set()
 
     # Coming and going
 
     async def open(self) -> None:
-        """Connect, and return with nothing missing. Raises OSError, WSError, TimeoutError."""
+        """Connect, and wait until nothing is missing any more. Raises OSError, WSError, TimeoutError."""
         self._opening = asyncio.get_running_loop().create_future()
         async with asyncio.timeout(OPEN_SECONDS):
             await ws_connect(lambda: Listener(self), self.address, websocket_handshake_timeout=OPEN_SECONDS)
             await self._opening
 
     async def live(self) -> None:
-        """Come back whenever the open socket is lost, with the advised waits, until cancelled."""
+        """Reconnect whenever the socket is lost, after the advised delay. Runs until it is cancelled."""
         failures = 0
         while True:
             if (socket := self.socket) is not None:
@@ -111,7 +111,7 @@ class Client:
             self.socket.send(WSMsgType.TEXT, msgspec.json.encode(command))
 
     async def post(self, id: str, **where: Any) -> Frame:
-        """Write a message, again after each return, until it is acked. Returns the ack."""
+        """Send a message, and send it again after each reconnect until it is acked. Returns the ack."""
         answer = self.acks[id] = asyncio.get_running_loop().create_future()
         while not answer.done():
             await self._ready.wait()
@@ -150,7 +150,8 @@ class Client:
             self.tally.received += 1
         elif seq <= position:
             self.tally.twice += 1
-        elif self.is_ready:  # before that it has come early, and comes again in its place
+        # Before the client is ready, an event may arrive too early; then it arrives again in its place.
+        elif self.is_ready:
             self.tally.holes += 1
 
     def _on_connected(self, frame: Frame) -> None:
@@ -196,7 +197,7 @@ class Client:
 
 
 class Listener(WSListener):  # type: ignore[misc]
-    """picows' side of one socket of a client."""
+    """Passes what happens on one socket from picows to the client."""
 
     def __init__(self, client: Client) -> None:
         super().__init__()
@@ -216,7 +217,7 @@ class Listener(WSListener):  # type: ignore[misc]
 
 
 async def each(clients: Iterable[Client], act: Callable[[Client], Coroutine[Any, Any, Any]], at_once: int) -> None:
-    """Let every client do this, so many at a time. Raises what one of them raises."""
+    """Call `act` for every client, for at most `at_once` of them at a time. Raises if one of the calls raises."""
     turns = asyncio.Semaphore(at_once)
 
     async def take_turn(client: Client) -> None:

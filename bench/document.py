@@ -1,4 +1,4 @@
-"""Writes `docs/benchmarks.md`: what was measured, on what, and what came out. Called by `bench.run`."""
+"""Writes `docs/benchmarks.md`: what was measured, on which machine, and the results. Called by `bench.run`."""
 
 import os
 import platform
@@ -50,7 +50,7 @@ def failure_text(failures: list[str]) -> str:
 
 
 def machine() -> dict[str, str]:
-    """What the numbers depend on: hardware, system and versions."""
+    """What the results depend on: hardware, system and versions."""
     return {
         "processor": f"{processor()}, {os.cpu_count()} cores",
         "kernel": f"{platform.system()} {platform.release()}",

@@ -1,4 +1,7 @@
-"""The load generator as a Python function: compiled when its source is newer, pinned, its line of JSON decoded."""
+"""Runs the load generators, pinned to their core, and decodes their output. Used by the cases.
+
+`wsload` is written in C, and compiled again when its source is newer; `bench.returning` is written in Python.
+"""
 
 import subprocess
 import sys
@@ -17,7 +20,7 @@ PONG = '{"type":"pong"}'
 
 
 class LoadFailed(Exception):
-    """The load generator could not do its work; the text is what it said."""
+    """The load generator failed. The text contains its output."""
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -31,7 +34,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What wsload prints. `expected` is 0 when it was not told the fan-out of a message."""
+    """What wsload prints. `expected` is 0 if no fan-out was given."""
 
     connections: int
     ready: int
@@ -54,11 +57,11 @@ class Result(msgspec.Struct, frozen=True):
 
     @property
     def busy(self) -> float:
-        """Share of its core that the generator used; near 1 it has measured itself."""
+        """The share of its core that the generator used. Near 1, the generator was the limit, not the server."""
         return self.cpu_seconds / self.seconds if self.seconds else 0.0
 
     def complaints(self) -> list[str]:
-        """What went wrong, in words; timings are never wrong."""
+        """What went wrong, as texts. Slow results are not complaints."""
         found = {
             f"{self.connections - self.ready} of {self.connections} connections not ready": self.ready
             != self.connections,
@@ -72,13 +75,13 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What `bench.returning` prints. `seconds`: how long each client was away, sorted; `written` are acked messages."""
+    """What `bench.returning` prints. `seconds`: how long each client was away, sorted. `written`: acked messages."""
 
     clients: int
     back: int
     seconds: list[float]
     written: int
-    expected: int  # events that the clients must have got of what was written
+    expected: int  # events that the clients must have received
     received: int
     lost: int
     twice: int
@@ -108,7 +111,7 @@ def run_load(ports: list[int], options: dict[str, Any]) -> Result:
 
 @contextmanager
 def held_connections(ports: list[int], options: dict[str, Any]) -> Iterator[int]:
-    """Keep connections open and idle inside the block. Gives how many became ready."""
+    """Keep connections open and idle during the block. Yields how many became ready."""
     command = arguments(ports, {**options, "count": 0, "hold": 600})
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
@@ -129,7 +132,7 @@ def read_holding(process: subprocess.Popen[str]) -> int:
 
 @contextmanager
 def returning_crowd(case: str, port: int, paths: Path, count: int) -> Iterator[subprocess.Popen[str]]:
-    """`bench.returning` at work, on the generator's core; killed at the end of the block."""
+    """Run `bench.returning` on the generator's core; kill it at the end of the block."""
     program = [sys.executable, "-m", "bench.returning", case, str(port), str(paths), str(count)]
     command = ["taskset", "-c", str(LOAD_CORE), *program]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -141,7 +144,7 @@ def returning_crowd(case: str, port: int, paths: Path, count: int) -> Iterator[s
 
 
 def read_outcome(process: subprocess.Popen[str]) -> Outcome:
-    """Wait for its end. Raises LoadFailed."""
+    """Wait for the end of `bench.returning`. Raises LoadFailed."""
     said, complaint = process.communicate()
     if process.returncode:
         raise LoadFailed(f"the crowd ended with {process.returncode}: {complaint}")

@@ -11,7 +11,7 @@ NOTHING = "Not measured yet: `make bench` fills this in."
 
 
 def read_table(document: Path = DOCUMENT) -> str:
-    """The first table of the page, or a sentence when there is no page. Raises ValueError for a page without one."""
+    """The first table of the page, or a sentence if there is no page. Raises ValueError for a page without a table."""
     if not document.exists():
         return NOTHING
     lines = document.read_text().splitlines()
@@ -23,7 +23,7 @@ def read_table(document: Path = DOCUMENT) -> str:
 
 
 def put_table(text: str, table: str) -> str:
-    """`text` with `table` between its markers. Raises ValueError when a marker is missing."""
+    """`text` with `table` between the two markers. Raises ValueError if a marker is missing."""
     before, rest = text.split(START)
     _, after = rest.split(END)
     return f"{before}{START}\n{table}\n{END}{after}"

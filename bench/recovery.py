@@ -1,4 +1,4 @@
-"""The cases of coming back: what it costs while nothing happens, and what is lost when something does.
+"""The recovery cases: what recovery costs while no connection fails, and what is lost when connections fail.
 
 Called by `bench.run`.
 """
@@ -13,14 +13,16 @@ from bench.load import Outcome, read_outcome, returning_crowd
 from bench.report import AT_LEAST, LIMIT, Claim, Finding, Requirement
 from bench.seed import CROWD
 
-BEFORE_RESUME = "d94cab2"  # the last commit without resume, sessions and confirmed positions
-LIMIT_MS = 10_000  # from the cut to the last client that has everything
+# The last commit without resume, sessions and confirmed positions.
+BEFORE_RESUME = "d94cab2"
+# From the cut until the last client has received everything.
+LIMIT_MS = 10_000
 MOST_SECONDS = 200
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table for the outcomes of a case; the median of the runs, or the worst."""
+    """One line of the table for the outcomes of a case: the median of the runs, or the worst of them."""
 
     name: str
     of: Callable[[Outcome], float]
@@ -52,7 +54,11 @@ RESTART = [
 
 
 def cost(bench: Bench) -> None:
-    """Then and now take turns, so that the machine's moods meet both; many, as these are as large as the difference."""
+    """Compare our server with its version before resume.
+
+    Both take turns, so that changes in the machine's speed affect both. The turns are many, because these changes are
+    as large as the difference.
+    """
     load = {**ROOM, "senders": 16, "window": 4, "duration": bench.seconds(5)}
     for now in bench.ours:
         assert isinstance(now, Ours)
@@ -86,7 +92,7 @@ def come_back(bench: Bench, case: str, how: str, figures: list[Figure]) -> None:
 
 
 def lose_crowd(bench: Bench, contender: Ours, how: str) -> Outcome:
-    """One run on a fresh server. Raises LoadFailed, ServerFailed."""
+    """One run on a newly started server. Raises LoadFailed, ServerFailed."""
     with contender.running() as [server]:
         count = 400 if bench.quick else CROWD
         with returning_crowd(how, server.port, contender.paths, count) as crowd:

@@ -1,4 +1,4 @@
-"""What was found: the table on the terminal and `docs/benchmarks.md`. Nothing is measured here."""
+"""The results, and their tables for the terminal and `docs/benchmarks.md`. Used by the cases and `bench.run`."""
 
 from dataclasses import dataclass
 from operator import attrgetter
@@ -7,7 +7,8 @@ from statistics import median
 from bench.load import Result
 
 AT_LEAST, AT_MOST, LIMIT = "at least", "at most", "limit"
-BUSY_SHARE = 0.9  # of its core: then the generator may be what was measured
+# If the generator used more than this share of its core, it may have been the limit, not the server.
+BUSY_SHARE = 0.9
 
 HEAD = ("case", "figure", "ours", "measured", "peer", "measured", "ratio", "required", "")
 
@@ -21,7 +22,7 @@ class Measurement:
     results: list[Result]
 
     def median(self, figure: str) -> float:
-        """Median over the repeats of an attribute of Result, such as `delivery_us.p50`."""
+        """The median of an attribute of Result, such as `delivery_us.p50`, over the repeats."""
         return float(median(attrgetter(figure)(result) for result in self.results))
 
     @property
@@ -40,7 +41,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Requirement:
-    """`number` times the peer at least or at most, or a limit to what was measured itself."""
+    """At least or at most `number` times the peer's result, or a limit for the result itself."""
 
     kind: str
     number: float
@@ -71,7 +72,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the table. `ours` is None when only the peers were measured, `peer` when there is none."""
+    """One line of the table. `ours` is None if only the peers were measured, `peer` is None if there is no peer."""
 
     claim: Claim
     ours: str | None
@@ -116,7 +117,7 @@ def markdown_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def load_rows(measurements: list[Measurement]) -> list[tuple[str, ...]]:
-    """Every load with its medians: case, contender, deliveries/s, acks/s, p50, p99, p99.9, load of the generator."""
+    """The medians of every load: case, contender, deliveries/s, acks/s, p50, p99, p99.9, share of the core used."""
     figures = ("deliveries_per_second", "acks_per_second", "delivery_us.p50", "delivery_us.p99", "delivery_us.p999")
     return [
         (m.case, m.contender, *(number(m.median(figure)) for figure in figures), f"{m.median('busy'):.0%}")

@@ -1,10 +1,10 @@
-"""`python -m bench.returning CASE PORT FILE COUNT`: a crowd of clients that loses its server and comes back.
+"""`python -m bench.returning CASE PORT FILE COUNT`: many clients that lose their server and reconnect.
 
-FILE has a line for each user, as `bench.seed` writes it: the crowd are the first COUNT, the writers the last. Prints
-one line of JSON, `Outcome`. Started by `bench.load` on the load generator's core.
+FILE has a line for each user, as `bench.seed` writes it: the first COUNT users are the clients, the last users are the
+writers. Prints one line of JSON, `Outcome`. Started by `bench.load` on the load generator's core.
 
-- `cut`: all sockets are cut at once, 20 events happen in each of their 3 streams, all come back at the same moment.
-- `restart`: prints `ready`, and goes on writing and listening until it reads a line: the server is up again.
+- `cut`: all sockets are cut at once, 20 events are stored in each of their 3 streams, and all reconnect at once.
+- `restart`: prints `ready`, and then writes and listens until it reads a line, which means that the server is up again.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ OPEN_AT_ONCE = 64
 MISSED = 20  # events in each stream
 WINDOW = 8  # messages of a writer that are not acked yet
 PAUSE_SECONDS = 0.2  # between two messages of a writer during a restart
-QUIET_SECONDS = 2.0  # of writing after the last one has come back
+QUIET_SECONDS = 2.0  # of writing after the last reconnect
 PATIENCE_SECONDS = 60.0
 LOOK_SECONDS = 0.05
 
 
 class Case(ABC):
-    """One run. `last`: room → the highest acked `seq`; `first`: the positions of each client before it was lost."""
+    """One run. `last`: room → the highest acked `seq`. `first`: the positions of each client before the failure."""
 
     def __init__(self, port: int, lines: list[str], count: int) -> None:
         users = [line.split("\t\t") for line in lines]
@@ -43,7 +43,8 @@ class Case(ABC):
         self.writers = [Client(addresses[number - WRITERS], rooms_of_writer(number)) for number in range(WRITERS)]
         self.last: dict[str, int] = {}
         self.written = 0
-        self.prefix = secrets.token_hex(4)  # an `id` of an earlier run would be acked and not stored again
+        # Makes ids unique: a message with the `id` of an earlier run would be acked but not stored.
+        self.prefix = secrets.token_hex(4)
         self.first: list[dict[str, int]] = []
 
     async def run(self) -> Outcome:
@@ -102,7 +103,7 @@ class Cut(Case):
         client.tally.seconds_away = [time.monotonic() - started]
 
     async def write_missed(self, number: int, writer: Client) -> None:
-        """Into the writer's rooms, and to each client of the first of them."""
+        """Write to the writer's rooms, and a direct message to each client in the first of these rooms."""
         addresses: list[dict[str, Any]] = [{"room_id": room} for room in writer.rooms]
         addresses += [{"to_user_id": key} for key in self.keys[number::WRITERS]]
         turns = asyncio.Semaphore(WINDOW)
@@ -149,7 +150,7 @@ class Restart(Case):
         return all(positions[stream] >= seq for stream, seq in self.wanted(number).items())
 
     async def wait_until(self, condition: Any) -> None:
-        """Return when it holds, or when it is too late."""
+        """Wait until `condition` is true, but at most PATIENCE_SECONDS."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_SECONDS)

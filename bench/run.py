@@ -1,6 +1,6 @@
-"""`python -m bench.run`: our server beside others, one table, and `docs/benchmarks.md` after a full run.
+"""`python -m bench.run`: compares our server with others. Prints a table; a full run writes `docs/benchmarks.md`.
 
-Timings never decide: the exit code is 1 only when a server failed or deliveries were lost.
+The exit code is 1 if a server failed or deliveries were lost, never because of timings. Run by `make bench`.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def print_result(bench: Bench) -> None:
 
 
 def output_file(options: argparse.Namespace) -> Path | None:
-    """The project's page is only written by a full run."""
+    """Where to write the page. Only a full run writes the project's own page."""
     partial = options.quick or options.only or options.peers_only
     return options.output or (None if partial else DOCUMENT)
 

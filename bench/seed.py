@@ -1,7 +1,7 @@
-"""Fills our site's database for the load: users, a token for each, one room for some of them, and small rooms for all.
+"""`python -m bench.seed USERS MEMBERS FILE`: creates users with tokens, a large room and small rooms for the load.
 
-Called by `bench.contenders` as `python -m bench.seed USERS MEMBERS FILE` under the settings of our server. FILE gets a
-line `path<TAB><TAB>target` for each user, as wsload reads it; the target is the primary key of the user's partner.
+`bench.contenders` runs it with the settings of our server. FILE gets a line `path<TAB><TAB>target` for each user, as
+wsload reads it; the target is the primary key of the user's partner.
 """
 
 import sys
@@ -15,7 +15,7 @@ WRITERS = 20  # the last users, each in two of those rooms
 
 
 def rooms_of_member(number: int) -> list[str]:
-    """Two rooms for each user, so that every room has the same share of them, and no two rooms the same users."""
+    """Two rooms for each user: all rooms have the same number of users, and no two rooms have the same users."""
     return [f"crowd-{number % WRITERS}", f"crowd-{WRITERS + number // WRITERS % WRITERS}"]
 
 

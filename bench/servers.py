@@ -1,4 +1,7 @@
-"""Server processes under measure: started on one core, waited for, weighed and stopped. Used by `bench.contenders`."""
+"""Starts a server process on one core, waits until it listens, measures its memory and stops it.
+
+Used by `bench.contenders` and the cases.
+"""
 
 import os
 import signal
@@ -13,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVER_CORE = 0
 LOAD_CORE = 1
 START_SECONDS = 60
-STOP_SECONDS = 30  # longer than our own server takes leave of its sockets
+STOP_SECONDS = 30  # longer than our own server's drain
 LOG_LINES = 40
 
 
@@ -53,7 +56,7 @@ class Server:
             )
 
     def restart(self) -> None:
-        """As a supervisor does it: the next process starts when the last has ended. Raises ServerFailed."""
+        """Restart as a supervisor does: start a new process after the old one has ended. Raises ServerFailed."""
         self.stop()
         self._process = self._start()
         self.wait_until_ready()
@@ -75,7 +78,7 @@ class Server:
         return sum(read_resident_bytes(pid) for pid in process_tree(self._process.pid))
 
     def stop(self) -> None:
-        """End the process and everything it started; what does not go within STOP_SECONDS is killed."""
+        """End the process and its children. Whatever still runs after STOP_SECONDS is killed."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)
@@ -85,7 +88,7 @@ class Server:
         self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):  # an empty group: nothing is left to end
+        with suppress(ProcessLookupError):  # all processes have ended
             os.killpg(self._process.pid, number)
 
     def tail(self) -> str:

@@ -1,6 +1,7 @@
-"""Settings of our server under load: the site's own, with rate limits out of the way and nothing else relaxed.
+"""Settings of our server under load: the site's own without rate limits; nothing else is relaxed.
 
-One user sends here what a thousand would: the limits on commands are per user and would measure themselves.
+Used by `bench.contenders`. Here one user sends as much as a thousand would, and the limits on commands are per user:
+the benchmark would measure these limits.
 """
 
 import os
@@ -16,7 +17,7 @@ REALTIME = {
     "PRESENCE_AUDIENCE": "everyone",
     "KEY_PREFIX": os.environ["BENCH_PREFIX"],  # apart from whatever else uses this Redis
 }
-# Tokens are minted before the first case and used in the last.
+# Tokens are made before the first case and are still used in the last one.
 SIMPLE_JWT = {**SIMPLE_JWT, "ACCESS_TOKEN_LIFETIME": timedelta(hours=6)}
 
 if os.environ.get("BENCH_SQLITE"):

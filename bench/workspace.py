@@ -1,6 +1,6 @@
-"""What a run of the benchmark makes and must take away again: databases, keys in Redis, a directory for files and logs.
+"""What a run of the benchmark creates: databases, keys in Redis, and a directory for files and logs.
 
-Used by `run` and by the contenders; `close` undoes all of it, whatever happened.
+Used by `run` and by the contenders. `close` removes all of it, also after a failure.
 """
 
 import os
@@ -21,14 +21,15 @@ REDIS_URL = os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379")  # witho
 
 class Workspace:
     def __init__(self) -> None:
-        self.prefix = f"bench{secrets.token_hex(4)}"  # pub/sub ignores database numbers: only names keep runs apart
+        # Pub/sub ignores database numbers, so only names separate runs.
+        self.prefix = f"bench{secrets.token_hex(4)}"
         self.directory = Path(tempfile.mkdtemp(prefix="bench-"))
         self.secret_key = secrets.token_urlsafe(48)
         self.redis_url = f"{REDIS_URL}/{find_empty_database()}"
         self._databases: list[str] = []
 
     def create_database(self) -> str:
-        """Make an empty PostgreSQL database. Returns its URL."""
+        """Create an empty PostgreSQL database. Returns its URL."""
         name = f"bench_{secrets.token_hex(6)}"
         with psycopg.connect(POSTGRES_URL, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -54,7 +55,7 @@ class Workspace:
 
 
 def find_empty_database() -> int:
-    """The number of a Redis database that nobody uses, drawn by lot."""
+    """The number of a random Redis database that is empty."""
     with redis.Redis.from_url(REDIS_URL) as client:
         used = {int(name.removeprefix("db")) for name in client.info("keyspace")}
         count = int(client.config_get("databases")["databases"])

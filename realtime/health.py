@@ -1,7 +1,7 @@
-"""What this process answers to those who watch it: `GET /health/live` and `GET /health/ready`. Called by routing.
+"""Answers `GET /health/live` and `GET /health/ready`, for load balancers and supervisors. Called by routing.
 
-For balancers and supervisors, not for the public: a reverse proxy keeps `/health/` to itself. They are answered before
-Django, so no host name, login or redirect stands in the way, and readiness is looked at once a second at the most.
+A reverse proxy must not expose `/health/` to the public. Requests are answered before Django gets them, so that no
+check of the host name, login or redirect interferes.
 """
 
 import asyncio
@@ -19,14 +19,15 @@ from realtime.sockets.node import Node, get_node
 from realtime.storage import database
 
 PATHS = ("/health/live", "/health/ready")
-FRESH_SECONDS = 1.0  # how long an answer holds
-PATIENCE_SECONDS = 2.0  # a database that has not answered by then is away
+FRESH_SECONDS = 1.0  # how long an answer is reused
+# A database that has not answered after this time counts as away.
+PATIENCE_SECONDS = 2.0
 
 Problems = list[str]  # what is missing: "stopping", "database", "bus"
 
 
 class Readiness:
-    """Whether new clients should be sent here. One look at a time, shared by all who ask meanwhile."""
+    """Whether this process should get new clients. The database is checked at most once a second, for all requests."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -34,14 +35,15 @@ class Readiness:
         self._database_answers = False
 
     async def find_problems(self, node: Node, is_stopping: Callable[[], bool]) -> Problems:
-        """`is_stopping` is the server's: it knows from the signal on, the node only when sockets are told."""
-        if is_stopping() or node.drain.has_begun:  # never an old answer, and no work any more
+        """`is_stopping` is the server's, true from the signal on; the node learns of a stop only when sockets drain."""
+        # This answer is never reused, and needs no query.
+        if is_stopping() or node.drain.has_begun:
             return ["stopping"]
         async with self._lock:
             if time.monotonic() - self._looked_at >= FRESH_SECONDS:
                 self._database_answers = await is_database_there()
                 self._looked_at = time.monotonic()
-        if is_stopping():  # meanwhile
+        if is_stopping():  # since the first check
             return ["stopping"]
         problems = {"database": not self._database_answers, "bus": node.hub.bus.is_down}
         return [name for name, missing in problems.items() if missing]
@@ -66,7 +68,7 @@ _readiness: WeakKeyDictionary[Node, Readiness] = WeakKeyDictionary()
 
 
 async def serve_health(scope: dict[str, Any], send: Any) -> None:
-    """Answer one request: 200, or 503 with what is missing."""
+    """Answer one request: 200, or 503 with the list of problems."""
     if scope["method"] not in ("GET", "HEAD"):
         await _answer(scope, send, 405, {"status": "method not allowed"})
         return

@@ -1,4 +1,4 @@
-"""People and servers for every test that wants them."""
+"""Fixtures that many tests share: users, rooms, tokens and servers. Loaded by pytest."""
 
 import logging
 import random
@@ -31,14 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Under `nohup` the programs that tests start would ignore hangups as well; a handler is not passed on to them."""
+    """Under `nohup`, the programs that tests start would ignore hangups as well. They do not inherit a handler."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The files in random order, and the tests of each: what a file shares is made once, as ever."""
+    """Shuffle the files, and the tests in each file. The tests of a file stay together, as they may share a fixture."""
     if (seed := config.getoption("--shuffle")) is None:
         return
     chance, files = random.Random(seed), defaultdict(list)
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """pytest-django's. A connection that some thread still has would keep PostgreSQL from dropping the database."""
+    """pytest-django's, but first it ends the connections of all threads: PostgreSQL drops no database that has some."""
     yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -63,7 +63,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
-    """What a test leaves in Redis or the cache would be there for the next one, and the threads' connections, too."""
+    """After each test, empty Redis or the cache, and close the threads' connections: the next test would meet them."""
     yield
     database.shutdown()
     if REALTIME["REDIS_URL"]:
@@ -89,20 +89,20 @@ def carol(db: None) -> Any:
 
 @pytest.fixture
 def general(alice: Any) -> Room:
-    """A public room of alice."""
+    """A public room that alice owns."""
     return rooms.create_room(alice.pk, title="General", slug="general")
 
 
 @pytest.fixture
 def shared(general: Room, bob: Any) -> Room:
-    """The same, with bob in it."""
+    """The room `general`, with bob in it."""
     rooms.join(bob.pk, "general")
     return general
 
 
 @pytest.fixture
 def secret(alice: Any, bob: Any) -> Room:
-    """A private room of alice, with bob."""
+    """A private room that alice owns, with bob in it."""
     room = rooms.create_room(alice.pk, title="Secret", slug="secret", private=True)
     rooms.add_member(alice.pk, "secret", bob.pk)
     return room
@@ -110,7 +110,7 @@ def secret(alice: Any, bob: Any) -> Room:
 
 @pytest.fixture
 def no_topics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No topics but those that the test declares."""
+    """Only the topics that the test declares exist."""
     monkeypatch.setattr(topics, "_topics", {})
     yield
     database.shutdown()
@@ -118,7 +118,7 @@ def no_topics(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Envelope]]:
-    """What reached the channel layer, one envelope each."""
+    """The envelopes that were published to the channel layer."""
     envelopes: list[Envelope] = []
     monkeypatch.setattr(bridge, "publish", envelopes.append)
     yield envelopes
@@ -127,13 +127,13 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Envelope]]:
 
 @pytest.fixture
 def token() -> Callable[..., str]:
-    """Makes access tokens: `token(user, exp=…)` for a new login of the user, with claims of the test's own."""
+    """Makes access tokens: `token(user, exp=…)` is for a new login of the user, with the given claims."""
     return make_token
 
 
 @pytest.fixture
 def configure(settings: Any) -> Callable[..., None]:
-    """Changes keys of REALTIME; to be called before the first socket is opened."""
+    """Changes keys of REALTIME. Call it before the first socket is opened."""
 
     def change(**keys: Any) -> None:
         settings.REALTIME = {**settings.REALTIME, **keys}
@@ -143,7 +143,7 @@ def configure(settings: Any) -> Callable[..., None]:
 
 @pytest.fixture
 def logs() -> Iterator[None]:
-    """What the processes of a test print stands in its report."""
+    """Adds the output of the test's processes to its report."""
     yield
     show_logs()
 
@@ -155,8 +155,8 @@ async def site(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> AsyncIterator[InProcessServer]:
-    """A server, one test on each kind. At the end nothing may have been logged as an error."""
-    monkeypatch.setattr(serve, "LOGGING", None)  # pytest's own handlers stay
+    """A server. The test runs once on each kind, and fails if an error was logged."""
+    monkeypatch.setattr(serve, "LOGGING", None)  # keeps pytest's handlers
     site: InProcessServer = request.param()
     yield site
     await site.stop()

@@ -1,7 +1,7 @@
 """`python -m tests.flaky`: find tests that fail by chance. Called by `make flaky`.
 
-Runs the suite again and again, each time in another order and beside a load, and says in the end what failed how often
-and the seed of each of these runs: the same seed makes the same order again. The logs of all runs are kept.
+Runs the suite repeatedly, each time in another order and under a load. Then it reports which tests failed, how often
+and with which seeds: a seed repeats the order of its run. The logs of all runs are kept.
 """
 
 import argparse
@@ -24,24 +24,26 @@ from tests.backends.services import find_missing
 
 LOADS = ("cpu", "disk")
 BUSY_PROCESSES = 2
-NOTHING_TO_RUN = pytest.ExitCode.NO_TESTS_COLLECTED  # in one of the halves, when only some files are to run
-SERVICES_ONLY = ["-m", "not process and not browser"]  # as in `make test`: the processes bring their own
+# Happens when only some files are selected, and one of the halves has no test in them.
+NOTHING_TO_RUN = pytest.ExitCode.NO_TESTS_COLLECTED
+# As in `make test`: tests of processes start a Redis and a PostgreSQL of their own.
+SERVICES_ONLY = ["-m", "not process and not browser"]
 
 
 def is_wanted() -> bool:
-    """A load ends with the search, also when that was killed."""
+    """Whether the search still runs. A load ends with it, even if the search was killed."""
     parent = multiprocessing.parent_process()
     return parent is not None and parent.pid == os.getppid()
 
 
 def keep_busy() -> None:
-    """Take a core, as far as the system gives one."""
+    """Use a core as much as the system allows."""
     while is_wanted():
         pass
 
 
 def write_to_disk(directory: Path) -> None:
-    """Write to a file there, and have each of the writes reach the disk."""
+    """Write to a file in the directory, and force each write to the disk."""
     block = os.urandom(1 << 20)
     with tempfile.TemporaryFile(dir=directory) as file:
         while is_wanted():
@@ -54,7 +56,7 @@ def write_to_disk(directory: Path) -> None:
 
 @contextlib.contextmanager
 def loaded(kinds: list[str], directory: Path) -> Iterator[None]:
-    """The machine has other work meanwhile."""
+    """Keep the machine busy with loads of these kinds while the body runs."""
     processes = []
     if "cpu" in kinds:
         processes += [multiprocessing.Process(target=keep_busy, daemon=True) for _ in range(BUSY_PROCESSES)]
@@ -71,7 +73,7 @@ def loaded(kinds: list[str], directory: Path) -> Iterator[None]:
 
 
 def halves() -> dict[str, tuple[dict[str, str], list[str]]]:
-    """The runs of which `make test` is made, each with its environment and its options."""
+    """The runs that make up `make test`, each with its environment and its options."""
     embedded = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     runs: dict[str, tuple[dict[str, str], list[str]]] = {"embedded": (embedded, [])}
     if missing := find_missing():
@@ -83,7 +85,7 @@ def halves() -> dict[str, tuple[dict[str, str], list[str]]]:
 
 
 def run_once(name: Path, seed: int, env: dict[str, str], options: list[str], *, one_core: bool) -> list[str]:
-    """What failed in one run, whose log and results get this name."""
+    """Run the suite once. Returns what failed. `name` is the path of the run's log and results, without a suffix."""
     results = name.with_suffix(".xml")
     command = [sys.executable, "-m", "pytest", "--shuffle", str(seed), "-o", "junit_family=xunit1"]
     pin = (lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})) if one_core else None
@@ -95,7 +97,7 @@ def run_once(name: Path, seed: int, env: dict[str, str], options: list[str], *, 
 
 
 def read_failures(code: int, results: Path) -> list[str]:
-    """Which tests failed in a run that ended with this exit code."""
+    """The tests that failed in a run, given its exit code and its results."""
     if code == NOTHING_TO_RUN:
         return []
     if code not in (0, 1) or not results.exists():

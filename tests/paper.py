@@ -1,4 +1,4 @@
-"""Sockets, a log and a channel layer of paper: they write down what they are told and fail when a test wants it."""
+"""Fake sockets, a fake log and a fake channel layer: they record what they get, and fail when a test wants it."""
 
 import asyncio
 import json
@@ -32,11 +32,11 @@ def split_frames(data: bytes) -> list[dict[str, Any]]:
 
 
 class PaperSocket:
-    """What our server's socket offers, on paper."""
+    """A fake of our server's transport."""
 
     def __init__(self) -> None:
         self.writes: list[list[dict[str, Any]]] = []
-        self.waiting_bytes = 0  # as if the peer read too slowly
+        self.waiting_bytes = 0  # more than 0: the peer reads too slowly
         self.closed: tuple[int, str] | None = None
         self._written = asyncio.Event()
 
@@ -59,14 +59,14 @@ class PaperSocket:
         return bool(self.waiting_bytes)
 
     async def wait_writable(self) -> None:
-        """The peer never reads again."""
+        """Wait forever: the peer never reads again."""
         await asyncio.Event().wait()
 
     def close(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
 
     async def until(self, is_there: Callable[[], bool]) -> None:
-        """Wait for writes until what is expected is there."""
+        """Wait until `is_there` is true. Checks it at each write."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not is_there():
                 self._written.clear()
@@ -89,7 +89,7 @@ def body(seq: int) -> bytes:
 
 
 class PaperLog:
-    """A log that remembers what it was asked for; each of `failures` is raised once, first."""
+    """A log that records the reads. The first reads raise one of `failures` each."""
 
     def __init__(self, last_seq: int, *, pruned: Sequence[int] = (), failures: Sequence[Exception] = ()) -> None:
         self.last_seq = last_seq
@@ -106,16 +106,16 @@ class PaperLog:
 
 
 class PaperLayer:
-    """A channel layer in the test's hand."""
+    """A channel layer that the test controls."""
 
     def __init__(self) -> None:
-        self.sent: list[dict[str, Any]] = []  # messages that it took
+        self.sent: list[dict[str, Any]] = []  # messages that it accepted
         self.failing = False
-        self.deaf = False  # takes everything and brings nothing
+        self.deaf = False  # accepts everything and delivers nothing
         self.flushed = False
-        self.open = asyncio.Event()  # publishing waits for it
+        self.open = asyncio.Event()  # `group_send` waits for it
         self.open.set()
-        self.moved = asyncio.Event()  # something happened
+        self.moved = asyncio.Event()  # set when something was sent or received
         self._channels = count(1)
         self._queues: defaultdict[str, asyncio.Queue[Any]] = defaultdict(asyncio.Queue)
         self._groups: defaultdict[str, set[str]] = defaultdict(set)
@@ -147,7 +147,7 @@ class PaperLayer:
         self.flushed = True
 
     def bring(self, message: Any) -> None:
-        """To everyone: a test has one group."""
+        """Deliver to every channel: a test has only one group."""
         for channel in set().union(*self._groups.values()):
             self._queues[channel].put_nowait(message)
 
@@ -157,7 +157,7 @@ class PaperLayer:
 
     @property
     def publications(self) -> list[Envelope]:
-        """Those that were more than a beat."""
+        """The envelopes with more in them than a beat."""
         envelopes = [unpack(message["envelope"]) for message in self.sent]
         return [e for e in envelopes if e.events or e.passing or e.controls]
 
@@ -166,7 +166,7 @@ class PaperLayer:
         return [[seq for _, seq, _ in envelope.events] for envelope in self.publications]
 
     async def until(self, is_so: Callable[[], object]) -> None:
-        """Wait until something that happens makes it so; beats happen all the time."""
+        """Wait until `is_so` is true. Checks it at each message, and beats are sent all the time."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not is_so():
                 self.moved.clear()

@@ -1,4 +1,4 @@
-"""Threads that begin together, for tests of races."""
+"""Threads that start together, for tests of races."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from tests.patience import PATIENCE_SECONDS
 
 
 def at_once(*actions: Callable[[], Any]) -> list[Any]:
-    """What the actions, each in a thread of its own, return or raise."""
+    """Run each action in a thread of its own, all at once. Returns what they return or raise, in their order."""
     ready = Barrier(len(actions))
 
     def run(action: Callable[[], Any]) -> Any:

@@ -1,9 +1,4 @@
-"""What processes tell each other: the only user of the channel layer. Owned by the hub.
-
-One group, one channel per process, and publications that gather while one is being sent. A channel layer may lose,
-and its connection may break in silence; so each process listens for its own beat. When beats go out and none comes in,
-it listens on a new connection; when it hears one again after a pause, `on_recovered` compares positions with the log.
-"""
+"""Passes publications between processes; the only module that uses the channel layer. The hub owns the bus."""
 
 import asyncio
 import contextlib
@@ -21,19 +16,28 @@ from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING = 20_000  # publications kept while the layer is away; events beyond it are found in the log
+# Publications kept while the layer is away. Events beyond this number are found in the log.
+MAX_WAITING = 20_000
 RETRY_SECONDS = 0.5
-DEAF_BEATS = 10  # that many were sent and not heard: nothing will come on this connection any more
+# After so many beats were sent and none was heard, nothing will arrive on this connection any more.
+DEAF_BEATS = 10
 
 
 def shared_layer() -> Any:
-    """The channel layer when it reaches other processes, else None: one process needs none to talk to itself."""
+    """The channel layer if it reaches other processes, else None: a single process needs none."""
     layer = get_channel_layer()
     return None if isinstance(layer, InMemoryChannelLayer) else layer
 
 
 class Bus:
-    """One process's ear and mouth. Belongs to one event loop; `start` does nothing without a shared layer."""
+    """The connection of one process to the others. Belongs to one event loop; does nothing without a shared layer.
+
+    All processes are in one group, each with a channel of its own. Publications gather while one is being sent.
+
+    A channel layer may lose messages, and its connection may break silently, so each process listens for its own beats.
+    If it sends beats and none comes back, it listens on a new connection. When one comes back after a pause,
+    `on_recovered` compares positions with the log.
+    """
 
     def __init__(self, origin: str, on_envelope: Callable[[Envelope], None], on_recovered: Callable[[], None]) -> None:
         self._origin = origin
@@ -46,7 +50,7 @@ class Bus:
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: asyncio.Task[None] | None = None
         self._beat_heard = time.monotonic()
-        self._unheard = 0  # beats that were sent since one was heard
+        self._unheard = 0  # beats sent since one was heard
         self.is_down = False
 
     def start(self) -> None:
@@ -59,18 +63,18 @@ class Bus:
         self._listener = loop.create_task(self._listen())
 
     async def stop(self) -> None:
-        """Send what is waiting, as far as the layer takes it, and stop."""
+        """Send what is waiting, as far as the layer accepts it, and stop."""
         if self._layer is None:
             return
         await end_tasks([*self._tasks, self._listener] if self._listener else self._tasks)
         self._tasks, self._listener = [], None
-        # Last, because a publication that was under way is waiting again: better twice than never.
+        # Last, because a publication whose sending was cancelled is waiting again: twice is better than never.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(2):
                 await self._flush()
 
     def publish(self, envelope: Envelope) -> None:
-        """To all other processes, in order, soon."""
+        """Send to all other processes, soon and in order."""
         if self._layer is None:
             return
         waiting = self._waiting
@@ -111,7 +115,9 @@ class Bus:
             try:
                 if channel is None:
                     channel = await self._layer.new_channel()
-                if not is_member:  # the layer may count a channel in and fail: one that nobody reads would fill up
+                # The layer may add the channel and fail nevertheless. So add the same channel again: one that was
+                # added and that nobody reads would fill up.
+                if not is_member:
                     await self._layer.group_add(self._group, channel)
                     is_member = True
                 message = await self._layer.receive(channel)
@@ -132,7 +138,8 @@ class Bus:
             return
         try:
             self._on_envelope(envelope)
-        except Exception:  # the next one may be better, and nobody else listens
+        # Go on: the next publication may be fine, and nothing else in this process listens.
+        except Exception:
             logger.exception("A publication could not be delivered")
 
     async def _beat(self) -> None:
@@ -148,10 +155,10 @@ class Bus:
                 await self._listen_anew()
 
     async def _listen_anew(self) -> None:
-        """Leave a layer that takes publications and brings none for another one of the same kind.
+        """Replace a layer that accepts publications and delivers none with a new one of the same kind.
 
-        Its reader has died, or waits on a connection that a network forgot. It cannot be told from outside, and the
-        site's own consumers may be listening to it: so only a layer that nobody else has is flushed.
+        Its reader has died, or waits on a connection that the network has dropped, which cannot be seen from outside.
+        The site's own consumers may be listening to the old layer, so it is flushed only if nobody else has it.
         """
         self._unheard = 0
         if self._listener is not None:
@@ -159,7 +166,7 @@ class Bus:
         left, self._layer = self._layer, channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)
         self._listener = asyncio.get_running_loop().create_task(self._listen())
         if left is not get_channel_layer():
-            with contextlib.suppress(Exception):  # what is broken may not be closed in good order
+            with contextlib.suppress(Exception):  # a broken layer may fail to close
                 await left.flush()
 
     def _hear_beat(self, beat: int) -> None:
@@ -169,7 +176,7 @@ class Bus:
         self._unheard = 0
         if self.is_down:
             self.is_down = False
-            logger.info("The channel layer is there")
+            logger.info("The channel layer is available")
             self._on_recovered()
 
     def _note_down(self, why: object) -> None:
@@ -179,6 +186,6 @@ class Bus:
 
 
 async def send_envelope(layer: Any, group: str, origin: str, envelope: Envelope) -> None:
-    """Publish once; for processes without sockets, too. Raises what the layer raises."""
+    """Publish one envelope; also for processes without sockets. Raises what the layer raises."""
     message = {"type": "realtime", "origin": origin, "beat": envelope.beat, "envelope": pack(envelope)}
     await layer.group_send(group, message)

@@ -1,6 +1,6 @@
-"""Our server's HTTP: uvicorn's, with a limit for how long the head of a request may take.
+"""Our server's HTTP protocol: uvicorn's, with a limit for how long the head of a request may take.
 
-It stands beside the layers and works for any ASGI application. uvicorn names it in its configuration, made by `serve`.
+It works for any ASGI application. `serve` names it in the configuration that it makes for uvicorn.
 """
 
 from asyncio import TimerHandle, Transport
@@ -9,26 +9,27 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from realtime.conf import settings
 
-LAST_HEAD_SECONDS = 1.0  # for the head of a first request, when the server stops
+# How long a connection without a request may take to send the head of one, while the server stops.
+LAST_HEAD_SECONDS = 1.0
 
 
 class TimedHttpProtocol(HttpToolsProtocol):
-    """One connection, up to the upgrade of a socket.
+    """One connection, until it is upgraded to a socket.
 
     uvicorn has a time-out for the pause between two requests, which ends with the first byte of the next one. It has
-    none for a connection that never says anything, nor for a head that comes byte by byte.
+    none for a client that connects and sends nothing, nor for a head that arrives byte by byte.
     """
 
-    head_timer: TimerHandle | None = None  # while a head is awaited
-    in_request = False  # between the end of a head and that of its body
-    is_last = False  # whether its first request is its last one, because the server stops
+    head_timer: TimerHandle | None = None  # while we wait for a head
+    in_request = False  # from the end of a head to the end of its body
+    is_last = False  # the next request is the last one, because the server stops
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        # While an answer is being made, or written, more than the connection hangs on the next head.
+        # Only between two requests: while a response is made or written, closing the connection would cut it off.
         if self.head_timer is None and not self.in_request and self.cycle is not None and self.cycle.response_complete:
             self._await_head()
         super().data_received(data)
@@ -45,7 +46,7 @@ class TimedHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def shutdown(self) -> None:
-        """A first request is answered: it may be under way, from a client that connected before the listener closed."""
+        """Still answer a first request: it may come from a client that connected before the listener closed."""
         if self.cycle is not None or self.transport.is_closing():
             super().shutdown()
             return

@@ -1,6 +1,6 @@
-"""Keeps tokens out of logs (beside the layers): servers write a socket's path with its query, where a token may be.
+"""Removes tokens from logs: servers log a socket's path with its query, which may contain a token.
 
-`install` is called by the app's `ready`, so it holds under uvicorn's own command, too.
+The app's `ready` calls `install`, so it also works under uvicorn's own command.
 """
 
 import logging
@@ -13,7 +13,7 @@ SERVER_LOGGERS = ("uvicorn.error", "uvicorn.access", "daphne.server", "django.ch
 
 
 class WithoutQuery(logging.Filter):
-    """Cuts the query from every address in a record. It changes records and drops none."""
+    """Removes the query from every address in a log record. It changes records and drops none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _is_header(record.args):
@@ -28,7 +28,7 @@ class WithoutQuery(logging.Filter):
 
 
 def _is_header(args: Any) -> TypeGuard[tuple[object, object]]:
-    """Whether a record shows a header that carries a credential: `websockets` writes each one when debugging."""
+    """Whether a record shows a header with a credential: in debug mode, `websockets` logs every header."""
     return isinstance(args, tuple) and len(args) == 2 and str(args[0]).lower() in SECRET_HEADERS
 
 
@@ -37,7 +37,7 @@ def _cut(value: Any) -> Any:
 
 
 def install() -> None:
-    """Put the filter on the servers' loggers, once."""
+    """Add the filter to the loggers of all servers, once to each."""
     for name in SERVER_LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(present, WithoutQuery) for present in logger.filters):

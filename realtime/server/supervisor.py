@@ -1,6 +1,6 @@
-"""How `manage.py serve` runs uvicorn: one process or several, and how they stop. It stands beside the layers.
+"""How `manage.py serve` runs uvicorn: as one process or several, and how they stop. Called by `serve`.
 
-A worker imports this before Django is set up, so it knows sockets by their protocol alone. Called by `serve`.
+A worker imports this before Django is set up, so it recognizes sockets only by the class of their uvicorn protocol.
 """
 
 import contextlib
@@ -26,14 +26,16 @@ from realtime.server.websocket import IS_STOPPING, RealtimeProtocol
 
 logger = logging.getLogger("uvicorn.error")
 
-THREADS_SECONDS = 3  # for threads to end when everything else has
-START_SECONDS = 60  # for the successor of a worker: a site may take long to load on a machine that is busy serving
+# How long threads may still run after everything else has ended.
+THREADS_SECONDS = 3
+# How long a worker's replacement may take to start: a site loads slowly on a machine that is busy serving.
+START_SECONDS = 60
 
 
 def end_soon() -> None:
-    """End this process, which has served, although a thread waits for a database that does not answer.
+    """End this process soon, even if a thread waits for a database that does not answer.
 
-    Python waits for its threads without a bound. What was to be stored had its time before.
+    Python would wait for its threads without a limit. Before this call, there was time to store what was waiting.
     """
     watch = threading.Timer(THREADS_SECONDS, leave_threads)
     watch.daemon = True
@@ -41,20 +43,20 @@ def end_soon() -> None:
 
 
 def leave_threads() -> None:
-    logger.error("Threads that had not ended after %s s were left", THREADS_SECONDS)
+    logger.error("Threads did not end within %s s: the process ends without waiting for them", THREADS_SECONDS)
     os._exit(0)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, but it closes its listener after its sockets have left, not before.
+    """uvicorn's server, but it closes its listener after its sockets have closed, not before.
 
-    Until then requests are answered as ever, new sockets are told to come back as the others are, and readiness answers
-    503, from the signal on: whoever balances the load learns of the stop before connections fail. A stop that was asked
-    for is a success: the signal is not raised again afterwards.
+    From the signal until then, it answers requests as usual, drains new sockets like the others, and answers 503 for
+    readiness: a load balancer learns of the stop before connections fail. A stop that was requested is a success: the
+    signal is not raised again afterwards.
     """
 
-    lingers = True
-    stops_at: float | None = None  # on the monotonic clock; set when it is told to stop
+    lingers = True  # whether the listener stays open while sockets are drained
+    stops_at: float | None = None  # the deadline of the stop, as `time.monotonic()`
 
     async def serve(self, sockets: Any = None) -> None:
         with self.capture_signals():
@@ -69,7 +71,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """A hangup stops a server as well, unless that is ignored (`nohup`): its sockets are told before they break."""
+        """A hangup stops the server as well, so its sockets are drained. Under `nohup`, it is ignored."""
         before = signal.getsignal(signal.SIGHUP)
         if before is not signal.SIG_IGN:
             signal.signal(signal.SIGHUP, self.handle_exit)
@@ -80,8 +82,10 @@ class Server(uvicorn.Server):
             signal.signal(signal.SIGHUP, before)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit and sig != signal.SIGHUP:  # systemd may send it after SIGTERM
-            os._exit(128 + sig)  # `force_exit` would still wait for what the threads are doing
+        # A second signal ends the process at once. SIGHUP does not count: systemd may send it right after SIGTERM.
+        if self.should_exit and sig != signal.SIGHUP:
+            # uvicorn's `force_exit` would still wait for the threads.
+            os._exit(128 + sig)
         self.stop_soon()
 
     def stop_soon(self) -> None:
@@ -90,11 +94,14 @@ class Server(uvicorn.Server):
             self.stops_at = time.monotonic() + (self.config.timeout_graceful_shutdown or 0)
 
     def is_stopping(self) -> bool:
-        """For the application, at once: `on_tick` may be a moment away. A worker that is replaced stops for nobody."""
+        """For the application. True from the signal on, so up to a tick before `on_tick` acts.
+
+        False in a worker that is only replaced, because the other workers continue.
+        """
         return self.should_exit and self.lingers
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second. Whether to close the listener."""
+        """uvicorn calls this ten times a second. Returns whether to close the listener."""
         return await super().on_tick(counter) and not (self.lingers and self.seconds_left and self._has_sockets())
 
     async def shutdown(self, sockets: Any = None) -> None:
@@ -106,7 +113,7 @@ class Server(uvicorn.Server):
         return max(0.0, (self.stops_at or 0.0) - time.monotonic())
 
     def _has_sockets(self) -> bool:
-        """Told to one of them, the stop is known to all: the application lets them go one after the other."""
+        """Whether sockets are open. To shut down any one of them makes the application drain all of them."""
         for connection in self.server_state.connections:
             if isinstance(connection, RealtimeProtocol) and connection.is_taken_over:
                 connection.shutdown()
@@ -115,7 +122,10 @@ class Server(uvicorn.Server):
 
 
 class WorkerServer(Server):
-    """One of several. When it alone is replaced (SIGHUP), others take over the listener at once; else all stop."""
+    """One worker of several. SIGHUP replaces this worker alone, so it closes its listener at once and others accept.
+
+    Any other signal stops all workers.
+    """
 
     lingers = False
 
@@ -124,19 +134,20 @@ class WorkerServer(Server):
         end_soon()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The terminal and some supervisors signal every process of a group, so a second signal means nothing here."""
+        """A second signal has no effect here: the terminal and some supervisors signal every process of a group."""
         self.stop_soon()
         self.lingers = self.lingers or sig != signal.SIGHUP
 
     async def on_tick(self, counter: int) -> bool:
-        if not self.should_exit and is_orphaned():  # the port is to be free for whoever succeeds the parent
+        # The port must become free for the process that replaces the parent.
+        if not self.should_exit and is_orphaned():
             self.stop_soon()
             self.lingers = False
         return await super().on_tick(counter)
 
 
 def is_orphaned() -> bool:
-    """Whether the parent of this process was killed, so that nobody will ever tell it to stop."""
+    """Whether the parent of this process was killed, so that nobody will ever signal it to stop."""
     parent = multiprocessing.parent_process()
     return parent is not None and parent.pid != os.getppid()
 
@@ -152,22 +163,25 @@ class Worker(uvicorn_workers.Process):
         return WorkerServer(self.config)
 
     def terminate(self) -> None:
-        """Make way for others."""
+        """Stop this worker alone; its replacement accepts connections already."""
         send(self, signal.SIGHUP)
         self.parent_conn.close()
         self.child_conn.close()
 
 
 class Workers(Multiprocess):
-    """uvicorn's, but a stop is not put off by a replacement, and a second signal ends the workers at once."""
+    """uvicorn's supervisor, but a replacement does not delay a stop, and a second signal ends the workers at once."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[Any]) -> None:
-        self.ignores_hangups = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # `nohup`; the workers inherit it
+        # True under `nohup`; the workers inherit it.
+        self.ignores_hangups = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         super().__init__(config, sockets)
-        uvicorn_workers.Process = Worker  # type: ignore[misc]  # there is no other way to choose it
-        self.leaving: list[uvicorn_workers.Process] = []  # replaced, until they have ended
+        # uvicorn has no other way to choose the class of its workers.
+        uvicorn_workers.Process = Worker  # type: ignore[misc]
+        self.leaving: list[uvicorn_workers.Process] = []  # replaced workers that have not ended yet
 
-    # A handler of signals only queues them: to set the event there could wait for a lock that its own thread holds.
+    # The signal handler only queues signals, and these methods are called later. To set the event in the handler could
+    # deadlock: the thread that it interrupts may hold the event's lock.
 
     def handle_int(self) -> None:
         self.stop_soon(signal.SIGINT)
@@ -176,13 +190,14 @@ class Workers(Multiprocess):
         self.stop_soon(signal.SIGTERM)
 
     def handle_hup(self) -> None:
-        """A worker that ignores the hangup would not make way, and the parent would wait for it for ever."""
+        """Nothing under `nohup`: a worker that ignores hangups would not stop, and the parent would wait forever."""
         if not self.ignores_hangups:
             super().handle_hup()
 
     def stop_soon(self, sig: int) -> None:
         if self.should_exit.is_set():
-            self.signal_queue.append(sig)  # the second one: for `join_all`
+            # The second signal: `join_all` finds it in the queue.
+            self.signal_queue.append(sig)
         self.should_exit.set()
 
     @property
@@ -190,7 +205,7 @@ class Workers(Multiprocess):
         return {signal.SIGINT, signal.SIGTERM}.intersection(self.signal_queue)
 
     def run(self) -> None:
-        """Ends with uvicorn's exit code for it when the workers could not start, so that a supervisor hears of it."""
+        """When a worker could not start, exit with uvicorn's code for that, so that a supervisor sees the failure."""
         super().run()
         if any(worker.exitcode == STARTUP_FAILURE for worker in self.processes):
             sys.exit(STARTUP_FAILURE)
@@ -201,14 +216,14 @@ class Workers(Multiprocess):
                 return
 
     def replace(self, place: int) -> bool:
-        """Start a successor and wait until its predecessor has gone; whether the next one's turn has come."""
+        """Start a new worker and wait until the old one has ended. Returns whether to replace the next one."""
         old, new = self.processes[place], Worker(self.config, self.sockets)
         new.start()
         if not self.wait_until_ready(new):
             new.kill()
             new.join()
             if not self.queued_stops:
-                logger.error("A new worker was not ready in time: the others stay")
+                logger.error("A new worker was not ready in time: the old workers continue")
             return False
         self.processes[place] = new
         self.leaving.append(old)
@@ -228,7 +243,8 @@ class Workers(Multiprocess):
         return False
 
     def terminate_all(self) -> None:
-        for listener in self.sockets:  # else nobody would answer those who connect when the workers have closed theirs
+        # A listener that stays open here would accept connections that no worker answers any more.
+        for listener in self.sockets:
             listener.close()
         for worker in self.processes:
             send(worker, signal.SIGINT)

@@ -1,7 +1,7 @@
-"""Our server's socket: uvicorn's, with a way to write shared bytes and without what an open socket need not keep.
+"""Our server's WebSocket protocol: uvicorn's, plus direct writes, minus what an open socket does not need.
 
-It stands beside the layers and works for any ASGI application. The consumer finds it in `scope["extensions"]` under
-EXTENSION, takes the socket over and returns: from then on a socket costs no task, no queue and no scope.
+It works for any ASGI application. The consumer finds it in `scope["extensions"]` under EXTENSION, takes the socket
+over and returns: from then on a socket costs no task, no queue and no scope.
 """
 
 import asyncio
@@ -17,33 +17,41 @@ from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Frame
 
 EXTENSION = "realtime.transport"
-IS_STOPPING = "realtime.is_stopping"  # in `scope["state"]`, if our server runs: answers whether it was told to stop
-RETRY_MS = 500  # advised to a socket that was being opened when the process was told to stop
+# The key in `scope["state"]`, under our server only, of a function that returns whether the server is stopping.
+IS_STOPPING = "realtime.is_stopping"
+# How long a client should wait whose socket was being opened when the server began to stop.
+RETRY_MS = 500
 TOO_LARGE = Disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False, retry_after_ms=0)
 RESTARTING = Disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)
-CLOSE_SECONDS = 5  # from a close frame to the end of the connection, whether the peer answers and reads or not
-SLICE = 4096  # bytes that are parsed at once; 4 KB of empty frames take 7 ms
-IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST = 20, 400  # pings, pongs, fragments: what no quota of commands counts
-MAX_QUEUED_PONGS = 65_536  # bytes; a peer that does not read gets no more of them
+# From a close frame to the end of the connection, whether or not the peer answers and reads.
+CLOSE_SECONDS = 5
+# How many bytes are parsed in one go. To parse 4 KB of empty frames takes 7 ms.
+SLICE = 4096
+# Pings, pongs and fragments, which the limits on commands do not count.
+IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST = 20, 400
+# In bytes. A peer that does not read its pongs gets no more of them.
+MAX_QUEUED_PONGS = 65_536
 
 OnFrame = Callable[[bytes | None], None]
 
 
 class Nowhere:
-    """The queue of a socket that has been taken over: what uvicorn puts in is known already."""
+    """The queue of a socket that has been taken over. It drops what uvicorn puts in, which is known already."""
 
     def put_nowait(self, message: object) -> None:
-        """Forget it."""
+        """Drop it."""
 
 
 NOWHERE = cast(Any, Nowhere())
-WRITABLE = asyncio.Event()  # of all sockets whose transports have room; those that have none get one of their own
+# Shared by all sockets whose transports have room. A socket whose transport is full gets an event of its own.
+WRITABLE = asyncio.Event()
 WRITABLE.set()
-HANDSHAKE = frozenset({"scope", "request", "response", "app_state"})  # attributes that an open socket need not keep
+# Attributes that an open socket does not need.
+HANDSHAKE = frozenset({"scope", "request", "response", "app_state"})
 
 
 class RealtimeProtocol(WebSocketsSansIOProtocol):
-    """One socket. Before `take_over` it is uvicorn's; afterwards frames go to `on_frame`, None for a binary one."""
+    """One socket. Until `take_over`, uvicorn handles it; then `on_frame` gets every frame, or None for a binary one."""
 
     on_frame: OnFrame | None = None
     on_lost: Callable[[], None] | None = None
@@ -52,9 +60,10 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.conn.debug = False  # it would log headers and frames, and the tokens in them
+        # In debug mode it would log headers and frames, with the tokens in them.
+        self.conn.debug = False
         self.writable = WRITABLE
-        self.idle_frames: TokenBucket | None = None  # set by the first frame that is no command
+        self.idle_frames: TokenBucket | None = None  # created by the first ping, pong or fragment
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -69,7 +78,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         on_pause: Callable[[bool], None],
         on_shutdown: Callable[[], None],
     ) -> None:
-        """Called by the application before it returns. What has arrived meanwhile is handed over at once."""
+        """The application calls this before it returns. `on_frame` gets at once the frames that have arrived before."""
         self.on_frame, self.on_lost, self.on_pause, self.on_shutdown = on_frame, on_lost, on_pause, on_shutdown
         arrived, self.queue = self.queue, NOWHERE
         while not arrived.empty():
@@ -84,7 +93,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     @property
     def is_taken_over(self) -> bool:
-        """Whether its client is there and has not been told to leave."""
+        """Whether the application has this socket and neither side has ended it."""
         return self.on_frame is not None and not self.close_sent
 
     # What the application calls
@@ -101,11 +110,11 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         return not self.writable.is_set()
 
     async def wait_writable(self) -> None:
-        """Wait until the transport has room, or is lost."""
+        """Wait until the transport has room or the connection is lost."""
         await self.writable.wait()
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame; the connection ends when the peer has answered, or after a few seconds."""
+        """Send a close frame. The connection ends when the peer has answered, or after CLOSE_SECONDS."""
         if self.close_sent or self.disconnected or self.transport.is_closing():
             return
         self.close_sent = True
@@ -127,7 +136,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
     # What uvicorn calls
 
     def data_received(self, data: bytes) -> None:
-        """In slices, so that a flood is noticed before all of it has been parsed: the system hands out 8 MB at once."""
+        """Parse in slices, to notice a flood before all of it is parsed: the system can hand over 8 MB at once."""
         for start in range(0, len(data), SLICE):
             if self.transport.is_closing():
                 return
@@ -147,13 +156,13 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             super().handle_cont(event)
 
     def handle_close(self, event: Any) -> None:
-        """A transport that closes in good order waits for a peer that reads nothing for as long as that likes."""
+        """Abort after CLOSE_SECONDS: a transport that closes normally waits forever for a peer that reads nothing."""
         super().handle_close(event)
         if self.close_timer is None and not self.disconnected:
             self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def _may_idle(self) -> bool:
-        """Count a frame that is no command; the connection ends when there are too many of them."""
+        """Count a frame that is not a command. If there are too many, end the connection and return False."""
         if self.idle_frames is None:
             self.idle_frames = TokenBucket(IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST)
         if not self.idle_frames.take(self.loop.time()):
@@ -170,24 +179,27 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             if not self.close_sent:
                 self.on_frame(b"".join(frames) if is_text else None)
         elif is_text and not self.close_sent and not is_utf8(b"".join(self.frames)):
-            self.conn.send_close(CloseCode.INVALID_DATA)  # uvicorn's would log it as an error of ours
+            # uvicorn would log this as an error of the server.
+            self.conn.send_close(CloseCode.INVALID_DATA)
             self.handle_parser_exception()
         else:
             super().send_receive_event_to_app()
 
     def handle_parser_exception(self) -> None:
-        """The peer broke the rules: say so, and take what it still sends until it has heard that.
+        """The peer violated the WebSocket protocol: send a close frame, and read on until the peer has received it.
 
-        To close at once would reset the connection when more arrives, and the peer would lose our last words.
+        To close at once would reset the connection if more data arrives, and the peer would lose our last frames.
         """
         failure = self.conn.close_sent
         if self.close_sent or self.transport.is_closing():
             return
-        if failure is None:  # it did not even wait for the end of the handshake
+        # The peer did not even wait for the end of the handshake.
+        if failure is None:
             self.transport.abort()
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
-        if failure.code == CloseCode.TOO_BIG:  # a browser does not show the reason of a close frame
+        # Also as a frame, because a browser does not show the reason in a close frame.
+        if failure.code == CloseCode.TOO_BIG:
             self.transport.write(Frame(encode(TOO_LARGE)).wire)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
@@ -217,7 +229,8 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         if self.on_shutdown is not None and not self.close_sent:
             self.on_shutdown()
             return
-        if self.handshake_complete and not self.close_sent:  # its user is just being looked up
+        # The user is still being looked up, so the application has not taken the socket over.
+        if self.handshake_complete and not self.close_sent:
             self.transport.write(Frame(encode(RESTARTING)).wire)
         super().shutdown()
 
@@ -230,7 +243,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             self.logger.exception("Exception in ASGI application\n")
             self.send_500_response()
         else:
-            if not self.handshake_complete and not self.close_sent:  # neither accepted nor refused with a status
+            if not self.handshake_complete and not self.close_sent:  # neither accepted nor refused
                 self.logger.error("ASGI callable returned without completing handshake.")
                 self.send_500_response()
         if self.on_frame is not None:
@@ -245,10 +258,11 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             self.on_frame = self.on_pause = self.on_shutdown = None
 
     def _slim_down(self) -> None:
-        """Let go of the handshake: the headers alone are more than everything that stays."""
-        self.request.headers.clear()  # the parser holds the request itself, as long as it parses
+        """Free the memory of the handshake: its headers alone take more than everything that stays."""
+        # The parser keeps the request itself as long as it parses, so empty it.
+        self.request.headers.clear()
         self.request.path = ""
-        # A new one: a dictionary keeps the room of what is taken out.
+        # A new dictionary, because one does not shrink when keys are removed.
         self.__dict__ = {name: value for name, value in vars(self).items() if name not in HANDSHAKE}
 
 

@@ -1,4 +1,4 @@
-"""Lease stores whose time is in the test's hand; used by `tests.storage.test_leases` and the tests of the ticker."""
+"""Lease stores whose clock the test controls. Used by `tests.storage.test_leases` and the tests of the scheduler."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,17 +15,17 @@ from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, own_r
 
 @dataclass
 class LeaseBackend:
-    """One state, seen through two stores as from two processes (in memory both are the same)."""
+    """Two stores that share their state, as in two processes (in memory, both are the same store)."""
 
     store: LeaseStore
     other: LeaseStore
-    sleep: Callable[[float], None]  # lets time pass for the leases
-    forget: Callable[[], None]  # loses the whole state
+    sleep: Callable[[float], None]  # lets the leases age
+    forget: Callable[[], None]  # deletes the whole state
 
 
 @asynccontextmanager
 async def open_leases(kind: str) -> AsyncIterator[LeaseBackend]:
-    """`memory` or `redis`; no Redis is a skipped test, but in CI a failure."""
+    """`kind` is `memory` or `redis`. If no Redis answers, the test is skipped, but in CI it fails."""
     if kind == "memory":
         yield open_memory()
         return
@@ -43,7 +43,7 @@ def open_memory() -> LeaseBackend:
 
 
 def open_redis(prefix: str) -> LeaseBackend:
-    """Redis has a clock of its own: time passes by shortening what is left of the keys."""
+    """Redis has a clock of its own, so `sleep` shortens the remaining time of the keys instead."""
 
     def sleep(seconds: float) -> None:
         with Redis.from_url(REDIS_URL, socket_timeout=5) as client:

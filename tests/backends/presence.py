@@ -1,4 +1,4 @@
-"""Presence stores with a clock in the test's hand; used by `test_store` and `test_redis`."""
+"""Presence stores whose clock the test controls. Used by `test_store` and `test_redis`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ LEASE, GRACE = 20.0, 15.0
 
 
 class Clock:
-    """Time stands still until it is told to pass."""
+    """A clock that stands still until `sleep` moves it."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
@@ -26,12 +26,12 @@ class Clock:
 
 @dataclass
 class PresenceBackend:
-    """One state, seen through two stores as from two processes (in memory both are the same)."""
+    """Two stores that share their state, as in two processes (in memory, both are the same store)."""
 
     store: PresenceStore
     other: PresenceStore
     clock: Clock
-    forget: Callable[[], None]  # loses the whole state
+    forget: Callable[[], None]  # deletes the whole state
 
     def sleep(self, seconds: float) -> None:
         self.clock.sleep(seconds)

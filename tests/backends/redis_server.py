@@ -1,4 +1,4 @@
-"""The Redis of the tests of stores, which run on it whatever the rest of the tests runs on."""
+"""The Redis that the tests of stores use, even when all other tests run without Redis."""
 
 import os
 import uuid
@@ -25,7 +25,7 @@ def delete_keys(prefix: str) -> None:
 
 @contextmanager
 def own_redis_prefix() -> Iterator[str]:
-    """A prefix of the test's own, deleted afterwards. No server: skipped, but in CI that is a failure."""
+    """A prefix of the test's own, whose keys are deleted afterwards. Without Redis, the test is skipped; CI fails."""
     try:
         with Redis.from_url(REDIS_URL, socket_connect_timeout=3, socket_timeout=5) as client:
             client.ping()

@@ -1,6 +1,6 @@
-"""Says which of PostgreSQL and Redis do not answer where `make test` would use them.
+"""`python -m tests.backends.services`: reports which of PostgreSQL and Redis `make test` cannot reach.
 
-Run as `python -m tests.backends.services`.
+Run by `make test`; `tests.flaky` calls `find_missing`.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Sockets to real servers: each reads all the time, so that heartbeats are answered whatever its test waits for."""
+"""Clients of real servers. Each reads all the time, so it answers heartbeats whatever its test is waiting for."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from tests.sites.processes import SiteProcess
 class ProcessSocket(TcpSocket):
     def __init__(self, connection: ClientConnection) -> None:
         super().__init__(connection)
-        self._arrival = asyncio.Event()  # set, and replaced, with each frame and at the end
+        self._arrival = asyncio.Event()  # set and replaced at each frame and at the end
         self._reader = asyncio.get_running_loop().create_task(self._read())
 
     @property
@@ -24,7 +24,7 @@ class ProcessSocket(TcpSocket):
         return not self._reader.done()
 
     async def close(self) -> None:
-        """Raises what the contract says of frames that no verb has waited for."""
+        """Raises AssertionError if a frame that no method has waited for violates the contract."""
         await super().close()
         with contextlib.suppress(Ended):
             await self._reader
@@ -36,7 +36,7 @@ class ProcessSocket(TcpSocket):
         await arrival.wait()
 
     async def _read(self) -> None:
-        """Up to the end, which is raised."""
+        """Read until the socket ends. Raises Ended then."""
         while True:
             try:
                 await super()._arrive()
@@ -56,7 +56,7 @@ async def open_socket(
     subprotocols: tuple[str, ...] = (),
     **options: Any,
 ) -> AsyncIterator[ProcessSocket]:
-    """A socket with whatever credential the arguments carry. Raises InvalidStatus when the handshake is refused."""
+    """A socket with the credential that the arguments contain, if any. Raises InvalidStatus if it is refused."""
     offered = [Subprotocol(name) for name in subprotocols] or None
     address = f"ws://{process.address}{path}{query}"
     async with connect(address, subprotocols=offered, ping_interval=None, proxy=None, **options) as connection:
@@ -70,7 +70,7 @@ async def open_socket(
 
 
 class People:
-    """Sockets that close together at the end of a test."""
+    """Users with sockets, which all close together at the end of a test."""
 
     def __init__(self) -> None:
         self._stack = contextlib.AsyncExitStack()
@@ -84,7 +84,7 @@ class People:
         await self._stack.__aexit__(*error)
 
     async def connect(self, process: SiteProcess, name: str, room: str | None = None) -> ProcessSocket:
-        """A user's socket that has been greeted, and has joined the room."""
+        """A socket of the user that has received `connected` and has joined the room, if one is given."""
         if name not in self.tokens:
             self.tokens[name] = (await asyncio.to_thread(process.log_in, name))["access"]
         socket = await self._stack.enter_async_context(open_socket(process, f"?token={self.tokens[name]}"))

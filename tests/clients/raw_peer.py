@@ -1,4 +1,4 @@
-"""A client that keeps no rules: bytes over TCP, and a reader of what comes back."""
+"""A client that can violate the WebSocket protocol: it sends bytes over TCP, and reads the frames that come back."""
 
 import asyncio
 import socket as network
@@ -16,7 +16,7 @@ MASK = b"\1\2\3\4"
 
 
 def frame(payload: bytes, opcode: int = TEXT, *, first: int | None = None, masked: bool = True) -> bytes:
-    """A frame's bytes; `first` replaces its first byte, which has the flags."""
+    """A frame's bytes. `first` replaces its first byte, which has the flags and the opcode."""
     head = bytes([0x80 | opcode if first is None else first])
     flag = 0x80 if masked else 0
     if len(payload) < 126:
@@ -38,7 +38,7 @@ def handshake(user: Any, path: str = PATH) -> bytes:
 
 
 class RawPeer:
-    """One TCP connection to the server's socket."""
+    """One TCP connection to the server."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -53,7 +53,7 @@ class RawPeer:
         assert answer.startswith(b"HTTP/1.1 101"), answer
 
     async def receive(self) -> tuple[int, bytes]:
-        """The next frame's opcode and payload; a text is checked against the protocol. Raises at the end of stream."""
+        """The next frame's opcode and payload. Checks text against the protocol. Raises at the end of the stream."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             first, length = await self.reader.readexactly(2)
             if length == 126:
@@ -85,7 +85,7 @@ class RawPeer:
 
 
 async def open_tcp(server: TcpServer, receive_bytes: int | None = None) -> RawPeer:
-    """A connection on which nothing has been said; `receive_bytes` keeps the system from buffering much."""
+    """A connection on which nothing has been sent. `receive_bytes` limits how much the system buffers."""
     await server.start()
     tcp = network.socket(network.AF_INET, network.SOCK_STREAM, network.IPPROTO_TCP)
     tcp.setblocking(False)
@@ -98,7 +98,7 @@ async def open_tcp(server: TcpServer, receive_bytes: int | None = None) -> RawPe
 
 
 async def connect_raw(server: TcpServer, user: Any, receive_bytes: int | None = None) -> RawPeer:
-    """A socket of the user that has been greeted."""
+    """A socket of the user that has received `connected`."""
     peer = await open_tcp(server, receive_bytes)
     await peer.shake_hands(user)
     assert b'"connected"' in await peer.find(TEXT)

@@ -1,7 +1,6 @@
-"""A small language for tests of sockets: what a client sends, and what it waits for.
+"""The client that tests of sockets use: it sends commands, waits for frames, and checks each against the protocol.
 
-Every frame that arrives is checked against the protocol. `tests.sites.in_process` opens sockets to servers in this
-process, `tests.clients.people` to real ones.
+`tests.sites.in_process` opens sockets to servers in this process, `tests.clients.people` to real ones.
 """
 
 import asyncio
@@ -21,14 +20,14 @@ Frame = dict[str, Any]
 
 
 async def until(is_so: Callable[[], Any]) -> None:
-    """Wait for something that no frame tells of."""
+    """Wait for something that no frame announces."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not is_so():  # noqa: ASYNC110 (the product has no event for it)
             await asyncio.sleep(0.005)
 
 
 def texts(frames: Iterable[Frame]) -> list[str]:
-    """What the `chat` frames say."""
+    """The texts of the `chat` frames."""
     return [frame["data"]["message"] for frame in frames if frame["type"] == "chat"]
 
 
@@ -37,7 +36,7 @@ def is_refused(frame: Frame, code: str) -> bool:
 
 
 def matches(frame: Frame, type: str, fields: Mapping[str, Any]) -> bool:
-    """Whether it is of the type, and has these values in its `data` or in itself."""
+    """Whether the frame has this type, and these values in its `data` or in itself."""
     data = frame.get("data")
     values = {**frame, **data} if isinstance(data, dict) else frame
     return frame.get("type") == type and all(values.get(name) == value for name, value in fields.items())
@@ -52,26 +51,26 @@ class Ended(Exception):
 
 
 class Ending(NamedTuple):
-    """How a socket ended: its close code, and the `disconnect` frame's reason ("" when there was none)."""
+    """How a socket ended: its close code, and the reason in the `disconnect` frame ("" if there was none)."""
 
     code: int
     reason: str
 
 
 class Socket:
-    """One open socket, seen by its client. Every verb means the same on every kind of socket.
+    """The client's side of one open socket. Every method does the same on every kind of socket.
 
-    `receive`, `find`, `ask` and `settle` go on from frame to frame; `expect` and `answer` do not care about the order.
+    `receive`, `find`, `ask` and `settle` read the frames in order; `expect` and `answer` ignore the order.
     """
 
-    greeting: dict[str, Any]  # the data of `connected`; set by whoever opens the socket
+    greeting: dict[str, Any]  # the data of `connected`; set by the opener
     subprotocol: str | None = None
 
     def __init__(self) -> None:
         self.contract = Contract()
         self.frames: list[Frame] = []  # all that have arrived, in order
-        self._place = 0  # of the frame that `receive` looks at next
-        self._taken: set[int] = set()  # places of frames that were returned to the test
+        self._place = 0  # index of the frame that `receive` reads next
+        self._taken: set[int] = set()  # indexes of frames that the test has got
         self._asked = 0
 
     @property
@@ -79,13 +78,13 @@ class Socket:
         return int(self.greeting["user_id"])
 
     async def send(self, frame: Mapping[str, Any] | str | bytes) -> None:
-        """A command as JSON, a text as it is, bytes as a binary frame."""
+        """Send a command as JSON, a text unchanged, or bytes as a binary frame."""
         if isinstance(frame, Mapping):
             self._note_positions(frame)
         await self._put(frame if isinstance(frame, str | bytes) else json.dumps(frame))
 
     def _note_positions(self, frame: Mapping[str, Any]) -> None:
-        """What a well-formed command says of where the client stands."""
+        """Note the positions and topics in a valid command, for the contract."""
         if frame.get("type") == "resume" and isinstance(frame.get("streams"), dict):
             for stream, seq in frame["streams"].items():
                 self.contract.rewind(stream, seq)
@@ -103,18 +102,18 @@ class Socket:
         return self.frames[place]
 
     async def find(self, type: str, **fields: Any) -> Frame:
-        """The next frame of a type, with these values in its `data` or in itself; others are passed over."""
+        """The next frame of this type, with these values in its `data` or in itself. Skips other frames."""
         return await self._skip_to(lambda frame: matches(frame, type, fields))
 
     async def ask(self, type: str, **fields: Any) -> Frame:
-        """The answer to a command; frames before it are passed over."""
+        """Send a command. Returns the answer, and skips the frames before it."""
         self._asked += 1
         id = fields.pop("id", f"ask-{self._asked}")
         await self.send({"type": type, "id": id, **fields})
         return await self._skip_to(lambda frame: frame.get("id") == id)
 
     async def settle(self) -> list[Frame]:
-        """All frames that were sent before a `ping` of now is answered."""
+        """Send a `ping`. Returns all frames that arrive before its answer."""
         self._asked += 1
         mark = f"settle-{self._asked}"
         await self.send({"type": "ping", "timestamp": mark})
@@ -124,15 +123,15 @@ class Socket:
         return frames
 
     async def expect(self, type: str, timeout: float = PATIENCE_SECONDS, **fields: Any) -> Frame:
-        """A frame of a type, with these values in its `data` or in itself: the first that no verb has returned yet."""
+        """The first frame of this type, with these values in its `data` or in itself, that the test has not got yet."""
         return await self._take(lambda frame: matches(frame, type, fields), timeout, f"{type} {fields}")
 
     async def answer(self, id: str, timeout: float = PATIENCE_SECONDS) -> Frame:
-        """What the command with this id was answered, now or earlier."""
+        """The answer to the command with this id, which may have arrived already."""
         return await self._take(lambda frame: frame.get("id") == id, timeout, f"answer to {id}")
 
     async def until(self, is_so: Callable[[], Any], what: str = "", timeout: float = PATIENCE_SECONDS) -> Any:
-        """What `is_so` answers, once that is true: it is asked with each frame that arrives. Raises Ended."""
+        """Wait until `is_so` returns something true, and return that. Checks it at each frame. Raises Ended."""
         try:
             async with asyncio.timeout(timeout):
                 while not (answer := is_so()):
@@ -149,7 +148,7 @@ class Socket:
         return [frame for frame in self.frames if frame.get("stream") == stream]
 
     async def ending(self) -> Ending:
-        """Read up to the close."""
+        """Read until the socket closes. Returns how it ended."""
         try:
             await self.until(lambda: False, "the end")
         except Ended as end:
@@ -161,7 +160,7 @@ class Socket:
         raise NotImplementedError
 
     async def _next(self) -> int:
-        """The place of the next frame that no verb has returned."""
+        """The index of the next frame that the test has not got yet."""
         while self._place in self._taken:
             self._place += 1
         await self.until(lambda: self._place < len(self.frames), what="another frame")
@@ -176,7 +175,7 @@ class Socket:
 
     async def _take(self, is_wanted: Callable[[Frame], bool], timeout: float, what: str) -> Frame:
         def find_place() -> int | None:
-            """Counted from 1, so that a place is true."""
+            """The index of the first wanted frame plus 1, so that it is true; None if there is none."""
             left = (place for place in range(len(self.frames)) if place not in self._taken)
             return next((place + 1 for place in left if is_wanted(self.frames[place])), None)
 
@@ -185,7 +184,7 @@ class Socket:
         return self.frames[place]
 
     async def _arrive(self) -> None:
-        """Wait for one more of `frames`, which has kept the protocol. Raises Ended."""
+        """Wait for one more frame, check it against the protocol and add it to `frames`. Raises Ended."""
         try:
             text = await self._get()
         except Ended as end:
@@ -202,7 +201,7 @@ class Socket:
 
 
 class QueueSocket(Socket):
-    """Over a communicator. Its queues are used directly: its own receiving cancels the application on a timeout."""
+    """Over a communicator. Uses its queues directly: its `receive_output` cancels the application on a timeout."""
 
     def __init__(self, communicator: WebsocketCommunicator) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""The protocol as a client may rely on it: what may follow what on a socket, and how it may end (protocol §5, §6).
+"""The protocol that a client relies on: which frames may follow which, and how a socket may end (protocol §5, §6).
 
-The shape of each frame is the server's own (`realtime.protocol.frames`); that those shapes are the documented ones is
-tested by `test_frames_wire`.
+The structs of the frames are the server's (`realtime.protocol.frames`); `test_frames_wire` compares them with the
+documentation.
 """
 
 from typing import Any
@@ -45,33 +45,37 @@ CLOSES = {
     4429: {"RATE_LIMITED"},
 }
 RECONNECT = {1011, 1012, 1013, 4408, 4413, 4429}
-PLAIN_CLOSES = {1000, 1002, 1007}  # what RFC 6455 alone is about may end without a `disconnect`
-BROKEN = 1006  # no close came
+# Close codes without a `disconnect` frame: RFC 6455 alone is the reason for them.
+PLAIN_CLOSES = {1000, 1002, 1007}
+BROKEN = 1006  # no close frame arrived
 
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame | NotificationFrame)
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
 def check_keys(frame: Any, text: str | bytes) -> None:
-    """What was decoded says all that was sent: there were no keys that its type does not know."""
+    """The frame must not have keys that its type does not know: encoded again, it must equal what was sent."""
     assert _any.decode(encode(frame)) == _any.decode(text), text
 
 
 class Contract:
-    """What one socket has been sent so far. `check` raises for a frame that the protocol does not allow now."""
+    """What one socket has received so far. `check` raises for a frame that the protocol does not allow now."""
 
     def __init__(self) -> None:
-        self.positions: dict[str, int] | None = None  # stream -> seq of its last event; None before the greeting
+        # Stream -> seq of its last event; None before the greeting (`connected`).
+        self.positions: dict[str, int] | None = None
         self.goodbye: Disconnect | None = None
-        self.takes_up_session = False  # then a stream's first event may be an older one than the greeting says
-        self.may_break = False  # the server may die, and its connections with it
-        self.site_types: set[str] = set()  # of frames that the site sends of its own
-        self.may_go_back = False  # the client asks for what was missed at moments of its own, whatever is on its way
-        self.asked_topics: set[str] = set()  # that the client tried to subscribe to
-        self._begun: set[str] = set()  # streams of which such a first event has come
+        # True on a socket that continues a session: a stream's first event may be older than the greeting's position.
+        self.takes_up_session = False
+        self.may_break = False  # the server may die
+        self.site_types: set[str] = set()  # types of the site's own frames
+        # The client may ask for missed events at any moment, even while other frames are on their way to it.
+        self.may_go_back = False
+        self.asked_topics: set[str] = set()  # the client tried to subscribe to these
+        self._begun: set[str] = set()  # streams whose first event has arrived
 
     def rewind(self, stream: str, seq: int) -> None:
-        """The client asks for what came after `seq`."""
+        """The client asks for the events after `seq`."""
         if self.positions is not None:
             self.positions[stream] = seq
 
@@ -128,7 +132,8 @@ class Contract:
 
     def _check_place(self, stream: str, frame: Joined | Subscribed) -> None:
         assert self.positions is not None
-        if frame.recovered is not True:  # else what was missed is still to come
+        # If `recovered` is true, the missed events arrive after this frame.
+        if frame.recovered is not True:
             known = frame.seq if frame.recovered is False else self.positions.get(stream, frame.seq)
             assert known == frame.seq or self.may_go_back, (frame, self.positions)
             self.positions[stream] = frame.seq
@@ -168,7 +173,8 @@ class Contract:
                 self._check_place(f"topic.{frame.topic}", frame)
             case Unsubscribed():
                 known = self.positions.pop(f"topic.{frame.topic}", None)
-                asked = frame.topic in self.asked_topics and frame.reason == "REMOVED"  # before it was made
+                # The right to a topic may end before the subscription that the client asked for is made.
+                asked = frame.topic in self.asked_topics and frame.reason == "REMOVED"
                 assert known is not None or asked, frame
             case TopicValue():
                 self._check_value(frame)
@@ -186,6 +192,6 @@ class Contract:
                 self.check_other(frame)
 
     def check_other(self, frame: Any) -> None:
-        """A frame of the site's own, or one that sockets of another kind may get."""
+        """Check a frame of the site, or one that only sockets of another kind may get."""
         if isinstance(frame, dict) and "seq" in frame:
             self._check_next(frame["stream"], frame["seq"])

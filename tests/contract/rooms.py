@@ -1,4 +1,4 @@
-"""The protocol of sockets for one purpose (protocol §7), as strict as `conversation` and on top of it."""
+"""The protocol of sockets for a single purpose (protocol §7). Extends `conversation`, and is as strict."""
 
 from typing import Any, get_args
 
@@ -64,7 +64,7 @@ class RoomContract(TextRoomContract):
 
 
 class NotificationsContract(Contract):
-    """`/ws/notifications`: what a site sends of its own passes unchecked, but not what is about chat."""
+    """`/ws/notifications`: frames of the site are not checked, but frames about chat must not arrive."""
 
     def decode(self, text: str | bytes) -> Any:
         frame = _any.decode(text)
@@ -77,12 +77,13 @@ class NotificationsContract(Contract):
 
     def _check_next(self, stream: str, seq: int) -> None:
         assert self.positions is not None
-        assert seq > self.positions[stream], (stream, seq, self.positions)  # chat has places of its own in between
+        # Not `+ 1`: the stream also has chat events, which this socket does not get.
+        assert seq > self.positions[stream], (stream, seq, self.positions)
         self.positions[stream] = seq
 
 
 def find_contract(path: str) -> Contract:
-    """That of a socket at `path`."""
+    """The contract of a socket at `path`."""
     path = path.removeprefix("/api/v1")
     if path.startswith("/ws/chat/rooms/"):
         return RoomContract()

@@ -1,5 +1,5 @@
-"""Frames that are wrong: tables of what is no command, and what is made from the protocol's own structs, which is every
-field of every command with every wrong type."""
+"""Wrong frames, for tests of how the server refuses them: tables of frames that are not commands, and every field of
+every command with every wrong type, made from the protocol's structs."""
 
 import types
 from collections.abc import Iterator

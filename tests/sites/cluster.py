@@ -1,4 +1,7 @@
-"""A site of two processes with a Redis and a PostgreSQL of its own, and what tests require of it."""
+"""A site of two processes with its own Redis and PostgreSQL, and checks of it.
+
+Used by `tests/processes` and `tests/chaos`.
+"""
 
 import asyncio
 import contextlib
@@ -38,7 +41,7 @@ def open_cluster() -> Iterator[Cluster]:
 
 @contextlib.asynccontextmanager
 async def stopped(program: Program, number: Signals) -> AsyncIterator[None]:
-    """The program is killed, and comes back at the end."""
+    """Stop the program with this signal while the body runs, then start it again."""
     await asyncio.to_thread(program.stop, number)
     try:
         yield
@@ -49,7 +52,7 @@ async def stopped(program: Program, number: Signals) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def hanging(program: Program) -> AsyncIterator[None]:
-    """The program answers nobody, and goes on at the end."""
+    """Suspend the program while the body runs: it keeps its connections and answers nobody."""
     program.signal(SIGSTOP)
     try:
         yield
@@ -58,7 +61,7 @@ async def hanging(program: Program) -> AsyncIterator[None]:
 
 
 class Talk:
-    """Somebody who goes on writing to the room, whatever happens."""
+    """A client that keeps writing to the room until `end`, whatever happens."""
 
     def __init__(self, client: ProcessSocket, name: str) -> None:
         self.client = client
@@ -77,7 +80,7 @@ class Talk:
                     await self._end.wait()
 
     async def end(self) -> tuple[set[str], set[str]]:
-        """Which messages were acked, and which were refused. Every one is answered."""
+        """Stop writing. Returns the messages that were acked and those that were refused; each must be answered."""
         self._end.set()
         await self._task
         answers = {id: await self.client.answer(id) for id in self.sent}
@@ -95,7 +98,7 @@ def room_texts(client: ProcessSocket) -> list[str]:
 
 
 async def require_all(clients: list[ProcessSocket], wanted: set[str]) -> None:
-    """Every socket gets every one of the messages, in order, each once."""
+    """Wait until every socket has all these messages; each must have come once and in order."""
     for client in clients:
         await client.until(lambda client=client: wanted <= set(room_texts(client)), f"all of {len(wanted)} messages")
     for client in clients:
@@ -105,14 +108,14 @@ async def require_all(clients: list[ProcessSocket], wanted: set[str]) -> None:
 
 
 async def require_online(cluster: Cluster, expected: dict[int, int]) -> None:
-    """Both processes come to say that these users are online, on that many sockets."""
+    """Wait until both processes list exactly these users as online, each with this number of sockets."""
     token = (await asyncio.to_thread(cluster.here.log_in, "admin"))["access"]
     for process in (cluster.here, cluster.there):
         await asyncio.to_thread(wait_until, lambda process=process: online(process, token) == expected)
 
 
 def online(process: SiteProcess, token: str) -> dict[int, int] | None:
-    """Sockets of each user who is online; None while presence is away, or changes between two questions."""
+    """User id -> number of sockets; None while presence is unavailable, or if it changes between the two requests."""
     try:
         listed = process.rest("GET", "/online", token)
         count = process.rest("GET", "/online/count", token)["online_count"]
@@ -125,7 +128,7 @@ def online(process: SiteProcess, token: str) -> dict[int, int] | None:
 
 
 async def require_chat(one: ProcessSocket, other: ProcessSocket) -> None:
-    """What is stored and what is not goes from one to the other at once."""
+    """A direct message and a typing indicator must get from one client to the other."""
     text = f"still here {time.time_ns()}"
     await one.send({"type": "message", "to_user_id": other.user_id, "message": text})
     await other.expect("chat", message=text)
@@ -136,7 +139,7 @@ async def require_chat(one: ProcessSocket, other: ProcessSocket) -> None:
 
 
 async def send_again(client: ProcessSocket, refused: set[str]) -> None:
-    """Until it is taken: a process may need a moment to notice that the database is there."""
+    """Repeat each message until it is acked: a process may need a moment to notice that the database is back."""
     for id in sorted(refused):
         while True:
             await send_text(client, id)
@@ -145,7 +148,7 @@ async def send_again(client: ProcessSocket, refused: set[str]) -> None:
 
 
 async def require_bus(one: ProcessSocket, other: ProcessSocket) -> None:
-    """What is not stored comes to go from one to the other again."""
+    """Wait until frames that are not stored get from one client to the other again."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     for number in itertools.count():
         await one.send({"type": "presence", "status": "busy", "data": {"number": number}})

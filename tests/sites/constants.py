@@ -1,4 +1,4 @@
-"""For sites that tests start as real processes: constants of the product that a test changes. See `Site.varied`."""
+"""Changes constants of the product in sites that tests start as real processes. See `Site.varied`."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""Two servers for tests of sockets: one without our ASGI extension, one with it.
+"""Two servers for tests of sockets. Each test runs on both, because they must behave the same.
 
 `AsgiServer` runs the application under a communicator, so frames leave through ASGI's `send`; `TcpServer` runs the
-product's own server on the test's loop, with a real client. The same test runs on both: same behaviour is the point.
+product's own server, with its ASGI extension, on the test's event loop, and has a real client.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PATH = "/api/v1/ws"
 
 
 class Refusal(Exception):
-    """The handshake was answered with an HTTP status, and a text for people."""
+    """The handshake was refused with an HTTP status and a text."""
 
     def __init__(self, status: int, text: str = "") -> None:
         super().__init__(status)
@@ -41,10 +41,10 @@ class InProcessServer:
     host = "testserver"
 
     def __init__(self) -> None:
-        self.sockets: list[Any] = []  # whatever is to be closed at the end
+        self.sockets: list[Any] = []  # to be closed at the end
 
     async def connect(self, who: Any = None, **how: Any) -> Socket:
-        """A socket that has been greeted. `who` is a user, a token or None."""
+        """A socket that has received `connected`. `who` is a user, a token or None."""
         socket = await self.knock(who, **how)
         frame = await socket.receive()
         assert frame["type"] == "connected", frame
@@ -67,7 +67,7 @@ class InProcessServer:
         headers: Mapping[str, str] | None = None,
         subprotocols: Sequence[str] = (),
     ) -> Socket:
-        """A socket that is open, and nothing is read yet. Raises Refusal."""
+        """A socket that is open and has not read anything yet. Raises Refusal."""
         query = dict(query or {})
         if who is not None:
             query["token"] = who if isinstance(who, str) else make_token(who)
@@ -111,7 +111,7 @@ class UvicornServer(uvicorn.Server):
         self.over = asyncio.Event()
 
     async def main_loop(self) -> None:
-        """uvicorn's looks ten times a second whether it is over."""
+        """Return at once when the test ends: uvicorn's loop checks only ten times a second."""
         await self.over.wait()
 
     async def startup(self, sockets: list[network.socket] | None = None) -> None:
@@ -120,16 +120,16 @@ class UvicornServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """The test's process keeps its own handlers."""
+        """Do nothing: the test's process keeps its own signal handlers."""
         yield
 
 
 class TcpServer(InProcessServer):
-    """Started by the first socket, so that a test can change settings before."""
+    """Started by the first socket, so that a test can change settings first."""
 
     def __init__(self) -> None:
         super().__init__()
-        # asyncio sets TCP_NODELAY only on sockets that name their protocol.
+        # Names IPPROTO_TCP, because asyncio sets TCP_NODELAY only on sockets that name their protocol.
         self._listening = network.socket(network.AF_INET, network.SOCK_STREAM, network.IPPROTO_TCP)
         self._listening.bind(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -138,7 +138,7 @@ class TcpServer(InProcessServer):
         self._running: asyncio.Task[None] | None = None
 
     def limit_sending(self) -> None:
-        """Keep the system from buffering much of what is sent to a client that does not read."""
+        """Make the system's buffers small, so that a client that does not read soon fills them."""
         self._listening.setsockopt(network.SOL_SOCKET, network.SO_SNDBUF, 4096)
 
     async def start(self) -> None:

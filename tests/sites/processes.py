@@ -1,7 +1,7 @@
-"""Real programs for tests: Redis and PostgreSQL of their own, and the site as it is served in production.
+"""Real programs for tests: Redis, PostgreSQL, and the site as production serves it.
 
-Each is a context manager with its output in a file; `show_logs` prints what was written since it was last called, and
-so does the end of each program.
+Each is a context manager that writes its output to a file. What is new there is printed by `show_logs`, and when a
+program ends.
 """
 
 import copy
@@ -28,20 +28,20 @@ ROOT = Path(__file__).resolve().parents[2]
 POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
 SHORT_TIMES = {
     "HEARTBEAT_SECONDS": 2,
-    "HEARTBEAT_MISSES": 30,  # a machine that is busy is no reason to take anybody for gone
+    "HEARTBEAT_MISSES": 30,  # a client on a busy machine answers late
     "PRESENCE_LEASE_SECONDS": 6,
     "PRESENCE_GRACE_SECONDS": 1,
     "BUS_BEAT_SECONDS": 0.3,
     "RESTART_WINDOW_SECONDS": 0.5,
 }
-# The same few accounts log in over and over.
+# The same few accounts log in again and again.
 MANY_LOGINS = {"LOGINS_PER_MINUTE": 10_000, "LOGINS_PER_MINUTE_PER_ADDRESS": 10_000}
 
 _running: list["Program"] = []
 
 
 def find_binary(name: str) -> str:
-    """The path of a program. Without it a test is skipped, in CI it fails."""
+    """The path of a program. If it is not installed, the test is skipped, but in CI it fails."""
     found = shutil.which(name) or shutil.which(name, path=POSTGRES_BIN)
     if found is None:
         message = f"{name} is not installed"
@@ -56,7 +56,7 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
-    """What `condition` answers, once that is true."""
+    """Wait until `condition` returns something true. Returns that."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > deadline:
@@ -66,13 +66,13 @@ def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) 
 
 
 def show_logs() -> None:
-    """Print what the running programs wrote since the last call: pytest shows it when the test has failed."""
+    """Print what the running programs wrote since the last call. pytest shows it if the test has failed."""
     for program in _running:
         program.show_log()
 
 
 class Program:
-    """One program at a time, started as often as a test likes, always on the same port."""
+    """A program that a test can start again after its end, always on the same port."""
 
     def __init__(self, name: str, command: list[str], *, port: int, **options: Any) -> None:
         self.name = name
@@ -134,7 +134,7 @@ class Program:
         self._process.send_signal(number)
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """Its exit code."""
+        """Wait for its end. Returns its exit code."""
         assert self._process is not None
         return self._process.wait(seconds)
 
@@ -143,13 +143,13 @@ class Program:
         return self.wait()
 
     def kill(self) -> None:
-        """Its children, too."""
+        """Kill the program and its children."""
         if self._process is not None and self.is_running:
             os.killpg(self._process.pid, SIGKILL)
             self._process.wait()
 
     def show_log(self) -> None:
-        """What is new in it."""
+        """Print what is new in the log."""
         with self.log.open("rb") as log:
             log.seek(self._shown)
             output = log.read()
@@ -159,7 +159,7 @@ class Program:
 
 
 class Redis(Program):
-    """A Redis that keeps nothing: it comes back empty."""
+    """A Redis that saves nothing: after a restart it is empty."""
 
     def __init__(self) -> None:
         port = free_port()
@@ -169,7 +169,7 @@ class Redis(Program):
 
 
 class Postgres(Program):
-    """A cluster in a directory of its own. It refuses to run as root, so root gives it to the user `postgres`."""
+    """A cluster in a directory of its own. PostgreSQL refuses to run as root; then the user `postgres` runs it."""
 
     def __init__(self) -> None:
         port = free_port()
@@ -189,7 +189,8 @@ class Postgres(Program):
 
     def __exit__(self, *_: object) -> None:
         if self.is_running:
-            self.stop(SIGQUIT)  # `pg_ctl stop -m immediate`; a SIGKILL would leave its children
+            # The same as `pg_ctl stop -m immediate`. After a SIGKILL its children would go on running.
+            self.stop(SIGQUIT)
         super().__exit__()
         shutil.rmtree(self._directory)
 
@@ -202,7 +203,7 @@ class Postgres(Program):
 
 
 class Site:
-    """One deployment: a database, perhaps a Redis, and any number of processes. Holds the accounts of `load_demo`."""
+    """One deployment: a database, maybe a Redis, and any number of processes. Has the accounts of `load_demo`."""
 
     def __init__(self, *, redis_url: str = "", log_level: str = "INFO", **database: str) -> None:
         self.log_level = log_level
@@ -219,23 +220,23 @@ class Site:
         }
 
     def configure(self, **keys: Any) -> None:
-        """Change keys of REALTIME for the processes that are started from now on."""
+        """Change keys of REALTIME for processes that are started later."""
         self.env["REALTIME_JSON"] = json.dumps({**json.loads(self.env["REALTIME_JSON"]), **keys})
 
     def varied(self, constants: dict[str, float] | None = None, **keys: Any) -> "Site":
-        """The same deployment for processes with other keys of REALTIME, or other constants (`module.NAME`)."""
+        """The same deployment, for processes with other keys of REALTIME or other constants (`module.NAME`)."""
         site = copy.copy(self)
         site.env = {**self.env, "CONSTANTS_JSON": json.dumps(constants or {})}
         site.configure(**keys)
         return site
 
     def prepare(self) -> Self:
-        """Make tables, people and rooms."""
+        """Create the tables, users and rooms."""
         self.run("from django.core.management import call_command as c; c('migrate', verbosity=0); c('load_demo')")
         return self
 
     def run(self, code: str) -> str:
-        """What code prints that runs in a shell beside the servers."""
+        """Run Python code in a process of its own, in Django's shell. Returns what it prints."""
         command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", code]
         env = {**self.env, "DEBUG": "1"}
         done = subprocess.run(command, cwd=ROOT, env=env, check=False, text=True, capture_output=True)
@@ -262,7 +263,7 @@ class SiteProcess(Program):
         self.address = f"127.0.0.1:{port}"
 
     def rest(self, method: str, path: str, token: str | None = None, **body: Any) -> Any:
-        """The JSON of a REST answer, None for an empty one."""
+        """The JSON of a REST response, or None if it is empty. Raises for an error status."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         answer = httpx.request(method, f"http://{self.address}/api/v1{path}", headers=headers, json=body or None)
         answer.raise_for_status()
@@ -275,7 +276,7 @@ class SiteProcess(Program):
 
 
 def health(process: SiteProcess, path: str = "ready") -> int | None:
-    """The status; None when nobody listens."""
+    """The status of a health check; None if nothing listens."""
     try:
         return httpx.get(f"http://{process.address}/health/{path}", timeout=5).status_code
     except httpx.TransportError:

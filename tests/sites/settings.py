@@ -1,4 +1,4 @@
-"""The project's settings for sites that tests start as real processes: what differs comes from the environment."""
+"""The project's settings for sites that tests start as real processes. The environment contains the differences."""
 
 import json
 import os

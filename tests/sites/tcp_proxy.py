@@ -1,4 +1,4 @@
-"""A way to a server that can break without a word, as a network does: connections stay open and nothing passes."""
+"""A TCP proxy that can fail silently, as a network does: connections stay open, but no bytes pass."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Proxy:
-    """Passes bytes to and from a port of this machine."""
+    """Passes bytes to and from a local port."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -26,7 +26,7 @@ class Proxy:
         await self._server.wait_closed()
 
     async def fall_silent(self) -> None:
-        """Forget the connections there are. New ones are served."""
+        """Stop passing bytes on the present connections. New connections work."""
         pumps, self._pumps = self._pumps, set()
         for pump in pumps:
             pump.cancel()

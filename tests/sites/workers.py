@@ -1,4 +1,4 @@
-"""What tests know of a server's workers: which processes they are, and how many sockets each of them holds."""
+"""A server's workers, seen from outside: their process ids, and how many sockets each of them holds."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ ESTABLISHED = "01"
 
 
 def workers_of(process: SiteProcess) -> list[int]:
-    """Their process ids, without what watches over the resources that they share."""
+    """The process ids of the workers, without that of multiprocessing's resource tracker."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def connections_of(process: SiteProcess) -> dict[int, int]:
-    """How many connections each worker holds, or the process itself when it has none."""
+    """How many connections each worker holds, or the process itself if it has no workers."""
     pids = workers_of(process) or [process.pid]
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     here = {row[9] for row in rows if row[1].endswith(f":{process.port:04X}") and row[3] == ESTABLISHED}
@@ -27,16 +27,16 @@ def connections_of(process: SiteProcess) -> dict[int, int]:
 
 
 def inodes_of(pid: int) -> set[str]:
-    """Those of the sockets that a process has open."""
+    """The inodes of the sockets that a process has open."""
     found = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):  # it was closed meanwhile
+        with contextlib.suppress(OSError):  # closed meanwhile
             found.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
     return found
 
 
 async def connect_to_each_worker(people: People, process: SiteProcess) -> list[ProcessSocket]:
-    """Sockets of alice, of which every worker has at least two: the system chooses who takes one."""
+    """Open sockets of alice until every worker has at least two: the system chooses the worker of each socket."""
     clients: list[ProcessSocket] = []
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
