@@ -1,10 +1,12 @@
 """Fixtures that many tests share: users, rooms, tokens and servers. Loaded by pytest."""
 
 import logging
+import os
 import random
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,17 +40,46 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle the tests, or spread those of real processes over the workers of pytest-xdist."""
+    if (seed := config.getoption("--shuffle")) is not None:
+        items[:] = shuffle(items, random.Random(seed))
+    else:
+        items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def shuffle(items: list[pytest.Item], chance: random.Random) -> list[pytest.Item]:
     """Shuffle the files, and the tests in each file. The tests of a file stay together, as they may share a fixture."""
-    if (seed := config.getoption("--shuffle")) is None:
-        return
-    chance, files = random.Random(seed), defaultdict(list)
-    for item in items:
-        files[item.path].append(item)
+    files = by_file(items)
     order = sorted(files)
     chance.shuffle(order)
     for tests in files.values():
         chance.shuffle(tests)
-    items[:] = [item for path in order for item in files[path]]
+    return [item for path in order for item in files[path]]
+
+
+def spread(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Let every worker begin with its share of the files that start real processes.
+
+    Those wait most of their time. `--dist worksteal` gives each worker an equal part of the list, from its beginning.
+    """
+    slow = [item for item in items if item.get_closest_marker("process")]
+    quick = [item for item in items if not item.get_closest_marker("process")]
+    piles: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for tests in sorted(by_file(slow).values(), key=len, reverse=True):
+        min(piles, key=len).extend(tests)
+    result, left = [], len(items)
+    for number, pile in enumerate(piles):
+        size = left // (workers - number)
+        result += [*pile, *quick[: size - len(pile)]]
+        quick, left = quick[max(0, size - len(pile)) :], left - size
+    return [*result, *quick]
+
+
+def by_file(items: list[pytest.Item]) -> dict[Path, list[pytest.Item]]:
+    files = defaultdict(list)
+    for item in items:
+        files[item.path].append(item)
+    return files
 
 
 @pytest.fixture(scope="session")

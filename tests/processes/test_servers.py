@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -23,35 +24,30 @@ LEVELS = ["INFO", "DEBUG"]
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory) -> tuple[Path, str]:
-    """A database, and the cookie of somebody who is logged in there."""
-    path = tmp_path_factory.mktemp("site") / "template.sqlite3"
-    site = Site(SQLITE_PATH=str(path)).prepare()
+def logged_in(new_database) -> tuple[Path, str]:
+    """A database, and the cookie of a user who is logged in there."""
+    path = new_database()
     log_in = "client = Client(); client.force_login(User.objects.get(username='carol'))"
     cookie = "print(client.cookies['sessionid'].value)"
-    return path, site.run(f"from django.test import Client; {log_in}; {cookie}")
+    return Path(path), Site(SQLITE_PATH=path).run(f"from django.test import Client; {log_in}; {cookie}")
 
 
 @pytest.fixture(scope="module")
-def new_database(template, tmp_path_factory) -> Callable[[], str]:
-    """Makes databases with the same people and rooms."""
-    return lambda: str(shutil.copy(template[0], tmp_path_factory.mktemp("site") / "db.sqlite3"))
+def start(logged_in, tmp_path_factory) -> Iterator[Callable[[str, str], SiteProcess]]:
+    """Starts one of the servers at a log level, with a database of its own; it runs until the last test has ended."""
 
+    @functools.cache
+    def start_once(server: str, level: str) -> SiteProcess:
+        database = shutil.copy(logged_in[0], tmp_path_factory.mktemp("site") / "db.sqlite3")
+        return stack.enter_context(Site(SQLITE_PATH=str(database), log_level=level).process(server))
 
-@pytest.fixture(scope="module")
-def processes(new_database) -> Iterator[dict[tuple[str, str], SiteProcess]]:
-    """Every server at both log levels, each with a database of its own."""
     with contextlib.ExitStack() as stack:
-        yield {
-            (server, level): stack.enter_context(Site(SQLITE_PATH=new_database(), log_level=level).process(server))
-            for server in SERVERS
-            for level in LEVELS
-        }
+        yield start_once
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_it_holds_a_conversation(processes, server):
-    process = processes[server, "INFO"]
+async def test_it_holds_a_conversation(start, server):
+    process = start(server, "INFO")
     async with People() as people:
         alice = await people.connect(process, "alice", "general")
         bob = await people.connect(process, "bob", "general")
@@ -92,8 +88,8 @@ async def write_directly(alice: ProcessSocket, bob: ProcessSocket) -> None:
     ("server", "level"),
     [pytest.param(server, level) for server in SERVERS for level in LEVELS],
 )
-async def test_it_takes_every_credential_and_logs_none(processes, template, server, level):
-    process, cookie = processes[server, level], template[1]
+async def test_it_takes_every_credential_and_logs_none(start, logged_in, server, level):
+    process, cookie = start(server, level), logged_in[1]
     tokens = [process.log_in("carol")["access"] for _ in range(4)]
     tickets = [process.rest("POST", "/ws/ticket", tokens[0])["ticket"] for _ in range(2)]
     await show_credentials(process, tokens, tickets[0], cookie)
@@ -135,8 +131,8 @@ async def be_refused(process: SiteProcess, *, used: str, unused: str) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-async def test_it_refuses_an_unknown_path_and_another_origin(processes, server):
-    process = processes[server, "INFO"]
+async def test_it_refuses_an_unknown_path_and_another_origin(start, server):
+    process = start(server, "INFO")
     assert await refusal(process, path="/nowhere") == (403 if server == "runserver" else 404)
     assert await refusal(process, origin="https://evil.example") == 403
 

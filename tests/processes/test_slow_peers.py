@@ -1,4 +1,4 @@
-"""Connections to `serve` on which a request does not come, or not in time. Those in time: test_http_server.py."""
+"""Connections to `serve` on which a request does not come, or not in time. Those in time: tests/server/test_http.py."""
 
 import asyncio
 import contextlib
@@ -21,10 +21,10 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture(scope="module")
-def process(tmp_path_factory) -> Iterator[SiteProcess]:
-    site = Site(SQLITE_PATH=str(tmp_path_factory.mktemp("site") / "db.sqlite3"))
+def process(new_database) -> Iterator[SiteProcess]:
+    site = Site(SQLITE_PATH=new_database())
     site.configure(REQUEST_HEAD_SECONDS=HEAD_SECONDS)
-    with site.prepare().process() as started:
+    with site.process() as started:
         yield started
 
 

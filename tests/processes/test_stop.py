@@ -22,16 +22,15 @@ SLOW_TO_HEAR = {"realtime.sockets.drain.RETIRE_SECONDS": 3.0}
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Site:
-    return stopping_slowly(Site(SQLITE_PATH=str(tmp_path_factory.mktemp("site") / "db.sqlite3"))).prepare()
+def site(new_database) -> Site:
+    return stopping_slowly(Site(SQLITE_PATH=new_database()))
 
 
 @pytest.fixture(scope="module")
-def shared_site(tmp_path_factory) -> Iterator[Site]:
+def shared_site(new_database) -> Iterator[Site]:
     """One whose processes know of each other."""
     with Redis() as redis:
-        database = tmp_path_factory.mktemp("shared") / "db.sqlite3"
-        yield stopping_slowly(Site(redis_url=redis.url, SQLITE_PATH=str(database))).prepare()
+        yield stopping_slowly(Site(redis_url=redis.url, SQLITE_PATH=new_database()))
 
 
 def stopping_slowly(site: Site) -> Site:

@@ -19,11 +19,11 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory) -> Iterator[Site]:
+def site(new_database) -> Iterator[Site]:
     with Redis() as redis:
-        site = Site(redis_url=redis.url, SQLITE_PATH=str(tmp_path_factory.mktemp("site") / "db.sqlite3"))
+        site = Site(redis_url=redis.url, SQLITE_PATH=new_database())
         site.configure(RESTART_WINDOW_SECONDS=ENDLESS_SECONDS)
-        yield site.prepare()
+        yield site
 
 
 def runs(pid: int) -> bool:

@@ -1,5 +1,6 @@
 """The search for tests that fail by chance: its orders, and what it reads out of a run."""
 
+import random
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,17 +17,37 @@ RESULTS = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
+def make_items(files, mark=""):
+    def find(name):
+        return name if name == mark else None
+
+    return [
+        SimpleNamespace(path=Path(file), name=f"{file}{number}", get_closest_marker=find)
+        for file, count in files.items()
+        for number in range(count)
+    ]
+
+
 def ordered(seed):
-    items = [SimpleNamespace(path=Path(file), name=f"{file}{number}") for file in "abc" for number in range(9)]
-    conftest.pytest_collection_modifyitems(SimpleNamespace(getoption=lambda _name: seed), items)
-    return [item.name for item in items]
+    return [item.name for item in conftest.shuffle(make_items({"a": 9, "b": 9, "c": 9}), random.Random(seed))]
 
 
 def test_a_seed_is_an_order_and_each_file_stays_together():
     assert ordered(1) == ordered(1)
-    assert ordered(1) != ordered(2) != ordered(None)
-    assert sorted(ordered(1)) == ordered(None)
+    assert ordered(1) != ordered(2)
+    assert sorted(ordered(1)) == sorted(ordered(2))
     assert sum(one[0] != other[0] for one, other in pairwise(ordered(1))) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_every_worker_begins_with_files_that_start_processes(workers):
+    quick, slow = make_items({"a": 40, "b": 20}), make_items({"x": 5, "y": 3, "z": 2}, mark="process")
+    order = conftest.spread([*quick[:10], *slow, *quick[10:]], workers)
+    assert sorted(item.name for item in order) == sorted(item.name for item in (*quick, *slow))
+    assert [item for item in order if item in quick] == quick
+    size = len(order) / workers
+    begins = {order[round(number * size)].name[0] for number in range(workers)}
+    assert begins & {"x", "y", "z"} == set("xyz"[: min(workers, 3)] if workers > 1 else "x")
 
 
 @pytest.mark.parametrize(
