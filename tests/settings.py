@@ -37,6 +37,9 @@ changes: Any = {
     # What makes up for a loss comes too late for a test that does not ask for it: it would hide the loss.
     "HEARTBEAT_SECONDS": 600,
     "SWEEP_SECONDS": 600,
+    # Announcements about other users come at any time, also between a command and its answer. Tests that are about
+    # them ask for them: the fixture `announcements`.
+    "PRESENCE_AUDIENCE": "nobody",
 }
 REALTIME = {**REALTIME, **changes}
 CACHES["default"]["KEY_PREFIX"] = f"test-{RUN}"

@@ -59,8 +59,9 @@ async def test_it_remembers_nobody_who_waits_no_longer(monkeypatch):
     assert tracker._waiting == []
 
 
-async def test_it_announces_whom_others_have_announced_as_gone(monkeypatch, alice):
+async def test_it_announces_whom_others_have_announced_as_gone(configure, alice):
     """This process did not renew its lease for a while, and its user had set a status."""
+    configure(PRESENCE_AUDIENCE="everyone")
     store = MemoryPresence(lease_seconds=20, grace_seconds=0, clock=lambda: now)
     announced, now = [], 0.0
     tracker = Tracker("p1", store, announce=lambda passing: announced.append(json.loads(passing.body)))
@@ -89,8 +90,9 @@ class Slow(MemoryPresence):
         return await super().get(user_ids)
 
 
-async def test_what_was_done_while_hidden_stays_hidden(alice):
+async def test_what_was_done_while_hidden_stays_hidden(configure, alice):
     """The store was asked while the user appeared offline, and answered when they were visible again."""
+    configure(PRESENCE_AUDIENCE="everyone")
     announced, store, key = [], Slow(), str(alice.pk)
     tracker = Tracker("p1", store, announce=lambda passing: announced.append(json.loads(passing.body)["type"]))
     tracker._count(key, +1)

@@ -1,11 +1,14 @@
 """What several conversations over sockets want."""
 
+from collections.abc import Callable
+
 import pytest
 
 from realtime.delivery import announcer
 
 
 @pytest.fixture
-def quick_announcements(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is announced together waits for no more than a moment."""
+def announcements(monkeypatch: pytest.MonkeyPatch, configure: Callable[..., None]) -> None:
+    """Users are announced to all others, as by default on a site, and announcements wait for no more than a moment."""
+    configure(PRESENCE_AUDIENCE="everyone")
     monkeypatch.setattr(announcer, "PAUSE_SECONDS", 0.02)

@@ -59,8 +59,7 @@ async def refusal(pair, frame):
     """The error for a frame, after which both sockets still work."""
     bad, other = pair
     await bad.send(frame)
-    answers = [answer for answer in await bad.settle() if answer["type"] != "user_status"]
-    beside = [frame for frame in await other.settle() if frame["type"] != "user_status"]
+    answers, beside = await bad.settle(), await other.settle()
     assert [answer["type"] for answer in answers] == ["error"], (str(frame)[:80], answers)
     assert beside == [], beside
     return answers[0]
@@ -108,6 +107,7 @@ async def test_it_bears_depths_at_which_reading_just_fails(pair):
     await other.settle()
 
 
+@pytest.mark.usefixtures("announcements")
 @pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64, -(2**63), -(2**64), 10**30, 0.1, 1e300, -0.0])
 async def test_it_gives_numbers_back_or_refuses_them(pair, number):
     bad, other = pair

@@ -96,6 +96,7 @@ async def test_it_believes_no_announced_length(site, alice, bob):
     await other.settle()
 
 
+@pytest.mark.usefixtures("announcements")
 @only_direct
 async def test_it_notices_an_end_in_the_middle_of_a_frame(site, alice, bob, shared):
     other = await site.connect(bob)

@@ -9,7 +9,7 @@ from realtime.sockets.node import get_node
 from tests.clients.socket import until
 from tests.sites.in_process import PATH, Refusal, TcpServer
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("announcements")]
 
 
 async def test_it_limits_the_sockets_of_one_user(site, alice, bob, configure):

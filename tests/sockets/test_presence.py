@@ -14,7 +14,7 @@ from tests.clients.socket import is_refused, until
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_user
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_announcements")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("announcements")]
 
 HEARERS: list[int] = []  # whom `choose_hearers` names
 

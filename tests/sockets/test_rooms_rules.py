@@ -91,6 +91,7 @@ async def test_it_hears_nothing_but_its_room(site, alice, bob, general):
     assert await reader.settle() == []
 
 
+@pytest.mark.usefixtures("announcements")
 async def test_it_counts_its_user_as_online(site, alice, bob, general):
     witness = await site.connect(bob)
     socket = await site.connect(alice, path=TEXT + "general")

@@ -11,7 +11,7 @@ from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import texts
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_announcements")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("announcements")]
 
 
 async def type_in(socket, context, is_typing=True, **fields):
