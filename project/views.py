@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from realtime.delivery.texts import say
+from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Reason
 
 

@@ -14,7 +14,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from realtime.chat import rooms
-from realtime.delivery.texts import translate
+from realtime.delivery.refusal_texts import translate
 from realtime.models import Membership, Message, Room
 from realtime.protocol.errors import Refused
 

@@ -10,7 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime.auth import tokens
-from realtime.delivery.texts import say
+from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Closed, Reason
 
 

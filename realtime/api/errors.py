@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as answer_in_drf
 from rest_framework.views import set_rollback
 
-from realtime.delivery.texts import say, translate
+from realtime.delivery.refusal_texts import say, translate
 from realtime.presence.store import StoreUnavailable
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 

@@ -11,7 +11,7 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tokens, user_ids
-from realtime.delivery.texts import say
+from realtime.delivery.refusal_texts import say
 from realtime.models import SLUG_PATTERN, Membership
 from realtime.protocol.errors import Closed, Reason
 from realtime.protocol.frames import format_time

@@ -7,8 +7,8 @@ from typing import Any
 
 from realtime.auth.identity import Identity
 from realtime.conf import settings
+from realtime.delivery.refusal_texts import translate as translate_refusal
 from realtime.delivery.sinks import Sink, say_goodbye
-from realtime.delivery.texts import translate as translate_refusal
 from realtime.protocol.dialects import Dialect
 from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.frames import encode, make_error

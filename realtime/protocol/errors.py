@@ -18,7 +18,7 @@ class ErrorCode(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why something is refused. `realtime.delivery.texts` has a sentence for each, in every language of the site.
+    """Why something is refused. `realtime.delivery.refusal_texts` has a sentence for each, in each language of the site.
 
     A sentence may have placeholders; the comment behind a reason names the parameters that fill them.
     """
@@ -149,7 +149,7 @@ class Refused(Exception):
         self.retry_after_ms = retry_after_ms
 
     def __str__(self) -> str:
-        """For logs and for site code. What clients read is translated in `realtime.delivery.texts`."""
+        """For logs and for site code. What clients read is translated in `realtime.delivery.refusal_texts`."""
         details = ", ".join(f"{name}={value!r}" for name, value in self.params.items())
         words = f"{self.code}: {self.reason.replace('_', ' ')}"
         return f"{words} ({details})" if details else words

@@ -21,8 +21,8 @@ from realtime.auth.origins import is_trusted
 from realtime.conf import settings
 from realtime.delivery.batches import BatchSink, parse_wish
 from realtime.delivery.connection import Connection
+from realtime.delivery.refusal_texts import language_of
 from realtime.delivery.sinks import CLOSE_SECONDS, QueueSink, Sink, TransportSink, say_goodbye
-from realtime.delivery.texts import language_of
 from realtime.protocol import commands
 from realtime.protocol.errors import CloseCode, Closed, Reason, Refused
 from realtime.protocol.frames import VERSION, Ack, Connected, ConnectedData, encode, format_epoch, utc_now

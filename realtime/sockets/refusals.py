@@ -8,7 +8,7 @@ from typing import Any
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
-from realtime.delivery.texts import language_of, say
+from realtime.delivery.refusal_texts import language_of, say
 from realtime.protocol.commands import Invalid
 from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refused
 from realtime.protocol.limits import ErrorBudget

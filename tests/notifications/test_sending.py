@@ -152,7 +152,7 @@ def test_an_unknown_recipient() -> None:
 
 
 @pytest.mark.parametrize(("field", "text"), [("title", "x" * 256), ("title", ""), ("link", "/" * 501), *NULS])
-def test_texts_have_limits_on_every_database(bob: Any, field: str, text: str) -> None:
+def test_refusal_texts_have_limits_on_every_database(bob: Any, field: str, text: str) -> None:
     with pytest.raises(ValidationError, match=field):
         notify(bob, "mention", **{"message": "hello", field: text})
     assert_nothing_was_sent()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.utils.translation import override
 
-from realtime.delivery.texts import TEXTS, language_of, say, translate
+from realtime.delivery.refusal_texts import TEXTS, language_of, say, translate
 from realtime.protocol.commands import Invalid, decode
 from realtime.protocol.dialects import NOTIFICATIONS, speak_content
 from realtime.protocol.errors import ErrorCode, Reason, Refused
