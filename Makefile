@@ -3,7 +3,7 @@
 VENV ?= .venv
 PORT ?= 8000
 WORKERS ?= 1
-JOBS ?= 3
+JOBS ?= 4
 MINUTES ?= 10
 SEEDS ?= 1
 RUNS ?= 5

@@ -30,6 +30,7 @@ if database["ENGINE"].endswith("sqlite3"):
     database["TEST"] = {"NAME": str(Path(tempfile.gettempdir()) / f"realtime-test-{RUN}.sqlite3")}
 else:
     database["TEST"] = {"NAME": f"test_realtime_{RUN}"}
+    database["OPTIONS"]["options"] = "-c synchronous_commit=off"  # nothing here has to survive a power cut
     database["OPTIONS"].pop("pool", None)  # a pool keeps connections, and the database could not be dropped
 changes: Any = {
     "KEY_PREFIX": f"test-{RUN}",

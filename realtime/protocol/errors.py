@@ -18,7 +18,7 @@ class ErrorCode(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why something is refused. `realtime.delivery.refusal_texts` has a sentence for each, in each language of the site.
+    """Why something is refused. `realtime.delivery.refusal_texts` has a sentence for each, in every language.
 
     A sentence may have placeholders; the comment behind a reason names the parameters that fill them.
     """
