@@ -22,7 +22,7 @@ LEAST_ACKED_PER_SECOND = 10  # of 50 clients that write about once a second
 ERRORS = re.compile(r"^.* (?:ERROR|CRITICAL) .*$|^[\w.]+(?:Error|Exception)\b.*$|exception was never retrieved", re.M)
 # REST answers 503 while the database is away, and says so in the log. Of everything else nobody may be surprised.
 OUR_FAULT = re.compile(
-    r"CRITICAL|ERROR realtime\.(?!api_errors)|ERROR asyncio|ERROR uvicorn\.error: Exception|never retrieved"
+    r"CRITICAL|ERROR realtime\.(?!api\.errors)|ERROR asyncio|ERROR uvicorn\.error: Exception|never retrieved"
 )
 
 

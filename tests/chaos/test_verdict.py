@@ -1,6 +1,8 @@
 """The verdict of the chaos: it is silent about a run in which all is well, and names each thing that is not."""
 
+import re
 from collections import Counter
+from importlib.util import find_spec
 from unittest.mock import Mock
 
 import pytest
@@ -133,12 +135,18 @@ def test_it_does_not_expect_everything_of_a_short_run():
 
 
 LOG = """
-2026-01-01 10:00:00,000 WARNING realtime.database: The database is away: no route
-2026-01-01 10:00:00,000 ERROR realtime.api_errors: Answered 503 to /api/v1/rooms
+2026-01-01 10:00:00,000 WARNING realtime.storage.database: The database is unavailable: no route
+2026-01-01 10:00:00,000 ERROR realtime.api.errors: Answered 503 to /api/v1/rooms
 2026-01-01 10:00:00,000 ERROR django.request: Service Unavailable: /api/v1/rooms
 2026-01-01 10:00:00,000 ERROR channels_redis.pubsub: Unexpected exception in receive task
 redis.exceptions.ConnectionError: Error 111 connecting to 127.0.0.1:6379. Connection refused.
 """
+
+
+def test_it_names_loggers_that_there_are():
+    named = set(re.findall(r" (realtime[.\w]+): ", LOG))
+    assert named == {"realtime.storage.database", "realtime.api.errors"}
+    assert all(find_spec(name) for name in named)
 
 
 def test_it_is_not_surprised_by_errors_of_what_is_away():
@@ -149,10 +157,10 @@ def test_it_is_not_surprised_by_errors_of_what_is_away():
 @pytest.mark.parametrize(
     "line",
     [
-        "2026-01-01 10:00:00,000 ERROR realtime.answers: A command failed (reference 1)",
+        "2026-01-01 10:00:00,000 ERROR realtime.sockets.refusals: A command failed (reference 1)",
         "2026-01-01 10:00:00,000 ERROR uvicorn.error: Exception in ASGI application",
         "2026-01-01 10:00:00,000 ERROR asyncio: Task exception was never retrieved",
-        "2026-01-01 10:00:00,000 CRITICAL realtime.node: It is over",
+        "2026-01-01 10:00:00,000 CRITICAL realtime.sockets.node: It is over",
     ],
 )
 def test_it_is_surprised_by_any_other_error(line):
