@@ -10,7 +10,7 @@ from realtime import conf
 
 def test_it_has_defaults(settings):
     del settings.REALTIME
-    conf.clear_cache()  # pytest-django tells nobody of a deletion
+    conf.clear_cache()  # pytest-django sends no signal for a deletion
     assert conf.settings() == conf.Settings()
     settings.REALTIME = {}
     assert conf.settings() == conf.Settings()

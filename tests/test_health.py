@@ -1,4 +1,4 @@
-"""`/health/live` and `/health/ready`: what supervisors and balancers are told."""
+"""`/health/live` and `/health/ready`: what supervisors and load balancers see."""
 
 import asyncio
 import json
@@ -79,14 +79,14 @@ async def test_it_looks_once_for_all_who_ask_within_a_second(node, monkeypatch):
 
 async def test_it_takes_nobody_in_from_the_signal_on(node, monkeypatch):
     """The node hears of it a moment later, or never: it has no sockets."""
-    told = []
-    state = {IS_STOPPING: lambda: bool(told)}
+    stops = []
+    state = {IS_STOPPING: lambda: bool(stops)}
     assert await ask("/health/ready", state=state) == (200, {"status": "ok"})
-    monkeypatch.setattr(health, "ask_database", lambda: told.append("while it is asked"))
+    monkeypatch.setattr(health, "ask_database", lambda: stops.append("while it is asked"))
     for _ in range(2):
         assert await ask("/health/ready", state=state) == unavailable("stopping")
         assert await ask("/health/live", state=state) == (200, {"status": "ok"})
-    assert len(told) == 1
+    assert len(stops) == 1
     assert not node.drain.has_begun
 
 

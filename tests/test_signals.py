@@ -1,4 +1,4 @@
-"""Rights that change while sockets are open: what is taken away is gone at once, and the sockets are told why."""
+"""Rights that change while sockets are open: what is revoked is gone at once, and the sockets get the reason."""
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -79,7 +79,7 @@ async def test_it_needs_nothing_when_a_room_becomes_private(site, alice, bob, ca
 async def test_it_finds_out_about_memberships_that_went_in_silence(site, alice, bob, shared, configure):
     configure(AUTH_RECHECK_SECONDS=0.1)
     removed, other = await site.join(bob), await site.join(alice)
-    await run(lambda: Membership.objects.filter(user=bob)._raw_delete("default"))  # no signal tells of it
+    await run(lambda: Membership.objects.filter(user=bob)._raw_delete("default"))  # no signal is sent
     await removed.find("left", room_id="general", reason="REMOVED")
     assert await is_undisturbed(other)
 
@@ -111,7 +111,7 @@ async def test_it_closes_the_sockets_when_the_password_is_changed(site, alice, b
     assert await is_undisturbed(other)
 
 
-def test_it_tells_a_new_password_from_an_old_one(alice, ended):
+def test_it_distinguishes_a_new_password_from_an_old_one(alice, ended):
     alice.first_name = "Alice"
     alice.save()
     alice.save(update_fields=["first_name"])

@@ -57,7 +57,7 @@ def test_it_answers_in_json(client, method, path, options, expected):
     assert error_of(getattr(client, method)(f"/api/v1/{path}", **options)) == expected
 
 
-def test_it_tells_nobody_who_is_not_logged_in_where_things_are():
+def test_it_shows_nobody_who_is_not_logged_in_where_things_are():
     for path in ("rooms", "rooms/general", "messages", "status/1"):
         assert error_of(APIClient().get(f"/api/v1/{path}")) == (401, "UNAUTHENTICATED")
 

@@ -76,7 +76,7 @@ def test_it_counts_who_is_online(client, alice, present):
     assert client.get("/api/v1/online/count").json() == {"online_count": 1}
 
 
-def test_it_tells_of_somebody_who_is_online(client, bob, present):
+def test_it_describes_somebody_who_is_online(client, bob, present):
     enter(present, bob, connections=3, status="busy")
     LastSeen.objects.create(user=bob, at=SEEN)
     answer = client.get(f"/api/v1/status/{bob.pk}").json()
@@ -84,7 +84,7 @@ def test_it_tells_of_somebody_who_is_online(client, bob, present):
     assert answer == {"user_id": bob.pk, "online": True, "status": "busy", "connections_count": 3}
 
 
-def test_it_tells_when_somebody_was_last_seen(client, bob, present, django_assert_num_queries):
+def test_it_shows_when_somebody_was_last_seen(client, bob, present, django_assert_num_queries):
     never = {"user_id": bob.pk, "online": False, "status": "offline", "last_seen": None, "connections_count": 0}
     assert client.get(f"/api/v1/status/{bob.pk}").json() == never
     LastSeen.objects.create(user=bob, at=SEEN)
@@ -108,7 +108,7 @@ def test_it_knows_no_such_user(client, present, user_id):
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
 
 
-def test_it_tells_of_several_users_at_once(client, alice, bob, present, django_assert_num_queries):
+def test_it_describes_several_users_at_once(client, alice, bob, present, django_assert_num_queries):
     enter(present, alice)
     with django_assert_num_queries(AUTHENTICATION_QUERIES + 1):
         answer = client.get(f"/api/v1/status?user_ids={bob.pk},999,{alice.pk},{bob.pk},").json()

@@ -119,7 +119,7 @@ def test_it_finds_what_is_revoked_by_one_query(django_assert_num_queries):
     assert found == {ended["sid"], ended["jti"]}
 
 
-def test_it_ends_a_session_once_however_often_it_is_told():
+def test_it_ends_a_session_once_however_often_it_is_asked():
     refresh = tokens.start_login(make_user("alice"))
     tokens.end_login(refresh)
     tokens.end_login(refresh)

@@ -41,8 +41,8 @@ def private(owner, member):
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """What the sockets were told."""
+def revoked(monkeypatch):
+    """What the sockets lost."""
     signals.connect()
     said = []
     monkeypatch.setattr(publishing, "unsubscribe", lambda user_id, stream: said.append((user_id, stream)))
@@ -171,7 +171,7 @@ def test_it_has_no_members_who_do_not_exist(private, owner):
     assert refusal(rooms.add_member, owner, "private", gone) == ErrorCode.NOT_FOUND
 
 
-def test_it_lets_owners_remove_and_everybody_leave(private, owner, member, outsider, told):
+def test_it_lets_owners_remove_and_everybody_leave(private, owner, member, outsider, revoked):
     assert refusal(rooms.remove_member, member, "private", owner) == ErrorCode.FORBIDDEN
     assert refusal(rooms.remove_member, outsider, "private", member) == ErrorCode.NOT_FOUND
     assert refusal(rooms.remove_member, outsider, "private", outsider) == ErrorCode.NOT_FOUND
@@ -179,7 +179,7 @@ def test_it_lets_owners_remove_and_everybody_leave(private, owner, member, outsi
     rooms.remove_member(owner, "private", member)
     rooms.add_member(owner, "private", outsider)
     rooms.remove_member(outsider, "private", outsider)
-    assert told == [(member, "room.private"), (outsider, "room.private")]
+    assert revoked == [(member, "room.private"), (outsider, "room.private")]
 
 
 def test_it_keeps_its_last_owner(private, owner, member):
@@ -190,7 +190,7 @@ def test_it_keeps_its_last_owner(private, owner, member):
     assert rooms.require_owner(member, "private") == private
 
 
-def test_it_goes_with_its_messages_and_events(private, owner, member, told, django_assert_max_num_queries):
+def test_it_goes_with_its_messages_and_events(private, owner, member, revoked, django_assert_max_num_queries):
     Message.objects.create(room=private, sender_id=owner, text="secret", seq=1)
     Event.objects.create(stream="room.private", seq=1, body="{}")
     Event.objects.create(stream="room.other", seq=1, body="{}")
@@ -202,13 +202,13 @@ def test_it_goes_with_its_messages_and_events(private, owner, member, told, djan
     assert (Message.objects.count(), Membership.objects.count()) == (0, 0)
     assert list(Event.objects.values_list("stream", flat=True)) == ["room.other"]
     assert Stream.objects.get(name="room.private").last_seq == 1  # a seq never means two events
-    assert told == ["room.private"]
+    assert revoked == ["room.private"]
 
 
-def test_it_tells_the_sockets_whoever_deletes(private, public, member, told):
+def test_it_closes_the_stream_whoever_deletes(private, public, member, revoked):
     Membership.objects.filter(user=member, room=public).delete()
     Room.objects.filter(pk=private.pk).delete()
-    assert told == [(member, "room.public"), "room.private"]
+    assert revoked == [(member, "room.public"), "room.private"]
 
 
 @pytest.mark.django_db(transaction=True)

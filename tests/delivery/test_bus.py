@@ -1,4 +1,4 @@
-"""What processes tell each other, over a layer that fails when it is told to; and once over a real one."""
+"""What processes send each other, over a layer that fails on request; and once over a real one."""
 
 import asyncio
 import uuid
@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_SECONDS
 
 
 class Ear:
-    """What a bus tells its hub."""
+    """What a bus delivers to its hub."""
 
     recoveries = 0
 
@@ -87,7 +87,7 @@ async def test_it_is_silent_in_a_site_of_one_process(settings, open_bus):
     assert (bus.is_down, ear.recoveries) == (False, 0)
 
 
-async def test_it_tells_the_others_and_not_itself(layer, open_bus):
+async def test_it_sends_to_the_others_and_not_itself(layer, open_bus):
     one, two = Ear(), Ear()
     bus, other = open_bus("one", one), open_bus("two", two)
     await layer.until(lambda: not bus.is_down and not other.is_down)
@@ -251,10 +251,10 @@ async def test_it_works_over_redis(monkeypatch, settings):
         settings.REALTIME = {**settings.REALTIME, "KEY_PREFIX": f"test-{uuid.uuid4().hex}"}
         host = {"address": REDIS_URL, "socket_timeout": 10}
         layers = [RedisPubSubChannelLayer(hosts=[host], prefix=settings.REALTIME["KEY_PREFIX"]) for _ in range(2)]
-        remaining, told = iter(layers), asyncio.Queue()
+        remaining, delivered = iter(layers), asyncio.Queue()
         monkeypatch.setattr(buses, "shared_layer", lambda: next(remaining))
         up = [asyncio.Event(), asyncio.Event()]
-        one, two = (Bus(name, told.put_nowait, heard.set) for name, heard in zip(("one", "two"), up, strict=True))
+        one, two = (Bus(name, delivered.put_nowait, heard.set) for name, heard in zip(("one", "two"), up, strict=True))
         async with asyncio.timeout(PATIENCE_SECONDS):
             for bus, heard in zip((one, two), up, strict=True):
                 bus.start()
@@ -263,7 +263,7 @@ async def test_it_works_over_redis(monkeypatch, settings):
                 one.publish(Envelope(events=[("site", seq, bytes(range(256)))]))
             received = []
             while len(received) < 100:
-                received += (await told.get()).events
+                received += (await delivered.get()).events
         assert received == [("site", seq, bytes(range(256))) for seq in range(1, 101)]
         await asyncio.gather(one.stop(), two.stop())
         await asyncio.gather(*(layer.flush() for layer in layers))

@@ -24,17 +24,17 @@ async def test_it_calls_a_job_again_and_again_until_it_stops():
         if len(calls) == 3:
             third.set()
 
-    pulse = Clock(on_heartbeat=lambda _connection: None)
-    pulse.start([(0.001, job)])
+    clock = Clock(on_heartbeat=lambda _connection: None)
+    clock.start([(0.001, job)])
     await asyncio.wait_for(third.wait(), PATIENCE_SECONDS)
-    await pulse.stop()
+    await clock.stop()
     count = len(calls)
     await asyncio.sleep(0.01)
     assert len(calls) == count
 
 
 async def test_it_stops_although_a_job_loses_a_cancellation():
-    """A process that was told to stop in the middle of a command to Redis went on, and was ended 20 s later."""
+    """A process that got a signal to stop in the middle of a command to Redis went on, and was ended 20 s later."""
     begun = asyncio.Event()
     lost = []
 
@@ -47,9 +47,9 @@ async def test_it_stops_although_a_job_loses_a_cancellation():
                 raise
             lost.append(1)
 
-    pulse = Clock(on_heartbeat=lambda _connection: None)
-    pulse.start([(0.001, ask_redis)])
+    clock = Clock(on_heartbeat=lambda _connection: None)
+    clock.start([(0.001, ask_redis)])
     await begun.wait()
-    stopping = asyncio.create_task(pulse.stop())
+    stopping = asyncio.create_task(clock.stop())
     done, _ = await asyncio.wait([stopping], timeout=PATIENCE_SECONDS)
     assert (done, lost) == ({stopping}, [1])

@@ -218,7 +218,7 @@ async def test_it_passes_on_what_is_not_stored(process):
     assert heard == {"1": ["to stream", "to all"], "2": ["to users", "to all"], "3": ["to users"]}
 
 
-async def test_it_closes_and_unsubscribes_whom_it_is_told_to(process):
+async def test_it_closes_and_unsubscribes_whom_a_control_names(process):
     (one, socket_one), (two, socket_two) = await join(process, "room.a", "1"), await join(process, "room.a", "2")
     three, socket_three = await join(process, "room.a", "3")
     three.login = "login"

@@ -12,7 +12,7 @@ from realtime.storage import database
 from realtime.storage.leases.store import LeasesUnavailable
 from tests.backends.leases import open_memory
 from tests.clients.socket import until
-from tests.delivery.tickers import LONG, SHORT, Process, data_of, declare, has
+from tests.delivery.topic_processes import LONG, SHORT, Process, data_of, declare, has
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_topics")]
 
@@ -102,7 +102,7 @@ async def test_it_goes_on_after_a_failure(alone, caplog):
     _, socket = await alone.subscribe()
     await socket.until(lambda: "fine" in data_of(socket))
     assert caplog.text.count("The function of the topic metrics failed") == 2  # raised, and no JSON
-    assert None not in data_of(socket)  # nothing to tell
+    assert None not in data_of(socket)  # nothing to send
 
 
 async def test_it_waits_for_a_database_that_is_away(alone, caplog, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from realtime.protocol import topics
 from tests.backends.leases import open_leases
 from tests.clients.socket import until
-from tests.delivery.tickers import LONG, SHORT, Process, data_of, declare, has
+from tests.delivery.topic_processes import LONG, SHORT, Process, data_of, declare, has
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_topics")]

@@ -50,7 +50,7 @@ async def take_step(backend: PresenceBackend, name: str, *args: Any) -> Any:
         backend.sleep(*args)
         return None
     answer = await getattr(backend.store, name)(*args)
-    if name == "sweep":  # which of those who go in the same moment is told first is nobody's business
+    if name == "sweep":  # users who leave at the same moment may be announced in any order
         answer = sorted(answer, key=lambda change: change.user_id)
     return answer, await backend.store.page(0, 10), await backend.store.get(USERS), await backend.store.count()
 

@@ -161,7 +161,7 @@ async def test_a_process_that_drops_leaves_at_once(backend: PresenceBackend) -> 
     assert await backend.other.sweep() == [Change("7", "offline")]
 
 
-async def test_a_slow_process_is_told_and_syncs_in_silence(backend: PresenceBackend) -> None:
+async def test_a_slow_process_is_reported_and_syncs_in_silence(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 2})
     backend.sleep(LEASE)
     assert await backend.store.renew("p1")  # late, but nobody had noticed

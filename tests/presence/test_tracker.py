@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Store:
-    """Answers as it is told, and remembers how a process left."""
+    """Answers as the test wants, and remembers how a process left."""
 
     def __init__(self, others: int | None) -> None:
         self._others = others

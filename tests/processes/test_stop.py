@@ -43,9 +43,9 @@ async def test_it_spreads_the_return_of_its_sockets_when_nobody_else_goes_on(sit
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(8)]
             process.signal(SIGTERM)
-            told = [await client.expect("disconnect", reason="RESTARTING", reconnect=True) for client in clients]
+            goodbyes = [await client.expect("disconnect", reason="RESTARTING", reconnect=True) for client in clients]
             assert await asyncio.to_thread(process.wait) == 0
-    delays = [frame["retry_after_ms"] for frame in told]
+    delays = [frame["retry_after_ms"] for frame in goodbyes]
     assert all(START_MS <= delay < 1_000 * ENDLESS_SECONDS for delay in delays)
     assert len(set(delays)) > 1
 
@@ -55,9 +55,9 @@ async def test_workers_that_stop_together_know_that_nobody_goes_on(shared_site):
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(8)]
             process.signal(SIGTERM)
-            told = [await client.expect("disconnect", reason="RESTARTING") for client in clients]
+            goodbyes = [await client.expect("disconnect", reason="RESTARTING") for client in clients]
             assert await asyncio.to_thread(process.wait) == 0
-    assert all(frame["retry_after_ms"] >= START_MS for frame in told)
+    assert all(frame["retry_after_ms"] >= START_MS for frame in goodbyes)
 
 
 async def test_it_serves_until_its_last_sockets_have_left(shared_site):
@@ -86,7 +86,7 @@ async def test_it_lets_its_sockets_go_one_after_the_other_when_others_go_on(shar
             clients = [await people.connect(leaving, "alice", "general") for _ in range(8)]
             leaving.signal(SIGTERM)
             started = time.monotonic()
-            writing = asyncio.create_task(write_until_told(clients[0]))
+            writing = asyncio.create_task(write_until_closed(clients[0]))
             partings = [asyncio.create_task(part(client)) for client in clients]
             times, delays = zip(*sorted(await asyncio.gather(*partings)), strict=True)
             last = await writing
@@ -107,8 +107,8 @@ async def part(client) -> tuple[float, int]:
     return left_at, frame["retry_after_ms"]
 
 
-async def write_until_told(client) -> int:
-    """Write and wait for acks until the socket is told to go: they are work until then. Returns how many were acked."""
+async def write_until_closed(client) -> int:
+    """Write and wait for acks until the socket is closed: they are work until then. Returns how many were acked."""
     acked = 0
     while not client.has("disconnect") and client.is_open:
         await client.send({"type": "message", "room_id": "general", "message": f"m{acked}", "id": f"m{acked}"})
@@ -125,11 +125,11 @@ async def test_it_stops_at_once_at_the_second_signal(shared_site, workers):
         async with People() as people:
             clients = await connect_to_each_worker(people, process)
             process.signal(SIGTERM)
-            told = [asyncio.ensure_future(client.expect("disconnect")) for client in clients]
-            await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+            goodbyes = [asyncio.ensure_future(client.expect("disconnect")) for client in clients]
+            await asyncio.wait(goodbyes, return_when=asyncio.FIRST_COMPLETED)
             process.signal(SIGINT)
             assert await asyncio.to_thread(process.wait) == 128 + SIGINT
-            await end_tasks(told)
+            await end_tasks(goodbyes)
 
 
 async def test_it_wants_time_for_the_window(site):
@@ -161,7 +161,7 @@ async def test_a_worker_that_is_replaced_leaves_the_listener_to_the_others(site)
 
 
 async def test_its_users_stay_online_while_it_stops(shared_site):
-    """Another process watches. Whoever is told first would be offline before the last one is told.
+    """Another process watches. The user whose socket is closed first would be offline before the last one is closed.
 
     A request that does not come to its end keeps the process until that has been looked at.
     """
@@ -176,8 +176,8 @@ async def test_its_users_stay_online_while_it_stops(shared_site):
             await watcher.expect("user_status", status="online", user_id=clients[-1].user_id)
             leaving.signal(SIGTERM)
             assert {(await client.ending()).code for client in clients} == {1012}
-            await watcher.send({"type": "ping", "timestamp": "all have been told"})
-            await watcher.expect("pong", timestamp="all have been told")
+            await watcher.send({"type": "ping", "timestamp": "all have been closed"})
+            await watcher.expect("pong", timestamp="all have been closed")
             assert not watcher.has("user_status", status="offline")
             assert leaving.is_running
             request.close()

@@ -50,7 +50,7 @@ async def test_workers_end_when_their_parent_is_killed(site):
                     os.kill(worker, SIGKILL)
 
 
-async def test_nobody_listens_when_the_last_sockets_have_been_told(site):
+async def test_nobody_listens_when_the_last_sockets_have_been_closed(site):
     """Whoever comes while a socket does not answer its close is refused, and not left without an answer."""
     with site.varied({"realtime.server.websocket.CLOSE_SECONDS": 600.0}).process("serve", "--workers", "2") as process:
         wait_until(lambda: health(process) == 200)
@@ -76,16 +76,16 @@ async def test_a_signal_to_the_whole_group_stops_them_as_one_to_the_parent(site)
 
 
 async def test_a_stop_does_not_wait_until_all_have_been_replaced(site):
-    """The first one to be replaced has told one of its sockets, and would tell the last one long afterwards."""
+    """The first one to be replaced has closed one of its sockets, and would close the last one long afterwards."""
     with site.process("serve", "--workers", "3") as process:
         wait_until(lambda: health(process) == 200)
         async with People() as people:
             clients = await connect_to_each_worker(people, process)
             process.signal(SIGHUP)
-            told = [asyncio.ensure_future(client.expect("disconnect")) for client in clients]
-            await asyncio.wait(told, return_when=asyncio.FIRST_COMPLETED)
+            goodbyes = [asyncio.ensure_future(client.expect("disconnect")) for client in clients]
+            await asyncio.wait(goodbyes, return_when=asyncio.FIRST_COMPLETED)
             process.signal(SIGTERM)
-            await end_tasks(told)
+            await end_tasks(goodbyes)
         assert await asyncio.to_thread(process.wait) == 0
         assert process.log.read_text().count("Started server process") == 3 + 1
 

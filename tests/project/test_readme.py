@@ -61,9 +61,9 @@ def test_links_lead_somewhere(page: Any) -> None:
 
 def test_commands_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
-    told = {name for page in PAGES for name in re.findall(r"(?:^\$ |`)make ([a-z]+)", page.read_text(), re.M)}
-    assert told
-    assert told <= targets
+    named = {name for page in PAGES for name in re.findall(r"(?:^\$ |`)make ([a-z]+)", page.read_text(), re.M)}
+    assert named
+    assert named <= targets
 
 
 @pytest.mark.django_db(transaction=True)

@@ -49,7 +49,7 @@ def ack(id, **fields):
     return encode(Ack(status="ok", timestamp="then", id=given(id), **fields))
 
 
-def told(dialect, payload):
+def translated(dialect, payload):
     words = dialect.translate(payload)
     return None if words is None else json.loads(words)
 
@@ -139,18 +139,18 @@ def test_it_reads_what_is_about_notifications():
         assert (refusal.value.code, refusal.value.id) == (ErrorCode.UNKNOWN_MESSAGE_TYPE, "l")
 
 
-def test_it_tells_a_message():
+def test_it_translates_a_message():
     same = {"room_id": "general", "content": "Hello!", "timestamp": "then", "message_id": 7, "sender": "alice"}
-    assert told(TEXT, chat(5)) == {"type": "message", **same, "seq": 5}
-    assert told(CONTENT, chat(5)) == {"type": "chat", **same, "seq": 5}
-    assert told(TEXT, chat(5, kind="image", client_id="c-1"))["kind"] == "image"
-    assert told(NOTIFICATIONS, chat(5)) is None
+    assert translated(TEXT, chat(5)) == {"type": "message", **same, "seq": 5}
+    assert translated(CONTENT, chat(5)) == {"type": "chat", **same, "seq": 5}
+    assert translated(TEXT, chat(5, kind="image", client_id="c-1"))["kind"] == "image"
+    assert translated(NOTIFICATIONS, chat(5)) is None
 
 
-def test_it_tells_the_sender_that_a_message_is_stored():
+def test_it_confirms_to_the_sender_that_a_message_is_stored():
     plain, named = ack(None, message_id=7, seq=5), ack("c-1", message_id=7, seq=5)
-    assert told(TEXT, plain) == {"status": "ok", "message_id": 7}
-    assert told(TEXT, named) == {"status": "ok", "message_id": 7, "id": "c-1"}
+    assert translated(TEXT, plain) == {"status": "ok", "message_id": 7}
+    assert translated(TEXT, named) == {"status": "ok", "message_id": 7, "id": "c-1"}
     assert (CONTENT.translate(plain), CONTENT.translate(named)) == (None, named)
     for dialect in (TEXT, CONTENT, NOTIFICATIONS):
         other = ack("c-1", expires_at=None)
@@ -181,7 +181,7 @@ def test_it_leaves_out_what_is_for_others():
         assert [dialect.translate(own) for dialect in (TEXT, CONTENT, NOTIFICATIONS)] == [None, None, own]
 
 
-def test_it_tells_of_notifications_that_were_read():
+def test_it_sends_on_notifications_that_were_read():
     read = encode(Read(ReadData(notification_ids=[7])))
     assert NOTIFICATIONS.translate(read) is read
     assert NOTIFICATIONS.translate(encode(Read(ReadData(room_id="general", seq=5, unread=0)))) is None

@@ -41,7 +41,7 @@ def test_it_never_lets_more_through_than_burst_and_rate(pauses):
 
 
 @given(waits)
-def test_it_lets_through_whoever_waits_as_long_as_told(pauses):
+def test_it_lets_through_whoever_waits_as_long_as_advised(pauses):
     bucket, now = TokenBucket(rate=3, burst=2), START
     for pause in pauses:
         now += pause

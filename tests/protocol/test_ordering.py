@@ -55,7 +55,7 @@ def test_it_may_be_filled_at_any_moment(numbers, data):
 
 
 @given(arrivals, arrivals, st.integers(0, LAST))
-def test_it_starts_after_the_position_it_is_told(early, late, position):
+def test_it_starts_after_the_position_it_is_given(early, late, position):
     order = Sequencer()
     assert accept_all(order, early) == []
     assert order.gap() is None

@@ -78,7 +78,7 @@ def test_it_keeps_nothing_of_heartbeats_that_would_tell_nothing():
     assert sockets[0]._noted == ()
 
 
-def test_it_tells_heartbeats_apart_when_the_first_would_tell_nothing():
+def test_it_keeps_heartbeats_apart_when_the_first_would_confirm_nothing():
     progress = Positions()
     progress.start("room.a", 3)
     progress.note_heartbeat({"room.a": 3})

@@ -1,4 +1,4 @@
-"""What is replayed to a client that comes back, and what it is told when that is not to be had."""
+"""What is replayed to a client that comes back, and what it gets if that cannot be replayed."""
 
 from types import SimpleNamespace
 
@@ -33,7 +33,7 @@ class Return:
         self.feed.start(heard)
         self.reads = []  # how many events each reading asked for
         self.failures = []  # raised by readings, in order; None for one that works
-        self.told = []  # what was known when the first frame was about to be sent
+        self.answered = []  # what was known when the first frame was about to be sent
         self.connection, self.socket = open_connection()
         monkeypatch.setattr(resume, "read_frames", self._read)
         hub = SimpleNamespace(detach=lambda connection, feed: None)
@@ -51,7 +51,7 @@ class Return:
 
     async def replay(self, since):
         def before(outcome):
-            self.told.append((outcome.recovered, list(self.socket.seqs)))
+            self.answered.append((outcome.recovered, list(self.socket.seqs)))
 
         return await self._resumer.replay(self.connection, self.feed, since, before)
 
@@ -61,7 +61,7 @@ async def test_it_replays_what_was_missed(monkeypatch, heard, since):
     client = Return(monkeypatch, heard)
     assert await client.replay(since) == StreamOutcome(True, heard)
     assert client.socket.seqs == list(range(since + 1, heard + 1))
-    assert client.told == [(True, [])]
+    assert client.answered == [(True, [])]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ async def test_it_says_where_the_history_is_when_the_gap_cannot_be_closed(monkey
     outcome = StreamOutcome(False, heard, f"/api/v1/rooms/general/messages?after={since}")
     assert await client.replay(since) == outcome
     assert client.socket.frames == []
-    assert client.told == [(False, [])]
+    assert client.answered == [(False, [])]
 
 
 async def test_it_names_no_address_of_a_stream_without_a_history(monkeypatch):
@@ -90,7 +90,7 @@ async def test_it_names_no_address_of_a_stream_without_a_history(monkeypatch):
 
 
 async def test_it_asks_the_log_about_a_client_that_knows_more_than_the_process(monkeypatch):
-    """Another process has told it of events that this one has not heard of yet."""
+    """Another process has sent it events that this one has not heard of yet."""
     client = Return(monkeypatch, 5, stored=9)
     assert await client.replay(7) == StreamOutcome(True, 9)
     assert client.socket.seqs == [8, 9]
@@ -110,14 +110,14 @@ async def test_it_reads_nothing_where_nothing_was_missed(monkeypatch):
 
 @pytest.mark.parametrize("rest", ["pruned", "away"])
 async def test_it_closes_a_replay_that_cannot_go_on(monkeypatch, rest):
-    """The client was told that it is recovered: it is to come back, and nothing may follow the hole."""
+    """The client already got `recovered`: it has to come back, and nothing may follow the hole."""
     client = Return(monkeypatch, 10, lost=(5,) if rest == "pruned" else ())
     client.failures = [None, DatabaseUnavailable()] if rest == "away" else []
     with pytest.raises(Closed) as closed:
         await client.replay(0)
     assert closed.value.code == CloseCode.OVERLOADED
     assert client.socket.seqs == [1, 2, 3, 4]
-    assert client.told == [(True, [])]
+    assert client.answered == [(True, [])]
 
 
 async def test_it_closes_a_client_that_makes_no_room(monkeypatch, settings):

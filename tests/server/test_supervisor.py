@@ -1,4 +1,4 @@
-"""How long a server that is told to stop waits for its sockets. The signals themselves: tests.processes.test_stop."""
+"""How long a server that gets a signal to stop waits for its sockets. Real signals: tests.processes.test_stop."""
 
 from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM
 from types import SimpleNamespace
@@ -113,7 +113,7 @@ async def test_a_worker_closes_its_listener_at_once_when_others_go_on(clock, sig
 @pytest.mark.parametrize(
     ("kind", "signal", "stops"), [(Server, SIGTERM, True), (WorkerServer, SIGINT, True), (WorkerServer, SIGHUP, False)]
 )
-async def test_it_tells_the_application_of_a_stop_from_the_signal_on(kind, signal, stops):
+async def test_it_informs_the_application_of_a_stop_from_the_signal_on(kind, signal, stops):
     server = make(kind)
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)

@@ -58,7 +58,7 @@ async def test_it_acknowledges_after_the_commit(site, alice, general):
     assert (stored.text, stored.seq, stored.client_id, stored.sender_id) == ("kept", ack["seq"], "c-1", alice.pk)
 
 
-async def test_it_tells_the_sender_as_well(site, alice, general):
+async def test_it_sends_to_the_sender_as_well(site, alice, general):
     first, second = await site.join(alice), await site.join(alice)
     await first.send({"type": "message", "room_id": "general", "message": "Hello!"})
     for socket in (first, second):

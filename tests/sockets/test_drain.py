@@ -1,4 +1,4 @@
-"""How the sockets of a process that stops are told: at which moments of the window, and when they are to come back."""
+"""How the sockets of a process that stops are closed: when in the window, and when clients are to come back."""
 
 from types import SimpleNamespace
 
@@ -22,31 +22,31 @@ def clock(monkeypatch):
 
 def open_sockets(clock, count):
     """Sockets, and what becomes of them: the moment, and the advice in ms."""
-    told = []
-    close = SimpleNamespace(close=lambda closed: told.append((clock.now - 100.0, closed.retry_after_ms)))
-    return [close] * count, told
+    closings = []
+    close = SimpleNamespace(close=lambda closed: closings.append((clock.now - 100.0, closed.retry_after_ms)))
+    return [close] * count, closings
 
 
-async def test_they_are_told_evenly_over_the_window(clock, settings):
+async def test_they_are_closed_evenly_over_the_window(clock, settings):
     settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 2}
-    sockets, told = open_sockets(clock, 8)
+    sockets, closings = open_sockets(clock, 8)
     await close_in_turn(sockets)
-    assert [moment for moment, _ in told] == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75])
-    assert all(0 <= delay < 2_000 for _, delay in told)
+    assert [moment for moment, _ in closings] == pytest.approx([0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75])
+    assert all(0 <= delay < 2_000 for _, delay in closings)
 
 
-async def test_thousands_are_told_some_at_a_time(clock, settings):
+async def test_thousands_are_closed_some_at_a_time(clock, settings):
     settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 2}
-    sockets, told = open_sockets(clock, 4_000)
+    sockets, closings = open_sockets(clock, 4_000)
     await close_in_turn(sockets)
-    late = [moment - place * 2 / 4_000 for place, (moment, _) in enumerate(told)]
+    late = [moment - place * 2 / 4_000 for place, (moment, _) in enumerate(closings)]
     assert min(late) >= -drain.STEP_SECONDS
     assert max(late) < 1e-9
 
 
-async def test_they_are_told_at_once_where_nobody_goes_on(clock, settings):
+async def test_they_are_closed_at_once_where_nobody_goes_on(clock, settings):
     settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 600}
-    sockets, told = open_sockets(clock, 8)
+    sockets, closings = open_sockets(clock, 8)
     await close_at_once(sockets)
-    assert {moment for moment, _ in told} == {0.0}
-    assert all(START_MS <= delay < 600_000 for _, delay in told)
+    assert {moment for moment, _ in closings} == {0.0}
+    assert all(START_MS <= delay < 600_000 for _, delay in closings)

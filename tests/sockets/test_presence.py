@@ -39,7 +39,7 @@ async def forgotten(user):
             await asyncio.sleep(0.01)
 
 
-async def test_it_tells_others_who_comes_and_goes(site, alice, bob):
+async def test_it_announces_who_comes_and_goes(site, alice, bob):
     observer = await site.connect(alice)
     comer = await site.connect(bob)
     assert comer.greeting["online_count"] == 2
@@ -81,7 +81,7 @@ async def test_it_counts_users_not_sockets(site, alice, bob):
     assert counts == [1, 1, 2, 2, 2]
 
 
-async def test_it_tells_others_a_status(site, alice, bob):
+async def test_it_announces_a_status(site, alice, bob):
     observer, first, second = await site.connect(alice), await site.connect(bob), await site.connect(bob)
     await observer.find("user_status")
     for status in ("away", "busy", "online"):
@@ -140,7 +140,7 @@ async def test_it_forgets_a_status_with_its_user(site, alice, bob):
     assert (await observer.find("user_status"))["data"]["status"] == "online"
 
 
-async def test_it_tells_nobody(site, alice, bob, configure):
+async def test_it_announces_to_nobody(site, alice, bob, configure):
     configure(PRESENCE_AUDIENCE="nobody")
     observer, other = await site.connect(alice), await site.connect(bob)
     assert (await other.ask("presence", status="away"))["type"] == "ack"
@@ -150,7 +150,7 @@ async def test_it_tells_nobody(site, alice, bob, configure):
     assert await observer.settle() == []
 
 
-async def test_it_tells_those_who_share_a_room(site, alice, bob, carol, configure):
+async def test_it_announces_to_those_who_share_a_room(site, alice, bob, carol, configure):
     configure(PRESENCE_AUDIENCE="rooms")
     await run(rooms.create_room, alice.pk, title="General", slug="general")
     await run(rooms.add_member, alice.pk, "general", bob.pk)
@@ -164,7 +164,7 @@ async def test_it_tells_those_who_share_a_room(site, alice, bob, carol, configur
     assert await stranger.settle() == []
 
 
-async def test_it_tells_whom_the_site_chooses(site, alice, bob, carol, configure, monkeypatch):
+async def test_it_announces_to_whom_the_site_chooses(site, alice, bob, carol, configure, monkeypatch):
     configure(PRESENCE_AUDIENCE="tests.sockets.test_presence.choose_hearers")
     monkeypatch.setattr("tests.sockets.test_presence.HEARERS", [carol.pk, bob.pk])
     chosen, other = await site.connect(carol), await site.connect(alice)

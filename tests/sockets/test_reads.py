@@ -36,7 +36,7 @@ def position(user, slug="general"):
     return Membership.objects.get(user=user, room__slug=slug).last_read_seq
 
 
-async def test_it_tells_the_users_other_sockets(site, alice, bob, general):
+async def test_it_sends_to_the_users_other_sockets(site, alice, bob, general):
     phone, laptop, other = await site.connect(bob), await site.connect(bob), await site.connect(alice)
     await other.settle()
     ack = await phone.ask("read", room_id="general", seq=7)
@@ -52,8 +52,8 @@ async def test_it_only_grows_and_ends_with_the_stream(site, bob, general):
     for seq, expected in [(5, 5), (4, 5), (5, 5), (2**63 - 1, 10), (9, 10)]:
         assert (await phone.ask("read", room_id="general", seq=seq))["type"] == "ack"
         assert await run(position, bob) == expected
-    told = [frame["data"]["seq"] for frame in await laptop.settle() if frame["type"] == "read"]
-    assert told == [5, 10]
+    heard = [frame["data"]["seq"] for frame in await laptop.settle() if frame["type"] == "read"]
+    assert heard == [5, 10]
 
 
 async def test_it_is_for_members(site, carol, general, private):
@@ -89,8 +89,8 @@ async def test_it_marks_ones_own_notifications(site, alice, bob):
     phone, laptop = await site.connect(bob), await site.connect(bob)
     for _again in range(2):
         assert (await phone.ask("read", notification_ids=[*own[:2], foreign, 999]))["type"] == "ack"
-    told = [frame for frame in await laptop.settle() if frame["type"] == "read"]
-    assert told == [{"type": "read", "data": {"notification_ids": own[:2]}}]
+    heard = [frame for frame in await laptop.settle() if frame["type"] == "read"]
+    assert heard == [{"type": "read", "data": {"notification_ids": own[:2]}}]
     assert await run(lambda: set(Notification.objects.unread().values_list("pk", flat=True))) == {own[2], foreign}
 
 

@@ -43,7 +43,7 @@ async def test_it_says_plain_text_in_the_room(site, alice, bob, general):
     assert (stored.text, stored.sender_id, stored.kind) == ("Hello!", alice.pk, "text")
 
 
-async def test_it_tells_the_sender_too(site, alice, general):
+async def test_it_sends_to_the_sender_too(site, alice, general):
     socket = await site.connect(alice, path=TEXT + "general")
     await socket.send("Hello!")
     frames = [await socket.receive(), await socket.receive()]
@@ -147,7 +147,7 @@ async def test_it_refuses_rooms_that_one_may_not_join(site, carol, secret, prefi
     assert socket.contract.positions is None  # it was not greeted
 
 
-async def test_it_tells_nobody_of_who_is_refused(site, alice, carol, secret, configure):
+async def test_it_announces_nobody_who_is_refused(site, alice, carol, secret, configure):
     configure(PRESENCE_GRACE_SECONDS=0.05)
     witness = await site.connect(alice)
     assert await (await site.knock(carol, path=TEXT + "secret")).ending() == FORBIDDEN

@@ -101,7 +101,7 @@ async def test_it_refuses_users_who_are_gone_or_disabled(site, alice, bob, token
 async def test_it_finds_out_about_users_who_were_disabled(site, alice, bob, configure):
     configure(AUTH_RECHECK_SECONDS=0.1)
     disabled, other = await site.connect(alice), await site.connect(bob)
-    await run(type(alice).objects.filter(pk=alice.pk).update, is_active=False)  # no signal tells of it
+    await run(type(alice).objects.filter(pk=alice.pk).update, is_active=False)  # no signal is sent
     assert await disabled.ending() == (4403, "USER_DISABLED")
     await other.settle()
 

@@ -22,7 +22,7 @@ def typing(frames):
     return [(f["data"]["context"], f["data"]["is_typing"]) for f in frames if f["type"] == "typing"]
 
 
-async def test_it_tells_everybody_of_a_free_word(site, alice, bob):
+async def test_it_announces_a_free_word_to_everybody(site, alice, bob):
     typist, tab, other = await site.connect(alice), await site.connect(alice), await site.connect(bob)
     assert (await type_in(typist, "post_123"))["type"] == "ack"
     assert await other.find("typing") == {
@@ -40,7 +40,7 @@ async def test_it_takes_general_for_no_context(site, alice, bob):
     assert (await other.find("typing"))["data"]["context"] == "general"
 
 
-async def test_it_tells_a_room(site, alice, bob, carol, shared):
+async def test_it_sends_typing_to_a_room(site, alice, bob, carol, shared):
     typist, mate = await site.join(alice), await site.join(bob)
     tab, stranger = await site.join(alice), await site.connect(carol)
     await type_in(typist, "general")
@@ -48,7 +48,7 @@ async def test_it_tells_a_room(site, alice, bob, carol, shared):
     assert typing(await tab.settle()) == typing(await stranger.settle()) == []
 
 
-async def test_it_tells_a_room_that_was_not_joined_on_this_socket(site, alice, bob, carol, shared):
+async def test_it_sends_typing_to_a_room_that_was_not_joined_on_this_socket(site, alice, bob, carol, shared):
     typist, mate, stranger = await site.connect(alice), await site.join(bob), await site.connect(carol)
     await type_in(typist, "general")
     assert (await mate.find("typing"))["data"]["is_typing"] is True
@@ -56,7 +56,7 @@ async def test_it_tells_a_room_that_was_not_joined_on_this_socket(site, alice, b
 
 
 @pytest.mark.parametrize("private", [True, False])
-async def test_it_tells_nobody_of_an_outsider(site, alice, bob, carol, private):
+async def test_it_announces_no_outsider(site, alice, bob, carol, private):
     await run(lambda: rooms.create_room(alice.pk, title="Secret", slug="secret", private=private))
     member, outsider, other = await site.join(alice, "secret"), await site.connect(carol), await site.connect(bob)
     assert (await type_in(outsider, "secret"))["type"] == "ack"
@@ -110,7 +110,7 @@ async def test_it_takes_any_word(site, alice, bob, word, monkeypatch):
     assert (await other.find("typing"))["data"]["context"] == word
 
 
-async def test_it_tells_of_no_more_contexts_than_one_can_type_in(site, alice, bob, shared):
+async def test_it_announces_no_more_contexts_than_one_can_type_in(site, alice, bob, shared):
     typist, mate = await site.join(alice), await site.join(bob)
     for number in range(30):
         await type_in(typist, f"post_{number}")
@@ -121,7 +121,7 @@ async def test_it_tells_of_no_more_contexts_than_one_can_type_in(site, alice, bo
     await mate.find("user_status", status="offline", user_id=alice.pk)
 
 
-async def test_it_tells_nobody_of_a_typist_who_appears_offline(site, alice, bob):
+async def test_it_announces_no_typist_who_appears_offline(site, alice, bob):
     typist, observer = await site.connect(alice), await site.connect(bob)
     await typist.ask("presence", status="offline")
     await observer.find("user_status", status="offline")
@@ -133,7 +133,7 @@ async def test_it_tells_nobody_of_a_typist_who_appears_offline(site, alice, bob)
 
 
 async def test_it_says_nothing_of_free_words_beyond_the_limit(site, alice, bob, configure, monkeypatch):
-    """No error answers them: they were to be told to everybody, and the end of typing still is."""
+    """No error answers them: they would be announced to everybody, and the end of typing still is."""
     configure(PRESENCE_BURST=2, PRESENCE_PER_SECOND=0.001, TYPING_SECONDS=600)
     typist, other = await site.connect(alice), await site.connect(bob)
     for is_typing in (True, True, True, False):

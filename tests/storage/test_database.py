@@ -19,7 +19,7 @@ def threads():
 
 
 class Work:
-    """Doubles numbers, in runs that wait for `release` when they are told to."""
+    """Doubles numbers, in runs that wait for `release` when the test wants."""
 
     def __init__(self, bad=(), error=ValueError):
         self.runs = []
@@ -122,15 +122,15 @@ async def test_it_goes_on_for_the_others_when_somebody_stops_waiting():
     assert work.runs == [[0], [1, 2]]  # what was asked for is done
 
 
-async def test_it_tells_all_before_it_tells_each():
-    told = []
-    batcher = Batcher(Work(), limit=100, after=lambda results: told.append(list(results)))
+async def test_it_passes_all_on_before_it_answers_each():
+    given = []
+    batcher = Batcher(Work(), limit=100, after=lambda results: given.append(list(results)))
     futures = [batcher.submit(number) for number in (1, 2)]
     for future in futures:
-        future.add_done_callback(lambda done: told.append(done.result()))
+        future.add_done_callback(lambda done: given.append(done.result()))
     await batcher.drain()
     await outcomes(*futures)
-    assert told == [[2, 4], 2, 4]
+    assert given == [[2, 4], 2, 4]
 
 
 async def test_it_answers_even_if_the_results_cannot_be_passed_on(caplog):

@@ -1,4 +1,4 @@
-"""How long events are kept, and what those who come back are told."""
+"""How long events are kept, and what clients that come back get."""
 
 from datetime import timedelta
 from io import StringIO

@@ -15,7 +15,7 @@ SHORT, LONG = 0.02, 60.0  # seconds between calls
 
 
 class Process:
-    """One process's hub and ticker."""
+    """One process's hub and scheduler."""
 
     def __init__(self, store: LeaseStore) -> None:
         self.hub = Hub()
