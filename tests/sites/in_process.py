@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 from project.asgi import application
 from realtime.management.commands import serve
 from realtime.sockets.node import stop_node
-from tests.clients.socket import QueueSocket, Socket, TcpSocket
+from tests.clients.socket import QueueSocket, Socket, TcpSocket, until
 from tests.contract.rooms import find_contract
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token
@@ -107,7 +107,6 @@ class UvicornServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
-
         self.over = asyncio.Event()
 
     async def main_loop(self) -> None:
@@ -117,6 +116,15 @@ class UvicornServer(uvicorn.Server):
     async def startup(self, sockets: list[network.socket] | None = None) -> None:
         await super().startup(sockets)
         self.ready.set()
+
+    async def shutdown(self, sockets: list[network.socket] | None = None) -> None:
+        """Return as soon as everything has ended: uvicorn rests for a tenth of a second in any case."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await until(lambda: not self.server_state.connections and not self.server_state.tasks)
+        await self.lifespan.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
