@@ -9,6 +9,7 @@ import contextlib
 import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,8 +23,11 @@ import pytest
 
 from tests.backends.services import find_missing
 
-LOADS = ("cpu", "disk")
+LOADS = ("cpu", "disk", "stops")
+DEFAULT_LOADS = "cpu,disk"
 BUSY_PROCESSES = 2
+STOP_SECONDS = (1.0, 5.0)  # how long a process stands still, and
+GO_SECONDS = (0.0, 2.0)  # how long all of them run in between
 # Happens when only some files are selected, and one of the halves has no test in them.
 NOTHING_TO_RUN = pytest.ExitCode.NO_TESTS_COLLECTED
 # As in `make test`: tests of processes start a Redis and a PostgreSQL of their own.
@@ -54,6 +58,41 @@ def write_to_disk(directory: Path) -> None:
             os.fsync(file.fileno())
 
 
+def stop_processes() -> None:
+    """Let a process of the run stand still for a while, then another one: as on a machine that has no time for it."""
+    while is_wanted():
+        if pids := find_processes(os.getppid()):
+            stand_still(random.choice(pids), random.uniform(*STOP_SECONDS))
+        time.sleep(random.uniform(*GO_SECONDS))
+
+
+def find_processes(search: int) -> list[int]:
+    """The process ids of pytest, which `search` has started, and of all that it has started itself."""
+    children = defaultdict(list)
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            children[int(status.read_text().rpartition(")")[2].split()[1])].append(int(status.parent.name))
+    found = [pid for pid in children[search] if is_pytest(pid)]
+    for pid in found:
+        found += children[pid]
+    return found
+
+
+def is_pytest(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return b"pytest" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return False
+
+
+def stand_still(pid: int, seconds: float) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and is_wanted():
+            time.sleep(0.1)
+        os.kill(pid, signal.SIGCONT)
+
+
 @contextlib.contextmanager
 def loaded(kinds: list[str], directory: Path) -> Iterator[None]:
     """Keep the machine busy with loads of these kinds while the body runs."""
@@ -62,6 +101,8 @@ def loaded(kinds: list[str], directory: Path) -> Iterator[None]:
         processes += [multiprocessing.Process(target=keep_busy, daemon=True) for _ in range(BUSY_PROCESSES)]
     if "disk" in kinds:
         processes += [multiprocessing.Process(target=write_to_disk, args=[directory], daemon=True)]
+    if "stops" in kinds:
+        processes += [multiprocessing.Process(target=stop_processes, daemon=True)]
     for process in processes:
         process.start()
     try:
@@ -118,7 +159,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.flaky", description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seed", type=int, help="of the order of every run; else each run draws its own")
-    parser.add_argument("--load", default=",".join(LOADS), help=f"any of {','.join(LOADS)}; none for a quiet machine")
+    parser.add_argument("--load", default=DEFAULT_LOADS, help=f"any of {','.join(LOADS)}; none for a quiet machine")
     parser.add_argument("--one-core", action="store_true", help="pin the suite, but not the load, to one core")
     parser.add_argument("--logs", type=Path, default=Path("var/flaky"))
     parser.add_argument("options", nargs="*", help="for pytest; after --")
