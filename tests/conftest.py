@@ -1,5 +1,6 @@
 """Fixtures that many tests share: users, rooms, tokens and servers. Loaded by pytest."""
 
+import functools
 import logging
 import os
 import random
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.utils
 from django.core.cache import cache
 from django.core.management.commands import flush
 from django.db import connection
@@ -28,7 +30,6 @@ from tests.settings import REALTIME
 from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
 from tests.sites.processes import show_logs
 
-
 # Made by `migrate`, and the same for every test.
 KEPT_TABLES = ("django_content_type", "auth_permission")
 
@@ -38,7 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Under `nohup`, the programs that tests start would ignore hangups as well. They do not inherit a handler."""
+    """Prepare this process, and the programs that it starts."""
+    # redis-py reads its own version from the disk for every connection.
+    redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
+    # Under `nohup`, the programs would ignore hangups as well. They do not inherit a handler.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
 
@@ -89,7 +93,8 @@ def by_file(items: list[pytest.Item]) -> dict[Path, list[pytest.Item]]:
 
 def delete_rows(style: Any, tables: Any, **_options: Any) -> list[str]:
     """The statements that empty these tables. DELETE, because TRUNCATE makes new files and waits for the disk."""
-    return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables if table not in KEPT_TABLES]
+    each = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables if table not in KEPT_TABLES]
+    return [";".join(each)] if connection.vendor == "postgresql" else each  # SQLite takes one statement at a time
 
 
 @pytest.fixture(scope="session")

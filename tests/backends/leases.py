@@ -4,13 +4,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from redis import Redis
-
 from realtime.storage.leases.memory import MemoryLeases
 from realtime.storage.leases.redis import RedisLeases
 from realtime.storage.leases.store import LeaseStore
 from tests.backends.presence import Clock
-from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
+from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, open_client, own_redis_prefix
 
 
 @dataclass
@@ -46,9 +44,9 @@ def open_redis(prefix: str) -> LeaseBackend:
     """Redis has a clock of its own, so `sleep` shortens the remaining time of the keys instead."""
 
     def sleep(seconds: float) -> None:
-        with Redis.from_url(REDIS_URL, socket_timeout=5) as client:
-            for key in find_keys(prefix):
-                client.pexpire(key, client.pttl(key) - round(seconds * 1000))
+        client = open_client()
+        for key in find_keys(prefix):
+            client.pexpire(key, client.pttl(key) - round(seconds * 1000))
 
     return LeaseBackend(
         RedisLeases(REDIS_URL, prefix), RedisLeases(REDIS_URL, prefix), sleep, lambda: delete_keys(prefix)

@@ -37,6 +37,13 @@ SHORT_TIMES = {
 # The same few accounts log in again and again.
 MANY_LOGINS = {"LOGINS_PER_MINUTE": 10_000, "LOGINS_PER_MINUTE_PER_ADDRESS": 10_000}
 
+# Each request has a connection of its own, as from another client. `httpx.get` would load all certificates each time.
+web = httpx.Client(
+    timeout=PATIENCE_SECONDS,
+    trust_env=False,
+    transport=httpx.HTTPTransport(verify=False, limits=httpx.Limits(max_keepalive_connections=0)),
+)
+
 _running: list["Program"] = []
 
 
@@ -196,7 +203,7 @@ class Postgres(Program):
 
     def is_ready(self) -> bool:
         try:
-            psycopg.connect(self.url, connect_timeout=2).close()
+            psycopg.connect(self.url, connect_timeout=round(PATIENCE_SECONDS)).close()
         except psycopg.OperationalError:
             return False
         return True
@@ -265,7 +272,7 @@ class SiteProcess(Program):
     def rest(self, method: str, path: str, token: str | None = None, **body: Any) -> Any:
         """The JSON of a REST response, or None if it is empty. Raises for an error status."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        answer = httpx.request(method, f"http://{self.address}/api/v1{path}", headers=headers, json=body or None)
+        answer = web.request(method, f"http://{self.address}/api/v1{path}", headers=headers, json=body or None)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -278,6 +285,6 @@ class SiteProcess(Program):
 def health(process: SiteProcess, path: str = "ready") -> int | None:
     """The status of a health check; None if nothing listens."""
     try:
-        return httpx.get(f"http://{process.address}/health/{path}", timeout=5).status_code
+        return web.get(f"http://{process.address}/health/{path}").status_code
     except httpx.TransportError:
         return None
