@@ -25,6 +25,7 @@ from realtime.models import Room
 from realtime.protocol import topics
 from realtime.storage import database
 from tests.backends.redis_server import delete_keys
+from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token, make_user
 from tests.settings import REALTIME
 from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
@@ -32,6 +33,19 @@ from tests.sites.processes import show_logs
 
 # Made by `migrate`, and the same for every test.
 KEPT_TABLES = ("django_content_type", "auth_permission")
+
+# Constants of the product: how long it waits for something that a busy machine does later.
+LIMITS = (
+    "delivery.sinks.CLOSE_SECONDS",
+    "health.PATIENCE_SECONDS",
+    "presence.redis.SOCKET_TIMEOUT_SECONDS",
+    "presence.tracker.PATIENCE_SECONDS",
+    "presence.typing_indicators.PATIENCE_SECONDS",
+    "server.http.LAST_HEAD_SECONDS",
+    "server.websocket.CLOSE_SECONDS",
+    "storage.redis_client.CONNECT_TIMEOUT_SECONDS",
+    "storage.redis_client.SOCKET_TIMEOUT_SECONDS",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -111,6 +125,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         if connection.vendor == "postgresql":
             others = "datname = current_database() AND pid <> pg_backend_pid()"
             cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_late() -> Iterator[None]:
+    """Give time to whatever the product waits for. A test of a limit makes that one small."""
+    with pytest.MonkeyPatch.context() as patch:
+        for limit in LIMITS:
+            patch.setattr(f"realtime.{limit}", PATIENCE_SECONDS)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from typing import Any
 os.environ.setdefault("DEBUG", "1")
 from project.settings import *  # noqa: F403
 from project.settings import CACHES, CHANNEL_LAYERS, DATABASES, REALTIME
+from tests.patience import PATIENCE_SECONDS
 
 RUN = secrets.token_hex(4)
 
@@ -39,6 +40,14 @@ changes: Any = {
     # What makes up for a loss comes too late for a test that does not ask for it: it would hide the loss.
     "HEARTBEAT_SECONDS": 600,
     "SWEEP_SECONDS": 600,
+    # Limits that a test does not ask for never end in the middle of it.
+    "AUTH_TIMEOUT_SECONDS": 600,
+    "BAD_FRAMES_SECONDS": 600,
+    "REQUEST_HEAD_SECONDS": 600,
+    "TICKET_SECONDS": 600,
+    "TOPIC_LEASE_SECONDS": 600,
+    "PRESENCE_LEASE_SECONDS": 600,
+    "TYPING_SECONDS": 600,
     # Announcements about other users come at any time, also between a command and its answer. Tests that are about
     # them ask for them: the fixture `announcements`.
     "PRESENCE_AUDIENCE": "nobody",
@@ -48,3 +57,5 @@ CACHES["default"]["KEY_PREFIX"] = f"test-{RUN}"
 layer: Any = CHANNEL_LAYERS["default"]
 if "CONFIG" in layer:
     layer["CONFIG"]["prefix"] = f"test-{RUN}"
+    layer["CONFIG"]["hosts"][0].update(socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS)
+    CACHES["default"]["OPTIONS"] = {"socket_timeout": PATIENCE_SECONDS, "socket_connect_timeout": PATIENCE_SECONDS}

@@ -11,6 +11,7 @@ from realtime.auth import tickets, tokens
 from realtime.delivery import publishing
 from realtime.models import Ticket
 from tests.people import PASSWORD, access_for, client_for, make_user
+from tests.settings import REALTIME
 
 pytestmark = pytest.mark.django_db
 
@@ -176,7 +177,7 @@ def test_it_refuses_a_token_of_somebody_who_is_gone_or_never_was(alice):
 
 def test_it_gives_a_ticket_that_opens_a_socket_of_this_login(alice, login):
     answer = bearer(login["access"]).post("/api/v1/ws/ticket").json()
-    assert answer["expires_in"] == 30
+    assert answer["expires_in"] == REALTIME["TICKET_SECONDS"]
     redeemed = tickets.redeem(answer["ticket"])
     assert redeemed.user_id == alice.pk
     assert redeemed.token_login == tokens.parse_access(login["access"]).login

@@ -10,6 +10,7 @@ from websockets.typing import Subprotocol
 
 from tests.clients.socket import Ended, TcpSocket
 from tests.contract.rooms import find_contract
+from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import SiteProcess
 
 
@@ -59,7 +60,8 @@ async def open_socket(
     """A socket with the credential that the arguments contain, if any. Raises InvalidStatus if it is refused."""
     offered = [Subprotocol(name) for name in subprotocols] or None
     address = f"ws://{process.address}{path}{query}"
-    async with connect(address, subprotocols=offered, ping_interval=None, proxy=None, **options) as connection:
+    options = {"open_timeout": PATIENCE_SECONDS, "ping_interval": None, "proxy": None, **options}
+    async with connect(address, subprotocols=offered, **options) as connection:
         socket = ProcessSocket(connection)
         socket.contract = find_contract(path)
         socket.contract.may_break = True

@@ -10,9 +10,10 @@ from tests.backends.leases import open_leases
 from tests.clients.socket import until
 from tests.delivery.topic_processes import LONG, SHORT, Process, data_of, declare, has
 from tests.patience import PATIENCE_SECONDS
+from tests.settings import REALTIME
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_topics")]
-LEASE = 6.0  # seconds
+LEASE = float(REALTIME["TOPIC_LEASE_SECONDS"])
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -154,6 +154,7 @@ class TcpServer(InProcessServer):
             return
         options = {"host": "127.0.0.1", "port": self.port, "workers": 1, "graceful_timeout": 1}
         config = serve.make_config({**options, "access_log": False, "log_level": "warning"})
+        config.timeout_keep_alive = round(PATIENCE_SECONDS)
         self._server = UvicornServer(config)
         self._running = asyncio.create_task(self._server.serve([self._listening]))
         await self._server.ready.wait()
@@ -170,6 +171,7 @@ class TcpServer(InProcessServer):
                 max_size=None,
                 max_queue=None,
                 proxy=None,
+                open_timeout=PATIENCE_SECONDS,
                 close_timeout=1,
             )
         except InvalidStatus as refusal:

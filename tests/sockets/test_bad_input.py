@@ -190,7 +190,7 @@ async def test_it_slows_down_a_flood_and_ends_it(site, alice, bob):
 
 
 async def test_it_counts_the_commands_of_a_user_not_of_a_socket(site, alice, bob, configure):
-    configure(COMMANDS_BURST=10, COMMANDS_PER_SECOND=0.1)
+    configure(COMMANDS_BURST=10, COMMANDS_PER_SECOND=0.001)
     first, second, other = await site.connect(alice), await site.connect(alice), await site.connect(bob)
     for _ in range(15):
         for socket in (first, second):

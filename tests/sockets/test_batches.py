@@ -111,7 +111,7 @@ async def test_it_is_one_frame_of_json(site, alice):
 
 
 async def test_it_counts_each_command(site, alice, configure):
-    configure(COMMANDS_BURST=4, COMMANDS_PER_SECOND=0.01, RATE_LIMIT_ERRORS=3)
+    configure(COMMANDS_BURST=4, COMMANDS_PER_SECOND=0.001, RATE_LIMIT_ERRORS=3)
     socket = await site.connect(alice)
     await send_batch(socket, *({"type": "ping", "id": str(number)} for number in range(5)))
     frames = [await socket.receive() for _ in range(5)]

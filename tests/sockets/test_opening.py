@@ -50,7 +50,7 @@ async def test_it_greets(site, alice, token):
         "expires_at": "2033-05-18T03:33:20.000000Z",
         "heartbeat_seconds": 600,
         "max_frame_bytes": 65536,
-        "typing_seconds": 10,
+        "typing_seconds": 600,
         "streams": {f"user.{alice.pk}": 0, "site": 0},
     }
 

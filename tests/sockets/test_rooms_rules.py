@@ -47,7 +47,7 @@ async def test_it_answers_what_is_wrong(site, alice, general, prefix, wrong, cod
 
 
 async def test_it_has_the_limits_of_every_socket(site, alice, general, configure):
-    configure(COMMANDS_BURST=3, COMMANDS_PER_SECOND=0.01, RATE_LIMIT_ERRORS=1, BAD_FRAMES=3, MAX_FRAME_BYTES=100)
+    configure(COMMANDS_BURST=3, COMMANDS_PER_SECOND=0.001, RATE_LIMIT_ERRORS=1, BAD_FRAMES=3, MAX_FRAME_BYTES=100)
     socket = await site.connect(alice, path=TEXT + "general")
     for _ in range(3):
         await socket.send("Hello!")
