@@ -11,8 +11,9 @@ from realtime.presence.tracker import Tracker
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.storage.tasks import end_tasks
 
-# After this time, processes that are stopped together see in the presence store that the others stop, too.
+# Within this time, processes that are stopped together see in the presence store that the others stop, too.
 RETIRE_SECONDS = 0.3
+LOOK_SECONDS = 0.05  # between two looks
 STEP_SECONDS = 0.01  # shorter waits are added up
 # Before this time, a process that has only just ended is not up again.
 START_MS = 1_000
@@ -54,9 +55,11 @@ class Drain:
             raise come_back(has_others=self.has_others)
 
     async def _close_all(self) -> None:
-        await self._tracker.has_others()
-        await asyncio.sleep(RETIRE_SECONDS)
-        self.has_others = await self._tracker.has_others()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + RETIRE_SECONDS
+        while (has_others := await self._tracker.has_others()) and loop.time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)  # the store announces nothing
+        self.has_others = has_others
         close = close_in_turn if self.has_others else close_at_once
         await close(self._connections.values())
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from realtime.sockets import drain
-from realtime.sockets.drain import START_MS, close_at_once, close_in_turn
+from realtime.sockets.drain import LOOK_SECONDS, RETIRE_SECONDS, START_MS, Drain, close_at_once, close_in_turn
 
 
 @pytest.fixture
@@ -50,3 +50,22 @@ async def test_they_are_closed_at_once_where_nobody_goes_on(clock, settings):
     await close_at_once(sockets)
     assert {moment for moment, _ in closings} == {0.0}
     assert all(START_MS <= delay < 600_000 for _, delay in closings)
+
+
+@pytest.mark.parametrize(
+    ("looks", "closed_at", "has_others"),
+    [(1, 0.0, False), (3, 2 * LOOK_SECONDS, False), (1_000_000, RETIRE_SECONDS + LOOK_SECONDS / 2, True)],
+    ids=["alone", "the others stop as well", "others go on"],
+)
+async def test_it_waits_for_others_only_until_they_stop_as_well(clock, looks, closed_at, has_others):
+    sockets, closings = open_sockets(clock, 1)
+    seen = []
+
+    async def look():
+        seen.append(clock.now)
+        return len(seen) < looks
+
+    drain = Drain(dict(enumerate(sockets)), SimpleNamespace(has_others=look))
+    await drain._close_all()
+    assert drain.has_others == has_others
+    assert [moment for moment, _ in closings] == pytest.approx([closed_at], abs=LOOK_SECONDS / 2)
