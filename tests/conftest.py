@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import redis.utils
 from django.core.cache import cache
@@ -54,6 +55,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """Prepare this process, and the programs that it starts."""
+    # An example may take as long as the machine wants.
+    patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.register_profile("patient", patient)
+    hypothesis.settings.load_profile("patient")
     # redis-py reads its own version from the disk for every connection.
     redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
     # Under `nohup`, the programs would ignore hangups as well. They do not inherit a handler.

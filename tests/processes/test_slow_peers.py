@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from tests.patience import PATIENCE_SECONDS
+from tests.sites.cluster import hanging
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
@@ -46,10 +47,9 @@ async def drip(writer: asyncio.StreamWriter, data: bytes) -> None:
             await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def require_end(streams: Streams, sent: bytes = b"") -> None:
-    """The server says nothing and closes when the time for a head is over."""
+async def require_end(streams: Streams, sent: bytes, started: float) -> None:
+    """The server says nothing and closes when the time for a head is over, which did not begin before `started`."""
     reader, writer = streams
-    started = time.monotonic()
     dripping = asyncio.create_task(drip(writer, sent))
     with contextlib.suppress(ConnectionError):  # bytes that come after the end are answered so
         assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b""
@@ -57,10 +57,9 @@ async def require_end(streams: Streams, sent: bytes = b"") -> None:
     dripping.cancel()
 
 
-async def ask(streams: Streams, request: bytes = REQUEST) -> bytes:
+async def answer(streams: Streams) -> bytes:
     """The status line of the answer, which is read to its end."""
-    reader, writer = streams
-    writer.write(request)
+    reader, _ = streams
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
     length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length"))
     await asyncio.wait_for(reader.readexactly(int(length.split(b":")[1])), PATIENCE_SECONDS)
@@ -69,12 +68,16 @@ async def ask(streams: Streams, request: bytes = REQUEST) -> bytes:
 
 @pytest.mark.parametrize("sent", [b"", HEAD * 10, b"\r\n" * 50], ids=["nothing", "a head byte by byte", "empty lines"])
 async def test_it_closes_when_no_request_comes(process, sent):
+    started = time.monotonic()
     async with connected(process) as streams:
-        await require_end(streams, sent)
+        await require_end(streams, sent, started)
 
 
 @pytest.mark.parametrize("sent", [HEAD * 10, b"\r\n" * 50], ids=["a head byte by byte", "empty lines"])
 async def test_it_closes_when_the_next_request_does_not_come_to_its_end(process, sent):
-    async with connected(process) as streams:
-        assert b" 200 " in await ask(streams)
-        await require_end(streams, sent)
+    async with contextlib.AsyncExitStack() as stack:
+        async with hanging(process):  # it meets the first request together with the connection, however late that is
+            streams = await stack.enter_async_context(connected(process))
+            streams[1].write(REQUEST)
+        assert b" 200 " in await answer(streams)
+        await require_end(streams, sent, time.monotonic())

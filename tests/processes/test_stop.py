@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from signal import SIGHUP, SIGINT, SIGTERM
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -30,10 +31,20 @@ def site(new_database) -> Site:
 
 
 @pytest.fixture(scope="module")
-def shared_site(new_database) -> Iterator[Site]:
-    """One whose processes know of each other."""
+def site_with_redis(new_database) -> Iterator[Site]:
     with Redis() as redis:
         yield stopping_slowly(Site(redis_url=redis.url, SQLITE_PATH=new_database()))
+
+
+@pytest.fixture
+def shared_site(site_with_redis) -> Site:
+    """One whose processes know of each other."""
+    return among_themselves(site_with_redis)
+
+
+def among_themselves(site: Site) -> Site:
+    """The site for processes that know nothing of those of other tests. None is taken for dead because it is slow."""
+    return site.varied(KEY_PREFIX=uuid4().hex, PRESENCE_LEASE_SECONDS=ENDLESS_SECONDS)
 
 
 def stopping_slowly(site: Site) -> Site:

@@ -11,7 +11,7 @@ import pytest
 
 from realtime.storage.tasks import end_tasks
 from tests.clients.people import People
-from tests.processes.test_stop import ENDLESS_SECONDS
+from tests.processes.test_stop import ENDLESS_SECONDS, among_themselves
 from tests.sites.processes import Redis, Site, health, wait_until
 from tests.sites.workers import connect_to_each_worker, workers_of
 
@@ -19,11 +19,16 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 
 @pytest.fixture(scope="module")
-def site(new_database) -> Iterator[Site]:
+def site_with_redis(new_database) -> Iterator[Site]:
     with Redis() as redis:
         site = Site(redis_url=redis.url, SQLITE_PATH=new_database())
         site.configure(RESTART_WINDOW_SECONDS=ENDLESS_SECONDS)
         yield site
+
+
+@pytest.fixture
+def site(site_with_redis) -> Site:
+    return among_themselves(site_with_redis)
 
 
 def runs(pid: int) -> bool:
