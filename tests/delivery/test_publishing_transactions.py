@@ -163,7 +163,9 @@ class Publisher:
 
 
 @given(work=works, fails=st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_it_sends_what_is_committed_and_nothing_else(sent, work, fails):
     sent.clear()
     Event.objects.all().delete()

@@ -55,7 +55,9 @@ async def take_step(backend: PresenceBackend, name: str, *args: Any) -> Any:
     return answer, await backend.store.page(0, 10), await backend.store.get(USERS), await backend.store.count()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(steps=st.lists(STEP, max_size=25))
 async def test_it_is_like_the_store_in_memory(prefix: str, steps: list[Any]) -> None:
     delete_keys(prefix)

@@ -1,6 +1,9 @@
-"""The search for tests that fail by chance: its orders, and what it reads out of a run."""
+"""The search for tests that fail by chance: its orders, its stops, and what it reads out of a run."""
 
+import os
 import random
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests import conftest, flaky
+from tests.sites.processes import wait_until
 
 RESULTS = """<testsuites><testsuite>
 <testcase file="tests/test_a.py" name="test_passes" />
@@ -63,3 +67,24 @@ def test_it_says_what_failed(tmp_path, code, failed):
     results = tmp_path / "run.xml"
     results.write_text(RESULTS)
     assert flaky.read_failures(code, results) == failed
+
+
+WITH_A_CHILD = "import subprocess; subprocess.run(['cat'])"
+
+
+def state_of(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_it_stops_any_process_of_the_run_and_lets_it_go_on(monkeypatch):
+    others = set(flaky.find_processes(os.getpid()))
+    with subprocess.Popen([sys.executable, "-c", WITH_A_CHILD, "pytest"], stdin=subprocess.PIPE) as run:
+        pids = wait_until(lambda: set(flaky.find_processes(os.getpid())) - others)
+        child = wait_until(lambda: set(flaky.find_processes(os.getpid())) - others - {run.pid}).pop()
+        assert run.pid in pids
+        states = []
+        monkeypatch.setattr(flaky, "is_wanted", lambda: states.append(wait_until(lambda: state_of(child) == "T")))
+        flaky.stand_still(child, 600)
+        assert states == [True]
+        wait_until(lambda: state_of(child) != "T")
+        run.stdin.close()
