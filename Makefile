@@ -21,6 +21,9 @@ EMBEDDED := env -u DATABASE_URL -u REDIS_URL
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --strip-extras \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
+# With it, every worker of the tests and every server that they start would compile all sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test flaky check lint soak bench screenshots coverage requirements clean
 

@@ -1,6 +1,7 @@
 """The tree is the diagram: who may import whom, and what only one module may do."""
 
 import ast
+import functools
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -76,8 +77,15 @@ def name_of(path):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(tree):
-    """Everything that is imported when the program runs, `from a import b` as `a` and `a.b`."""
+@functools.cache
+def tree_of(name):
+    return ast.parse(PATHS[name].read_text())
+
+
+@functools.cache
+def imports_of(name):
+    """Everything that a module imports when the program runs, `from a import b` as `a` and `a.b`."""
+    tree = tree_of(name)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     late = {id(inner) for function in functions for inner in ast.walk(function)}
     for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
@@ -97,8 +105,6 @@ def imports_of(tree):
 
 APPS = ("realtime", "notifications")
 PATHS = {name_of(path): path for app in APPS for path in ROOT.glob(f"{app}/**/*.py") if "migrations" not in path.parts}
-TREES = {name: ast.parse(path.read_text()) for name, path in PATHS.items()}
-IMPORTS = {name: imports_of(tree) for name, tree in TREES.items()}
 REALTIME = sorted(name for name in PATHS if name.partition(".")[0] == "realtime")
 
 
@@ -109,7 +115,7 @@ def room_of(module):
 
 def modules_of(name):
     """The modules of both apps that a module imports; a package only where nothing in it is named."""
-    found = {found.name for found in IMPORTS[name]} & set(PATHS) - {name}
+    found = {found.name for found in imports_of(name)} & set(PATHS) - {name}
     return {one for one in found if not any(other.startswith(one + ".") for other in found)}
 
 
@@ -126,7 +132,7 @@ def is_within(name, parents):
 
 
 def importers_of(*parents):
-    return {name for name in IMPORTS for found in IMPORTS[name] if is_within(found.name, parents)}
+    return {name for name in PATHS for found in imports_of(name) if is_within(found.name, parents)}
 
 
 def names_of(tree):
@@ -150,7 +156,7 @@ def test_a_root_file_imports_packages_and_these_root_files(file):
 
 def test_notifications_uses_what_is_made_for_it():
     modules = [name for name in PATHS if name.startswith("notifications")]
-    named = {found.name for name in modules for found in IMPORTS[name] if is_within(found.name, ["realtime"])}
+    named = {found.name for name in modules for found in imports_of(name) if is_within(found.name, ["realtime"])}
     used = {".".join(name.split(".")[:2]) for name in named}
     assert {name if name in PATHS else "realtime" for name in used} == NOTIFICATIONS
 
@@ -160,7 +166,7 @@ def test_realtime_knows_no_other_app():
 
 
 def test_it_imports_late_only_where_there_is_a_reason():
-    late = {(name, found.name) for name in IMPORTS for found in IMPORTS[name] if found.late and found.name in PATHS}
+    late = {(name, found.name) for name in PATHS for found in imports_of(name) if found.late and found.name in PATHS}
     apart = {pair for pair in late if not any(other.startswith(pair[1] + ".") for _, other in late)}
     assert apart == set(LATE)
 
@@ -172,14 +178,14 @@ def test_it_has_no_circles():
 
 @pytest.mark.parametrize("name", [name for name in REALTIME if room_of(name) == "protocol"])
 def test_the_protocol_is_pure(name):
-    assert {found.name for found in IMPORTS[name] if is_within(found.name, IO_MODULES)} == set()
+    assert {found.name for found in imports_of(name) if is_within(found.name, IO_MODULES)} == set()
 
 
 def test_it_reads_the_sites_settings_in_one_place():
     # The models name AUTH_USER_MODEL the way that migrations and type checkers know.
     readers = {name for name in importers_of("django.conf") if name.startswith("realtime")}
     assert readers == {"realtime.conf", "realtime.models"}
-    settings = [node for node in ast.walk(TREES["realtime.models"]) if isinstance(node, ast.Attribute)]
+    settings = [node for node in ast.walk(tree_of("realtime.models")) if isinstance(node, ast.Attribute)]
     assert {n.attr for n in settings if isinstance(n.value, ast.Name) and n.value.id == "settings"} == {
         "AUTH_USER_MODEL"
     }
@@ -190,7 +196,7 @@ def test_it_talks_to_the_channel_layer_in_one_place():
 
 
 def test_it_writes_events_in_one_place():
-    writers = {name for name in REALTIME if "Event" in names_of(TREES[name])} - importers_of("asyncio.Event")
+    writers = {name for name in REALTIME if "Event" in names_of(tree_of(name))} - importers_of("asyncio.Event")
     assert writers == {"realtime.storage.log"}  # and the models, which only declare it
 
 
@@ -213,9 +219,9 @@ def touches_database(node):
     return module in SYNCHRONOUS and bool(verb) and f"{module}.{verb}" not in PURE
 
 
-@pytest.mark.parametrize("name", sorted(TREES))
+@pytest.mark.parametrize("name", sorted(PATHS))
 def test_it_touches_the_database_on_database_threads_only(name):
-    functions = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.AsyncFunctionDef)]
+    functions = [node for node in ast.walk(tree_of(name)) if isinstance(node, ast.AsyncFunctionDef)]
     lines = {node.lineno for function in functions for node in own_nodes(function) if touches_database(node)}
     assert lines == set()
 
