@@ -20,6 +20,7 @@ def register() -> None:
         check_layer,
         check_redis_timeout,
         check_database,
+        check_autocommit,
         check_origins,
         check_blacklist,
         check_asgi,
@@ -90,6 +91,15 @@ def _check_sqlite(options: dict[str, Any]) -> Messages:
         'Set OPTIONS to {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"}.'
     )
     return [checks.Warning(text, hint=hint, id="realtime.W006")]
+
+
+def check_autocommit(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Without autocommit, Django's `atomic` does not commit, and neither do the transactions of this app."""
+    if conf.default_database().get("AUTOCOMMIT", True):
+        return []
+    text = "DATABASES['default'] turns autocommit off: messages would be acknowledged and never committed."
+    hint = "Remove AUTOCOMMIT, and call `transaction.set_autocommit(False)` where you want to commit by hand."
+    return [checks.Error(text, hint=hint, id="realtime.E006")]
 
 
 def check_origins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:

@@ -143,6 +143,14 @@ def test_it_takes_the_geographic_twin_for_postgresql(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("database", "expected"), [({}, []), ({"AUTOCOMMIT": True}, []), ({"AUTOCOMMIT": False}, ["realtime.E006"])]
+)
+def test_it_wants_transactions_that_are_committed(monkeypatch, database, expected):
+    monkeypatch.setattr(checks.conf, "default_database", lambda: database)
+    assert ids(checks.check_autocommit) == expected
+
+
+@pytest.mark.parametrize(
     ("origins", "credentials", "expected"),
     [
         ([], ["token", "session"], []),

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from functools import partial
 from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.storage.transactions import is_in_transaction, is_manual
@@ -32,8 +32,9 @@ def on_commit(hook: CommitHook) -> None:
         hook()
         return
     _queue().insert(_end_of_hooks(), (set(connection.savepoint_ids), hook, True))
-    if is_manual() and "commit" not in vars(connection):
-        vars(connection)["commit"] = partial(_commit_by_hand, connection)
+    if is_manual():
+        database = connections[DEFAULT_DB_ALIAS]
+        vars(database)["commit"] = partial(_commit_by_hand, database)
 
 
 def find_last() -> CommitHook | None:
