@@ -8,7 +8,8 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, connections, transaction
 
 import realtime
-from realtime.chat import direct, messages, read_positions
+from realtime.auth import tickets
+from realtime.chat import direct, messages, read_positions, rooms
 from realtime.chat.messages import Post
 from realtime.chat.read_positions import Mark, Moved
 from realtime.models import Event, Membership, Message, Room
@@ -120,6 +121,25 @@ def test_many_read_and_meet_at_any_level(strict, shared, alice, bob):
         other = make_user(f"other{number}")
         assert failures(*[partial(direct.open_pair, alice.pk, other.pk)] * WRITERS) == []
     assert Room.objects.filter(direct=True).count() == 5
+
+
+def test_many_join_and_leave_at_any_level(strict, general, alice):
+    others = [make_user(f"other{number}") for number in range(WRITERS)]
+
+    def come_and_go(user):
+        for _ in range(5):
+            rooms.join(user.pk, "general")
+            rooms.remove_member(user.pk, "general", user.pk)
+
+    assert failures(*[partial(come_and_go, user) for user in others]) == []
+    assert Membership.objects.count() == 1
+
+
+def test_a_ticket_opens_one_socket_at_any_level(strict, alice):
+    for _ in range(5):
+        ticket = tickets.issue(alice.pk, None)
+        redeemed = at_once(*[partial(tickets.redeem, ticket)] * WRITERS)
+        assert [type(found).__name__ for found in redeemed if found is not None] == ["Ticket"]
 
 
 # Conflicts
