@@ -67,8 +67,8 @@ def _commit_by_hand(database: BaseDatabaseWrapper) -> None:
     Django would call the hooks when autocommit is turned on again, and would drop them if another transaction is
     rolled back before that.
     """
-    del vars(database)["commit"]
-    database.commit()
+    type(database).commit(database)
+    vars(database).pop("commit", None)
     queue, end = _queue(), _end_of_hooks()
     due, database.run_on_commit = queue[:end], queue[end:]
     for _, hook, _ in due:

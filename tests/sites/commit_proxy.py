@@ -75,7 +75,7 @@ class CommitProxy(Proxy):
         """Pass requests until one is to be lost. Returns that one; nothing if the client has closed."""
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65_536):
-                if self.lose is not None and b"COMMIT" in data:
+                if self.lose is not None and b"COMMIT\0" in data:
                     return data
                 far_writer.write(data)
         return b""
