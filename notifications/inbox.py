@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import transaction
-
 from notifications.models import Notification
+from realtime.integration import own_transaction
 
 
 def mark_read(user_id: Any, ids: Sequence[int]) -> list[int]:
@@ -13,7 +12,7 @@ def mark_read(user_id: Any, ids: Sequence[int]) -> list[int]:
 
     Ignores ids that do not exist or belong to other users.
     """
-    with transaction.atomic():
+    with own_transaction():
         own = Notification.objects.select_for_update().filter(recipient_id=user_id, pk__in=ids).unread()
         found = list(own.order_by("pk").values_list("pk", flat=True))
         Notification.objects.filter(pk__in=found).mark_read()

@@ -3,6 +3,7 @@
 The ids are stable.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ def register() -> None:
         check_layer,
         check_redis_timeout,
         check_database,
+        check_autocommit,
+        check_isolation,
         check_origins,
         check_blacklist,
         check_asgi,
@@ -90,6 +93,30 @@ def _check_sqlite(options: dict[str, Any]) -> Messages:
         'Set OPTIONS to {"transaction_mode": "IMMEDIATE", "timeout": 20, "init_command": "PRAGMA journal_mode=WAL;"}.'
     )
     return [checks.Warning(text, hint=hint, id="realtime.W006")]
+
+
+def check_autocommit(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Without autocommit, Django's `atomic` does not commit, and neither do the transactions of this app."""
+    if conf.default_database().get("AUTOCOMMIT", True):
+        return []
+    text = "DATABASES['default'] turns autocommit off: messages would be acknowledged and never committed."
+    hint = "Remove AUTOCOMMIT, and call `transaction.set_autocommit(False)` where you want to commit by hand."
+    return [checks.Error(text, hint=hint, id="realtime.E006")]
+
+
+def check_isolation(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """The app's own transactions are READ COMMITTED. But with ATOMIC_REQUESTS, the REST API runs in the site's."""
+    database = conf.default_database()
+    options = database.get("OPTIONS", {})
+    level = getattr(options.get("isolation_level"), "name", "") or str(options.get("options", ""))
+    is_strict = re.search(r"repeatable|serializable", level, re.IGNORECASE)
+    if not database.get("ATOMIC_REQUESTS") or not is_strict:
+        return []
+    text = (
+        "With ATOMIC_REQUESTS and this isolation level, requests to the REST API at the same time may be refused (503)."
+    )
+    hint = "Use READ COMMITTED, or turn ATOMIC_REQUESTS off."
+    return [checks.Warning(text, hint=hint, id="realtime.W011")]
 
 
 def check_origins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:

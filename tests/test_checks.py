@@ -2,6 +2,7 @@
 
 import pytest
 from django.core import checks as django_checks
+from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 from realtime import checks
 
@@ -140,6 +141,31 @@ def test_it_takes_the_geographic_twin_for_postgresql(monkeypatch):
     found = {"ENGINE": "django.contrib.gis.db.backends.postgis"}
     monkeypatch.setattr(checks.conf, "default_database", lambda: found)
     assert ids(checks.check_database) == []
+
+
+@pytest.mark.parametrize(
+    ("database", "expected"), [({}, []), ({"AUTOCOMMIT": True}, []), ({"AUTOCOMMIT": False}, ["realtime.E006"])]
+)
+def test_it_wants_transactions_that_are_committed(monkeypatch, database, expected):
+    monkeypatch.setattr(checks.conf, "default_database", lambda: database)
+    assert ids(checks.check_autocommit) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, []),
+        ({"isolation_level": IsolationLevel.READ_COMMITTED, "options": "-c statement_timeout=1000"}, []),
+        ({"isolation_level": IsolationLevel.REPEATABLE_READ}, ["realtime.W011"]),
+        ({"isolation_level": IsolationLevel.SERIALIZABLE}, ["realtime.W011"]),
+        ({"options": "-c default_transaction_isolation=serializable"}, ["realtime.W011"]),
+    ],
+)
+def test_it_knows_where_requests_may_conflict(monkeypatch, options, expected):
+    monkeypatch.setattr(checks.conf, "default_database", lambda: {"ATOMIC_REQUESTS": True, "OPTIONS": options})
+    assert ids(checks.check_isolation) == expected
+    monkeypatch.setattr(checks.conf, "default_database", lambda: {"OPTIONS": options})
+    assert ids(checks.check_isolation) == []
 
 
 @pytest.mark.parametrize(

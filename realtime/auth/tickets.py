@@ -13,6 +13,7 @@ from django.utils import timezone
 from realtime.auth.tokens import Claims
 from realtime.conf import settings
 from realtime.models import Ticket
+from realtime.storage.transactions import retry_conflicts
 
 
 def issue(user_id: Any, claims: Claims | None) -> str:
@@ -30,6 +31,7 @@ def issue(user_id: Any, claims: Claims | None) -> str:
     return ticket
 
 
+@retry_conflicts
 def redeem(ticket: str) -> Ticket | None:
     """Use up a ticket and return its row; None if the ticket is unknown, expired or used.
 
@@ -41,6 +43,7 @@ def redeem(ticket: str) -> Ticket | None:
     return found if deleted else None
 
 
+@retry_conflicts
 def prune() -> int:
     """Delete expired tickets; returns how many."""
     deleted, _ = Ticket.objects.filter(expires_at__lte=timezone.now()).delete()

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import transaction
 
 from realtime.auth.user_ids import read_id, wire_id
 from realtime.chat.rooms import direct_slug
 from realtime.models import Membership, Room
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.storage import database
+from realtime.storage.transactions import own_transaction, retry_conflicts
 
 CACHED_PAIRS = 50_000
 
@@ -53,6 +53,7 @@ def forget_pair(a: int | str, b: int | str) -> None:
         _pairs.pop(key, None)
 
 
+@retry_conflicts
 def open_pair(sender: Any, recipient: int | str) -> Pair:
     """Synchronous. Finds the pair's room, or makes it. Raises Refused as `find_pair` does."""
     pk = read_id(recipient)
@@ -60,7 +61,7 @@ def open_pair(sender: Any, recipient: int | str) -> Pair:
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.WRITING_TO_ONESELF)
     if pk is None or not get_user_model()._default_manager.filter(pk=pk, is_active=True).exists():
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
-    with transaction.atomic():
+    with own_transaction():
         room, created = Room.objects.get_or_create(
             slug=direct_slug(sender, pk), defaults={"direct": True, "private": True}
         )

@@ -14,22 +14,21 @@ from typing import Any
 
 import msgspec
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 from django.utils import timezone
 from msgspec import UNSET
 
 from realtime.conf import settings
 from realtime.delivery.envelopes import Envelope
-from realtime.models import Room
+from realtime.models import Message, Room
 from realtime.protocol.commands import Kind
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import ChatBody, ChatData, encode, format_time, given
 from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
-from realtime.storage.database import Batcher
+from realtime.storage.database import Batcher, DatabaseUnavailable
 from realtime.storage.json_rows import plain, rows, stored_id, user_column
-
-DEADLOCK = "40P01"
+from realtime.storage.transactions import OutcomeUnknown, own_transaction, retry_conflicts, was_committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +78,17 @@ def check(post: Post) -> None:
 class Messages:
     """The messages of this process: they are gathered, stored together, and published after the commit."""
 
-    def __init__(self, publish: Callable[[Envelope], None]) -> None:
+    def __init__(self, publish: Callable[[Envelope], None], compare: Callable[[], None]) -> None:
+        """`compare` compares the positions of this process with the log, when the database is available again."""
         conf = settings()
         self._publish = publish
+        self._compare = compare
         self._writer: Batcher[Post, Posted] = Batcher(
-            store, limit=conf.commit_batch, waiting_limit=conf.max_waiting_commits, after=self._publish_stored
+            store,
+            limit=conf.commit_batch,
+            waiting_limit=conf.max_waiting_commits,
+            after=self._publish_stored,
+            on_unavailable=self._find_stored,
         )
 
     def post(self, message: Post) -> "asyncio.Future[Posted]":
@@ -105,22 +110,28 @@ class Messages:
         if events:
             self._publish(Envelope(events=list(events)))
 
+    def _find_stored(self, error: DatabaseUnavailable) -> None:
+        if error.reason is Reason.OUTCOME_UNKNOWN:
+            self._compare()
+
 
 def store(posts: list[Post]) -> list[Posted | Exception]:
     """Store messages in one transaction, in order. Runs on a database thread.
 
-    Few messages are repeats, so the first attempt does not look for them: a constraint reports them.
+    Few messages are repeats, so the first attempt does not look for them: a constraint reports them. Raises
+    DatabaseUnavailable when it is certain that nothing was stored, else OutcomeUnknown.
     """
     try:
         return _store_whole(posts)
-    except OperationalError as error:
-        # Two processes that store the same ids for different rooms lock the rooms in one order and the ids in another.
-        # The one whose transaction PostgreSQL aborts finds the other's messages when it tries again.
-        if getattr(error.__cause__, "sqlstate", None) != DEADLOCK:
-            raise
-        return _store_whole(posts)
+    except OutcomeUnknown:
+        raise
+    except (OperationalError, InterfaceError) as error:
+        raise DatabaseUnavailable(Reason.NOTHING_STORED) from error
 
 
+# Two processes that store the same ids for different rooms lock the rooms in one order and the ids in another. The one
+# whose transaction PostgreSQL aborts finds the other's messages when it tries again.
+@retry_conflicts
 def _store_whole(posts: list[Post]) -> list[Posted | Exception]:
     with suppress(IntegrityError):
         return _store(posts, look_for_repeats=False)
@@ -149,13 +160,20 @@ def _store_what_can_be(posts: list[Post]) -> list[Posted | Exception]:
 def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Exception]:
     now = timezone.now()
     keys = [_key(post, number) for number, post in enumerate(posts)]
-    with transaction.atomic():
-        known = _find_repeats(posts) if look_for_repeats else {}
-        fresh: dict[Key, Post] = {}
-        for key, post in zip(keys, posts, strict=True):
-            if key not in known:
-                fresh.setdefault(key, post)
-        stored = dict(zip(fresh, _insert(list(fresh.values()), now), strict=True)) if fresh else {}
+    known: dict[Key, tuple[int, str, Posted]] = {}
+    fresh: dict[Key, Post] = {}
+    stored: dict[Key, Posted] = {}
+    try:
+        with own_transaction():
+            if look_for_repeats:
+                known = _find_repeats(posts)
+            for key, post in zip(keys, posts, strict=True):
+                if key not in known:
+                    fresh.setdefault(key, post)
+            if fresh:
+                stored = dict(zip(fresh, _insert(list(fresh.values()), now), strict=True))
+    except OutcomeUnknown as unknown:
+        _require_stored(unknown, list(stored.values()))
     results: list[Posted | Exception] = []
     for key, post in zip(keys, posts, strict=True):
         if fresh.get(key) is post:
@@ -164,6 +182,20 @@ def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Except
         else:
             results.append(_repeat(post, *known[key]))
     return results
+
+
+def _require_stored(unknown: OutcomeUnknown, stored: list[Posted]) -> None:
+    """Return if the transaction that inserted these messages was committed. Raises OutcomeUnknown, or its cause if not.
+
+    A message's primary key is never given to another one, so the first message stands for all.
+    """
+
+    def look() -> bool:
+        log.wait_for_writers(stored[0].events[0].stream)
+        return Message.objects.filter(pk=stored[0].message_id).exists()
+
+    if stored and not was_committed(unknown, look):
+        raise OperationalError(*unknown.args) from unknown
 
 
 def _key(post: Post, number: int) -> Key:

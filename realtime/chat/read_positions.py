@@ -9,7 +9,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError
 from django.db.models import Case, PositiveBigIntegerField, Q, Value, When
 
 from realtime.auth.access import Access, find_access
@@ -20,6 +20,7 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.streams import room_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher
+from realtime.storage.transactions import OutcomeUnknown, own_transaction, was_committed
 
 # Marks in one transaction: SQLite limits the depth of expressions.
 MARKS_AT_ONCE = 200
@@ -83,15 +84,30 @@ def _advance(wanted: dict[tuple[Any, int], int]) -> dict[tuple[Any, int], int]:
     if not wanted:
         return {}
     named = reduce(or_, (Q(user_id=user, room_id=room) for user, room in wanted))
-    with transaction.atomic():
-        # Locked in one order, so that two processes cannot deadlock.
-        rows = Membership.objects.select_for_update().filter(named).order_by("pk")
-        behind = {row.pk: row for row in rows if row.last_read_seq < wanted[row.user_id, row.room_id]}
-        if behind:
-            steps = [When(pk=pk, then=Value(wanted[row.user_id, row.room_id])) for pk, row in behind.items()]
-            position = Case(*steps, output_field=PositiveBigIntegerField())
-            Membership.objects.filter(pk__in=behind, last_read_seq__lt=position).update(last_read_seq=position)
+    behind: dict[int, Membership] = {}
+    try:
+        with own_transaction():
+            # Locked in one order, so that two processes cannot deadlock.
+            rows = Membership.objects.select_for_update().filter(named).order_by("pk")
+            behind |= {row.pk: row for row in rows if row.last_read_seq < wanted[row.user_id, row.room_id]}
+            if behind:
+                steps = [When(pk=pk, then=Value(wanted[row.user_id, row.room_id])) for pk, row in behind.items()]
+                position = Case(*steps, output_field=PositiveBigIntegerField())
+                Membership.objects.filter(pk__in=behind, last_read_seq__lt=position).update(last_read_seq=position)
+    except OutcomeUnknown as unknown:
+        _require_moved(unknown, behind, wanted)
     return {(row.user_id, row.room_id): wanted[row.user_id, row.room_id] for row in behind.values()}
+
+
+def _require_moved(unknown: OutcomeUnknown, behind: dict[int, Membership], wanted: dict[tuple[Any, int], int]) -> None:
+    """Return if the transaction that moved these positions was committed, or another one moved them since."""
+
+    def look() -> bool:
+        rows = Membership.objects.select_for_update().filter(pk__in=behind).order_by("pk")
+        return all(row.last_read_seq >= wanted[row.user_id, row.room_id] for row in rows)
+
+    if not was_committed(unknown, look):
+        raise OperationalError(*unknown.args) from unknown
 
 
 _readers: list[NotificationMarker] = []

@@ -10,7 +10,7 @@ from hashlib import blake2s
 from typing import Any, cast
 
 from django.contrib.auth import get_user_model
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import CharField, Count, Exists, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils.text import slugify
@@ -22,6 +22,7 @@ from realtime.protocol.frames import Role
 from realtime.protocol.streams import Subscriptions, room_stream
 from realtime.storage import log
 from realtime.storage.database import run
+from realtime.storage.transactions import own_transaction
 
 DIRECT_PREFIX = "direct-"
 SLUG_ATTEMPTS = 5
@@ -93,7 +94,7 @@ def join(user_id: Any, slug: str) -> Joined:
     """The user's membership. A user who has none becomes a member if the room is public. Raises NOT_FOUND."""
     membership, created = _membership(user_id, slug), False
     if membership is None:
-        with transaction.atomic():
+        with own_transaction():
             # Locked, so that nobody joins while the room is being made private.
             room = Room.objects.select_for_update().filter(slug=slug, private=False, direct=False).first()
             if room is None:
@@ -143,7 +144,7 @@ def _with_suffix(slug: str) -> str:
 
 def _insert(user_id: Any, slug: str, title: str, private: bool) -> Room:
     try:
-        with transaction.atomic():
+        with own_transaction():
             room = Room.objects.create(slug=slug, title=title, private=private, created_by_id=user_id)
             Membership.objects.create(room=room, user_id=user_id, role=OWNER, last_read_seq=last_seq(room))
     except IntegrityError:
@@ -161,7 +162,7 @@ def update(user_id: Any, slug: str, **changes: Any) -> None:
 
 def delete(user_id: Any, slug: str) -> None:
     """Delete the room with its messages. Raises NOT_FOUND, FORBIDDEN."""
-    with transaction.atomic():
+    with own_transaction():
         # Locked, so that nobody joins or writes while the room is being deleted.
         _lock_owned(user_id, slug).delete()
 
@@ -174,7 +175,7 @@ def list_members(user_id: Any, slug: str) -> QuerySet[Membership]:
 
 def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tuple[Membership, bool]:
     """Give `user_id` the role. Returns the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT."""
-    with transaction.atomic():
+    with own_transaction():
         room = _lock_owned(owner_id, slug)
         if not get_user_model()._default_manager.filter(pk=user_id, is_active=True).exists():
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
@@ -192,7 +193,7 @@ def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:
     The last owner cannot leave, even as the only member: a room without an owner could be neither changed nor deleted.
     They delete the room, or make another member an owner first.
     """
-    with transaction.atomic():
+    with own_transaction():
         room = _lock_own(actor_id, slug) if actor_id == user_id else _lock_owned(actor_id, slug)
         _require_other_owner(room, user_id)
         gone, _models = Membership.objects.filter(room=room, user_id=user_id).delete()

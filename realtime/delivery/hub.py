@@ -49,7 +49,7 @@ class Hub:
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
         self.announcer = Announcer(self.connections, count_online)
-        self.bus = Bus(self.id, self.take, self._compare_soon)
+        self.bus = Bus(self.id, self.take, self.compare_soon)
         self._positions: database.Batcher[str, int] = database.Batcher(
             _read_positions, limit=1000, rest_seconds=REST_SECONDS
         )
@@ -212,7 +212,8 @@ class Hub:
             if feed is not None:
                 feed.advance_to(last_seq)
 
-    def _compare_soon(self) -> None:
+    def compare_soon(self) -> None:
+        """`compare_positions` in a task, as soon as the database is available."""
         if self._comparing is None:
             self._comparing = self.loop.create_task(self._compare())
 

@@ -5,10 +5,9 @@ Synchronous; functions for sites have an asynchronous twin. Called by views, sig
 
 import logging
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Control, Envelope, Passing
@@ -17,7 +16,9 @@ from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import encode
 from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log
+from realtime.storage.commit_hooks import CommitHook, find_last, on_commit
 from realtime.storage.database import run
+from realtime.storage.transactions import is_in_transaction, is_manual
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,14 @@ def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) 
 
     `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. A durable frame is stored as the stream's next
     event, so that a client that is away gets it on resume. The default is durable; for a topic it is what the topic's
-    declaration says. In a transaction the frame is sent on commit and dropped on rollback. Raises ValueError for any
-    other stream, a topic that is not declared or a frame without a `type`; TypeError for values that JSON lacks.
+    declaration says. In a transaction of the default database the frame is sent on commit, before the site's own
+    `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, a topic that is not declared or
+    a frame without a `type`; TypeError for values that JSON lacks; and what the database raises, for a durable frame.
     """
     body = _body(stream, frame)
     if not _is_durable(stream, durable):
         send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False)]))
-    elif connection.in_atomic_block:
+    elif is_in_transaction():
         _sequence_on_commit(log.write_pending(stream, body))
     else:
         send_events(log.commit([(stream, body)]))
@@ -98,7 +100,7 @@ def send_events(events: list[log.LoggedEvent]) -> None:
 
 def send_on_commit(envelope: Envelope) -> None:
     """Send the envelope now, or when the transaction commits."""
-    transaction.on_commit(partial(_send, envelope))
+    on_commit(_Sending(envelope))
 
 
 def _send(envelope: Envelope) -> None:
@@ -128,7 +130,17 @@ def _body(stream: str, frame: Mapping[str, Any]) -> bytes:
     return encode(frame)
 
 
-class _PendingFlush:
+class _Sending(CommitHook):
+    """Sends an envelope."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+
+    def __call__(self) -> None:
+        _send(self._envelope)
+
+
+class _PendingFlush(CommitHook):
     """Gives all events of one transaction their `seq`s in one step, after its commit, and sends them."""
 
     def __init__(self) -> None:
@@ -137,9 +149,16 @@ class _PendingFlush:
     def __call__(self) -> None:
         try:
             for start in range(0, len(self.keys), log.READ_CHUNK):
-                send_events(log.sequence(self.keys[start : start + log.READ_CHUNK]))
+                self._flush(self.keys[start : start + log.READ_CHUNK])
         except Exception:
             logger.exception("Events wait for the sweep: they could not be sequenced")
+
+    def _flush(self, keys: list[int]) -> None:
+        events = log.sequence(keys)
+        if is_manual():
+            # The site has just committed, so nothing of its own is committed here.
+            connection.commit()
+        send_events(events)
 
 
 def _sequence_on_commit(key: int) -> None:
@@ -150,9 +169,8 @@ def _sequence_on_commit(key: int) -> None:
     event as well. If only the event's own savepoint is rolled back, the flush has a key without a row, which
     `log.sequence` skips.
     """
-    callbacks = connection.run_on_commit
-    flush = callbacks[-1][1] if callbacks else None
+    flush = find_last()
     if not isinstance(flush, _PendingFlush):
         flush = _PendingFlush()
-        transaction.on_commit(flush)
+        on_commit(flush)
     flush.keys.append(key)

@@ -80,8 +80,12 @@ TEXTS: Mapping[Reason, str | Promise] = {
     Reason.TOKEN_EXPIRED: _("The token has expired."),
     Reason.TOKEN_NOT_VALID: _("The token is not valid."),
     # What the server cannot do now
-    Reason.DATABASE_AWAY: _("The database is not available. Nothing was stored: send it again."),
-    Reason.PRESENCE_AWAY: _("Presence is not available. Nothing was stored: send it again."),
+    Reason.DATABASE_AWAY: _("The database is not available. Send it again."),
+    Reason.NOTHING_STORED: _("The database is not available. Nothing was stored: send it again."),
+    Reason.OUTCOME_UNKNOWN: _(
+        "The database did not answer, so it is not known whether this was stored. Send it again with the same `id`."
+    ),
+    Reason.PRESENCE_AWAY: _("Presence is not available. Send it again."),
     Reason.SESSIONS_AWAY: _("Sessions are not available: resume with your own positions."),
     Reason.TOO_MUCH_WAITING: _("Too much is waiting to be stored. Nothing was stored: send it again."),
     Reason.TRY_AGAIN: _("Try again in a moment."),

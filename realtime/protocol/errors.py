@@ -95,6 +95,8 @@ class Reason(StrEnum):
 
     # The server cannot do it now
     DATABASE_AWAY = auto()
+    NOTHING_STORED = auto()
+    OUTCOME_UNKNOWN = auto()
     PRESENCE_AWAY = auto()
     SESSIONS_AWAY = auto()
     TOO_MUCH_WAITING = auto()

@@ -54,7 +54,7 @@ class Node:
         self.loader: Loader = database.Batcher(load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
         self.read_marker: ReadMarker = database.Batcher(mark_read, limit=MARKS_AT_ONCE)
-        self.messages = Messages(self.hub.publish)
+        self.messages = Messages(self.hub.publish, self.hub.compare_soon)
         self.leases = open_leases(conf)
         self.pruner = Pruner(self.leases, also=[tickets.prune])
         self.scheduler = Scheduler(self.hub, self.leases)

@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.conf import settings
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.storage.transactions import OutcomeUnknown, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,10 @@ _opened: set[BaseDatabaseWrapper] = set()  # the threads' connections
 
 
 class DatabaseUnavailable(Refused):
-    """The database is unavailable: nothing was stored."""
+    """The database is unavailable. With DATABASE_AWAY, nothing is said about what was to be stored."""
 
-    def __init__(self) -> None:
-        super().__init__(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
+    def __init__(self, reason: Reason = Reason.DATABASE_AWAY) -> None:
+        super().__init__(ErrorCode.UNAVAILABLE, reason)
 
 
 async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -75,11 +76,16 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
         return function(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database is unavailable: %s", str(error).strip())
-        raise DatabaseUnavailable from error
+        unknown = isinstance(error, OutcomeUnknown)
+        raise DatabaseUnavailable(Reason.OUTCOME_UNKNOWN if unknown else Reason.DATABASE_AWAY) from error
+    except DatabaseUnavailable as error:
+        logger.warning("The database is unavailable: %s", str(error.__cause__).strip())
+        raise
     finally:
         for connection in connections.all(initialized_only=True):
             _opened.add(connection)
-            if connection.errors_occurred:
+            if connection.errors_occurred or not connection.autocommit:
+                # Django also closes a connection whose autocommit a function of the site has left off.
                 connection.close_if_unusable_or_obsolete()
 
 
@@ -87,8 +93,10 @@ class Batcher(Generic[Item, Result]):
     """Collects items while one run is under way; the next run takes all of them. It adds no delay when it is idle.
 
     `work` runs on a database thread and returns one result or exception per item, in order. If it raises, the batch is
-    split in halves, so that one bad item does not fail the others; the order of items is kept. `after` is called on the
-    event loop with the results of a run, before anybody who waits gets one. `rest_seconds` is a pause between two runs,
+    split in halves, so that one bad item does not fail the others; the order of items is kept. It has one transaction,
+    or only reads, because it is called again if that conflicts with another transaction. `after` is called on the
+    event loop with the results of a run, before anybody who waits gets one, and `on_unavailable` when the database is
+    unavailable. `rest_seconds` is a pause between two runs,
     for work that costs the same for one item as for fifty and can wait that long under load.
     """
 
@@ -99,10 +107,12 @@ class Batcher(Generic[Item, Result]):
         limit: int,
         waiting_limit: int = 100_000,
         after: Callable[[Sequence[Result | Exception]], None] | None = None,
+        on_unavailable: Callable[[DatabaseUnavailable], None] | None = None,
         rest_seconds: float = 0.0,
     ) -> None:
-        self._work = work
+        self._work = retry_conflicts(work)
         self._after = after
+        self._on_unavailable = on_unavailable
         self._limit = limit
         self._waiting_limit = waiting_limit
         self._rest_seconds = rest_seconds
@@ -139,6 +149,8 @@ class Batcher(Generic[Item, Result]):
         try:
             results = await run(self._work, [item for item, _ in batch])
         except Exception as error:
+            if isinstance(error, DatabaseUnavailable) and self._on_unavailable is not None:
+                self._on_unavailable(error)
             if len(batch) == 1 or isinstance(error, DatabaseUnavailable):
                 _settle([future for _, future in batch], [error] * len(batch))
                 return

@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from django.db import connection, transaction
+from django.db import OperationalError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from realtime.models import Event, Stream
 from realtime.storage.json_rows import rows
+from realtime.storage.transactions import OutcomeUnknown, own_transaction, was_committed
 
 PRUNE_CHUNK = 5_000  # rows that one call of `prune` reads
 # Rows that one query returns, so that a client that was away for long does not cause one huge result.
@@ -29,14 +31,14 @@ class LoggedEvent(NamedTuple):
     body: bytes
 
 
-def append(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
+def append(bodies: Sequence[tuple[str, bytes]], now: datetime | None = None) -> list[LoggedEvent]:
     """Give each (stream, body) pair a `seq` and store it, in the caller's transaction.
 
     That transaction must be short: the streams stay locked until it ends.
     """
     place = Places(reserve(Counter(stream for stream, _ in bodies)))
     events = [LoggedEvent(stream, place.next(stream), body) for stream, body in bodies]
-    insert(events)
+    insert(events, now)
     return events
 
 
@@ -69,23 +71,32 @@ def reserve(counts: Mapping[str, int]) -> dict[str, int]:
         return {name: last_seq - counts[name] + 1 for name, last_seq in cursor.fetchall()}
 
 
-def insert(events: Sequence[LoggedEvent]) -> None:
+def insert(events: Sequence[LoggedEvent], now: datetime | None = None) -> None:
     """Store events whose `seq`s were reserved in the same transaction."""
     table = rows(stream="text", seq="bigint", body="text")
     payload = msgspec.json.encode([{"stream": e.stream, "seq": e.seq, "body": e.body.decode()} for e in events])
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    created_at = connection.ops.adapt_datetimefield_value(now or timezone.now())
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO realtime_event (stream, seq, body, created_at)"
             f" SELECT {table.columns}, %s FROM {table.source}",
-            [now, payload.decode()],
+            [created_at, payload.decode()],
         )
 
 
 def commit(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
-    """`append`, in a transaction of its own."""
-    with transaction.atomic():
-        return append(bodies)
+    """`append`, in a transaction of its own. Raises OutcomeUnknown, or OperationalError if nothing was stored."""
+    events: list[LoggedEvent] = []
+    now = timezone.now()
+    try:
+        with own_transaction():
+            events += append(bodies, now)
+    except OutcomeUnknown as unknown:
+        # The time makes sure that these are not another process's events, which got the same numbers later.
+        places = {"stream__in": {event.stream for event in events}, "seq__in": [event.seq for event in events]}
+        rows = Event.objects.filter(created_at=now, **places)
+        _require_stored(unknown, rows, [(event.stream, event.seq, event.body.decode()) for event in events])
+    return events
 
 
 def write_pending(stream: str, body: bytes) -> int:
@@ -102,22 +113,40 @@ def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
 
     Events that another process is handling or has handled are left out.
     """
-    with transaction.atomic():
-        pending = list(
-            Event.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-            .filter(pk__in=list(keys), seq=None)
-            .order_by("pk")
-        )
-        if not pending:
-            return []
-        place = Places(reserve(Counter(event.stream for event in pending)))
-        events = []
-        for event in pending:
-            seq = place.next(event.stream)
-            event.seq = seq
-            events.append(LoggedEvent(event.stream, seq, event.body.encode()))
-        Event.objects.bulk_update(pending, ["seq"], batch_size=500)
-        return events
+    pending: list[Event] = []
+    try:
+        with own_transaction():
+            locked = Event.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+            pending += locked.filter(pk__in=list(keys), seq=None).order_by("pk")
+            if pending:
+                _assign(pending)
+    except OutcomeUnknown as unknown:
+        rows = Event.objects.filter(pk__in=[event.pk for event in pending])
+        _require_stored(unknown, rows, [(event.stream, event.seq, event.body) for event in pending])
+    return [LoggedEvent(event.stream, event.seq, event.body.encode()) for event in pending if event.seq]
+
+
+def _assign(pending: Sequence[Event]) -> None:
+    place = Places(reserve(Counter(event.stream for event in pending)))
+    for event in pending:
+        event.seq = place.next(event.stream)
+    Event.objects.bulk_update(pending, ["seq"], batch_size=500)
+
+
+def _require_stored(unknown: OutcomeUnknown, rows: QuerySet[Event], wanted: list[tuple[str, int | None, str]]) -> None:
+    """Return if the transaction that wrote these rows was committed. Raises OutcomeUnknown, or its cause if not."""
+
+    def look() -> bool:
+        wait_for_writers(wanted[0][0])
+        return set(wanted) <= set(rows.values_list("stream", "seq", "body"))
+
+    if wanted and not was_committed(unknown, look):
+        raise OperationalError(*unknown.args) from unknown
+
+
+def wait_for_writers(stream: str) -> None:
+    """Wait until the transactions that have reserved places in the stream have ended."""
+    reserve({stream: 0})
 
 
 def sweep(age_seconds: float) -> list[LoggedEvent]:

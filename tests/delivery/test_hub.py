@@ -99,8 +99,8 @@ async def test_it_finds_it_after_the_bus_has_recovered_and_the_database_after_it
     await write("room.a", 1, 2, 3)
     away("positions", monkeypatch, 2)
     away("missed", monkeypatch, 2)
-    process._compare_soon()
-    process._compare_soon()
+    process.compare_soon()
+    process.compare_soon()
     assert await socket.until_seq(3) == [1, 2, 3]
 
 
@@ -249,7 +249,7 @@ async def test_it_takes_publications_from_other_threads(process):
 async def test_it_is_not_found_when_it_is_closed():
     process = hub.Hub()
     bridge.serve(process)
-    process._compare_soon()
+    process.compare_soon()
     comparing = process._comparing
     bridge.retire(process)
     await process.stop()

@@ -105,6 +105,18 @@ def test_it_talks_to_users(sent):
     ]
 
 
+@pytest.mark.django_db
+def test_a_test_case_can_capture_what_would_be_sent(sent, django_capture_on_commit_callbacks):
+    """In a TestCase nothing is committed, and Django takes the hooks that were appended while it captured."""
+    transaction.on_commit(lambda: None)
+    say(1)
+    with django_capture_on_commit_callbacks(execute=True) as callbacks:
+        transaction.on_commit(lambda: None)
+        say(2)
+        realtime.disconnect_user(7)
+    assert (len(callbacks), numbers(sent)) == (3, [[2], []])
+
+
 def test_it_disconnects_on_commit_only(sent):
     with undone():
         realtime.disconnect_user(7)

@@ -1,15 +1,18 @@
 """What a transaction publishes: sent when it commits, in order and together; forgotten with what it takes back."""
 
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import realtime
 from realtime.models import Event, Stream
 from realtime.storage import log
 from tests.delivery.publications import Undo, numbers, say, stored, undone
+from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -103,6 +106,69 @@ def test_it_sequences_a_long_transaction_in_pieces(sent, monkeypatch):
         for number in range(5):
             say(number)
     assert numbers(sent) == [[0, 1], [2, 3], [4]]
+
+
+def fail():
+    raise RuntimeError("a hook of the site")
+
+
+def test_it_is_not_stopped_by_a_hook_of_the_site(sent):
+    @transaction.atomic
+    def work():
+        transaction.on_commit(fail)
+        say(1)
+        realtime.disconnect_user(7)
+        with transaction.atomic():
+            transaction.on_commit(fail)
+            say(2, durable=False)
+
+    with pytest.raises(RuntimeError, match="a hook of the site"):
+        work()
+    assert numbers(sent) == [[1], [], [2]]
+    assert sent[1].controls[0].user == "7"
+    say(3)
+    assert numbers(sent)[3:] == [[3]]
+
+
+def test_no_hook_of_the_site_lets_another_transaction_overtake(sent):
+    def write():
+        with transaction.atomic():
+            say(2)
+
+    with transaction.atomic():
+        transaction.on_commit(partial(at_once, write))
+        say(1)
+    assert (numbers(sent), stored()) == ([[1], [2]], [(1, 1), (2, 2)])
+
+
+def test_it_forgets_what_a_savepoint_takes_back_among_hooks_of_the_site(sent):
+    called = []
+    with transaction.atomic(durable=True):
+        transaction.on_commit(partial(called.append, 1))
+        with undone():
+            say(1)
+            transaction.on_commit(partial(called.append, 2))
+            realtime.disconnect_user(1)
+        transaction.on_commit(partial(called.append, 3))
+        say(2)
+        transaction.on_commit(partial(called.append, 4))
+        say(3)
+    assert (numbers(sent), stored(), called) == ([[2, 3]], [(1, 2), (2, 3)], [1, 3, 4])
+
+
+def test_it_sends_at_once_from_a_hook_of_the_site(sent):
+    def write():
+        say(2)
+        say(3, durable=False)
+        with transaction.atomic():
+            say(4)
+        with undone():
+            say(5)
+
+    with transaction.atomic():
+        transaction.on_commit(write)
+        say(1)
+    assert (numbers(sent), stored()) == ([[1], [2], [3], [4]], [(1, 1), (2, 2), (3, 4)])
 
 
 leaves = st.one_of(

@@ -139,7 +139,14 @@ try:
         realtime.publish("room.general", {{"type": "note", "number": 2}}, durable=False)
         raise ValueError
 except ValueError:
-    realtime.disconnect_user({bob})
+    pass
+transaction.set_autocommit(False)
+realtime.send_to_user({bob}, {{"type": "order", "number": 4}})
+transaction.rollback()
+realtime.send_to_user({bob}, {{"type": "order", "number": 5}})
+realtime.disconnect_user({bob})
+transaction.commit()
+transaction.set_autocommit(True)
 print(json.dumps([manager.get_online_count(), sorted(manager.get_online_users()), manager.is_user_online({bob}),
     manager.is_user_online({carol}), manager.get_user_connections_count({alice})]))
 """
@@ -160,7 +167,7 @@ async def test_it_hears_a_shell(cluster):
         for client in bobs:
             await client.expect("disconnect", code=4403, reason="KICKED", reconnect=False)
             assert (await client.ending()).code == 4403
-            assert [frame["number"] for frame in client.frames if frame["type"] == "order"] == [1, 2]
+            assert [frame["number"] for frame in client.frames if frame["type"] == "order"] == [1, 2, 5]
         for client in (*alices, *bobs):
             assert [frame["number"] for frame in client.frames if frame["type"] == "note"] == [1]
         assert all(client.is_open for client in alices)

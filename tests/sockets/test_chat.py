@@ -4,13 +4,16 @@ import asyncio
 from functools import partial
 
 import pytest
+from django.db import connection
 
 from realtime.chat import history, rooms
 from realtime.chat.history import Cursors
 from realtime.models import Message
 from realtime.protocol.errors import ErrorCode
+from realtime.storage import database
 from realtime.storage.database import run
 from tests.clients.socket import is_refused, texts
+from tests.sites.commit_proxy import CommitProxy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,6 +59,20 @@ async def test_it_acknowledges_after_the_commit(site, alice, general):
     ack = await write(await site.join(alice), "kept", id="c-1")
     stored = await run(lambda: Message.objects.get(pk=ack["message_id"]))
     assert (stored.text, stored.seq, stored.client_id, stored.sender_id) == ("kept", ack["seq"], "c-1", alice.pk)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite always answers")
+async def test_it_delivers_what_was_committed_without_an_answer(site, alice, bob, general, monkeypatch):
+    async with CommitProxy(monkeypatch) as proxy:
+        writer, reader = await site.join(alice), await site.join(bob)
+        proxy.lose = "answer"
+        assert (await write(writer, "kept"))["seq"] == 1
+        assert texts([await reader.find("chat")]) == ["kept"]
+        proxy.lose = "request"
+        assert is_refused(await write(writer, "lost", id="c-1"), ErrorCode.UNAVAILABLE)
+        assert (await write(writer, "lost", id="c-1"))["seq"] == 2
+        assert texts([await reader.find("chat")]) == ["lost"]
+        await asyncio.to_thread(database.shutdown)
 
 
 async def test_it_sends_to_the_sender_as_well(site, alice, general):

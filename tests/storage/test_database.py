@@ -4,7 +4,15 @@ import asyncio
 import threading
 
 import pytest
-from django.db import DataError, InterfaceError, OperationalError, ProgrammingError, connection, connections
+from django.db import (
+    DataError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+    transaction,
+)
 
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.storage import database
@@ -110,6 +118,30 @@ async def test_it_does_not_split_for_a_database_that_is_away(error):
     assert await batcher.submit(4) == 8
 
 
+@pytest.mark.parametrize("state", ["40001", "40P01"])
+async def test_it_runs_a_batch_again_that_conflicted_with_another_transaction(state):
+    runs = []
+
+    def work(items):
+        runs.append(items)
+        if len(runs) == 1:
+            cause = Exception("could not serialize access")
+            cause.sqlstate = state
+            raise OperationalError from cause
+        return items
+
+    batcher = Batcher(work, limit=100)
+    assert await outcomes(batcher.submit(1), batcher.submit(2)) == [1, 2]
+    assert runs == [[1, 2], [1, 2]]
+
+
+async def test_it_reports_once_that_the_database_is_away():
+    reported = []
+    batcher = Batcher(Work(bad=[2], error=OperationalError), limit=100, on_unavailable=reported.append)
+    assert await outcomes(*[batcher.submit(number) for number in (1, 2)]) == ["DatabaseUnavailable"] * 2
+    assert [error.reason for error in reported] == [Reason.DATABASE_AWAY]
+
+
 async def test_it_goes_on_for_the_others_when_somebody_stops_waiting():
     work = Work()
     batcher = Batcher(work, limit=100)
@@ -201,6 +233,17 @@ async def test_it_replaces_a_connection_that_has_failed(settings):
         await database.run(query)
     _, second = await database.run(query)
     assert second is not first
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_it_keeps_no_connection_on_which_nothing_would_be_committed(configure):
+    """A function of the site has turned autocommit off, and not on again."""
+    configure(DATABASE_THREADS=1)
+    _, first = await database.run(query)
+    await database.run(transaction.set_autocommit, False)
+    _, second = await database.run(query)
+    assert second is not first
+    assert await database.run(transaction.get_autocommit)
 
 
 @pytest.mark.django_db(transaction=True)
