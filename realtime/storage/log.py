@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from django.db import connection, transaction
+from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.utils import timezone
 
-from realtime.models import Event, Stream
+from realtime.models import Event
+from realtime.protocol.streams import split_stream
 from realtime.storage.json_rows import rows
 
 PRUNE_CHUNK = 5_000  # rows that one call of `prune` reads
@@ -52,21 +53,36 @@ class Places:
         return seq
 
 
-def reserve(counts: Mapping[str, int]) -> dict[str, int]:
+def reserve(counts: Mapping[str, int], rooms: Mapping[str, int] | None = None) -> dict[str, int]:
     """Reserve `counts[stream]` numbers of each stream; returns the first one of each.
 
-    The streams' row locks are held until the caller's transaction ends.
+    `rooms` has the primary keys of rooms by stream; that of any other room is looked up by its name. Between the events
+    of two rooms with the same name one number is left out: see `realtime.delivery.feed`. The streams' row locks are
+    held until the caller's transaction ends.
     """
-    table = rows(name="text", count="bigint")
-    payload = msgspec.json.encode([{"name": name, "count": counts[name]} for name in sorted(counts)]).decode()
+    known = rooms or {}
+    table = rows(name="text", count="bigint", room="bigint", slug="text")
+    column = table.column
+    payload = [
+        {"name": name, "count": counts[name], "room": known.get(name), "slug": None if name in known else _slug(name)}
+        for name in sorted(counts)
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO realtime_stream (name, last_seq) SELECT {table.columns} FROM {table.source} WHERE true"
-            " ON CONFLICT (name) DO UPDATE SET last_seq = realtime_stream.last_seq + excluded.last_seq"
+            f"INSERT INTO realtime_stream (name, last_seq, room) SELECT {column['name']}, {column['count']},"
+            f" COALESCE({column['room']}, (SELECT r.id FROM realtime_room r WHERE r.slug = {column['slug']}), 0)"
+            f" FROM {table.source} WHERE true ON CONFLICT (name) DO UPDATE SET room = excluded.room,"
+            " last_seq = realtime_stream.last_seq + excluded.last_seq"
+            " + CASE WHEN realtime_stream.room IN (0, excluded.room) THEN 0 ELSE 1 END"
             " RETURNING name, last_seq",
-            [payload],
+            [msgspec.json.encode(payload).decode()],
         )
         return {name: last_seq - counts[name] + 1 for name, last_seq in cursor.fetchall()}
+
+
+def _slug(stream: str) -> str | None:
+    kind, name = split_stream(stream)
+    return name if kind == "room" else None
 
 
 def insert(events: Sequence[LoggedEvent]) -> None:
@@ -132,19 +148,43 @@ def sweep(age_seconds: float) -> list[LoggedEvent]:
     return sequence(keys) if keys else []
 
 
+class Standing(NamedTuple):
+    """Where a stream stands: its last `seq`, and the primary key of the room that has its name now; 0 for none."""
+
+    position: int
+    room: int
+
+
+def standings(streams: Iterable[str]) -> dict[str, Standing]:
+    """Where each stream stands. Position and room are read at the same moment.
+
+    Read from the database that is written to: a replica that lags behind would look like a log that went back.
+    """
+    names = list(streams)
+    table = rows(name="text", slug="text")
+    name, slug = table.column["name"], table.column["slug"]
+    found: dict[str, Standing] = {}
+    with connection.cursor() as cursor:
+        for start in range(0, len(names), READ_CHUNK):
+            chunk = [{"name": name, "slug": _slug(name)} for name in names[start : start + READ_CHUNK]]
+            cursor.execute(
+                f"SELECT {name}, COALESCE(s.last_seq, 0), COALESCE(r.id, 0) FROM {table.source}"
+                f" LEFT JOIN realtime_stream s ON s.name = {name} LEFT JOIN realtime_room r ON r.slug = {slug}",
+                [msgspec.json.encode(chunk).decode()],
+            )
+            found.update({stream: Standing(position, room) for stream, position, room in cursor.fetchall()})
+    return found
+
+
 def positions(streams: Iterable[str]) -> dict[str, int]:
     """The last `seq` of each stream; 0 for a stream without events."""
-    names = list(streams)
-    found = dict.fromkeys(names, 0)
-    for start in range(0, len(names), READ_CHUNK):
-        chunk = names[start : start + READ_CHUNK]
-        found.update(Stream.objects.filter(name__in=chunk).values_list("name", "last_seq"))
-    return found
+    return {stream: standing.position for stream, standing in standings(streams).items()}
 
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
     """Events with after < seq <= until in order, at most 1,000. Events that were pruned are missing from it."""
-    rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq").values_list("seq", "body")
+    events = Event.objects.using(DEFAULT_DB_ALIAS).filter(stream=stream, seq__gt=after, seq__lte=until)
+    rows = events.order_by("seq").values_list("seq", "body")
     return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows[:READ_CHUNK] if seq is not None]
 
 
@@ -176,12 +216,18 @@ def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
     return [answers[wanted] for wanted in ranges]
 
 
-def forget(stream: str) -> None:
-    """Delete a stream's events, in the caller's transaction.
+def forget(stream: str, until: int | None = None) -> None:
+    """Delete a stream's events, or those up to a `seq`, in the caller's transaction.
 
     The stream's own row stays, so that no `seq` is ever used again for another event.
     """
-    Event.objects.filter(stream=stream).delete()
+    events = Event.objects.filter(stream=stream)
+    (events if until is None else events.filter(seq__lte=until)).delete()
+
+
+def find_stored(streams: Iterable[str]) -> set[str]:
+    """Those of the streams that have events."""
+    return set(Event.objects.filter(stream__in=list(streams)).values_list("stream", flat=True).distinct())
 
 
 def prune(before: datetime, after_key: int, limit: int = PRUNE_CHUNK) -> tuple[int, int | None]:

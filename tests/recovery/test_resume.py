@@ -35,6 +35,7 @@ class Return:
         self.failures = []  # raised by readings, in order; None for one that works
         self.answered = []  # what was known when the first frame was about to be sent
         self.connection, self.socket = open_connection()
+        self.connection.subscriptions.ask(stream)
         monkeypatch.setattr(resume, "read_frames", self._read)
         hub = SimpleNamespace(detach=lambda connection, feed: None)
         self._resumer = Resumer(hub, None, lambda connection, feed: None)
