@@ -123,9 +123,11 @@ class Reviewer:
         differs = None not in (was.body, stored) and was.body != stored
         if standing.position >= was.position and not differs:
             feed.advance_to(standing.position)
-        elif await database.run(numbering.cut, feed.name, was.position, is_certain=differs):
+            return
+        left_out = await database.run(numbering.cut, feed.name, was.position, is_certain=differs)
+        if left_out is not None:
             logger.warning("The log of %s has lost events: the database has gone back", feed.name)
-            feed.advance_to(was.position + 1)
+            feed.advance_to(left_out)
 
 
 def _note(feeds: Iterable[Feed]) -> list[Noted]:

@@ -43,11 +43,11 @@ def begin(stream: str, room: int) -> None:
             )
 
 
-def cut(stream: str, position: int, *, is_certain: bool = False) -> bool:
+def cut(stream: str, position: int, *, is_certain: bool = False) -> int | None:
     """The log has lost events up to `position`, which clients have got. Go on after them, with one number left out.
 
     Nothing is changed if the log is at `position` or further, unless `is_certain`. What was stored under those numbers
-    meanwhile can no longer be replayed. Returns whether the stream was cut.
+    meanwhile can no longer be replayed. Returns the number that was left out; None if nothing was changed.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
@@ -56,10 +56,11 @@ def cut(stream: str, position: int, *, is_certain: bool = False) -> bool:
             " WHERE %s OR realtime_stream.last_seq < %s RETURNING last_seq",
             [stream, position + 1, position, position, is_certain, position],
         )
-        found = cursor.fetchone()
-        if found is not None:
-            log.forget(stream, until=found[0])
-        return found is not None
+        found: tuple[int] | None = cursor.fetchone()
+        if found is None:
+            return None
+        log.forget(stream, until=found[0])
+        return found[0]
 
 
 def retire(after: str = "") -> tuple[int, str | None]:
