@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from realtime.conf import settings
-from realtime.storage import log, numbering
+from realtime.storage import numbering, pruning
 from realtime.storage.database import run
 from realtime.storage.leases.store import LeaseStore, LeasesUnavailable
 
@@ -58,7 +58,7 @@ class Pruner:
 async def _prune_events(before: datetime) -> None:
     key: int | None = 0
     while key is not None:
-        _deleted, key = await run(log.prune, before, key)
+        _deleted, key = await run(pruning.prune, before, key)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -74,7 +74,7 @@ def prune(days: float) -> int:
     before, total = _days_ago(days), 0
     key: int | None = 0
     while key is not None:
-        deleted, key = log.prune(before, key)
+        deleted, key = pruning.prune(before, key)
         total += deleted
         if key is not None:
             time.sleep(PAUSE_SECONDS)
