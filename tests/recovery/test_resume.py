@@ -121,6 +121,20 @@ async def test_it_closes_a_replay_that_cannot_go_on(monkeypatch, rest):
     assert client.answered == [(True, [])]
 
 
+async def test_it_sends_nothing_more_when_the_right_has_ended(monkeypatch):
+    client = Return(monkeypatch, 10)
+    read = client._frames
+
+    def end_right(*asked):
+        client.connection.subscriptions.remove(client.feed.name)
+        return read(*asked)
+
+    await client.replay(9)
+    client._frames = end_right
+    await client.replay(0)
+    assert client.socket.seqs == [10]
+
+
 async def test_it_closes_a_client_that_makes_no_room(monkeypatch, settings):
     settings.REALTIME = {**settings.REALTIME, "HEARTBEAT_SECONDS": 0.01}
     client = Return(monkeypatch, 5)
