@@ -50,7 +50,9 @@ class Hub:
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
         self.announcer = Announcer(self.connections, count_online)
         self.bus = Bus(self.id, self.take, self._compare_soon)
-        self._reviewer = Reviewer(self.feeds, self.connections, self.revoke)
+        self._reviewer = Reviewer(self.feeds, self.revoke)
+        # Bound once for all feeds, because there may be tens of thousands.
+        self._on_hole, self._on_repeat = self._reviewer.review, self._reviewer.doubt
         self._comparing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -139,7 +141,7 @@ class Hub:
     def _pin(self, stream: str) -> Feed:
         feed = self.feeds.get(stream)
         if feed is None:
-            feed = self.feeds[stream] = Feed(stream, _missed, self._reviewer.review, self._reviewer.doubt)
+            feed = self.feeds[stream] = Feed(stream, _missed, self._on_hole, self._on_repeat)
         feed.pins += 1
         return feed
 

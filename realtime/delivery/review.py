@@ -35,9 +35,8 @@ class Noted(NamedTuple):
 class Reviewer:
     """Looks at the log for the feeds of one hub, and moves those that do not continue as they were."""
 
-    def __init__(self, feeds: Mapping[str, Feed], connections: Mapping[str, Connection], revoke: Revoke) -> None:
+    def __init__(self, feeds: Mapping[str, Feed], revoke: Revoke) -> None:
         self._feeds = feeds
-        self._connections = connections
         self._revoke = revoke
         self._standings: database.Batcher[str, log.Standing] = database.Batcher(
             _read_standings, limit=COMPARED_AT_ONCE, rest_seconds=REST_SECONDS
@@ -79,8 +78,9 @@ class Reviewer:
         """
         if standing.room == room or feed.room != room:
             return False
-        for connection in list(self._connections.values()):
-            if connection.subscriptions.is_to(feed.name, room):
+        # A socket that is about to be attached is not among them: `Hub.attach` compares its right.
+        for connection in tuple(feed.fanout.connections):
+            if connection.subscriptions.is_outdated(feed.name, standing.room):
                 self._revoke(connection, feed.name)
         feed.restart(*standing)
         return True

@@ -84,13 +84,13 @@ class Subscriptions:
         """The primary key of a room that the socket has joined; None for any other room."""
         return self._rights.get(room_stream(slug), ASKED) or None
 
+    def has_right(self, stream: str, room: int) -> bool:
+        """Whether the socket may get the stream's events, which are those of this room; 0 for other streams."""
+        return stream in self._rights and not self.is_outdated(stream, room)
+
     def is_outdated(self, stream: str, room: int) -> bool:
         """Whether the socket has the right to another room than the one that has the stream's name now."""
         return self._rights.get(stream, ASKED) not in (ASKED, GRANTED, room)
-
-    def is_to(self, stream: str, room: int) -> bool:
-        """Whether the socket has the right to this room."""
-        return room > ASKED and self._rights.get(stream) == room
 
     def is_about(self, stream: str, room: int) -> bool:
         """Whether the right is to this room, or may be: while it is being looked up, nobody knows."""

@@ -118,7 +118,7 @@ class Resumer:
         if not outcome.recovered:
             return outcome
         position = since
-        while not connection.closing and feed.name in connection.subscriptions:
+        while not connection.closing and connection.subscriptions.has_right(feed.name, feed.room):
             if frames:
                 await self._send(connection, frames, has_turn)
             position += len(frames)

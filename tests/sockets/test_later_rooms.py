@@ -65,3 +65,14 @@ async def test_what_members_have_read_begins_with_the_second(site, alice, genera
     await (await site.connect(alice)).ask("message", room_id="general", message="second")
     room = await run(rooms.get_visible, alice.pk, "general")
     assert (room.last_seq, room.last_read_seq) == (3, 2)
+
+
+async def test_a_member_of_both_joins_the_second_on_the_same_socket(site, alice, general):
+    socket = await site.join(alice)
+    await socket.ask("message", room_id="general", message="first")
+    await make_again(alice)
+    joined = await socket.ask("join", room_id="general")
+    assert (joined["title"], joined["seq"]) == ("General again", 2)
+    await socket.ask("message", room_id="general", message="second")
+    assert texts(socket.events("room.general")) == ["first", "second"]
+    assert not socket.has("left")
