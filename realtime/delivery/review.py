@@ -80,8 +80,12 @@ class Reviewer:
             return False
         # A socket that is about to be attached is not among them: `Hub.attach` compares its right.
         for connection in tuple(feed.fanout.connections):
-            if connection.subscriptions.is_outdated(feed.name, standing.room):
-                self._revoke(connection, feed.name)
+            has_later_right = connection.subscriptions.has_right(feed.name, standing.room)
+            self._revoke(connection, feed.name)
+            # It is joining the later room at this moment.
+            if has_later_right:
+                connection.subscriptions.ask(feed.name)
+                connection.subscriptions.grant(feed.name, standing.room)
         feed.restart(*standing)
         return True
 

@@ -75,4 +75,4 @@ async def test_a_member_of_both_joins_the_second_on_the_same_socket(site, alice,
     assert (joined["title"], joined["seq"]) == ("General again", 2)
     await socket.ask("message", room_id="general", message="second")
     assert texts(socket.events("room.general")) == ["first", "second"]
-    assert not socket.has("left")
+    assert socket.has("left", reason="REMOVED")  # from the first room
