@@ -190,10 +190,15 @@ class Message(models.Model):
 
 
 class Stream(models.Model):
-    """An ordered log. `last_seq` is the `seq` of its newest event. The lock of this row orders the writers."""
+    """An ordered log. `last_seq` is the `seq` of its newest event. The lock of this row orders the writers.
+
+    `room` is the primary key of the room whose events are written; 0 for other streams, and while it is not known.
+    """
 
     name = models.CharField(_("name"), max_length=100, primary_key=True)
     last_seq = models.PositiveBigIntegerField(_("last number"), default=0)
+    # With a default of the database's own, because processes of an earlier version do not write it.
+    room = models.PositiveBigIntegerField(_("room"), default=0, db_default=0)
 
     class Meta:
         verbose_name = _("stream")

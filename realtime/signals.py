@@ -18,13 +18,15 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 from realtime.auth import tokens
 from realtime.delivery import publishing
 from realtime.models import Membership, Room
-from realtime.storage import log
+from realtime.protocol.streams import user_stream
+from realtime.storage import log, numbering
 
 CHANGED = "_realtime_password_changed"  # set on a user during `save`
 
 
 def connect() -> None:
     post_delete.connect(on_membership_deleted, sender=Membership, dispatch_uid="realtime.membership_deleted")
+    post_save.connect(on_room_saved, sender=Room, dispatch_uid="realtime.room_saved")
     post_delete.connect(on_room_deleted, sender=Room, dispatch_uid="realtime.room_deleted")
     for model in _user_models():
         pre_save.connect(on_user_saving, sender=model, dispatch_uid="realtime.user_saving")
@@ -58,13 +60,19 @@ def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] 
     # When a room or a user is deleted, `on_room_deleted` or `on_user_deleted` announces the end of all its memberships
     # at once, without a query for each.
     if not issubclass(model, (Room, get_user_model())):
-        publishing.unsubscribe(instance.user_id, instance.room.stream)
+        publishing.unsubscribe(instance.user_id, instance.room.stream, instance.room_id)
+
+
+def on_room_saved(instance: Room, created: bool, raw: bool = False, **_kwargs: Any) -> None:
+    """Continue the numbers of an earlier room with the same slug. Rows that a fixture loads keep their numbers."""
+    if created and not raw:
+        numbering.begin(instance.stream, instance.pk)
 
 
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
     """Delete the room's events, too: another room may get its slug, and its members must not replay them."""
     log.forget(instance.stream)
-    publishing.close_stream(instance.stream)
+    publishing.close_stream(instance.stream, instance.pk)
 
 
 def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
@@ -96,6 +104,8 @@ def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | N
 
 
 def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
+    """Delete the user's events, too: where keys are natural, another user may get the same one."""
+    log.forget(user_stream(instance.pk))
     publishing.disconnect_user(instance.pk, "USER_DISABLED")
 
 

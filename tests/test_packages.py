@@ -62,7 +62,7 @@ LATE = {
 }
 IO_MODULES = {"asyncio", "threading", "socket", "channels", "redis", "uvicorn", "django", "concurrent", "logging"}
 # Functions that talk to the database at once: an async function hands them to `storage.database` uncalled.
-SYNCHRONOUS = {"log", "rooms", "history", "tickets"}
+SYNCHRONOUS = {"log", "numbering", "pruning", "rooms", "history", "tickets"}
 PURE = {"rooms.not_found", "rooms.too_many", "rooms.is_one_too_many"}
 DATABASE_ATTRIBUTES = {"objects", "_default_manager", "_base_manager", "cursor", "atomic", "on_commit"}
 

@@ -149,8 +149,9 @@ def test_it_says_it_once_for_all_of_a_user_or_a_room(alice, bob, shared, ended):
     bob.delete()
     assert ended == [("disconnect_user", bob_pk, "USER_DISABLED")]
     ended.clear()
+    room_pk = shared.pk
     shared.delete()
-    assert ended == [("close_stream", "room.general")]
+    assert ended == [("close_stream", "room.general", room_pk)]
 
 
 async def test_it_waits_for_the_commit(site, alice):

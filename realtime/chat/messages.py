@@ -231,7 +231,9 @@ def _find_repeats(posts: list[Post]) -> dict[Key, tuple[int, str, Posted]]:
 
 def _insert(posts: list[Post], now: datetime) -> list[Posted]:
     """Store new messages: reserve their places in the streams, then insert rows and events."""
-    place = log.Places(log.reserve(Counter(stream for post in posts for stream in post.streams)))
+    counts = Counter(stream for post in posts for stream in post.streams)
+    rooms = {room_stream(post.room_slug): post.room for post in posts if post.room_slug}
+    place = log.Places(log.reserve(counts, rooms))
     seqs = [tuple(place.next(stream) for stream in post.streams) for post in posts]
     ids = _insert_messages(posts, seqs, now)
     timestamp = format_time(now)

@@ -19,6 +19,8 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
     except_connection: str | None = None
     # Kept as the newest value of its stream, for sockets that subscribe later.
     retained: bool = False
+    # The primary key of the room that the stream belonged to; 0 if it does not matter.
+    room: int = 0
 
 
 class Control(msgspec.Struct, array_like=True, frozen=True):
@@ -30,6 +32,8 @@ class Control(msgspec.Struct, array_like=True, frozen=True):
     stream: str | None = None
     code: int = 0
     reason: str = ""
+    # The primary key of the room whose subscriptions end; 0 for whatever has the stream's name.
+    room: int = 0
 
 
 class Envelope(msgspec.Struct, array_like=True):

@@ -17,6 +17,7 @@ from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.fanout import write_all
 from realtime.delivery.feed import Feed
 from realtime.delivery.registry import Registry
+from realtime.delivery.review import Reviewer
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import Left, Unsubscribed, encode
 from realtime.protocol.outgoing import Frame
@@ -25,7 +26,6 @@ from realtime.storage import database, log
 
 logger = logging.getLogger(__name__)
 
-REST_SECONDS = 0.005  # between look-ups of positions
 RETRY_SECONDS = 1.0  # between attempts while the database is away
 
 
@@ -50,9 +50,9 @@ class Hub:
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
         self.announcer = Announcer(self.connections, count_online)
         self.bus = Bus(self.id, self.take, self.compare_soon)
-        self._positions: database.Batcher[str, int] = database.Batcher(
-            _read_positions, limit=1000, rest_seconds=REST_SECONDS
-        )
+        self._reviewer = Reviewer(self.feeds, self.revoke)
+        # Bound once for all feeds, because there may be tens of thousands.
+        self._on_hole, self._on_repeat = self._reviewer.review, self._reviewer.doubt
         self._comparing: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -62,6 +62,7 @@ class Hub:
         await self.bus.stop()
         if self._comparing is not None:
             self._comparing.cancel()
+        self._reviewer.stop()
         for feed in self.feeds.values():
             feed.stop()
 
@@ -87,19 +88,23 @@ class Hub:
                 self._drop(connection, stream)
 
     @asynccontextmanager
-    async def open_feeds(self, streams: Sequence[str]) -> AsyncIterator[list[Feed]]:
+    async def open_feeds(
+        self, streams: Sequence[str], connection: Connection | None = None
+    ) -> AsyncIterator[list[Feed]]:
         """Feeds whose positions are known. They are kept while the body runs, which attaches connections to them.
 
-        A feed listens before its position is read, so events that are stored in between are held, not lost. Raises
-        DatabaseUnavailable.
+        A feed listens before its position is read, so events that are stored in between are held, not lost. Rights of
+        the `connection` to rooms whose names now belong to other rooms are revoked. Raises DatabaseUnavailable.
         """
         feeds = [self._pin(stream) for stream in streams]
         try:
             unknown = [feed for feed in feeds if feed.order.position is None]
             if unknown:
-                positions = await asyncio.gather(*(self._positions.submit(feed.name) for feed in unknown))
-                for feed, position in zip(unknown, positions, strict=True):
-                    feed.start(position)
+                standings = await asyncio.gather(*(self._reviewer.read(feed.name) for feed in unknown))
+                for feed, standing in zip(unknown, standings, strict=True):
+                    feed.start(*standing)
+            if connection is not None:
+                await self._reviewer.check_rooms(connection, feeds)
             yield feeds
         finally:
             for feed in feeds:
@@ -111,6 +116,8 @@ class Hub:
 
         False if the socket has closed, or if its right to the stream has ended since it asked for the stream.
         """
+        if connection.subscriptions.is_outdated(feed.name, feed.room):
+            self.revoke(connection, feed.name)
         attached = connection.subscriptions.attach(feed.name, feed.position)
         if attached:
             feed.fanout.add(connection)
@@ -134,7 +141,7 @@ class Hub:
     def _pin(self, stream: str) -> Feed:
         feed = self.feeds.get(stream)
         if feed is None:
-            feed = self.feeds[stream] = Feed(stream, _missed)
+            feed = self.feeds[stream] = Feed(stream, _missed, self._on_hole, self._on_repeat)
         feed.pins += 1
         return feed
 
@@ -174,7 +181,7 @@ class Hub:
             if passing.retained:
                 self.retained[passing.stream] = Retained(frame, self.loop.time())
             feed = self.feeds.get(passing.stream)
-            if feed is not None:
+            if feed is not None and passing.room in (0, feed.room):
                 feed.fanout.send(frame)
         elif passing.users is not None:
             write_all(self.registry.find(passing.users, passing.except_connection), (frame,))
@@ -188,7 +195,12 @@ class Hub:
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
             elif control.verb == "unsubscribe" and control.stream is not None:
-                self.revoke(connection, control.stream)
+                self._end_subscription(connection, control.stream, control.room)
+
+    def _end_subscription(self, connection: Connection, stream: str, room: int) -> None:
+        """Obey a control. It may arrive late, when a later room has the name of the `room` that it is about."""
+        if not room or connection.subscriptions.is_about(stream, room):
+            self.revoke(connection, stream)
 
     def revoke(self, connection: Connection, stream: str) -> None:
         """End a subscription because the right to it has ended, and notify the client."""
@@ -206,11 +218,7 @@ class Hub:
 
     async def compare_positions(self) -> None:
         """Fetch events that the bus lost. If the last event of a burst is lost, no later event reveals the gap."""
-        known = await database.run(log.positions, list(self.feeds))
-        for stream, last_seq in known.items():
-            feed = self.feeds.get(stream)
-            if feed is not None:
-                feed.advance_to(last_seq)
+        await self._reviewer.compare(list(self.feeds.values()))
 
     def compare_soon(self) -> None:
         """`compare_positions` in a task, as soon as the database is available."""
@@ -226,11 +234,6 @@ class Hub:
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._comparing = None
-
-
-def _read_positions(streams: list[str]) -> list[int]:
-    found = log.positions(streams)
-    return [found[stream] for stream in streams]
 
 
 async def _missed(stream: str, after: int, until: int) -> list[log.LoggedEvent]:

@@ -82,14 +82,17 @@ def disconnect_login(login: str) -> None:
     send_on_commit(Envelope(controls=[control]))
 
 
-def unsubscribe(user_id: Any, stream: str) -> None:
-    """Unsubscribe all sockets of a user from a stream, on every process; the sockets stay open."""
-    send_on_commit(Envelope(controls=[Control("unsubscribe", user=str(user_id), stream=stream)]))
+def unsubscribe(user_id: Any, stream: str, room: int = 0) -> None:
+    """Unsubscribe all sockets of a user from a stream, on every process; the sockets stay open.
+
+    With the primary key of a `room`, the order does not apply to a later room with the same name.
+    """
+    send_on_commit(Envelope(controls=[Control("unsubscribe", user=str(user_id), stream=stream, room=room)]))
 
 
-def close_stream(stream: str) -> None:
-    """Unsubscribe all sockets from a stream that no longer exists, on every process."""
-    send_on_commit(Envelope(controls=[Control("unsubscribe", stream=stream)]))
+def close_stream(stream: str, room: int = 0) -> None:
+    """Unsubscribe all sockets from a stream that no longer exists, on every process. `room` as in `unsubscribe`."""
+    send_on_commit(Envelope(controls=[Control("unsubscribe", stream=stream, room=room)]))
 
 
 def send_events(events: list[log.LoggedEvent]) -> None:

@@ -25,6 +25,7 @@ class Indicator(NamedTuple):
 
     ends: float
     stream: str | None
+    room: int = 0  # the primary key of the room that `stream` belongs to
 
 
 class TypingIndicators:
@@ -36,22 +37,25 @@ class TypingIndicators:
         self._shown: dict[Connection, dict[str, Indicator]] = {}  # by socket, then by context
         self._sending: set[asyncio.Future[None]] = set()
 
-    def set(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
-        """The user starts or stops typing. Announced to a room's `stream`; if None, to the audience of presence."""
+    def set(self, connection: Connection, context: str, is_typing: bool, stream: str | None, room: int = 0) -> None:
+        """The user starts or stops typing. Announced to a room's `stream`; if None, to the audience of presence.
+
+        `room` is the room's primary key: another room may get its name.
+        """
         if is_typing:
             contexts = self._shown.setdefault(connection, {})
             if context not in contexts and len(contexts) >= MAX_CONTEXTS:
                 return
-            contexts[context] = Indicator(time.monotonic() + settings().typing_seconds, stream)
+            contexts[context] = Indicator(time.monotonic() + settings().typing_seconds, stream, room)
         else:
             self._forget(connection, context)
-        self._send(connection, context, is_typing, stream)
+        self._send(connection, context, is_typing, stream, room)
 
     def stop(self, connection: Connection, context: str) -> None:
         """End one context, if it was announced."""
         shown = self._forget(connection, context)
         if shown is not None:
-            self._send(connection, context, False, shown.stream)
+            self._send(connection, context, False, shown.stream, shown.room)
 
     def stop_all(self, connection: Connection) -> None:
         for context in tuple(self._shown.get(connection, ())):
@@ -77,10 +81,11 @@ class TypingIndicators:
             self._shown.pop(connection, None)
         return shown
 
-    def _send(self, connection: Connection, context: str, is_typing: bool, stream: str | None) -> None:
+    def _send(self, connection: Connection, context: str, is_typing: bool, stream: str | None, room: int) -> None:
         body = encode(Typing(TypingData(connection.user_id, is_typing, context)))
         if stream is not None:
-            self._publish(Envelope(passing=[Passing(body, stream=stream, exclude=connection.user_key)]))
+            passing = Passing(body, stream=stream, exclude=connection.user_key, room=room)
+            self._publish(Envelope(passing=[passing]))
             return
         task = asyncio.ensure_future(self._send_to_audience(connection.user_key, body))
         self._sending.add(task)

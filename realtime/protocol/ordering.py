@@ -53,6 +53,11 @@ class Sequencer(Generic[T]):
         self.position = position
         return kept + self._release()
 
+    def restart(self, position: int) -> list[tuple[int, T]]:
+        """Go on after `position`, without what came before it. Returns what directly follows."""
+        self.position = None
+        return self.start(position)
+
     def _release(self) -> list[tuple[int, T]]:
         ready: list[tuple[int, T]] = []
         if self.position is None:

@@ -41,6 +41,15 @@ def split_stream(stream: str) -> StreamName:
     return StreamName(kind, name)
 
 
+def where_to_fetch(stream: str, since: int | None) -> str | None:
+    """The REST address of the history after `since`, or of the newest history; None for streams that have none."""
+    kind, name = split_stream(stream)
+    if kind not in ("room", "user"):
+        return None
+    path = f"/api/v1/rooms/{name}/messages" if kind == "room" else "/api/v1/messages"
+    return path if since is None else f"{path}?after={since}"
+
+
 def is_stream(stream: str) -> bool:
     return _is_stream(stream) is not None
 
@@ -74,6 +83,18 @@ class Subscriptions:
     def find_room(self, slug: str) -> int | None:
         """The primary key of a room that the socket has joined; None for any other room."""
         return self._rights.get(room_stream(slug), ASKED) or None
+
+    def has_right(self, stream: str, room: int) -> bool:
+        """Whether the socket may get the stream's events, which are those of this room; 0 for other streams."""
+        return stream in self._rights and not self.is_outdated(stream, room)
+
+    def is_outdated(self, stream: str, room: int) -> bool:
+        """Whether the socket has the right to another room than the one that has the stream's name now."""
+        return self._rights.get(stream, ASKED) not in (ASKED, GRANTED, room)
+
+    def is_about(self, stream: str, room: int) -> bool:
+        """Whether the right is to this room, or may be: while it is being looked up, nobody knows."""
+        return self._rights.get(stream) in (ASKED, room)
 
     def rooms(self) -> dict[str, int]:
         """The joined rooms: primary keys by slug."""

@@ -5,6 +5,7 @@ Called by the commands `resume`, `join` and `subscribe`, and for sockets that re
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import count, takewhile
 from typing import TypeVar, cast
 
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from realtime.models import is_slug
 from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refused
 from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, stamp
 from realtime.protocol.outgoing import Frame
-from realtime.protocol.streams import SITE, split_stream, user_stream
+from realtime.protocol.streams import SITE, split_stream, user_stream, where_to_fetch
 from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable
 from realtime.storage.log import Range
@@ -55,13 +56,22 @@ class Resumer:
         async with self._turns:
             try:
                 allowed = await self._choose_readable(connection, list(wanted), id)
-                async with self._hub.open_feeds(allowed) as feeds:
+                async with self._hub.open_feeds(allowed, connection) as opened:
+                    feeds = self._leave_out_ended(connection, opened, id)
                     outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds})
                     streams = {feed.name: outcome for feed, outcome in outcomes.items()}
                     connection.send(encode(Resumed(streams, given(id))))
             finally:
                 for stream in wanted:
                     connection.subscriptions.withdraw(stream)
+
+    def _leave_out_ended(self, connection: Connection, feeds: Iterable[Feed], id: str | None) -> list[Feed]:
+        """The feeds of streams to which the socket still has the right."""
+        kept = [feed for feed in feeds if feed.name in connection.subscriptions]
+        for feed in feeds:
+            if feed not in kept:
+                connection.refuse(no_stream(), id, stream=feed.name)
+        return kept
 
     async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, StreamOutcome]:
         """Replay every feed from its position. Returns in the turn of the loop that subscribes to the last one."""
@@ -108,7 +118,7 @@ class Resumer:
         if not outcome.recovered:
             return outcome
         position = since
-        while not connection.closing:
+        while not connection.closing and connection.subscriptions.has_right(feed.name, feed.room):
             if frames:
                 await self._send(connection, frames, has_turn)
             position += len(frames)
@@ -132,9 +142,10 @@ class Resumer:
         return StreamOutcome(True, feed.position), frames
 
     async def _read(self, feed: Feed, after: int) -> list[Frame]:
-        """The frames that directly follow `after`; none if the first of them is no longer stored."""
+        """The frames that directly follow `after`, up to a hole; none if the first of them is no longer stored."""
         frames = await self._reader.submit(Range(feed.name, after, min(feed.position, after + CHUNK)))
-        return frames if frames and frames[0].seq == after + 1 else []
+        wanted = count(after + 1)
+        return list(takewhile(lambda frame: frame.seq == next(wanted), frames))
 
     async def _read_on(self, feed: Feed, position: int) -> list[Frame]:
         """The next frames of a replay that has begun. Raises Closed if they cannot be read.
@@ -215,11 +226,3 @@ def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
         made.setdefault(id(events), [Frame(stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
         for events in log.missed_many(ranges)
     ]
-
-
-def where_to_fetch(stream: str, since: int) -> str | None:
-    """The REST address of the history after `since`; None for streams that have none."""
-    kind, name = split_stream(stream)
-    if kind == "room":
-        return f"/api/v1/rooms/{name}/messages?after={since}"
-    return f"/api/v1/messages?after={since}" if kind == "user" else None

@@ -69,8 +69,9 @@ def on_presence(node: Node, connection: Connection, command: commands.Presence) 
 
 def on_typing(node: Node, connection: Connection, command: commands.Typing) -> Work | None:
     context = command.data.context
-    if connection.subscriptions.find_room(context) is not None:
-        node.typing.set(connection, context, command.data.is_typing, room_stream(context))
+    room = connection.subscriptions.find_room(context)
+    if room is not None:
+        node.typing.set(connection, context, command.data.is_typing, room_stream(context), room)
         return None
     if not is_slug(context):  # no room has this name
         _type_freely(node, connection, context, command.data.is_typing)
@@ -84,7 +85,7 @@ async def _type_elsewhere(node: Node, connection: Connection, context: str, is_t
     if access is None:
         _type_freely(node, connection, context, is_typing)
     elif access.member:
-        node.typing.set(connection, context, is_typing, room_stream(context))
+        node.typing.set(connection, context, is_typing, room_stream(context), access.room)
 
 
 def _type_freely(node: Node, connection: Connection, context: str, is_typing: bool) -> None:

@@ -187,7 +187,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         known = session.positions if isinstance(session, Session) else {}
         connection.subscriptions.positions.confirmed.update(known)
         connection.session_id = secrets.token_urlsafe(24)
-        async with hub.open_feeds(self.streams(connection)) as feeds:
+        async with hub.open_feeds(self.streams(connection), connection) as feeds:
             positions = {feed.name: feed.position for feed in feeds}
             connection.greet(greet(connection, online_count, positions))
             for feed in feeds:

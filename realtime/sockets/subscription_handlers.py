@@ -31,7 +31,7 @@ async def on_join(node: Node, connection: Connection, command: commands.Join) ->
         )
         connection.send(encode(frame))
 
-    async with node.hub.open_feeds([room_stream(slug)]) as (feed,):
+    async with node.hub.open_feeds([room_stream(slug)], connection) as (feed,):
         if feed.name not in connection.subscriptions:
             raise rooms.not_found()  # the membership ended meanwhile
         if command.since is not None:

@@ -10,15 +10,15 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from django.db import OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from realtime.models import Event, Stream
+from realtime.models import Event
+from realtime.protocol.streams import split_stream
 from realtime.storage.json_rows import rows
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, was_committed
 
-PRUNE_CHUNK = 5_000  # rows that one call of `prune` reads
 # Rows that one query returns, so that a client that was away for long does not cause one huge result.
 READ_CHUNK = 1_000
 
@@ -54,21 +54,36 @@ class Places:
         return seq
 
 
-def reserve(counts: Mapping[str, int]) -> dict[str, int]:
+def reserve(counts: Mapping[str, int], rooms: Mapping[str, int] | None = None) -> dict[str, int]:
     """Reserve `counts[stream]` numbers of each stream; returns the first one of each.
 
-    The streams' row locks are held until the caller's transaction ends.
+    `rooms` has the primary keys of rooms by stream; that of any other room is looked up by its name. Between the events
+    of two rooms with the same name one number is left out: see `realtime.delivery.feed`. The streams' row locks are
+    held until the caller's transaction ends.
     """
-    table = rows(name="text", count="bigint")
-    payload = msgspec.json.encode([{"name": name, "count": counts[name]} for name in sorted(counts)]).decode()
+    known = rooms or {}
+    table = rows(name="text", count="bigint", room="bigint", slug="text")
+    column = table.column
+    payload = [
+        {"name": name, "count": counts[name], "room": known.get(name), "slug": None if name in known else _slug(name)}
+        for name in sorted(counts)
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO realtime_stream (name, last_seq) SELECT {table.columns} FROM {table.source} WHERE true"
-            " ON CONFLICT (name) DO UPDATE SET last_seq = realtime_stream.last_seq + excluded.last_seq"
+            f"INSERT INTO realtime_stream (name, last_seq, room) SELECT {column['name']}, {column['count']},"
+            f" COALESCE({column['room']}, (SELECT r.id FROM realtime_room r WHERE r.slug = {column['slug']}), 0)"
+            f" FROM {table.source} WHERE true ON CONFLICT (name) DO UPDATE SET room = excluded.room,"
+            " last_seq = realtime_stream.last_seq + excluded.last_seq"
+            " + CASE WHEN realtime_stream.room IN (0, excluded.room) THEN 0 ELSE 1 END"
             " RETURNING name, last_seq",
-            [payload],
+            [msgspec.json.encode(payload).decode()],
         )
         return {name: last_seq - counts[name] + 1 for name, last_seq in cursor.fetchall()}
+
+
+def _slug(stream: str) -> str | None:
+    kind, name = split_stream(stream)
+    return name if kind == "room" else None
 
 
 def insert(events: Sequence[LoggedEvent], now: datetime | None = None) -> None:
@@ -161,19 +176,43 @@ def sweep(age_seconds: float) -> list[LoggedEvent]:
     return sequence(keys) if keys else []
 
 
+class Standing(NamedTuple):
+    """Where a stream stands: its last `seq`, and the primary key of the room that has its name now; 0 for none."""
+
+    position: int
+    room: int
+
+
+def standings(streams: Iterable[str]) -> dict[str, Standing]:
+    """Where each stream stands. Position and room are read at the same moment.
+
+    Read from the database that is written to: a replica that lags behind would look like a log that went back.
+    """
+    names = list(streams)
+    table = rows(name="text", slug="text")
+    name, slug = table.column["name"], table.column["slug"]
+    found: dict[str, Standing] = {}
+    with connection.cursor() as cursor:
+        for start in range(0, len(names), READ_CHUNK):
+            chunk = [{"name": name, "slug": _slug(name)} for name in names[start : start + READ_CHUNK]]
+            cursor.execute(
+                f"SELECT {name}, COALESCE(s.last_seq, 0), COALESCE(r.id, 0) FROM {table.source}"
+                f" LEFT JOIN realtime_stream s ON s.name = {name} LEFT JOIN realtime_room r ON r.slug = {slug}",
+                [msgspec.json.encode(chunk).decode()],
+            )
+            found.update({stream: Standing(position, room) for stream, position, room in cursor.fetchall()})
+    return found
+
+
 def positions(streams: Iterable[str]) -> dict[str, int]:
     """The last `seq` of each stream; 0 for a stream without events."""
-    names = list(streams)
-    found = dict.fromkeys(names, 0)
-    for start in range(0, len(names), READ_CHUNK):
-        chunk = names[start : start + READ_CHUNK]
-        found.update(Stream.objects.filter(name__in=chunk).values_list("name", "last_seq"))
-    return found
+    return {stream: standing.position for stream, standing in standings(streams).items()}
 
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
     """Events with after < seq <= until in order, at most 1,000. Events that were pruned are missing from it."""
-    rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq").values_list("seq", "body")
+    events = Event.objects.using(DEFAULT_DB_ALIAS).filter(stream=stream, seq__gt=after, seq__lte=until)
+    rows = events.order_by("seq").values_list("seq", "body")
     return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows[:READ_CHUNK] if seq is not None]
 
 
@@ -205,68 +244,21 @@ def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
     return [answers[wanted] for wanted in ranges]
 
 
-def forget(stream: str) -> None:
-    """Delete a stream's events, in the caller's transaction.
+def forget(stream: str, until: int | None = None) -> None:
+    """Delete a stream's events, or those up to a `seq`, in the caller's transaction.
 
     The stream's own row stays, so that no `seq` is ever used again for another event.
     """
-    Event.objects.filter(stream=stream).delete()
+    events = Event.objects.filter(stream=stream)
+    (events if until is None else events.filter(seq__lte=until)).delete()
 
 
-def prune(before: datetime, after_key: int, limit: int = PRUNE_CHUNK) -> tuple[int, int | None]:
-    """Look at the `limit` events whose primary keys follow `after_key`, and delete those older than `before`.
-
-    Returns how many were deleted, and the `after_key` for the next call; None when nothing old is left. Events are
-    read in the order of their keys, which grow with time, because there is no index on the time.
-
-    What is kept of a stream must have no holes. But keys and `seq`s may be in different orders, when a transaction took
-    long. So an old event is deleted together with everything before it in its stream; if any of that is young, the old
-    event is kept. Events without a `seq` are kept.
-    """
-    events = list(
-        Event.objects.filter(pk__gt=after_key).order_by("pk").values_list("pk", "stream", "seq", "created_at")[:limit]
-    )
-    old = [(stream, seq) for _pk, stream, seq, at in events if at < before and seq is not None]
-    first_young = _first_young(before, _highest(old)) if old else {}
-    ends = _highest((stream, seq) for stream, seq in old if seq < first_young.get(stream, seq + 1))
-    deleted = _delete_up_to(ends) if ends else 0
-    last = events[-1] if len(events) == limit else None
-    return deleted, last[0] if last is not None and last[3] < before else None
+def find_stored(streams: Iterable[str]) -> set[str]:
+    """Those of the streams that have events."""
+    return set(Event.objects.filter(stream__in=list(streams)).values_list("stream", flat=True).distinct())
 
 
-def _highest(places: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """The highest `seq` by stream."""
-    highest: dict[str, int] = {}
-    for stream, seq in places:
-        highest[stream] = max(seq, highest.get(stream, 0))
-    return highest
-
-
-def _as_rows(ends: Mapping[str, int]) -> str:
-    return msgspec.json.encode([{"stream": stream, "high": high} for stream, high in ends.items()]).decode()
-
-
-def _delete_up_to(ends: Mapping[str, int]) -> int:
-    table = rows(stream="text", high="bigint")
-    column = table.column
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"DELETE FROM realtime_event WHERE id IN (SELECT e.id FROM {table.source} JOIN realtime_event e"
-            f" ON e.stream = {column['stream']} AND e.seq <= {column['high']})",
-            [_as_rows(ends)],
-        )
-        return int(cursor.rowcount)
-
-
-def _first_young(before: datetime, ends: Mapping[str, int]) -> dict[str, int]:
-    """By stream, the lowest `seq` up to the one in `ends` whose event is not older than `before`."""
-    table = rows(stream="text", high="bigint")
-    column = table.column
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT e.stream, MIN(e.seq) FROM {table.source} JOIN realtime_event e"
-            f" ON e.stream = {column['stream']} AND e.seq <= {column['high']}"
-            " WHERE e.created_at >= %s GROUP BY e.stream",
-            [_as_rows(ends), connection.ops.adapt_datetimefield_value(before)],
-        )
-        return dict(cursor.fetchall())
+def list_stored(after_key: int, limit: int) -> list[tuple[int, str, int | None, datetime]]:
+    """Primary key, stream, `seq` and time of the first `limit` events whose keys follow `after_key`."""
+    events = Event.objects.filter(pk__gt=after_key).order_by("pk")
+    return list(events.values_list("pk", "stream", "seq", "created_at")[:limit])

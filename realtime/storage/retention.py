@@ -1,7 +1,7 @@
 """Retention: deletes old events in small chunks. Called by the clock and by `manage.py prune_events`.
 
-The clock of every process calls it, and a lease lets one of them do the work. The last `seq` of each stream stays, so
-that a position from before the log's oldest event can be recognised.
+The clock of every process calls it, and a lease lets one of them do the work. The last `seq` of each stream stays as
+long as its room or user does, so that a position from before the log's oldest event can be recognised.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from realtime.conf import settings
-from realtime.storage import log
+from realtime.storage import numbering, pruning
 from realtime.storage.database import run
 from realtime.storage.leases.store import LeaseStore, LeasesUnavailable
 
@@ -52,24 +52,35 @@ class Pruner:
             await run(prune)
         if conf.event_days:
             await _prune_events(_days_ago(conf.event_days))
+        await _retire_streams()
 
 
 async def _prune_events(before: datetime) -> None:
     key: int | None = 0
     while key is not None:
-        _deleted, key = await run(log.prune, before, key)
+        _deleted, key = await run(pruning.prune, before, key)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _retire_streams() -> None:
+    name: str | None = ""
+    while name is not None:
+        _retired, name = await run(numbering.retire, name)
         await asyncio.sleep(PAUSE_SECONDS)
 
 
 def prune(days: float) -> int:
-    """Synchronous. Delete events older than `days` now; returns how many were deleted."""
+    """Synchronous. Delete events older than `days` now, and ended streams; returns how many events were deleted."""
     before, total = _days_ago(days), 0
     key: int | None = 0
     while key is not None:
-        deleted, key = log.prune(before, key)
+        deleted, key = pruning.prune(before, key)
         total += deleted
         if key is not None:
             time.sleep(PAUSE_SECONDS)
+    name: str | None = ""
+    while name is not None:
+        _retired, name = numbering.retire(name)
     return total
 
 

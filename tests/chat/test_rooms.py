@@ -45,8 +45,8 @@ def revoked(monkeypatch):
     """What the sockets lost."""
     signals.connect()
     said = []
-    monkeypatch.setattr(publishing, "unsubscribe", lambda user_id, stream: said.append((user_id, stream)))
-    monkeypatch.setattr(publishing, "close_stream", said.append)
+    monkeypatch.setattr(publishing, "unsubscribe", lambda user_id, stream, room: said.append((user_id, stream)))
+    monkeypatch.setattr(publishing, "close_stream", lambda stream, room: said.append(stream))
     return said
 
 

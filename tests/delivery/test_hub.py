@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from realtime.delivery import bridge, feed, hub
+from realtime.delivery import bridge, feed, hub, review
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.protocol.errors import Closed
 from realtime.storage import database, log
@@ -97,7 +97,7 @@ async def test_it_finds_the_last_event_of_a_burst(process):
 async def test_it_finds_it_after_the_bus_has_recovered_and_the_database_after_it(process, monkeypatch):
     _, socket = await join(process, "room.a")
     await write("room.a", 1, 2, 3)
-    away("positions", monkeypatch, 2)
+    away("standings", monkeypatch, 2)
     away("missed", monkeypatch, 2)
     process.compare_soon()
     process.compare_soon()
@@ -125,7 +125,7 @@ async def test_it_begins_after_the_position_it_names(process):
 
 
 async def test_it_loses_nothing_that_is_stored_while_a_position_is_read(process, monkeypatch):
-    read = hub._read_positions
+    read = review._read_standings
 
     def read_slowly(streams):
         found = read(streams)
@@ -136,7 +136,7 @@ async def test_it_loses_nothing_that_is_stored_while_a_position_is_read(process,
     async def take(events):
         process.take(Envelope(events=events))
 
-    monkeypatch.setattr(process._positions, "_work", read_slowly)
+    monkeypatch.setattr(process._reviewer._standings, "_work", read_slowly)
     async with process.open_feeds(["room.a"]) as feeds:
         assert feeds[0].position == 2  # held, and given out before anybody was attached
 
@@ -157,7 +157,8 @@ async def test_it_gives_a_late_joiner_exactly_what_follows(process):
 
 async def test_it_reads_one_position_for_many_who_join_at_once(process, monkeypatch):
     asked = []
-    monkeypatch.setattr(log, "positions", lambda names: asked.append(list(names)) or dict.fromkeys(names, 7))
+    standing = log.Standing(7, 0)
+    monkeypatch.setattr(log, "standings", lambda names: asked.append(list(names)) or dict.fromkeys(names, standing))
     sockets = await asyncio.gather(*[join(process, "room.a", str(user)) for user in range(300)])
     assert len(asked) <= 2
     process.take(Envelope(events=[("room.a", 8, body(8))]))
@@ -175,7 +176,7 @@ async def test_it_keeps_a_feed_that_somebody_is_about_to_join(process):
 
 
 async def test_it_forgets_feeds_that_could_not_be_opened(process, monkeypatch):
-    away("positions", monkeypatch, 1)
+    away("standings", monkeypatch, 1)
     with pytest.raises(DatabaseUnavailable):
         async with process.open_feeds(["room.a", "room.b"]):
             pytest.fail("it has no position")

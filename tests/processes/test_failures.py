@@ -8,6 +8,7 @@ from signal import SIGKILL, SIGQUIT, SIGTERM
 import pytest
 
 from tests.clients.people import People
+from tests.clients.socket import texts
 from tests.sites.cluster import (
     ROOM,
     Cluster,
@@ -183,3 +184,76 @@ async def test_it_closes_the_sockets_of_a_logout_elsewhere(cluster):
             assert (await leaving.ending()).code == 4401
             await staying.send({"type": "ping", "timestamp": "here"})
             await staying.expect("pong", timestamp="here")
+
+
+async def test_it_keeps_members_of_a_deleted_room_out_of_the_next_one_with_its_name(cluster):
+    """Nothing gets through Redis, so no process but the first hears that the room was deleted."""
+
+    def rest(method, path, **body):
+        return asyncio.to_thread(cluster.here.rest, method, path, people.tokens["alice"], **body)
+
+    async def make_room(*others):
+        await rest("POST", "/rooms", id="plans", title="Plans", private=True)
+        for other in others:
+            await rest("POST", "/rooms/plans/members", user_id=other.user_id)
+
+    async with People() as people:
+        alice = await people.connect(cluster.here, "alice")
+        bob, carol, admin = [await people.connect(cluster.there, name) for name in ("bob", "carol", "admin")]
+        await make_room(bob)
+        assert (await bob.ask("join", room_id="plans"))["type"] == "joined"
+        await bob.ask("message", room_id="plans", message="for the first room")
+        async with hanging(cluster.redis):
+            await rest("DELETE", "/rooms/plans")
+            await make_room(carol, admin)
+            # Neither has joined the new room: nothing but the event itself reveals it.
+            acked = [await admin.ask("message", room_id="plans", message=f"secret {n}") for n in range(3)]
+            assert (await bob.find("left")) == {"type": "left", "room_id": "plans", "reason": "REMOVED"}
+            joined = await carol.ask("join", room_id="plans")
+            acked += [await admin.ask("message", room_id="plans", message=f"secret {n}") for n in range(3, 6)]
+            await carol.until(lambda: len(carol.events("room.plans")) == 3)
+        assert (await alice.ask("join", room_id="plans", since=1))["recovered"] is False
+        await require_bus(alice, bob)
+    assert texts(bob.events("room.plans")) == ["for the first room"]
+    assert texts(carol.events("room.plans")) == ["secret 3", "secret 4", "secret 5"]
+    # No number of the first room was used again, and the late order to leave it did not concern the second.
+    assert [answer["seq"] for answer in acked] == [3, 4, 5, 6, 7, 8]
+    assert joined["seq"] == 5
+    assert not carol.has("left")
+
+
+async def test_it_goes_on_when_the_database_has_gone_back(cluster):
+    """As after a failover to a replica that lacked the last commits. Numbers that clients know mean no other events."""
+    stream = f"room.{ROOM}"
+
+    async def say(client, text):
+        """Send until it is stored: a process may need a moment to notice that the database is there again."""
+        while (answer := await client.ask("message", room_id=ROOM, message=text))["type"] != "ack":
+            pass
+        return answer["seq"]
+
+    async with People() as people:
+        alice = await people.connect(cluster.here, "alice", ROOM)
+        bob = await people.connect(cluster.there, "bob", ROOM)
+        kept = await say(alice, "kept")
+        async with stopped(cluster.postgres, SIGQUIT):
+            cluster.postgres.save()
+        lost = [await say(alice, f"lost {n}") for n in range(3)]
+        assert lost == [kept + 1, kept + 2, kept + 3]
+        await require_all([alice, bob], {"kept", "lost 0", "lost 1", "lost 2"})
+        async with stopped(cluster.postgres, SIGQUIT):
+            cluster.postgres.restore()
+        written = [await say(bob, f"after {n}") for n in range(6)]
+        for client in (alice, bob):
+            outcome = (await client.expect("resumed"))["streams"][stream]
+            assert (outcome["recovered"], outcome["fetch"]) == (False, "/api/v1/rooms/general/messages")
+        last = await say(bob, "heard by all")
+        for client in (alice, bob):
+            await client.until(lambda client=client: "heard by all" in room_texts(client))
+        assert last > max(lost)
+        back = await people.connect(cluster.here, "alice")
+        for since in (kept, *lost):
+            outcome = (await back.ask("resume", streams={stream: since}))["streams"][stream]
+            assert outcome["recovered"] is False, since
+        history = await asyncio.to_thread(cluster.here.rest, "GET", "/rooms/general/messages", people.tokens["alice"])
+        assert [each["seq"] for each in history["messages"]][:8] == [last, *reversed(written), kept]

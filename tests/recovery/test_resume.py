@@ -35,6 +35,7 @@ class Return:
         self.failures = []  # raised by readings, in order; None for one that works
         self.answered = []  # what was known when the first frame was about to be sent
         self.connection, self.socket = open_connection()
+        self.connection.subscriptions.ask(stream)
         monkeypatch.setattr(resume, "read_frames", self._read)
         hub = SimpleNamespace(detach=lambda connection, feed: None)
         self._resumer = Resumer(hub, None, lambda connection, feed: None)
@@ -118,6 +119,20 @@ async def test_it_closes_a_replay_that_cannot_go_on(monkeypatch, rest):
     assert closed.value.code == CloseCode.OVERLOADED
     assert client.socket.seqs == [1, 2, 3, 4]
     assert client.answered == [(True, [])]
+
+
+async def test_it_sends_nothing_more_when_the_right_has_ended(monkeypatch):
+    client = Return(monkeypatch, 10)
+    read = client._frames
+
+    def end_right(*asked):
+        client.connection.subscriptions.remove(client.feed.name)
+        return read(*asked)
+
+    await client.replay(9)
+    client._frames = end_right
+    await client.replay(0)
+    assert client.socket.seqs == [10]
 
 
 async def test_it_closes_a_client_that_makes_no_room(monkeypatch, settings):

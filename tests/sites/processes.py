@@ -200,6 +200,20 @@ class Postgres(Program):
             self.stop(SIGQUIT)
         super().__exit__()
         shutil.rmtree(self._directory)
+        shutil.rmtree(self._saved, ignore_errors=True)
+
+    @property
+    def _saved(self) -> Path:
+        return self._directory.with_suffix(".saved")
+
+    def save(self) -> None:
+        """Keep a copy of the cluster, which is stopped, for `restore`."""
+        subprocess.run(["cp", "-a", str(self._directory), str(self._saved)], check=True)
+
+    def restore(self) -> None:
+        """Go back to what was saved. The cluster is stopped."""
+        shutil.rmtree(self._directory)
+        self._saved.rename(self._directory)
 
     def is_ready(self) -> bool:
         try:

@@ -201,7 +201,7 @@ async def test_it_goes_on_where_a_room_socket_was(site, alice, bob, general):
 
 async def test_it_writes_to_a_room_whose_feed_could_not_be_opened(site, alice, general, monkeypatch):
     """The membership was there, the database went away before the position was read: the room was one without a key."""
-    read, away = log.positions, [True]
+    read, away = log.standings, [True]
 
     def read_later(streams):
         if away and "room.general" in streams:
@@ -209,7 +209,7 @@ async def test_it_writes_to_a_room_whose_feed_could_not_be_opened(site, alice, g
             raise OperationalError("the database is away")
         return read(streams)
 
-    monkeypatch.setattr(log, "positions", read_later)
+    monkeypatch.setattr(log, "standings", read_later)
     socket = await site.connect(alice)
     assert is_refused(await socket.ask("join", room_id="general"), ErrorCode.UNAVAILABLE)
     assert (await socket.ask("message", room_id="general", message="hello"))["type"] == "ack"
