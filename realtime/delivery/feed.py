@@ -12,23 +12,36 @@ from realtime.protocol.outgoing import Frame
 from realtime.storage.log import READ_CHUNK, LoggedEvent
 
 RETRY_SECONDS = 1.0  # between attempts while the database is away
+# Of events that come too early, in all feeds of a process. Others are read from the log when it is their turn.
+EARLY_BYTES = 16_777_216
 
 Missed = Callable[[str, int, int], Awaitable[list[LoggedEvent]]]
+
+
+class EarlyBytes:
+    """The room for events that come too early; all feeds of a process share it."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = EARLY_BYTES
 
 
 class Feed:
     """Gives a stream's events to this process's subscribers in order, each once, and fetches lost events."""
 
-    __slots__ = ("_filler", "_last_seq", "_missed", "fanout", "name", "order", "pins")
+    __slots__ = ("_early", "_filler", "_held_bytes", "_last_seq", "_missed", "fanout", "name", "order", "pins")
 
-    def __init__(self, name: str, missed: Missed) -> None:
+    def __init__(self, name: str, missed: Missed, early: EarlyBytes) -> None:
         self.name = name
         self.fanout = Fanout()
         self.order: Sequencer[bytes] = Sequencer()
         # Connections that are about to subscribe: until they have, the hub must not drop this feed.
         self.pins = 0
         self._missed = missed
-        self._last_seq = 0  # the position of the log when last compared
+        self._last_seq = 0  # how far the log is, as far as is known
+        self._early = early
+        self._held_bytes = 0  # taken from `early` since nothing was held
         self._filler: asyncio.Task[None] | None = None  # set while events are missing
 
     @property
@@ -47,26 +60,47 @@ class Feed:
         self._fill_if_needed()
 
     def accept(self, seq: int, body: bytes) -> None:
-        self._deliver(self.order.accept(seq, body))
+        if self.order.is_early(seq) and not self._take_room(len(body)):
+            self._last_seq = max(seq, self._last_seq)
+        else:
+            self._deliver(self.order.accept(seq, body))
         self._fill_if_needed()
 
     def advance_to(self, last_seq: int) -> None:
         """The log is at `last_seq`: fetch the events that do not arrive by themselves."""
-        self._last_seq = last_seq
+        self._last_seq = max(last_seq, self._last_seq)
         self._fill_if_needed()
 
     async def catch_up(self) -> None:
         """Fetch events that the log has and that have not arrived yet. Raises DatabaseUnavailable."""
-        for event in await self._missed(self.name, self.position, self.position + READ_CHUNK):
-            self.accept(event.seq, event.body)
+        before, until = -1, self.position + READ_CHUNK
+        # One reading may return less than all of them.
+        while before < self.position:
+            before = self.position
+            for event in await self._missed(self.name, before, until):
+                self.accept(event.seq, event.body)
 
     def stop(self) -> None:
         if self._filler is not None:
             self._filler.cancel()
+        self._give_room_back()
+
+    def _take_room(self, size: int) -> bool:
+        if size > self._early.left:
+            return False
+        self._early.left -= size
+        self._held_bytes += size
+        return True
+
+    def _give_room_back(self) -> None:
+        self._early.left += self._held_bytes
+        self._held_bytes = 0
 
     def _deliver(self, ready: list[tuple[int, bytes]]) -> None:
         for seq, body in ready:
             self.fanout.send(Frame(stamp(body, self.name, seq), seq=seq))
+        if self._held_bytes and not self.order.held:
+            self._give_room_back()
 
     def _fill_if_needed(self) -> None:
         if self._filler is None and self._missing() is not None:
@@ -101,5 +135,6 @@ class Feed:
             return
         for event in events:
             self._deliver(self.order.accept(event.seq, event.body))
-        # The events of a gap are committed before those after it: if the log has no such event now, it was pruned.
-        self._deliver(self.order.skip_to(last))
+        # The events of a gap are committed before those after it: if the log has no such event now, it was pruned. What
+        # follows the last one that was read may have been too much for one reading.
+        self._deliver(self.order.skip_to(events[-1].seq if events else last))

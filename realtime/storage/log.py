@@ -19,6 +19,9 @@ from realtime.storage.json_rows import rows
 PRUNE_CHUNK = 5_000  # rows that one call of `prune` reads
 # Rows that one query returns, so that a client that was away for long does not cause one huge result.
 READ_CHUNK = 1_000
+# Bytes of events that one query for a stream returns, because a room of long messages has 40 MB in a thousand rows. It
+# is what may wait for one socket by default.
+READ_BYTES = 1_048_576
 
 
 class LoggedEvent(NamedTuple):
@@ -143,9 +146,20 @@ def positions(streams: Iterable[str]) -> dict[str, int]:
 
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
-    """Events with after < seq <= until in order, at most 1,000. Events that were pruned are missing from it."""
-    rows = Event.objects.filter(stream=stream, seq__gt=after, seq__lte=until).order_by("seq").values_list("seq", "body")
-    return [LoggedEvent(stream, seq, body.encode()) for seq, body in rows[:READ_CHUNK] if seq is not None]
+    """The first events with after < seq <= until in order: at most 1,000, and 1 MiB or one event.
+
+    Events that were pruned are missing from it.
+    """
+    # PostgreSQL knows this length without reading the text. SQLite's `length` counts characters, unless it is a BLOB.
+    size = "octet_length(body)" if connection.vendor == "postgresql" else "length(CAST(body AS BLOB))"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT seq, body FROM (SELECT seq, body, sum({size}) OVER (ORDER BY seq) AS total, {size} AS size"
+            " FROM realtime_event WHERE stream = %s AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s) AS measured"
+            " WHERE total - size < %s ORDER BY seq",
+            [stream, after, until, READ_CHUNK, READ_BYTES],
+        )
+        return [LoggedEvent(stream, seq, body.encode()) for seq, body in cursor.fetchall()]
 
 
 class Range(NamedTuple):
