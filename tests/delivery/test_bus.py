@@ -1,16 +1,13 @@
-"""What processes send each other, over a layer that fails on request; and once over a real one."""
+"""What processes send each other, over a layer that fails on request."""
 
 import asyncio
-import uuid
 
 import pytest
-from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from realtime.delivery import bus as buses
 from realtime.delivery.backlog import PORTION_BYTES
 from realtime.delivery.bus import Bus
 from realtime.delivery.envelopes import Control, Envelope, Passing, pack
-from tests.backends.redis_server import REDIS_URL, own_redis_prefix
 from tests.paper import PaperLayer
 from tests.patience import PATIENCE_SECONDS
 
@@ -258,32 +255,3 @@ async def test_it_sends_what_is_waiting_before_it_stops(layer, open_bus):
     layer.open.set()
     await asyncio.wait_for(stopping, PATIENCE_SECONDS)
     assert layer.publications[-1].positions == {"site": 2}
-
-
-async def test_it_sends_portions_over_redis(monkeypatch, settings):
-    # The layer begins to read after a tenth of a second: ten beats of this file's, and the bus would leave it as deaf.
-    monkeypatch.setattr(buses, "DEAF_BEATS", 1_000_000)
-    with own_redis_prefix():
-        settings.REALTIME = {**settings.REALTIME, "KEY_PREFIX": f"test-{uuid.uuid4().hex}"}
-        host = {"address": REDIS_URL, "socket_timeout": 10}
-        layers = [RedisPubSubChannelLayer(hosts=[host], prefix=settings.REALTIME["KEY_PREFIX"]) for _ in range(2)]
-        remaining, delivered = iter(layers), asyncio.Queue()
-        monkeypatch.setattr(buses, "shared_layer", lambda: next(remaining))
-        up = [asyncio.Event(), asyncio.Event()]
-        one, two = (Bus(name, delivered.put_nowait, heard.set) for name, heard in zip(("one", "two"), up, strict=True))
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            for bus, heard in zip((one, two), up, strict=True):
-                bus.start()
-                await heard.wait()
-            events = [("site", seq, bytes(range(256)) * 160) for seq in range(1, 101)]  # 4 MB
-            for event in events:
-                one.publish(Envelope([event], [Passing(b"%d" % event[1])], [Control("disconnect", user=str(event[1]))]))
-            received = []
-            while sum(len(envelope.passing) for envelope in received) < 100:
-                received.append(await delivered.get())
-        assert [event for envelope in received for event in envelope.events] == events
-        assert [int(passing.body) for envelope in received for passing in envelope.passing] == list(range(1, 101))
-        assert [int(control.user) for envelope in received for control in envelope.controls] == list(range(1, 101))
-        assert max(len(pack(envelope)) for envelope in received) <= PORTION_BYTES
-        await asyncio.gather(one.stop(), two.stop())
-        await asyncio.gather(*(layer.flush() for layer in layers))
