@@ -17,11 +17,12 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
-# Redis disconnects a subscriber for whom more than 32 MiB are waiting, or more than 8 MiB for a minute (the default of
-# its `client-output-buffer-limit`), and many processes may send at the same moment.
-PORTION_BYTES = 1_048_576
-# Of events, and of frames that are not stored. The 10,000 notifications of one commit have room.
-WAITING_BYTES = 8 * PORTION_BYTES
+# A process delivers a portion in one turn: half of what may wait for a socket by default, so that a client which keeps
+# up is not closed. Redis disconnects a subscriber for whom more than 32 MiB are waiting, or more than 8 MiB for a
+# minute (the default of its `client-output-buffer-limit`), and many processes may send at the same moment.
+PORTION_BYTES = 524_288
+# Of events that wait, and of frames that are not stored. The 10,000 notifications of one commit have room.
+WAITING_BYTES = 16 * PORTION_BYTES
 # Streams whose positions wait. Beyond it, one flag stands for all of them: compare every position with the log.
 WAITING_POSITIONS = 20_000
 # Different controls that wait. Beyond it, one control stands for all of them: every socket has to come back.
@@ -58,7 +59,11 @@ class Queue(Generic[Item]):
         return item
 
     def take_all(self) -> list[Item]:
-        taken, self._items, self.bytes = list(self._items), deque(), 0
+        if not self.bytes:
+            return []
+        taken = list(self._items)
+        self._items.clear()
+        self.bytes = 0
         return taken
 
     def take_portion(self) -> list[Item]:
@@ -119,9 +124,10 @@ class Backlog:
         self._add_controls(controls)
 
     def _take_all(self) -> Envelope:
-        positions, self._positions = self._positions, {}
-        controls, self._controls = self._controls, {}
-        return Envelope(self._events.take_all(), self._passing.take_all(), list(controls), positions=positions)
+        whole = Envelope(self._events.take_all(), self._passing.take_all(), list(self._controls))
+        self._controls.clear()
+        whole.positions, self._positions = self._positions, {}
+        return whole
 
     def _take_some(self) -> Envelope:
         """Of one kind only: first what must not wait for the rest, because a right has ended or a stream stands."""
@@ -156,7 +162,7 @@ class Backlog:
             self._passing.take()
 
     def _add_controls(self, controls: list[Control]) -> None:
-        if COME_BACK in self._controls:
+        if not controls or COME_BACK in self._controls:
             return
         self._controls.update(dict.fromkeys(controls))
         if COME_BACK in self._controls or len(self._controls) > WAITING_CONTROLS:
@@ -168,7 +174,7 @@ def _measure_event(event: SentEvent) -> int:
 
 
 def _measure_passing(passing: Passing) -> int:
-    users = sum(map(len, passing.users)) if passing.users else 0
+    users = sum(len(user) + 2 for user in passing.users or ())
     return ITEM_BYTES + users + len(passing.body)
 
 

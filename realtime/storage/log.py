@@ -19,9 +19,9 @@ from realtime.storage.json_rows import rows
 PRUNE_CHUNK = 5_000  # rows that one call of `prune` reads
 # Rows that one query returns, so that a client that was away for long does not cause one huge result.
 READ_CHUNK = 1_000
-# Bytes of events that one query for a stream returns, because a room of long messages has 40 MB in a thousand rows. It
-# is what may wait for one socket by default.
-READ_BYTES = 1_048_576
+# Bytes of events that one query for a stream returns: a thousand of the longest messages are 40 MB, and what is read is
+# written to the sockets at once. It is half of what may wait for a socket by default.
+READ_BYTES = 524_288
 
 
 class LoggedEvent(NamedTuple):
@@ -146,7 +146,7 @@ def positions(streams: Iterable[str]) -> dict[str, int]:
 
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
-    """The first events with after < seq <= until in order: at most 1,000, and 1 MiB or one event.
+    """The first events with after < seq <= until in order: at most 1,000, and 512 KiB or one event.
 
     Events that were pruned are missing from it.
     """

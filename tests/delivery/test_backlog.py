@@ -61,11 +61,11 @@ def test_it_never_makes_a_portion_larger_than_its_first_item(given_sizes):
 
 def test_it_keeps_the_newest_of_what_is_not_stored():
     waiting = Backlog()
-    frames = [Passing(b"%d" % n + bytes(PORTION_BYTES)) for n in range(12)]
+    frames = [Passing(b"%d" % n + bytes(PORTION_BYTES)) for n in range(20)]
     for frame in frames:
         waiting.add(Envelope(passing=[frame]))
     assert waiting.bytes <= WAITING_BYTES
-    assert joined(take_all(waiting), "passing") == frames[-7:]
+    assert joined(take_all(waiting), "passing") == frames[-15:]
 
 
 def test_it_leaves_out_a_frame_that_no_other_process_could_take(caplog):
@@ -77,7 +77,7 @@ def test_it_leaves_out_a_frame_that_no_other_process_could_take(caplog):
 
 def test_it_counts_the_users_that_a_frame_is_for():
     waiting = Backlog()
-    waiting.add(Envelope(passing=[Passing(b"{}", users=tuple(str(10_000_000 + n) for n in range(100_000)))] * 20))
+    waiting.add(Envelope(passing=[Passing(b"{}", users=tuple(str(10_000_000 + n) for n in range(30_000)))] * 60))
     assert waiting.bytes <= WAITING_BYTES
     assert all(len(pack(portion)) <= PORTION_BYTES for portion in take_all(waiting))
 
