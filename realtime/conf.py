@@ -54,8 +54,11 @@ class Settings:
 
     database_threads: int = 4
     commit_batch: int = 500  # most messages in one transaction
+    # Most bytes of messages in one transaction, because all of them are written to the sockets of a room at once.
+    commit_bytes: int = 524_288
     # Messages that may wait for a transaction, per process. Further ones are refused with UNAVAILABLE.
     max_waiting_commits: int = 10_000
+    max_waiting_commit_bytes: int = 67_108_864
     # How long to wait for a missing event, which may only be late, before it is read from the log.
     gap_wait_ms: float = 30
     # If a client missed more events of a stream, nothing is replayed and it loads the history instead.

@@ -159,7 +159,7 @@ class PaperLayer:
     def publications(self) -> list[Envelope]:
         """The envelopes with more in them than a beat."""
         envelopes = [unpack(message["envelope"]) for message in self.sent]
-        return [e for e in envelopes if e.events or e.passing or e.controls]
+        return [envelope for envelope in envelopes if envelope != Envelope(beat=envelope.beat)]
 
     @property
     def seqs(self) -> list[list[int]]:

@@ -26,7 +26,7 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import ChatBody, ChatData, encode, format_time, given
 from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
-from realtime.storage.database import Batcher, DatabaseUnavailable
+from realtime.storage.database import Batcher, ByteLimits, DatabaseUnavailable
 from realtime.storage.json_rows import plain, rows, stored_id, user_column
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, retry_conflicts, was_committed
 
@@ -75,6 +75,11 @@ def check(post: Post) -> None:
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_HAS_NUL)
 
 
+def measure(post: Post) -> int:
+    """The bytes of a text, at most: JSON and UTF-8 may need four for a character."""
+    return len(post.text) if post.text.isascii() else 4 * len(post.text)
+
+
 class Messages:
     """The messages of this process: they are gathered, stored together, and published after the commit."""
 
@@ -87,6 +92,7 @@ class Messages:
             store,
             limit=conf.commit_batch,
             waiting_limit=conf.max_waiting_commits,
+            byte_limits=ByteLimits(measure, conf.commit_bytes, conf.max_waiting_commit_bytes),
             after=self._publish_stored,
             on_unavailable=self._find_stored,
         )

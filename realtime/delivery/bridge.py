@@ -53,7 +53,12 @@ def call(work: Coroutine[Any, Any, T]) -> T:
         raise RuntimeError(
             "This would block the event loop: use the asynchronous twin (the name with an `a` in front)."
         )
-    return asyncio.run_coroutine_threadsafe(work, home_loop()).result(TIMEOUT_SECONDS)
+    future = asyncio.run_coroutine_threadsafe(work, home_loop())
+    try:
+        return future.result(TIMEOUT_SECONDS)
+    finally:
+        # What nobody waits for any more must not pile up while the channel layer hangs. Harmless if it is done.
+        future.cancel()
 
 
 def home_loop() -> asyncio.AbstractEventLoop:

@@ -11,13 +11,12 @@ from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_layer
 
 from realtime.conf import settings
+from realtime.delivery.backlog import Backlog
 from realtime.delivery.envelopes import Envelope, pack, unpack
 from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
-# Publications kept while the layer is away. Events beyond this number are found in the log.
-MAX_WAITING = 20_000
 RETRY_SECONDS = 0.5
 # After so many beats were sent and none was heard, nothing will arrive on this connection any more.
 DEAF_BEATS = 10
@@ -32,7 +31,8 @@ def shared_layer() -> Any:
 class Bus:
     """The connection of one process to the others. Belongs to one event loop; does nothing without a shared layer.
 
-    All processes are in one group, each with a channel of its own. Publications gather while one is being sent.
+    All processes are in one group, each with a channel of its own. Publications gather while one is being sent. What
+    gathers is bounded, and is sent in portions.
 
     A channel layer may lose messages, and its connection may break silently, so each process listens for its own beats.
     If it sends beats and none comes back, it listens on a new connection. When one comes back after a pause,
@@ -45,7 +45,7 @@ class Bus:
         self._on_recovered = on_recovered
         self._layer: Any = None
         self._group = settings().key_prefix
-        self._waiting = Envelope([], [], [])
+        self._waiting = Backlog()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: asyncio.Task[None] | None = None
@@ -77,13 +77,7 @@ class Bus:
         """Send to all other processes, soon and in order."""
         if self._layer is None:
             return
-        waiting = self._waiting
-        waiting.controls += envelope.controls
-        waiting.beat = max(waiting.beat, envelope.beat)
-        if len(waiting.events) < MAX_WAITING:
-            waiting.events += envelope.events
-        if len(waiting.passing) < MAX_WAITING:
-            waiting.passing += envelope.passing
+        self._waiting.add(envelope)
         self._wake.set()
 
     async def _send(self) -> None:
@@ -98,16 +92,14 @@ class Bus:
                 self._wake.set()
 
     async def _flush(self) -> None:
-        sending, self._waiting = self._waiting, Envelope([], [], [])
-        if not sending:
-            return
-        try:
-            await send_envelope(self._layer, self._group, self._origin, sending)
-        except BaseException:
-            newer, self._waiting = self._waiting, sending
-            self.publish(newer)
-            raise
-        self._unheard += bool(sending.beat)
+        while self._waiting:
+            portion = self._waiting.take()
+            try:
+                await _send_portion(self._layer, self._group, self._origin, portion)
+            except BaseException:
+                self._waiting.put_back(portion)
+                raise
+            self._unheard += bool(portion.beat)
 
     async def _listen(self) -> None:
         channel, is_member = None, False
@@ -186,6 +178,13 @@ class Bus:
 
 
 async def send_envelope(layer: Any, group: str, origin: str, envelope: Envelope) -> None:
-    """Publish one envelope; also for processes without sockets. Raises what the layer raises."""
-    message = {"type": "realtime", "origin": origin, "beat": envelope.beat, "envelope": pack(envelope)}
+    """Publish one envelope from a process without sockets, in portions. Raises what the layer raises."""
+    waiting = Backlog()
+    waiting.add(envelope)
+    while waiting:
+        await _send_portion(layer, group, origin, waiting.take())
+
+
+async def _send_portion(layer: Any, group: str, origin: str, portion: Envelope) -> None:
+    message = {"type": "realtime", "origin": origin, "beat": portion.beat, "envelope": pack(portion)}
     await layer.group_send(group, message)

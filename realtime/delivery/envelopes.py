@@ -5,6 +5,11 @@ Made by the code that publishes, carried by the bus, and unpacked and delivered 
 
 import msgspec
 
+from realtime.conf import settings
+
+# The stream, the `seq`, and the frame's JSON without both.
+SentEvent = tuple[str, int, bytes]
+
 
 class Passing(msgspec.Struct, array_like=True, frozen=True):
     """A frame that is not stored. It goes to a stream, to some users, or (if neither is given) to everyone."""
@@ -24,7 +29,10 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Control(msgspec.Struct, array_like=True, frozen=True):
-    """An order to every process: `disconnect` or `unsubscribe` (the `verb`) its sockets of a user or of a login."""
+    """An order to every process: `disconnect` or `unsubscribe` (the `verb`) its sockets of a user or of a login.
+
+    `come_back` names nobody: all sockets are closed and have to open again, which looks up all their rights.
+    """
 
     verb: str
     user: str | None = None
@@ -39,13 +47,14 @@ class Control(msgspec.Struct, array_like=True, frozen=True):
 class Envelope(msgspec.Struct, array_like=True):
     """One publication between processes. Those with a `beat`, which counts up, prove that the bus can be heard."""
 
-    events: list[tuple[str, int, bytes]] = []
+    events: list[SentEvent] = []
     passing: list[Passing] = []
     controls: list[Control] = []
     beat: int = 0
-
-    def __bool__(self) -> bool:
-        return bool(self.events or self.passing or self.controls or self.beat)
+    # Where streams stand whose events are to be read from the log.
+    positions: dict[str, int] = {}
+    # The same for every stream: all positions are to be compared with the log.
+    compares: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -58,3 +67,11 @@ def pack(envelope: Envelope) -> bytes:
 
 def unpack(data: bytes) -> Envelope:
     return _decoder.decode(data)
+
+
+def require_sendable(body: bytes) -> bytes:
+    """Returns `body`. Raises ValueError for a frame that is larger than what may wait for one socket."""
+    limit = settings().max_queued_bytes
+    if len(body) > limit:
+        raise ValueError(f"A frame of {len(body)} bytes is too large: at most {limit} (MAX_QUEUED_BYTES) can be sent.")
+    return body

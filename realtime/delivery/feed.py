@@ -18,8 +18,19 @@ from realtime.protocol.streams import where_to_fetch
 from realtime.storage.log import READ_CHUNK, LoggedEvent
 
 RETRY_SECONDS = 1.0  # between attempts while the database is away
+# Of events that come too early, in all feeds of a process. Others are read from the log when it is their turn.
+EARLY_BYTES = 16_777_216
 
 Missed = Callable[[str, int, int], Awaitable[list[LoggedEvent]]]
+
+
+class EarlyBytes:
+    """The room for events that come too early; all feeds of a process share it."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = EARLY_BYTES
 
 
 async def pass_over(feed: "Feed") -> None:
@@ -34,7 +45,9 @@ class Feed:
     """Gives a stream's events to this process's subscribers in order, each once, and fetches lost events."""
 
     __slots__ = (
+        "_early",
         "_filler",
+        "_held_bytes",
         "_last_seq",
         "_missed",
         "_on_hole",
@@ -51,6 +64,7 @@ class Feed:
         self,
         name: str,
         missed: Missed,
+        early: EarlyBytes,
         on_hole: Callable[["Feed"], Awaitable[None]] = pass_over,
         on_repeat: Callable[["Feed"], None] = ignore,
     ) -> None:
@@ -66,7 +80,9 @@ class Feed:
         # Called before the feed goes on after a hole. May raise Refused: then the feed waits and tries again.
         self._on_hole = on_hole
         self._on_repeat = on_repeat  # called when an event arrives that is not newer than `position`
-        self._last_seq = 0  # the position of the log when last compared
+        self._last_seq = 0  # how far the log is, as far as is known
+        self._early = early
+        self._held_bytes = 0  # taken from `early` since nothing was held
         self._filler: asyncio.Task[None] | None = None  # set while events are missing
 
     @property
@@ -93,8 +109,9 @@ class Feed:
         self._fill_if_needed()
 
     def accept(self, seq: int, body: bytes) -> None:
-        ready = self.order.accept(seq, body)
-        if ready:
+        if self.order.is_early(seq) and not self._take_room(len(body)):
+            self._last_seq = max(seq, self._last_seq)
+        elif ready := self.order.accept(seq, body):
             self._deliver(ready)
         elif seq <= (self.order.position or 0):
             self._on_repeat(self)
@@ -102,23 +119,41 @@ class Feed:
 
     def advance_to(self, last_seq: int) -> None:
         """The log is at `last_seq`: fetch the events that do not arrive by themselves."""
-        self._last_seq = last_seq
+        self._last_seq = max(last_seq, self._last_seq)
         self._fill_if_needed()
 
     async def catch_up(self) -> None:
         """Fetch events that the log has and that have not arrived yet. Raises DatabaseUnavailable."""
-        for event in await self._missed(self.name, self.position, self.position + READ_CHUNK):
-            self.accept(event.seq, event.body)
+        before, until = -1, self.position + READ_CHUNK
+        # One reading may return less than all of them.
+        while before < self.position:
+            before = self.position
+            for event in await self._missed(self.name, before, until):
+                self.accept(event.seq, event.body)
 
     def stop(self) -> None:
         if self._filler is not None:
             self._filler.cancel()
+        self._give_room_back()
+
+    def _take_room(self, size: int) -> bool:
+        if size > self._early.left:
+            return False
+        self._early.left -= size
+        self._held_bytes += size
+        return True
+
+    def _give_room_back(self) -> None:
+        self._early.left += self._held_bytes
+        self._held_bytes = 0
 
     def _deliver(self, ready: list[tuple[int, bytes]]) -> None:
         for seq, body in ready:
             self.fanout.send(Frame(stamp(body, self.name, seq), seq=seq))
         if ready:
             self.last_body = hash(ready[-1][1])
+        if self._held_bytes and not self.order.held:
+            self._give_room_back()
 
     def _fill_if_needed(self) -> None:
         if self._filler is None and self._missing() is not None:

@@ -5,17 +5,19 @@ The consumers register connections here. `publish` takes this process's publicat
 
 import asyncio
 import logging
+import random
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from realtime.conf import settings
 from realtime.delivery.announcer import Announcer
 from realtime.delivery.bus import Bus
 from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.fanout import write_all
-from realtime.delivery.feed import Feed
+from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.delivery.registry import Registry
 from realtime.delivery.review import Reviewer
 from realtime.protocol.errors import CloseCode, Closed
@@ -27,6 +29,9 @@ from realtime.storage import database, log
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0  # between attempts while the database is away
+# Feeds that read the log at the same time. After an outage thousands have something to read, and neither the database
+# threads, which also store messages, nor memory is to be full of that.
+READS_AT_ONCE = 2
 
 
 class Retained(NamedTuple):
@@ -54,6 +59,9 @@ class Hub:
         # Bound once for all feeds, because there may be tens of thousands.
         self._on_hole, self._on_repeat = self._reviewer.review, self._reviewer.doubt
         self._comparing: asyncio.Task[None] | None = None
+        self._must_compare = False
+        self._reading = asyncio.Semaphore(READS_AT_ONCE)
+        self._early = EarlyBytes()
 
     def start(self) -> None:
         self.bus.start()
@@ -141,7 +149,7 @@ class Hub:
     def _pin(self, stream: str) -> Feed:
         feed = self.feeds.get(stream)
         if feed is None:
-            feed = self.feeds[stream] = Feed(stream, _missed, self._on_hole, self._on_repeat)
+            feed = self.feeds[stream] = Feed(stream, self._missed, self._early, self._on_hole, self._on_repeat)
         feed.pins += 1
         return feed
 
@@ -171,6 +179,12 @@ class Hub:
             self._pass_on(passing)
         for control in envelope.controls:
             self._obey(control)
+        for stream, seq in envelope.positions.items():
+            feed = self.feeds.get(stream)
+            if feed is not None:
+                feed.advance_to(seq)
+        if envelope.compares:
+            self._compare_soon()
 
     def announce(self, passing: Passing) -> None:
         self.publish(Envelope(passing=[passing]))
@@ -191,6 +205,8 @@ class Hub:
             write_all(set(self.connections.values()), (frame,))
 
     def _obey(self, control: Control) -> None:
+        if control.verb == "come_back":
+            self._close_all_slowly()
         for connection in self.registry.named_by(control):
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))
@@ -201,6 +217,13 @@ class Hub:
         """Obey a control. It may arrive late, when a later room has the name of the `room` that it is about."""
         if not room or connection.subscriptions.is_about(stream, room):
             self.revoke(connection, stream)
+
+    def _close_all_slowly(self) -> None:
+        """Ask every client to open a new socket: so many rights have ended that nobody knows which."""
+        conf = settings()
+        for connection in self.connections.values():
+            why = Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=conf.retry_after_ms)
+            self.loop.call_later(random.uniform(0, conf.restart_window_seconds), connection.close, why)
 
     def revoke(self, connection: Connection, stream: str) -> None:
         """End a subscription because the right to it has ended, and notify the client."""
@@ -222,19 +245,23 @@ class Hub:
 
     def compare_soon(self) -> None:
         """`compare_positions` in a task, as soon as the database is available."""
+        self._must_compare = True
         if self._comparing is None:
             self._comparing = self.loop.create_task(self._compare())
 
     async def _compare(self) -> None:
         try:
-            while True:
+            # A reason that comes while positions are read needs another look: they may have been read before it.
+            while self._must_compare:
+                self._must_compare = False
                 try:
-                    return await self.compare_positions()
+                    await self.compare_positions()
                 except database.DatabaseUnavailable:
+                    self._must_compare = True
                     await asyncio.sleep(RETRY_SECONDS)
         finally:
             self._comparing = None
 
-
-async def _missed(stream: str, after: int, until: int) -> list[log.LoggedEvent]:
-    return await database.run(log.missed, stream, after, until)
+    async def _missed(self, stream: str, after: int, until: int) -> list[log.LoggedEvent]:
+        async with self._reading:
+            return await database.run(log.missed, stream, after, until)

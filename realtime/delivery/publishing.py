@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from realtime.delivery import bridge
-from realtime.delivery.envelopes import Control, Envelope, Passing
+from realtime.delivery.envelopes import Control, Envelope, Passing, require_sendable
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import encode
@@ -29,8 +29,9 @@ def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) 
     `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. A durable frame is stored as the stream's next
     event, so that a client that is away gets it on resume. The default is durable; for a topic it is what the topic's
     declaration says. In a transaction of the default database the frame is sent on commit, before the site's own
-    `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, a topic that is not declared or
-    a frame without a `type`; TypeError for values that JSON lacks; and what the database raises, for a durable frame.
+    `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, a topic that is not declared,
+    and a frame without a `type` or larger than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and what the
+    database raises, for a durable frame.
     """
     body = _body(stream, frame)
     if not _is_durable(stream, durable):
@@ -130,7 +131,7 @@ def _body(stream: str, frame: Mapping[str, Any]) -> bytes:
         raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
     if not isinstance(frame.get("type"), str):
         raise ValueError("A frame needs a `type`.")
-    return encode(frame)
+    return require_sendable(encode(frame))
 
 
 class _Sending(CommitHook):

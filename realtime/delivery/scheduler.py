@@ -12,7 +12,7 @@ from typing import Any
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
-from realtime.delivery.envelopes import Envelope, Passing
+from realtime.delivery.envelopes import Envelope, Passing, require_sendable
 from realtime.delivery.feed import Feed
 from realtime.delivery.hub import Hub
 from realtime.protocol import topics
@@ -133,7 +133,7 @@ class Scheduler:
         try:
             result = await _call(topic)
             if result is not None:
-                await self._publish(topic, topics.make_body(topic, result))
+                await self._publish(topic, require_sendable(topics.make_body(topic, result)))
         except DatabaseUnavailable:
             logger.debug("The topic %s is postponed: the database is away", topic.name)
         except Exception:

@@ -17,6 +17,10 @@ class Sequencer(Generic[T]):
         self.position = position
         self.held: dict[int, T] = {}  # items that came early, by number
 
+    def is_early(self, seq: int) -> bool:
+        """Whether the item with this number would have to be held."""
+        return self.position is None or seq > self.position + 1
+
     def accept(self, seq: int, item: T) -> list[tuple[int, T]]:
         """Take one item. Returns what can be given out now, in order; nothing for an old or repeated item."""
         position = self.position

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -89,6 +90,15 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
                 connection.close_if_unusable_or_obsolete()
 
 
+@dataclass(frozen=True, slots=True)
+class ByteLimits(Generic[Item]):
+    """For items that may be large: the bytes of one run, which takes at least one item, and of what may wait."""
+
+    measure: Callable[[Item], int]
+    run: int
+    waiting: int
+
+
 class Batcher(Generic[Item, Result]):
     """Collects items while one run is under way; the next run takes all of them. It adds no delay when it is idle.
 
@@ -106,6 +116,7 @@ class Batcher(Generic[Item, Result]):
         *,
         limit: int,
         waiting_limit: int = 100_000,
+        byte_limits: ByteLimits[Item] | None = None,
         after: Callable[[Sequence[Result | Exception]], None] | None = None,
         on_unavailable: Callable[[DatabaseUnavailable], None] | None = None,
         rest_seconds: float = 0.0,
@@ -115,17 +126,21 @@ class Batcher(Generic[Item, Result]):
         self._on_unavailable = on_unavailable
         self._limit = limit
         self._waiting_limit = waiting_limit
+        self._bytes = byte_limits or ByteLimits(lambda item: 0, run=0, waiting=0)
+        self._waiting_bytes = 0
         self._rest_seconds = rest_seconds
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._task: asyncio.Task[None] | None = None  # set while items are waiting or running
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Put `item` in the next run. Raises Refused(UNAVAILABLE) when too much is waiting."""
-        if len(self._waiting) >= self._waiting_limit:
+        size = self._bytes.measure(item)
+        if len(self._waiting) >= self._waiting_limit or self._waiting_bytes + size > self._bytes.waiting:
             raise Refused(ErrorCode.UNAVAILABLE, Reason.TOO_MUCH_WAITING)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
+        self._waiting_bytes += size
         if self._task is None:
             self._task = loop.create_task(self._run_all())
         return future
@@ -138,12 +153,23 @@ class Batcher(Generic[Item, Result]):
     async def _run_all(self) -> None:
         try:
             while self._waiting:
-                size = min(self._limit, len(self._waiting))
-                await self._run([self._waiting.popleft() for _ in range(size)])
+                await self._run(self._take_batch())
                 if self._rest_seconds:
                     await asyncio.sleep(self._rest_seconds)
         finally:
             self._task = None
+
+    def _take_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        batch = [self._waiting.popleft()]
+        batch_bytes = self._bytes.measure(batch[0][0])
+        while self._waiting and len(batch) < self._limit:
+            size = self._bytes.measure(self._waiting[0][0])
+            if batch_bytes + size > self._bytes.run:
+                break
+            batch.append(self._waiting.popleft())
+            batch_bytes += size
+        self._waiting_bytes -= batch_bytes
+        return batch
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:

@@ -12,11 +12,15 @@ from redis import Redis as RedisClient
 
 from tests.chaos.client import Client
 from tests.chaos.people import Person, make_people
-from tests.chaos.plan import ROAD_ACTIONS, SERVERS, Step
+from tests.chaos.plan import FLOOD_SECONDS, ROAD_ACTIONS, SERVERS, Step
 from tests.chaos.road import Road
 from tests.sites.cluster import hanging, stopped
 from tests.sites.processes import SHORT_TIMES, Postgres, Redis, Site, SiteProcess
 
+# What half a gigabyte and 32 MB are to a Redis in production: the longest publication that it takes, and what may wait
+# for one subscriber.
+REDIS_LIMITS = ("--proto-max-bulk-len", "1500000", "--client-output-buffer-limit", "pubsub 8mb 4mb 10")
+FLOODING = 4  # one client of so many takes part in a flood
 # So few events that clients are too far back to be resumed, now and then.
 SETTINGS = {
     **SHORT_TIMES,
@@ -61,6 +65,11 @@ class World:
             case "redis-hang":
                 async with hanging(self.redis):
                     await asyncio.sleep(step.seconds)
+            case "redis-flood":
+                async with hanging(self.redis), asyncio.TaskGroup() as floods:
+                    floods.create_task(asyncio.sleep(step.seconds))
+                    for client in clients[::FLOODING]:
+                        floods.create_task(client.flood(FLOOD_SECONDS - 1))
             case "redis-flush":
                 await asyncio.to_thread(flush, self.redis)
             case "storm":
@@ -89,7 +98,7 @@ def flush(redis: Redis) -> None:
 @contextlib.contextmanager
 def open_world() -> Iterator[World]:
     with contextlib.ExitStack() as stack:
-        redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres())
+        redis, postgres = stack.enter_context(Redis(*REDIS_LIMITS)), stack.enter_context(Postgres())
         site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, REALTIME_JSON=json.dumps(SETTINGS)).prepare()
         servers = [stack.enter_context(site.process()) for _ in range(SERVERS)]
         yield World(redis, postgres, servers, make_people(site, servers[0]))

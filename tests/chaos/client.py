@@ -25,6 +25,8 @@ ROOMS_EACH = 3
 SILENCE_SECONDS = 6.0  # three heartbeats: nobody is there any more
 OPEN_SECONDS = 8.0
 LONGEST_BACK_OFF_SECONDS = 2.0
+LONGEST_TEXT = "\U0001f30a" * 10_000  # 40 KB
+FLOOD = 16  # messages
 MAY_COME_BACK = {1011, 1012, 1013, 4408, 4409, 4413, 4429}
 TORN = "lost in the middle of a frame"
 PASSING_ERRORS = {"UNAVAILABLE", "RATE_LIMITED"}
@@ -218,11 +220,19 @@ class Client:
         """Write to rooms and people until cancelled."""
         while True:
             await asyncio.sleep(self._random.uniform(0.3, 2))
-            if not self.outbox.is_full:
-                text = "x" * self._random.choice((1, 20, 200, 2000))
-                command = self.outbox.add(f"{self.number}-", {"type": "message", "message": text, **self._place()})
-                if self.is_ready:
-                    self._soon(0, command)
+            self._write_one("x" * self._random.choice((1, 20, 200, 2000)))
+
+    async def flood(self, seconds: float) -> None:
+        """Write the longest messages that there can be, all within this time."""
+        for _ in range(FLOOD):
+            self._write_one(LONGEST_TEXT)
+            await asyncio.sleep(seconds / FLOOD)
+
+    def _write_one(self, text: str) -> None:
+        if not self.outbox.is_full:
+            command = self.outbox.add(f"{self.number}-", {"type": "message", "message": text, **self._place()})
+            if self.is_ready:
+                self._soon(0, command)
 
     def _place(self) -> Frame:
         if self._random.random() < 0.7:
@@ -256,4 +266,4 @@ class Client:
     async def _send(self, frame: Frame) -> None:
         if self._socket is not None:
             with contextlib.suppress(ConnectionClosed):
-                await self._socket.send(json.dumps(frame))
+                await self._socket.send(json.dumps(frame, ensure_ascii=False))

@@ -6,19 +6,40 @@ from random import Random
 from typing import Literal
 
 Action = Literal[
-    "cut", "slow", "hang", "drop", "storm", "kill", "restart", "redis-empty", "redis-flush", "redis-hang", "postgres"
+    "cut",
+    "slow",
+    "hang",
+    "drop",
+    "storm",
+    "kill",
+    "restart",
+    "redis-empty",
+    "redis-flush",
+    "redis-hang",
+    "redis-flood",
+    "postgres",
 ]
 
 CLIENTS = 50
 SERVERS = 3
 QUIET_SECONDS = 3.0  # at the beginning, so that all are there to see it
-SLOT_SECONDS = 5.2  # each has one outage, and a minute has slots for all kinds however they get in each other's way
+SLOT_SECONDS = 4.6  # each has one outage, and a minute has slots for all kinds however they get in each other's way
 LONGEST_SECONDS = 7.0  # of an outage: it reaches into the next slot
+FLOOD_SECONDS = 3.0  # of a flood at least, so that all of it comes while Redis hangs
 # Redis is away at the end, and before it comes back the last word has been said. What is lost then between processes
 # has no successor that would betray it.
 CLOSING_SECONDS = 4.0
 SILENT_SECONDS = 1.5
-OUTAGES: tuple[Action, ...] = ("kill", "postgres", "redis-empty", "storm", "redis-hang", "restart", "redis-flush")
+OUTAGES: tuple[Action, ...] = (
+    "kill",
+    "postgres",
+    "redis-empty",
+    "storm",
+    "redis-hang",
+    "redis-flood",
+    "restart",
+    "redis-flush",
+)
 AGAIN: tuple[Action, ...] = ("kill", "postgres")  # have a second turn after each kind had one
 ROAD_ACTIONS: tuple[Action, ...] = ("cut", "cut", "cut", "slow", "hang", "drop")
 ROAD_ACTIONS_PER_SECOND = 1.5
@@ -75,7 +96,10 @@ def _outages(random: Random, seconds: float) -> Iterator[Step]:
 
 
 def _outage(random: Random, at: float, action: Action, seconds: float) -> Step:
-    lasting = 0.0 if action in ("storm", "redis-flush") else min(random.uniform(0.3, LONGEST_SECONDS), seconds - at)
+    shortest = FLOOD_SECONDS if action == "redis-flood" else 0.3
+    lasting = min(random.uniform(shortest, LONGEST_SECONDS), seconds - at)
+    if action in ("storm", "redis-flush"):
+        lasting = 0.0
     return Step(at, action, random.randrange(SERVERS), lasting)
 
 

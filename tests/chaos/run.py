@@ -14,9 +14,10 @@ from tests.chaos.history import History
 from tests.chaos.plan import CLIENTS, OUTAGES, ROAD_ACTIONS, SILENT_SECONDS, Step, make_plan
 from tests.chaos.road import now
 from tests.chaos.verdict import judge, read_record
-from tests.sites.processes import show_logs
+from tests.sites.processes import SiteProcess, health, show_logs
 
 SETTLE_SECONDS = 120.0  # only a run that fails waits that long
+MOST_BYTES = 400_000_000  # of a server; one that has served all of these clients has 150 MB
 FULL_SECONDS = 60.0  # a plan of that length has everything in it
 LEAST_ACKED_PER_SECOND = 10  # of 50 clients that write about once a second
 ERRORS = re.compile(r"^.* (?:ERROR|CRITICAL) .*$|^[\w.]+(?:Error|Exception)\b.*$|exception was never retrieved", re.M)
@@ -81,7 +82,12 @@ async def rehearse(world: World, seed: int, seconds: float) -> Report:
         for client in clients:
             client.is_leaving = True
     await history.close()
-    violations = [*unsettled, *history.violations, *judge(read_record(world.postgres.url), clients)]
+    violations = [
+        *unsettled,
+        *find_large(world.servers),
+        *history.violations,
+        *judge(read_record(world.postgres.url), clients),
+    ]
     report = Report(seed, seconds, violations, 0, 0, 0, settled_after, Counter(), world.done)
     summarize(clients, report)
     report.violations += find_missing_trouble(report)
@@ -105,9 +111,19 @@ async def settle(world: World, clients: Sequence[Client]) -> tuple[float, list[s
     begin = now()
     while True:
         missing = await asyncio.to_thread(find_missing, world.postgres.url, clients)
+        missing += await asyncio.to_thread(find_unready, world.servers)
         if not missing or now() - begin > SETTLE_SECONDS:
             return now() - begin, [f"not settled: {line}" for line in missing]
         await asyncio.sleep(0.2)
+
+
+def find_unready(servers: Sequence[SiteProcess]) -> list[str]:
+    return [f"server {number} is not ready" for number, server in enumerate(servers) if health(server) != 200]
+
+
+def find_large(servers: Sequence[SiteProcess]) -> list[str]:
+    peaks = {number: server.peak_bytes for number, server in enumerate(servers)}
+    return [f"server {number} had {peak} bytes" for number, peak in peaks.items() if peak > MOST_BYTES]
 
 
 def find_missing(url: str, clients: Sequence[Client]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.client import TORN, Client
 from tests.chaos.people import Person
 from tests.chaos.plan import OUTAGES, ROAD_ACTIONS
-from tests.chaos.run import OUR_FAULT, Report, count_errors, find_missing_trouble
+from tests.chaos.run import MOST_BYTES, OUR_FAULT, Report, count_errors, find_large, find_missing_trouble
 from tests.chaos.verdict import Record, judge
 
 ALICE, BOB = 1, 2
@@ -132,6 +132,11 @@ def test_it_does_not_believe_a_run_without_a_torn_frame_or_without_talk():
 
 def test_it_does_not_expect_everything_of_a_short_run():
     assert find_missing_trouble(make_report(seconds=20, outages=Counter(), counts=Counter())) == []
+
+
+def test_it_names_servers_that_are_too_large():
+    servers = [Mock(peak_bytes=size) for size in (150_000_000, MOST_BYTES + 1)]
+    assert find_large(servers) == [f"server 1 had {MOST_BYTES + 1} bytes"]
 
 
 LOG = """

@@ -266,3 +266,17 @@ async def test_it_refuses_what_cannot_be_stored(text, client_id):
     with pytest.raises(Refused) as refused:
         messages.post(post)
     assert refused.value.code == ErrorCode.INVALID_MESSAGE
+
+
+async def test_it_stores_few_bytes_at_a_time_and_refuses_what_is_too_much(write, settings):
+    settings.REALTIME = {**settings.REALTIME, "COMMIT_BYTES": 100, "MAX_WAITING_COMMIT_BYTES": 400}
+    published = []
+    messages = chat.Messages(published.append)
+    futures = [messages.post(write("\U0001f600" * 10)) for _ in range(10)]
+    with pytest.raises(Refused) as refused:
+        messages.post(write("!"))
+    assert refused.value.reason == Reason.TOO_MUCH_WAITING
+    await messages.drain()
+    assert [future.result().seq for future in futures] == list(range(1, 11))
+    assert [len(envelope.events) for envelope in published] == [2] * 5
+    database.shutdown()

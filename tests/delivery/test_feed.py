@@ -7,7 +7,7 @@ import pytest
 
 from realtime.delivery import feed as feeds
 from realtime.delivery.fanout import FEW
-from realtime.delivery.feed import Feed
+from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.storage.database import DatabaseUnavailable
 from realtime.storage.log import READ_CHUNK
 from tests.paper import PaperLog, body, open_connection
@@ -19,8 +19,8 @@ def short_waits(settings, monkeypatch):
     monkeypatch.setattr(feeds, "RETRY_SECONDS", 0.01)
 
 
-def open_feed(log, position=0):
-    feed = Feed("site", log.missed)
+def open_feed(log, position=0, early=None):
+    feed = Feed("site", log.missed, early or EarlyBytes())
     if position is not None:
         feed.start(position)
     connection, socket = open_connection()
@@ -192,6 +192,66 @@ async def test_it_stops_fetching_when_it_is_forgotten():
     await asyncio.wait([filler])
     assert socket.seqs == []
     assert log.asked == []
+
+
+async def test_it_holds_little_of_what_comes_early(monkeypatch):
+    """The rest is read from the log when it is its turn. All feeds share the room, and give it back."""
+    monkeypatch.setattr(feeds, "EARLY_BYTES", 3 * len(body(10)))
+    early = EarlyBytes()
+    (one, socket), (two, _) = open_feed(PaperLog(19), early=early), open_feed(PaperLog(19), early=early)
+    accept(one, *range(11, 20))
+    accept(two, 13)
+    assert len(one.order.held) == 3
+    assert (early.left, len(two.order.held)) == (0, 0)
+    await settle(one)
+    await settle(two)
+    assert socket.seqs == list(range(1, 20))
+    assert two.position == 13
+    assert early.left == feeds.EARLY_BYTES
+
+
+async def test_it_gives_its_room_back_when_it_is_forgotten():
+    feed, _ = open_feed(PaperLog(9), position=None, early=(early := EarlyBytes()))
+    accept(feed, 8, 7)
+    assert early.left < feeds.EARLY_BYTES
+    feed.stop()
+    assert early.left == feeds.EARLY_BYTES
+
+
+async def test_it_reads_what_it_let_go_before_its_position_was_known(monkeypatch):
+    monkeypatch.setattr(feeds, "EARLY_BYTES", 0)
+    feed, socket = open_feed(PaperLog(9), position=None)
+    accept(feed, 9)
+    feed.start(6)
+    await settle(feed)
+    assert socket.seqs == [7, 8, 9]
+
+
+async def test_it_goes_on_where_a_reading_ended(monkeypatch):
+    """One reading may return fewer events than were asked for, because they are large."""
+    log = PaperLog(7, pruned=[6, 7])
+
+    async def read_two(*asked):
+        return (await log.missed(*asked))[:2]
+
+    feed, socket = open_feed(log)
+    feed._missed = read_two
+    feed.advance_to(7)
+    await settle(feed)
+    assert (socket.seqs, feed.position) == ([1, 2, 3, 4, 5], 7)
+    again, socket = open_feed(log)
+    again._missed = read_two
+    await again.catch_up()
+    assert socket.seqs == [1, 2, 3, 4, 5]
+
+
+async def test_it_never_goes_back_to_an_older_position():
+    """Positions come from several processes, and from the log: the last to arrive need not be the highest."""
+    feed, socket = open_feed(PaperLog(5))
+    feed.advance_to(5)
+    feed.advance_to(3)
+    await settle(feed)
+    assert socket.seqs == [1, 2, 3, 4, 5]
 
 
 async def test_it_does_not_count_as_sent_what_gathers_behind_a_write():

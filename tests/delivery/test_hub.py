@@ -2,15 +2,18 @@
 
 import asyncio
 import random
+import threading
 
 import pytest
 
 from realtime.delivery import bridge, feed, hub, review
+from realtime.delivery.backlog import COME_BACK
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.protocol.errors import Closed
 from realtime.storage import database, log
 from realtime.storage.database import DatabaseUnavailable
 from tests.paper import body, open_connection
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SEQS = list(range(1, 21))
@@ -92,6 +95,55 @@ async def test_it_finds_the_last_event_of_a_burst(process):
     await write("room.b", 1)
     await process.compare_positions()
     assert await socket.until_seq(2) == [1, 2]
+
+
+async def test_it_reads_what_another_process_did_not_send(process):
+    _, socket = await join(process, "room.a")
+    await write("room.a", 1, 2, 3)
+    process.take(Envelope(positions={"room.a": 3, "room.b": 7}))
+    assert await socket.until_seq(3) == [1, 2, 3]
+    await write("room.a", 4)
+    process.take(Envelope(compares=True))
+    assert await socket.until_seq(4) == [1, 2, 3, 4]
+    assert list(process.feeds) == ["room.a"]
+
+
+async def test_it_compares_again_when_it_is_asked_while_it_compares(process, monkeypatch):
+    _, socket = await join(process, "room.a")
+    read, later = log.standings, iter([True])
+
+    def write_after_reading(streams):
+        found = read(streams)
+        if next(later, None):
+            log.commit([("room.a", body(1))])
+            process.publish_from_thread(Envelope(compares=True))
+        return found
+
+    monkeypatch.setattr(log, "standings", write_after_reading)
+    process.take(Envelope(compares=True))
+    assert await socket.until_seq(1) == [1]
+
+
+async def test_it_stores_messages_while_many_streams_are_read(process, monkeypatch):
+    """After an outage, all feeds have something to read. They must not take all database threads."""
+    sockets = [(await join(process, f"room.{n}", str(n)))[1] for n in range(8)]
+    begun, release, missed = threading.Semaphore(0), threading.Event(), log.missed
+
+    def wait_and_read(*asked):
+        begun.release()
+        assert release.wait(PATIENCE_SECONDS)
+        return missed(*asked)
+
+    monkeypatch.setattr(log, "missed", wait_and_read)
+    for n in range(8):
+        await write(f"room.{n}", 1)
+    process.take(Envelope(positions={f"room.{n}": 1 for n in range(8)}))
+    for _ in range(hub.READS_AT_ONCE):
+        assert await asyncio.to_thread(begun.acquire, timeout=PATIENCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await write("room.a", 1)
+    release.set()
+    assert [await socket.until_seq(1) for socket in sockets] == [[1]] * 8
 
 
 async def test_it_finds_it_after_the_bus_has_recovered_and_the_database_after_it(process, monkeypatch):
@@ -232,6 +284,16 @@ async def test_it_closes_and_unsubscribes_whom_a_control_names(process):
     assert closed == [None, (4403, "KICKED"), (4401, "UNAUTHENTICATED")]
     process.take(Envelope(controls=[Control("unsubscribe", stream="room.a")]))
     assert process.feeds == {}
+
+
+async def test_it_asks_everybody_to_come_back_when_too_many_rights_have_ended(process, settings):
+    settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 0.01}
+    sockets = [(await join(process, "room.a", user))[1] for user in ("1", "2")]
+    process.take(Envelope(controls=[COME_BACK]))
+    for socket in sockets:
+        await socket.until(lambda socket=socket: socket.frames)
+        assert socket.frames[0] | {"reconnect": True, "retry_after_ms": 2000} == socket.frames[0]
+        assert socket.closed == (1013, "OVERLOADED")
 
 
 async def test_it_closes_no_socket_without_a_login_when_a_login_ends(process):

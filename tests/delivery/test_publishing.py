@@ -45,10 +45,17 @@ def test_it_refuses_frames_without_a_type(sent, frame):
 
 
 @pytest.mark.parametrize(
-    ("value", "error"), [(object(), TypeError), ("\ud800", ValueError), ({(1, 2): 3}, TypeError), (1j, TypeError)]
+    ("value", "error"),
+    [
+        (object(), TypeError),
+        ("\ud800", ValueError),
+        ({(1, 2): 3}, TypeError),
+        (1j, TypeError),
+        ("x" * 1_048_576, ValueError),  # no socket could get it
+    ],
 )
 @pytest.mark.parametrize("durable", [True, False])
-def test_it_stores_nothing_that_json_does_not_have(sent, value, error, durable):
+def test_it_stores_nothing_that_cannot_be_sent(sent, value, error, durable):
     with transaction.atomic():
         with pytest.raises(error):
             realtime.publish("site", {"type": "test", "value": value}, durable)
@@ -75,6 +82,19 @@ def test_it_does_not_fail_its_caller_when_the_layer_fails(monkeypatch, caplog):
         say(3, durable=False)
     assert stored() == [(1, 1), (2, 2)]
     assert caplog.text.count("did not reach the channel layer") == 3
+
+
+def test_it_keeps_nothing_that_a_hanging_layer_does_not_take(monkeypatch, caplog):
+    layer = PaperLayer()
+    layer.open.clear()
+    monkeypatch.setattr(bridge, "shared_layer", lambda: layer)
+    with monkeypatch.context() as hanging:
+        hanging.setattr(bridge, "TIMEOUT_SECONDS", 0.01)
+        say(1)
+    assert "did not reach the channel layer" in caplog.text
+    layer.open.set()
+    say(2)
+    assert numbers(layer.publications) == [[2]]
 
 
 def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, caplog):

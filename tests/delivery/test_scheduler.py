@@ -90,7 +90,7 @@ async def test_it_stops_when_it_cannot_renew_in_time_and_goes_on_later(alone, mo
 
 
 async def test_it_goes_on_after_a_failure(alone, caplog):
-    turns = iter([ValueError("broken"), None, object(), "fine"])
+    turns = iter([ValueError("broken"), None, object(), "x" * 1_048_576, "fine"])
 
     def fail_first():
         result = next(turns, "fine")
@@ -101,7 +101,7 @@ async def test_it_goes_on_after_a_failure(alone, caplog):
     topics.topic("metrics", every=SHORT)(fail_first)
     _, socket = await alone.subscribe()
     await socket.until(lambda: "fine" in data_of(socket))
-    assert caplog.text.count("The function of the topic metrics failed") == 2  # raised, and no JSON
+    assert caplog.text.count("The function of the topic metrics failed") == 3  # raised, no JSON, too large
     assert None not in data_of(socket)  # nothing to send
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from msgspec import UNSET
 
-from realtime.delivery.feed import Feed
+from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import StreamOutcome, stamp
 from realtime.protocol.outgoing import Frame
@@ -29,7 +29,7 @@ class Return:
     def __init__(self, monkeypatch, heard, *, stored=None, lost=(), stream="room.general"):
         """The process has heard events up to `heard`, the log has them up to `stored` without the `lost` ones."""
         self.log = PaperLog(heard if stored is None else stored, pruned=lost)
-        self.feed = Feed(stream, self.log.missed)
+        self.feed = Feed(stream, self.log.missed, EarlyBytes())
         self.feed.start(heard)
         self.reads = []  # how many events each reading asked for
         self.failures = []  # raised by readings, in order; None for one that works

@@ -136,6 +136,12 @@ class Program:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that it has had since its start."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
     def signal(self, number: Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
@@ -168,9 +174,9 @@ class Program:
 class Redis(Program):
     """A Redis that saves nothing: after a restart it is empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         port = free_port()
-        command = [find_binary("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        command = [find_binary("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", *options]
         super().__init__("redis", command, port=port)
         self.url = f"redis://127.0.0.1:{port}/0"
 

@@ -16,7 +16,7 @@ from django.db import (
 
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.storage import database
-from realtime.storage.database import Batcher, DatabaseUnavailable
+from realtime.storage.database import Batcher, ByteLimits, DatabaseUnavailable
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -106,6 +106,21 @@ async def test_it_refuses_what_is_too_much():
     work.release.set()
     assert await outcomes(first, *waiting) == [0, 2, 4]
     assert await batcher.submit(3) == 6
+
+
+async def test_it_counts_bytes_of_what_may_be_large():
+    work = Work()
+    batcher = Batcher(work, limit=3, byte_limits=ByteLimits(measure=int, run=10, waiting=40))
+    first = await work.hold(batcher, 5)
+    waiting = [batcher.submit(size) for size in (4, 6, 1, 1, 1, 1, 20)]
+    with pytest.raises(Refused) as refused:
+        batcher.submit(7)
+    assert refused.value.reason == Reason.TOO_MUCH_WAITING
+    waiting.append(batcher.submit(6))
+    work.release.set()
+    await outcomes(first, *waiting)
+    assert work.runs == [[5], [4, 6], [1, 1, 1], [1], [20], [6]]
+    assert await batcher.submit(40) == 80
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])

@@ -228,6 +228,18 @@ def test_it_reads_a_long_absence_in_pieces():
 
 
 @pytest.mark.django_db
+def test_it_reads_large_events_in_pieces(monkeypatch):
+    """A thousand messages of the greatest length are 40 MB. Bytes are counted, not characters."""
+    large = "\U0001f600" * 25
+    monkeypatch.setattr(log, "READ_BYTES", 250)
+    Event.objects.bulk_create([Event(stream="site", seq=seq, body=large) for seq in range(1, 8)])
+    assert [event.seq for event in log.missed("site", 0, 7)] == [1, 2, 3]
+    assert [event.seq for event in log.missed("site", 5, 7)] == [6, 7]
+    monkeypatch.setattr(log, "READ_BYTES", 50)
+    assert log.missed("site", 3, 7) == [("site", 4, large.encode())]
+
+
+@pytest.mark.django_db
 def test_it_knows_the_positions_of_streams(django_assert_num_queries):
     commit("site", "site", "room.a")
     many = [f"room.{number}" for number in range(1_500)]

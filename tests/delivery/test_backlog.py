@@ -1,0 +1,147 @@
+"""What waits for the channel layer stays small, whatever it is, and nothing that matters is forgotten."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.delivery import backlog
+from realtime.delivery.backlog import COME_BACK, PORTION_BYTES, WAITING_BYTES, Backlog
+from realtime.delivery.envelopes import Control, Envelope, Passing, pack
+
+sizes = st.lists(st.sampled_from([0, 100, PORTION_BYTES // 4, PORTION_BYTES, 2 * PORTION_BYTES, 9 * PORTION_BYTES]))
+
+
+def kick(user):
+    return Control("disconnect", user=str(user), code=4403, reason="KICKED")
+
+
+def take_all(waiting):
+    portions = []
+    while waiting:
+        portions.append(waiting.take())
+    return portions
+
+
+def joined(portions, kind):
+    return list(itertools.chain.from_iterable(getattr(portion, kind) for portion in portions))
+
+
+@given(sizes)
+def test_it_sends_every_event_or_where_its_stream_stands(given_sizes):
+    waiting = Backlog()
+    events = [(f"room.{n % 3}", n, bytes(size)) for n, size in enumerate(given_sizes, start=1)]
+    waiting.add(Envelope(events=events))
+    assert waiting.bytes <= WAITING_BYTES + 10_000
+    portions = take_all(waiting)
+    sent, positions = joined(portions, "events"), {}
+    for portion in portions:
+        positions |= portion.positions
+    assert [event for event in events if event in sent] == sent
+    assert all(event in sent or positions[event[0]] >= event[1] for event in events)
+    assert waiting.bytes == 0
+
+
+def test_it_has_room_for_the_notifications_of_a_large_commit():
+    waiting = Backlog()
+    events = [(f"user.{n}", 1, bytes(500)) for n in range(10_000)]
+    waiting.add(Envelope(events=events))
+    assert joined(take_all(waiting), "events") == events
+
+
+@given(sizes)
+def test_it_never_makes_a_portion_larger_than_its_first_item(given_sizes):
+    waiting = Backlog()
+    waiting.add(Envelope(passing=[Passing(bytes(size)) for size in given_sizes], events=[("site", 1, bytes(500_000))]))
+    for portion in take_all(waiting):
+        items = portion.events + portion.passing
+        assert len(pack(portion)) <= PORTION_BYTES or len(items) == 1
+
+
+def test_it_keeps_the_newest_of_what_is_not_stored():
+    waiting = Backlog()
+    frames = [Passing(b"%d" % n + bytes(PORTION_BYTES)) for n in range(20)]
+    for frame in frames:
+        waiting.add(Envelope(passing=[frame]))
+    assert waiting.bytes <= WAITING_BYTES
+    assert joined(take_all(waiting), "passing") == frames[-15:]
+
+
+def test_it_leaves_out_a_frame_that_no_other_process_could_take(caplog):
+    waiting = Backlog()
+    waiting.add(Envelope(passing=[Passing(b"small"), Passing(bytes(WAITING_BYTES)), Passing(b"small")]))
+    assert [passing.body for passing in joined(take_all(waiting), "passing")] == [b"small", b"small"]
+    assert "too large for other processes" in caplog.text
+
+
+def test_it_counts_the_users_that_a_frame_is_for():
+    waiting = Backlog()
+    waiting.add(Envelope(passing=[Passing(b"{}", users=tuple(str(10_000_000 + n) for n in range(30_000)))] * 60))
+    assert waiting.bytes <= WAITING_BYTES
+    assert all(len(pack(portion)) <= PORTION_BYTES for portion in take_all(waiting))
+
+
+def test_it_keeps_where_streams_stand_when_a_portion_could_not_be_sent():
+    waiting = Backlog()
+    waiting.add(Envelope([("site", 7, bytes(PORTION_BYTES)), ("room.a", 2, b"{}")], [Passing(b"1")], [kick(1)], beat=4))
+    failed = [waiting.take(), waiting.take()]
+    waiting.add(Envelope([("site", 8, b"{}")], [Passing(b"2")], [kick(2)], beat=5))
+    for portion in reversed(failed):
+        waiting.put_back(portion)
+    waiting.add(Envelope([("site", 9, b"{}"), ("room.b", 1, b"{}")]))
+    (sent,) = take_all(waiting)
+    assert sent.positions == {"site": 9, "room.a": 2}
+    assert sent.events == [("room.b", 1, b"{}")]
+    assert (sent.passing, sent.controls, sent.beat) == ([Passing(b"1"), Passing(b"2")], [kick(1), kick(2)], 5)
+
+
+def test_it_keeps_the_highest_position():
+    waiting = Backlog()
+    waiting.put_back(Envelope(positions={"site": 9}))
+    waiting.put_back(Envelope(events=[("site", 7, b"{}")]))
+    assert waiting.take().positions == {"site": 9}
+
+
+def test_it_has_every_position_compared_when_too_many_streams_wait(monkeypatch):
+    monkeypatch.setattr(backlog, "WAITING_POSITIONS", 10)
+    waiting = Backlog()
+    waiting.put_back(Envelope(events=[(f"user.{n}", 1, b"{}") for n in range(12)]))
+    assert waiting
+    assert waiting.take() == Envelope(compares=True)
+    waiting.put_back(Envelope(compares=True))
+    waiting.put_back(Envelope(events=[("user.1", 2, b"{}")]))
+    assert take_all(waiting) == [Envelope(compares=True)]
+
+
+def test_it_keeps_each_control_once_and_first():
+    waiting = Backlog()
+    for _ in range(1_000):
+        waiting.add(Envelope(controls=[kick(1), kick(2)], events=[("site", 1, bytes(PORTION_BYTES // 2))]))
+    portions = take_all(waiting)
+    assert portions[0].controls == [kick(1), kick(2)]
+    assert joined(portions, "controls") == [kick(1), kick(2)]
+
+
+def test_it_sends_many_controls_in_portions():
+    waiting = Backlog()
+    controls = [kick(n) for n in range(20_000)]
+    waiting.add(Envelope(controls=controls))
+    portions = take_all(waiting)
+    assert joined(portions, "controls") == controls
+    assert all(len(pack(portion)) <= PORTION_BYTES for portion in portions)
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_it_asks_everybody_to_come_back_when_too_many_rights_have_ended(monkeypatch, put_back):
+    monkeypatch.setattr(backlog, "WAITING_CONTROLS", 3)
+    waiting = Backlog()
+    waiting.add(Envelope(controls=[kick(n) for n in range(3)]))
+    if put_back:
+        portion = waiting.take()
+        waiting.add(Envelope(controls=[kick(3)]))
+        waiting.put_back(portion)
+    else:
+        waiting.add(Envelope(controls=[kick(3)]))
+    waiting.add(Envelope(controls=[kick(4)]))
+    assert joined(take_all(waiting), "controls") == [COME_BACK]
