@@ -190,9 +190,15 @@ class NewMemberShape(Shape):
 
 class MemberShape(Shape):
     user_id = UserIdField()
-    username = serializers.CharField(source="user.get_username")
+    username = serializers.SerializerMethodField(
+        help_text=_("Empty for somebody whom an owner added and who has not opened the room yet.")
+    )
     role = serializers.ChoiceField(Membership.Role.choices)
     joined_at = MomentField()
+
+    def get_username(self, membership: Membership) -> str:
+        is_hidden = membership.invited and membership.user_id != self.context["reader"]
+        return "" if is_hidden else str(membership.user.get_username())
 
 
 class MembersShape(Shape):

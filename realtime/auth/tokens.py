@@ -57,8 +57,8 @@ class Claims:
     user_id: str
     login: str  # `sid`, or `jti` if there is none
     jti: str
-    expires_at: datetime
-    # For a comparison with the user's present password; None when CHECK_REVOKE_TOKEN is off.
+    expires_at: datetime | None  # None only for a ticket without end
+    # For a comparison with the user's present password; None for a token when CHECK_REVOKE_TOKEN is off.
     password_hash: str | None
 
 
@@ -135,7 +135,12 @@ def _unauthenticated() -> Closed:
 
 def matches_password(claims: Claims, user: Any) -> bool:
     """Whether the user's password has not changed since the token was made. True if the site does not check that."""
-    return claims.password_hash is None or claims.password_hash == get_md5_hash_password(user.password)
+    return claims.password_hash is None or claims.password_hash == hash_password(user)
+
+
+def hash_password(user: Any) -> str:
+    """What a token or ticket keeps of the user's password hash, in order to end with it."""
+    return get_md5_hash_password(getattr(user, "password", ""))
 
 
 def start_login(user: Any) -> RefreshToken:

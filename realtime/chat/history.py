@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db.models import F, QuerySet
 from msgspec import UNSET, Struct
 
 from realtime.auth.user_ids import wire_id
+from realtime.auth.users import active_users
 from realtime.chat import rooms
 from realtime.models import Message, Room
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -52,10 +52,10 @@ def list_room(user_id: Any, slug: str, cursors: Cursors) -> HistoryPage:
 
 
 def list_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
-    """A page of the messages between two users. Raises NOT_FOUND if they have no room and the other does not exist."""
+    """A page of the messages between two users. NOT_FOUND if they have none and the other is not active."""
     room = Room.objects.filter(slug=rooms.direct_slug(user_id, with_id)).first()
     if room is None:
-        if not get_user_model()._default_manager.filter(pk=with_id).exists():
+        if not active_users().filter(pk=with_id).exists():
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         return HistoryPage([], None, None)
     return _read_both_ways(user_id, Message.objects.filter(room=room), cursors)

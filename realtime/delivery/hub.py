@@ -184,6 +184,7 @@ class Hub:
             write_all(set(self.connections.values()), (frame,))
 
     def _obey(self, control: Control) -> None:
+        self.registry.note_ending(control)
         for connection in self.registry.named_by(control):
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))

@@ -48,7 +48,7 @@ def test_it_reads_an_access_token_without_asking_the_database(django_assert_num_
     assert claims.login == refresh["sid"]
     assert claims.jti == token["jti"]
     assert claims.expires_at.timestamp() == token["exp"]
-    assert claims.password_hash is None
+    assert claims.password_hash == get_md5_hash_password(user.password)
 
 
 def test_it_names_the_login_by_the_tokens_own_id_where_it_has_no_sid():
@@ -104,6 +104,7 @@ def test_it_carries_the_password_where_the_site_wants_it_checked(monkeypatch):
 
 
 def test_it_refuses_tokens_from_before_the_site_wanted_the_password_checked(monkeypatch):
+    monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", False)
     token = str(access_for(make_user("alice")))
     monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
     with pytest.raises(Closed):
