@@ -119,6 +119,7 @@ class LoginShape(TokenObtainPairSerializer):
 
 class RefreshShape(TokenRefreshSerializer):
     # simplejwt's serializer, which here also refuses a login that has ended, a changed password and a deleted user.
+    token_class = tokens.RotatedToken
 
     refresh = serializers.CharField(help_text=_("The answer has a new one only if the site rotates refresh tokens."))
 
