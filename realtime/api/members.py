@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.api.lists import ListView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import MemberShape, MembersShape, NewMemberShape, PageQuery
 from realtime.auth import user_ids
@@ -11,8 +12,8 @@ from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 
-class MembersView(APIView):
-    @documented("members_list", {200: MembersShape}, query=PageQuery, refusals=(400, 403, 404))
+class MembersView(ListView):
+    @documented("members_list", {200: MembersShape}, query=PageQuery, refusals=(400, 403, 404, 429))
     def get(self, request: Request, room_id: str) -> Response:
         """List the members of a room. Only members may do this."""
         page = validated(PageQuery, request.query_params)

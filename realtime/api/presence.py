@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.api.lists import ListView
 from realtime.api.schema import documented, list_of, validated
 from realtime.api.serializers import PageQuery, StatusesQuery
 from realtime.auth import user_ids
@@ -38,8 +39,8 @@ class OnlinePage(msgspec.Struct, frozen=True):
     users: list[Status]
 
 
-class OnlineView(APIView):
-    @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400,))
+class OnlineView(ListView):
+    @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400, 429))
     def get(self, request: Request) -> Response:
         """List the users who are online. Those who appear offline are left out."""
         page = validated(PageQuery, request.query_params)
@@ -67,8 +68,8 @@ class StatusView(APIView):
         return Response(msgspec.to_builtins(found[0]))
 
 
-class StatusesView(APIView):
-    @documented("presence_read_many", {200: list_of(Status)}, query=StatusesQuery, refusals=(400,))
+class StatusesView(ListView):
+    @documented("presence_read_many", {200: list_of(Status)}, query=StatusesQuery, refusals=(400, 429))
     def get(self, request: Request) -> Response:
         """Read the status of several users, in the order of `user_ids`. Unknown users are left out."""
         asked = validated(StatusesQuery, request.query_params)["user_ids"]
