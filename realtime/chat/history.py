@@ -95,7 +95,7 @@ def _slice(messages: QuerySet[Message], field: str, cursors: Cursors) -> list[An
     messages = messages.select_related("sender").order_by(order)
     found: list[Any] = []
     while True:
-        part = list(messages[: min(READ_AT_ONCE, cursors.limit + 1 - len(found))])
+        part: list[Any] = list(messages[: min(READ_AT_ONCE, cursors.limit + 1 - len(found))])
         found += part
         # Where the text is too much, the page ends before the last of `found`: also if it is merged with another scan.
         if len(part) < READ_AT_ONCE or len(found) > cursors.limit or _count_bytes(found) > PAGE_BYTES:

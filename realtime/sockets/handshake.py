@@ -55,6 +55,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     sink: TransportSink | QueueSink  # set when the socket is accepted
     # The id of the first `auth` command, which is acknowledged after the greeting.
     auth_id: str | None = None
+    names: list[str] | None = None  # the streams of `streams`; the hub and the socket share the texts
     asked_at: float  # when the last look-up of the user began; a monotonic time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,7 +132,9 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def streams(self, connection: Connection) -> list[str]:
         """The streams that a socket is subscribed to from the beginning."""
-        return [user_stream(connection.user_key), SITE]
+        if self.names is None:
+            self.names = [user_stream(connection.user_key), SITE]
+        return self.names
 
     async def authenticate(self, trusted_page: bool) -> Identity:
         """Raises Closed, DatabaseUnavailable, Gone."""
