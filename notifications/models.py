@@ -1,12 +1,20 @@
 """The table of notifications: what was sent to whom, and when they read it. Used by `sending`, `inbox` and `admin`."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from notifications.links import is_safe
 from notifications.types import NAME_CHARS
+
+
+def validate_link(link: str) -> None:
+    """Raises ValidationError for a link that clients must not follow."""
+    if not is_safe(link):
+        raise ValidationError(_("Enter a path such as /users/1, or an address with http, https or mailto."), "unsafe")
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
@@ -46,7 +54,11 @@ class Notification(models.Model):
     message = models.TextField(_("message"), blank=True)
     data = models.JSONField(_("data"), default=dict, blank=True, help_text=_("A JSON object for clients."))
     link = models.CharField(
-        _("link"), max_length=500, blank=True, help_text=_("Where the notification leads: a path or an address.")
+        _("link"),
+        max_length=500,
+        blank=True,
+        validators=[validate_link],
+        help_text=_("Where the notification leads: a path, or an address with http, https or mailto."),
     )
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     read_at = models.DateTimeField(_("read at"), null=True, blank=True, editable=False)

@@ -19,6 +19,7 @@ import realtime
 from notifications import types
 from notifications.frames import Item, NotificationBody
 from notifications.languages import language_of
+from notifications.links import is_safe
 from notifications.models import Notification
 from notifications.types import Text
 from realtime.integration import run
@@ -47,11 +48,11 @@ def notify(
 
     The title and the message come from the type, in the recipient's language, filled with `params` and the name of
     `actor`. `title` and `message` replace them, without being filled. Both are plain text: escape them in HTML.
-    `data` is any JSON object; clients get it as it is.
+    `data` is any JSON object; clients get it as it is. `link` is a path or an address with http, https or mailto.
 
     Returns None and sends nothing when `actor` is the recipient: people need no notification of what they did.
-    Raises UnknownType, MissingParameter, InvalidData, ValidationError (a text is too long, or has a NUL character) and
-    the user model's DoesNotExist. If the push raises, nothing is stored either.
+    Raises UnknownType, MissingParameter, InvalidData, ValidationError (a text is too long or has a NUL character, or
+    `link` is anything else) and the user model's DoesNotExist. If the push raises, nothing is stored either.
     """
     kind = types.require_type(type_name)
     user = _require_user(recipient)
@@ -88,13 +89,15 @@ def frame(notification: Notification) -> NotificationBody:
 
 
 def item(notification: Notification) -> Item:
+    link = str(notification.link)
     return Item(
         id=notification.pk,
         type=notification.type,
         title=notification.title,
         message=notification.message,
         data=notification.data,
-        link=notification.link,
+        # Rows that are older than this rule, or were stored without validation, may have any link.
+        link=link if is_safe(link) else "",
         created_at=format_time(notification.created_at),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.apps import AppConfig, apps
 from django.core import checks
 from rest_framework.settings import api_settings
+from rest_framework_simplejwt.settings import api_settings as token_settings
 
 from realtime import conf
 
@@ -25,6 +26,7 @@ def register() -> None:
         check_isolation,
         check_origins,
         check_blacklist,
+        check_old_passwords,
         check_asgi,
         check_proxies,
         check_workers,
@@ -135,6 +137,15 @@ def check_blacklist(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> M
     text = "Tokens cannot be revoked: a logout closes sockets, but the token can open new ones until it expires."
     hint = "Add rest_framework_simplejwt.token_blacklist to INSTALLED_APPS."
     return [checks.Warning(text, hint=hint, id="realtime.W007")]
+
+
+def check_old_passwords(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Without CHECK_REVOKE_TOKEN, simplejwt's tokens do not know the password for which they were issued."""
+    if token_settings.CHECK_REVOKE_TOKEN:
+        return []
+    text = "A new password closes the user's sockets, but tokens from before it can open new ones until they expire."
+    hint = "Set SIMPLE_JWT['CHECK_REVOKE_TOKEN'] to True. Everybody has to log in again then, once."
+    return [checks.Warning(text, hint=hint, id="realtime.W010")]
 
 
 def check_asgi(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:

@@ -45,6 +45,7 @@ class Settings:
     max_connections_per_user: int = 20  # per process
     max_rooms_per_connection: int = 200
     rooms_per_minute: int | None = 30  # made by one user over REST
+    lists_per_user: int | None = 1  # made at once over REST for one user, per process
     max_pending_commands: int = 64  # of one socket, before reading from it pauses
     bad_frames: int = 20  # in `bad_frames_seconds` close the socket with 4400
     bad_frames_seconds: float = 10

@@ -88,6 +88,13 @@ class Membership(models.Model):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="room_memberships", verbose_name=_("user")
     )
     role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.MEMBER)
+    invited = models.BooleanField(
+        _("invited"),
+        default=False,
+        db_default=False,  # for processes of the version before, which go on during an upgrade
+        editable=False,
+        help_text=_("An owner added the user, who has not opened the room yet. Until then, nobody sees their name."),
+    )
     joined_at = models.DateTimeField(_("joined at"), default=timezone.now, editable=False)
     last_read_seq = models.PositiveBigIntegerField(
         _("read up to event"),
@@ -238,6 +245,7 @@ class Ticket(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
     token_login = models.CharField(_("login"), max_length=64, blank=True)
     token_expires_at = models.DateTimeField(_("token expires at"), null=True)
+    password_hash = models.CharField(_("digest of the password"), max_length=32, blank=True, default="", db_default="")
     expires_at = models.DateTimeField(_("expires at"), db_index=True)
 
     class Meta:

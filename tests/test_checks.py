@@ -189,6 +189,12 @@ def test_it_wants_tokens_that_can_be_revoked(settings):
     assert ids(checks.check_blacklist) == ["realtime.W007"]
 
 
+def test_it_wants_tokens_to_end_with_the_password(monkeypatch):
+    assert ids(checks.check_old_passwords) == []
+    monkeypatch.setattr(checks.token_settings, "CHECK_REVOKE_TOKEN", False)
+    assert ids(checks.check_old_passwords) == ["realtime.W010"]
+
+
 def test_it_wants_an_asgi_application(settings):
     assert ids(checks.check_asgi) == []
     settings.ASGI_APPLICATION = None

@@ -123,5 +123,5 @@ class TicketView(APIView):
 
         It keeps tokens out of addresses. It is valid once, for `expires_in` seconds.
         """
-        ticket = tickets.issue(request.user.pk, _login(request))
+        ticket = tickets.issue(request.user.pk, _login(request), tokens.hash_password(request.user))
         return Response({"ticket": ticket, "expires_in": int(settings().ticket_seconds)})

@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.api.lists import ListView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import MemberShape, MembersShape, NewMemberShape, PageQuery
 from realtime.auth import user_ids
@@ -11,14 +12,15 @@ from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 
-class MembersView(APIView):
-    @documented("members_list", {200: MembersShape}, query=PageQuery, refusals=(400, 403, 404))
+class MembersView(ListView):
+    @documented("members_list", {200: MembersShape}, query=PageQuery, refusals=(400, 403, 404, 429))
     def get(self, request: Request, room_id: str) -> Response:
         """List the members of a room. Only members may do this."""
         page = validated(PageQuery, request.query_params)
         offset, members = page["offset"], rooms.list_members(request.user.pk, room_id)
         found = members[offset : offset + page["limit"]]
-        return Response(MembersShape({"count": members.count(), "offset": offset, "members": found}).data)
+        shown = {"count": members.count(), "offset": offset, "members": found}
+        return Response(MembersShape(shown, context={"reader": request.user.pk}).data)
 
     @documented("members_add", {200: MemberShape, 201: MemberShape}, body=NewMemberShape, refusals=(400, 403, 404, 409))
     def post(self, request: Request, room_id: str) -> Response:
@@ -34,7 +36,7 @@ class MembersView(APIView):
             membership = rooms.require_member(me, room_id)
         else:
             membership, created = rooms.add_member(me, room_id, user_id, given["role"])
-        return Response(MemberShape(membership).data, 201 if created else 200)
+        return Response(MemberShape(membership, context={"reader": me}).data, 201 if created else 200)
 
     @documented("members_leave", {204: None}, refusals=(403, 404, 409))
     def delete(self, request: Request, room_id: str) -> Response:

@@ -3,15 +3,15 @@
 import msgspec
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.lists import ListView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import CursorQuery, DirectQuery
 from realtime.chat import history
 
 
-class RoomMessagesView(APIView):
-    @documented("messages_of_room", {200: history.HistoryPage}, query=CursorQuery, refusals=(400, 404))
+class RoomMessagesView(ListView):
+    @documented("messages_of_room", {200: history.HistoryPage}, query=CursorQuery, refusals=(400, 404, 429))
     def get(self, request: Request, room_id: str) -> Response:
         """Read the messages of a room, newest first.
 
@@ -23,8 +23,8 @@ class RoomMessagesView(APIView):
         return _answer(history.list_room(request.user.pk, room_id, cursors))
 
 
-class DirectMessagesView(APIView):
-    @documented("messages_direct", {200: history.HistoryPage}, query=DirectQuery, refusals=(400, 404))
+class DirectMessagesView(ListView):
+    @documented("messages_direct", {200: history.HistoryPage}, query=DirectQuery, refusals=(400, 404, 429))
     def get(self, request: Request) -> Response:
         """Read your direct messages, with one other user or with everybody, newest first.
 

@@ -5,15 +5,16 @@ from datetime import datetime
 from typing import Any, cast
 
 import msgspec
-from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, Subquery
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.api.lists import ListView
 from realtime.api.schema import documented, list_of, validated
 from realtime.api.serializers import PageQuery, StatusesQuery
 from realtime.auth import user_ids
+from realtime.auth.users import active_users
 from realtime.models import LastSeen
 from realtime.presence import online
 from realtime.presence.store import OFFLINE, Entry
@@ -38,8 +39,8 @@ class OnlinePage(msgspec.Struct, frozen=True):
     users: list[Status]
 
 
-class OnlineView(APIView):
-    @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400,))
+class OnlineView(ListView):
+    @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400, 429))
     def get(self, request: Request) -> Response:
         """List the users who are online. Those who appear offline are left out."""
         page = validated(PageQuery, request.query_params)
@@ -67,8 +68,8 @@ class StatusView(APIView):
         return Response(msgspec.to_builtins(found[0]))
 
 
-class StatusesView(APIView):
-    @documented("presence_read_many", {200: list_of(Status)}, query=StatusesQuery, refusals=(400,))
+class StatusesView(ListView):
+    @documented("presence_read_many", {200: list_of(Status)}, query=StatusesQuery, refusals=(400, 429))
     def get(self, request: Request) -> Response:
         """Read the status of several users, in the order of `user_ids`. Unknown users are left out."""
         asked = validated(StatusesQuery, request.query_params)["user_ids"]
@@ -76,9 +77,9 @@ class StatusesView(APIView):
 
 
 def _look_up(pks: Sequence[Any]) -> list[Status]:
-    """The statuses of those users that exist, with one query and one call of the presence store."""
+    """The statuses of those users that exist and are active, with one query and one call of the presence store."""
     seen = LastSeen.objects.filter(user=OuterRef("pk")).values("at")
-    rows = get_user_model()._default_manager.filter(pk__in=pks).annotate(seen=Subquery(seen))
+    rows = active_users().filter(pk__in=pks).annotate(seen=Subquery(seen))
     last_seen = dict(rows.values_list("pk", "seen"))
     entries = online.entries([str(pk) for pk in last_seen])
     return [_describe(pk, entries.get(str(pk)), last_seen[pk]) for pk in pks if pk in last_seen]

@@ -4,16 +4,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.api.lists import ListView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import NewRoomShape, PageQuery, RoomChangesShape, RoomShape, RoomsShape
 from realtime.api.throttles import RoomThrottle
 from realtime.chat import rooms
 
 
-class RoomsView(APIView):
+class RoomsView(ListView):
     throttle_classes = [*APIView.throttle_classes, RoomThrottle]
 
-    @documented("rooms_list", {200: RoomsShape}, query=PageQuery, refusals=(400,))
+    @documented("rooms_list", {200: RoomsShape}, query=PageQuery, refusals=(400, 429))
     def get(self, request: Request) -> Response:
         """List the rooms that you can see: the public ones, and the private ones of which you are a member."""
         page = validated(PageQuery, request.query_params)

@@ -119,6 +119,7 @@ class LoginShape(TokenObtainPairSerializer):
 
 class RefreshShape(TokenRefreshSerializer):
     # simplejwt's serializer, which here also refuses a login that has ended, a changed password and a deleted user.
+    token_class = tokens.RotatedToken
 
     refresh = serializers.CharField(help_text=_("The answer has a new one only if the site rotates refresh tokens."))
 
@@ -190,9 +191,15 @@ class NewMemberShape(Shape):
 
 class MemberShape(Shape):
     user_id = UserIdField()
-    username = serializers.CharField(source="user.get_username")
+    username = serializers.SerializerMethodField(
+        help_text=_("Empty for somebody whom an owner added and who has not opened the room yet.")
+    )
     role = serializers.ChoiceField(Membership.Role.choices)
     joined_at = MomentField()
+
+    def get_username(self, membership: Membership) -> str:
+        is_hidden = membership.invited and membership.user_id != self.context["reader"]
+        return "" if is_hidden else str(membership.user.get_username())
 
 
 class MembersShape(Shape):

@@ -18,6 +18,7 @@ from realtime.auth import tickets, tokens
 from realtime.auth.credentials import Credential
 from realtime.auth.tokens import Claims
 from realtime.auth.user_ids import read_id, wire_id
+from realtime.auth.users import UNKNOWN, has_column, mark_password
 from realtime.conf import session_engine
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.storage.database import Batcher, run
@@ -32,6 +33,7 @@ class Identity:
     name: str
     login: str = ""  # the login whose end closes the socket
     expires_at: float | None = None  # Unix time; None if the socket does not expire
+    password: int = UNKNOWN  # `mark_password` of the user's password
 
 
 Loader = Batcher[Claims, Identity]
@@ -45,7 +47,7 @@ async def identify(credential: Credential, loader: Loader) -> Identity | None:
     if credential.carrier == "session":
         return await run(load_session, credential.value)
     if credential.carrier == "ticket":
-        return await run(load_ticket, credential.value)
+        return await loader.submit(await run(redeem_ticket, credential.value))
     return await loader.submit(tokens.parse_access(credential.value))
 
 
@@ -56,26 +58,30 @@ def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
     return [_admit(claims, users.get(claims.user_id), revoked) for claims in batch]
 
 
-def load_ticket(value: str) -> Identity:
-    """Synchronous. The user of a ticket, which is used up. Raises Closed."""
+def redeem_ticket(value: str) -> Claims:
+    """Synchronous. What a ticket claims, which is used up by this. Raises Closed."""
     ticket = tickets.redeem(value)
-    if ticket is None or (ticket.token_login and tokens.revoked([ticket.token_login])):
+    if ticket is None:
         raise _unauthenticated()
-    user = _users([str(ticket.user_id)]).get(str(ticket.user_id))
-    return _identity(user, ticket.token_login, ticket.token_expires_at)
+    login = ticket.token_login
+    return Claims(str(ticket.user_id), login, login, ticket.token_expires_at, ticket.password_hash or None)
 
 
 def load_session(key: str) -> Identity | None:
     """Synchronous. The user of Django's session with this key; None if nobody is logged in.
 
-    Raises Closed when the user has been disabled.
+    Raises Closed when the user has been disabled, or the session was logged out.
     """
     request = HttpRequest()
     request.session = import_module(session_engine()).SessionStore(key)
     user = get_user(request)
     if not user.is_authenticated:
         return None
-    return _identity(user, tokens.cookie_login(key), request.session.get_expiry_date())
+    login = tokens.cookie_login(key)
+    # Django deletes the session only after its logout was noted, and some session engines cannot delete it.
+    if tokens.revoked([login]):
+        raise _unauthenticated()
+    return _identity(user, login, request.session.get_expiry_date())
 
 
 def _users(keys: Sequence[str]) -> dict[str, Any]:
@@ -88,8 +94,8 @@ def _users(keys: Sequence[str]) -> dict[str, Any]:
 def _needed_fields() -> tuple[str, ...]:
     """The fields that a handshake reads, as far as the site's user model has them as columns."""
     model = get_user_model()
-    columns = {field.name for field in model._meta.concrete_fields}
-    return tuple(columns & {model._meta.pk.name, model.USERNAME_FIELD, "is_active", "password"})
+    wanted = {model._meta.pk.name, model.USERNAME_FIELD, "is_active", "password"}
+    return tuple(name for name in wanted if has_column(name))
 
 
 def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception:
@@ -109,7 +115,8 @@ def _identity(user: Any, login: str, expires_at: datetime | None) -> Identity:
     if not user.is_active:
         raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
     ends = expires_at.timestamp() if expires_at else None
-    return Identity(wire_id(user.pk), str(user.pk), user.get_username(), login, ends)
+    mark = mark_password(getattr(user, "password", None))
+    return Identity(wire_id(user.pk), str(user.pk), user.get_username(), login, ends, mark)
 
 
 def _unauthenticated() -> Closed:

@@ -1,6 +1,7 @@
 """Tickets: credentials that open one socket, within seconds. Issued by the REST API, redeemed by the handshake.
 
-A ticket is part of an address and may be logged with it; by then it has been used. Only digests are stored.
+A ticket is part of an address and may be logged with it; by then it has been used. Only digests are stored. Times are
+the database's: the processes' own clocks may differ by more than a ticket's life.
 """
 
 import secrets
@@ -8,7 +9,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from realtime.auth.tokens import Claims
 from realtime.conf import settings
@@ -16,17 +17,20 @@ from realtime.models import Ticket
 from realtime.storage.transactions import retry_conflicts
 
 
-def issue(user_id: Any, claims: Claims | None) -> str:
-    """A new ticket. Its socket is closed when the token of `claims` expires; with None it does not expire."""
+def issue(user_id: Any, claims: Claims | None, password_hash: str | None = None) -> str:
+    """A new ticket. Its socket is closed when the token of `claims` expires; with None it does not expire.
+
+    With `password_hash` (`tokens.hash_password`), the ticket opens nothing after the user has a new password.
+    """
     ticket = secrets.token_urlsafe(32)
-    now = timezone.now()
     prune()
     Ticket.objects.create(
         digest=_digest(ticket),
         user_id=user_id,
         token_login=claims.login if claims else "",
         token_expires_at=claims.expires_at if claims else None,
-        expires_at=now + timedelta(seconds=settings().ticket_seconds),
+        password_hash=password_hash or "",
+        expires_at=Now() + timedelta(seconds=settings().ticket_seconds),
     )
     return ticket
 
@@ -37,7 +41,7 @@ def redeem(ticket: str) -> Ticket | None:
 
     The conditional DELETE decides: of two callers that read the same row, only one deletes it.
     """
-    valid = Ticket.objects.filter(digest=_digest(ticket), expires_at__gt=timezone.now())
+    valid = Ticket.objects.filter(digest=_digest(ticket), expires_at__gt=Now())
     found = valid.first()
     deleted, _ = valid.delete()
     return found if deleted else None
@@ -46,7 +50,7 @@ def redeem(ticket: str) -> Ticket | None:
 @retry_conflicts
 def prune() -> int:
     """Delete expired tickets; returns how many."""
-    deleted, _ = Ticket.objects.filter(expires_at__lte=timezone.now()).delete()
+    deleted, _ = Ticket.objects.filter(expires_at__lte=Now()).delete()
     return deleted
 
 

@@ -20,10 +20,10 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token, UntypedToken
 from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch, get_md5_hash_password
 
+from realtime.auth.received_tokens import ReceivedAccess, ReceivedRefresh, skewed_backend
 from realtime.protocol.errors import CloseCode, Closed
 
 LOGIN_CLAIM = "sid"
-
 
 _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
 
@@ -39,7 +39,7 @@ class LoginToken(RefreshToken):
         self.payload.setdefault(LOGIN_CLAIM, uuid4().hex)
 
 
-class RotatedToken(RefreshToken):
+class RotatedToken(ReceivedRefresh):
     """A refresh token that is replaced by another one of the same login. Blacklisting it does not end the login."""
 
     def blacklist(self) -> Any:
@@ -57,8 +57,8 @@ class Claims:
     user_id: str
     login: str  # `sid`, or `jti` if there is none
     jti: str
-    expires_at: datetime
-    # For a comparison with the user's present password; None when CHECK_REVOKE_TOKEN is off.
+    expires_at: datetime | None  # None only for a ticket without end
+    # For a comparison with the user's present password; None for a token when CHECK_REVOKE_TOKEN is off.
     password_hash: str | None
 
 
@@ -79,7 +79,7 @@ def verify_access(token: str) -> AccessToken:
     """The access token in `token`. Raises Closed as `parse_access` does."""
     try:
         # The constructor takes the encoded token, although its annotation says otherwise.
-        verified = AccessToken(token)  # type: ignore[arg-type]
+        verified = ReceivedAccess(token)  # type: ignore[arg-type]
     except ExpiredTokenError:
         # simplejwt checks the age before the token's type. TOKEN_EXPIRED makes a client renew its access token, so an
         # expired refresh token must not get this answer.
@@ -95,7 +95,7 @@ def verify_access(token: str) -> AccessToken:
 def verify_refresh(token: str) -> RefreshToken:
     """The refresh token in `token`, if neither it nor its login is revoked. Raises Closed with UNAUTHENTICATED."""
     try:
-        verified = RefreshToken(token)  # type: ignore[arg-type]
+        verified = ReceivedRefresh(token)  # type: ignore[arg-type]
     except (TokenError, ValueError, RecursionError):
         raise _unauthenticated() from None
     if revoked([to_claims(verified).login]):
@@ -124,7 +124,8 @@ def to_claims(token: Token) -> Claims:
         user_id=str(user_id),
         login=str(token.get(LOGIN_CLAIM) or jti),
         jti=str(jti),
-        expires_at=datetime_from_epoch(token["exp"]),
+        # As long as simplejwt accepts the token.
+        expires_at=datetime_from_epoch(token["exp"]) + skewed_backend().get_leeway(),
         password_hash=password_hash,
     )
 
@@ -135,7 +136,12 @@ def _unauthenticated() -> Closed:
 
 def matches_password(claims: Claims, user: Any) -> bool:
     """Whether the user's password has not changed since the token was made. True if the site does not check that."""
-    return claims.password_hash is None or claims.password_hash == get_md5_hash_password(user.password)
+    return claims.password_hash is None or claims.password_hash == hash_password(user)
+
+
+def hash_password(user: Any) -> str:
+    """What a token or ticket keeps of the user's password hash, in order to end with it."""
+    return get_md5_hash_password(getattr(user, "password", ""))
 
 
 def start_login(user: Any) -> RefreshToken:

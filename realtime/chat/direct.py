@@ -1,13 +1,15 @@
 """Direct messages: finds the room of two users, or makes it with their first message. Called by the sockets."""
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
-
 from realtime.auth.user_ids import read_id, wire_id
+from realtime.auth.users import active_users
 from realtime.chat.rooms import direct_slug
+from realtime.conf import settings
+from realtime.delivery.endings import Endings
 from realtime.models import Membership, Room
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.storage import database
@@ -23,18 +25,27 @@ class Pair:
     room: int  # primary key
     recipient: Any  # primary key
     recipient_id: int | str  # as in frames
+    asked_at: float  # when the look-up began that found the recipient active; a monotonic time
 
 
 # By (sender, recipient), in the order of use: the last used is at the end.
 _pairs: OrderedDict[tuple[str, str], Pair] = OrderedDict()
 
 
-def find_cached_pair(sender: str, recipient: int | str) -> Pair | None:
-    """A pair that was found before, else None. `sender` is a user key."""
+def find_cached_pair(sender: str, recipient: int | str, ended: Endings) -> Pair | None:
+    """A pair that was found before, else None. `sender` is a user key, `ended` has the users who were disconnected.
+
+    A recipient may be disabled meanwhile. That disconnects them; if it was not noticed, the pair soon grows too old.
+    """
     key = (sender, str(recipient))
     pair = _pairs.get(key)
-    if pair is not None:
-        _pairs.move_to_end(key)
+    if pair is None:
+        return None
+    is_old = time.monotonic() - pair.asked_at > settings().auth_recheck_seconds
+    if is_old or ended.has_since(str(pair.recipient), pair.asked_at):
+        del _pairs[key]
+        return None
+    _pairs.move_to_end(key)
     return pair
 
 
@@ -56,10 +67,11 @@ def forget_pair(a: int | str, b: int | str) -> None:
 @retry_conflicts
 def open_pair(sender: Any, recipient: int | str) -> Pair:
     """Synchronous. Finds the pair's room, or makes it. Raises Refused as `find_pair` does."""
+    asked_at = time.monotonic()
     pk = read_id(recipient)
     if pk is not None and str(pk) == str(sender):
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.WRITING_TO_ONESELF)
-    if pk is None or not get_user_model()._default_manager.filter(pk=pk, is_active=True).exists():
+    if pk is None or not active_users().filter(pk=pk).exists():
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
     with own_transaction():
         room, created = Room.objects.get_or_create(
@@ -67,4 +79,4 @@ def open_pair(sender: Any, recipient: int | str) -> Pair:
         )
         if created:
             Membership.objects.bulk_create([Membership(room=room, user_id=user) for user in (sender, pk)])
-    return Pair(room.pk, pk, wire_id(pk))
+    return Pair(room.pk, pk, wire_id(pk), asked_at)

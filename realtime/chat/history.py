@@ -7,17 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db.models import F, QuerySet
 from msgspec import UNSET, Struct
 
 from realtime.auth.user_ids import wire_id
+from realtime.auth.users import active_users
 from realtime.chat import rooms
 from realtime.models import Message, Room
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import HistoryItem, format_time, given
 from realtime.protocol.streams import user_stream
 from realtime.storage import log
+
+PAGE_BYTES = 256 * 1024  # of text in one page
+READ_AT_ONCE = 51  # messages: all of a page of the default size, and one more
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,10 @@ def list_room(user_id: Any, slug: str, cursors: Cursors) -> HistoryPage:
 
 
 def list_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
-    """A page of the messages between two users. Raises NOT_FOUND if they have no room and the other does not exist."""
+    """A page of the messages between two users. NOT_FOUND if they have none and the other is not active."""
     room = Room.objects.filter(slug=rooms.direct_slug(user_id, with_id)).first()
     if room is None:
-        if not get_user_model()._default_manager.filter(pk=with_id).exists():
+        if not active_users().filter(pk=with_id).exists():
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         return HistoryPage([], None, None)
     return _read_both_ways(user_id, Message.objects.filter(room=room), cursors)
@@ -83,22 +86,44 @@ def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors)
 
 
 def _slice(messages: QuerySet[Message], field: str, cursors: Cursors) -> list[Any]:
-    """One range scan, for one message more than the page holds."""
+    """One range scan, for one message more than the page holds, or until the text is more than it holds."""
     if cursors.before is not None:
         messages = messages.filter(**{f"{field}__lt": cursors.before})
     if cursors.after is not None:
         messages = messages.filter(**{f"{field}__gt": cursors.after})
-    order = field if cursors.forward else f"-{field}"
-    return list(messages.select_related("sender").order_by(order)[: cursors.limit + 1])
+    order, beyond = (field, "gt") if cursors.forward else (f"-{field}", "lt")
+    messages = messages.select_related("sender").order_by(order)
+    found: list[Any] = []
+    while True:
+        part: list[Any] = list(messages[: min(READ_AT_ONCE, cursors.limit + 1 - len(found))])
+        found += part
+        # Where the text is too much, the page ends before the last of `found`: also if it is merged with another scan.
+        if len(part) < READ_AT_ONCE or len(found) > cursors.limit or _count_bytes(found) > PAGE_BYTES:
+            return found
+        messages = messages.filter(**{f"{field}__{beyond}": part[-1].place})
 
 
 def _page(found: Iterable[Any], cursors: Cursors, room_id: str | None) -> HistoryPage:
     ordered = sorted(found, key=lambda message: message.place, reverse=not cursors.forward)
-    shown, more = ordered[: cursors.limit], len(ordered) > cursors.limit
-    following = shown[-1].place if more else None
+    shown = _fill(ordered[: cursors.limit])
+    following = shown[-1].place if len(ordered) > len(shown) else None
     newest_first = reversed(shown) if cursors.forward else shown
     items = [_describe(message, room_id) for message in newest_first]
     return HistoryPage(items, None, following) if cursors.forward else HistoryPage(items, following, None)
+
+
+def _fill(messages: list[Any]) -> list[Any]:
+    """The first messages, up to PAGE_BYTES of text; at least one if there are any."""
+    size = 0
+    for number, message in enumerate(messages):
+        size += _count_bytes([message])
+        if number and size > PAGE_BYTES:
+            return messages[:number]
+    return messages
+
+
+def _count_bytes(messages: Iterable[Any]) -> int:
+    return sum(len(message.text.encode()) for message in messages)
 
 
 def _describe(message: Any, room_id: str | None) -> HistoryItem:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from typing import Any, cast
 
-from django.contrib.auth import get_user_model
 from django.db import IntegrityError
 from django.db.models import CharField, Count, Exists, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
 from django.utils.text import slugify
 
+from realtime.auth.users import active_users
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -102,6 +102,9 @@ def join(user_id: Any, slug: str) -> Joined:
             membership, created = Membership.objects.get_or_create(
                 room=room, user_id=user_id, defaults={"last_read_seq": last_seq(room)}
             )
+    if membership.invited:
+        Membership.objects.filter(pk=membership.pk).update(invited=False)
+        membership.invited = False
     room = membership.room
     return Joined(room.pk, room.slug, room.title, cast(Role, membership.role), created)
 
@@ -174,17 +177,19 @@ def list_members(user_id: Any, slug: str) -> QuerySet[Membership]:
 
 
 def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tuple[Membership, bool]:
-    """Give `user_id` the role. Returns the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT."""
+    """Give `user_id` the role. Returns the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT.
+
+    A new member counts as invited until they open the room: otherwise an owner could read the name of every user.
+    """
     with own_transaction():
         room = _lock_owned(owner_id, slug)
-        if not get_user_model()._default_manager.filter(pk=user_id, is_active=True).exists():
+        if not active_users().filter(pk=user_id).exists():
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         if role != OWNER:
             _require_other_owner(room, user_id)
         given = {"role": role}
-        return Membership.objects.update_or_create(
-            room=room, user_id=user_id, defaults=given, create_defaults={**given, "last_read_seq": last_seq(room)}
-        )
+        fresh = {**given, "invited": True, "last_read_seq": last_seq(room)}
+        return Membership.objects.update_or_create(room=room, user_id=user_id, defaults=given, create_defaults=fresh)
 
 
 def remove_member(actor_id: Any, slug: str, user_id: Any) -> None:

@@ -35,6 +35,7 @@ class Connection:
         "language",
         "login",
         "name",
+        "password",
         "pending",
         "quota",
         "session_id",
@@ -53,6 +54,8 @@ class Connection:
         self.name = identity.name
         # If this login ends, the socket is closed; "" for none.
         self.login = identity.login
+        # `mark_password` of the user's password at the last look-up, for the recheck.
+        self.password = identity.password
         self.expires_at = identity.expires_at  # Unix time in seconds; None if it never expires
         self.sink = sink
         # The language of the texts that the client gets. The string is shared by all sockets of that language.

@@ -184,7 +184,7 @@ class Hub:
             if feed is not None:
                 feed.advance_to(seq)
         if envelope.compares:
-            self._compare_soon()
+            self.compare_soon()
 
     def announce(self, passing: Passing) -> None:
         self.publish(Envelope(passing=[passing]))
@@ -207,6 +207,7 @@ class Hub:
     def _obey(self, control: Control) -> None:
         if control.verb == "come_back":
             self._close_all_slowly()
+        self.registry.note_ending(control)
         for connection in self.registry.named_by(control):
             if control.verb == "disconnect":
                 connection.close(Closed(CloseCode(control.code), control.reason))

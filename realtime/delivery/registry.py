@@ -1,10 +1,12 @@
 """The sockets of one event loop, by id and by user, and the quota of each user. Owned by the hub."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
+from realtime.delivery.endings import Endings
 from realtime.delivery.envelopes import Control
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.limits import Quota, TokenBucket
@@ -19,6 +21,8 @@ class Registry:
     def __init__(self) -> None:
         self.connections: dict[str, Connection] = {}  # by connection id
         self.users: dict[str, set[Connection]] = {}  # by user key; no set is empty
+        self.ended_users = Endings()  # by user key
+        self.ended_logins = Endings()
         self._quotas: dict[str, Quota] = {}  # by user key
 
     def add(self, connection: Connection) -> None:
@@ -54,6 +58,13 @@ class Registry:
         if control.login:
             return [c for c in self.connections.values() if c.login == control.login]
         return list(self.connections.values()) if control.stream else []
+
+    def note_ending(self, control: Control) -> None:
+        """Note whom a control disconnects, for sockets that are registered after it."""
+        if control.verb == "disconnect" and control.user is not None:
+            self.ended_users.note(control.user, time.monotonic())
+        elif control.verb == "disconnect" and control.login:
+            self.ended_logins.note(control.login, time.monotonic())
 
     def _forget_quota(self, user_key: str) -> None:
         if user_key not in self.users:

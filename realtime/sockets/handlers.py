@@ -26,6 +26,7 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Ack, Pong, Read, ReadData, encode, format_epoch, given, utc_now
 from realtime.protocol.streams import room_stream
 from realtime.sockets.node import Node
+from realtime.sockets.recheck import confirm
 from realtime.sockets.refusals import answer
 from realtime.sockets.subscription_handlers import on_join, on_leave, on_subscribe, on_unsubscribe
 from realtime.storage.database import run
@@ -45,10 +46,12 @@ def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
 
 
 async def on_auth(node: Node, connection: Connection, command: commands.Auth) -> None:
+    asked_at = time.monotonic()
     identity = await node.loader.submit(tokens.parse_access(command.token))
     if identity.key != connection.user_key:
         raise Refused(ErrorCode.FORBIDDEN, Reason.TOKEN_OF_ANOTHER_USER)
     extend(node, connection, identity)
+    await confirm(node.hub, node.checker, connection, asked_at)
     expires_at = format_epoch(identity.expires_at)
     connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=given(command.id))))
 
@@ -56,6 +59,7 @@ async def on_auth(node: Node, connection: Connection, command: commands.Auth) ->
 def extend(node: Node, connection: Connection, identity: Identity) -> None:
     connection.expires_at = identity.expires_at
     connection.login = identity.login
+    connection.password = identity.password
     node.clock.watch_end(connection)
 
 
@@ -108,7 +112,7 @@ def on_message(node: Node, connection: Connection, command: commands.Message) ->
             return _post_unjoined(node, connection, command, command.room_id)
         return _post(node, connection, command, room=room, room_slug=command.room_id)
     assert command.to_user_id is not None
-    pair = find_cached_pair(connection.user_key, command.to_user_id)
+    pair = find_cached_pair(connection.user_key, command.to_user_id, node.hub.registry.ended_users)
     if pair is None:
         return _post_unacquainted(node, connection, command, command.to_user_id)
     return _post(node, connection, command, room=pair.room, recipient=pair.recipient, recipient_id=pair.recipient_id)

@@ -6,6 +6,7 @@ Under our own server it hands the socket to a `SocketReader` and returns; under 
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any
@@ -32,6 +33,7 @@ from realtime.server.websocket import EXTENSION, RealtimeProtocol
 from realtime.sockets import intake
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import SocketReader
+from realtime.sockets.recheck import confirm
 from realtime.sockets.refusals import refuse_handshake
 from realtime.storage.database import DatabaseUnavailable
 
@@ -53,6 +55,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     sink: TransportSink | QueueSink  # set when the socket is accepted
     # The id of the first `auth` command, which is acknowledged after the greeting.
     auth_id: str | None = None
+    names: list[str] | None = None  # the streams of `streams`; the hub and the socket share the texts
+    asked_at: float  # when the last look-up of the user began; a monotonic time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.receive, self.base_send = scope, receive, send
@@ -112,6 +116,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection.hold()
         self.node.hub.register(connection)
         try:
+            # A control that passed after the look-up did not find this socket. From now on it would.
+            await confirm(self.node.hub, self.node.checker, connection, self.asked_at)
             await self.enter(connection)
         except BaseException:
             # Not `node.leave`: presence has not counted this socket, and must not subtract it.
@@ -126,17 +132,23 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     def streams(self, connection: Connection) -> list[str]:
         """The streams that a socket is subscribed to from the beginning."""
-        return [user_stream(connection.user_key), SITE]
+        if self.names is None:
+            self.names = [user_stream(connection.user_key), SITE]
+        return self.names
 
     async def authenticate(self, trusted_page: bool) -> Identity:
         """Raises Closed, DatabaseUnavailable, Gone."""
         credential = find_credential(self.scope, trusted_page=trusted_page)
-        identity = await identify(credential, self.node.loader) if credential is not None else None
+        identity = await self.identify(credential) if credential is not None else None
         if identity is None and "command" in settings().credentials:
-            identity = await identify(await self.read_auth(), self.node.loader)
+            identity = await self.identify(await self.read_auth())
         if identity is None:
             raise Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")
         return identity
+
+    async def identify(self, credential: Credential) -> Identity | None:
+        self.asked_at = time.monotonic()
+        return await identify(credential, self.node.loader)
 
     async def read_auth(self) -> Credential:
         """The token of the first `auth` command. Frames before it get no answer. Raises Closed, Gone."""

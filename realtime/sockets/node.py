@@ -25,7 +25,7 @@ from realtime.recovery.resume import Resumer
 from realtime.recovery.sessions import open_store as open_sessions
 from realtime.recovery.sessions.keeper import Keeper
 from realtime.sockets.drain import Drain
-from realtime.sockets.recheck import recheck
+from realtime.sockets.recheck import Checker, check, recheck
 from realtime.storage import database, log
 from realtime.storage.leases import open_store as open_leases
 from realtime.storage.leases.store import LeasesUnavailable
@@ -52,6 +52,7 @@ class Node:
         self.keeper = Keeper(open_sessions(conf))
         self.typing = TypingIndicators(self.hub.publish, self.tracker.send_unless_hidden)
         self.loader: Loader = database.Batcher(load_identities, limit=CHUNK, rest_seconds=REST_SECONDS)
+        self.checker: Checker = database.Batcher(check, limit=CHUNK)
         self.access: access.Asker = database.Batcher(access.find_access, limit=CHUNK)
         self.read_marker: ReadMarker = database.Batcher(mark_read, limit=MARKS_AT_ONCE)
         self.messages = Messages(self.hub.publish, self.hub.compare_soon)

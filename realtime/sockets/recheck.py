@@ -1,16 +1,18 @@
-"""Rechecks the rights of open sockets, slowly and in batches, in case a revocation was lost.
+"""Looks up the rights of open sockets again, in batches. Revocations are sent as controls (`realtime.signals`).
 
-Called by the node's clock. Revocations themselves are sent at once, as controls (`realtime.signals`).
+The node's clock calls `recheck` in case a revocation was lost. `confirm` is for a socket that was looked up before it
+was registered: a control that passed in between did not find it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.db.models import Value
 
 from realtime.auth import tokens
 from realtime.auth.user_ids import read_id
+from realtime.auth.users import UNKNOWN, active_users, has_column, mark_password
 from realtime.delivery.connection import Connection
 from realtime.delivery.hub import Hub
 from realtime.models import Membership
@@ -20,18 +22,46 @@ from realtime.storage import database
 
 CHUNK = 500  # sockets in one look-up
 
+Checker = database.Batcher[Connection, None]
+
 
 @dataclass(frozen=True, slots=True)
 class Rights:
     """What the database says about some sockets."""
 
-    active: set[str]  # keys of users
+    passwords: dict[str, int]  # of active users, by key: `mark_password` of their passwords
     revoked: set[str]  # logins
     members: set[tuple[str, int]]  # user keys, primary keys of rooms
 
+    def find_end(self, connection: Connection) -> Closed | None:
+        """Why the socket must be closed; None if nothing has ended."""
+        mark = self.passwords.get(connection.user_key)
+        if mark is None:
+            return Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
+        has_new_password = connection.password not in (UNKNOWN, mark)
+        return unauthenticated() if has_new_password or connection.login in self.revoked else None
+
+
+async def confirm(hub: Hub, checker: Checker, connection: Connection, asked_at: float) -> None:
+    """Look a registered socket up again if its user or login was disconnected after `asked_at`, a monotonic time.
+
+    Costs nothing else. `asked_at` is from before the look-up that let it in. Raises Closed, DatabaseUnavailable.
+    """
+    logins, users = hub.registry.ended_logins, hub.registry.ended_users
+    if connection.login in logins:  # no login begins again
+        raise unauthenticated()
+    if logins.has_since(connection.login, asked_at) or users.has_since(connection.user_key, asked_at):
+        await checker.submit(connection)
+
+
+def check(connections: Sequence[Connection]) -> list[Closed | None]:
+    """Synchronous, two queries. For each socket why it must be closed, or None."""
+    rights = Rights(*_look_up_ends(connections), set())
+    return [rights.find_end(connection) for connection in connections]
+
 
 async def recheck(hub: Hub) -> None:
-    """Close sockets whose user or login is no longer valid, and revoke rooms that a user is no longer a member of."""
+    """Close sockets whose user, login or password is no longer valid. Revoke rooms that a user is not a member of."""
     connections = list(hub.connections.values())
     for start in range(0, len(connections), CHUNK):
         chunk = connections[start : start + CHUNK]
@@ -43,10 +73,8 @@ async def recheck(hub: Hub) -> None:
 
 
 def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights: Rights) -> None:
-    if connection.user_key not in rights.active:
-        connection.close(Closed(CloseCode.FORBIDDEN, "USER_DISABLED"))
-    elif connection.login in rights.revoked:
-        connection.close(Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED"))
+    if (end := rights.find_end(connection)) is not None:
+        connection.close(end)
     else:
         for slug, room in joined.items():
             is_joined = connection.subscriptions.find_room(slug) == room
@@ -57,11 +85,17 @@ def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights
 def look_up(connections: Sequence[Connection]) -> Rights:
     """Synchronous, three queries."""
     pks: set[Any] = {read_id(connection.user_key) for connection in connections}
-    users = get_user_model()._default_manager.filter(pk__in=pks, is_active=True)
     members = Membership.objects.filter(user_id__in=pks, room__direct=False).values_list("user_id", "room_id")
-    sessions = {connection.login for connection in connections if connection.login}
-    return Rights(
-        {str(pk) for pk in users.values_list("pk", flat=True)},
-        tokens.revoked(sessions),
-        {(str(user), room) for user, room in members},
-    )
+    return Rights(*_look_up_ends(connections), {(str(user), room) for user, room in members})
+
+
+def _look_up_ends(connections: Sequence[Connection]) -> tuple[dict[str, int], set[str]]:
+    pks: set[Any] = {read_id(connection.user_key) for connection in connections}
+    stored: Any = "password" if has_column("password") else Value("")
+    passwords = active_users().filter(pk__in=pks).values_list("pk", stored)
+    logins = {connection.login for connection in connections if connection.login}
+    return {str(pk): mark_password(password) for pk, password in passwords}, tokens.revoked(logins)
+
+
+def unauthenticated() -> Closed:
+    return Closed(CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")

@@ -181,6 +181,33 @@ def test_it_has_members_added_by_its_owner(clients, users):
     assert added == {"owner": 201, "member": 403, "outsider": 200}  # by then the outsider owns it too
 
 
+def names(client, room="private"):
+    return [member["username"] for member in client.get(f"/api/v1/rooms/{room}/members").json()["members"]]
+
+
+@pytest.mark.parametrize("room", ["private", "public"])
+def test_it_shows_no_name_of_somebody_who_was_only_added(clients, users, room):
+    """Otherwise a user could read the names of all users: by adding one id after the other to a room of their own."""
+    address, given = f"/api/v1/rooms/{room}/members", {"user_id": users["outsider"].pk}
+    answers = [clients["owner"].post(address, {**given, "role": role}) for role in ("member", "owner", "member")]
+    assert [answer.json()["username"] for answer in answers] == [""] * 3
+    assert [names(clients[name], room)[-1] for name in ("owner", "member", "outsider")] == ["", "", "outsider"]
+
+
+@pytest.mark.parametrize("way", ["REST", "socket"])
+def test_it_shows_the_name_once_the_room_was_opened(clients, users, way):
+    rooms.add_member(users["owner"].pk, "private", users["outsider"].pk)
+    if way == "REST":
+        assert clients["outsider"].post("/api/v1/rooms/private/members").json()["username"] == "outsider"
+    else:
+        rooms.join(users["outsider"].pk, "private")  # as the command `join` does
+    assert names(clients["owner"])[-1] == "outsider"
+    # Who was removed and is added again has not opened the room again.
+    rooms.remove_member(users["owner"].pk, "private", users["outsider"].pk)
+    rooms.add_member(users["owner"].pk, "private", users["outsider"].pk)
+    assert names(clients["owner"])[-1] == ""
+
+
 @pytest.mark.parametrize(
     ("given", "status"),
     [

@@ -13,6 +13,7 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingTo
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
 from realtime.auth import tickets, tokens
+from realtime.auth.received_tokens import skewed_backend
 from realtime.models import Ticket
 from realtime.protocol.errors import CloseCode, Closed
 from tests.people import access_for, make_user
@@ -48,7 +49,7 @@ def test_it_reads_an_access_token_without_asking_the_database(django_assert_num_
     assert claims.login == refresh["sid"]
     assert claims.jti == token["jti"]
     assert claims.expires_at.timestamp() == token["exp"]
-    assert claims.password_hash is None
+    assert claims.password_hash == get_md5_hash_password(user.password)
 
 
 def test_it_names_the_login_by_the_tokens_own_id_where_it_has_no_sid():
@@ -104,6 +105,7 @@ def test_it_carries_the_password_where_the_site_wants_it_checked(monkeypatch):
 
 
 def test_it_refuses_tokens_from_before_the_site_wanted_the_password_checked(monkeypatch):
+    monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", False)
     token = str(access_for(make_user("alice")))
     monkeypatch.setattr(api_settings, "CHECK_REVOKE_TOKEN", True)
     with pytest.raises(Closed):
@@ -192,3 +194,35 @@ def test_it_ends_a_session_when_two_say_so_at_once():
     end = partial(tokens.end_login, refresh)
     assert at_once(end, end) == [None, None]
     assert tokens.revoked([refresh["sid"], refresh["jti"]]) == {refresh["sid"], refresh["jti"]}
+
+
+@pytest.mark.parametrize("claim", ["iat", "nbf"])
+@pytest.mark.parametrize("read", [tokens.parse_access, tokens.verify_refresh], ids=["access", "refresh"])
+def test_it_accepts_a_token_of_a_machine_whose_clock_is_a_little_ahead(read, claim):
+    def issued_in(seconds):
+        refresh = tokens.start_login(make_user(f"user-{seconds}"))
+        token = refresh if read is tokens.verify_refresh else refresh.access_token
+        token[claim] = int(timezone.now().timestamp() + seconds)
+        return str(token)
+
+    read(issued_in(5))
+    for seconds in (3_600, 10**10):
+        with pytest.raises(Closed) as refusal:
+            read(issued_in(seconds))
+        assert (refusal.value.code, refusal.value.reason) == (CloseCode.UNAUTHENTICATED, "UNAUTHENTICATED")
+
+
+def test_a_clock_ahead_does_not_make_a_token_last_longer():
+    access = access_for(make_user("alice"))
+    access["iat"] = int(timezone.now().timestamp() + 5)
+    with pytest.raises(Closed):
+        tokens.parse_access(aged(access))
+    with pytest.raises(Closed):
+        tokens.parse_access(resigned(access, OTHER_KEY))
+
+
+def test_a_socket_lasts_as_long_as_its_token_is_accepted(monkeypatch):
+    monkeypatch.setattr(skewed_backend(), "leeway", 3_600 * 2)
+    access = access_for(make_user("alice"))
+    claims = tokens.parse_access(aged(access))  # ended an hour ago
+    assert claims.expires_at.timestamp() == access["exp"] + 3_600 * 2

@@ -5,9 +5,10 @@ import json
 from collections.abc import Iterator
 from signal import SIGKILL, SIGQUIT, SIGTERM
 
+import psycopg
 import pytest
 
-from tests.clients.people import People
+from tests.clients.people import People, open_socket
 from tests.clients.socket import texts
 from tests.sites.cluster import (
     ROOM,
@@ -24,11 +25,13 @@ from tests.sites.cluster import (
     stopped,
     stored,
 )
-from tests.sites.processes import Site
+from tests.sites.processes import Site, wait_until
 from tests.sites.tcp_proxy import Proxy
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
+DISABLED = (4403, "USER_DISABLED")
+UNAUTHENTICATED = (4401, "UNAUTHENTICATED")
 OUTAGE_SECONDS = {"empty": 10, "hanging": 4}
 
 
@@ -257,3 +260,35 @@ async def test_it_goes_on_when_the_database_has_gone_back(cluster):
             assert outcome["recovered"] is False, since
         history = await asyncio.to_thread(cluster.here.rest, "GET", "/rooms/general/messages", people.tokens["alice"])
         assert [each["seq"] for each in history["messages"]][:8] == [last, *reversed(written), kept]
+
+
+MAKE = "[User.objects.create_user(name, password='demo') for name in ('dave', 'erin')]"
+END = """
+dave, erin = (User.objects.get(username=name) for name in ('dave', 'erin'))
+dave.is_active = False
+dave.save()
+erin.set_password('another')
+erin.save()
+"""
+HELD = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+async def test_it_lets_nobody_in_who_is_disabled_during_the_handshake(cluster):
+    """A lock holds both handshakes after they have read the user, until the news has come and found no socket."""
+    await asyncio.to_thread(cluster.site.run, MAKE)
+    async with People() as people:
+        dave, erin = await people.connect(cluster.here, "dave"), await people.connect(cluster.there, "erin")
+        with psycopg.connect(cluster.postgres.url) as holder, psycopg.connect(cluster.postgres.url) as watch:
+            holder.execute("LOCK token_blacklist_blacklistedtoken IN ACCESS EXCLUSIVE MODE")
+            watch.autocommit = True
+            async with (
+                open_socket(cluster.here, f"?token={people.tokens['dave']}") as disabled,
+                open_socket(cluster.there, f"?token={people.tokens['erin']}") as changed,
+            ):
+                await asyncio.to_thread(wait_until, lambda: watch.execute(HELD).fetchone() == (2,))
+                await asyncio.to_thread(cluster.site.run, END)
+                assert (await dave.ending(), await erin.ending()) == (DISABLED, UNAUTHENTICATED)
+                holder.rollback()
+                assert (await disabled.ending(), await changed.ending()) == (DISABLED, UNAUTHENTICATED)
+                assert not disabled.has("connected")
+                assert not changed.has("connected")

@@ -11,6 +11,7 @@ from realtime.chat.history import Cursors
 from realtime.chat.rooms import direct_slug
 from realtime.models import Event, Room
 from realtime.protocol.errors import ErrorCode
+from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import is_refused, texts
 from tests.people import client_for, make_user
@@ -124,4 +125,30 @@ async def test_it_forgets_a_deleted_conversation_for_both_and_no_other(site, ali
     await run(Room.objects.filter(slug=direct_slug(alice.pk, bob.pk)).delete)
     assert is_refused(await writer.ask("message", to_user_id=bob.pk, message="two"), ErrorCode.NOT_FOUND)
     assert (await partner.ask("message", to_user_id=alice.pk, message="two"))["type"] == "ack"
-    assert find_cached_pair(str(alice.pk), carol.pk) is not None
+    assert find_cached_pair(str(alice.pk), carol.pk, get_node().hub.registry.ended_users) is not None
+
+
+async def test_it_writes_to_nobody_who_was_disabled_after_the_first_message(site, alice, bob, carol):
+    """The answer is that for an unknown user. What was written before can still be read."""
+    writer = await site.connect(alice)
+    for reader in (bob, carol):
+        await writer.ask("message", to_user_id=reader.pk, message="one")
+    bob.is_active = False
+    await run(bob.save)
+    answers = [await writer.ask("message", to_user_id=nobody, message="two", id="x") for nobody in (bob.pk, 999_999)]
+    assert is_refused(answers[0], ErrorCode.NOT_FOUND)
+    assert [{**answer, "timestamp": ""} for answer in answers] == [{**answers[1], "timestamp": ""}] * 2
+    assert (await writer.ask("message", to_user_id=carol.pk, message="two"))["type"] == "ack"
+    page = await run(partial(history.list_direct, alice.pk, bob.pk, Cursors()))
+    assert [item.message for item in page.messages] == ["one"]
+    bob.is_active = True
+    await run(bob.save)
+    assert (await writer.ask("message", to_user_id=bob.pk, message="three"))["type"] == "ack"
+
+
+async def test_it_asks_again_after_a_while_whether_a_user_is_active(site, alice, bob, configure):
+    configure(AUTH_RECHECK_SECONDS=0)
+    writer = await site.connect(alice)
+    await writer.ask("message", to_user_id=bob.pk, message="one")
+    await run(type(bob).objects.filter(pk=bob.pk).update, is_active=False)  # no signal is sent
+    assert is_refused(await writer.ask("message", to_user_id=bob.pk, message="two"), ErrorCode.NOT_FOUND)

@@ -106,7 +106,7 @@ async def test_it_looks_up_some_sockets_at_a_time(hub, alice, monkeypatch):
 
     def look_up(connections):
         asked.append(len(connections))
-        return rechecks.Rights(set(), set(), set())
+        return rechecks.Rights({}, set(), set())
 
     monkeypatch.setattr(rechecks, "look_up", look_up)
     sockets = [hub.open(alice)[1] for _ in range(5)]
@@ -119,5 +119,5 @@ def test_it_asks_three_questions(hub, alice, bob, shared, django_assert_max_num_
     connections = [hub.open(user, f"login-{user.pk}", general=shared.pk)[0] for user in (alice, bob)]
     with django_assert_max_num_queries(3):
         rights = rechecks.look_up(connections)
-    assert rights.active == {str(alice.pk), str(bob.pk)}
+    assert rights.passwords.keys() == {str(alice.pk), str(bob.pk)}
     assert {(str(alice.pk), shared.pk), (str(bob.pk), shared.pk)} <= rights.members

@@ -1,0 +1,92 @@
+"""Views that answer with a list: one is made at a time for one user. Other users and the sockets get their share.
+
+A list of a thousand entries is a tenth of a second of Python, and the threads of a process take turns: two lists at
+once are not ready sooner than one after the other.
+"""
+
+import threading
+from typing import Any
+
+from rest_framework.exceptions import Throttled
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from realtime.conf import settings
+
+MAX_WAITING = 5  # a browser sends up to six requests to a site at once
+WAIT_SECONDS = 5.0
+RETRY_AFTER_SECONDS = 1
+
+
+class Queue:
+    """The lists of one user: those that are made, and those that wait. Used by many threads."""
+
+    def __init__(self, at_once: int) -> None:
+        self.turns = threading.BoundedSemaphore(at_once)
+        self.length = 0  # under the lock of the queues
+
+
+class Queues:
+    """The queue of each user who has a request here."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queues: dict[str, Queue] = {}
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    def enter(self, user: str, at_once: int) -> Queue | None:
+        """Wait for a turn, which ends with `leave`. None if too many are waiting, or the wait was too long."""
+        with self._lock:
+            queue = self._queues.setdefault(user, Queue(at_once))
+            if queue.length >= at_once + MAX_WAITING:
+                return None
+            queue.length += 1
+        if queue.turns.acquire(timeout=WAIT_SECONDS):
+            return queue
+        self._shorten(user, queue)
+        return None
+
+    def leave(self, user: str, queue: Queue) -> None:
+        queue.turns.release()
+        self._shorten(user, queue)
+
+    def _shorten(self, user: str, queue: Queue) -> None:
+        with self._lock:
+            queue.length -= 1
+            if not queue.length:
+                del self._queues[user]
+
+
+queues = Queues()
+
+
+class ListView(APIView):
+    """Base of the views whose GET answers with a list."""
+
+    # The user, and the queue in which this request has its turn; None without one.
+    turn: tuple[str, Queue] | None = None
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        at_once = settings().lists_per_user
+        if not at_once or request.method not in SAFE_METHODS:
+            return
+        user = str(request.user.pk)
+        queue = queues.enter(user, at_once)
+        if queue is None:
+            raise Throttled(wait=RETRY_AFTER_SECONDS)
+        self.turn = user, queue
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            response = super().dispatch(request, *args, **kwargs)
+            if self.turn is not None and isinstance(response, Response):
+                response.render()  # the text is made within the turn, too
+            return response
+        finally:
+            if self.turn is not None:
+                queues.leave(*self.turn)
