@@ -10,6 +10,9 @@ from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets import frames
+from websockets.http11 import Request
+from websockets.protocol import Protocol
 
 from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import Disconnect, encode
@@ -27,6 +30,8 @@ RESTARTING = Disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retr
 CLOSE_SECONDS = 5
 # How many bytes are parsed in one go. To parse 4 KB of empty frames takes 7 ms.
 SLICE = 4096
+# A client that does not wait for the end of the handshake is read no further than this.
+MAX_EARLY_BYTES = 65_536
 # Pings, pongs and fragments, which the limits on commands do not count.
 IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST = 20, 400
 # In bytes. A peer that does not read its pongs gets no more of them.
@@ -51,8 +56,12 @@ HANDSHAKE = frozenset({"scope", "request", "response", "app_state"})
 
 
 class RealtimeProtocol(WebSocketsSansIOProtocol):
-    """One socket. Until `take_over`, uvicorn handles it; then `on_frame` gets every frame, or None for a binary one."""
+    """One socket. Until `take_over`, uvicorn handles it; then `on_frame` gets every frame, or None for a binary one.
 
+    `server/http` parses the handshake, so that no second parser may have other limits, and calls `shake_hands`.
+    """
+
+    early = b""  # what a client sent that did not wait for the answer to its handshake
     on_frame: OnFrame | None = None
     on_lost: Callable[[], None] | None = None
     on_pause: Callable[[bool], None] | None = None  # True: the transport is full; False: it has room again
@@ -64,6 +73,12 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         self.conn.debug = False
         self.writable = WRITABLE
         self.idle_frames: TokenBucket | None = None  # created by the first ping, pong or fragment
+
+    def shake_hands(self, request: Request) -> None:
+        """Begin with the handshake, which the transport must not deliver again."""
+        self.conn.parser = Protocol.parse(self.conn)  # the parser of frames alone
+        next(self.conn.parser)
+        self.handle_connect(request)
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -137,10 +152,27 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse in slices, to notice a flood before all of it is parsed: the system can hand over 8 MB at once."""
+        if not self.handshake_complete:
+            self.early += data
+            if len(self.early) > MAX_EARLY_BYTES:
+                self.pause_reading()
+            return
         for start in range(0, len(data), SLICE):
             if self.transport.is_closing():
                 return
-            super().data_received(data[start : start + SLICE])
+            self.conn.receive_data(data[start : start + SLICE])
+            if self.conn.parser_exc is None:
+                self.handle_events()
+            else:
+                self._end_after_events()
+
+    def _end_after_events(self) -> None:
+        """The peer violated the WebSocket protocol: take the frames before that, and then close."""
+        # The last two are the close frame and the mark for the end. Those before are pongs.
+        self.conn.writes, ending = self.conn.writes[:-2], self.conn.writes[-2:]
+        self.handle_events()
+        self.conn.writes = ending
+        self.handle_parser_exception()
 
     def handle_ping(self) -> None:
         pong = b"".join(self.conn.data_to_send())
@@ -190,12 +222,11 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
         To close at once would reset the connection if more data arrives, and the peer would lose our last frames.
         """
-        failure = self.conn.close_sent
-        if self.close_sent or self.transport.is_closing():
+        if (received := self.conn.close_rcvd) is not None:
+            self._answer_close(received)
             return
-        # The peer did not even wait for the end of the handshake.
-        if failure is None:
-            self.transport.abort()
+        failure = self.conn.close_sent
+        if self.close_sent or self.transport.is_closing() or failure is None:
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
         # Also as a frame, because a browser does not show the reason in a close frame.
@@ -208,6 +239,12 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
+
+    def _answer_close(self, received: frames.Close) -> None:
+        """Answer a close frame between the fragments of a message. RFC 6455 §5.4 allows it; `websockets` refuses it."""
+        payload = b"" if received.code == frames.CloseCode.NO_STATUS_RCVD else received.serialize()
+        self.conn.writes = [frames.Frame(frames.Opcode.CLOSE, payload).serialize(mask=False)]
+        self.handle_close(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -233,6 +270,19 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         if self.handshake_complete and not self.close_sent:
             self.transport.write(Frame(encode(RESTARTING)).wire)
         super().shutdown()
+
+    def send_500_response(self) -> None:
+        if not self.conn.eof_sent:  # else the handshake has been answered, because the server stops
+            super().send_500_response()
+
+    async def send(self, message: Any) -> None:
+        if self.conn.eof_sent and not self.handshake_complete:
+            raise ClientDisconnected
+        await super().send(message)
+        if self.early and self.handshake_complete:
+            early, self.early = self.early, b""
+            self.resume_reading()
+            self.data_received(early)
 
     async def run_asgi(self) -> None:
         try:
