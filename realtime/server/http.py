@@ -156,6 +156,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _open_socket(self, request: Request, rest: bytes) -> None:
         self.connections.discard(self)
+        # It refers to this object, and both would wait for the garbage collector.
+        self.parser = None  # type: ignore[assignment]
         socket = RealtimeProtocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
         socket.connection_made(self.transport)
         self.transport.set_protocol(socket)

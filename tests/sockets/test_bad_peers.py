@@ -228,7 +228,7 @@ async def test_it_keeps_a_client_that_is_alive_while_its_command_waits(site, ali
 
 @only_direct
 async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site, alice, bob, configure, monkeypatch):
-    monkeypatch.setattr("realtime.server.websocket.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("realtime.server.peer.CLOSE_SECONDS", 0.2)
     configure(HEARTBEAT_SECONDS=0.1)
     deaf = await connect_raw(site, alice)
     deaf.writer.transport.pause_reading()
