@@ -138,7 +138,8 @@ class BoundedPeer(WebSocketsSansIOProtocol):
         if failure.code == CloseCode.TOO_BIG:
             self.transport.write(Frame(encode(TOO_LARGE)).wire)
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
+        # An application that still sends gets an error, and not a report of a mistake of its own.
+        self.close_sent = self.disconnected = True
         self._lose()
         self.resume_reading()
         if self.transport.can_write_eof():
