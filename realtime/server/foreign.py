@@ -67,7 +67,8 @@ class DaphneSend(EndingSend):
             self._transport = self._transport.transport
 
     async def deliver(self, message: Message) -> None:
-        while self._protocol.state != self._protocol.STATE_CLOSED and self._buffered_bytes() > HIGH_WATER:
+        # Twisted reports room only to one producer, and daphne has taken that place.
+        while self._protocol.state != self._protocol.STATE_CLOSED and self._buffered_bytes() > HIGH_WATER:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
         if message["type"] == "websocket.close" and self._protocol.state == self._protocol.STATE_OPEN:
             # Autobahn's `sendClose`, which daphne calls, does the same, but checks the code before.

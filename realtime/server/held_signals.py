@@ -61,7 +61,7 @@ class HeldSignals:
     async def _pass_on(self, number: int) -> None:
         self._begin()
         until = time.monotonic() + self._seconds()
-        while self._sockets and time.monotonic() < until:
+        while self._sockets and time.monotonic() < until:  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
         self._task = None
         if handler := self._handlers.get(number):

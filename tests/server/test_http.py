@@ -23,6 +23,11 @@ pytestmark = [
 REQUEST = b"GET /health/live HTTP/1.1\r\nHost: testserver\r\n\r\n"
 
 
+@pytest.fixture(autouse=True)
+def patience_with_the_refused(monkeypatch):
+    monkeypatch.setattr(http, "REFUSAL_SECONDS", 600.0)
+
+
 class Visitor:
     """One connection, from both sides."""
 
@@ -227,8 +232,8 @@ async def test_it_opens_no_socket_behind_a_request_that_is_not_answered(site):
 async def test_it_answers_a_request_behind_an_upgrade_that_it_does_not_know(site):
     other = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
     async with visiting(site) as visitor:
-        assert b" 200 " in await visitor.ask(other * 2000 + REQUEST)
-        for _ in range(2000):
+        assert b" 200 " in await visitor.ask(other * 1200 + REQUEST)
+        for _ in range(1200):
             assert b" 200 " in await visitor.ask(b"")
 
 
@@ -241,6 +246,13 @@ async def test_it_ends_a_request_whose_body_breaks_off(site):
             visitor.writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n" + body)
             assert b" 4" in (await visitor.end()).splitlines()[0]
         await until(lambda: not site._server.server_state.tasks)
+
+
+async def test_it_does_not_wait_long_until_a_refused_client_goes(site, monkeypatch):
+    monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
+    async with visiting(site) as visitor:
+        visitor.writer.write(REFUSED["129 headers"][0])
+        await until(lambda: not site._server.server_state.connections)
 
 
 async def test_it_stops_while_refused_clients_do_not_go(site):
