@@ -25,7 +25,7 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test flaky check lint soak bench screenshots coverage requirements clean
+.PHONY: help run test flaky check lint soak autobahn bench screenshots coverage requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ lint: $(VENV)/.dev ## Check style and types
 
 soak: $(VENV)/.dev ## Cause failures for MINUTES, and check that nothing is lost; SEED repeats a plan, SEEDS runs several
 	$(EMBEDDED) $(PY) -m tests.chaos --minutes $(MINUTES) --seeds $(SEEDS) $(if $(SEED),--seed $(SEED))
+
+autobahn: $(VENV)/.dev ## Run Autobahn's WebSocket cases and write docs/autobahn.md (needs Python 2.7)
+	$(EMBEDDED) $(PY) -m tests.autobahn
 
 bench: $(VENV)/.dev ## Measure (about 30 minutes) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run

@@ -9,6 +9,8 @@ from django.urls import re_path
 from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer
 from realtime.health import PATHS, serve_health
 from realtime.protocol.errors import Reason
+from realtime.server.foreign import adapt
+from realtime.server.websocket import EXTENSION
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node, stop_node
 from realtime.sockets.refusals import refuse_handshake
@@ -44,6 +46,8 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
 
 
 async def _serve_socket(websocket: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    if EXTENSION not in scope.get("extensions", {}):
+        receive, send = adapt(receive, send)
     try:
         await websocket(scope, receive, send)
     except ValueError as error:

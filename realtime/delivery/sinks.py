@@ -122,13 +122,22 @@ class QueueSink:
         try:
             while self._queue:
                 message, size = self._queue.popleft()
-                await self._send(message)
+                await self._deliver(message)
                 self._queued -= size
         except Exception:
             # The peer has gone. Each server raises its own exception for that. The reader notices it and cleans up.
             self._queue.clear()
         finally:
             self._task = None
+
+    async def _deliver(self, message: dict[str, Any]) -> None:
+        try:
+            await self._send(message)
+        except Exception:
+            if message["type"] != "websocket.close":
+                raise
+            # A server may refuse the reserved codes, and would leave the socket open. The frame before had the code.
+            await self._send({"type": "websocket.close"})
 
 
 def say_goodbye(sink: Sink, why: Closed) -> None:

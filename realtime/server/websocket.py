@@ -9,28 +9,18 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import Disconnect, encode
-from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Frame
+from realtime.server.peer import BoundedPeer
 
 EXTENSION = "realtime.transport"
 # The key in `scope["state"]`, under our server only, of a function that returns whether the server is stopping.
 IS_STOPPING = "realtime.is_stopping"
 # How long a client should wait whose socket was being opened when the server began to stop.
 RETRY_MS = 500
-TOO_LARGE = Disconnect(CloseCode.TOO_BIG, "FRAME_TOO_LARGE", reconnect=False, retry_after_ms=0)
 RESTARTING = Disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)
-# From a close frame to the end of the connection, whether or not the peer answers and reads.
-CLOSE_SECONDS = 5
-# How many bytes are parsed in one go. To parse 4 KB of empty frames takes 7 ms.
-SLICE = 4096
-# Pings, pongs and fragments, which the limits on commands do not count.
-IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST = 20, 400
-# In bytes. A peer that does not read its pongs gets no more of them.
-MAX_QUEUED_PONGS = 65_536
 
 OnFrame = Callable[[bytes | None], None]
 
@@ -50,7 +40,7 @@ WRITABLE.set()
 HANDSHAKE = frozenset({"scope", "request", "response", "app_state"})
 
 
-class RealtimeProtocol(WebSocketsSansIOProtocol):
+class RealtimeProtocol(BoundedPeer):
     """One socket. Until `take_over`, uvicorn handles it; then `on_frame` gets every frame, or None for a binary one."""
 
     on_frame: OnFrame | None = None
@@ -63,7 +53,6 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         # In debug mode it would log headers and frames, with the tokens in them.
         self.conn.debug = False
         self.writable = WRITABLE
-        self.idle_frames: TokenBucket | None = None  # created by the first ping, pong or fragment
 
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
@@ -103,9 +92,6 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         if not (self.close_sent or self.transport.is_closing()):
             self.transport.write(data)
 
-    def queued_bytes(self) -> int:
-        return self.transport.get_write_buffer_size()
-
     def is_full(self) -> bool:
         return not self.writable.is_set()
 
@@ -113,62 +99,7 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
         """Wait until the transport has room or the connection is lost."""
         await self.writable.wait()
 
-    def close(self, code: int, reason: str) -> None:
-        """Send a close frame. The connection ends when the peer has answered, or after CLOSE_SECONDS."""
-        if self.close_sent or self.disconnected or self.transport.is_closing():
-            return
-        self.close_sent = True
-        self.conn.send_close(code, reason)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.resume_reading()
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
-
-    def pause_reading(self) -> None:
-        if not self.read_paused and not self.transport.is_closing():
-            self.read_paused = True
-            self.transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self.read_paused and not self.transport.is_closing():
-            self.read_paused = False
-            self.transport.resume_reading()
-
     # What uvicorn calls
-
-    def data_received(self, data: bytes) -> None:
-        """Parse in slices, to notice a flood before all of it is parsed: the system can hand over 8 MB at once."""
-        for start in range(0, len(data), SLICE):
-            if self.transport.is_closing():
-                return
-            super().data_received(data[start : start + SLICE])
-
-    def handle_ping(self) -> None:
-        pong = b"".join(self.conn.data_to_send())
-        if self._may_idle() and self.queued_bytes() <= MAX_QUEUED_PONGS:
-            self.transport.write(pong)
-
-    def handle_pong(self, event: Any) -> None:
-        if self._may_idle():
-            super().handle_pong(event)
-
-    def handle_cont(self, event: Any) -> None:
-        if self._may_idle():
-            super().handle_cont(event)
-
-    def handle_close(self, event: Any) -> None:
-        """Abort after CLOSE_SECONDS: a transport that closes normally waits forever for a peer that reads nothing."""
-        super().handle_close(event)
-        if self.close_timer is None and not self.disconnected:
-            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
-
-    def _may_idle(self) -> bool:
-        """Count a frame that is not a command. If there are too many, end the connection and return False."""
-        if self.idle_frames is None:
-            self.idle_frames = TokenBucket(IDLE_FRAMES_PER_SECOND, IDLE_FRAMES_BURST)
-        if not self.idle_frames.take(self.loop.time()):
-            return True
-        self.transport.abort()
-        return False
 
     def send_receive_event_to_app(self) -> None:
         if self.close_sent and not self._may_idle():
@@ -184,30 +115,6 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
             self.handle_parser_exception()
         else:
             super().send_receive_event_to_app()
-
-    def handle_parser_exception(self) -> None:
-        """The peer violated the WebSocket protocol: send a close frame, and read on until the peer has received it.
-
-        To close at once would reset the connection if more data arrives, and the peer would lose our last frames.
-        """
-        failure = self.conn.close_sent
-        if self.close_sent or self.transport.is_closing():
-            return
-        # The peer did not even wait for the end of the handshake.
-        if failure is None:
-            self.transport.abort()
-            return
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
-        # Also as a frame, because a browser does not show the reason in a close frame.
-        if failure.code == CloseCode.TOO_BIG:
-            self.transport.write(Frame(encode(TOO_LARGE)).wire)
-        self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self._lose()
-        self.resume_reading()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -259,9 +166,6 @@ class RealtimeProtocol(WebSocketsSansIOProtocol):
 
     def _slim_down(self) -> None:
         """Free the memory of the handshake: its headers alone take more than everything that stays."""
-        # The parser keeps the request itself as long as it parses, so empty it.
-        self.request.headers.clear()
-        self.request.path = ""
         # A new dictionary, because one does not shrink when keys are removed.
         self.__dict__ = {name: value for name, value in vars(self).items() if name not in HANDSHAKE}
 

@@ -83,6 +83,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     async def serve(self, *, trusted_page: bool) -> None:
         transport: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
         self.sink = TransportSink(transport) if transport is not None else QueueSink(self.base_send)
+        if transport is None:
+            self.node.signals.install()
         connection: Connection | None = None
         self.node.opening += 1
         try:

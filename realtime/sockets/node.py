@@ -24,6 +24,7 @@ from realtime.presence.typing_indicators import TypingIndicators
 from realtime.recovery.resume import Resumer
 from realtime.recovery.sessions import open_store as open_sessions
 from realtime.recovery.sessions.keeper import Keeper
+from realtime.server.held_signals import HeldSignals
 from realtime.sockets.drain import Drain
 from realtime.sockets.recheck import Checker, check, recheck
 from realtime.storage import database, log
@@ -37,6 +38,8 @@ CHUNK = 500
 SAVE_SECONDS = 1.0  # between savings of sessions
 # A process must end even if its database or Redis hangs.
 STOP_SECONDS = 20
+# From the last close under another server to its end: clients answer the close frame.
+CLOSE_SECONDS = 5
 # Between look-ups for handshakes: without it, a storm of handshakes is looked up three at a time.
 REST_SECONDS = 0.005
 
@@ -61,6 +64,9 @@ class Node:
         self.scheduler = Scheduler(self.hub, self.leases)
         self.resumer = Resumer(self.hub, self.access, self.scheduler.on_subscribed)
         self.drain = Drain(self.hub.connections, self.tracker)
+        self.signals = HeldSignals(
+            self.drain.begin, self.hub.connections, lambda: settings().restart_window_seconds + CLOSE_SECONDS
+        )
         self.opening = 0  # handshakes that are not registered yet
 
     def start(self) -> None:
@@ -83,6 +89,7 @@ class Node:
 
     async def stop(self) -> None:
         """Store and publish what is waiting, then end the parts in order."""
+        self.signals.remove()
         await self.drain.end()
         await self.messages.drain()
         await self.read_marker.drain()

@@ -32,6 +32,22 @@ async def test_it_cuts_nothing_off_while_it_waits_for_a_slow_peer():
     assert sink.queued_bytes() == 0
 
 
+async def test_it_closes_without_a_code_where_the_server_refuses_the_code():
+    """daphne refuses the reserved codes, and left the socket open."""
+    sent = []
+
+    async def send(message):
+        if message.get("code", 1000) != 1000:
+            raise ValueError("invalid close code")
+        sent.append(message["type"])
+
+    sink = QueueSink(send)
+    sink.send([Frame(body(1))])
+    sink.close(1009, "FRAME_TOO_LARGE")
+    await sink.drained()
+    assert sent == ["websocket.send", "websocket.close"]
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_it_forgets_a_socket_whose_server_fails(alice, caplog):
     """The way out failed as well, so the socket counted as open for ever."""

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import functools
+import json
 import shutil
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,16 +13,18 @@ from signal import SIGTERM
 
 import pytest
 from httpx import HTTPStatusError
-from websockets.exceptions import InvalidStatus
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.clients.people import People, ProcessSocket, open_socket
 from tests.patience import PATIENCE_SECONDS
-from tests.sites.processes import Site, SiteProcess
+from tests.sites.processes import Site, SiteProcess, wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 SERVERS = ["serve", "uvicorn", "runserver"]
 LEVELS = ["INFO", "DEBUG"]
+ESTABLISHED = "01"  # in /proc/net/tcp
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +146,54 @@ async def refusal(process: SiteProcess, **options) -> int:
         async with open_socket(process, **options):
             pass
     return refused.value.response.status_code
+
+
+@pytest.mark.parametrize("server", SERVERS)
+async def test_it_closes_a_socket_that_sends_too_much(start, server):
+    """daphne refuses this code, and the socket stayed open, uncounted."""
+    process = start(server, "INFO")
+    async with People() as people:
+        client = await people.connect(process, "alice")
+        await client.connection.send("x" * 70_000)
+        await client.expect("disconnect", code=1009, reason="FRAME_TOO_LARGE", reconnect=False)
+        assert (await client.ending()).code == 1009
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "runserver"])
+async def test_it_asks_its_sockets_to_come_back_before_another_server_stops(new_database, server):
+    with Site(SQLITE_PATH=new_database()).process(server) as process:
+        async with People() as people:
+            clients = [await people.connect(process, "alice") for _ in range(5)]
+            process.signal(SIGTERM)
+            for client in clients:
+                await client.expect("disconnect", code=1012, reason="RESTARTING", reconnect=True)
+                assert (await client.ending()).code == 1012
+        assert await asyncio.to_thread(process.wait) in (0, -SIGTERM)  # uvicorn raises the signal again
+
+
+async def test_it_ends_a_reader_that_reads_nothing_under_daphne(new_database):
+    """daphne's `send` does not wait for the transport, so everything gathered there."""
+    site = Site(SQLITE_PATH=new_database()).varied({"realtime.delivery.sinks.CLOSE_SECONDS": 0.5})
+    with site.process("runserver") as process:
+        token = (await asyncio.to_thread(process.log_in, "alice"))["access"]
+        with socket.socket() as tcp:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await asyncio.to_thread(tcp.connect, ("127.0.0.1", process.port))
+            async with connect(f"ws://{process.address}/api/v1/ws?token={token}", sock=tcp, max_size=None) as client:
+                client.transport.pause_reading()
+                # Each gets an answer of the same size: more than the system buffers, within the limit for commands.
+                ping = json.dumps({"type": "ping", "timestamp": "x" * 60_000})
+                with contextlib.suppress(ConnectionClosed):
+                    for _ in range(190):
+                        await client.send(ping)
+                await asyncio.to_thread(wait_until, lambda: count_connections(process) == 0)
+                client.transport.abort()
+
+
+def count_connections(process: SiteProcess) -> int:
+    """Established TCP connections of the process."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[1].endswith(f":{process.port:04X}") and line[3] == ESTABLISHED for line in lines)
 
 
 async def test_it_stops_with_grace(new_database):

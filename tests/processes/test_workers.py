@@ -57,7 +57,7 @@ async def test_workers_end_when_their_parent_is_killed(site):
 
 async def test_nobody_listens_when_the_last_sockets_have_been_closed(site):
     """Whoever comes while a socket does not answer its close is refused, and not left without an answer."""
-    with site.varied({"realtime.server.websocket.CLOSE_SECONDS": 600.0}).process("serve", "--workers", "2") as process:
+    with site.varied({"realtime.server.peer.CLOSE_SECONDS": 600.0}).process("serve", "--workers", "2") as process:
         wait_until(lambda: health(process) == 200)
         async with People() as people:
             client = await people.connect(process, "alice")

@@ -1,4 +1,4 @@
-"""Requests to our own server, seen from inside: when the time for a head runs, and what a stop does to a connection.
+"""Requests to our own server, seen from inside: limits of a head and of its time, and what a stop does to a connection.
 
 What a client sees of it: tests/processes/test_slow_peers.py.
 """
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from realtime.server import http
-from tests.clients.raw_peer import handshake
+from tests.clients.raw_peer import frame, handshake
 from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.in_process import TcpServer
@@ -21,6 +21,11 @@ pytestmark = [
     pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"]),
 ]
 REQUEST = b"GET /health/live HTTP/1.1\r\nHost: testserver\r\n\r\n"
+
+
+@pytest.fixture(autouse=True)
+def patience_with_the_refused(monkeypatch):
+    monkeypatch.setattr(http, "REFUSAL_SECONDS", 600.0)
 
 
 class Visitor:
@@ -121,3 +126,138 @@ async def test_it_closes_a_connection_in_its_pause_when_it_stops(site):
         assert b" 200 " in await visitor.ask()
         visitor.connection.shutdown()
         assert await visitor.end() == b""
+
+
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def socket_request(*headers: str, start: str = "GET /api/v1/ws HTTP/1.1", key: str = KEY) -> bytes:
+    """A handshake without a credential."""
+    own = ["Host: testserver", "Upgrade: websocket", "Connection: Upgrade", key, "Sec-WebSocket-Version: 13"]
+    return "\r\n".join([start, *own, *headers, "", ""]).encode("latin-1")
+
+
+REFUSED = {
+    "a header over the limit": (socket_request("X: " + "x" * 33_000), 431),
+    "headers over the limit together": (socket_request(*[f"Cookie: {'x' * 3000}"] * 11), 431),
+    "129 headers": (socket_request(*["X: 1"] * 124), 431),
+    "an address over the limit": (socket_request(start=f"GET /{'x' * 16_400} HTTP/1.1"), 414),
+    "an address over the limit without a socket": (f"GET /{'x' * 16_400} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), 414),
+    "a header without an end": (b"GET / HTTP/1.1\r\nX: " + b"x" * 500_000, 431),
+    "a name without an end": (b"GET / HTTP/1.1\r\n" + b"x" * 500_000, 431),
+    "an address without an end": (b"GET /" + b"x" * 500_000, 414),
+    "nothing but empty lines": (b"\r\n" * 100_000, 431),
+    "a body": (socket_request("Content-Length: 5") + b"hello", 400),
+    "a body that does not come": (socket_request("Content-Length: 500000"), 400),
+    "chunks": (socket_request("Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
+    "chunks that do not come": (socket_request("Transfer-Encoding: chunked"), 400),
+    "an old version of HTTP": (socket_request(start="GET /api/v1/ws HTTP/1.0"), 505),
+    "a version that is newer": (socket_request(start="GET /api/v1/ws HTTP/2.0"), 505),
+    "another method": (socket_request(start="POST /api/v1/ws HTTP/1.1"), 405),
+    "another host to connect to": (socket_request(start="CONNECT a:443 HTTP/1.1"), 400),
+    "no key": (socket_request(key="X: 1"), 400),
+    "a key that is no key": (socket_request(key="Sec-WebSocket-Key: \xe9\xff"), 400),
+    "two origins": (socket_request("Origin: http://a", "Origin: http://b"), 400),
+    "subprotocols that are none": (socket_request("Sec-WebSocket-Protocol: ,\xe9"), 400),
+    "NUL": (socket_request("X: a\0b"), 400),
+    "an address that is not ASCII": (socket_request(start="GET /\xe9 HTTP/1.1"), 400),
+    "a folded header": (socket_request("X: a", " b"), 400),
+    "no HTTP": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+}
+ACCEPTED = {
+    "cookies of an ordinary site": socket_request("Cookie: " + "; ".join(f"c{n}={'x' * 2700}" for n in range(3))),
+    "headers just below the limit": socket_request("X: " + "x" * 32_000),
+    "128 headers": socket_request(*["X: 1"] * 123),
+    "a long token": socket_request(start=f"GET /api/v1/ws?x={'x' * 16_000} HTTP/1.1"),
+    "a body of nothing": socket_request("Content-Length: 0"),
+    "an address with a host": socket_request(start="GET http://testserver/api/v1/ws?x=1 HTTP/1.1"),
+    "values that are not ASCII": socket_request("X: \xe9\xff"),
+}
+
+
+async def test_it_answers_and_closes_what_is_no_request_or_handshake(site):
+    """A handshake that the second parser refused was neither answered nor closed, and kept the server from stopping."""
+    for what, (data, status) in REFUSED.items():
+        async with visiting(site) as visitor:
+            visitor.writer.write(data)
+            answer = await visitor.end()
+            assert answer.startswith(b"HTTP/1.1 %d " % status), (what, answer)
+            assert answer.count(b"HTTP/1.1") == 1, (what, answer)
+        await until(lambda: not site._server.server_state.connections)
+
+
+async def test_it_accepts_what_is_within_its_limits(site):
+    for what, data in ACCEPTED.items():
+        async with visiting(site) as visitor:
+            visitor.writer.write(data)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                answer = await visitor.reader.readuntil(b"\r\n\r\n")
+            assert b" 101 " in answer, (what, answer)
+        await until(lambda: not site._server.server_state.connections)
+
+
+async def test_it_takes_a_handshake_byte_by_byte(site, alice):
+    async with visiting(site) as visitor:
+        for byte in handshake(alice):
+            visitor.writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert b" 101 " in await visitor.reader.readuntil(b"\r\n\r\n")
+            await visitor.reader.readuntil(b'"connected"')
+
+
+@pytest.mark.parametrize("parts", [1, 2], ids=["in one piece", "in two"])
+async def test_it_keeps_frames_that_come_with_the_handshake(site, alice, parts):
+    """They were dropped when they arrived in one piece with it."""
+    ping = frame(b'{"type":"ping","timestamp":"early"}')
+    async with visiting(site) as visitor:
+        visitor.writer.write(handshake(alice) + ping[: len(ping) // parts])
+        if parts == 2:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await visitor.reader.readuntil(b"\r\n\r\n")
+            visitor.writer.write(ping[len(ping) // parts :])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await visitor.reader.readuntil(b'{"type":"pong","timestamp":"early"}')
+
+
+async def test_it_opens_no_socket_behind_a_request_that_is_not_answered(site):
+    """The answer would have been written into the socket."""
+    async with visiting(site) as visitor:
+        visitor.writer.write(REQUEST.replace(b"live", b"ready") + socket_request())
+        answer = await visitor.end()
+        assert b" 200 " in answer
+        assert b" 101 " not in answer
+
+
+async def test_it_answers_a_request_behind_an_upgrade_that_it_does_not_know(site):
+    other = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    async with visiting(site) as visitor:
+        assert b" 200 " in await visitor.ask(other * 1200 + REQUEST)
+        for _ in range(1200):
+            assert b" 200 " in await visitor.ask(b"")
+
+
+async def test_it_ends_a_request_whose_body_breaks_off(site):
+    """The application waits for a rest that cannot be read."""
+    head = b"POST /api/v1/auth/token HTTP/1.1\r\nHost: testserver\r\nContent-Type: application/json\r\n"
+    trailers = b"".join(b"T%d: x\r\n" % number for number in range(200))
+    for body in (b"x\r\n", b"0\r\n" + trailers, b"0\r\nT: " + b"x" * 1_000_000):
+        async with visiting(site) as visitor:
+            visitor.writer.write(head + b"Transfer-Encoding: chunked\r\n\r\n" + body)
+            assert b" 4" in (await visitor.end()).splitlines()[0]
+        await until(lambda: not site._server.server_state.tasks)
+
+
+async def test_it_does_not_wait_long_until_a_refused_client_goes(site, monkeypatch):
+    monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
+    async with visiting(site) as visitor:
+        visitor.writer.write(REFUSED["129 headers"][0])
+        await until(lambda: not site._server.server_state.connections)
+
+
+async def test_it_stops_while_refused_clients_do_not_go(site):
+    async with visiting(site) as visitor:
+        visitor.writer.write(REFUSED["129 headers"][0])
+        assert b" 431 " in await visitor.reader.readuntil(b"\r\n\r\n")
+        visitor.connection.shutdown()
+        await until(lambda: not site._server.server_state.connections)

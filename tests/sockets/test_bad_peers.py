@@ -8,6 +8,7 @@ import time
 import pytest
 
 from realtime.chat import rooms
+from realtime.protocol.errors import CloseCode, Closed
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.raw_peer import BINARY, CLOSE, PING, PONG, TEXT, connect_raw, frame, open_tcp
@@ -84,6 +85,38 @@ async def test_it_measures_fragments_together(site, alice, bob):
         peer.send(frame(LONG, first=opcode) + frame(LONG, first=0x80))
         assert await peer.ending() == (1009, "FRAME_TOO_LARGE")
     await other.settle()
+
+
+@only_direct
+@pytest.mark.parametrize("payload", [struct.pack("!H", 1001) + b"bye", b""], ids=["with a code", "without"])
+async def test_it_answers_a_close_between_fragments(site, alice, payload):
+    """RFC 6455 §5.4 allows it, but it was answered as a violation, and the frame before it was dropped."""
+    peer = await connect_raw(site, alice)
+    peer.send(frame(PING_FRAME) + frame(PING_FRAME, first=TEXT) + frame(payload, CLOSE))
+    assert json.loads(await peer.find(TEXT))["timestamp"] == "whole"
+    assert await peer.find(CLOSE) == payload
+    assert await asyncio.wait_for(peer.reader.read(), PATIENCE_SECONDS) == b""
+    await until(lambda: not get_node().hub.connections)
+
+
+@only_direct
+async def test_it_takes_the_answer_to_its_close_between_fragments(site, alice, monkeypatch):
+    monkeypatch.setattr("realtime.server.peer.CLOSE_SECONDS", 600.0)
+    peer = await connect_raw(site, alice)
+    (connection,) = get_node().hub.connections.values()
+    peer.send(frame(PING_FRAME, first=TEXT))
+    connection.close(Closed(CloseCode.SERVER_ERROR, "SERVER_ERROR"))
+    assert await peer.ending() == (1011, "SERVER_ERROR")
+
+
+@only_direct
+@pytest.mark.parametrize("end", [frame(b"", opcode=3), frame(b"", CLOSE)], ids=["a violation", "a close"])
+async def test_it_ends_a_socket_once_when_there_are_two_reasons_at_once(site, alice, caplog, end):
+    peer = await connect_raw(site, alice)
+    peer.send(frame(b"{") * 30 + end)
+    await peer.find(CLOSE)
+    await until(lambda: not get_node().hub.connections)
+    assert caplog.records == []
 
 
 @only_direct
@@ -228,7 +261,7 @@ async def test_it_keeps_a_client_that_is_alive_while_its_command_waits(site, ali
 
 @only_direct
 async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site, alice, bob, configure, monkeypatch):
-    monkeypatch.setattr("realtime.server.websocket.CLOSE_SECONDS", 0.2)
+    monkeypatch.setattr("realtime.server.peer.CLOSE_SECONDS", 0.2)
     configure(HEARTBEAT_SECONDS=0.1)
     deaf = await connect_raw(site, alice)
     deaf.writer.transport.pause_reading()

@@ -59,7 +59,7 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         port=options["port"],
         workers=options["workers"],
         loop="uvloop",
-        http="realtime.server.http:TimedHttpProtocol",
+        http="realtime.server.http:BoundedHttpProtocol",
         ws="realtime.server.websocket:RealtimeProtocol",
         ws_max_size=settings().max_frame_bytes,
         # Compression would cost 64 KB of memory a socket, and sockets could not share the bytes of a frame.
