@@ -6,6 +6,7 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
+from realtime.checks import require_startable
 from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer
 from realtime.health import PATHS, serve_health
 from realtime.protocol.errors import Reason
@@ -26,8 +27,10 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
     """An ASGI application: `http` serves requests, our sockets (or `websocket`) serve WebSockets.
 
     It also serves health checks, lifespan events and unknown socket paths. Channels' `ProtocolTypeRouter` and
-    `URLRouter` would raise for the last two.
+    `URLRouter` would raise for the last two. Raises ImproperlyConfigured for settings with which no site can run:
+    servers other than `serve` run no system checks.
     """
+    require_startable()
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

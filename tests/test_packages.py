@@ -36,7 +36,7 @@ ROOT_FILES = {
     "integration": "",
     "manager": "",
     "models": "",
-    "routing": "consumers health",
+    "routing": "checks consumers health",
     "signals": "",
     "urls": "",
 }
