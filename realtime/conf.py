@@ -195,12 +195,6 @@ def session_engine() -> str:
     return str(django_settings.SESSION_ENGINE)
 
 
-def allowed_hosts() -> list[str]:
-    """ALLOWED_HOSTS as Django reads it: with DEBUG, an empty list means this machine."""
-    hosts = list(django_settings.ALLOWED_HOSTS)
-    return hosts or ([".localhost", "127.0.0.1", "[::1]"] if django_settings.DEBUG else [])
-
-
 def proxy_ssl_header() -> tuple[bytes, str] | None:
     """SECURE_PROXY_SSL_HEADER as (header name as in a scope, value that means TLS)."""
     given = django_settings.SECURE_PROXY_SSL_HEADER

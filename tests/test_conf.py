@@ -141,15 +141,6 @@ def test_it_reads_once_until_the_setting_changes(settings):
     assert conf.settings().ticket_seconds == 2
 
 
-def test_it_knows_the_hosts_of_a_site_in_development(settings):
-    settings.ALLOWED_HOSTS = ["example.com"]
-    assert conf.allowed_hosts() == ["example.com"]
-    settings.ALLOWED_HOSTS = []
-    assert conf.allowed_hosts() == []
-    settings.DEBUG = True
-    assert conf.allowed_hosts() == [".localhost", "127.0.0.1", "[::1]"]
-
-
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
