@@ -1,11 +1,12 @@
 """What other apps may import, besides `realtime` and `realtime.protocol`, to build on this one.
 
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads, and reads
-its settings as `realtime` does.
+settings and the users in arguments as `realtime` does.
 """
 
+from realtime.auth.user_ids import read_user
 from realtime.chat.read_positions import register_notification_marker
 from realtime.conf import read_settings
 from realtime.storage.database import run
 
-__all__ = ["read_settings", "register_notification_marker", "run"]
+__all__ = ["read_settings", "read_user", "register_notification_marker", "run"]
