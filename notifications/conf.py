@@ -3,13 +3,21 @@
 A site sets a dictionary: `NOTIFICATIONS = {"LANGUAGE": "mysite.users.language_of"}`. Called by `languages`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
+
+from realtime.integration import read_settings
+
+Path = Annotated[
+    Annotated[str, msgspec.Meta(pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)+\Z")] | None,
+    msgspec.Meta(description="the dotted path of a function, or None"),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +25,21 @@ class Settings:
     """The keys of `settings.NOTIFICATIONS` in lower case, with their defaults."""
 
     # The dotted path of a function that takes a user and returns a language code; see `languages`.
-    language: str | None = None
+    language: Path = None
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The defaults, overridden by the site's `NOTIFICATIONS`. Raises ImproperlyConfigured for an unknown key."""
-    given: dict[str, Any] = getattr(django_settings, "NOTIFICATIONS", {})
-    known = {field.name for field in fields(Settings)}
-    unknown = sorted(key for key in given if key.lower() not in known)
-    if unknown:
-        raise ImproperlyConfigured(f"NOTIFICATIONS has unknown keys: {', '.join(unknown)}")
-    return Settings(**{key.lower(): value for key, value in given.items()})
+    """The defaults, overridden by the site's `NOTIFICATIONS`. Raises ImproperlyConfigured that names what is wrong."""
+    values, problems = read_settings("NOTIFICATIONS", Settings)
+    if problems:
+        raise ImproperlyConfigured(" ".join(problems))
+    return Settings(**values)
+
+
+def find_problems() -> list[str]:
+    """What is wrong with the site's `NOTIFICATIONS`: a sentence for each key. Empty if it is right."""
+    return read_settings("NOTIFICATIONS", Settings)[1]
 
 
 def clear_cache(*, setting: str = "NOTIFICATIONS", **_: Any) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils.module_loading import import_string
 from django.utils.translation import get_supported_language_variant, to_language
 
@@ -21,8 +22,11 @@ def _wanted(user: Any) -> Iterator[object]:
         yield import_string(path)(user)
         return
     yield getattr(user, "language", None)
-    # A one-to-one relation without a row raises RelatedObjectDoesNotExist, which is an AttributeError too.
-    yield getattr(getattr(user, "profile", None), "language", None)
+    try:
+        profile = getattr(user, "profile", None)
+    except ObjectDoesNotExist:  # a relation or a property without a row
+        profile = None
+    yield getattr(profile, "language", None)
 
 
 def _supported(code: object) -> str | None:

@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import ProhibitNullCharactersValidator
-from django.db import models, transaction
+from django.db import transaction
 from django.utils.translation import override
 
 import realtime
@@ -22,7 +22,7 @@ from notifications.languages import language_of
 from notifications.links import is_safe
 from notifications.models import Notification
 from notifications.types import Text
-from realtime.integration import run
+from realtime.integration import read_user, run
 from realtime.protocol.frames import format_time, utc_now
 
 # A NUL character as JSON writes it. After an escaped backslash the same six characters are ordinary text.
@@ -44,19 +44,21 @@ def notify(
     message: Text | None = None,
     **params: object,
 ) -> Notification | None:
-    """Store a notification for `recipient` (a user, or a user's pk) and push it when the caller's transaction commits.
+    """Store a notification for `recipient` (a user or a primary key) and push it when the caller's transaction commits.
 
     The title and the message come from the type, in the recipient's language, filled with `params` and the name of
     `actor`. `title` and `message` replace them, without being filled. Both are plain text: escape them in HTML.
     `data` is any JSON object; clients get it as it is. `link` is a path or an address with http, https or mailto.
 
     Returns None and sends nothing when `actor` is the recipient: people need no notification of what they did.
-    Raises UnknownType, MissingParameter, InvalidData, ValidationError (a text is too long or has a NUL character, or
-    `link` is anything else) and the user model's DoesNotExist. If the push raises, nothing is stored either.
+    Raises TypeError (recipient or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a
+    text is too long or has a NUL character, or `link` is anything else) and the user model's DoesNotExist. If the push
+    raises, nothing is stored either.
     """
     kind = types.require_type(type_name)
     user = _require_user(recipient)
     if actor is not None:
+        actor = _require_user(actor)
         if actor.pk == user.pk:
             return None
         params["actor"] = display_name(actor)
@@ -135,7 +137,7 @@ def _require_storable(notification: Notification) -> None:
             raise ValidationError({name: error}) from None
 
 
-def _require_user(recipient: Any) -> Any:
-    if isinstance(recipient, models.Model):
-        return recipient
-    return get_user_model()._default_manager.get(pk=recipient)
+def _require_user(given: Any) -> Any:
+    """The user that site code named, as a user or by a primary key. Raises TypeError and the model's DoesNotExist."""
+    pk = read_user(given)
+    return given if isinstance(given, get_user_model()) else get_user_model()._default_manager.get(pk=pk)

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 from rest_framework.settings import api_settings
 from rest_framework_simplejwt.settings import api_settings as token_settings
 
@@ -18,7 +20,14 @@ Messages = list[checks.CheckMessage]
 
 
 def register() -> None:
-    for check in (
+    checks.register(check_all, "realtime")
+
+
+def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> Messages:
+    """All checks of the app. If the settings are wrong, only that is reported: the other checks read them."""
+    if problems := check_settings(app_configs):
+        return problems
+    found = (
         check_layer,
         check_redis_timeout,
         check_database,
@@ -30,8 +39,32 @@ def register() -> None:
         check_asgi,
         check_proxies,
         check_workers,
-    ):
-        checks.register(check, "realtime")
+    )
+    return [message for check in found for message in check(app_configs)]
+
+
+def require_startable() -> None:
+    """Raises ImproperlyConfigured if this process must not serve the site with its settings."""
+    if errors := check_settings(None) or check_workers(None):
+        raise ImproperlyConfigured(" ".join(f"{error.msg} {error.hint}" for error in errors))
+
+
+def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Each key of REALTIME has to exist, and its value has to be of the right type and in the right range."""
+    problems = conf.find_problems() or _check_audience(conf.settings().presence_audience)
+    hint = "README lists the keys of REALTIME."
+    return [checks.Error(problem, hint=hint, id="realtime.E004") for problem in problems]
+
+
+def _check_audience(path: str) -> list[str]:
+    if "." not in path:
+        return []
+    try:
+        if callable(import_string(path)):
+            return []
+    except ImportError:
+        pass
+    return [f"REALTIME['PRESENCE_AUDIENCE'] must be the path of a function: {path} is none."]
 
 
 def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
@@ -174,10 +207,13 @@ def check_workers(
 ) -> Messages:
     """Without Redis, processes share nothing. `workers` is passed by `serve`, else it is WEB_CONCURRENCY."""
     workers = conf.worker_count() if workers is None else workers
-    if workers == 1 or conf.settings().redis_url:
+    if workers == 1 or conf.settings().redis_url or conf.settings().isolated_workers:
         return []
     text = f"There are {workers} workers but no REDIS_URL: each would know only its own sockets and users."
-    return [checks.Warning(text, hint="Set REDIS_URL, or serve with one worker.", id="realtime.W001")]
+    hint = (
+        "Set REALTIME['REDIS_URL'], or serve with one worker. To have it like this, set REALTIME['ISOLATED_WORKERS']."
+    )
+    return [checks.Error(text, hint=hint, id="realtime.E005")]
 
 
 def _layer() -> dict[str, Any]:

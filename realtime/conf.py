@@ -4,104 +4,177 @@ A site overrides the defaults with a dictionary: `REALTIME = {"HEARTBEAT_SECONDS
 """
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
+import msgspec
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
-CREDENTIALS = ("token", "ticket", "subprotocol", "authorization", "session", "command")
+Carrier = Literal["token", "ticket", "subprotocol", "authorization", "session", "command"]
+CREDENTIALS: tuple[Carrier, ...] = get_args(Carrier)
+
+# The types of settings. Each `description` completes the sentence "HEARTBEAT_SECONDS must be …".
+FOREVER = 1_000_000_000  # the highest number that makes sense, whatever the unit
+Positive = Annotated[float, msgspec.Meta(gt=0, le=FOREVER, description="a number above 0")]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=FOREVER, description="a number, 0 or more")]
+Count = Annotated[int, msgspec.Meta(ge=1, le=FOREVER, description="a whole number, 1 or more")]
+CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=FOREVER, description="a whole number, 0 or more")]
+Limit = Annotated[
+    Annotated[int, msgspec.Meta(ge=0, le=FOREVER)] | None,
+    msgspec.Meta(description="a whole number, or 0 or None for no limit"),
+]
+Misses = Annotated[float, msgspec.Meta(ge=1, le=FOREVER, description="a number, 1 or more")]
+Switch = Annotated[bool, msgspec.Meta(description="True or False")]
+Carriers = Annotated[
+    tuple[Carrier, ...],
+    msgspec.Meta(min_length=1, description=f"a list with at least one of {', '.join(CREDENTIALS)}"),
+]
+# As browsers send it: a scheme, a host and perhaps a port, without a slash at the end.
+ORIGIN_PATTERN = r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://(\*\.)?[^*/?#@\s]+)\Z"
+Origins = Annotated[
+    tuple[Annotated[str, msgspec.Meta(pattern=ORIGIN_PATTERN)], ...],
+    msgspec.Meta(
+        description='a list of origins without a path: "https://app.example.com", "https://*.example.com" or "*"'
+    ),
+]
+RedisUrl = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^\Z|^(rediss?|unix)://", description='"", or an address redis://…, rediss://…, unix://…'),
+]
+Prefix = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}\Z", description="1 to 64 of these characters: A-Z a-z 0-9 _ . -")
+]
+Audience = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^(everyone|rooms|nobody|[^\W\d]\w*(\.[^\W\d]\w*)+)\Z",
+        description='"everyone", "rooms", "nobody" or the dotted path of a function',
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The keys of `settings.REALTIME` in lower case, with their defaults."""
 
-    redis_url: str = ""  # "": presence, leases, sessions in memory
-    key_prefix: str = "realtime"  # of Redis keys and the layer's group
+    redis_url: RedisUrl = ""  # "": presence, leases, sessions in memory
+    key_prefix: Prefix = "realtime"  # of Redis keys and the layer's group
+    # Without Redis, workers know nothing of each other's sockets. Several start only if the site wants that.
+    isolated_workers: Switch = False
 
-    credentials: tuple[str, ...] = CREDENTIALS  # accepted carriers, in this order
+    credentials: Carriers = CREDENTIALS  # accepted carriers, in this order
     # For the first `auth` command of a socket that was opened without a credential.
-    auth_timeout_seconds: float = 10
-    auth_expiring_seconds: float = 60  # from `auth_expiring` to the token's end
-    auth_recheck_seconds: float = 60  # between two rechecks of open sockets' users
-    ticket_seconds: float = 30
+    auth_timeout_seconds: Positive = 10
+    auth_expiring_seconds: NotNegative = 60  # from `auth_expiring` to the token's end
+    auth_recheck_seconds: Positive = 60  # between two rechecks of open sockets' users
+    ticket_seconds: Positive = 30
     # Attempts for one name from one address. 0 or None means no limit, also in the other limits per minute.
-    logins_per_minute: int | None = 10
-    logins_per_minute_per_address: int | None = 60  # attempts, whatever the name
+    logins_per_minute: Limit = 10
+    logins_per_minute_per_address: Limit = 60  # attempts, whatever the name
     # In addition to the site's own host and CSRF_TRUSTED_ORIGINS; "*" allows all pages.
-    allowed_origins: tuple[str, ...] = ()
+    allowed_origins: Origins = ()
 
     # How long a connection to `serve` may take to send the head of a request; 0 means for ever.
-    request_head_seconds: float = 10
-    heartbeat_seconds: float = 30
-    heartbeat_misses: float = 2.5  # a socket silent for so many heartbeats is closed
-    max_frame_bytes: int = 65_536  # of one incoming frame
-    max_message_chars: int = 10_000  # of one chat message
-    max_queued_bytes: int = 1_048_576  # waiting to be written to one socket
-    max_connections: int = 50_000  # per process; more are refused with HTTP 503
-    max_connections_per_user: int = 20  # per process
-    max_rooms_per_connection: int = 200
-    rooms_per_minute: int | None = 30  # made by one user over REST
-    lists_per_user: int | None = 1  # made at once over REST for one user, per process
-    max_pending_commands: int = 64  # of one socket, before reading from it pauses
-    bad_frames: int = 20  # in `bad_frames_seconds` close the socket with 4400
-    bad_frames_seconds: float = 10
-    commands_per_second: float = 50  # per user and process, on average
-    commands_burst: int = 200
-    rate_limit_errors: int = 50  # answers RATE_LIMITED in a row, then 4429
+    request_head_seconds: NotNegative = 10
+    heartbeat_seconds: Positive = 30
+    heartbeat_misses: Misses = 2.5  # a socket silent for so many heartbeats is closed
+    max_frame_bytes: Count = 65_536  # of one incoming frame
+    max_message_chars: Count = 10_000  # of one chat message
+    max_queued_bytes: Count = 1_048_576  # waiting to be written to one socket
+    max_connections: CountOrZero = 50_000  # per process; more are refused with HTTP 503
+    max_connections_per_user: Count = 20  # per process
+    max_rooms_per_connection: CountOrZero = 200
+    rooms_per_minute: Limit = 30  # made by one user over REST
+    lists_per_user: Limit = 1  # made at once over REST for one user, per process
+    max_pending_commands: Count = 64  # of one socket, before reading from it pauses
+    bad_frames: Count = 20  # in `bad_frames_seconds` close the socket with 4400
+    bad_frames_seconds: Positive = 10
+    commands_per_second: Positive = 50  # per user and process, on average
+    commands_burst: Count = 200
+    rate_limit_errors: Count = 50  # answers RATE_LIMITED in a row, then 4429
 
-    database_threads: int = 4
-    commit_batch: int = 500  # most messages in one transaction
+    database_threads: Count = 4
+    commit_batch: Count = 500  # most messages in one transaction
     # Most bytes of messages in one transaction, because all of them are written to the sockets of a room at once.
-    commit_bytes: int = 524_288
+    commit_bytes: Count = 524_288
     # Messages that may wait for a transaction, per process. Further ones are refused with UNAVAILABLE.
-    max_waiting_commits: int = 10_000
-    max_waiting_commit_bytes: int = 67_108_864
+    max_waiting_commits: Count = 10_000
+    max_waiting_commit_bytes: Count = 67_108_864
     # How long to wait for a missing event, which may only be late, before it is read from the log.
-    gap_wait_ms: float = 30
+    gap_wait_ms: NotNegative = 30
     # If a client missed more events of a stream, nothing is replayed and it loads the history instead.
-    resume_max_events: int = 1_000
-    resumes_at_once: int = 32  # per process; others wait for their turn
-    session_seconds: float = 600  # how long a session can be resumed
-    sweep_seconds: float = 5  # age of an event without a `seq` that is swept
+    resume_max_events: CountOrZero = 1_000
+    resumes_at_once: Count = 32  # per process; others wait for their turn
+    session_seconds: Positive = 600  # how long a session can be resumed
+    sweep_seconds: Positive = 5  # age of an event without a `seq` that is swept
 
-    event_days: float = 30  # older events are deleted; 0 keeps them for ever
-    prune_seconds: float = 3_600  # between two deletions, by one of all processes
+    event_days: NotNegative = 30  # older events are deleted; 0 keeps them for ever
+    prune_seconds: Positive = 3_600  # between two deletions, by one of all processes
     # If the process that calls a topic's function has gone, another one takes over after this time.
-    topic_lease_seconds: float = 6
+    topic_lease_seconds: Positive = 6
 
-    typing_seconds: float = 10
-    presence_grace_seconds: float = 15
-    presence_lease_seconds: float = 20
-    presence_audience: str = "everyone"  # "everyone", "rooms", "nobody" or a dotted path
-    presence_data_bytes: int = 1024  # of a presence command's free `data`
+    typing_seconds: Positive = 10
+    presence_grace_seconds: NotNegative = 15
+    presence_lease_seconds: Positive = 20
+    presence_audience: Audience = "everyone"  # "everyone", "rooms", "nobody" or a dotted path
+    presence_data_bytes: CountOrZero = 1024  # of a presence command's free `data`
     # Changes of status, and typing outside rooms, of one user in one process, on average.
-    presence_per_second: float = 2
-    presence_burst: int = 20
-    announcements_per_second: int = 50
+    presence_per_second: Positive = 2
+    presence_burst: Count = 20
+    announcements_per_second: CountOrZero = 50
 
     # Advised with OVERLOADED and RATE_LIMITED; with RESTARTING it is the maximum.
-    retry_after_ms: int = 2_000
+    retry_after_ms: CountOrZero = 2_000
     # When a process stops, it closes its sockets spread over this time, or spreads their return over it.
-    restart_window_seconds: float = 10
-    bus_beat_seconds: float = 1  # between proofs that the process hears itself
+    restart_window_seconds: NotNegative = 10
+    bus_beat_seconds: Positive = 1  # between proofs that the process hears itself
 
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The defaults, overridden by the site's `REALTIME`. Raises ImproperlyConfigured for an unknown key."""
-    given: dict[str, Any] = getattr(django_settings, "REALTIME", {})
-    known = {field.name for field in fields(Settings)}
-    unknown = sorted(key for key in given if key.lower() not in known)
-    if unknown:
-        raise ImproperlyConfigured(f"REALTIME has unknown keys: {', '.join(unknown)}")
-    values: dict[str, Any] = {
-        key.lower(): tuple(value) if isinstance(value, list) else value for key, value in given.items()
-    }
+    """The defaults, overridden by the site's `REALTIME`. Raises ImproperlyConfigured that names all that is wrong."""
+    values, problems = read_settings("REALTIME", Settings)
+    if problems:
+        raise ImproperlyConfigured(" ".join(problems))
     return Settings(**values)
+
+
+def find_problems() -> list[str]:
+    """What is wrong with the site's `REALTIME`: a sentence for each key. Empty if it is right."""
+    return read_settings("REALTIME", Settings)[1]
+
+
+def read_settings(setting: str, model: type) -> tuple[dict[str, Any], list[str]]:
+    """The values in the site's dictionary `setting`, by the names of the model's fields, and what is wrong with it.
+
+    A key is a field's name in upper case. The type of each field is `Annotated` with a `description`.
+    """
+    given = getattr(django_settings, setting, {})
+    if not isinstance(given, dict):
+        return {}, [f"{setting} must be a dictionary, not {type(given).__name__}."]
+    types = get_type_hints(model, include_extras=True)
+    values: dict[str, Any] = {}
+    problems = []
+    for key, value in given.items():
+        name = str(key).lower()
+        if name not in types:
+            problems.append(f"{setting} has an unknown key: {key}.")
+            continue
+        try:
+            values[name] = msgspec.convert(value, types[name])
+        except msgspec.ValidationError:
+            # An address may contain a password.
+            found = type(value).__name__ if name.endswith("_url") else repr(value)
+            problems.append(f"{setting}['{key}'] must be {describe(types[name])}, not {found}.")
+    return values, problems
+
+
+def describe(kind: Any) -> str:
+    """What a value of this type is, in words."""
+    return next(str(meta.description) for meta in reversed(kind.__metadata__) if meta.description)
 
 
 def clear_cache(*, setting: str = "REALTIME", **_: Any) -> None:
@@ -124,12 +197,6 @@ def session_cookie_name() -> str:
 
 def session_engine() -> str:
     return str(django_settings.SESSION_ENGINE)
-
-
-def allowed_hosts() -> list[str]:
-    """ALLOWED_HOSTS as Django reads it: with DEBUG, an empty list means this machine."""
-    hosts = list(django_settings.ALLOWED_HOSTS)
-    return hosts or ([".localhost", "127.0.0.1", "[::1]"] if django_settings.DEBUG else [])
 
 
 def proxy_ssl_header() -> tuple[bytes, str] | None:

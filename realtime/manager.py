@@ -6,14 +6,17 @@ All raise `realtime.presence.store.StoreUnavailable` when Redis is unavailable.
 from collections.abc import Sequence
 from typing import Any
 
-from realtime.auth.user_ids import read_id, wire_id
+from realtime.auth.user_ids import read_id, read_user, wire_id
 from realtime.delivery import bridge
 from realtime.presence import online
 from realtime.presence.store import Entry
 
 
 class Manager:
-    """Presence for views, tasks and templates. `user_id` is a primary key, also as a string."""
+    """Presence for views, tasks and templates.
+
+    `user` is a user or a primary key; anything else is a TypeError.
+    """
 
     def get_online_count(self) -> int:
         """How many users are online, not counting users who appear offline."""
@@ -30,28 +33,28 @@ class Manager:
         page = await online.apage(offset, limit)
         return [wire_id(read_id(entry.user_id)) for entry in page.entries]
 
-    def is_user_online(self, user_id: Any) -> bool:
+    def is_user_online(self, user: Any) -> bool:
         """Whether the user is online and does not appear offline."""
-        return bridge.call(self.ais_user_online(user_id))
+        return bridge.call(self.ais_user_online(user))
 
-    async def ais_user_online(self, user_id: Any) -> bool:
-        entry = (await self.aget_entries([user_id])).get(str(user_id))
+    async def ais_user_online(self, user: Any) -> bool:
+        entry = (await self.aget_entries([user])).get(str(read_user(user)))
         return entry is not None and entry.online
 
-    def get_user_connections_count(self, user_id: Any) -> int:
+    def get_user_connections_count(self, user: Any) -> int:
         """How many sockets the user has in all processes; 0 for a user who appears offline."""
-        return bridge.call(self.aget_user_connections_count(user_id))
+        return bridge.call(self.aget_user_connections_count(user))
 
-    async def aget_user_connections_count(self, user_id: Any) -> int:
-        entry = (await self.aget_entries([user_id])).get(str(user_id))
+    async def aget_user_connections_count(self, user: Any) -> int:
+        entry = (await self.aget_entries([user])).get(str(read_user(user)))
         return entry.connections if entry is not None and entry.online else 0
 
-    def get_entries(self, user_ids: Sequence[Any]) -> dict[str, Entry]:
+    def get_entries(self, users: Sequence[Any]) -> dict[str, Entry]:
         """The presence of those users who have sockets, by their ids as strings."""
-        return bridge.call(self.aget_entries(user_ids))
+        return bridge.call(self.aget_entries(users))
 
-    async def aget_entries(self, user_ids: Sequence[Any]) -> dict[str, Entry]:
-        return await online.aentries([str(user_id) for user_id in user_ids])
+    async def aget_entries(self, users: Sequence[Any]) -> dict[str, Entry]:
+        return await online.aentries([str(read_user(user)) for user in users])
 
 
 manager = Manager()

@@ -6,7 +6,8 @@ from typing import Any
 from channels.routing import URLRouter
 from django.urls import re_path
 
-from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer
+from realtime.checks import require_startable
+from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer, RoomKindsConsumer
 from realtime.health import PATHS, serve_health
 from realtime.protocol.errors import Reason
 from realtime.server.foreign import adapt
@@ -17,9 +18,10 @@ from realtime.sockets.refusals import refuse_handshake
 
 websocket_urlpatterns = [
     re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi()),
-    re_path(r"^api/v1/ws/reconnect/(?P<session_id>[\w-]{1,64})$", RealtimeConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/reconnect/(?P<session_id>[\w-]{1,64})$", RealtimeConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/chat/rooms/(?P<room_id>[^/]+)$", RoomContentConsumer.as_asgi()),
-    re_path(r"^(?:api/v1/)?ws/chat/(?P<room_id>[^/]+)$", RoomConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/(?:chat|with_heartbeat|resilient)/(?P<room_id>[^/]+)$", RoomConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/advanced/(?P<room_id>[^/]+)$", RoomKindsConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/notifications(?:/(?P<user_id>[^/]+))?$", NotificationsConsumer.as_asgi()),
 ]
 
@@ -28,8 +30,10 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
     """An ASGI application: `http` serves requests, our sockets (or `websocket`) serve WebSockets.
 
     It also serves health checks, lifespan events and unknown socket paths. Channels' `ProtocolTypeRouter` and
-    `URLRouter` would raise for the last two.
+    `URLRouter` would raise for the last two. Raises ImproperlyConfigured for settings with which no site can run:
+    servers other than `serve` run no system checks.
     """
+    require_startable()
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -2,9 +2,12 @@
 
 import pytest
 from django.core import checks as django_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 from realtime import checks
+from realtime.routing import asgi_application
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
 PUBSUB = "channels_redis.pubsub.RedisPubSubChannelLayer"
@@ -53,9 +56,64 @@ def test_it_has_nothing_to_say_about_the_sites_own_settings():
     assert [m for m in django_checks.run_checks(tags=["realtime"]) if m.id.startswith("realtime.")] == []
 
 
-def test_it_is_registered():
-    registered = {check.__name__ for check in django_checks.registry.registry.registered_checks}
-    assert registered >= {name for name in vars(checks) if name.startswith("check_")}
+def test_every_check_is_run(monkeypatch):
+    assert checks.check_all in django_checks.registry.registry.registered_checks
+    names = [name for name in vars(checks) if name.startswith("check_") and name not in ("check_all", "check_settings")]
+    for name in names:
+        monkeypatch.setattr(checks, name, lambda _, name=name: [name])
+    assert sorted(checks.check_all()) == sorted(names)
+
+
+def test_it_reports_each_wrong_setting_and_nothing_that_follows_from_it(settings):
+    settings.REALTIME = {"HEARTBEAT_SECONDS": "25", "TYPO": 1}
+    assert [message.id for message in checks.check_all()] == ["realtime.E004", "realtime.E004"]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("rooms", []),
+        ("realtime.presence.audience.room_mates", []),
+        ("realtime.presence.audience.friends", ["realtime.E004"]),
+        ("realtime.presence.nowhere.room_mates", ["realtime.E004"]),
+        ("realtime.presence.audience.__doc__", ["realtime.E004"]),
+    ],
+)
+def test_it_wants_an_audience_that_can_be_called(realtime, path, expected):
+    realtime(PRESENCE_AUDIENCE=path)
+    assert ids(checks.check_settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "keys", "expected"),
+    [
+        ("1", {}, []),
+        ("2", {}, ["realtime.E005"]),
+        ("2", {"REDIS_URL": REDIS}, []),
+        ("2", {"ISOLATED_WORKERS": True}, []),
+    ],
+)
+def test_it_starts_no_workers_that_know_nothing_of_each_other(realtime, monkeypatch, workers, keys, expected):
+    monkeypatch.setenv("WEB_CONCURRENCY", workers)
+    realtime(**keys)
+    assert ids(checks.check_workers) == expected
+    if expected:
+        with pytest.raises(ImproperlyConfigured, match="There are 2 workers"):
+            asgi_application(None)
+    else:
+        asgi_application(None)
+
+
+def test_no_server_starts_with_a_wrong_setting(settings):
+    settings.REALTIME = {"HEARTBEAT_SECONDS": 0}
+    with pytest.raises(ImproperlyConfigured, match="HEARTBEAT_SECONDS"):
+        asgi_application(None)
+
+
+def test_serve_refuses_them(realtime):
+    realtime()
+    with pytest.raises(CommandError, match="There are 2 workers"):
+        call_command("serve", workers=2)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ ROOT_FILES = {
     "integration": "",
     "manager": "",
     "models": "",
-    "routing": "consumers health",
+    "routing": "checks consumers health",
     "signals": "",
     "urls": "",
 }

@@ -11,8 +11,8 @@ from rest_framework.exceptions import Throttled
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.conf import settings
 
 MAX_WAITING = 5  # a browser sends up to six requests to a site at once
@@ -64,7 +64,7 @@ class Queues:
 queues = Queues()
 
 
-class ListView(APIView):
+class ListView(RealtimeView):
     """Base of the views whose GET answers with a list."""
 
     # The user, and the queue in which this request has its turn; None without one.

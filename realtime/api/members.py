@@ -2,8 +2,8 @@
 
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.api.lists import ListView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import MemberShape, MembersShape, NewMemberShape, PageQuery
@@ -45,7 +45,7 @@ class MembersView(ListView):
         return Response(status=204)
 
 
-class MemberView(APIView):
+class MemberView(RealtimeView):
     @documented("members_remove", {204: None}, refusals=(403, 404, 409))
     def delete(self, request: Request, room_id: str, user_id: str) -> Response:
         """Remove a member from a room that you own."""

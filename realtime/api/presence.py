@@ -8,8 +8,8 @@ import msgspec
 from django.db.models import OuterRef, Subquery
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.api.lists import ListView
 from realtime.api.schema import documented, list_of, validated
 from realtime.api.serializers import PageQuery, StatusesQuery
@@ -50,14 +50,14 @@ class OnlineView(ListView):
         return Response(msgspec.to_builtins(listed))
 
 
-class OnlineCountView(APIView):
+class OnlineCountView(RealtimeView):
     @documented("presence_count", {200: OnlineCountData})
     def get(self, request: Request) -> Response:
         """Count the users who are online. Those who appear offline are left out."""
         return Response(msgspec.to_builtins(OnlineCountData(online.count())))
 
 
-class StatusView(APIView):
+class StatusView(RealtimeView):
     @documented("presence_read", {200: Status}, refusals=(404,))
     def get(self, request: Request, user_id: str) -> Response:
         """Read whether a user is online, and when they were last seen."""

@@ -4,6 +4,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.api.lists import ListView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import NewRoomShape, PageQuery, RoomChangesShape, RoomShape, RoomsShape
@@ -31,7 +32,7 @@ class RoomsView(ListView):
         return Response(RoomShape(rooms.get_visible(user_id, room.slug)).data, 201)
 
 
-class RoomView(APIView):
+class RoomView(RealtimeView):
     @documented("rooms_read", {200: RoomShape}, refusals=(404,))
     def get(self, request: Request, room_id: str) -> Response:
         """Read a room that you can see."""

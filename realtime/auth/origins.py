@@ -5,42 +5,68 @@ the site.
 """
 
 from collections.abc import Iterable, Mapping
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.http.request import split_domain_port, validate_host
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.asgi import ASGIRequest
 
-from realtime.conf import allowed_hosts, proxy_ssl_header, settings, trusted_origins
+from realtime.conf import proxy_ssl_header, settings, trusted_origins
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+HOST_HEADERS = (b"host", b"x-forwarded-host", b"x-forwarded-port")
 
 
-def is_trusted(scope: Mapping[str, Any], headers: Mapping[bytes, bytes], origin: str) -> bool:
-    """Whether a page from `origin` may open this socket: a page of the site itself, or of an origin it allows."""
-    host = headers.get(b"host", b"").decode("latin-1")
-    own = host if validate_host(split_domain_port(host)[0], allowed_hosts()) else ""
-    secure = scope.get("scheme") == "wss"
-    if (proxy := proxy_ssl_header()) is not None:
-        secure = headers.get(proxy[0], b"").decode("latin-1") == proxy[1]
-    allowed = (*settings().allowed_origins, *trusted_origins())
-    return is_allowed(origin, secure=secure, host=own, allowed=allowed)
+def is_trusted(scope: Mapping[str, Any], origin: str) -> bool:
+    """Whether a page from `origin` may open this socket: a page of the site itself, or of an origin it allows.
 
-
-def is_allowed(origin: str, *, secure: bool, host: str, allowed: Iterable[str]) -> bool:
-    """Whether `origin` is the site itself (scheme, host and port) or one of `allowed`.
-
-    `allowed` holds exact origins, `https://*.example.com` for all subdomains, or `*` for every page.
+    Scheme, host and port of the site are what Django says about a request with these headers, so that all settings
+    about hosts and proxies apply.
     """
-    wanted = _split(origin)
-    if wanted is None:
-        return False
-    own = _split(f"{'https' if secure else 'http'}://{host}")
-    return wanted == own or any(_matches(wanted, pattern) for pattern in allowed)
+    request = _request(scope)
+    try:
+        own = f"{request.scheme}://{request.get_host()}"
+    except DisallowedHost:
+        own = ""
+    return is_allowed(origin, own=own, allowed=(*settings().allowed_origins, *trusted_origins()))
 
 
-def _matches(wanted: tuple[str, str, int], pattern: str) -> bool:
-    if pattern == "*":
+def _request(scope: Mapping[str, Any]) -> ASGIRequest:
+    """The handshake as a request of Django's, with those headers that tell its address."""
+    names, proxy = set(HOST_HEADERS), proxy_ssl_header()
+    headers = [(name, value) for name, value in scope["headers"] if name in names]
+    if proxy is not None:
+        name, secure = proxy
+        # Some proxies name the scheme of the socket.
+        spelled = {b"wss": secure.encode(), b"ws": b"http"} if secure == "https" else {}
+        for header, value in scope["headers"]:
+            if header == name:
+                first = value.split(b",", 1)[0].strip()
+                headers.append((header, spelled.get(first, value)))
+    scheme = HTTP_SCHEMES.get(scope.get("scheme", "ws"), "http")
+    trimmed = {"method": "GET", "path": "/", "scheme": scheme, "server": scope.get("server"), "headers": headers}
+    return ASGIRequest(trimmed, BytesIO())
+
+
+Parts = tuple[str, str, int | None]
+
+
+def is_allowed(origin: str, *, own: str, allowed: Iterable[str]) -> bool:
+    """Whether `origin` is `own` (scheme, host and port; "" for none) or one of `allowed`.
+
+    `allowed` holds exact origins, `https://*.example.com` for all subdomains, or `*` for every page. Pages of apps have
+    schemes of their own, for example `capacitor://localhost`.
+    """
+    patterns = tuple(allowed)
+    if "*" in patterns:
         return True
+    wanted = _split(origin)
+    return wanted is not None and (wanted == _split(own) or any(_matches(wanted, pattern) for pattern in patterns))
+
+
+def _matches(wanted: Parts, pattern: str) -> bool:
     if "://*." in pattern:
         suffix = _split(pattern.replace("://*.", "://", 1))
         return (
@@ -51,13 +77,13 @@ def _matches(wanted: tuple[str, str, int], pattern: str) -> bool:
     return wanted == _split(pattern)
 
 
-def _split(origin: str) -> tuple[str, str, int] | None:
-    """(scheme, host, port); None for a text that is not an origin, such as `null`."""
+def _split(origin: str) -> Parts | None:
+    """(scheme, host, port); None for a text that is not an origin, such as `null`. Other schemes may have no port."""
     try:
         parts = urlsplit(origin.lower())
-        port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
-    except (ValueError, KeyError):
+        port = DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
+    except ValueError:
         return None
-    if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+    if not parts.scheme or not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         return None
     return parts.scheme, parts.hostname, port

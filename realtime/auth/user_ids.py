@@ -1,6 +1,6 @@
 """User ids as clients see them: the primary key as a JSON number if it is an integer, else as a string.
 
-Called wherever an id comes from a client or goes to one.
+Called wherever an id comes from a client or goes to one, and wherever site code names a user.
 """
 
 from typing import Any
@@ -21,9 +21,42 @@ def read_id(given: object) -> Any | None:
     """
     if not isinstance(given, int | str) or (isinstance(given, str) and "\0" in given):
         return None
-    field: Any = get_user_model()._meta.pk
     try:
-        pk = field.clean(given, None)
+        pk = _key_field().clean(given, None)
     except ValidationError:
         return None
     return None if isinstance(pk, int) and str(pk) != str(given) else pk
+
+
+def read_user(user: object) -> Any:
+    """The primary key of the user that site code named: a saved user, or a primary key, also as text.
+
+    Raises TypeError for everything else: None, an anonymous user, an unsaved one, an object of another model.
+    """
+    model = get_user_model()
+    pk: Any = None
+    if isinstance(user, model):  # also true for `request.user`, which is lazy
+        pk = user.pk
+    elif isinstance(user, int | str) and not isinstance(user, bool):
+        pk = read_id(user)
+    elif user is not None and _is_key(user):
+        pk = user
+    if pk is None or pk == "":
+        raise TypeError(f"A user or a primary key of {model._meta.label} is needed, not {user!r}.")
+    return pk
+
+
+def _is_key(value: object) -> bool:
+    """Whether the user model's key has values like this one, for example UUIDs."""
+    try:
+        return type(_key_field().to_python(value)) is type(value)
+    except (ValidationError, TypeError, ValueError):
+        return False
+
+
+def _key_field() -> Any:
+    """The field with the values of the key. A user model may borrow it from another model, by a one-to-one relation."""
+    field: Any = get_user_model()._meta.pk
+    while field.remote_field is not None:
+        field = field.target_field
+    return field

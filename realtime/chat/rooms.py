@@ -14,6 +14,7 @@ from django.db.models import CharField, Count, Exists, OuterRef, QuerySet, Subqu
 from django.db.models.functions import Coalesce, Concat
 from django.utils.text import slugify
 
+from realtime.auth.user_ids import read_user
 from realtime.auth.users import active_users
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
@@ -109,11 +110,13 @@ def join(user_id: Any, slug: str) -> Joined:
     return Joined(room.pk, room.slug, room.title, cast(Role, membership.role), created)
 
 
-def create_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
-    """A new room, owned by the user. Without a slug, one is made from the title, with a suffix if it is taken.
+def create_room(owner: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
+    """A new room, owned by `owner`, a user or a primary key. Without a slug, one is made from the title.
 
-    Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given slug that is taken.
+    If that is taken, it gets a suffix. Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given slug
+    that is taken, TypeError for an owner who is not a user.
     """
+    user_id = read_user(owner)
     if slug is not None:
         return _insert(user_id, check_slug(slug), title, private)
     wanted = slugify(title)[:55].strip("-")
@@ -127,9 +130,9 @@ def create_room(user_id: Any, *, title: str, slug: str | None = None, private: b
     return _insert(user_id, attempt, title, private)
 
 
-async def acreate_room(user_id: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
+async def acreate_room(owner: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
     """`create_room` from asynchronous code."""
-    return await run(create_room, user_id, title=title, slug=slug, private=private)
+    return await run(create_room, owner, title=title, slug=slug, private=private)
 
 
 def check_slug(slug: str) -> str:

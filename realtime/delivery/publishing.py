@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection
 
+from realtime.auth.user_ids import read_user
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Control, Envelope, Passing, require_sendable
 from realtime.protocol import topics
@@ -47,28 +48,29 @@ async def apublish(stream: str, frame: Mapping[str, Any], durable: bool | None =
     await run(publish, stream, frame, durable)
 
 
-def send_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
-    """`publish` to all sockets of one user."""
-    publish(user_stream(user_id), frame, durable)
+def send_to_user(user: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+    """`publish` to all sockets of one user, given as a user or a primary key. Raises TypeError for anything else."""
+    publish(user_stream(read_user(user)), frame, durable)
 
 
-async def asend_to_user(user_id: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
-    await apublish(user_stream(user_id), frame, durable)
+async def asend_to_user(user: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+    await apublish(user_stream(read_user(user)), frame, durable)
 
 
-def disconnect_user(user_id: Any, reason: str = "KICKED") -> None:
+def disconnect_user(user: Any, reason: str = "KICKED") -> None:
     """Close all sockets of a user, on every process, with 4403 and `reason`. In a transaction: on commit.
 
-    Raises ValueError for a reason of more than 123 bytes, which no close frame can carry (RFC 6455 §5.5).
+    `user` is a user or a primary key; anything else is a TypeError. Raises ValueError for a reason of more than 123
+    bytes, which no close frame can carry (RFC 6455 §5.5).
     """
     if len(reason.encode()) > 123:
         raise ValueError("A reason has at most 123 bytes.")
-    control = Control("disconnect", user=str(user_id), code=CloseCode.FORBIDDEN, reason=reason)
+    control = Control("disconnect", user=str(read_user(user)), code=CloseCode.FORBIDDEN, reason=reason)
     send_on_commit(Envelope(controls=[control]))
 
 
-async def adisconnect_user(user_id: Any, reason: str = "KICKED") -> None:
-    await run(disconnect_user, user_id, reason)
+async def adisconnect_user(user: Any, reason: str = "KICKED") -> None:
+    await run(disconnect_user, user, reason)
 
 
 def unauthenticate_user(user_id: Any) -> None:

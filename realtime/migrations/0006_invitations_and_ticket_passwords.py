@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('realtime', '0004_labels_and_help_texts'),
+        ('realtime', '0005_stream_rooms'),
     ]
 
     operations = [

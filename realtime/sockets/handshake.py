@@ -64,9 +64,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         message = await receive()
         if message["type"] != "websocket.connect":
             return
-        headers = dict(scope["headers"])
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        if origin and not is_trusted(scope, headers, origin):
+        origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
+        if origin and not is_trusted(scope, origin):
             await refuse_handshake(scope, send, 403, Reason.ORIGIN_NOT_ALLOWED)
             return
         if len(self.node.hub.connections) + self.node.opening >= settings().max_connections:

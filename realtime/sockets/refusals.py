@@ -15,6 +15,8 @@ from realtime.protocol.limits import ErrorBudget
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+LOGGED_CHARS = 200  # of a path or an origin, which may have any length
+
 logger = logging.getLogger(__name__)
 
 
@@ -38,13 +40,20 @@ def answer(connection: Connection, error: Exception, id: str | None) -> None:
 
 
 async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reason: Reason) -> None:
-    """Refuse a handshake with an HTTP status if the server supports that, else with the server's 403."""
+    """Refuse a handshake with an HTTP status if the server supports that, else with the server's 403.
+
+    Browsers do not show why a handshake failed, so the log says it.
+    """
+    headers = dict(scope["headers"])
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    path = scope["path"][:LOGGED_CHARS]
+    logger.warning("A handshake for %r from %r was refused (%d): %s", path, origin[:LOGGED_CHARS], status, reason.name)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
-    body = say(reason, language_of(dict(scope["headers"]))).encode()
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    body = say(reason, language_of(headers)).encode()
+    answer_headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": answer_headers})
     await send({"type": "websocket.http.response.body", "body": body})
 
 

@@ -55,7 +55,7 @@ FOREIGN = [
 
 
 def allowed(origin, *, host="testserver", secure=False, allowed=()):
-    return is_allowed(origin, secure=secure, host=host, allowed=allowed)
+    return is_allowed(origin, own=f"{'https' if secure else 'http'}://{host}", allowed=allowed)
 
 
 @pytest.mark.parametrize("origin", OWN)
@@ -120,14 +120,35 @@ def test_it_trusts_every_page_where_the_site_says_so(origin):
     assert allowed(origin, allowed=["*"])
 
 
-@pytest.mark.parametrize("origin", ["null", "file://", "x", "http://a@b.example"])
-def test_it_never_trusts_what_is_no_origin(origin):
-    assert not allowed(origin, allowed=["*"])
+@pytest.mark.parametrize("origin", ["null", "file://", "x", "http://a@b.example", "capacitor://localhost"])
+def test_every_page_is_really_every_page(origin):
+    assert allowed(origin, allowed=["*"])
+    assert not allowed(origin, allowed=["https://app.example"])
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("capacitor://localhost", True),
+        ("tauri://localhost", True),
+        ("chrome-extension://abcdefgh", True),
+        ("Capacitor://localhost", True),
+        ("capacitor://localhost:80", False),
+        ("ionic://localhost", False),
+        ("http://localhost", False),
+        ("capacitor://evil.example", False),
+        ("capacitor:localhost", False),
+    ],
+)
+def test_it_trusts_the_apps_that_the_site_names(origin, expected):
+    named = ("capacitor://localhost", "tauri://localhost", "chrome-extension://abcdefgh")
+    assert allowed(origin, allowed=named) is expected
 
 
 def trusted(origin, *, host="testserver", scheme="ws", **headers):
-    raw = {b"host": host.encode()} | {name.replace("_", "-").encode(): v.encode() for name, v in headers.items()}
-    return is_trusted({"scheme": scheme}, raw, origin)
+    named = {"host": host, **headers}
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+    return is_trusted({"scheme": scheme, "headers": raw, "server": ("127.0.0.1", 8000)}, origin)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +185,13 @@ def test_it_knows_ipv6(settings):
         ("http://testserver", "https", False),
         ("http://testserver", "http", True),
         ("https://testserver", "http", False),
-        ("https://testserver", "https, http", False),
+        ("https://testserver", "https, http", True),
+        ("https://testserver", "http, https", False),
+        ("https://testserver", "wss", True),
+        ("https://testserver", "wss, ws", True),
+        ("http://testserver", "wss", False),
+        ("http://testserver", "ws", True),
+        ("https://testserver", "wssx", False),
         ("https://testserver", "", False),
     ],
 )
@@ -173,6 +200,47 @@ def test_it_believes_the_proxy_about_tls(settings, origin, proto, expected):
     assert trusted(origin, x_forwarded_proto=proto) is expected
     settings.SECURE_PROXY_SSL_HEADER = None
     assert trusted(origin, x_forwarded_proto=proto) is (origin == "http://testserver")
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_it_believes_the_server_where_the_proxy_says_nothing(settings, scheme):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert trusted("https://testserver", scheme=scheme) is (scheme == "wss")
+
+
+def test_another_word_for_tls_is_taken_as_it_is(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_SSL", "on")
+    assert trusted("https://testserver", x_ssl="on")
+    assert not trusted("https://testserver", x_ssl="wss")
+    assert not trusted("https://testserver", x_ssl="off", scheme="wss")
+
+
+@pytest.mark.parametrize(
+    ("use", "forwarded", "expected"),
+    [
+        (True, "example.com", True),
+        (True, "evil.example", False),
+        (True, "example.com:8443", False),
+        (False, "example.com", False),
+    ],
+)
+def test_it_believes_the_proxy_about_the_host_if_the_site_does(settings, use, forwarded, expected):
+    settings.ALLOWED_HOSTS = ["example.com", "inner"]
+    settings.USE_X_FORWARDED_HOST = use
+    assert trusted("http://example.com", host="inner", x_forwarded_host=forwarded) is expected
+
+
+def test_the_port_is_that_of_the_host_as_for_forms(settings):
+    """Django does not add X-Forwarded-Port to a host that it was given."""
+    settings.USE_X_FORWARDED_PORT = True
+    assert not trusted("http://testserver:8443", x_forwarded_port="8443")
+    assert trusted("http://testserver:8443", host="testserver:8443")
+
+
+def test_a_name_with_an_underscore_is_not_the_proxys_header(settings):
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    headers = [(b"host", b"testserver"), (b"x_forwarded_proto", b"https")]
+    assert not is_trusted({"scheme": "ws", "headers": headers}, "https://testserver")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.utils.translation import override
 
 from notifications import conf, notify, types
@@ -107,6 +107,16 @@ def test_the_recipients_language_counts_not_the_callers(alice: Any, bob: Any) ->
 )
 def test_the_language_of_a_user(user: Any, expected: str) -> None:
     assert language_of(user) == expected
+
+
+class Profileless:
+    @property
+    def profile(self) -> Any:
+        raise ObjectDoesNotExist("Profile matching query does not exist.")
+
+
+def test_a_user_whose_profile_cannot_be_found_gets_the_sites_language() -> None:
+    assert language_of(Profileless()) == "en"
 
 
 def test_the_sites_language_is_the_default(settings: Any) -> None:

@@ -102,7 +102,7 @@ async def test_it_takes_a_ticket_once(site, carry, alice):
 
 
 async def test_it_refuses_an_old_ticket(site, carry, alice, configure):
-    configure(TICKET_SECONDS=-1)
+    configure(TICKET_SECONDS=0.000001)
     assert await (await site.knock(**await carry("ticket", alice))).ending() == (4401, "UNAUTHENTICATED")
 
 
@@ -141,10 +141,12 @@ async def test_it_asks_for_a_token_where_the_cookie_is_nobodys(site, alice, toke
     assert (await socket.receive())["data"]["user_id"] == alice.pk
 
 
-async def test_it_refuses_a_foreign_page_whatever_it_brings(site, alice):
+async def test_it_refuses_a_foreign_page_whatever_it_brings(site, alice, caplog):
     with pytest.raises(Refusal) as refusal:
         await site.knock(alice, headers={"origin": "http://evil.example"})
     assert refusal.value.status == 403
+    expected = "A handshake for '/api/v1/ws' from 'http://evil.example' was refused (403): ORIGIN_NOT_ALLOWED"
+    assert [record.getMessage() for record in caplog.records] == [expected]
     await site.connect(alice, headers={"origin": f"http://{site.host}"})
 
 

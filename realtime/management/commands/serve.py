@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import os
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,9 @@ from realtime.server.supervisor import Server, Workers, end_soon
 
 # From the last close frame to the end of the process: clients answer the frame, and waiting messages are stored.
 FINISH_SECONDS = 10
+# How long an idle connection is kept. Longer than proxies keep theirs (nginx and cloud balancers: 60 s): one that is
+# closed on our side first can be chosen by the proxy for a request in that moment, which is then a 502.
+KEEP_ALIVE_SECONDS = 75
 
 
 class Command(BaseCommand):
@@ -28,8 +32,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--graceful-timeout",
             type=float,
-            default=settings().restart_window_seconds + FINISH_SECONDS,
-            help="seconds to close all sockets after SIGTERM; must be more than REALTIME['RESTART_WINDOW_SECONDS']",
+            help="seconds to close all sockets after SIGTERM; must be more than REALTIME['RESTART_WINDOW_SECONDS'],"
+            f" and is {FINISH_SECONDS} more by default",
         )
         parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
         parser.add_argument("--access-log", action="store_true", help="log each request, without its query string")
@@ -37,10 +41,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1.")
-        if options["graceful_timeout"] <= (window := settings().restart_window_seconds):
+        window = settings().restart_window_seconds
+        if options["graceful_timeout"] is None:
+            options["graceful_timeout"] = window + FINISH_SECONDS
+        if options["graceful_timeout"] <= window:
             raise CommandError(f"--graceful-timeout must be more than RESTART_WINDOW_SECONDS ({window:g}).")
-        for warning in check_workers(workers=options["workers"]):
-            self.stderr.write(self.style.WARNING(str(warning)))
+        for error in check_workers(workers=options["workers"]):
+            raise CommandError(f"{error.msg} {error.hint}")
+        # The workers read it when they import the application.
+        os.environ["WEB_CONCURRENCY"] = str(options["workers"])
         config = make_config(options)
         self.stdout.write(f"Serving on http://{options['host']}:{options['port']} (Ctrl-C stops)")
         self.stdout.flush()
@@ -74,4 +83,5 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         log_config=LOGGING,
         timeout_graceful_shutdown=math.ceil(options["graceful_timeout"]),
         backlog=4096,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
