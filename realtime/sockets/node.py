@@ -25,6 +25,7 @@ from realtime.recovery.resume import Resumer
 from realtime.recovery.sessions import open_store as open_sessions
 from realtime.recovery.sessions.keeper import Keeper
 from realtime.sockets.drain import Drain
+from realtime.sockets.errands import Errands
 from realtime.sockets.recheck import recheck
 from realtime.storage import database, log
 from realtime.storage.leases import open_store as open_leases
@@ -60,6 +61,7 @@ class Node:
         self.scheduler = Scheduler(self.hub, self.leases)
         self.resumer = Resumer(self.hub, self.access, self.scheduler.on_subscribed)
         self.drain = Drain(self.hub.connections, self.tracker)
+        self.errands = Errands(self.hub.connections)
         self.opening = 0  # handshakes that are not registered yet
 
     def start(self) -> None:
@@ -100,8 +102,9 @@ class Node:
         """Clean up after a socket that has closed. Harmless if it was never registered, and the second time."""
         if connection.id not in self.hub.connections:
             return
+        self.errands.end(connection)
         self.typing.stop_all(connection)
-        self.keeper.note(connection)
+        self.keeper.leave(connection)
         self.clock.discard(connection)
         self.hub.unregister(connection)
         # While the process drains, its users are on their way back: their grace time begins when it has ended.

@@ -89,7 +89,8 @@ class Batcher(Generic[Item, Result]):
     `work` runs on a database thread and returns one result or exception per item, in order. If it raises, the batch is
     split in halves, so that one bad item does not fail the others; the order of items is kept. `after` is called on the
     event loop with the results of a run, before anybody who waits gets one. `rest_seconds` is a pause between two runs,
-    for work that costs the same for one item as for fifty and can wait that long under load.
+    for work that costs the same for one item as for fifty and can wait that long under load. An item whose future was
+    cancelled before its run is left out.
     """
 
     def __init__(
@@ -127,13 +128,21 @@ class Batcher(Generic[Item, Result]):
 
     async def _run_all(self) -> None:
         try:
-            while self._waiting:
-                size = min(self._limit, len(self._waiting))
-                await self._run([self._waiting.popleft() for _ in range(size)])
+            while batch := self._take():
+                await self._run(batch)
                 if self._rest_seconds:
                     await asyncio.sleep(self._rest_seconds)
         finally:
             self._task = None
+
+    def _take(self) -> list[tuple[Item, asyncio.Future[Result]]]:
+        """The items of the next run, without those that nobody waits for any more."""
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        while self._waiting and len(batch) < self._limit:
+            item, future = self._waiting.popleft()
+            if not future.cancelled():
+                batch.append((item, future))
+        return batch
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
