@@ -161,9 +161,9 @@ class Program:
 class Redis(Program):
     """A Redis that saves nothing: after a restart it is empty."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
         port = free_port()
-        command = [find_binary("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        command = [find_binary("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", "", *options]
         super().__init__("redis", command, port=port)
         self.url = f"redis://127.0.0.1:{port}/0"
 
