@@ -108,6 +108,9 @@ class Settings:
     # If a client missed more events of a stream, nothing is replayed and it loads the history instead.
     resume_max_events: CountOrZero = 1_000
     resumes_at_once: Count = 32  # per process; others wait for their turn
+    # Sockets that may wait for that turn, per process. Further ones are refused with UNAVAILABLE.
+    max_waiting_resumes: Count = 10_000
+    max_waiting_resumes_per_user: Count = 20  # further ones are refused with RATE_LIMITED
     session_seconds: Positive = 600  # how long a session can be resumed
     sweep_seconds: Positive = 5  # age of an event without a `seq` that is swept
 

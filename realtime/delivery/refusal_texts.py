@@ -88,6 +88,7 @@ TEXTS: Mapping[Reason, str | Promise] = {
     Reason.PRESENCE_AWAY: _("Presence is not available. Send it again."),
     Reason.SESSIONS_AWAY: _("Sessions are not available: resume with your own positions."),
     Reason.TOO_MUCH_WAITING: _("Too much is waiting to be stored. Nothing was stored: send it again."),
+    Reason.TOO_MANY_RESUMES: _("Too many sockets are waiting to resume. Try again in a moment."),
     Reason.TRY_AGAIN: _("Try again in a moment."),
     Reason.OUR_FAULT: _("Something went wrong on our side."),
 }

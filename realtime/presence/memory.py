@@ -46,9 +46,9 @@ class MemoryPresence:
         self._leases[process] = self._now() + self._lease_ms
         return True
 
-    async def sweep(self) -> list[Change]:
+    async def sweep(self, *, processes: bool = True) -> list[Change]:
         now = self._now()
-        for process in [process for process, ends in self._leases.items() if ends <= now]:
+        for process in [process for process, ends in self._leases.items() if processes and ends <= now]:
             self._bury(process)
         gone = self._take_due(now)
         return [Change(user, OFFLINE) for user in gone if self._remove(user)]

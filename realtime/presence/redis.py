@@ -55,12 +55,12 @@ class RedisPresence:
     async def renew(self, process: str) -> bool:
         return bool(await self._run(redis_scripts.RENEW, self._now(), process, self._lease_ms))
 
-    async def sweep(self) -> list[Change]:
+    async def sweep(self, *, processes: bool = True) -> list[Change]:
         gone: list[Change] = []
         more = True
         while more:
             try:
-                more, users = await self._run(redis_scripts.SWEEP, self._now(), self._grace_ms)
+                more, users = await self._run(redis_scripts.SWEEP, self._now(), self._grace_ms, int(processes))
             except StoreUnavailable:
                 if not gone:
                     raise

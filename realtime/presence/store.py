@@ -14,7 +14,10 @@ OFFLINE: Final = "offline"
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be reached. The request may or may not have taken effect: sync the same users again."""
+    """The store cannot be reached, or refuses, because it is full or read-only.
+
+    The request may or may not have taken effect: sync the same users again.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,12 @@ class PresenceStore(Protocol):
         """Extend the lease. False if the store does not know the process: then sync all of its users."""
         ...
 
-    async def sweep(self) -> list[Change]:
+    async def sweep(self, *, processes: bool = True) -> list[Change]:
         """Subtract the sockets of dead processes; remove users whose grace time is over, and return the visible ones.
 
         The users' statuses are removed, too. Even if several processes sweep at the same time, each removed user is
-        returned to exactly one of them.
+        returned to exactly one of them. Without `processes`, none counts as dead. A store that refuses reports refuses
+        this, too, and then removes nobody.
         """
         ...
 

@@ -8,15 +8,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
-
-from django.utils import timezone
+from collections.abc import Callable
 
 from realtime.auth.user_ids import read_id, wire_id
 from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
-from realtime.models import LastSeen
 from realtime.presence import audience
+from realtime.presence.health import StoreHealth
+from realtime.presence.last_seen import write_last_seen
 from realtime.presence.store import OFFLINE, ONLINE, Change, PresenceStore, StoreUnavailable
 from realtime.protocol.commands import Status
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -34,8 +33,15 @@ PATIENCE_SECONDS = 1
 class Tracker:
     """Counts, leases and announcements of one process."""
 
-    def __init__(self, process: str, store: PresenceStore, announce: Callable[[Passing], None]) -> None:
+    def __init__(
+        self,
+        process: str,
+        store: PresenceStore,
+        announce: Callable[[Passing], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.store = store
+        self._clock = clock
         self.online_count = 0  # as last reported by the store
         self._process = process
         self._announce = announce
@@ -50,6 +56,9 @@ class Tracker:
         # The time over which this process's users come back, after it has ended.
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
+        self._arrived: list[Change] = []  # still to be announced
+        self._renewed_at = float("-inf")
+        self._health = StoreHealth(settings().presence_lease_seconds, clock)
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -138,10 +147,12 @@ class Tracker:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._changed:
+            while self._changed or self._arrived:
                 try:
                     await self._sync()
+                    await self._announce_arrivals()
                 except StoreUnavailable as error:
+                    self._health.note_refusal()
                     logger.warning("The presence store is away: %s", error)
                     await asyncio.sleep(1)
                 except Refused:
@@ -160,6 +171,7 @@ class Tracker:
             # The other sockets went on without an answer after PATIENCE_SECONDS.
             self._waiting += [reported for reported in waiting if not reported.done()]
             raise
+        self._health.note_report()
         self.online_count = result.online_count
         for reported in waiting:
             if not reported.done():
@@ -168,39 +180,61 @@ class Tracker:
             # The store has lost this process: report all users again.
             self._changed.update(self._counts)
         self._synced = True
-        for change in result.arrived:
+        self._arrived += result.arrived
+
+    async def _announce_arrivals(self) -> None:
+        while self._arrived:
+            change = self._arrived[0]
             known = self._statuses.get(change.user_id)
             # The user is not new here: the store has lost its data, or another process took this one for dead.
             if known is not None:
                 await self.store.set_status(change.user_id, *known)
+            del self._arrived[0]
             if known is None or known[0] != OFFLINE:
                 await self._announce_change(change)
 
     async def _tick(self) -> None:
         conf = settings()
         period = min(1.0, conf.presence_grace_seconds / 2 or 1.0)
-        # The first renewal is at once: a process that stops looks for others that go on, even without sockets.
-        renewed = float("-inf")
         while True:
             try:
-                if time.monotonic() - renewed >= conf.presence_lease_seconds / 3:
-                    renewed = time.monotonic()
-                    await self._renew()
-                for change in await self.store.sweep():
-                    await self._announce_change(change)
+                await self._renew_if_due()
+                await self._sweep()
                 self.online_count = await self.store.count()
                 await self._write_last_seen()
-            except (StoreUnavailable, Refused) as error:
+            except StoreUnavailable as error:
+                self._health.note_refusal()
+                logger.debug("Presence is postponed: %s", error)
+            except Refused as error:
                 logger.debug("Presence is postponed: %s", error)
             except Exception:
                 logger.exception("Presence could not be updated")
             await asyncio.sleep(period)
+
+    async def _renew_if_due(self) -> None:
+        """Renew the lease three times in its life, and each time anew after a failure.
+
+        The first renewal is at once: a process that stops looks for others that go on, even without sockets.
+        """
+        now = self._clock()
+        if now - self._renewed_at >= settings().presence_lease_seconds / 3:
+            await self._renew()
+            self._renewed_at = now
+
+    async def _sweep(self) -> None:
+        """Announce who has gone, as far as that can be known (`StoreHealth`)."""
+        if not self._health.may_remove_users():
+            return
+        for change in await self.store.sweep(processes=self._health.may_remove_processes()):
+            await self._announce_change(change)
+        self._health.note_report()
 
     async def _renew(self) -> None:
         if not await self.store.renew(self._process):
             await self.store.sync(self._process, {})
             self._changed.update(self._counts)
             self._wake.set()
+        self._health.note_report()
 
     async def _announce_change(self, change: Change) -> None:
         data = StatusData(_wire(change.user_id), change.status, utc_now())
@@ -215,19 +249,6 @@ class Tracker:
         except Refused:
             self._gone.update(dict.fromkeys(users))
             raise
-
-
-def write_last_seen(user_keys: Iterable[str]) -> None:
-    """Store that the users' last sockets closed now. Users who were deleted meanwhile are skipped. Synchronous."""
-    model = LastSeen._meta.get_field("user").related_model
-    existing = model._default_manager.filter(pk__in=list(user_keys)).values_list("pk", flat=True)
-    now = timezone.now()
-    LastSeen.objects.bulk_create(
-        [LastSeen(user_id=pk, at=now) for pk in existing],
-        update_conflicts=True,
-        unique_fields=["user"],
-        update_fields=["at"],
-    )
 
 
 def _wire(user_key: str) -> int | str:

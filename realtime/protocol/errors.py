@@ -100,6 +100,7 @@ class Reason(StrEnum):
     PRESENCE_AWAY = auto()
     SESSIONS_AWAY = auto()
     TOO_MUCH_WAITING = auto()
+    TOO_MANY_RESUMES = auto()
     TRY_AGAIN = auto()
     OUR_FAULT = auto()
 

@@ -22,6 +22,11 @@ class Positions:
         # Unanswered heartbeats older than those: the answer to one of them must not count as the answer to a later one.
         self._overdue = 0
 
+    @property
+    def unanswered(self) -> int:
+        """How many heartbeats the client has not answered yet."""
+        return len(self._noted) + self._overdue
+
     def start(self, stream: str, seq: int) -> None:
         """The client knows the stream up to `seq`; what follows is sent from now on.
 

@@ -21,6 +21,7 @@ from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refus
 from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, stamp
 from realtime.protocol.outgoing import Frame
 from realtime.protocol.streams import SITE, split_stream, user_stream, where_to_fetch
+from realtime.recovery.turns import Turn, Turns
 from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable
 from realtime.storage.log import Range
@@ -39,26 +40,31 @@ Beginning = tuple[StreamOutcome, list[Frame]]
 
 
 class Resumer:
-    """Replays events to at most `resumes_at_once` sockets of this process at a time. The others wait for a turn."""
+    """Replays events to at most `resumes_at_once` sockets of this process at a time. The others wait for a turn.
+
+    Whoever calls it cancels the call when the socket has gone: then nothing more is read for it.
+    """
 
     def __init__(self, hub: Hub, access: Asker, on_subscribed: Callable[[Connection, Feed], None]) -> None:
         self._hub = hub
         self._on_subscribed = on_subscribed
         self._access = access
-        self._turns = asyncio.Semaphore(settings().resumes_at_once)
+        self._turns = open_turns()
         self._reader: FrameReader = Batcher(read_frames, limit=200, rest_seconds=REST_SECONDS)
 
     async def resume(self, connection: Connection, wanted: Mapping[str, int], id: str | None = None) -> None:
         """Subscribe to the streams, replay the events after the given positions, and send `resumed` at the end.
 
-        For a stream that the user may not read, an `error` is sent instead. Raises DatabaseUnavailable, Closed.
+        For a stream that the user may not read, an `error` is sent instead. Raises DatabaseUnavailable, Closed, and
+        Refused(RATE_LIMITED, UNAVAILABLE) if too many wait for a turn.
         """
-        async with self._turns:
+        async with self._turns.turn(connection.user_key) as turn:
+            require_open(connection)
             try:
                 allowed = await self._choose_readable(connection, list(wanted), id)
                 async with self._hub.open_feeds(allowed, connection) as opened:
                     feeds = self._leave_out_ended(connection, opened, id)
-                    outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds})
+                    outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds}, turn)
                     streams = {feed.name: outcome for feed, outcome in outcomes.items()}
                     connection.send(encode(Resumed(streams, given(id))))
             finally:
@@ -73,16 +79,21 @@ class Resumer:
                 connection.refuse(no_stream(), id, stream=feed.name)
         return kept
 
-    async def _play_all(self, connection: Connection, positions: Mapping[Feed, int]) -> dict[Feed, StreamOutcome]:
+    async def _play_all(
+        self, connection: Connection, positions: Mapping[Feed, int], turn: Turn
+    ) -> dict[Feed, StreamOutcome]:
         """Replay every feed from its position. Returns in the turn of the loop that subscribes to the last one."""
         feeds, outcomes = list(positions), dict[Feed, StreamOutcome]()
         for feed in feeds:
             self._hub.detach(connection, feed)
         for start in range(0, len(feeds), BEGUN_AT_ONCE):
+            if start:
+                await turn.share()
+                require_open(connection)
             begun = feeds[start : start + BEGUN_AT_ONCE]
             beginnings = await all_of(self._begin(feed, positions[feed]) for feed in begun)
             for feed, beginning in zip(begun, beginnings, strict=True):
-                outcomes[feed] = await self._play(connection, feed, positions[feed], beginning, has_turn=True)
+                outcomes[feed] = await self._play(connection, feed, positions[feed], beginning, turn)
                 if outcomes[feed].recovered:
                     self._subscribe(connection, feed)
         # In the turn in which `resumed` is sent: before it, a client could not know which position an event follows.
@@ -101,16 +112,18 @@ class Resumer:
     ) -> StreamOutcome:
         """Send the events after `since`, if the log still has them. `before` is called ahead of the first frame.
 
-        Returns in the turn of the loop in which nothing is left, so that `Hub.attach` can follow without a gap.
+        Returns in the turn of the loop in which nothing is left, so that `Hub.attach` can follow without a gap. Raises
+        as `resume` does.
         """
-        self._hub.detach(connection, feed)
-        beginning = await self._begin(feed, since)
-        if before is not None:
-            before(beginning[0])
-        return await self._play(connection, feed, since, beginning)
+        async with self._turns.turn(connection.user_key) as turn:
+            self._hub.detach(connection, feed)
+            beginning = await self._begin(feed, since)
+            if before is not None:
+                before(beginning[0])
+            return await self._play(connection, feed, since, beginning, turn)
 
     async def _play(
-        self, connection: Connection, feed: Feed, since: int, beginning: Beginning, *, has_turn: bool = False
+        self, connection: Connection, feed: Feed, since: int, beginning: Beginning, turn: Turn
     ) -> StreamOutcome:
         outcome, frames = beginning
         # The client does not know any other position yet.
@@ -120,7 +133,7 @@ class Resumer:
         position = since
         while not connection.closing and connection.subscriptions.has_right(feed.name, feed.room):
             if frames:
-                await self._send(connection, frames, has_turn)
+                await self._send(connection, frames, turn)
             position += len(frames)
             # The feed may have moved on while other streams were replayed.
             if position >= feed.position:
@@ -160,20 +173,17 @@ class Resumer:
             raise Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
         return frames
 
-    async def _send(self, connection: Connection, frames: Sequence[Frame], has_turn: bool) -> None:
+    async def _send(self, connection: Connection, frames: Sequence[Frame], turn: Turn) -> None:
         """Send the frames when there is room. Raises Closed for a client that makes no room within one heartbeat."""
         if connection.sink.is_full():
             # Other sockets need not wait for a slow client.
-            if has_turn:
-                self._turns.release()
+            turn.give_back()
             try:
                 async with asyncio.timeout(settings().heartbeat_seconds):
                     await connection.sink.writable()
             except TimeoutError:
                 raise Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER") from None
-            finally:
-                if has_turn:
-                    await self._turns.acquire()
+            await turn.take()
         connection.send_all(frames)
 
     async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:
@@ -203,6 +213,22 @@ class Resumer:
         if kind == "topic":
             return await may_subscribe(connection.user_id, name) and stream in connection.subscriptions
         return stream in (user_stream(connection.user_key), SITE)
+
+
+def open_turns() -> Turns:
+    conf = settings()
+    return Turns(
+        conf.resumes_at_once,
+        max_waiting=conf.max_waiting_resumes,
+        max_waiting_per_user=conf.max_waiting_resumes_per_user,
+        retry_after_ms=max(1, conf.retry_after_ms),
+    )
+
+
+def require_open(connection: Connection) -> None:
+    """Raises Closed if the server has closed the socket meanwhile. The client already got the reason."""
+    if connection.closing:
+        raise Closed(CloseCode.NORMAL, "CLOSED")
 
 
 def no_stream() -> Refused:

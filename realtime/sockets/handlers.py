@@ -41,7 +41,10 @@ def on_ping(node: Node, connection: Connection, command: commands.Ping) -> None:
 
 def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
     """Any frame proves that the client is alive. A `pong` also proves that all frames before the heartbeat arrived."""
-    if connection.subscriptions.positions.confirm():
+    positions = connection.subscriptions.positions
+    if positions.unanswered:
+        node.keeper.on_answer(connection)
+    if positions.confirm():
         node.keeper.note(connection)
 
 
@@ -186,7 +189,11 @@ def _answer_post(connection: Connection, command: commands.Message, future: "asy
         answer(connection, error, command.id)
 
 
-async def on_resume(node: Node, connection: Connection, command: commands.Resume) -> None:
+def on_resume(node: Node, connection: Connection, command: commands.Resume) -> Work:
+    return node.errands.run(connection, _resume(node, connection, command))
+
+
+async def _resume(node: Node, connection: Connection, command: commands.Resume) -> None:
     await node.resumer.resume(connection, command.streams, command.id)
     node.keeper.note(connection)
 

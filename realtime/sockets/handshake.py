@@ -30,12 +30,12 @@ from realtime.protocol.frames import VERSION, Ack, Connected, ConnectedData, enc
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
-from realtime.sockets import intake
+from realtime.sockets import intake, succession
+from realtime.sockets.handlers import Work
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import SocketReader
 from realtime.sockets.recheck import confirm
-from realtime.sockets.refusals import refuse_handshake
-from realtime.storage.database import DatabaseUnavailable
+from realtime.sockets.refusals import refuse_handshake, why_closed
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope, self.receive, self.base_send = scope, receive, send
         self.node = get_node()
+        self.may_read = asyncio.Event()
+        self.may_read.set()
         message = await receive()
         if message["type"] != "websocket.connect":
             return
@@ -104,6 +106,12 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         finally:
             self.node.opening -= 1
         await self.run(connection, transport)
+
+    def pause_reading(self) -> None:
+        self.may_read.clear()
+
+    def resume_reading(self) -> None:
+        self.may_read.set()
 
     def wrap(self, sink: Sink) -> Sink:
         query = parse_qs(self.scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
@@ -178,11 +186,11 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def run(self, connection: Connection, transport: RealtimeProtocol | None) -> None:
         try:
-            await self.open(connection)
+            work = await self.open(connection)
             if transport is not None:
-                self.hand_over(connection, transport)
+                self.hand_over(connection, transport, work)
                 return
-            await self.read(connection)
+            await self.read(connection, work)
         except Exception as error:
             connection.close(why_closed(error))
         except BaseException:  # the server cancels the application
@@ -192,14 +200,20 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             self.node.leave(connection)
             await connection.sink.drained()
 
-    async def open(self, connection: Connection) -> None:
-        """Count the socket in presence, subscribe it, greet it, and resume its session. Raises Refused."""
+    async def open(self, connection: Connection) -> Work | None:
+        """Count the socket in presence, subscribe it and greet it. Returns the replay of its session, if it has one.
+
+        Raises Refused.
+        """
         hub = self.node.hub
         online_count = await self.node.tracker.arrive(connection.user_key)
-        session = await self.claim_session(connection)
+        session_id = secrets.token_urlsafe(24)
+        claimed = self.scope.get("url_route", {}).get("kwargs", {}).get("session_id")
+        session = await succession.claim(self.node, connection, claimed, session_id)
         known = session.positions if isinstance(session, Session) else {}
         connection.subscriptions.positions.confirmed.update(known)
-        connection.session_id = secrets.token_urlsafe(24)
+        # From now on the session may be saved, so not before its first positions are known.
+        connection.session_id = session_id
         async with hub.open_feeds(self.streams(connection), connection) as feeds:
             positions = {feed.name: feed.position for feed in feeds}
             connection.greet(greet(connection, online_count, positions))
@@ -213,52 +227,33 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             connection.send(encode(Ack(status="ok", expires_at=expires_at, timestamp=utc_now(), id=self.auth_id)))
         if isinstance(session, Refused):
             connection.refuse(session)
-        elif known:
-            await self.node.resumer.resume(connection, known)
         self.node.keeper.note(connection)
+        return succession.resume(self.node, connection, claimed, known) if known else None
 
-    async def claim_session(self, connection: Connection) -> Session | Refused | None:
-        """The session that the path names, or the reason why there is none; None if the path names none."""
-        id = self.scope.get("url_route", {}).get("kwargs", {}).get("session_id")
-        if id is None:
-            return None
-        try:
-            return await self.node.keeper.claim(id, connection.user_key)
-        except Refused as refusal:
-            return refusal
-
-    def hand_over(self, connection: Connection, transport: RealtimeProtocol) -> None:
+    def hand_over(self, connection: Connection, transport: RealtimeProtocol, work: Work | None) -> None:
         # The transport may have become full before it had a callback to report that.
         if transport.is_full():
             connection.on_pause(True)
-        reader = SocketReader(self.node, connection, transport)
+        reader = SocketReader(self.node, connection, transport, work)
         transport.take_over(reader.on_frame, reader.on_lost, connection.on_pause, self.node.drain.begin)
 
-    async def read(self, connection: Connection) -> None:
+    async def read(self, connection: Connection, work: Work | None) -> None:
+        """Under other servers. It receives also while a command waits, or it would not notice that the client left."""
         sink = self.sink
         assert isinstance(sink, QueueSink)
+        reader = SocketReader(self.node, connection, self, work)
         try:
             async with asyncio.timeout(CLOSE_SECONDS if connection.closing else None) as sink.deadline:
                 while (message := await self.receive())["type"] != "websocket.disconnect":
-                    work = None if connection.closing else intake.begin(self.node, connection, message.get("text"))
-                    if work is not None:
-                        await work
+                    reader.on_frame(message.get("text"))
+                    await self.may_read.wait()
         except TimeoutError:
             pass
         finally:
             # The timeout has ended, and can no longer be rescheduled.
             sink.deadline = None
+            reader.on_lost()
         connection.closing = True  # nothing can be sent any more
-
-
-def why_closed(error: Exception) -> Closed:
-    """The close that a client gets when its handshake fails."""
-    if isinstance(error, Closed):
-        return error
-    if isinstance(error, DatabaseUnavailable):
-        return Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
-    logger.error("A socket could not be opened", exc_info=error)
-    return Closed(CloseCode.SERVER_ERROR, "SERVER_ERROR")
 
 
 def greet(connection: Connection, online_count: int, streams: dict[str, int]) -> bytes:

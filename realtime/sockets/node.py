@@ -26,6 +26,7 @@ from realtime.recovery.sessions import open_store as open_sessions
 from realtime.recovery.sessions.keeper import Keeper
 from realtime.server.held_signals import HeldSignals
 from realtime.sockets.drain import Drain
+from realtime.sockets.errands import Errands
 from realtime.sockets.recheck import Checker, check, recheck
 from realtime.storage import database, log
 from realtime.storage.leases import open_store as open_leases
@@ -67,6 +68,7 @@ class Node:
         self.signals = HeldSignals(
             self.drain.begin, self.hub.connections, lambda: settings().restart_window_seconds + CLOSE_SECONDS
         )
+        self.errands = Errands(self.hub.connections)
         self.opening = 0  # handshakes that are not registered yet
 
     def start(self) -> None:
@@ -108,8 +110,9 @@ class Node:
         """Clean up after a socket that has closed. Harmless if it was never registered, and the second time."""
         if connection.id not in self.hub.connections:
             return
+        self.errands.end(connection)
         self.typing.stop_all(connection)
-        self.keeper.note(connection)
+        self.keeper.leave(connection)
         self.clock.discard(connection)
         self.hub.unregister(connection)
         # While the process drains, its users are on their way back: their grace time begins when it has ended.

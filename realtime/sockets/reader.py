@@ -1,11 +1,11 @@
-"""Takes the frames of one socket in order, under our own server, which delivers them by calls, not by `receive`."""
+"""Takes the frames of one socket in order. Our own server delivers them by calls; else the consumer receives them."""
 
 import asyncio
 import time
 from collections import deque
+from typing import Protocol
 
 from realtime.delivery.connection import Connection
-from realtime.server.websocket import RealtimeProtocol
 from realtime.sockets import intake
 from realtime.sockets.handlers import Work
 from realtime.sockets.node import Node
@@ -14,19 +14,31 @@ from realtime.sockets.node import Node
 MAX_WAITING = 32
 
 
+class Source(Protocol):
+    """Where frames come from."""
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
 class SocketReader:
-    """Gives frames to the intake in order. A task exists only while a command waits for something."""
+    """Gives frames to the intake in order. A task exists only while a command waits for something.
+
+    `work` is done before the first frame is taken.
+    """
 
     __slots__ = ("_connection", "_node", "_socket", "_task", "_waiting")
 
-    def __init__(self, node: Node, connection: Connection, socket: RealtimeProtocol) -> None:
+    def __init__(self, node: Node, connection: Connection, socket: Source, work: Work | None = None) -> None:
         self._node = node
         self._connection = connection
         self._socket = socket
         self._task: asyncio.Task[None] | None = None  # set while a command waits
-        self._waiting: deque[bytes | None] | None = None  # frames behind that command
+        self._waiting: deque[bytes | str | None] | None = None  # frames behind that command
+        if work is not None:
+            self._task = asyncio.get_running_loop().create_task(self._go_on(work))
 
-    def on_frame(self, raw: bytes | None) -> None:
+    def on_frame(self, raw: bytes | str | None) -> None:
         if self._connection.closing:
             return
         if self._task is None:

@@ -39,6 +39,16 @@ def answer(connection: Connection, error: Exception, id: str | None) -> None:
         connection.refuse(refusal, id, reference=reference)
 
 
+def why_closed(error: Exception) -> Closed:
+    """The close that a client gets when its handshake fails."""
+    if isinstance(error, Closed):
+        return error
+    if isinstance(error, Refused):  # the database is away, or too many are waiting
+        return Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
+    logger.error("A socket could not be opened", exc_info=error)
+    return Closed(CloseCode.SERVER_ERROR, "SERVER_ERROR")
+
+
 async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reason: Reason) -> None:
     """Refuse a handshake with an HTTP status if the server supports that, else with the server's 403.
 

@@ -1,5 +1,8 @@
 """The handlers of `join`, `leave`, `subscribe` and `unsubscribe`. Listed in the table of `handlers`."""
 
+from collections.abc import Coroutine
+from typing import Any
+
 from msgspec import UNSET, UnsetType
 
 from realtime.auth.access import may_subscribe
@@ -18,6 +21,11 @@ async def on_join(node: Node, connection: Connection, command: commands.Join) ->
     if rooms.is_one_too_many(connection.subscriptions, slug):
         raise rooms.too_many()
     room = await enter(connection, slug)
+    await node.errands.run(connection, _listen(node, connection, command, room))
+
+
+async def _listen(node: Node, connection: Connection, command: commands.Join, room: rooms.Joined) -> None:
+    slug = command.room_id
 
     def greet(seq: int, recovered: bool | UnsetType = UNSET, fetch: str | UnsetType = UNSET) -> None:
         frame = Joined(
@@ -63,18 +71,22 @@ def on_leave(node: Node, connection: Connection, command: commands.Leave) -> Non
     connection.send(encode(Left(slug, id=given(command.id))))
 
 
-async def on_subscribe(node: Node, connection: Connection, command: commands.Subscribe) -> None:
+def on_subscribe(node: Node, connection: Connection, command: commands.Subscribe) -> Coroutine[Any, Any, None]:
+    return node.errands.run(connection, _subscribe(node, connection, command))
+
+
+async def _subscribe(node: Node, connection: Connection, command: commands.Subscribe) -> None:
     stream = topic_stream(command.topic)
     connection.subscriptions.ask(stream)
     try:
         if not await may_subscribe(connection.user_id, command.topic):
             raise no_topic()
-        await _subscribe(node, connection, command, stream)
+        await _follow(node, connection, command, stream)
     finally:
         connection.subscriptions.withdraw(stream)
 
 
-async def _subscribe(node: Node, connection: Connection, command: commands.Subscribe, stream: str) -> None:
+async def _follow(node: Node, connection: Connection, command: commands.Subscribe, stream: str) -> None:
     since = command.since
 
     def greet(seq: int, recovered: bool | UnsetType = UNSET) -> None:

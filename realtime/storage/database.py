@@ -106,8 +106,8 @@ class Batcher(Generic[Item, Result]):
     split in halves, so that one bad item does not fail the others; the order of items is kept. It has one transaction,
     or only reads, because it is called again if that conflicts with another transaction. `after` is called on the
     event loop with the results of a run, before anybody who waits gets one, and `on_unavailable` when the database is
-    unavailable. `rest_seconds` is a pause between two runs,
-    for work that costs the same for one item as for fifty and can wait that long under load.
+    unavailable. `rest_seconds` is a pause between two runs, for work that costs the same for one item as for fifty and
+    can wait that long under load. An item whose future was cancelled before its run is left out.
     """
 
     def __init__(
@@ -152,23 +152,27 @@ class Batcher(Generic[Item, Result]):
 
     async def _run_all(self) -> None:
         try:
-            while self._waiting:
-                await self._run(self._take_batch())
+            while batch := self._take_batch():
+                await self._run(batch)
                 if self._rest_seconds:
                     await asyncio.sleep(self._rest_seconds)
         finally:
             self._task = None
 
     def _take_batch(self) -> list[tuple[Item, asyncio.Future[Result]]]:
-        batch = [self._waiting.popleft()]
-        batch_bytes = self._bytes.measure(batch[0][0])
+        """The items of the next run, without those that nobody waits for any more."""
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
+        batch_bytes = 0
         while self._waiting and len(batch) < self._limit:
-            size = self._bytes.measure(self._waiting[0][0])
-            if batch_bytes + size > self._bytes.run:
+            item, future = self._waiting[0]
+            size = self._bytes.measure(item)
+            if batch and batch_bytes + size > self._bytes.run and not future.cancelled():
                 break
-            batch.append(self._waiting.popleft())
-            batch_bytes += size
-        self._waiting_bytes -= batch_bytes
+            self._waiting.popleft()
+            self._waiting_bytes -= size
+            if not future.cancelled():
+                batch.append((item, future))
+                batch_bytes += size
         return batch
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:

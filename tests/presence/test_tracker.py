@@ -68,14 +68,118 @@ async def test_it_announces_whom_others_have_announced_as_gone(configure, alice)
     key = str(alice.pk)
     tracker._count(key, +1)
     await tracker._sync()
+    await tracker._announce_arrivals()
     await tracker.set_status(key, "away", {})
     now = 30.0
     assert await store.sweep() == [Change(key, "offline")]
     announced.clear()
     await tracker._renew()
     await tracker._sync()
+    await tracker._announce_arrivals()
     assert [frame["data"]["status"] for frame in announced] == ["online"]
     assert (await store.get([key]))[key].status == "away"
+
+
+class Refusing(MemoryPresence):
+    """Takes no reports while it is full."""
+
+    is_full = False
+
+    async def _refuse_if_full(self) -> None:
+        if self.is_full:
+            raise StoreUnavailable
+
+    async def sync(self, process, counts):
+        await self._refuse_if_full()
+        return await super().sync(process, counts)
+
+    async def renew(self, process):
+        await self._refuse_if_full()
+        return await super().renew(process)
+
+    async def set_status(self, user_id, status, data):
+        await self._refuse_if_full()
+        return await super().set_status(user_id, status, data)
+
+
+class Site:
+    """Two processes with one store. Time passes in seconds, in each of which both do what is due."""
+
+    def __init__(self):
+        self.now = 1_000.0
+        self.store = Refusing(lease_seconds=20, grace_seconds=1, clock=lambda: self.now)
+        self.announced = []
+        self.processes = {name: self._open(name) for name in ("p1", "p2")}
+
+    def _open(self, name):
+        def announce(passing):
+            frame = json.loads(passing.body)
+            self.announced.append((frame["data"]["user_id"], frame["data"]["status"]))
+
+        return Tracker(name, self.store, announce, clock=lambda: self.now)
+
+    async def pass_time(self, seconds):
+        for _ in range(seconds):
+            self.now += 1
+            for tracker in self.processes.values():
+                for step in (tracker._sync, tracker._announce_arrivals, tracker._renew_if_due, tracker._sweep):
+                    try:
+                        await step()
+                    except StoreUnavailable:
+                        tracker._health.note_refusal()
+                        break
+
+
+async def test_a_full_store_lets_nobody_be_announced_as_gone(configure):
+    """Its own sweep works, as that of Redis did: it only removes."""
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    site = Site()
+    site.processes["p1"]._count("1", +1)
+    site.processes["p2"]._count("2", +1)
+    await site.pass_time(60)
+    site.announced.clear()
+    site.processes["p1"]._count("1", -1)
+    await site.pass_time(1)
+    site.store.is_full = True
+    site.processes["p1"]._count("1", +1)  # is back within the grace time, which cannot be reported
+    await site.pass_time(100)
+    site.store.is_full = False
+    await site.pass_time(100)
+    assert site.announced == []
+    assert [entry.connections for entry in (await site.store.get(["1", "2"])).values()] == [1, 1]
+
+
+async def test_a_process_that_died_while_the_store_was_full_is_counted_out_later(configure):
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    site = Site()
+    site.processes["p1"]._count("1", +1)
+    await site.pass_time(60)
+    site.announced.clear()
+    site.store.is_full = True
+    del site.processes["p1"]
+    await site.pass_time(100)
+    site.store.is_full = False
+    await site.pass_time(19)
+    assert site.announced == []
+    await site.pass_time(4)
+    assert site.announced == [(1, "offline")]
+
+
+async def test_an_arrival_is_announced_when_the_status_can_be_stored_again(configure, monkeypatch):
+    """The store took the user for new and was away before it got the status: the user must not stay visible."""
+    configure(PRESENCE_AUDIENCE="everyone")
+    site = Site()
+    tracker = site.processes["p1"]
+    tracker._count("1", +1)
+    tracker._statuses["1"] = ("offline", b"")
+    await tracker._sync()
+    site.store.is_full = True
+    with pytest.raises(StoreUnavailable):
+        await tracker._announce_arrivals()
+    site.store.is_full = False
+    await site.pass_time(1)
+    assert site.announced == []
+    assert await site.store.page(0, 9) == []
 
 
 class Slow(MemoryPresence):

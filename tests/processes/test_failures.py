@@ -14,6 +14,7 @@ from tests.sites.cluster import (
     ROOM,
     Cluster,
     Talk,
+    full,
     hanging,
     open_cluster,
     require_all,
@@ -32,7 +33,8 @@ pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 DISABLED = (4403, "USER_DISABLED")
 UNAUTHENTICATED = (4401, "UNAUTHENTICATED")
-OUTAGE_SECONDS = {"empty": 10, "hanging": 4}
+# "full" is longer than a lease and the grace time.
+OUTAGE_SECONDS = {"empty": 10, "hanging": 4, "full": 8}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ async def test_it_stops_all_workers_with_grace(cluster):
     assert not process.is_ready()
 
 
-@pytest.mark.parametrize("outage", ["empty", "hanging"])
+@pytest.mark.parametrize("outage", OUTAGE_SECONDS)
 async def test_it_survives_an_outage_of_redis(cluster, outage):
     redis = cluster.redis
     async with People() as people:
@@ -82,7 +84,7 @@ async def test_it_survives_an_outage_of_redis(cluster, outage):
         bob = await people.connect(cluster.there, "bob", ROOM)
         carols = [await people.connect(process, "carol", ROOM) for process in (cluster.here, cluster.there)]
         talks = [Talk(alice, "alice"), Talk(bob, "bob")]
-        async with stopped(redis, SIGKILL) if outage == "empty" else hanging(redis):
+        async with {"empty": stopped(redis, SIGKILL), "hanging": hanging(redis), "full": full(redis)}[outage]:
             await asyncio.sleep(OUTAGE_SECONDS[outage])  # how long it is away is what is tested
         answers = [await talk.end() for talk in talks]
         acked = set.union(*(acked for acked, _ in answers))
@@ -92,6 +94,7 @@ async def test_it_survives_an_outage_of_redis(cluster, outage):
         await require_online(cluster, {alice.user_id: 1, bob.user_id: 1, carols[0].user_id: 2})
         await require_chat(alice, bob)
         await require_chat(bob, alice)
+        assert not any(client.has("user_status", status="offline") for client in (alice, bob, *carols))
 
 
 async def test_it_hears_again_when_connections_to_redis_broke_in_silence(cluster):

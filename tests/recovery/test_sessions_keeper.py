@@ -1,9 +1,14 @@
-"""What a process saves of its sessions, also when it stops in the middle of that."""
+"""What a process saves of its sessions, also when it stops in the middle, and when it gives up an old one."""
 
 import asyncio
+import contextlib
 
+import pytest
+
+from realtime.protocol.errors import Refused
 from realtime.recovery.sessions.keeper import Keeper
 from realtime.recovery.sessions.memory import MemorySessions
+from realtime.recovery.sessions.store import Session, SessionsUnavailable
 from tests.paper import open_connection
 
 
@@ -33,5 +38,103 @@ async def test_it_saves_again_what_was_being_saved_when_the_process_stops():
     saving.cancel()
     await asyncio.wait([saving])
     store.may_save.set()
-    session = await sessions.claim("s-1", "1")
+    session = await sessions.claim("s-1", "1", "s-2")
     assert session.positions == {"user.1": 7}
+
+
+class Return:
+    """A client that continues the session `old` on a new socket, whose session is `new`."""
+
+    def __init__(self, unanswered=0):
+        """`unanswered` heartbeats were sent before `resumed`."""
+        self.store = MemorySessions(life_seconds=60)
+        self.keeper = Keeper(self.store)
+        self.connection, _ = open_connection()
+        self._positions = self.connection.subscriptions.positions
+        self._unanswered = unanswered
+
+    async def begin(self):
+        await self.store.save({"old": Session("1", {"user.1": 7})})
+        await self.keeper.claim("old", "1", "new")
+        self.connection.session_id = "new"
+        self._positions.start("user.1", 7)
+        for _ in range(self._unanswered):
+            self._positions.note_heartbeat({"user.1": 7})
+        self.keeper.succeed(self.connection, "old")
+
+    def send_heartbeat(self):
+        self._positions.note_heartbeat({"user.1": 7})
+
+    def answer_heartbeat(self):
+        """As the handler of `pong` does."""
+        if self._positions.unanswered:
+            self.keeper.on_answer(self.connection)
+        self._positions.confirm()
+
+    async def is_old_known(self):
+        await self.keeper.save()
+        with contextlib.suppress(Refused):
+            return bool(await Keeper(self.store).claim("old", "1", "another"))
+        return False
+
+
+async def test_it_gives_the_old_session_up_when_a_later_heartbeat_is_answered():
+    client = Return()
+    await client.begin()
+    client.send_heartbeat()
+    client.answer_heartbeat()
+    assert not await client.is_old_known()
+
+
+@pytest.mark.parametrize("unanswered", [1, 3, 6])
+async def test_the_answer_to_a_heartbeat_before_resumed_proves_nothing(unanswered):
+    client = Return(unanswered)
+    await client.begin()
+    client.send_heartbeat()
+    for _ in range(unanswered):
+        client.answer_heartbeat()
+    await client.keeper.save()
+    assert client.keeper._over == {}
+    assert client.store._kept["old"].session is not None
+    client.answer_heartbeat()
+    assert not await client.is_old_known()
+
+
+async def test_a_pong_that_answers_no_heartbeat_proves_nothing():
+    client = Return()
+    await client.begin()
+    client.answer_heartbeat()
+    assert await client.is_old_known()
+
+
+async def test_a_socket_that_closes_without_a_proof_leaves_the_old_session():
+    client = Return()
+    await client.begin()
+    client.send_heartbeat()
+    client.keeper.leave(client.connection)
+    client.answer_heartbeat()
+    assert await client.is_old_known()
+    assert client.keeper._successions == {}
+
+
+async def test_it_gives_up_later_what_it_could_not_give_up_now(monkeypatch):
+    client = Return()
+    await client.begin()
+    client.send_heartbeat()
+    client.answer_heartbeat()
+    with monkeypatch.context() as patch:
+
+        async def fail(successors):
+            raise SessionsUnavailable
+
+        patch.setattr(client.store, "give_up", fail)
+        await client.keeper.save()
+    assert client.keeper._over == {"old": "new"}
+    assert not await client.is_old_known()
+
+
+async def test_it_saves_nothing_of_a_socket_that_was_not_greeted():
+    keeper = Keeper(MemorySessions(life_seconds=60))
+    connection, _ = open_connection()
+    keeper.leave(connection)
+    assert keeper._changed == {}

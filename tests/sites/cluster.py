@@ -13,6 +13,7 @@ from signal import SIGCONT, SIGSTOP, Signals
 
 import httpx
 import psycopg
+from redis import Redis as Client
 
 from tests.clients.people import ProcessSocket
 from tests.clients.socket import texts
@@ -58,6 +59,17 @@ async def hanging(program: Program) -> AsyncIterator[None]:
         yield
     finally:
         program.signal(SIGCONT)
+
+
+@contextlib.asynccontextmanager
+async def full(redis: Redis) -> AsyncIterator[None]:
+    """Let Redis refuse to store anything while the body runs: it has no memory left."""
+    with Client.from_url(redis.url) as client:
+        client.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            client.config_set("maxmemory", 0)
 
 
 class Talk:

@@ -250,7 +250,7 @@ async def test_it_keeps_a_client_that_is_alive_while_its_command_waits(site, ali
     configure(RESUMES_AT_ONCE=1)
     socket = await site.connect(alice)
     (connection,) = get_node().hub.connections.values()
-    async with get_node().resumer._turns:
+    async with get_node().resumer._turns.turn("somebody else"):
         await socket.send({"type": "resume", "streams": {}, "id": "r"})
         for _ in range(3):
             connection.heard_at = 0.0

@@ -49,16 +49,70 @@ async def test_it_takes_up_a_session(site, configure, alice, bob, shared):
     assert (await back.ask("message", room_id="general", message="again"))["type"] == "ack"
 
 
-async def test_it_knows_no_session_of_others_or_twice(site, alice, bob, shared):
+async def test_it_knows_no_session_of_others(site, alice, bob, shared):
     reader = await site.connect(bob)
-    id = reader.greeting["session_id"]
     await leave_abruptly(reader)
-    foreign = await come_back(site, alice, id)
+    foreign = await come_back(site, alice, reader.greeting["session_id"])
     assert is_refused(await foreign.find("error"), ErrorCode.NOT_FOUND)
-    first = await site.connect(bob, path=f"/api/v1/ws/reconnect/{id}")
-    assert await first.find("resumed")
-    second = await site.connect(bob, path=f"/api/v1/ws/reconnect/{id}")
-    assert is_refused(await second.find("error"), ErrorCode.NOT_FOUND)
+
+
+async def test_it_gives_up_a_session_when_its_client_has_confirmed_the_next_one(site, configure, bob, monkeypatch):
+    monkeypatch.setattr(node, "SAVE_SECONDS", 0.01)
+    configure(**QUICK_HEARTBEATS)
+    reader = await site.connect(bob)
+    await leave_abruptly(reader)
+    back = await come_back(site, bob, reader.greeting["session_id"])
+    await back.find("resumed")
+    successions = node.get_node().keeper._successions
+    await until(lambda: successions)
+    while successions:
+        await answer_heartbeats(back, 1)
+        await back.settle()
+    await until(lambda: not node.get_node().keeper._over)
+    late = await come_back(site, bob, reader.greeting["session_id"])
+    assert is_refused(await late.find("error"), ErrorCode.NOT_FOUND)
+    await leave_abruptly(back)
+    assert await (await come_back(site, bob, back.greeting["session_id"])).find("resumed")
+
+
+CUTS = ["before the greeting", "after the greeting", "in the replay", "before the first pong", "not at all"]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_it_takes_up_a_session_again_whose_next_socket_was_cut(site, alice, bob, shared, monkeypatch, cut):
+    """Also with the session of the socket that was cut, and while that one is still open, as if half dead."""
+    read, may_read, reads = resume.read_frames, threading.Event(), []
+
+    def read_late(ranges):
+        reads.extend(ranges)
+        assert may_read.wait(PATIENCE_SECONDS)
+        return read(ranges)
+
+    if cut == "in the replay":
+        monkeypatch.setattr(resume, "read_frames", read_late)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await reader.ask("join", room_id="general")
+    await leave_abruptly(reader)
+    await write(writer, 3)
+    id = reader.greeting["session_id"]
+    first = await site.knock(bob, path=f"/api/v1/ws/reconnect/{id}")
+    if cut != "before the greeting":
+        first.greeting = (await first.find("connected"))["data"]
+    if cut == "in the replay":
+        await until(lambda: reads)
+    elif cut in CUTS[3:]:
+        await first.find("resumed")
+    if cut != "not at all":
+        await leave_abruptly(first)
+    may_read.set()
+    ids = [id] if cut == "before the greeting" else [id, first.greeting["session_id"]]
+    backs = [await come_back(site, bob, again) for again in ids]
+    for back in backs:
+        assert texts([await back.find("chat") for _ in range(3)]) == ["m1", "m2", "m3"]
+        assert (await back.find("resumed"))["streams"]["room.general"] == {"recovered": True, "seq": 3}
+    await write(writer, 1, start=4)
+    for socket in [*backs, *([first] if cut == "not at all" else [])]:
+        assert (await socket.find("chat"))["seq"] == 4
 
 
 async def test_it_forgets_a_room_that_was_left(site, alice, bob, shared):

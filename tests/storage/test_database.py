@@ -166,7 +166,20 @@ async def test_it_goes_on_for_the_others_when_somebody_stops_waiting():
     first.cancel()
     work.release.set()
     assert await asyncio.wait_for(stays, PATIENCE_SECONDS) == 4
-    assert work.runs == [[0], [1, 2]]  # what was asked for is done
+    assert work.runs == [[0], [2]]  # what has begun is finished
+
+
+async def test_it_does_not_run_for_nobody():
+    work = Work()
+    batcher = Batcher(work, limit=2)
+    first = await work.hold(batcher, 0)
+    gone = [batcher.submit(number) for number in range(1, 6)]
+    for future in gone:
+        future.cancel()
+    stays = batcher.submit(6)
+    work.release.set()
+    assert await outcomes(first, stays) == [0, 12]
+    assert work.runs == [[0], [6]]
 
 
 async def test_it_passes_all_on_before_it_answers_each():

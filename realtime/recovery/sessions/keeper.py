@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from dataclasses import dataclass
 
 from realtime.delivery.connection import Connection
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -12,22 +13,58 @@ logger = logging.getLogger(__name__)
 CHUNK = 500
 
 
+@dataclass(slots=True)
+class Succession:
+    """A socket that continues an older session, until its client has proved that it got `resumed`."""
+
+    predecessor: str  # the id of the older session
+    # The answer to a heartbeat that was sent after `resumed` is the proof; before it come those to earlier heartbeats.
+    answers_left: int
+
+
 class Keeper:
     """Saves positions late, never early: every event up to a session's position has arrived at the client."""
 
     def __init__(self, store: SessionStore) -> None:
         self._store = store
         self._changed: dict[str, Connection] = {}  # by session id
+        self._successions: dict[Connection, Succession] = {}
+        self._over: dict[str, str] = {}  # sessions to give up, with their successors
 
     def note(self, connection: Connection) -> None:
-        """Note that the connection's streams or confirmed positions have changed, or that it has closed."""
+        """Note that the connection's streams or confirmed positions have changed."""
         self._changed[connection.session_id] = connection
 
+    def leave(self, connection: Connection) -> None:
+        """The socket has closed. What it has not proved stays open: its client may return with the older session."""
+        self._successions.pop(connection, None)
+        # Without an id it was not greeted.
+        if connection.session_id:
+            self.note(connection)
+
+    def succeed(self, connection: Connection, predecessor: str) -> None:
+        """`resumed` has been sent on a socket that continues the session `predecessor`."""
+        self.note(connection)
+        unanswered = connection.subscriptions.positions.unanswered
+        self._successions[connection] = Succession(predecessor, unanswered + 1)
+
+    def on_answer(self, connection: Connection) -> None:
+        """The client has answered a heartbeat."""
+        succession = self._successions.get(connection)
+        if succession is None:
+            return
+        succession.answers_left -= 1
+        if not succession.answers_left:
+            del self._successions[connection]
+            self._over[succession.predecessor] = connection.session_id
+
     async def save(self) -> None:
-        """Save the noted sessions. Called once a second, and when the process stops."""
+        """Save the noted sessions, and give up those that are over. Called every second, and when the process stops."""
         try:
             while self._changed:
                 await self._save_some()
+            while self._over:
+                await self._give_up_some()
         except SessionsUnavailable as error:
             logger.debug("Saving sessions is postponed: %s", error)
 
@@ -42,13 +79,24 @@ class Keeper:
             self._changed = {**noted, **self._changed}
             raise
 
-    async def claim(self, id: str, user_key: str) -> Session:
-        """Raises Refused: NOT_FOUND for an unknown, expired, claimed or foreign session, UNAVAILABLE."""
+    async def _give_up_some(self) -> None:
+        over = {id: self._over.pop(id) for id in list(self._over)[:CHUNK]}
+        try:
+            await self._store.give_up(over)
+        except BaseException:  # as above
+            self._over = {**over, **self._over}
+            raise
+
+    async def claim(self, id: str, user_key: str, successor: str) -> Session:
+        """The session that `successor` continues; it is given up when the client has confirmed that.
+
+        Raises Refused: NOT_FOUND for an unknown, expired, given up or foreign session, UNAVAILABLE.
+        """
         # The client is back before its session was saved.
         if id in self._changed:
             await self.save()
         try:
-            session = await self._store.claim(id, user_key)
+            session = await self._store.claim(id, user_key, successor)
         except SessionsUnavailable as error:
             raise Refused(ErrorCode.UNAVAILABLE, Reason.SESSIONS_AWAY) from error
         if session is None:
@@ -59,7 +107,3 @@ class Keeper:
         await self.save()
         with contextlib.suppress(SessionsUnavailable):
             await self._store.close()
-
-
-def describe(connection: Connection) -> Session:
-    return Session(connection.user_key, dict(connection.subscriptions.positions.confirmed))

@@ -1,0 +1,39 @@
+"""Whether all processes could report to the presence store lately, as far as one of them can tell. Used by the tracker.
+
+While the store is away, full or read-only, no process can report. Leases end then and grace times run out, but that
+says nothing about the users. So nobody is counted out before the store has taken reports for the time of a lease again.
+"""
+
+from collections.abc import Callable
+
+# Between two reports. A shorter pause may be that of a busy process.
+HANG_SECONDS = 3
+
+
+class StoreHealth:
+    """What one process knows of the store, with the time of `clock` in seconds."""
+
+    def __init__(self, lease_seconds: float, clock: Callable[[], float]) -> None:
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._started_at = self._heard_at = clock()
+        self._refused_at = float("-inf")
+
+    def note_report(self) -> None:
+        """The store has taken a report. A long time since the last one counts as a refusal: the store, or all, hung."""
+        now = self._clock()
+        if now - self._heard_at > max(self._lease_seconds / 2, HANG_SECONDS):
+            self._refused_at = now
+        self._heard_at = now
+
+    def note_refusal(self) -> None:
+        """The store was away, or refused a report."""
+        self._refused_at = self._clock()
+
+    def may_remove_users(self) -> bool:
+        """Whether a grace time that is over means something."""
+        return self._clock() - self._refused_at >= self._lease_seconds
+
+    def may_remove_processes(self) -> bool:
+        """Whether a lease that has ended means something. A process that has just started does not know that."""
+        return self.may_remove_users() and self._clock() - self._started_at >= self._lease_seconds
