@@ -17,7 +17,7 @@ from realtime.models import Message, Room
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import HistoryItem, format_time, given
 from realtime.protocol.streams import user_stream
-from realtime.storage import log
+from realtime.storage import numbering
 
 PAGE_BYTES = 256 * 1024  # of text in one page
 READ_AT_ONCE = 51  # messages: all of a page of the default size, and one more
@@ -75,7 +75,7 @@ def _read_both_ways(user_id: Any, messages: QuerySet[Message], cursors: Cursors)
     Without that limit, a message stored between the scans would be missing below one that the second scan finds.
     """
     stream = user_stream(wire_id(user_id))
-    end = log.positions([stream])[stream]
+    end = numbering.positions([stream])[stream]
     direct = messages.filter(recipient_seq__isnull=False)
     sent = direct.filter(sender=user_id, seq__lte=end).annotate(place=F("seq"))
     # A message to oneself is found by the first scan.

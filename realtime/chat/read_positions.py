@@ -18,7 +18,7 @@ from realtime.chat.rooms import not_found
 from realtime.models import Membership
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.streams import room_stream
-from realtime.storage import log
+from realtime.storage import numbering
 from realtime.storage.database import Batcher
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, was_committed
 
@@ -54,7 +54,7 @@ def mark_read(marks: Sequence[Mark]) -> list[Moved | Exception | None]:
     The result for a refused mark is a Refused: NOT_FOUND, or FORBIDDEN if the user is no member of a public room.
     """
     allowed = find_access([(mark.user, mark.slug) for mark in marks])
-    ends = log.positions({room_stream(mark.slug) for mark in marks})
+    ends = numbering.positions({room_stream(mark.slug) for mark in marks})
     wanted: dict[tuple[Any, int], int] = {}
     for given, access in zip(marks, allowed, strict=True):
         if access is not None and access.member:

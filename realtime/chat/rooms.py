@@ -21,7 +21,7 @@ from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Role
 from realtime.protocol.streams import Subscriptions, room_stream
-from realtime.storage import log
+from realtime.storage import numbering
 from realtime.storage.database import run
 from realtime.storage.transactions import own_transaction
 
@@ -214,7 +214,7 @@ def last_seq(room: Room) -> int:
 
     In a new room it need not be 0: an earlier room may have had the slug, and a `seq` never means two events.
     """
-    return log.positions([room.stream])[room.stream]
+    return numbering.positions([room.stream])[room.stream]
 
 
 def is_one_too_many(subscriptions: Subscriptions, slug: str) -> bool:

@@ -38,7 +38,7 @@ class Reviewer:
     def __init__(self, feeds: Mapping[str, Feed], revoke: Revoke) -> None:
         self._feeds = feeds
         self._revoke = revoke
-        self._standings: database.Batcher[str, log.Standing] = database.Batcher(
+        self._standings: database.Batcher[str, numbering.Standing] = database.Batcher(
             _read_standings, limit=COMPARED_AT_ONCE, rest_seconds=REST_SECONDS
         )
         self._doubted: set[Feed] = set()
@@ -48,7 +48,7 @@ class Reviewer:
         if self._doubting is not None:
             self._doubting.cancel()
 
-    def read(self, stream: str) -> asyncio.Future[log.Standing]:
+    def read(self, stream: str) -> asyncio.Future[numbering.Standing]:
         """Where the stream stands. The future raises DatabaseUnavailable."""
         return self._standings.submit(stream)
 
@@ -71,7 +71,7 @@ class Reviewer:
         room = feed.room
         self._hand_over(feed, room, await self.read(feed.name))
 
-    def _hand_over(self, feed: Feed, room: int, standing: log.Standing) -> bool:
+    def _hand_over(self, feed: Feed, room: int, standing: numbering.Standing) -> bool:
         """End the subscriptions to the feed's room if its name belongs to another one. Returns whether it does.
 
         `room` is what the feed's room was before `standing` was read.
@@ -95,7 +95,7 @@ class Reviewer:
         """Fetch events that the bus lost. Raises DatabaseUnavailable."""
         for start in range(0, len(feeds), COMPARED_AT_ONCE):
             noted = _note(feeds[start : start + COMPARED_AT_ONCE])
-            standings = await database.run(log.standings, [was.feed.name for was in noted])
+            standings = await database.run(numbering.standings, [was.feed.name for was in noted])
             for was in noted:
                 await self._settle(was, standings[was.feed.name], None)
 
@@ -119,7 +119,7 @@ class Reviewer:
         finally:
             self._doubting = None
 
-    async def _settle(self, was: Noted, standing: log.Standing, stored: int | None) -> None:
+    async def _settle(self, was: Noted, standing: numbering.Standing, stored: int | None) -> None:
         """Act on where the log stands. `stored` is the hash of its event at the feed's position, if that is known."""
         feed = was.feed
         if self._feeds.get(feed.name) is not feed or self._hand_over(feed, was.room, standing):
@@ -139,12 +139,12 @@ def _note(feeds: Iterable[Feed]) -> list[Noted]:
     return [Noted(feed, feed.position, feed.room, feed.last_body) for feed in known]
 
 
-def _read_standings(streams: list[str]) -> list[log.Standing]:
-    found = log.standings(streams)
+def _read_standings(streams: list[str]) -> list[numbering.Standing]:
+    found = numbering.standings(streams)
     return [found[stream] for stream in streams]
 
 
-def _look_up(noted: Sequence[Noted]) -> list[tuple[log.Standing, int | None]]:
+def _look_up(noted: Sequence[Noted]) -> list[tuple[numbering.Standing, int | None]]:
     """Synchronous. Where each stream stands, and the hash of the event that the log has at the feed's position."""
     standings = _read_standings([was.feed.name for was in noted])
     ranges = [log.Range(was.feed.name, was.position - 1, was.position) for was in noted]

@@ -41,6 +41,12 @@ def split_stream(stream: str) -> StreamName:
     return StreamName(kind, name)
 
 
+def room_slug(stream: str) -> str | None:
+    """The slug of the room whose stream it is; None for other streams."""
+    kind, name = split_stream(stream)
+    return name if kind == "room" else None
+
+
 def where_to_fetch(stream: str, since: int | None) -> str | None:
     """The REST address of the history after `since`, or of the newest history; None for streams that have none."""
     kind, name = split_stream(stream)

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from realtime.models import Event
-from realtime.protocol.streams import split_stream
+from realtime.protocol.streams import room_slug
 from realtime.storage.json_rows import rows
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, was_committed
 
@@ -68,7 +68,7 @@ def reserve(counts: Mapping[str, int], rooms: Mapping[str, int] | None = None) -
     table = rows(name="text", count="bigint", room="bigint", slug="text")
     column = table.column
     payload = [
-        {"name": name, "count": counts[name], "room": known.get(name), "slug": None if name in known else _slug(name)}
+        {"name": name, "count": counts[name], "room": known.get(name), "slug": room_slug(name)}
         for name in sorted(counts)
     ]
     with connection.cursor() as cursor:
@@ -82,11 +82,6 @@ def reserve(counts: Mapping[str, int], rooms: Mapping[str, int] | None = None) -
             [msgspec.json.encode(payload).decode()],
         )
         return {name: last_seq - counts[name] + 1 for name, last_seq in cursor.fetchall()}
-
-
-def _slug(stream: str) -> str | None:
-    kind, name = split_stream(stream)
-    return name if kind == "room" else None
 
 
 def insert(events: Sequence[LoggedEvent], now: datetime | None = None) -> None:
@@ -177,39 +172,6 @@ def sweep(age_seconds: float) -> list[LoggedEvent]:
         Event.objects.filter(seq=None, created_at__lt=before).order_by("pk").values_list("pk", flat=True)[:1000]
     )
     return sequence(keys) if keys else []
-
-
-class Standing(NamedTuple):
-    """Where a stream stands: its last `seq`, and the primary key of the room that has its name now; 0 for none."""
-
-    position: int
-    room: int
-
-
-def standings(streams: Iterable[str]) -> dict[str, Standing]:
-    """Where each stream stands. Position and room are read at the same moment.
-
-    Read from the database that is written to: a replica that lags behind would look like a log that went back.
-    """
-    names = list(streams)
-    table = rows(name="text", slug="text")
-    name, slug = table.column["name"], table.column["slug"]
-    found: dict[str, Standing] = {}
-    with connection.cursor() as cursor:
-        for start in range(0, len(names), READ_CHUNK):
-            chunk = [{"name": name, "slug": _slug(name)} for name in names[start : start + READ_CHUNK]]
-            cursor.execute(
-                f"SELECT {name}, COALESCE(s.last_seq, 0), COALESCE(r.id, 0) FROM {table.source}"
-                f" LEFT JOIN realtime_stream s ON s.name = {name} LEFT JOIN realtime_room r ON r.slug = {slug}",
-                [msgspec.json.encode(chunk).decode()],
-            )
-            found.update({stream: Standing(position, room) for stream, position, room in cursor.fetchall()})
-    return found
-
-
-def positions(streams: Iterable[str]) -> dict[str, int]:
-    """The last `seq` of each stream; 0 for a stream without events."""
-    return {stream: standing.position for stream, standing in standings(streams).items()}
 
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:

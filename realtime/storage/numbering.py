@@ -1,23 +1,59 @@
-"""The rows of streams beyond plain counting: rooms that take over a name, a log that went back, streams that ended.
+"""The rows of streams: where they stand, rooms that take over a name, a log that went back, streams that ended.
 
 All of it keeps one promise: no `seq` of a stream ever means two events. Synchronous; called by the hub, signals and
 the retention.
 """
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+import msgspec
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from django.db.models import AutoField, UUIDField
 
 from realtime.models import Room, Stream
-from realtime.protocol.streams import split_stream
+from realtime.protocol.streams import room_slug, split_stream
 from realtime.storage import log
+from realtime.storage.json_rows import rows
 
 # The row whose `last_seq` is the highest of all retired rooms. It is not the name of a stream.
 RETIRED = "room"
 RETIRE_CHUNK = 1_000  # rows that one call of `retire` looks at
+
+
+class Standing(NamedTuple):
+    """Where a stream stands: its last `seq`, and the primary key of the room that has its name now; 0 for none."""
+
+    position: int
+    room: int
+
+
+def standings(streams: Iterable[str]) -> dict[str, Standing]:
+    """Where each stream stands. Position and room are read at the same moment.
+
+    Read from the database that is written to: a replica that lags behind would look like a log that went back.
+    """
+    names = list(streams)
+    table = rows(name="text", slug="text")
+    name, slug = table.column["name"], table.column["slug"]
+    found: dict[str, Standing] = {}
+    with connection.cursor() as cursor:
+        for start in range(0, len(names), log.READ_CHUNK):
+            chunk = [{"name": name, "slug": room_slug(name)} for name in names[start : start + log.READ_CHUNK]]
+            cursor.execute(
+                f"SELECT {name}, COALESCE(s.last_seq, 0), COALESCE(r.id, 0) FROM {table.source}"
+                f" LEFT JOIN realtime_stream s ON s.name = {name} LEFT JOIN realtime_room r ON r.slug = {slug}",
+                [msgspec.json.encode(chunk).decode()],
+            )
+            found.update({stream: Standing(position, room) for stream, position, room in cursor.fetchall()})
+    return found
+
+
+def positions(streams: Iterable[str]) -> dict[str, int]:
+    """The last `seq` of each stream; 0 for a stream without events."""
+    return {stream: standing.position for stream, standing in standings(streams).items()}
 
 
 def begin(stream: str, room: int) -> None:
@@ -78,22 +114,18 @@ def retire(after: str = "") -> tuple[int, str | None]:
             return 0, None
         rest = Stream.objects.filter(name__gt=after).order_by("name")
         names = list(rest.values_list("name", flat=True)[:RETIRE_CHUNK])
-        rows = list(locked.filter(name__in=_ended_rooms(names) | _ended_users(names)).order_by("name"))
+        ended = list(locked.filter(name__in=_ended_rooms(names) | _ended_users(names)).order_by("name"))
         # Looked up after the rows are locked: no event can be stored any more until they have gone.
-        stored = log.find_stored(row.name for row in rows)
-        rows = [row for row in rows if row.name not in stored]
-        floor.last_seq = max([floor.last_seq, *(row.last_seq for row in rows if _kind(row.name) == "room")])
+        stored = log.find_stored(stream.name for stream in ended)
+        ended = [stream for stream in ended if stream.name not in stored]
+        floor.last_seq = max([floor.last_seq, *(stream.last_seq for stream in ended if room_slug(stream.name))])
         floor.save(update_fields=["last_seq"])
-        Stream.objects.filter(pk__in=[row.pk for row in rows]).delete()
-        return len(rows), names[-1] if len(names) == RETIRE_CHUNK else None
-
-
-def _kind(stream: str) -> str:
-    return split_stream(stream).kind
+        Stream.objects.filter(pk__in=[stream.pk for stream in ended]).delete()
+        return len(ended), names[-1] if len(names) == RETIRE_CHUNK else None
 
 
 def _ended_rooms(names: list[str]) -> set[str]:
-    slugs = {name: split_stream(name).name for name in names if name.startswith("room.")}
+    slugs = {name: slug for name in names if (slug := room_slug(name))}
     found = set(Room.objects.filter(slug__in=slugs.values()).values_list("slug", flat=True))
     return {name for name, slug in slugs.items() if slug not in found}
 

@@ -10,7 +10,7 @@ from realtime.delivery import bridge, feed, hub, review
 from realtime.delivery.backlog import COME_BACK
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.protocol.errors import Closed
-from realtime.storage import database, log
+from realtime.storage import database, log, numbering
 from realtime.storage.database import DatabaseUnavailable
 from tests.paper import body, open_connection
 from tests.patience import PATIENCE_SECONDS
@@ -54,15 +54,16 @@ async def join(process, stream, user="1"):
 
 
 def away(function, monkeypatch, failures):
-    """The database fails that many times before `function` of the log works."""
-    left, real = iter(range(failures)), getattr(log, function)
+    """The database fails that many times before `function` works."""
+    module = log if hasattr(log, function) else numbering
+    left, real = iter(range(failures)), getattr(module, function)
 
     def fail_first(*args):
         if next(left, None) is not None:
             raise DatabaseUnavailable
         return real(*args)
 
-    monkeypatch.setattr(log, function, fail_first)
+    monkeypatch.setattr(module, function, fail_first)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -110,7 +111,7 @@ async def test_it_reads_what_another_process_did_not_send(process):
 
 async def test_it_compares_again_when_it_is_asked_while_it_compares(process, monkeypatch):
     _, socket = await join(process, "room.a")
-    read, later = log.standings, iter([True])
+    read, later = numbering.standings, iter([True])
 
     def write_after_reading(streams):
         found = read(streams)
@@ -119,7 +120,7 @@ async def test_it_compares_again_when_it_is_asked_while_it_compares(process, mon
             process.publish_from_thread(Envelope(compares=True))
         return found
 
-    monkeypatch.setattr(log, "standings", write_after_reading)
+    monkeypatch.setattr(numbering, "standings", write_after_reading)
     process.take(Envelope(compares=True))
     assert await socket.until_seq(1) == [1]
 
@@ -209,8 +210,9 @@ async def test_it_gives_a_late_joiner_exactly_what_follows(process):
 
 async def test_it_reads_one_position_for_many_who_join_at_once(process, monkeypatch):
     asked = []
-    standing = log.Standing(7, 0)
-    monkeypatch.setattr(log, "standings", lambda names: asked.append(list(names)) or dict.fromkeys(names, standing))
+    standing = numbering.Standing(7, 0)
+    read = lambda names: asked.append(list(names)) or dict.fromkeys(names, standing)  # noqa: E731
+    monkeypatch.setattr(numbering, "standings", read)
     sockets = await asyncio.gather(*[join(process, "room.a", str(user)) for user in range(300)])
     assert len(asked) <= 2
     process.take(Envelope(events=[("room.a", 8, body(8))]))

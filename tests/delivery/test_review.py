@@ -9,7 +9,7 @@ from realtime.chat import rooms
 from realtime.delivery import feed, hub, review
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.models import Event, Room, Stream
-from realtime.storage import database, log
+from realtime.storage import database, log, numbering
 from realtime.storage.database import run
 from tests.paper import body, open_connection
 from tests.people import make_user
@@ -175,7 +175,7 @@ async def test_it_holds_everything_while_nobody_can_say_whose_the_events_are(pro
     _, old = await join(process, room.pk)
     process.take(Envelope(events=await write("first")))
     await run(make_again, room, owner)
-    read, tries = log.standings, []
+    read, tries = numbering.standings, []
 
     def read_later(streams):
         tries.append(streams)
@@ -183,7 +183,7 @@ async def test_it_holds_everything_while_nobody_can_say_whose_the_events_are(pro
             raise OperationalError("the database is away")
         return read(streams)
 
-    monkeypatch.setattr(log, "standings", read_later)
+    monkeypatch.setattr(numbering, "standings", read_later)
     process.take(Envelope(events=await write("secret")))
     await until(old, "left")
     assert len(tries) >= 3
@@ -297,7 +297,7 @@ async def test_it_takes_repeated_events_for_what_they_are(process):
 async def test_it_compares_with_what_it_had_before_the_log_was_read(process, monkeypatch):
     """An event that is delivered while the log is read makes the feed newer than the answer."""
     _, socket = await join(process, 0, stream="site")
-    read = log.standings
+    read = numbering.standings
 
     def read_early(streams):
         found = read(streams)
@@ -308,7 +308,7 @@ async def test_it_compares_with_what_it_had_before_the_log_was_read(process, mon
     async def take(events):
         process.take(Envelope(events=[tuple(event) for event in events]))
 
-    monkeypatch.setattr(log, "standings", read_early)
+    monkeypatch.setattr(numbering, "standings", read_early)
     await process.compare_positions()
     assert types(socket) == ["test"]
     assert await run(read, ["site"]) == {"site": (1, 0)}

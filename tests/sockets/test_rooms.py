@@ -8,7 +8,7 @@ from realtime.delivery import publishing
 from realtime.models import Membership, Message
 from realtime.protocol.errors import ErrorCode
 from realtime.sockets.node import get_node
-from realtime.storage import log
+from realtime.storage import numbering
 from realtime.storage.database import run
 from tests.clients.socket import Ending, is_refused
 
@@ -241,7 +241,7 @@ async def test_it_goes_on_where_a_room_socket_was(site, alice, bob, general):
 
 async def test_it_writes_to_a_room_whose_feed_could_not_be_opened(site, alice, general, monkeypatch):
     """The membership was there, the database went away before the position was read: the room was one without a key."""
-    read, away = log.standings, [True]
+    read, away = numbering.standings, [True]
 
     def read_later(streams):
         if away and "room.general" in streams:
@@ -249,7 +249,7 @@ async def test_it_writes_to_a_room_whose_feed_could_not_be_opened(site, alice, g
             raise OperationalError("the database is away")
         return read(streams)
 
-    monkeypatch.setattr(log, "standings", read_later)
+    monkeypatch.setattr(numbering, "standings", read_later)
     socket = await site.connect(alice)
     assert is_refused(await socket.ask("join", room_id="general"), ErrorCode.UNAVAILABLE)
     assert (await socket.ask("message", room_id="general", message="hello"))["type"] == "ack"

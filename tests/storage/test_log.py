@@ -12,7 +12,7 @@ from django.db.models import Count, Max
 from django.utils import timezone
 
 from realtime.models import Event, Stream
-from realtime.storage import log
+from realtime.storage import log, numbering
 from realtime.storage.log import LoggedEvent
 from tests.racing import at_once
 
@@ -33,7 +33,7 @@ def seqs(stream):
 
 
 def is_complete(stream, count):
-    return seqs(stream) == list(range(1, count + 1)) and log.positions([stream])[stream] == count
+    return seqs(stream) == list(range(1, count + 1)) and numbering.positions([stream])[stream] == count
 
 
 @pytest.mark.django_db
@@ -244,10 +244,10 @@ def test_it_knows_the_positions_of_streams(django_assert_num_queries):
     commit("site", "site", "room.a")
     many = [f"room.{number}" for number in range(1_500)]
     with django_assert_num_queries(2):
-        found = log.positions(["site", "room.a", "room.b", *many])
+        found = numbering.positions(["site", "room.a", "room.b", *many])
     assert (found["site"], found["room.a"], found["room.b"], found["room.7"]) == (2, 1, 0, 0)
     assert len(found) == 1_503
-    assert log.positions([]) == {}
+    assert numbering.positions([]) == {}
 
 
 @pytest.mark.django_db

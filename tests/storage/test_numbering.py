@@ -52,7 +52,7 @@ def test_it_leaves_one_number_out_between_two_rooms():
     assert write("room.a", "room.a") == [1, 2]
     Room.objects.get().delete()
     make_room()
-    assert log.positions(["room.a"]) == {"room.a": 3}
+    assert numbering.positions(["room.a"]) == {"room.a": 3}
     assert write("room.a") == [4]
 
 
@@ -80,7 +80,7 @@ def test_it_knows_where_streams_stand_and_whose_they_are(django_assert_num_queri
     first, empty = make_room(), make_room("empty")
     write("room.a", "site", "user.a")
     with django_assert_num_queries(1):
-        found = log.standings(["room.a", "room.empty", "room.none", "site", "user.a"])
+        found = numbering.standings(["room.a", "room.empty", "room.none", "site", "user.a"])
     assert found == {
         "room.a": (1, first.pk),
         "room.empty": (0, empty.pk),
@@ -198,7 +198,7 @@ def test_a_room_made_after_that_starts_beyond_all_that_were_retired():
     assert retire() == 2
     assert streams() == []
     make_room()
-    assert log.positions(["room.a"]) == {"room.a": 6}
+    assert numbering.positions(["room.a"]) == {"room.a": 6}
     assert write("room.a") == [7]
     # Even if site code has published to the name in between.
     write("room.b")

@@ -12,7 +12,7 @@ from django.utils import timezone
 from realtime.auth import tickets
 from realtime.chat import rooms
 from realtime.models import Event, Message, Ticket
-from realtime.storage import database, log, pruning, retention
+from realtime.storage import database, log, numbering, pruning, retention
 from realtime.storage.database import run
 from realtime.storage.leases.memory import MemoryLeases
 from realtime.storage.leases.store import LeasesUnavailable
@@ -59,7 +59,7 @@ def test_it_deletes_what_is_old_and_nothing_younger():
     write("room.c", 29)
     assert retention.prune(30) == 4
     assert (kept("room.a"), kept("room.b"), kept("room.c")) == ([4, 5, 6], [], [1])
-    found = log.positions(["room.a", "room.b", "room.c"])
+    found = numbering.positions(["room.a", "room.b", "room.c"])
     assert found == {"room.a": 6, "room.b": 1, "room.c": 1}
     assert retention.prune(30) == 0
 
@@ -143,7 +143,7 @@ async def test_a_position_older_than_the_log_is_not_recovered(site, alice):
     await socket.ask("join", room_id="general")
     for number in range(6):
         await socket.ask("message", room_id="general", message=f"m{number}")
-    last = await run(lambda: log.positions(["room.general"])["room.general"])
+    last = await run(lambda: numbering.positions(["room.general"])["room.general"])
     old = range(1, last - 1)  # all but the last two
     age = timezone.now() - timedelta(days=40)
     await run(lambda: Event.objects.filter(stream="room.general", seq__in=old).update(created_at=age))
