@@ -3,7 +3,7 @@
 import pytest
 
 from realtime.chat import rooms
-from realtime.delivery import publishing
+from realtime.delivery import batches, publishing
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
 from tests.clients.socket import Ending, until
@@ -45,11 +45,12 @@ async def test_it_gathers_frames_until_it_is_time(site, alice):
 @pytest.mark.parametrize(
     "query", [{"batch": ""}, {"batch": "", "flush_ms": ""}, {"batch": "ten"}, {"batch": "10", "flush_ms": "soon"}]
 )
-async def test_it_has_a_size_of_its_own(site, alice, query):
+async def test_it_has_a_size_and_a_time_of_its_own(site, alice, query, monkeypatch):
+    monkeypatch.setattr(batches, "FLUSH_MS", 30)
     socket = await site.connect(alice, query=query)
     await send_batch(socket, *(ping(number) for number in range(12)))
     assert marks(await receive_batch(socket)) == list(range(10))
-    assert marks(await receive_batch(socket)) == [10, 11]  # a second later
+    assert marks(await receive_batch(socket)) == [10, 11]  # when it is time
 
 
 async def test_it_moves_numbers_into_their_bounds(site, alice):
