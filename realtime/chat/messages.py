@@ -28,7 +28,7 @@ from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher, ByteLimits, DatabaseUnavailable
 from realtime.storage.json_rows import plain, rows, stored_id, user_column
-from realtime.storage.transactions import OutcomeUnknown, own_transaction, retry_conflicts, was_committed
+from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed, retry_conflicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _store(posts: list[Post], *, look_for_repeats: bool) -> list[Posted | Except
 
 
 def _require_stored(unknown: OutcomeUnknown, stored: list[Posted]) -> None:
-    """Return if the transaction that inserted these messages was committed. Raises OutcomeUnknown, or its cause if not.
+    """Return if the transaction that inserted these messages was committed. Raises as `require_committed` does.
 
     A message's primary key is never given to another one, so the first message stands for all.
     """
@@ -200,8 +200,8 @@ def _require_stored(unknown: OutcomeUnknown, stored: list[Posted]) -> None:
         log.wait_for_writers(stored[0].events[0].stream)
         return Message.objects.filter(pk=stored[0].message_id).exists()
 
-    if stored and not was_committed(unknown, look):
-        raise OperationalError(*unknown.args) from unknown
+    if stored:
+        require_committed(unknown, look)
 
 
 def _key(post: Post, number: int) -> Key:

@@ -9,7 +9,6 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import OperationalError
 from django.db.models import Case, PositiveBigIntegerField, Q, Value, When
 
 from realtime.auth.access import Access, find_access
@@ -20,7 +19,7 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.streams import room_stream
 from realtime.storage import numbering
 from realtime.storage.database import Batcher
-from realtime.storage.transactions import OutcomeUnknown, own_transaction, was_committed
+from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed
 
 # Marks in one transaction: SQLite limits the depth of expressions.
 MARKS_AT_ONCE = 200
@@ -106,8 +105,7 @@ def _require_moved(unknown: OutcomeUnknown, behind: dict[int, Membership], wante
         rows = Membership.objects.select_for_update().filter(pk__in=behind).order_by("pk")
         return all(row.last_read_seq >= wanted[row.user_id, row.room_id] for row in rows)
 
-    if not was_committed(unknown, look):
-        raise OperationalError(*unknown.args) from unknown
+    require_committed(unknown, look)
 
 
 _readers: list[NotificationMarker] = []

@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
-from django.db import OperationalError, connection
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from realtime.models import Event
 from realtime.protocol.streams import room_slug
 from realtime.storage.json_rows import rows
-from realtime.storage.transactions import OutcomeUnknown, own_transaction, was_committed
+from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed
 
 # Rows that one query returns, so that a client that was away for long does not cause one huge result.
 READ_CHUNK = 1_000
@@ -147,14 +147,14 @@ def _assign(pending: Sequence[Event]) -> None:
 
 
 def _require_stored(unknown: OutcomeUnknown, rows: QuerySet[Event], wanted: list[tuple[str, int | None, str]]) -> None:
-    """Return if the transaction that wrote these rows was committed. Raises OutcomeUnknown, or its cause if not."""
+    """Return if the transaction that wrote these rows was committed. Raises as `require_committed` does."""
 
     def look() -> bool:
         wait_for_writers(wanted[0][0])
         return set(wanted) <= set(rows.values_list("stream", "seq", "body"))
 
-    if wanted and not was_committed(unknown, look):
-        raise OperationalError(*unknown.args) from unknown
+    if wanted:
+        require_committed(unknown, look)
 
 
 def wait_for_writers(stream: str) -> None:

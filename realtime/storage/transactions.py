@@ -85,11 +85,12 @@ def is_conflict(error: Exception) -> bool:
     return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
 
 
-def was_committed(unknown: OutcomeUnknown, look: Callable[[], bool]) -> bool:
-    """Whether the transaction behind `unknown` was committed. Asks on a new connection.
+def require_committed(unknown: OutcomeUnknown, look: Callable[[], bool]) -> None:
+    """Return if the transaction behind `unknown` was committed. Asks on a new connection.
 
     `look` first locks a row that the transaction had locked, and so waits until the server has ended it; then it looks
-    for something that only this transaction has written. Raises `unknown` if the database does not answer in time.
+    for something that only this transaction has written. Raises OperationalError if it was rolled back, and `unknown`
+    if the database does not answer in time.
     """
     try:
         with transaction.atomic():
@@ -100,7 +101,8 @@ def was_committed(unknown: OutcomeUnknown, look: Callable[[], bool]) -> bool:
             transaction.set_rollback(True)
     except (OperationalError, InterfaceError):
         raise unknown from unknown.__cause__
-    return found
+    if not found:
+        raise OperationalError(*unknown.args) from unknown
 
 
 def _require_read_committed() -> None:

@@ -17,7 +17,7 @@ from realtime.models import Event, Membership, Message, Room
 from realtime.protocol.errors import Reason
 from realtime.storage import database, log, transactions
 from realtime.storage.database import DatabaseUnavailable
-from realtime.storage.transactions import own_transaction, retry_conflicts, was_committed
+from realtime.storage.transactions import own_transaction, require_committed, retry_conflicts
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_user
 from tests.racing import at_once
@@ -288,12 +288,12 @@ async def test_it_publishes_nothing_that_was_not_committed(proxy, sent):
 
 async def test_it_does_not_take_events_of_others_for_its_own(proxy, monkeypatch):
     def overtake(unknown, look):
-        monkeypatch.setattr(log, "was_committed", was_committed)
+        monkeypatch.setattr(log, "require_committed", require_committed)
         log.commit([("site", BODY)])
-        return was_committed(unknown, look)
+        require_committed(unknown, look)
 
     proxy.lose = "request"
-    monkeypatch.setattr(log, "was_committed", overtake)
+    monkeypatch.setattr(log, "require_committed", overtake)
     with pytest.raises(DatabaseUnavailable):
         await database.run(log.commit, [("site", BODY)])
     assert await database.run(Event.objects.count) == 1
