@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import msgspec
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import AutoField, UUIDField
 
 from realtime.models import Room, Stream
 from realtime.protocol.streams import room_slug, split_stream
 from realtime.storage import log
 from realtime.storage.json_rows import rows
+from realtime.storage.transactions import own_transaction
 
 # The row whose `last_seq` is the highest of all retired rooms. It is not the name of a stream.
 RETIRED = "room"
@@ -85,7 +86,7 @@ def cut(stream: str, position: int, *, is_certain: bool = False) -> int | None:
     Nothing is changed if the log is at `position` or further, unless `is_certain`. What was stored under those numbers
     meanwhile can no longer be replayed. Returns the number that was left out; None if nothing was changed.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with own_transaction(), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO realtime_stream (name, last_seq, room) VALUES (%s, %s, 0) ON CONFLICT (name) DO UPDATE SET"
             " last_seq = 1 + CASE WHEN realtime_stream.last_seq < %s THEN %s ELSE realtime_stream.last_seq END"
@@ -105,7 +106,7 @@ def retire(after: str = "") -> tuple[int, str | None]:
     Looks at the rows after the name `after`. Returns how many were deleted, and the `after` for the next call; None at
     the end. A user's row is kept if another user may get the same key.
     """
-    with transaction.atomic():
+    with own_transaction():
         _floor, is_new = Stream.objects.get_or_create(name=RETIRED)
         locked = Stream.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
         # A transaction that creates a room holds the row, or began before there was one.

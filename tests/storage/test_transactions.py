@@ -15,7 +15,7 @@ from realtime.chat.messages import Post
 from realtime.chat.read_positions import Mark, Moved
 from realtime.models import Event, Membership, Message, Room
 from realtime.protocol.errors import Reason
-from realtime.storage import database, log, transactions
+from realtime.storage import database, log, numbering, transactions
 from realtime.storage.database import DatabaseUnavailable
 from realtime.storage.transactions import own_transaction, require_committed, retry_conflicts
 from tests.patience import PATIENCE_SECONDS
@@ -100,7 +100,7 @@ def test_many_write_to_one_room_at_any_level(strict, posts):
             assert all(isinstance(outcome, messages.Posted) for outcome in outcomes), outcomes
 
     assert failures(*[write] * WRITERS) == []
-    assert Message.objects.count() == log.positions(["room.general"])["room.general"] == WRITERS * 30
+    assert Message.objects.count() == numbering.positions(["room.general"])["room.general"] == WRITERS * 30
 
 
 def test_many_publish_at_any_level(strict, sent):
