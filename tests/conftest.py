@@ -42,8 +42,9 @@ LIMITS = (
     "presence.redis.SOCKET_TIMEOUT_SECONDS",
     "presence.tracker.PATIENCE_SECONDS",
     "presence.typing_indicators.PATIENCE_SECONDS",
+    "server.foreign.CLOSE_SECONDS",
     "server.http.LAST_HEAD_SECONDS",
-    "server.websocket.CLOSE_SECONDS",
+    "server.peer.CLOSE_SECONDS",
     "storage.redis_client.CONNECT_TIMEOUT_SECONDS",
     "storage.redis_client.SOCKET_TIMEOUT_SECONDS",
 )

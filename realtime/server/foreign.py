@@ -31,8 +31,8 @@ def adapt(receive: Receive, send: Send) -> tuple[Receive, Send]:
     queue = getattr(receive, "__self__", None)
     if hasattr(protocol, "sendCloseFrame") and isinstance(queue, asyncio.Queue):
         return pace_reading(protocol, queue), DaphneSend(protocol, send)
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    return receive, EndingSend(send, transport.abort) if isinstance(transport, asyncio.Transport) else send
+    abort = getattr(getattr(getattr(send, "__self__", None), "transport", None), "abort", None)
+    return receive, send if abort is None else EndingSend(send, abort)
 
 
 class EndingSend:
@@ -95,5 +95,5 @@ def pace_reading(protocol: Any, queue: "asyncio.Queue[Message]") -> Receive:
             protocol.transport.resumeProducing()
         return message
 
-    queue.put_nowait = put  # type: ignore[method-assign]
+    queue.put_nowait = put  # type: ignore[assignment]
     return receive

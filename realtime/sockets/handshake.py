@@ -30,8 +30,13 @@ from realtime.protocol.frames import VERSION, Ack, Connected, ConnectedData, enc
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
+<<<<<<< HEAD
 from realtime.sockets import intake, succession
 from realtime.sockets.handlers import Work
+=======
+from realtime.sockets import intake
+from realtime.sockets.drain import come_back
+>>>>>>> server
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import SocketReader
 from realtime.sockets.recheck import confirm
@@ -193,8 +198,10 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             await self.read(connection, work)
         except Exception as error:
             connection.close(why_closed(error))
-        except BaseException:  # the server cancels the application
+        except BaseException:  # the server cancels the application, because it stops or the client has gone
             self.node.leave(connection)
+            connection.close(come_back(has_others=self.node.drain.has_others))
+            await connection.sink.drained()
             raise
         if transport is None or connection.closing:
             self.node.leave(connection)

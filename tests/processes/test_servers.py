@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import re
 import shutil
 import socket
 import sqlite3
@@ -180,6 +181,7 @@ async def test_it_ends_a_reader_that_reads_nothing_under_daphne(new_database):
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             await asyncio.to_thread(tcp.connect, ("127.0.0.1", process.port))
             async with connect(f"ws://{process.address}/api/v1/ws?token={token}", sock=tcp, max_size=None) as client:
+                before = peak_bytes(process)
                 client.transport.pause_reading()
                 # Each gets an answer of the same size: more than the system buffers, within the limit for commands.
                 ping = json.dumps({"type": "ping", "timestamp": "x" * 60_000})
@@ -187,7 +189,14 @@ async def test_it_ends_a_reader_that_reads_nothing_under_daphne(new_database):
                     for _ in range(190):
                         await client.send(ping)
                 await asyncio.to_thread(wait_until, lambda: count_connections(process) == 0)
+                assert peak_bytes(process) - before < 5_000_000
                 client.transport.abort()
+
+
+def peak_bytes(process: SiteProcess) -> int:
+    """The most memory that the process has had."""
+    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process.pid}/status").read_text())
+    return int(line) * 1024
 
 
 def count_connections(process: SiteProcess) -> int:

@@ -129,7 +129,7 @@ async def test_daphne_reads_no_further_than_the_application(daphne):
 async def test_it_ends_a_socket_of_uvicorn_whose_peer_reads_nothing(monkeypatch):
     monkeypatch.setattr(foreign, "CLOSE_SECONDS", 0.001)
 
-    class Transport(asyncio.Transport):
+    class Transport:
         is_aborted = False
 
         def abort(self) -> None:

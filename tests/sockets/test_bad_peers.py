@@ -287,4 +287,5 @@ async def test_it_forgets_a_socket_whose_server_takes_no_more(site, alice, bob, 
 async def test_it_forgets_a_socket_whose_application_is_cancelled(site, alice):
     socket = await site.connect(alice)
     socket.communicator.future.cancel()
+    assert await socket.ending() == (1012, "RESTARTING")
     await until(lambda: not get_node().hub.connections)
