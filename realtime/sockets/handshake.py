@@ -30,13 +30,9 @@ from realtime.protocol.frames import VERSION, Ack, Connected, ConnectedData, enc
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.websocket import EXTENSION, RealtimeProtocol
-<<<<<<< HEAD
 from realtime.sockets import intake, succession
-from realtime.sockets.handlers import Work
-=======
-from realtime.sockets import intake
 from realtime.sockets.drain import come_back
->>>>>>> server
+from realtime.sockets.handlers import Work
 from realtime.sockets.node import get_node
 from realtime.sockets.reader import SocketReader
 from realtime.sockets.recheck import confirm
