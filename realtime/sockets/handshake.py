@@ -231,7 +231,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         if isinstance(session, Refused):
             connection.refuse(session)
         self.node.keeper.note(connection)
-        return succession.resume(self.node, connection, claimed, known) if known else None
+        return succession.resume(self.node, connection, claimed, known) if isinstance(session, Session) else None
 
     def hand_over(self, connection: Connection, transport: RealtimeProtocol, work: Work | None) -> None:
         # The transport may have become full before it had a callback to report that.

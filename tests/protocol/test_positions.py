@@ -96,3 +96,15 @@ def test_it_notes_what_is_known_as_long_as_something_lower_is_to_be_confirmed():
     progress.note_heartbeat({"room.a": 5})
     assert [progress.confirm(), progress.confirmed["room.a"]] == [True, 3]
     assert [progress.confirm(), progress.confirmed["room.a"]] == [True, 5]
+
+
+def test_it_counts_the_heartbeats_that_are_not_answered():
+    positions = Positions()
+    for count in range(1, 7):
+        positions.note_heartbeat({"user.1": count})
+        assert positions.unanswered == count
+    for count in range(5, -1, -1):
+        positions.confirm()
+        assert positions.unanswered == count
+    positions.confirm()
+    assert positions.unanswered == 0

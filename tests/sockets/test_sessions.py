@@ -8,6 +8,7 @@ import pytest
 from realtime.protocol.errors import ErrorCode
 from realtime.recovery import resume
 from realtime.recovery.sessions import open_store
+from realtime.recovery.sessions.store import Session
 from realtime.sockets import node
 from tests.clients.socket import is_refused, texts, until
 from tests.patience import PATIENCE_SECONDS
@@ -113,6 +114,15 @@ async def test_it_takes_up_a_session_again_whose_next_socket_was_cut(site, alice
     await write(writer, 1, start=4)
     for socket in [*backs, *([first] if cut == "not at all" else [])]:
         assert (await socket.find("chat"))["seq"] == 4
+
+
+async def test_it_takes_up_a_session_without_streams(site, bob):
+    """Its process may have died just after it had saved the session of a socket that was being opened."""
+    await site.connect(bob)
+    keeper = node.get_node().keeper
+    await keeper._store.save({"empty": Session(str(bob.pk), {})})
+    back = await come_back(site, bob, "empty")
+    assert (await back.find("resumed"))["streams"] == {}
 
 
 async def test_it_forgets_a_room_that_was_left(site, alice, bob, shared):
