@@ -35,3 +35,20 @@ async def test_it_saves_again_what_was_being_saved_when_the_process_stops():
     store.may_save.set()
     session = await sessions.claim("s-1", "1")
     assert session.positions == {"user.1": 7}
+
+
+async def test_a_claim_does_not_overtake_what_is_being_saved():
+    """It was answered that there is no such session, and the session was saved afterwards."""
+    store = SlowSessions()
+    sessions = Keeper(store)
+    connection, _ = open_connection()
+    connection.session_id = "s-1"
+    connection.subscriptions.positions.start("user.1", 7)
+    sessions.note(connection)
+    saving = asyncio.create_task(sessions.save())
+    await store.begun.wait()
+    claiming = asyncio.create_task(sessions.claim("s-1", "1"))
+    await asyncio.sleep(0)
+    store.may_save.set()
+    await saving
+    assert (await claiming).positions == {"user.1": 7}

@@ -1,5 +1,6 @@
 """This process's sessions: notes changes, saves them together once a second, and claims sessions. One per node."""
 
+import asyncio
 import contextlib
 import logging
 
@@ -18,6 +19,7 @@ class Keeper:
     def __init__(self, store: SessionStore) -> None:
         self._store = store
         self._changed: dict[str, Connection] = {}  # by session id
+        self._saving = asyncio.Lock()  # held by the `save` that is running
 
     def note(self, connection: Connection) -> None:
         """Note that the connection's streams or confirmed positions have changed, or that it has closed."""
@@ -26,8 +28,9 @@ class Keeper:
     async def save(self) -> None:
         """Save the noted sessions. Called once a second, and when the process stops."""
         try:
-            while self._changed:
-                await self._save_some()
+            async with self._saving:
+                while self._changed:
+                    await self._save_some()
         except SessionsUnavailable as error:
             logger.debug("Saving sessions is postponed: %s", error)
 
@@ -44,8 +47,8 @@ class Keeper:
 
     async def claim(self, id: str, user_key: str) -> Session:
         """Raises Refused: NOT_FOUND for an unknown, expired, claimed or foreign session, UNAVAILABLE."""
-        # The client is back before its session was saved.
-        if id in self._changed:
+        # The client is back before its session was saved: a claim must not overtake a `save` that is running.
+        if id in self._changed or self._saving.locked():
             await self.save()
         try:
             session = await self._store.claim(id, user_key)
