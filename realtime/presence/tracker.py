@@ -50,7 +50,7 @@ class Tracker:
         self._changed: set[str] = set()  # users whose count the store does not know yet
         # Users whose last socket here has closed; written to the database as "last seen".
         self._gone: dict[str, None] = {}
-        self._waiting: list[asyncio.Future[None]] = []  # new sockets, until they are reported
+        self._waiting: list[asyncio.Future[int]] = []  # new sockets, until they are reported
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # The time over which this process's users come back, after it has ended.
@@ -88,11 +88,12 @@ class Tracker:
     async def arrive(self, user_key: str) -> int:
         """Count one more socket. Returns how many users are online, including this one."""
         self._count(user_key, +1)
-        reported: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        reported: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append(reported)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await reported
+                # Not `online_count`: a count that was asked for before may have arrived after the report.
+                return await reported
         return self.online_count
 
     def depart(self, user_key: str) -> None:
@@ -175,7 +176,7 @@ class Tracker:
         self.online_count = result.online_count
         for reported in waiting:
             if not reported.done():
-                reported.set_result(None)
+                reported.set_result(result.online_count)
         if self._synced and not result.known:
             # The store has lost this process: report all users again.
             self._changed.update(self._counts)

@@ -209,3 +209,13 @@ async def test_what_was_done_while_hidden_stays_hidden(configure, alice):
     store.may_answer.set()
     await sending
     assert announced == ["user_status", "presence"]
+
+
+async def test_a_newcomer_is_counted_in_what_it_is_told(alice):
+    """A count that was asked for before the report came after it."""
+    tracker = Tracker("p1", MemoryPresence(lease_seconds=60, grace_seconds=60), announce=lambda passing: None)
+    arriving = asyncio.create_task(tracker.arrive(str(alice.pk)))
+    await asyncio.sleep(0)
+    await tracker._sync()
+    tracker.online_count = 0
+    assert await arriving == 1

@@ -138,3 +138,20 @@ async def test_it_saves_nothing_of_a_socket_that_was_not_greeted():
     connection, _ = open_connection()
     keeper.leave(connection)
     assert keeper._changed == {}
+
+
+async def test_a_claim_does_not_overtake_what_is_being_saved():
+    """It was answered that there is no such session, and the session was saved afterwards."""
+    store = SlowSessions()
+    sessions = Keeper(store)
+    connection, _ = open_connection()
+    connection.session_id = "s-1"
+    connection.subscriptions.positions.start("user.1", 7)
+    sessions.note(connection)
+    saving = asyncio.create_task(sessions.save())
+    await store.begun.wait()
+    claiming = asyncio.create_task(sessions.claim("s-1", "1", "new"))
+    await asyncio.sleep(0)
+    store.may_save.set()
+    await saving
+    assert (await claiming).positions == {"user.1": 7}

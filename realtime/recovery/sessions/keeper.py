@@ -1,5 +1,6 @@
 """This process's sessions: notes changes, saves them together once a second, and claims sessions. One per node."""
 
+import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ class Keeper:
         self._changed: dict[str, Connection] = {}  # by session id
         self._successions: dict[Connection, Succession] = {}
         self._over: dict[str, str] = {}  # sessions to give up, with their successors
+        self._saving = asyncio.Lock()  # held by the `save` that is running
 
     def note(self, connection: Connection) -> None:
         """Note that the connection's streams or confirmed positions have changed."""
@@ -61,10 +63,11 @@ class Keeper:
     async def save(self) -> None:
         """Save the noted sessions, and give up those that are over. Called every second, and when the process stops."""
         try:
-            while self._changed:
-                await self._save_some()
-            while self._over:
-                await self._give_up_some()
+            async with self._saving:
+                while self._changed:
+                    await self._save_some()
+                while self._over:
+                    await self._give_up_some()
         except SessionsUnavailable as error:
             logger.debug("Saving sessions is postponed: %s", error)
 
@@ -92,8 +95,8 @@ class Keeper:
 
         Raises Refused: NOT_FOUND for an unknown, expired, given up or foreign session, UNAVAILABLE.
         """
-        # The client is back before its session was saved.
-        if id in self._changed:
+        # The client is back before its session was saved: a claim must not overtake a `save` that is running.
+        if id in self._changed or self._saving.locked():
             await self.save()
         try:
             session = await self._store.claim(id, user_key, successor)
