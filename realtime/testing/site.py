@@ -1,0 +1,255 @@
+"""The site of a test: its settings, its database work and its processes, all in the test's own process.
+
+Opened by the first `connect`, `published` or `other_process`, and closed with the last.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextvars import Context, ContextVar
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+from channels.routing import get_default_application
+from django.test import override_settings
+
+from realtime.conf import settings, settings_in_memory
+from realtime.delivery import bridge
+from realtime.delivery.envelopes import Envelope
+from realtime.presence import online
+from realtime.recovery import sessions
+from realtime.sockets import node as nodes
+from realtime.sockets.node import Node, chosen_node, get_node, stop_node
+from realtime.storage import database, leases
+from realtime.testing import transactions
+from realtime.testing.handshake import Handshake, authenticate
+from realtime.testing.layer import MemoryLayer
+from realtime.testing.socket import TIMEOUT_SECONDS, Socket
+
+T = TypeVar("T")
+
+PATH = "/api/v1/ws"
+
+# Called with each envelope that site code publishes.
+recorders: list[Callable[[Envelope], None]] = []
+
+_patches = ExitStack()
+_depth = 0  # how many blocks are open
+_site: "Site | None" = None  # set while an asynchronous block is open
+_thread = transactions.TestThread()
+# The node of the process as which code runs; not set for the first process.
+_process: ContextVar[Node | None] = ContextVar("process", default=None)
+
+
+@asynccontextmanager
+async def connect(
+    user: Any = None,
+    *,
+    credential: str = "token",
+    path: str = PATH,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    subprotocols: Sequence[str] = (),
+    resume: Socket | None = None,
+    process: "Process | None" = None,
+) -> AsyncIterator[Socket]:
+    """`async with connect(user) as socket:` opens a socket of the site, and closes it at the end of the block.
+
+    With a user, the handshake has a fresh `credential` (one of those in the setting CREDENTIALS), and the block begins
+    when the server has greeted the socket or has refused it (`expect_closed`). Without one, add a credential to
+    `query`, `headers` or `subprotocols`, or send `auth`. `path` is any address of a socket. With `resume`, the new
+    socket continues where that one is: the block begins when everything that was missed has arrived. `process` is one
+    of `other_process`; else the socket is opened to the first process.
+    """
+    handshake = Handshake(path, query or {}, headers or {}, subprotocols)
+    async with open_site() as site:
+        if user is not None:
+            await database.run(authenticate, handshake, user, credential)
+        node = process.node if process is not None else site.first_node()
+        async with site.open_socket(node, handshake, is_known=user is not None) as socket:
+            if resume is not None:
+                await socket.resume(resume.positions)
+            yield socket
+
+
+class Process:
+    """Another process of the site. `connect(user, process=…)` opens a socket to it; `run` calls site code in it."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function, synchronous or asynchronous. What it publishes is published by this process."""
+        before = _process.set(self.node)
+        try:
+            if iscoroutinefunction(function):
+                return await function(*args, **kwargs)
+            return await _run(partial(function, *args, **kwargs))
+        finally:
+            _process.reset(before)
+
+
+@asynccontextmanager
+async def other_process() -> AsyncIterator[Process]:
+    """`async with other_process() as other:` adds a process to the site, whose sockets and publications are its own.
+
+    It is real up to the network: it has its own hub and bus, and shares the database and the stores (here in memory)
+    with the first process. In the place of Redis, a channel layer in memory passes on what both publish.
+    """
+    async with open_site() as site:
+        process = await site.add_process()
+        try:
+            yield Process(process)
+        finally:
+            await process.stop()
+
+
+@contextmanager
+def in_test() -> Iterator[None]:
+    """Until the last such block ends, nothing needs Redis, and database work happens on the test's connection."""
+    global _depth, _patches
+    if not _depth:
+        with ExitStack() as stack:
+            stack.enter_context(override_settings(**settings_in_memory()))
+            stack.enter_context(patch.object(bridge, "publish", partial(_publish, bridge.publish)))
+            stack.enter_context(patch.object(database, "stand_in", _run))
+            _patches = stack.pop_all()
+    _depth += 1
+    try:
+        yield
+    finally:
+        _depth -= 1
+        if not _depth:
+            _patches.close()
+
+
+@asynccontextmanager
+async def open_site() -> AsyncIterator["Site"]:
+    """`in_test`, with the processes of the site in the running event loop. The last block stops them."""
+    global _site
+    with in_test():
+        if _site is None or _site.loop.is_closed():
+            _site = Site()
+        site = _site
+        site.depth += 1
+        try:
+            await database.run(transactions.begin)
+            yield site
+        finally:
+            site.depth -= 1
+            if not site.depth:
+                _site = None
+                await site.close()
+
+
+async def settle_hooks() -> None:
+    """Call the hooks that are due."""
+    await _run(_nothing)
+
+
+class Site:
+    """The processes of a site in one event loop, and its sockets."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.depth = 0
+        self.sockets: list[Socket] = []
+        self.nodes: list[Node] = []
+        self.layer: MemoryLayer | None = None  # set when there is more than one process
+        _thread.is_kept = True
+        conf = settings()
+        kept = [Kept(sessions.open_store(conf)), Kept(leases.open_store(conf))]
+        with ExitStack() as stack:
+            for name, store in zip(("open_sessions", "open_leases"), kept, strict=True):
+                stack.enter_context(patch.object(nodes, name, return_value=store))
+            stack.callback(online.forget_loop_store)
+            stack.enter_context(patch.object(online, "forget_loop_store"))
+            self._patches = stack.pop_all()
+
+    async def close(self) -> None:
+        with self._patches:
+            await stop_node()
+        await database.run(_thread.leave)
+
+    async def settle_hooks(self) -> None:
+        await settle_hooks()
+
+    async def settle(self) -> None:
+        """Wait until all commands have been handled, and their messages stored."""
+        await settle_hooks()
+        for socket in self.sockets:
+            await socket.handled()
+        for node in self.nodes:
+            await node.messages.drain()
+            await node.read_marker.drain()
+
+    def first_node(self) -> Node:
+        node = get_node()
+        if node not in self.nodes:
+            self.nodes.append(node)
+        return node
+
+    async def add_process(self) -> Node:
+        """Start one more process, and connect it with the first one."""
+        first, node = self.first_node(), Node()
+        if self.layer is None:
+            self.layer = MemoryLayer()
+            first.hub.bus.start(self.layer)
+        node.start()
+        node.hub.bus.start(self.layer)
+        self.nodes.append(node)
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            while first.hub.bus.is_down or node.hub.bus.is_down:  # noqa: ASYNC110 (each has to hear itself)
+                await asyncio.sleep(0)
+        return node
+
+    @asynccontextmanager
+    async def open_socket(self, node: Node, handshake: Handshake, *, is_known: bool) -> AsyncIterator[Socket]:
+        for other in self.nodes:
+            await other.keeper.save()  # which happens once a second, and the socket may take up a session
+        context = Context()
+        context.run(chosen_node.set, node)
+        socket = Socket(self, node, get_default_application(), handshake.scope())
+        self.sockets.append(socket)
+        try:
+            await socket.open(context, handshake.token, is_known=is_known)
+            yield socket
+        finally:
+            await socket.close()
+            self.sockets.remove(socket)
+
+
+class Kept:
+    """A store that outlives the process that uses it, as one in Redis does."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def close(self) -> None: ...
+
+
+async def _run(job: Callable[[], T]) -> T:
+    return await _thread.run(partial(_run_as, _process.get(), job))
+
+
+def _run_as(node: Node | None, job: Callable[[], T]) -> T:
+    _process.set(node)
+    return job()
+
+
+def _publish(publish: Callable[[Envelope], None], envelope: Envelope) -> None:
+    for record in recorders:
+        record(envelope)
+    node = _process.get()
+    if node is None:
+        publish(envelope)
+    else:
+        node.hub.publish_from_thread(envelope)
+
+
+def _nothing() -> None: ...
