@@ -128,7 +128,7 @@ class Node:
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}
-# Set by `realtime.testing` for sockets of another process, whose node has the same event loop.
+# Set by `realtime.testing` for what happens in another process, whose node has the same event loop.
 chosen_node: ContextVar[Node] = ContextVar("chosen_node")
 
 

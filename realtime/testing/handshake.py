@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlencode, urlsplit
 
+from django.contrib.auth import get_user_model
 from django.test import Client
 
 from realtime.auth import tickets, tokens
 from realtime.auth.credentials import BEARER_SUBPROTOCOL, SUBPROTOCOL
+from realtime.auth.user_ids import read_user
 from realtime.conf import CREDENTIALS, session_cookie_name
 
 HOST = "testserver"
@@ -44,9 +46,14 @@ class Handshake:
 
 
 def authenticate(handshake: Handshake, user: Any, credential: str) -> None:
-    """Add a fresh credential of this kind (protocol, "Connecting"). Synchronous. Raises ValueError for no such kind."""
+    """Add a fresh credential of this kind (protocol, "Connecting") for a user or a primary key. Synchronous.
+
+    Raises ValueError for another kind, TypeError for something else than a user.
+    """
     if credential not in CREDENTIALS:
         raise ValueError(f"There is no credential {credential!r}: it is one of {', '.join(CREDENTIALS)}.")
+    if not isinstance(user, get_user_model()):
+        user = get_user_model()._default_manager.get(pk=read_user(user))
     if credential == "session":
         client = Client()
         client.force_login(user)

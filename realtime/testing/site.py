@@ -6,7 +6,7 @@ Opened by the first `connect`, `published` or `other_process`, and closed with t
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from contextvars import Context, ContextVar
+from contextvars import Context
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
@@ -39,8 +39,6 @@ _patches = ExitStack()
 _depth = 0  # how many blocks are open
 _site: "Site | None" = None  # set while an asynchronous block is open
 _thread = transactions.TestThread()
-# The node of the process as which code runs; not set for the first process.
-_process: ContextVar[Node | None] = ContextVar("process", default=None)
 
 
 @asynccontextmanager
@@ -82,13 +80,13 @@ class Process:
 
     async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function, synchronous or asynchronous. What it publishes is published by this process."""
-        before = _process.set(self.node)
+        before = chosen_node.set(self.node)
         try:
             if iscoroutinefunction(function):
                 return await function(*args, **kwargs)
             return await _run(partial(function, *args, **kwargs))
         finally:
-            _process.reset(before)
+            chosen_node.reset(before)
 
 
 @asynccontextmanager
@@ -130,9 +128,11 @@ async def open_site() -> AsyncIterator["Site"]:
     """`in_test`, with the processes of the site in the running event loop. The last block stops them."""
     global _site
     with in_test():
-        if _site is None or _site.loop.is_closed():
+        if _site is None or _site.loop.is_closed():  # closed: by a test that was interrupted
             _site = Site()
         site = _site
+        if site.loop is not asyncio.get_running_loop():
+            raise RuntimeError("A block of `realtime.testing` is open in another event loop.")
         site.depth += 1
         try:
             await database.run(transactions.begin)
@@ -234,18 +234,19 @@ class Kept:
 
 
 async def _run(job: Callable[[], T]) -> T:
-    return await _thread.run(partial(_run_as, _process.get(), job))
+    return await _thread.run(partial(_run_as, chosen_node.get(None), job))
 
 
 def _run_as(node: Node | None, job: Callable[[], T]) -> T:
-    _process.set(node)
+    if node is not None:
+        chosen_node.set(node)
     return job()
 
 
 def _publish(publish: Callable[[Envelope], None], envelope: Envelope) -> None:
     for record in recorders:
         record(envelope)
-    node = _process.get()
+    node = chosen_node.get(None)
     if node is None:
         publish(envelope)
     else:

@@ -6,9 +6,10 @@ back at the end.
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable
 from contextvars import Context
-from functools import partial
+from threading import get_ident
 from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -36,13 +37,27 @@ class TestThread:
 
     def __init__(self) -> None:
         self.is_kept = False  # whether connections stay borrowed between two jobs
-        self._borrowed: list[tuple[BaseDatabaseWrapper, BaseDatabaseWrapper | None]] = []
+        # By the borrower's thread: each borrowed connection, with the one that it stands in for.
+        self._borrowed: defaultdict[int, list[tuple[BaseDatabaseWrapper, BaseDatabaseWrapper | None]]]
+        self._borrowed = defaultdict(list)
 
     async def run(self, job: Callable[[], T]) -> T:
         """Run a job there, and then the hooks that are due."""
+        has_begun = False
+
+        def work() -> T:
+            nonlocal has_begun
+            has_begun = True
+            # Without the caller's context: what asgiref keeps there would follow the job to all that it calls.
+            return Context().run(self._run, job, mine)
+
         mine = [connection for connection in own_connections() if connection.in_atomic_block]
-        # In contexts without variables: asgiref's would follow the job to all that it calls on the event loop.
-        work = partial(Context().run, self._run, job, mine)
+        try:
+            return await sync_to_async(work)()
+        except RuntimeError:
+            if has_begun:
+                raise
+        # asgiref refuses a task that was created by synchronous code: the thread was busy then, or has ended since.
         return await asyncio.get_running_loop().create_task(sync_to_async(work)(), context=Context())
 
     def _run(self, job: Callable[[], T], owned: list[BaseDatabaseWrapper]) -> T:
@@ -61,12 +76,11 @@ class TestThread:
         if there.get(connection.alias) is not connection:
             connection.inc_thread_sharing()
             connections[connection.alias] = connection
-            self._borrowed.append((connection, there.get(connection.alias)))
+            self._borrowed[get_ident()].append((connection, there.get(connection.alias)))
 
     def give_back(self) -> None:
-        """Give the borrowed connections back. Called on this thread."""
-        while self._borrowed:
-            connection, previous = self._borrowed.pop()
+        """Give back the connections that this thread has borrowed."""
+        for connection, previous in reversed(self._borrowed.pop(get_ident(), [])):
             connection.dec_thread_sharing()
             if previous is None:
                 del connections[connection.alias]
