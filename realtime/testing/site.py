@@ -101,6 +101,7 @@ async def other_process() -> AsyncIterator[Process]:
         try:
             yield Process(process)
         finally:
+            site.nodes.remove(process)
             await process.stop()
 
 
@@ -128,11 +129,11 @@ async def open_site() -> AsyncIterator["Site"]:
     """`in_test`, with the processes of the site in the running event loop. The last block stops them."""
     global _site
     with in_test():
-        if _site is None or _site.loop.is_closed():  # closed: by a test that was interrupted
+        while _site is not None and _site.is_of_this_loop() and not _site.depth:
+            await _site.closed.wait()
+        if _site is None:
             _site = Site()
         site = _site
-        if site.loop is not asyncio.get_running_loop():
-            raise RuntimeError("A block of `realtime.testing` is open in another event loop.")
         site.depth += 1
         try:
             await database.run(transactions.begin)
@@ -140,8 +141,11 @@ async def open_site() -> AsyncIterator["Site"]:
         finally:
             site.depth -= 1
             if not site.depth:
-                _site = None
-                await site.close()
+                try:
+                    await site.close()
+                finally:
+                    _site = None
+                    site.closed.set()
 
 
 async def settle_hooks() -> None:
@@ -153,11 +157,12 @@ class Site:
     """The processes of a site in one event loop, and its sockets."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.depth = 0
+        self.depth = 0  # how many blocks are open
+        self.closed = asyncio.Event()
         self.sockets: list[Socket] = []
         self.nodes: list[Node] = []
         self.layer: MemoryLayer | None = None  # set when there is more than one process
+        self._loop = asyncio.get_running_loop()
         _thread.is_kept = True
         conf = settings()
         kept = [Kept(sessions.open_store(conf)), Kept(leases.open_store(conf))]
@@ -167,6 +172,12 @@ class Site:
             stack.callback(online.forget_loop_store)
             stack.enter_context(patch.object(online, "forget_loop_store"))
             self._patches = stack.pop_all()
+
+    def is_of_this_loop(self) -> bool:
+        """True, or raises RuntimeError."""
+        if self._loop is not asyncio.get_running_loop():
+            raise RuntimeError("A block of `realtime.testing` is open in another event loop.")
+        return True
 
     async def close(self) -> None:
         with self._patches:

@@ -189,3 +189,14 @@ def test_one_event_loop_at_a_time(alice):
                 pass
 
     asyncio.run(open_another())
+
+
+@pytest.mark.django_db
+async def test_blocks_that_end_while_others_begin(alice):
+    async def come_and_go():
+        for _ in range(5):
+            async with connect(alice) as socket:
+                await socket.send({"type": "ping"})
+                await socket.expect("pong")
+
+    await asyncio.gather(*(come_and_go() for _ in range(3)))
