@@ -129,6 +129,8 @@ async def open_site() -> AsyncIterator["Site"]:
     """`in_test`, with the processes of the site in the running event loop. The last block stops them."""
     global _site
     with in_test():
+        if _site is not None and _site.loop.is_closed():
+            _site = None  # of a test that was interrupted
         while _site is not None and _site.is_of_this_loop() and not _site.depth:
             await _site.closed.wait()
         if _site is None:
@@ -162,7 +164,7 @@ class Site:
         self.sockets: list[Socket] = []
         self.nodes: list[Node] = []
         self.layer: MemoryLayer | None = None  # set when there is more than one process
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         _thread.is_kept = True
         conf = settings()
         kept = [Kept(sessions.open_store(conf)), Kept(leases.open_store(conf))]
@@ -175,7 +177,7 @@ class Site:
 
     def is_of_this_loop(self) -> bool:
         """True, or raises RuntimeError."""
-        if self._loop is not asyncio.get_running_loop():
+        if self.loop is not asyncio.get_running_loop():
             raise RuntimeError("A block of `realtime.testing` is open in another event loop.")
         return True
 
