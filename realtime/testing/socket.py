@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
+from secrets import token_hex
 from typing import Any, Protocol, TypeVar
 
 from realtime.delivery.connection import Connection
@@ -51,7 +52,7 @@ class Socket:
         self._status = 0  # of HTTP, if the server refuses the handshake
         self._is_cut_off = False  # by `drop_network`
         self._to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._idle = asyncio.Event()  # set while the server waits for the next command
+        self._marks: set[str] = set()  # ids of our own pings that are not answered
         self._news = asyncio.Event()  # set by everything that comes from the server
         self._task: asyncio.Task[None] | None = None  # the application, once the socket was opened
 
@@ -61,12 +62,12 @@ class Socket:
         `token` is sent in a command, if it is not empty. The application runs in `context`.
         """
         self._put({"type": "websocket.connect"})
-        serving = self._application(self._scope, self._receive, self._take)
+        serving = self._application(self._scope, self._to_server.get, self._take)
         self._task = asyncio.get_running_loop().create_task(_await(serving), context=context)
         self._task.add_done_callback(self._on_end)
         await self._until(lambda: self._is_accepted or self.close_code, "the answer to the handshake")
         if token:
-            self._put({"type": "websocket.receive", "text": json.dumps({"type": "auth", "token": token})})
+            self._put_text(json.dumps({"type": "auth", "token": token}))
         if is_known:
             await self._until(lambda: self._is_greeted or self.close_code, "the greeting")
             self._taken |= {0} if self._is_greeted else set()
@@ -95,8 +96,7 @@ class Socket:
         if isinstance(frame, bytes):
             self._put({"type": "websocket.receive", "bytes": frame})
         else:
-            text = frame if isinstance(frame, str) else json.dumps(frame)
-            self._put({"type": "websocket.receive", "text": text})
+            self._put_text(frame if isinstance(frame, str) else json.dumps(frame))
 
     async def receive(self, timeout: float = TIMEOUT_SECONDS) -> Frame:
         """The next frame that the test has not taken yet."""
@@ -156,8 +156,17 @@ class Socket:
         await self._until(lambda: self._find("resumed", {"id": "resume"}), "resumed")
 
     async def handled(self) -> None:
-        """Wait until the server has handled every command of this socket, and waits for the next one."""
-        await self._idle.wait()
+        """Wait until the server has handled every command of this socket: until it answers a ping, which is not shown.
+
+        A socket that sends batches is not waited for, as the answer would wait in a batch.
+        """
+        is_batched = b"batch=" in self._scope["query_string"]
+        if not self._is_greeted or self._is_cut_off or is_batched or self.close_code is not None:
+            return
+        mark = token_hex(8)
+        self._marks.add(mark)
+        self._put_text(json.dumps({"type": "ping", "id": mark}))
+        await self._until(lambda: mark not in self._marks or self.close_code, "the answer to a ping")
 
     @property
     def _is_greeted(self) -> bool:
@@ -193,16 +202,12 @@ class Socket:
 
     # The server's side: what a server of ASGI does
 
-    def _put(self, message: dict[str, Any]) -> None:
-        if message["type"] == "websocket.receive" and self._is_cut_off:
-            return
-        self._idle.clear()
-        self._to_server.put_nowait(message)
+    def _put_text(self, text: str) -> None:
+        self._put({"type": "websocket.receive", "text": text})
 
-    async def _receive(self) -> dict[str, Any]:
-        if self._to_server.empty():
-            self._idle.set()
-        return await self._to_server.get()
+    def _put(self, message: dict[str, Any]) -> None:
+        if message["type"] != "websocket.receive" or not self._is_cut_off:
+            self._to_server.put_nowait(message)
 
     async def _take(self, message: dict[str, Any]) -> None:
         """Take what the server sends."""
@@ -224,6 +229,9 @@ class Socket:
         self._news.set()
 
     def _note(self, frame: Frame) -> None:
+        if frame.get("id") in self._marks:
+            self._marks.remove(frame["id"])
+            return
         self.frames.append(frame)
         for one in frame["messages"] if frame.get("type") == "batch" else [frame]:
             note_positions(self.positions, one)
@@ -232,7 +240,6 @@ class Socket:
         error = None if task.cancelled() else task.exception()
         if self.close_code is None:
             self.close_code, self.close_reason = 1011 if error else 1006, repr(error) if error else ""
-        self._idle.set()
         self._news.set()
 
 

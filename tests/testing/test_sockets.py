@@ -72,6 +72,17 @@ async def test_a_socket_for_one_room(alice, bob, carol, secret):
         await his.expect("message", content="Hello!", sender="bob")
 
 
+async def test_nothing_comes_of_what_others_have_only_just_sent(alice, bob, shared):
+    async with connect(alice) as hers, connect(bob) as his:
+        await hers.send({"type": "join", "room_id": "general"})
+        await his.send({"type": "join", "room_id": "general"})
+        await his.send({"type": "message", "room_id": "general", "message": "Hello!"})
+        await hers.expect("joined")
+        with pytest.raises(AssertionError, match="nothing like 'chat'"):
+            await hers.expect_nothing("chat", within=0)
+        await hers.expect_nothing("pong")
+
+
 async def test_an_error(alice, secret, carol):
     async with connect(carol) as socket:
         await socket.send({"type": "join", "room_id": "secret", "id": "j"})

@@ -147,6 +147,8 @@ async def test_many_sockets_of_a_room(alice, bob, shared):
             await ready.acquire()
         for number in range(10):
             await sender.send({"type": "message", "room_id": "general", "message": str(number)})
+        for _ in range(10):
+            await sender.expect("ack")
         over.set()
 
 
