@@ -190,13 +190,17 @@ class Site:
         await settle_hooks()
 
     async def settle(self) -> None:
-        """Wait until all commands have been handled, and their messages stored."""
+        """Wait until all commands have been handled, and their messages stored and delivered."""
         await settle_hooks()
-        for socket in self.sockets:
-            await socket.handled()
+        await self._ping()
         for node in self.nodes:
             await node.messages.drain()
             await node.read_marker.drain()
+        await self._ping()  # what was published before it arrives before the answers
+
+    async def _ping(self) -> None:
+        for socket in tuple(self.sockets):
+            await socket.handled()
 
     def first_node(self) -> Node:
         node = get_node()
