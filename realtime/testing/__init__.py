@@ -3,8 +3,8 @@
 It needs no server, no port and no Redis, and works with pytest and with Django's test cases.
 """
 
-from realtime.testing.published import assert_published, published
-from realtime.testing.site import connect, other_process
+from realtime.testing.opening import connect, other_process
+from realtime.testing.recording import assert_published, published
 from realtime.testing.socket import Socket
 
 __all__ = ["Socket", "assert_published", "connect", "other_process", "published"]

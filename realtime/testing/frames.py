@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from realtime.protocol.streams import room_stream, topic_stream
+
 Frame = dict[str, Any]
 
 
@@ -25,3 +27,24 @@ def show(frames: Iterable[Frame]) -> str:
     """One frame a line."""
     lines = [f"\n  {json.dumps(frame, ensure_ascii=False)}" for frame in frames]
     return "".join(lines) or " nothing"
+
+
+def note_positions(positions: dict[str, int], frame: Frame) -> None:
+    """Note how far the client is in each stream, as docs/protocol.md asks of clients."""
+    stream, seq = frame.get("stream"), frame.get("seq")
+    match frame:
+        case {"type": "connected", "data": {"streams": streams}}:
+            positions.update(streams)
+        case {"type": "joined", "room_id": room}:
+            positions.setdefault(room_stream(room), seq or 0)
+        case {"type": "subscribed", "topic": topic}:
+            positions.setdefault(topic_stream(topic), seq or 0)
+        case {"type": "left", "room_id": room}:
+            positions.pop(room_stream(room), None)
+        case {"type": "unsubscribed", "topic": topic}:
+            positions.pop(topic_stream(topic), None)
+        case {"type": "resumed", "streams": streams}:
+            positions.update({name: end["seq"] for name, end in streams.items() if not end["recovered"]})
+    # Events come in order and without gaps; during a replay, live events may come too early, and again in their place.
+    if isinstance(stream, str) and seq == positions.get(stream, 0) + 1:
+        positions[stream] = seq

@@ -4,11 +4,10 @@ Opened by the first `connect`, `published` or `other_process`, and closed with t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from contextvars import Context
 from functools import partial
-from inspect import iscoroutinefunction
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -24,13 +23,11 @@ from realtime.sockets import node as nodes
 from realtime.sockets.node import Node, chosen_node, get_node, stop_node
 from realtime.storage import database, leases
 from realtime.testing import transactions
-from realtime.testing.handshake import Handshake, authenticate
+from realtime.testing.handshake import Handshake
 from realtime.testing.layer import MemoryLayer
 from realtime.testing.socket import TIMEOUT_SECONDS, Socket
 
 T = TypeVar("T")
-
-PATH = "/api/v1/ws"
 
 # Called with each envelope that site code publishes.
 recorders: list[Callable[[Envelope], None]] = []
@@ -41,70 +38,6 @@ _site: "Site | None" = None  # set while an asynchronous block is open
 _thread = transactions.TestThread()
 
 
-@asynccontextmanager
-async def connect(
-    user: Any = None,
-    *,
-    credential: str = "token",
-    path: str = PATH,
-    query: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    subprotocols: Sequence[str] = (),
-    resume: Socket | None = None,
-    process: "Process | None" = None,
-) -> AsyncIterator[Socket]:
-    """`async with connect(user) as socket:` opens a socket of the site, and closes it at the end of the block.
-
-    With a user, the handshake has a fresh `credential` (one of those in the setting CREDENTIALS), and the block begins
-    when the server has greeted the socket or has refused it (`expect_closed`). Without one, add a credential to
-    `query`, `headers` or `subprotocols`, or send `auth`. `path` is any address of a socket. With `resume`, the new
-    socket continues where that one is: the block begins when everything that was missed has arrived. `process` is one
-    of `other_process`; else the socket is opened to the first process.
-    """
-    handshake = Handshake(path, query or {}, headers or {}, subprotocols)
-    async with open_site() as site:
-        if user is not None:
-            await database.run(authenticate, handshake, user, credential)
-        node = process.node if process is not None else site.first_node()
-        async with site.open_socket(node, handshake, is_known=user is not None) as socket:
-            if resume is not None:
-                await socket.resume(resume.positions)
-            yield socket
-
-
-class Process:
-    """Another process of the site. `connect(user, process=…)` opens a socket to it; `run` calls site code in it."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-
-    async def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a function, synchronous or asynchronous. What it publishes is published by this process."""
-        before = chosen_node.set(self.node)
-        try:
-            if iscoroutinefunction(function):
-                return await function(*args, **kwargs)
-            return await _run(partial(function, *args, **kwargs))
-        finally:
-            chosen_node.reset(before)
-
-
-@asynccontextmanager
-async def other_process() -> AsyncIterator[Process]:
-    """`async with other_process() as other:` adds a process to the site, whose sockets and publications are its own.
-
-    It is real up to the network: it has its own hub and bus, and shares the database and the stores (here in memory)
-    with the first process. In the place of Redis, a channel layer in memory passes on what both publish.
-    """
-    async with open_site() as site:
-        process = await site.add_process()
-        try:
-            yield Process(process)
-        finally:
-            site.nodes.remove(process)
-            await process.stop()
-
-
 @contextmanager
 def in_test() -> Iterator[None]:
     """Until the last such block ends, nothing needs Redis, and database work happens on the test's connection."""
@@ -113,7 +46,7 @@ def in_test() -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(override_settings(**settings_in_memory()))
             stack.enter_context(patch.object(bridge, "publish", partial(_publish, bridge.publish)))
-            stack.enter_context(patch.object(database, "stand_in", _run))
+            stack.enter_context(patch.object(database, "stand_in", run_on_thread))
             _patches = stack.pop_all()
     _depth += 1
     try:
@@ -152,7 +85,7 @@ async def open_site() -> AsyncIterator["Site"]:
 
 async def settle_hooks() -> None:
     """Call the hooks that are due."""
-    await _run(_nothing)
+    await run_on_thread(_nothing)
 
 
 class Site:
@@ -250,7 +183,8 @@ class Kept:
     async def close(self) -> None: ...
 
 
-async def _run(job: Callable[[], T]) -> T:
+async def run_on_thread(job: Callable[[], T]) -> T:
+    """Run a job on the test's connection, as the process that the caller is in."""
     return await _thread.run(partial(_run_as, chosen_node.get(None), job))
 
 

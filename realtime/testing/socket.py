@@ -8,10 +8,8 @@ from contextvars import Context
 from secrets import token_hex
 from typing import Any, Protocol, TypeVar
 
-from realtime.delivery.connection import Connection
-from realtime.protocol.streams import room_stream, topic_stream
 from realtime.sockets.node import Node
-from realtime.testing.frames import Frame, describe, matches, show
+from realtime.testing.frames import Frame, describe, matches, note_positions, show
 
 T = TypeVar("T")
 Application = Callable[..., Awaitable[None]]
@@ -145,7 +143,9 @@ class Socket:
 
     def expire_token(self, seconds: float = 0) -> None:
         """Let the socket's token expire in so many seconds."""
-        connection = self._connection()
+        if self.close_code is not None:
+            raise AssertionError(f"The token cannot expire{self._ending()}.")
+        connection = self._node.hub.connections[self.greeting["connection_id"]]
         connection.expires_at = time.time() + seconds
         self._node.clock.watch_end(connection)
 
@@ -171,9 +171,6 @@ class Socket:
     @property
     def _is_greeted(self) -> bool:
         return bool(self.frames) and self.frames[0].get("type") == "connected"
-
-    def _connection(self) -> Connection:
-        return self._node.hub.connections[self.greeting["connection_id"]]
 
     def _find(self, type: str | None, values: Mapping[str, Any]) -> int | None:
         left = (place for place in range(len(self.frames)) if place not in self._taken)
@@ -220,7 +217,9 @@ class Socket:
             case "websocket.send":
                 self._note(json.loads(message["text"]))
             case "websocket.close":
-                self.close_code, self.close_reason = message.get("code", 1000), message.get("reason") or ""
+                # A server answers with 403 if the application closes a socket that it has not accepted.
+                self.close_code = message.get("code", 1000) if self._is_accepted else 403
+                self.close_reason = message.get("reason") or ""
                 self._put({"type": "websocket.disconnect", "code": self.close_code})
             case "websocket.http.response.start":
                 self._status = message["status"]
@@ -229,8 +228,9 @@ class Socket:
         self._news.set()
 
     def _note(self, frame: Frame) -> None:
-        if frame.get("id") in self._marks:
-            self._marks.remove(frame["id"])
+        id = frame.get("id")
+        if isinstance(id, str) and id in self._marks:
+            self._marks.remove(id)
             return
         self.frames.append(frame)
         for one in frame["messages"] if frame.get("type") == "batch" else [frame]:
@@ -241,27 +241,6 @@ class Socket:
         if self.close_code is None:
             self.close_code, self.close_reason = 1011 if error else 1006, repr(error) if error else ""
         self._news.set()
-
-
-def note_positions(positions: dict[str, int], frame: Frame) -> None:
-    """Note how far the client is in each stream, as docs/protocol.md asks of clients."""
-    stream, seq = frame.get("stream"), frame.get("seq")
-    match frame:
-        case {"type": "connected", "data": {"streams": streams}}:
-            positions.update(streams)
-        case {"type": "joined", "room_id": room}:
-            positions.setdefault(room_stream(room), seq or 0)
-        case {"type": "subscribed", "topic": topic}:
-            positions.setdefault(topic_stream(topic), seq or 0)
-        case {"type": "left", "room_id": room}:
-            positions.pop(room_stream(room), None)
-        case {"type": "unsubscribed", "topic": topic}:
-            positions.pop(topic_stream(topic), None)
-        case {"type": "resumed", "streams": streams}:
-            positions.update({name: end["seq"] for name, end in streams.items() if not end["recovered"]})
-    # Events come in order and without gaps; during a replay, live events may come too early, and again in their place.
-    if isinstance(stream, str) and seq == positions.get(stream, 0) + 1:
-        positions[stream] = seq
 
 
 async def _await(serving: Awaitable[None]) -> None:

@@ -96,7 +96,7 @@ async def test_what_site_code_publishes_arrives(alice, bob):
     async with connect(alice) as socket:
         await realtime.asend_to_user(alice, {"type": "order", "number": "A-17"})
         await socket.expect("order", number="A-17", seq=1)
-        await realtime.apublish("site", {"type": "cursor"}, durable=False)
+        await realtime.apublish("site", {"type": "cursor", "id": ["any", "value"]}, durable=False)
         await socket.expect("cursor")
         await realtime.asend_to_user(bob, {"type": "order"})
         await socket.expect_nothing()
@@ -148,6 +148,8 @@ async def test_a_token_expires(alice):
         await socket.expect_closed(4401, "TOKEN_EXPIRED")
         with pytest.raises(AssertionError, match="Nothing can be sent, but the server has closed"):
             await socket.send({"type": "ping"})
+        with pytest.raises(AssertionError, match="cannot expire, but the server has closed"):
+            socket.expire_token()
 
 
 async def test_another_process(alice, bob, shared):
