@@ -11,7 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from notifications import sending, types
+from notifications import inbox, sending, types
 from notifications.models import Notification, NotificationQuerySet
 
 SENT = ["recipient", "actor", "type", "title", "message", "link", "data"]
@@ -85,7 +85,7 @@ class NotificationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic 
 
     @admin.action(description=_("Mark selected notifications as read"), permissions=["change"])
     def mark_read(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:
-        self._report(request, queryset.mark_read())
+        self._report(request, inbox.mark_all_read(queryset))
 
     @admin.action(description=_("Mark selected notifications as unread"), permissions=["change"])
     def mark_unread(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:

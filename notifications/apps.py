@@ -1,4 +1,4 @@
-"""The app's configuration: registers the system checks, and `mark_read` for the `read` command of sockets."""
+"""The app's configuration: registers the system checks, and `inbox.mark` for the `read` command of sockets."""
 
 from django.apps import AppConfig
 from django.core.checks import register
@@ -12,9 +12,9 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from notifications.checks import check_realtime, check_settings
-        from notifications.inbox import mark_read
+        from notifications.inbox import mark
         from realtime.integration import register_notification_marker
 
         register(check_realtime)
         register(check_settings)
-        register_notification_marker(mark_read)
+        register_notification_marker(mark)

@@ -13,8 +13,8 @@ from drf_spectacular.views import SpectacularSwaggerView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Reason
 
@@ -34,10 +34,10 @@ class DocsView(SpectacularSwaggerView):
 
 
 @extend_schema(exclude=True)
-class UnknownView(APIView):
+class UnknownView(RealtimeView):
     """Answers unknown addresses under `/api` with the API's own 404."""
 
-    permission_classes = [AllowAny]
+    permission_classes = (AllowAny,)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise Http404

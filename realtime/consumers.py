@@ -17,7 +17,10 @@ from realtime.storage.database import DatabaseUnavailable
 
 
 class RoomConsumer(RealtimeConsumer):
-    """`/api/v1/ws/chat/{room_id}`. Opening the socket joins the room; refused if the user may not join it."""
+    """`/api/v1/ws/chat/{room_id}`, and the same under two other names.
+
+    Opening the socket joins the room; it is refused if the user may not join it.
+    """
 
     speak: Callable[[str], Dialect] = staticmethod(dialects.speak_text)
 
@@ -44,6 +47,12 @@ class RoomContentConsumer(RoomConsumer):
     """`/api/v1/ws/chat/rooms/{room_id}`."""
 
     speak = staticmethod(dialects.speak_content)
+
+
+class RoomKindsConsumer(RoomConsumer):
+    """`/api/v1/ws/advanced/{room_id}`."""
+
+    speak = staticmethod(dialects.speak_kinds)
 
 
 class NotificationsConsumer(RealtimeConsumer):

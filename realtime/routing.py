@@ -7,7 +7,7 @@ from channels.routing import URLRouter
 from django.urls import re_path
 
 from realtime.checks import require_startable
-from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer
+from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer, RoomKindsConsumer
 from realtime.health import PATHS, serve_health
 from realtime.protocol.errors import Reason
 from realtime.sockets.handshake import RealtimeConsumer
@@ -16,9 +16,10 @@ from realtime.sockets.refusals import refuse_handshake
 
 websocket_urlpatterns = [
     re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi()),
-    re_path(r"^api/v1/ws/reconnect/(?P<session_id>[\w-]{1,64})$", RealtimeConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/reconnect/(?P<session_id>[\w-]{1,64})$", RealtimeConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/chat/rooms/(?P<room_id>[^/]+)$", RoomContentConsumer.as_asgi()),
-    re_path(r"^(?:api/v1/)?ws/chat/(?P<room_id>[^/]+)$", RoomConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/(?:chat|with_heartbeat|resilient)/(?P<room_id>[^/]+)$", RoomConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/advanced/(?P<room_id>[^/]+)$", RoomKindsConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/notifications(?:/(?P<user_id>[^/]+))?$", NotificationsConsumer.as_asgi()),
 ]
 

@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 from rest_framework_simplejwt.views import TokenViewBase
 
+from realtime.api.base import RealtimeView, StandingView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import LoginShape, LogoutShape, RefreshShape, TicketShape
 from realtime.api.throttles import AddressThrottle, LoginThrottle
@@ -21,7 +22,7 @@ from realtime.delivery import publishing
 from realtime.protocol.errors import Closed
 
 
-class LoginView(TokenViewBase):
+class LoginView(StandingView, TokenViewBase):
     serializer_class = LoginShape
     throttle_classes = [*APIView.throttle_classes, LoginThrottle, AddressThrottle]
 
@@ -34,7 +35,7 @@ class LoginView(TokenViewBase):
         return super().post(request, *args, **kwargs)
 
 
-class RefreshView(TokenViewBase):
+class RefreshView(StandingView, TokenViewBase):
     serializer_class = RefreshShape
 
     @documented("auth_refresh", {200: RefreshShape}, body=RefreshShape, refusals=(400,))
@@ -43,8 +44,8 @@ class RefreshView(TokenViewBase):
         return super().post(request, *args, **kwargs)
 
 
-class LogoutView(APIView):
-    permission_classes = [AllowAny]
+class LogoutView(RealtimeView):
+    permission_classes = (AllowAny,)
 
     def perform_authentication(self, request: Request) -> None:
         """Done in `post` instead: with a refresh token, an expired access token must not prevent the logout."""
@@ -65,14 +66,14 @@ class LogoutView(APIView):
         if not tokens.can_revoke():
             for login in ended:
                 publishing.disconnect_login(login)
-        if request.user.is_authenticated and request.auth is None:
+        if _is_known(request) and request.auth is None:
             auth.logout(request._request)  # it came with a session cookie
         return Response(status=204)
 
 
 def _authenticate(request: Request, *, needed: bool) -> None:
     try:
-        known = request.user.is_authenticated
+        known = _is_known(request)
     except (AuthenticationFailed, PermissionDenied):
         # REST framework has made the request's user anonymous.
         if needed:
@@ -80,6 +81,11 @@ def _authenticate(request: Request, *, needed: bool) -> None:
         known = False
     if needed and not known:
         raise NotAuthenticated
+
+
+def _is_known(request: Request) -> bool:
+    """Whether the request has a user. A site may have set UNAUTHENTICATED_USER to None."""
+    return bool(request.user and request.user.is_authenticated)
 
 
 def _claims(request: Request) -> tokens.Claims | None:
@@ -116,7 +122,7 @@ def _end_sessions(request: Request, refresh: RefreshToken | None) -> set[str]:
     return ended
 
 
-class TicketView(APIView):
+class TicketView(RealtimeView):
     @documented("auth_ticket", {200: TicketShape})
     def post(self, request: Request) -> Response:
         """Get a ticket, which opens one socket when it is added to the address as `?ticket=…`.

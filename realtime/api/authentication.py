@@ -1,6 +1,6 @@
 """Authentication of REST requests: the access token in the header, checked like the token of a socket.
 
-A site names it in DEFAULT_AUTHENTICATION_CLASSES. It costs two queries: the revocations and the user.
+All views of the API use it, and views of the site may name it. It costs two queries: the revocations and the user.
 """
 
 from typing import Any

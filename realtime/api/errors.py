@@ -1,4 +1,4 @@
-"""Errors of the REST API: each is `{"detail": "…", "code": "…"}`. A site names the handler in EXCEPTION_HANDLER.
+"""Errors of the REST API: each is `{"detail": "…", "code": "…"}`. All views of the API use the handler (`api.base`).
 
 Only this module turns refusals into HTTP statuses.
 """

@@ -2,8 +2,8 @@
 
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import MemberShape, MembersShape, NewMemberShape, PageQuery
 from realtime.auth import user_ids
@@ -11,7 +11,7 @@ from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 
-class MembersView(APIView):
+class MembersView(RealtimeView):
     @documented("members_list", {200: MembersShape}, query=PageQuery, refusals=(400, 403, 404))
     def get(self, request: Request, room_id: str) -> Response:
         """List the members of a room. Only members may do this."""
@@ -43,7 +43,7 @@ class MembersView(APIView):
         return Response(status=204)
 
 
-class MemberView(APIView):
+class MemberView(RealtimeView):
     @documented("members_remove", {204: None}, refusals=(403, 404, 409))
     def delete(self, request: Request, room_id: str, user_id: str) -> Response:
         """Remove a member from a room that you own."""

@@ -3,14 +3,14 @@
 import msgspec
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import CursorQuery, DirectQuery
 from realtime.chat import history
 
 
-class RoomMessagesView(APIView):
+class RoomMessagesView(RealtimeView):
     @documented("messages_of_room", {200: history.HistoryPage}, query=CursorQuery, refusals=(400, 404))
     def get(self, request: Request, room_id: str) -> Response:
         """Read the messages of a room, newest first.
@@ -23,7 +23,7 @@ class RoomMessagesView(APIView):
         return _answer(history.list_room(request.user.pk, room_id, cursors))
 
 
-class DirectMessagesView(APIView):
+class DirectMessagesView(RealtimeView):
     @documented("messages_direct", {200: history.HistoryPage}, query=DirectQuery, refusals=(400, 404))
     def get(self, request: Request) -> Response:
         """Read your direct messages, with one other user or with everybody, newest first.

@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.db.models import OuterRef, Subquery
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.api.schema import documented, list_of, validated
 from realtime.api.serializers import PageQuery, StatusesQuery
 from realtime.auth import user_ids
@@ -38,7 +38,7 @@ class OnlinePage(msgspec.Struct, frozen=True):
     users: list[Status]
 
 
-class OnlineView(APIView):
+class OnlineView(RealtimeView):
     @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400,))
     def get(self, request: Request) -> Response:
         """List the users who are online. Those who appear offline are left out."""
@@ -49,14 +49,14 @@ class OnlineView(APIView):
         return Response(msgspec.to_builtins(listed))
 
 
-class OnlineCountView(APIView):
+class OnlineCountView(RealtimeView):
     @documented("presence_count", {200: OnlineCountData})
     def get(self, request: Request) -> Response:
         """Count the users who are online. Those who appear offline are left out."""
         return Response(msgspec.to_builtins(OnlineCountData(online.count())))
 
 
-class StatusView(APIView):
+class StatusView(RealtimeView):
     @documented("presence_read", {200: Status}, refusals=(404,))
     def get(self, request: Request, user_id: str) -> Response:
         """Read whether a user is online, and when they were last seen."""
@@ -67,7 +67,7 @@ class StatusView(APIView):
         return Response(msgspec.to_builtins(found[0]))
 
 
-class StatusesView(APIView):
+class StatusesView(RealtimeView):
     @documented("presence_read_many", {200: list_of(Status)}, query=StatusesQuery, refusals=(400,))
     def get(self, request: Request) -> Response:
         """Read the status of several users, in the order of `user_ids`. Unknown users are left out."""

@@ -4,13 +4,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from realtime.api.base import RealtimeView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import NewRoomShape, PageQuery, RoomChangesShape, RoomShape, RoomsShape
 from realtime.api.throttles import RoomThrottle
 from realtime.chat import rooms
 
 
-class RoomsView(APIView):
+class RoomsView(RealtimeView):
     throttle_classes = [*APIView.throttle_classes, RoomThrottle]
 
     @documented("rooms_list", {200: RoomsShape}, query=PageQuery, refusals=(400,))
@@ -30,7 +31,7 @@ class RoomsView(APIView):
         return Response(RoomShape(rooms.get_visible(user_id, room.slug)).data, 201)
 
 
-class RoomView(APIView):
+class RoomView(RealtimeView):
     @documented("rooms_read", {200: RoomShape}, refusals=(404,))
     def get(self, request: Request, room_id: str) -> Response:
         """Read a room that you can see."""

@@ -1,5 +1,6 @@
 """Shapes of requests and responses of the REST API, which the OpenAPI document also shows. Used by the views."""
 
+import unicodedata
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -115,6 +116,11 @@ class LoginShape(TokenObtainPairSerializer):
     @classmethod
     def get_token(cls, user: Any) -> Any:
         return tokens.start_login(user)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+        # Names are stored in this form, and the login page of Django's admin brings them into it.
+        name = attrs[self.username_field]
+        return super().validate({**attrs, self.username_field: unicodedata.normalize("NFKC", name)})
 
 
 class RefreshShape(TokenRefreshSerializer):

@@ -6,6 +6,7 @@ must share.
 
 import ipaddress
 import logging
+import re
 from hashlib import sha256
 from typing import Any
 
@@ -22,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 # The bits of an IPv6 address that are counted. A client can choose the rest freely, a new one for each attempt.
 NETWORK_BITS = 64
+# Some proxies add the client's port, which is another one for each connection: `192.0.2.1:5000`, `[2001:db8::1]:5000`.
+WITH_PORT = re.compile(r"(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+)\Z")
 
 
 class CacheUnavailable(Exception):
@@ -88,13 +91,14 @@ class ClientThrottle(MinuteThrottle):
 
     def get_ident(self, request: Request) -> str:
         given = str(super().get_ident(request))
+        match = WITH_PORT.match(given)
         try:
-            address = ipaddress.ip_address(given)
+            address = ipaddress.ip_address(match[1] or match[2] if match else given)
         except ValueError:
-            # A client of a Unix socket has no address, and a proxy may have added a port.
+            # A client of a Unix socket has no address.
             return given
         if address.version == 4:
-            return given
+            return str(address)
         mapped = address.ipv4_mapped
         return str(mapped or ipaddress.ip_network((int(address), NETWORK_BITS), strict=False))
 

@@ -60,6 +60,13 @@ def test_it_refuses_a_bad_login(alice, anybody, given, status, code):
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("written", ["Jos\u00e9", "Jose\u0301"], ids=["composed", "decomposed"])
+def test_a_name_may_be_written_in_either_form(anybody, written):
+    make_user("Jos\u00e9")
+    answer = anybody.post("/api/v1/auth/token", {"username": written, "password": PASSWORD})
+    assert answer.status_code == 200
+
+
 def test_it_refreshes_within_the_same_login(login, anybody):
     answer = anybody.post("/api/v1/auth/refresh", {"refresh": login["refresh"]})
     assert list(answer.json()) == ["access"]

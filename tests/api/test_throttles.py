@@ -131,6 +131,26 @@ def test_it_counts_the_address_that_the_number_of_proxies_tells(alice, configure
     assert try_login(HTTP_X_FORWARDED_FOR=f"2.2.2.2, {ELSEWHERE}") == status
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        ("203.0.113.9:5000", "203.0.113.9:6000", 429),
+        ("203.0.113.9:5000", "203.0.113.9", 429),
+        ("203.0.113.9:5000", "203.0.113.8:5000", 401),
+        ("[2001:db8::1]:5000", "[2001:db8::2]:6000", 429),
+        ("[2001:db8::1]", "2001:db8::1", 429),
+        ("[2001:db8::1]:5000", "[2001:db9::1]:5000", 401),
+        ("[::ffff:203.0.113.9]:5000", "203.0.113.9:6000", 429),
+        ("not an address:1", "not an address:2", 401),
+    ],
+)
+def test_the_port_of_a_client_does_not_count(alice, configure, settings, first, second, status):
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "NUM_PROXIES": 1}
+    configure(LOGINS_PER_MINUTE=1)
+    assert try_login(HTTP_X_FORWARDED_FOR=first) == 401
+    assert try_login(HTTP_X_FORWARDED_FOR=second) == status
+
+
 @pytest.mark.parametrize("name", ["x" * 1000, "two\nlines of 中文"])
 def test_it_makes_keys_that_every_cache_takes(configure, name):
     configure(LOGINS_PER_MINUTE=1)

@@ -5,7 +5,6 @@ from typing import Any, get_args
 import msgspec
 
 from notifications.frames import NotificationFrame
-from realtime.protocol.dialects import Accepted, RoomChat, RoomMessage
 from realtime.protocol.frames import (
     Ack,
     AuthExpiring,
@@ -26,12 +25,14 @@ from realtime.protocol.frames import (
     Typing,
     UserStatus,
 )
+from realtime.protocol.translations import Accepted, RoomChat, RoomKind, RoomMessage
 from tests.contract.conversation import Contract
 
 Shared = Connected | Pong | Ack | ErrorFrame | Heartbeat | AuthExpiring | Disconnect | Batch
 AboutNotifications = Shared | Read | Resumed | NotificationFrame
 _in_text_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomMessage | Shared)
 _in_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomChat | Shared)
+_kind = msgspec.json.Decoder(RoomKind)
 _accepted = msgspec.json.Decoder(Accepted)
 _about_notifications: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AboutNotifications)
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
@@ -49,7 +50,7 @@ class TextRoomContract(Contract):
         assert [stream.partition(".")[0] for stream in greeting.streams] == ["room"]
 
     def check_other(self, frame: Any) -> None:
-        if isinstance(frame, RoomMessage | RoomChat):
+        if isinstance(frame, RoomMessage | RoomChat | RoomKind):
             stream = f"room.{frame.room_id}"
             assert self.positions is not None
             assert frame.seq > self.positions[stream], (frame, self.positions)
@@ -61,6 +62,13 @@ class RoomContract(TextRoomContract):
 
     def decode(self, text: str | bytes) -> Any:
         return _in_room.decode(text)
+
+
+class KindsContract(TextRoomContract):
+    """`/ws/advanced/{room_id}`"""
+
+    def decode(self, text: str | bytes) -> Any:
+        return _kind.decode(text) if "content" in _any.decode(text) else _in_room.decode(text)
 
 
 class NotificationsContract(Contract):
@@ -87,6 +95,8 @@ def find_contract(path: str) -> Contract:
     path = path.removeprefix("/api/v1")
     if path.startswith("/ws/chat/rooms/"):
         return RoomContract()
-    if path.startswith("/ws/chat/"):
+    if path.startswith("/ws/advanced/"):
+        return KindsContract()
+    if path.startswith(("/ws/chat/", "/ws/with_heartbeat/", "/ws/resilient/")):
         return TextRoomContract()
     return NotificationsContract() if path.startswith("/ws/notifications") else Contract()

@@ -12,7 +12,6 @@ import msgspec
 import pytest
 
 from notifications.frames import Item, NotificationBody, NotificationFrame
-from realtime.protocol.dialects import Accepted, RoomChat, RoomMessage
 from realtime.protocol.errors import CloseCode, ErrorCode
 from realtime.protocol.frames import (
     Ack,
@@ -47,6 +46,7 @@ from realtime.protocol.frames import (
     encode,
     stamp,
 )
+from realtime.protocol.translations import Accepted, RoomChat, RoomKind, RoomMessage
 from tests.contract.conversation import check_keys
 
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "protocol.md").read_text()
@@ -85,7 +85,9 @@ def find_samples():
     return found + [json.loads(span) for span in spans if "…" not in span]
 
 
-SAMPLES = [sample for sample in find_samples() if sample.get("type") not in COMMANDS]
+SAMPLES = [
+    sample for sample in find_samples() if sample.get("type") not in COMMANDS and sample.keys() != {"type", "content"}
+]
 
 
 def type_of(sample):
@@ -93,7 +95,7 @@ def type_of(sample):
     if "type" not in sample:
         return Accepted
     if "content" in sample:
-        return {"message": RoomMessage, "chat": RoomChat}[sample["type"]]
+        return {"message": RoomMessage, "chat": RoomChat}.get(sample["type"], RoomKind)
     return FRAMES
 
 
@@ -105,7 +107,7 @@ def test_it_has_the_keys_of_the_page(sample):
 
 def test_it_is_on_the_page():
     shown = {type_of(sample) for sample in SAMPLES}
-    assert shown == {FRAMES, Accepted, RoomMessage, RoomChat}
+    assert shown == {FRAMES, Accepted, RoomMessage, RoomChat, RoomKind}
     tags = {frame.__struct_config__.tag for frame in get_args(FRAMES)}
     assert tags - {sample.get("type") for sample in SAMPLES} == {"typing"}  # shown as the command that it repeats
 
@@ -241,6 +243,11 @@ WIRE = [
         RoomMessage("Hello!", NOW, "general", 7, "bob", 1337, "image"),
         '{"type":"message","content":"Hello!","timestamp":"NOW","room_id":"general","message_id":7,"sender":"bob",'
         '"seq":1337,"kind":"image"}',
+    ),
+    (
+        RoomKind("image", "a.png", 456, NOW, "general", 7, "bob", 1337),
+        '{"type":"image","content":"a.png","sender_id":456,"timestamp":"NOW","room_id":"general","message_id":7,'
+        '"sender":"bob","seq":1337}',
     ),
     (
         RoomChat("general", "Hello!", "bob", NOW, 7, 1337),

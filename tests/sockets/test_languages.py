@@ -55,7 +55,7 @@ async def test_it_owns_up_in_the_clients_language(caplog):
 
 
 async def test_it_answers_a_session_that_is_unknown_in_the_clients_language(site, alice):
-    socket = await site.connect(alice, path="/api/v1/ws/reconnect/none", headers=CHINESE)
+    socket = await site.connect(alice, path="/ws/reconnect/none", headers=CHINESE)
     assert (await socket.find("error"))["message"] == "没有这个会话：请用自己记录的位置恢复。"
 
 

@@ -1,8 +1,11 @@
 """How far users have read: on their other sockets, in the database and over REST, and whose rows they may move."""
 
-import pytest
+from contextlib import suppress
 
-from notifications import notify
+import pytest
+from django.db import transaction
+
+from notifications import inbox, notify
 from notifications.models import Notification
 from realtime.chat import read_positions, rooms
 from realtime.chat.read_positions import Mark, Moved
@@ -92,6 +95,33 @@ async def test_it_marks_ones_own_notifications(site, alice, bob):
     heard = [frame for frame in await laptop.settle() if frame["type"] == "read"]
     assert heard == [{"type": "read", "data": {"notification_ids": own[:2]}}]
     assert await run(lambda: set(Notification.objects.unread().values_list("pk", flat=True))) == {own[2], foreign}
+
+
+async def test_sockets_hear_what_site_code_and_the_admin_mark(site, alice, bob):
+    own = [(await run(notify, bob, "mention", title="t", message="m")).pk for _ in range(3)]
+    foreign = (await run(notify, alice, "mention", title="t", message="m")).pk
+    sockets = [await site.connect(bob), await site.connect(bob)]
+    other = await site.connect(alice)
+    assert await run(inbox.mark_read, bob, [own[0], foreign]) == own[:1]
+    assert await run(inbox.mark_read, bob.pk, [own[0]]) == []
+    assert await run(inbox.mark_all_read, Notification.objects.filter(pk__in=[*own, foreign])) == 3
+    for socket, expected in ((sockets[0], [own[:1], own[1:]]), (sockets[1], [own[:1], own[1:]]), (other, [[foreign]])):
+        heard = [frame["data"] for frame in await socket.settle() if frame["type"] == "read"]
+        assert heard == [{"notification_ids": ids} for ids in expected]
+    assert not await run(Notification.objects.unread().exists)
+
+
+def mark_and_roll_back(user, pk):
+    with suppress(ZeroDivisionError), transaction.atomic():
+        inbox.mark_read(user, [pk])
+        raise ZeroDivisionError
+
+
+async def test_sockets_hear_nothing_of_a_mark_that_was_rolled_back(site, bob):
+    pk = (await run(notify, bob, "mention", title="t", message="m")).pk
+    socket = await site.connect(bob)
+    await run(mark_and_roll_back, bob, pk)
+    assert "read" not in [frame["type"] for frame in await socket.settle()]
 
 
 async def test_it_keeps_no_notifications_itself(site, bob, monkeypatch):

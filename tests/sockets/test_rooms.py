@@ -15,6 +15,11 @@ from tests.clients.socket import Ending, is_refused
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TEXT, CONTENT = "/api/v1/ws/chat/", "/api/v1/ws/chat/rooms/"
+ROOM_PATHS = [
+    prefix + path
+    for prefix in ("", "/api/v1")
+    for path in ("/ws/chat/", "/ws/chat/rooms/", "/ws/advanced/", "/ws/with_heartbeat/", "/ws/resilient/")
+]
 FORBIDDEN = Ending(4403, "FORBIDDEN")
 
 
@@ -49,6 +54,41 @@ async def test_it_sends_to_the_sender_too(site, alice, general):
     frames = [await socket.receive(), await socket.receive()]
     assert {frame.get("type") for frame in frames} == {None, "message"}
     assert {frame["message_id"] for frame in frames} == {frames[0]["message_id"]}
+
+
+@pytest.mark.parametrize("kind", ["text", "image", "notification"])
+async def test_the_type_of_a_message_can_be_its_kind(site, alice, bob, general, kind):
+    path = "/ws/advanced/general"
+    writer, reader = await site.connect(alice, path=path), await site.connect(bob, path=path)
+    await writer.send({"type": kind, "content": "a.png", "sender_id": 4711, "timestamp": "never", "id": "c-1"})
+    told = await reader.find(kind)
+    assert (told["content"], told["sender_id"], told["sender"]) == ("a.png", alice.pk, "alice")
+    assert told["timestamp"] != "never"
+    stored = await run(lambda: Message.objects.get(pk=told["message_id"]))
+    assert (stored.text, stored.sender_id, stored.kind) == ("a.png", alice.pk, kind)
+    assert (await writer.find("ack"))["message_id"] == told["message_id"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ("Hello!", ErrorCode.INVALID_JSON),
+        ("[]", ErrorCode.INVALID_MESSAGE),
+        ({"content": "x"}, ErrorCode.INVALID_MESSAGE),
+        ({"type": "text"}, ErrorCode.INVALID_MESSAGE),
+        ({"type": "text", "content": ""}, ErrorCode.INVALID_MESSAGE),
+        ({"type": "text", "content": 1}, ErrorCode.INVALID_MESSAGE),
+        ({"type": 1, "content": "x"}, ErrorCode.INVALID_MESSAGE),
+        ({"type": "video", "content": "x"}, ErrorCode.UNKNOWN_MESSAGE_TYPE),
+        ({"type": "join", "room_id": "general"}, ErrorCode.UNKNOWN_MESSAGE_TYPE),
+    ],
+)
+async def test_a_message_without_a_kind_is_answered_and_survived(site, alice, general, wrong, code):
+    socket = await site.connect(alice, path="/ws/advanced/general")
+    await socket.send(wrong)
+    assert is_refused(await socket.receive(), code)
+    await socket.send({"type": "text", "content": "Still here"})
+    assert (await socket.find("text"))["content"] == "Still here"
 
 
 async def test_it_takes_content_with_a_kind_and_believes_no_sender(site, alice, bob, general):
@@ -130,7 +170,7 @@ async def test_it_reaches_a_crowd_of_mixed_sockets_in_order(site, alice, bob, ge
         assert [(await socket.find(word))["content"] for _ in range(60)] == [str(n) for n in range(60)]
 
 
-@pytest.mark.parametrize("prefix", ["/api/v1/ws/chat/", "/ws/chat/", "/api/v1/ws/chat/rooms/", "/ws/chat/rooms/"])
+@pytest.mark.parametrize("prefix", ROOM_PATHS)
 async def test_it_greets_with_the_room_alone(site, alice, bob, general, prefix):
     await run(publishing.publish, "room.general", {"type": "topic_changed"})
     socket = await site.connect(bob, path=prefix + "general")
@@ -139,7 +179,7 @@ async def test_it_greets_with_the_room_alone(site, alice, bob, general, prefix):
     assert await run(Membership.objects.filter(user=bob.pk).count) == 1
 
 
-@pytest.mark.parametrize("prefix", [TEXT, CONTENT])
+@pytest.mark.parametrize("prefix", [TEXT, CONTENT, "/ws/advanced/"])
 @pytest.mark.parametrize("slug", ["secret", "no-such-room", "General", "a%20room", "x" * 65, "n%00l"])
 async def test_it_refuses_rooms_that_one_may_not_join(site, carol, secret, prefix, slug):
     socket = await site.knock(carol, path=prefix + slug)

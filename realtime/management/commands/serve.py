@@ -15,6 +15,9 @@ from realtime.server.supervisor import Server, Workers, end_soon
 
 # From the last close frame to the end of the process: clients answer the frame, and waiting messages are stored.
 FINISH_SECONDS = 10
+# How long an idle connection is kept. Longer than proxies keep theirs (nginx and cloud balancers: 60 s): one that is
+# closed on our side first can be chosen by the proxy for a request in that moment, which is then a 502.
+KEEP_ALIVE_SECONDS = 75
 
 
 class Command(BaseCommand):
@@ -80,4 +83,5 @@ def make_config(options: dict[str, Any]) -> uvicorn.Config:
         log_config=LOGGING,
         timeout_graceful_shutdown=math.ceil(options["graceful_timeout"]),
         backlog=4096,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )

@@ -1,0 +1,42 @@
+"""What all views of the API have in common. They bring what they need, and do not depend on the site's REST_FRAMEWORK.
+
+Only these of the site's settings apply to them: its ways to log in, its throttles and `NUM_PROXIES`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
+from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
+from rest_framework.permissions import BasePermission, IsAuthenticated
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.versioning import BaseVersioning
+from rest_framework.views import APIView
+from rest_framework_simplejwt.authentication import JWTAuthentication
+
+from realtime.api.authentication import TokenAuthentication
+from realtime.api.errors import exception_handler
+
+
+class StandingView(APIView):
+    """A view with parsers, renderers, versions and errors of its own. Named before a view of simplejwt."""
+
+    parser_classes: Sequence[type[BaseParser]] = (JSONParser, FormParser, MultiPartParser)
+    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
+    content_negotiation_class: type[BaseContentNegotiation] = DefaultContentNegotiation
+    versioning_class: type[BaseVersioning] | None = None
+
+    def get_exception_handler(self) -> Callable[..., Any]:
+        return exception_handler
+
+
+class RealtimeView(StandingView):
+    """A view for users who are logged in, with a token of ours or in any other way that the site accepts."""
+
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
+
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        # Ours is first. It replaces simplejwt's, which accepts the access tokens of a login that has ended.
+        others = [kind for kind in self.authentication_classes if not issubclass(kind, JWTAuthentication)]
+        return [TokenAuthentication(), *(kind() for kind in others)]
