@@ -189,6 +189,15 @@ def clear_cache(*, setting: str = "REALTIME", **_: Any) -> None:
 setting_changed.connect(clear_cache, dispatch_uid="realtime.conf.clear_cache")
 
 
+def settings_in_memory() -> dict[str, Any]:
+    """The site's settings that make it need Redis, changed so that one process keeps everything in its memory."""
+    own = getattr(django_settings, "REALTIME", {})
+    return {
+        "REALTIME": {**own, "REDIS_URL": "", "ISOLATED_WORKERS": True},
+        "CHANNEL_LAYERS": {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}},
+    }
+
+
 def trusted_origins() -> tuple[str, ...]:
     """The site's CSRF_TRUSTED_ORIGINS: exact origins, or `https://*.example.com`."""
     return tuple(django_settings.CSRF_TRUSTED_ORIGINS)

@@ -53,8 +53,9 @@ class Bus:
         self._unheard = 0  # beats sent since one was heard
         self.is_down = False
 
-    def start(self) -> None:
-        self._layer = shared_layer()
+    def start(self, layer: Any = None) -> None:
+        """`layer` connects the processes instead of the site's channel layer."""
+        self._layer = layer or shared_layer()
         if self._layer is None:
             return
         loop = asyncio.get_running_loop()

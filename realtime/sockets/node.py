@@ -6,6 +6,7 @@ There is one node for each event loop. The handshake finds it with `get_node`.
 import asyncio
 import contextlib
 import logging
+from contextvars import ContextVar
 
 from realtime.auth import access, tickets
 from realtime.auth.identity import Loader, load_identities
@@ -138,12 +139,14 @@ class Node:
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}
+# Set by `realtime.testing` for what happens in another process, whose node has the same event loop.
+chosen_node: ContextVar[Node] = ContextVar("chosen_node")
 
 
 def get_node() -> Node:
     """The running loop's node, started on first use, so that no server needs to know about it."""
     loop = asyncio.get_running_loop()
-    node = _nodes.get(loop)
+    node = chosen_node.get(None) or _nodes.get(loop)
     if node is None:
         for closed in [other for other in _nodes if other.is_closed()]:
             del _nodes[closed]

@@ -6,7 +6,7 @@ Each thread keeps its database connection. One that failed is closed, and the ne
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,8 @@ Result = TypeVar("Result")
 
 _executor: ThreadPoolExecutor | None = None
 _opened: set[BaseDatabaseWrapper] = set()  # the threads' connections
+# What runs the jobs instead of the threads. Set by `realtime.testing`: a test's own thread sees its transaction.
+stand_in: Callable[[Callable[[], Any]], Awaitable[Any]] | None = None
 
 
 class DatabaseUnavailable(Refused):
@@ -42,8 +44,11 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
     Raises DatabaseUnavailable, or what the function raises.
     """
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(_pool(), partial(_call, function, args, kwargs))
+    job = partial(_call, function, args, kwargs)
+    if stand_in is not None:
+        result: T = await stand_in(job)
+        return result
+    return await asyncio.get_running_loop().run_in_executor(_pool(), _keep_connections, job)
 
 
 def shutdown() -> None:
@@ -82,6 +87,12 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
     except DatabaseUnavailable as error:
         logger.warning("The database is unavailable: %s", str(error.__cause__).strip())
         raise
+
+
+def _keep_connections(job: Callable[[], T]) -> T:
+    """Run a job on a thread of the pool, and note the thread's connections."""
+    try:
+        return job()
     finally:
         for connection in connections.all(initialized_only=True):
             _opened.add(connection)
