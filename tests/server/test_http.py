@@ -225,8 +225,8 @@ async def test_it_opens_no_socket_behind_a_request_that_is_not_answered(site):
     async with visiting(site) as visitor:
         visitor.writer.write(REQUEST.replace(b"live", b"ready") + socket_request())
         answer = await visitor.end()
-        assert b" 200 " in answer
-        assert b" 101 " not in answer
+        assert b'"status"' in answer
+        assert answer.count(b"HTTP/1.1") == 1
 
 
 async def test_it_answers_a_request_behind_an_upgrade_that_it_does_not_know(site):
