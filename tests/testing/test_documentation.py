@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 import pytest
-from django.conf import settings
 
 from bench.servers import ROOT
+from tests.sites.processes import Postgres
 
 PAGE = (ROOT / "docs" / "testing.md").read_text()
 EXAMPLES = dict(re.findall(r"<!-- (\S+) -->\n```\w+\n(.*?)```", PAGE, re.S))
@@ -38,8 +38,6 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL") or "sqlite:///db.sqlite3")}
 DATABASES["default"]["TEST"] = {"MIGRATE": False}
-if os.environ.get("DATABASE_URL"):
-    DATABASES["default"]["TEST"]["NAME"] = os.environ["TEST_NAME"]
 NOWHERE = {"address": "redis://127.0.0.1:1", "socket_timeout": 10}
 LAYER = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [NOWHERE]}}
 CHANNEL_LAYERS = {"default": LAYER}
@@ -54,37 +52,45 @@ LOGGING = {
 }
 
 
-@pytest.mark.process
-@pytest.mark.parametrize(
-    ("command", "count"),
-    [
-        (["-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"], "12 passed"),
-        (["-W", "error", "-m", "django", "test", "tests"], "Ran 2 tests"),
-    ],
-    ids=["pytest", "django"],
-)
-def test_the_examples_run(tmp_path, command, count):
+@pytest.fixture
+def site(tmp_path):
+    """Runs a command in the directory of the site, and returns what it has written."""
     for name, text in {**SITE, **EXAMPLES}.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    own = {
-        "DJANGO_SETTINGS_MODULE": "mysite.settings",
-        "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
-        "TEST_NAME": f"{settings.DATABASES['default']['TEST']['NAME']}_site",
-    }
-    left_out = {"PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"}
-    environment = {name: value for name, value in os.environ.items() if name not in left_out}
-    run = subprocess.run(
-        [sys.executable, *command],
-        cwd=tmp_path,
-        env={**environment, **own},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    output = run.stdout + run.stderr
-    assert run.returncode == 0, output
-    assert count in output
-    assert "being accessed by other users" not in output
+
+    def run(*command, database_url=""):
+        own = {
+            "DATABASE_URL": database_url,
+            "DJANGO_SETTINGS_MODULE": "mysite.settings",
+            "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}",
+        }
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", *command],
+            cwd=tmp_path,
+            env={**environment, **own},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.process
+def test_the_examples_run_with_pytest_on_sqlite(site):
+    assert "12 passed" in site("pytest", "-q", "-p", "no:cacheprovider")
+
+
+@pytest.mark.process
+def test_the_examples_run_with_django_on_postgresql(site):
+    """Which can drop the test's database only if no connection is left."""
+    with Postgres() as postgres:
+        output = site("django", "test", "tests", database_url=postgres.url)
+    assert "Ran 2 tests" in output
     assert "LOGGED" not in output
