@@ -93,12 +93,12 @@ def test_it_links_a_room_to_its_members(admin, room):
 def test_it_adds_and_removes_members(admin, room, monkeypatch):
     signals.connect()
     revoked = []
-    monkeypatch.setattr(publishing, "unsubscribe", lambda user_id, stream: revoked.append((user_id, stream)))
+    monkeypatch.setattr(publishing, "unsubscribe", lambda *what: revoked.append(what))
     removed, added = room.memberships.last().user, make_user("new")
     answer = admin.post(f"{ROOMS}{room.pk}/change/", inline(room, [removed.pk], added.pk))
     assert answer.status_code == 302, answer.content.decode()
     assert set(room.memberships.values_list("user__username", flat=True)) == {"general-0", "general-1", "new"}
-    assert revoked == [(removed.pk, "room.general")]
+    assert revoked == [(removed.pk, "room.general", room.pk)]
 
 
 def test_it_makes_a_room(admin):

@@ -38,7 +38,12 @@ def on_commit(hook: CommitHook) -> None:
 
 
 def find_last() -> CommitHook | None:
-    """The hook that this transaction registered last; None if there is none, or if it was dropped."""
+    """The hook that this transaction registered last; None if there is none, or if it was dropped.
+
+    None also in Django's TestCase, where hooks stay in the queue after they were captured and called.
+    """
+    if _is_in_test_case():
+        return None
     end = _end_of_hooks()
     hook = _queue()[end - 1][1] if end else None
     return hook if isinstance(hook, CommitHook) else None
@@ -55,10 +60,14 @@ def _end_of_hooks() -> int:
     In Django's TestCase it is the end of the queue: nothing is committed there, and `captureOnCommitCallbacks` takes
     what was appended.
     """
-    blocks: list[Any] = connection.atomic_blocks
-    if blocks and blocks[0]._from_testcase:
+    if _is_in_test_case():
         return len(_queue())
     return bisect_left(_queue(), True, key=lambda entry: not isinstance(entry[1], CommitHook))
+
+
+def _is_in_test_case() -> bool:
+    blocks: list[Any] = connection.atomic_blocks
+    return bool(blocks) and bool(blocks[0]._from_testcase)
 
 
 def _commit_by_hand(database: BaseDatabaseWrapper) -> None:

@@ -271,7 +271,7 @@ async def test_it_refuses_what_cannot_be_stored(text, client_id):
 async def test_it_stores_few_bytes_at_a_time_and_refuses_what_is_too_much(write, settings):
     settings.REALTIME = {**settings.REALTIME, "COMMIT_BYTES": 100, "MAX_WAITING_COMMIT_BYTES": 400}
     published = []
-    messages = chat.Messages(published.append)
+    messages = chat.Messages(published.append, compare=lambda: None)
     futures = [messages.post(write("\U0001f600" * 10)) for _ in range(10)]
     with pytest.raises(Refused) as refused:
         messages.post(write("!"))

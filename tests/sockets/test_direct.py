@@ -147,7 +147,7 @@ async def test_it_writes_to_nobody_who_was_disabled_after_the_first_message(site
 
 
 async def test_it_asks_again_after_a_while_whether_a_user_is_active(site, alice, bob, configure):
-    configure(AUTH_RECHECK_SECONDS=0)
+    configure(AUTH_RECHECK_SECONDS=0.000001)
     writer = await site.connect(alice)
     await writer.ask("message", to_user_id=bob.pk, message="one")
     await run(type(bob).objects.filter(pk=bob.pk).update, is_active=False)  # no signal is sent
