@@ -137,6 +137,19 @@ def test_a_test_case_can_capture_what_would_be_sent(sent, django_capture_on_comm
     assert (len(callbacks), numbers(sent)) == (3, [[2], []])
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("execute", [True, False])
+def test_a_test_case_can_capture_again(sent, django_capture_on_commit_callbacks, execute):
+    """Django leaves in the queue what was captured before."""
+    for n in (1, 2, 3):
+        with django_capture_on_commit_callbacks(execute=execute) as callbacks:
+            say(n)
+        assert len(callbacks) == 1
+        if not execute:
+            callbacks[0]()
+    assert numbers(sent) == [[1], [2], [3]]
+
+
 def test_it_disconnects_on_commit_only(sent):
     with undone():
         realtime.disconnect_user(7)
