@@ -154,7 +154,7 @@ def test_it_wants_time_for_the_window(configure):
 
 
 async def test_its_workers_stop_with_it(site):
-    with site.process("serve", "--workers", "2") as process:
+    with site.varied(ISOLATED_WORKERS=True).process("serve", "--workers", "2") as process:
         wait_until(lambda: health(process) == 200)
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(4)]
@@ -165,7 +165,7 @@ async def test_its_workers_stop_with_it(site):
 
 
 async def test_a_worker_that_is_replaced_leaves_the_listener_to_the_others(site):
-    with site.process("serve", "--workers", "2") as process:
+    with site.varied(ISOLATED_WORKERS=True).process("serve", "--workers", "2") as process:
         wait_until(lambda: health(process) == 200)
         async with People() as people:
             clients = [await people.connect(process, "alice") for _ in range(4)]

@@ -166,7 +166,7 @@ async def test_asynchronous_code_shares_the_transaction_of_the_test(alice):
     assert len(frames) == 1
 
 
-def test_nothing_of_it_stays(django_db_blocker):
+def test_nothing_of_it_stays(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         assert not Event.objects.exists()
         assert list(get_user_model().objects.all()) == []
