@@ -179,8 +179,7 @@ def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
 
     Events that were pruned are missing from it.
     """
-    # PostgreSQL knows this length without reading the text. SQLite's `length` counts characters, unless it is a BLOB.
-    size = "octet_length(body)" if connection.vendor == "postgresql" else "length(CAST(body AS BLOB))"
+    size = _bytes_of("body")
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT seq, body FROM (SELECT seq, body, sum({size}) OVER (ORDER BY seq) AS total, {size} AS size"
@@ -189,6 +188,12 @@ def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
             [stream, after, until, READ_CHUNK, READ_BYTES],
         )
         return [LoggedEvent(stream, seq, body.encode()) for seq, body in cursor.fetchall()]
+
+
+def _bytes_of(column: str) -> str:
+    """The SQL for the length of a text. SQLite's `length` counts characters, unless it is a BLOB."""
+    # PostgreSQL knows this length without reading the text.
+    return f"octet_length({column})" if connection.vendor == "postgresql" else f"length(CAST({column} AS BLOB))"
 
 
 class Range(NamedTuple):
@@ -200,18 +205,23 @@ class Range(NamedTuple):
 
 
 def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
-    """The events of each range in order, with one query. Equal ranges are read once and share their list."""
+    """The first events of each range in order: 512 KiB, or one event. With one query.
+
+    Equal ranges are read once and share their list.
+    """
     unique = list(dict.fromkeys(ranges))
     table = rows(number="bigint", stream="text", low="bigint", high="bigint")
     payload = [{"number": n, "stream": r.stream, "low": r.after, "high": r.until} for n, r in enumerate(unique)]
     found: list[list[LoggedEvent]] = [[] for _ in unique]
-    column = table.column
+    column, size = table.column, _bytes_of("e.body")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {column['number']}, e.seq, e.body FROM {table.source} JOIN realtime_event e"
+            f"SELECT number, seq, body FROM (SELECT {column['number']} AS number, e.seq AS seq, e.body AS body,"
+            f" sum({size}) OVER (PARTITION BY {column['number']} ORDER BY e.seq) AS total, {size} AS size"
+            f" FROM {table.source} JOIN realtime_event e"
             f" ON e.stream = {column['stream']} AND e.seq > {column['low']} AND e.seq <= {column['high']}"
-            " ORDER BY 1, 2",
-            [msgspec.json.encode(payload).decode()],
+            ") AS measured WHERE total - size < %s ORDER BY number, seq",
+            [msgspec.json.encode(payload).decode(), READ_BYTES],
         )
         for number, seq, body in cursor.fetchall():
             found[number].append(LoggedEvent(unique[number].stream, seq, body.encode()))

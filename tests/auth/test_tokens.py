@@ -175,7 +175,7 @@ def test_it_knows_no_such_ticket(ticket):
 def test_it_refuses_an_expired_ticket_and_clears_it_away():
     user = make_user("alice")
     ticket = tickets.issue(user.pk, None)
-    Ticket.objects.update(expires_at=timezone.now())
+    Ticket.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert tickets.redeem(ticket) is None
     tickets.issue(user.pk, None)
     assert Ticket.objects.count() == 1

@@ -46,6 +46,18 @@ async def test_it_replays_what_came_after_the_position(site, alice, bob, shared)
     assert texts([await reader.find("chat")]) == ["m6"]
 
 
+async def test_it_replays_the_longest_messages_in_portions(site, configure, alice, bob, shared):
+    """A hundred of them are 4 MB, more than may wait for a socket: one that kept up was closed as slow."""
+    configure(MAX_FRAME_BYTES=131_072)
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    for number in range(60):
+        text = f"{number:02}" + "\U0001f600" * 9_998
+        assert (await writer.ask("message", room_id="general", message=text))["type"] == "ack"
+    frames, streams = await resume_with(reader, {"room.general": 0})
+    assert [frame["data"]["message"][:2] for frame in frames] == [f"{number:02}" for number in range(60)]
+    assert streams["room.general"] == {"recovered": True, "seq": 60}
+
+
 async def test_it_replays_several_streams(site, alice, bob, shared):
     writer = await site.connect(alice)
     await write(writer, 2)

@@ -60,6 +60,7 @@ class Server:
             other.eval("while true do end", 0)
         yield
         self.client.script_kill()
+        wait_until(self.is_free)  # the script is told to end, and ends a moment later
 
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
@@ -71,6 +72,12 @@ class Server:
         yield
         self.client.config_set("key-load-delay", 0)
         wait_until(lambda: not self.is_loading())
+
+    def is_free(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.ResponseError:
+            return False
 
     def is_loading(self) -> bool:
         try:
