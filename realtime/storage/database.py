@@ -5,6 +5,7 @@ Each thread keeps its database connection. One that failed is closed, and the ne
 
 import asyncio
 import logging
+import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -78,6 +79,7 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    _close_broken()
     try:
         return function(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
@@ -87,6 +89,28 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
     except DatabaseUnavailable as error:
         logger.warning("The database is unavailable: %s", str(error.__cause__).strip())
         raise
+
+
+def _close_broken() -> None:
+    """Close the thread's connections that PostgreSQL has closed, so that the job opens new ones instead of failing.
+
+    Nothing is asked: on an idle connection nothing arrives but its end. A notice, which is rare, has the same effect.
+    """
+    for connection in connections.all(initialized_only=True):
+        own = connection.connection
+        if own is None or connection.vendor != "postgresql" or connection.in_atomic_block:
+            continue
+        if _has_ended(own):
+            connection.close()
+
+
+def _has_ended(own: Any) -> bool:
+    """Whether the connection, which is idle, has been closed by PostgreSQL, or has something to read that says so."""
+    if own.closed:
+        return True
+    poll = select.poll()
+    poll.register(own.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _keep_connections(job: Callable[[], T]) -> T:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -145,6 +146,38 @@ async def test_it_stops_at_once_at_the_second_signal(shared_site, workers):
             process.signal(SIGINT)
             assert await asyncio.to_thread(process.wait) == 128 + SIGINT
             await end_tasks(goodbyes)
+
+
+HANDSHAKE = b"GET /api/v1/ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+KEY = b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+
+
+def test_it_stops_whatever_handshakes_it_has_refused_or_waits_for(site):
+    """Some were neither answered nor closed, and one of them made the stop fail."""
+    refused = {
+        HANDSHAKE + KEY + b"Cookie: " + b"x" * 33_000 + b"\r\n\r\n": b" 431 ",
+        HANDSHAKE + KEY + b"X: 1\r\n" * 125 + b"\r\n": b" 431 ",
+        HANDSHAKE + KEY + b"Content-Length: 3\r\n\r\nabc": b" 400 ",
+        HANDSHAKE.replace(b"/ws", b"/" + b"x" * 17_000) + KEY + b"\r\n": b" 414 ",
+    }
+    unfinished = [b"", HANDSHAKE, HANDSHAKE + KEY + b"Cookie: " + b"x" * 9_000]
+    with site.process() as process, contextlib.ExitStack() as stack:
+        host, port = process.address.split(":")
+
+        def send(data):
+            peer = stack.enter_context(socket.create_connection((host, int(port)), timeout=PATIENCE_SECONDS))
+            peer.sendall(data)
+            return peer
+
+        for data, status in refused.items():
+            assert status in send(data).recv(1_000), data[-60:]
+        for data in unfinished:
+            send(data)
+        # Accepted before the signal, because it is answered after them.
+        assert health(process, "live") == 200
+        process.signal(SIGTERM)
+        assert process.wait() == 0
+        assert "Traceback" not in process.log.read_text()
 
 
 def test_it_wants_time_for_the_window(configure):
