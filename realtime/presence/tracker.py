@@ -48,8 +48,10 @@ class Tracker:
         self._counts: dict[str, int] = {}  # sockets of each user in this process
         self._statuses: dict[str, tuple[str, bytes]] = {}  # set here; needed if the store forgets
         self._changed: set[str] = set()  # users whose count the store does not know yet
-        # Users whose last socket here has closed; written to the database as "last seen".
+        # Users whose last socket here has closed, and users who have just begun to appear offline; written to the
+        # database as "last seen".
         self._gone: dict[str, None] = {}
+        self._hid: dict[str, None] = {}
         self._waiting: list[asyncio.Future[int]] = []  # new sockets, until they are reported
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,7 +70,7 @@ class Tracker:
         """Leave the store. This process's users have the grace time to connect to another process."""
         await end_tasks(self._tasks)
         self._gone.update(dict.fromkeys(self._counts))
-        with contextlib.suppress(Refused, TimeoutError):
+        with contextlib.suppress(Refused, StoreUnavailable, TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._write_last_seen()
         with contextlib.suppress(StoreUnavailable):
@@ -111,6 +113,8 @@ class Tracker:
         if user_key in self._counts:
             self._statuses[user_key] = (status, encoded)
         if (before == OFFLINE) != (status == OFFLINE):
+            if status == OFFLINE:
+                self._hid[user_key] = None  # others see the user leave now, and not at the end of the visit
             await self._announce_change(Change(user_key, OFFLINE if status == OFFLINE else "online"))
         if status != OFFLINE and (status, before) != ("online", OFFLINE):
             await self.send_to_audience(user_key, encode(Presence(PresenceData(_wire(user_key), status, data))))
@@ -200,9 +204,10 @@ class Tracker:
         while True:
             try:
                 await self._renew_if_due()
+                # Before the sweep, which forgets who appears offline.
+                await self._write_last_seen()
                 await self._sweep()
                 self.online_count = await self.store.count()
-                await self._write_last_seen()
             except StoreUnavailable as error:
                 self._health.note_refusal()
                 logger.debug("Presence is postponed: %s", error)
@@ -242,13 +247,16 @@ class Tracker:
         await self.send_to_audience(change.user_id, encode(UserStatus(data)))
 
     async def _write_last_seen(self) -> None:
-        if not self._gone:
+        """Users who appear offline were last seen when that began."""
+        if not self._gone and not self._hid:
             return
-        users, self._gone = list(self._gone), {}
+        (gone, self._gone), (hid, self._hid) = (self._gone, {}), (self._hid, {})
         try:
-            await database.run(write_last_seen, users)
-        except Refused:
-            self._gone.update(dict.fromkeys(users))
+            present = await self.store.get(list(gone)) if gone else {}
+            seen = [user for user in gone if user not in present or present[user].online]
+            await database.run(write_last_seen, dict.fromkeys([*hid, *seen]))
+        except (Refused, StoreUnavailable):
+            self._gone, self._hid = {**gone, **self._gone}, {**hid, **self._hid}
             raise
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from realtime.chat import rooms
 from realtime.delivery import announcer
+from realtime.models import LastSeen
 from realtime.presence.online import loop_store
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
@@ -48,6 +49,33 @@ async def test_it_announces_who_comes_and_goes(site, alice, bob):
     gone = (await observer.find("user_status"))["data"]
     assert (gone["user_id"], gone["status"]) == (bob.pk, "offline")
     assert await online() == [alice.pk]
+
+
+def last_seen(user):
+    return LastSeen.objects.filter(user=user).values_list("at", flat=True).first()
+
+
+async def seen(user, after=None):
+    """Wait until the user has been seen later than `after`."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (at := await run(last_seen, user)) == after:  # noqa: ASYNC110 (nothing tells when it is written)
+            await asyncio.sleep(0.01)
+    return at
+
+
+async def test_it_tells_when_users_were_last_seen_and_not_when_they_left_unseen(site, alice, bob):
+    comer, other = await site.connect(bob), await site.connect(bob)
+    assert (await comer.ask("presence", status="offline"))["type"] == "ack"
+    hid_at = await seen(bob)
+    for socket in (comer, other):
+        await socket.close()
+    # Whoever leaves later is written no earlier.
+    await forgotten(bob)
+    await (await site.connect(alice)).close()
+    await seen(alice)
+    assert await run(last_seen, bob) == hid_at
+    await (await site.connect(bob)).close()
+    assert await seen(bob, after=hid_at) > hid_at
 
 
 async def test_it_says_nothing_about_further_sockets(site, alice, bob, carol):
