@@ -67,13 +67,19 @@ def ask_database() -> None:
 _readiness: WeakKeyDictionary[Node, Readiness] = WeakKeyDictionary()
 
 
+def find_path(scope: dict[str, Any]) -> str:
+    """The path below the place where the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
 async def serve_health(scope: dict[str, Any], send: Any) -> None:
     """Answer one request: 200, or 503 with the list of problems."""
     if scope["method"] not in ("GET", "HEAD"):
         await _answer(scope, send, 405, {"status": "method not allowed"})
         return
     problems: Problems = []
-    if scope["path"] == "/health/ready":
+    if find_path(scope) == "/health/ready":
         node = get_node()
         is_stopping = scope.get("state", {}).get(IS_STOPPING, bool)
         problems = await _readiness.setdefault(node, Readiness()).find_problems(node, is_stopping)

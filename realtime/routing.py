@@ -4,11 +4,13 @@ import gc
 from typing import Any
 
 from channels.routing import URLRouter
+from django.core.handlers.asgi import get_script_prefix
 from django.urls import re_path
 
 from realtime.checks import require_startable
 from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer, RoomKindsConsumer
-from realtime.health import PATHS, serve_health
+from realtime.delivery.addresses import mount
+from realtime.health import PATHS, find_path, serve_health
 from realtime.protocol.errors import Reason
 from realtime.server.foreign import adapt
 from realtime.server.websocket import EXTENSION
@@ -22,7 +24,7 @@ websocket_urlpatterns = [
     re_path(r"^(?:api/v1/)?ws/chat/rooms/(?P<room_id>[^/]+)$", RoomContentConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/(?:chat|with_heartbeat|resilient)/(?P<room_id>[^/]+)$", RoomConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/advanced/(?P<room_id>[^/]+)$", RoomKindsConsumer.as_asgi()),
-    re_path(r"^(?:api/v1/)?ws/notifications(?:/(?P<user_id>[^/]+))?$", NotificationsConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/notifications(?:/(?P<user_id>.+))?$", NotificationsConsumer.as_asgi()),
 ]
 
 
@@ -37,11 +39,12 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] in PATHS:
+        if scope["type"] == "http" and find_path(scope) in PATHS:
             await serve_health(scope, send)
         elif scope["type"] == "http":
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
+            mount(get_script_prefix(scope))
             await _serve_socket(websocket, scope, receive, send)
         elif scope["type"] == "lifespan":
             await _live(receive, send)

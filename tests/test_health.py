@@ -29,9 +29,9 @@ async def node(monkeypatch):
     database.shutdown()
 
 
-async def ask(path, method="GET", state=None):
+async def ask(path, method="GET", state=None, root_path=""):
     request = HttpCommunicator(application, method, path)
-    request.scope["state"] = state or {}
+    request.scope.update(state=state or {}, root_path=root_path)
     answer = await request.get_response(PATIENCE_SECONDS)
     headers = dict(answer["headers"])
     assert headers[b"cache-control"] == b"no-store"
@@ -40,6 +40,12 @@ async def ask(path, method="GET", state=None):
 
 def unavailable(*problems):
     return 503, {"status": "unavailable", "problems": list(problems)}
+
+
+@pytest.mark.parametrize("path", ["/app/health/ready", "/health/ready"], ids=["in the path", "taken off"])
+async def test_it_is_found_below_a_mount(node, path):
+    """Some servers and frameworks leave the mount in the path."""
+    assert await ask(path, root_path="/app") == (200, {"status": "ok"})
 
 
 async def test_it_is_alive_and_ready(node):

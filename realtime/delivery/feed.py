@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from realtime.conf import settings
+from realtime.delivery.addresses import where_to_fetch
 from realtime.delivery.fanout import Fanout
 from realtime.protocol.errors import Refused
 from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, stamp
 from realtime.protocol.ordering import Sequencer
 from realtime.protocol.outgoing import Frame
-from realtime.protocol.streams import where_to_fetch
 from realtime.storage.log import READ_CHUNK, LoggedEvent
 
 RETRY_SECONDS = 1.0  # between attempts while the database is away

@@ -27,7 +27,7 @@ Count = Annotated[int, Meta(ge=0)]
 Milliseconds = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
 StreamName = Annotated[str, Meta(pattern=r"^(site$|user\..|room\..|topic\..)")]
-Fetch = Annotated[str, Meta(pattern=r"^/api/v1/")]  # the address of a history
+Fetch = Annotated[str, Meta(pattern=r"^/")]  # the address of a history
 Context = Annotated[str, Meta(min_length=1, max_length=100)]
 Role = Literal["owner", "member"]
 NotificationIds = Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1)]

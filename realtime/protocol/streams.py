@@ -1,16 +1,21 @@
 """Streams: their names, and what one socket is subscribed to (pure). Used by all packages.
 
-A stream is an ordered log: `site`, `user.<id>`, `room.<slug>` or `topic.<name>`.
+A stream is an ordered log: `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. A user's id of other characters than
+A-Z a-z 0-9 _ - is escaped.
 """
 
 import re
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import NamedTuple
+from urllib.parse import quote
 
 from realtime.protocol.positions import Positions
 
 SITE = "site"
-_is_stream = re.compile(r"(site|(user|room|topic)\.[A-Za-z0-9_-]{1,64})\Z").match
+MAX_NAME_CHARS = 95  # a name is stored with its kind, in 100 characters
+_is_stream = re.compile(r"(site|user\.[A-Za-z0-9_.%~-]{1,95}|(room|topic)\.[A-Za-z0-9_-]{1,64})\Z").match
+_is_plain = re.compile(r"[A-Za-z0-9_-]{1,64}\Z").match
 
 ASKED = 0  # the right to a stream is being looked up
 GRANTED = -1  # the right to a stream that is not a room
@@ -24,7 +29,18 @@ class StreamName(NamedTuple):
 
 
 def user_stream(user_key: object) -> str:
-    return f"user.{user_key}"
+    """The stream of a user with any primary key.
+
+    Other characters than those of most keys are escaped as in addresses, so that the name can stand in JSON and in an
+    address as it is. For what would be too long, there is a digest.
+    """
+    key = str(user_key)
+    return f"user.{key if _is_plain(key) else _escape(key)}"
+
+
+def _escape(key: str) -> str:
+    escaped = quote(key, safe="").replace("~", "%7E")
+    return escaped if len(escaped) <= MAX_NAME_CHARS else f"~{sha256(key.encode()).hexdigest()[:40]}"
 
 
 def room_stream(slug: str) -> str:
@@ -45,15 +61,6 @@ def room_slug(stream: str) -> str | None:
     """The slug of the room whose stream it is; None for other streams."""
     kind, name = split_stream(stream)
     return name if kind == "room" else None
-
-
-def where_to_fetch(stream: str, since: int | None) -> str | None:
-    """The REST address of the history after `since`, or of the newest history; None for streams that have none."""
-    kind, name = split_stream(stream)
-    if kind not in ("room", "user"):
-        return None
-    path = f"/api/v1/rooms/{name}/messages" if kind == "room" else "/api/v1/messages"
-    return path if since is None else f"{path}?after={since}"
 
 
 def is_stream(stream: str) -> bool:

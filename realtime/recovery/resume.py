@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from realtime.auth.access import Asker, may_subscribe
 from realtime.chat import rooms
 from realtime.conf import settings
+from realtime.delivery.addresses import where_to_fetch
 from realtime.delivery.connection import Connection
 from realtime.delivery.feed import Feed
 from realtime.delivery.hub import Hub
@@ -20,7 +21,7 @@ from realtime.models import is_slug
 from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refused
 from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, stamp
 from realtime.protocol.outgoing import Frame
-from realtime.protocol.streams import SITE, split_stream, user_stream, where_to_fetch
+from realtime.protocol.streams import SITE, split_stream, user_stream
 from realtime.recovery.turns import Turn, Turns
 from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable

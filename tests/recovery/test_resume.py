@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import pytest
 from msgspec import UNSET
 
+from realtime.delivery.addresses import where_to_fetch
 from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import StreamOutcome, stamp
 from realtime.protocol.outgoing import Frame
 from realtime.recovery import resume
-from realtime.recovery.resume import Resumer, where_to_fetch
+from realtime.recovery.resume import Resumer
 from realtime.storage.database import DatabaseUnavailable
 from tests.paper import PaperLog, body, open_connection
 

@@ -1,0 +1,70 @@
+"""The addresses of histories, wherever a site has put the API."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from django.test import override_settings
+from django.urls import include, path, set_script_prefix
+
+from project.asgi import application
+from realtime.delivery import addresses
+from realtime.delivery.addresses import where_to_fetch
+
+
+@pytest.fixture(autouse=True)
+def at_the_root():
+    yield
+    addresses.mount("")
+    set_script_prefix("/")
+
+
+@pytest.fixture
+def included_at(monkeypatch, settings):
+    """Includes the API under a prefix; None leaves it out."""
+
+    def include_at(prefix):
+        urls = ModuleType("urls_of_a_site")
+        urls.urlpatterns = [] if prefix is None else [path(prefix, include("realtime.urls"))]
+        monkeypatch.setitem(sys.modules, "urls_of_a_site", urls)
+        settings.ROOT_URLCONF = "urls_of_a_site"
+
+    return include_at
+
+
+@pytest.mark.parametrize(("prefix", "expected"), [("", "/api/v1/"), ("rt/", "/rt/api/v1/"), ("a/b/", "/a/b/api/v1/")])
+def test_it_follows_the_sites_urls(included_at, prefix, expected):
+    included_at(prefix)
+    assert where_to_fetch("room.general", 7) == f"{expected}rooms/general/messages?after=7"
+    assert where_to_fetch("user.1", None) == f"{expected}messages"
+    assert where_to_fetch("site", 7) is None
+
+
+def test_it_has_none_where_the_site_leaves_the_api_out(included_at):
+    included_at(None)
+    assert where_to_fetch("room.general", 7) is None
+
+
+@pytest.mark.parametrize("mount", ["/app", "/app/"])
+@pytest.mark.parametrize("prefix_of_a_request", ["/", "/app/", "/other/"])
+def test_it_follows_the_mount_and_not_the_request_that_is_handled(mount, prefix_of_a_request):
+    addresses.mount(mount)
+    set_script_prefix(prefix_of_a_request)
+    assert where_to_fetch("user.1", 7) == "/app/api/v1/messages?after=7"
+
+
+@pytest.mark.parametrize(
+    ("forced", "root_path", "expected"),
+    [(None, "", "/"), (None, "/app", "/app/"), ("/forced", "/app", "/forced/")],
+)
+async def test_the_routing_notes_the_mount(forced, root_path, expected):
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        pass
+
+    scope = {"type": "websocket", "path": f"{root_path}/nowhere", "root_path": root_path, "headers": []}
+    with override_settings(FORCE_SCRIPT_NAME=forced):
+        await application(scope, receive, send)
+    assert where_to_fetch("user.1", 7) == f"{expected}api/v1/messages?after=7"
