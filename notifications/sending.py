@@ -83,7 +83,7 @@ async def anotify(recipient: Any, type_name: str, **options: Any) -> Notificatio
 
 def push(notification: Notification) -> None:
     """Send a stored notification to its recipient's sockets on commit; sockets that resume later get it, too."""
-    realtime.publish(f"user.{notification.recipient_id}", msgspec.to_builtins(frame(notification)))
+    realtime.send_to_user(notification.recipient_id, msgspec.to_builtins(frame(notification)))
 
 
 def frame(notification: Notification) -> NotificationBody:

@@ -16,6 +16,7 @@ from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
 from realtime.auth import tokens
+from realtime.auth.users import has_column
 from realtime.delivery import publishing
 from realtime.models import Membership, Room
 from realtime.protocol.streams import user_stream
@@ -86,7 +87,7 @@ def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | Non
 
     The hash also changes when Django renews it at a login, because the site's hasher has become stronger.
     """
-    written = (update_fields is None or "password" in update_fields) and hasattr(instance, "password")
+    written = (update_fields is None or "password" in update_fields) and has_column("password")
     changed = False
     if written and not instance._state.adding:
         stored = type(instance)._base_manager.using(using).filter(pk=instance.pk).values_list("password", flat=True)

@@ -14,11 +14,11 @@ urlpatterns = [
     path("api/v1/online", presence.OnlineView.as_view(), name="online"),
     path("api/v1/online/count", presence.OnlineCountView.as_view(), name="online-count"),
     path("api/v1/status", presence.StatusesView.as_view(), name="statuses"),
-    path("api/v1/status/<str:user_id>", presence.StatusView.as_view(), name="status"),
+    path("api/v1/status/<path:user_id>", presence.StatusView.as_view(), name="status"),
     path("api/v1/rooms", rooms.RoomsView.as_view(), name="rooms"),
     path("api/v1/rooms/<slug:room_id>", rooms.RoomView.as_view(), name="room"),
     path("api/v1/rooms/<slug:room_id>/members", members.MembersView.as_view(), name="members"),
-    path("api/v1/rooms/<slug:room_id>/members/<str:user_id>", members.MemberView.as_view(), name="member"),
+    path("api/v1/rooms/<slug:room_id>/members/<path:user_id>", members.MemberView.as_view(), name="member"),
     path("api/v1/rooms/<slug:room_id>/messages", messages.RoomMessagesView.as_view(), name="room-messages"),
     path("api/v1/messages", messages.DirectMessagesView.as_view(), name="direct-messages"),
 ]

@@ -3,6 +3,7 @@
 All views of the API use it, and views of the site may name it. It costs two queries: the revocations and the user.
 """
 
+from functools import cache
 from typing import Any
 
 from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
@@ -10,23 +11,39 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime.auth import tokens
+from realtime.auth.site_tokens import find_authentication
 from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Closed, Reason
 
 
-class TokenAuthentication(JWTAuthentication):
-    """simplejwt's authentication, which here also refuses the tokens of a login that has ended."""
+class RefusesEnded(JWTAuthentication):
+    """Refuses tokens of a login that has ended, before another class looks for the user."""
+
+    def get_user(self, validated_token: Any) -> Any:
+        try:
+            claims = tokens.to_claims(validated_token)
+        except Closed as refusal:
+            raise _failure(refusal.reason) from None
+        if tokens.revoked([claims.login, claims.jti]):
+            raise _failure("UNAUTHENTICATED")
+        return super().get_user(validated_token)
+
+
+class TokenAuthentication(RefusesEnded):
+    """simplejwt's authentication, or what the site's own class says, for tokens of logins that have not ended."""
 
     def get_validated_token(self, raw_token: bytes) -> Any:
+        if (kind := find_authentication()) is not None:
+            return kind().get_validated_token(raw_token)
         try:
             return tokens.verify_access(raw_token.decode("latin-1"))
         except Closed as refusal:
             raise _failure(refusal.reason) from None
 
     def get_user(self, validated_token: Any) -> Any:
-        claims = tokens.to_claims(validated_token)
-        if tokens.revoked([claims.login, claims.jti]):
-            raise _failure("UNAUTHENTICATED")
+        if (kind := find_authentication()) is not None:
+            site_kind: Any = kind
+            return refusing_ended(site_kind)().get_user(validated_token)
         try:
             return super().get_user(validated_token)
         except ValueError:  # not a user id of this site
@@ -36,6 +53,12 @@ class TokenAuthentication(JWTAuthentication):
             if isinstance(refusal.detail, dict) and refusal.detail.get("code") == "password_changed":
                 raise _failure("UNAUTHENTICATED") from None
             raise
+
+
+@cache
+def refusing_ended(kind: Any) -> type[JWTAuthentication]:
+    """The site's own class, which here also refuses tokens of a login that has ended."""
+    return type(kind.__name__, (RefusesEnded, kind), {})
 
 
 def _failure(reason: str) -> AuthenticationFailed:

@@ -15,7 +15,7 @@ from rest_framework.versioning import BaseVersioning
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from realtime.api.authentication import TokenAuthentication
+from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
 
 
@@ -37,6 +37,12 @@ class RealtimeView(StandingView):
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
-        # Ours is first. It replaces simplejwt's, which accepts the access tokens of a login that has ended.
-        others = [kind for kind in self.authentication_classes if not issubclass(kind, JWTAuthentication)]
-        return [TokenAuthentication(), *(kind() for kind in others)]
+        # Ours is first. It replaces simplejwt's, which accepts the access tokens of a login that has ended. A class of
+        # the site may read tokens from elsewhere, such as a cookie.
+        kinds: list[Any] = [
+            kind for kind in self.authentication_classes if kind not in (JWTAuthentication, TokenAuthentication)
+        ]
+        return [
+            TokenAuthentication(),
+            *(refusing_ended(kind)() if issubclass(kind, JWTAuthentication) else kind() for kind in kinds),
+        ]

@@ -79,8 +79,7 @@ class StatusesView(ListView):
 def _look_up(pks: Sequence[Any]) -> list[Status]:
     """The statuses of those users that exist and are active, with one query and one call of the presence store."""
     seen = LastSeen.objects.filter(user=OuterRef("pk")).values("at")
-    rows = active_users().filter(pk__in=pks).annotate(seen=Subquery(seen))
-    last_seen = dict(rows.values_list("pk", "seen"))
+    last_seen = dict(active_users(pks).annotate(seen=Subquery(seen)).values_list("pk", "seen"))
     entries = online.entries([str(pk) for pk in last_seen])
     return [_describe(pk, entries.get(str(pk)), last_seen[pk]) for pk in pks if pk in last_seen]
 

@@ -1,11 +1,12 @@
 """Finds the credential of a handshake: the first one that the site accepts. Called by the handshake."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
 
 from django.http import parse_cookie
+from rest_framework_simplejwt.settings import api_settings
 
 from realtime.conf import session_cookie_name, settings
 
@@ -35,7 +36,7 @@ def find_credential(scope: dict[str, Any], *, trusted_page: bool) -> Credential 
         elif carrier == "subprotocol":
             value = _bearer_subprotocol(scope.get("subprotocols") or ())
         elif carrier == "authorization":
-            value = _bearer_header(headers.get(b"authorization", b""))
+            value = _bearer_header(headers)
         elif carrier == "session" and trusted_page:
             value = _session_cookie(headers.get(b"cookie", b""))
         if value:
@@ -50,9 +51,12 @@ def _bearer_subprotocol(offered: Sequence[str]) -> str:
     return ""
 
 
-def _bearer_header(value: bytes) -> str:
-    scheme, _, token = value.decode("latin-1").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+def _bearer_header(headers: Mapping[bytes, bytes]) -> str:
+    """The token in the header that the site's SIMPLE_JWT names, behind one of its words."""
+    name = api_settings.AUTH_HEADER_NAME.removeprefix("HTTP_").replace("_", "-").lower()
+    scheme, _, token = headers.get(name.encode("latin-1"), b"").decode("latin-1").partition(" ")
+    words = {word.lower() for word in api_settings.AUTH_HEADER_TYPES}
+    return token.strip() if scheme.lower() in words else ""
 
 
 def _session_cookie(header: bytes) -> str:

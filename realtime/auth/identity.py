@@ -5,17 +5,23 @@ each.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from importlib import import_module
 from typing import Any
 
 from django.contrib.auth import get_user, get_user_model
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tickets, tokens
 from realtime.auth.credentials import Credential
+from realtime.auth.site_tokens import find_authentication
 from realtime.auth.tokens import Claims
 from realtime.auth.user_ids import read_id, wire_id
 from realtime.auth.users import UNKNOWN, has_column, mark_password
@@ -48,14 +54,40 @@ async def identify(credential: Credential, loader: Loader) -> Identity | None:
         return await run(load_session, credential.value)
     if credential.carrier == "ticket":
         return await loader.submit(await run(redeem_ticket, credential.value))
-    return await loader.submit(tokens.parse_access(credential.value))
+    return await identify_token(credential.value, loader)
+
+
+async def identify_token(token: str, loader: Loader) -> Identity:
+    """The user of an access token. Raises Closed and DatabaseUnavailable."""
+    if (authentication := find_authentication()) is not None:
+        return await run(load_by_site, authentication, token)
+    return await loader.submit(tokens.parse_access(token))
+
+
+def load_by_site(kind: type[JWTAuthentication], raw: str) -> Identity:
+    """Synchronous. The user that the site's own class finds. Raises Closed."""
+    authentication = kind()
+    try:
+        token = authentication.get_validated_token(raw.encode())
+        user = authentication.get_user(token)
+    except AuthenticationFailed as refusal:  # InvalidToken is one, too
+        detail: Any = refusal.detail
+        if isinstance(detail, dict) and detail.get("code") == "user_inactive":
+            raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED") from None
+        raise _unauthenticated() from None
+    except (TokenError, ValueError, RecursionError):
+        raise _unauthenticated() from None
+    claims = tokens.to_claims(token)
+    if tokens.revoked([claims.login, claims.jti]):
+        raise _unauthenticated()
+    return _identity(user, claims.login, claims.expires_at)
 
 
 def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
     """The users of many verified tokens, with two queries; a Closed for each token that is refused."""
-    users = _users([claims.user_id for claims in batch])
+    users = _users(batch)
     revoked = tokens.revoked({id for claims in batch for id in (claims.jti, claims.login)})
-    return [_admit(claims, users.get(claims.user_id), revoked) for claims in batch]
+    return [_admit(claims, users.get(_named(claims)), revoked) for claims in batch]
 
 
 def redeem_ticket(value: str) -> Claims:
@@ -64,7 +96,7 @@ def redeem_ticket(value: str) -> Claims:
     if ticket is None:
         raise _unauthenticated()
     login = ticket.token_login
-    return Claims(str(ticket.user_id), login, login, ticket.token_expires_at, ticket.password_hash or None)
+    return Claims(str(ticket.user_id), login, login, ticket.token_expires_at, ticket.password_hash or None, is_key=True)
 
 
 def load_session(key: str) -> Identity | None:
@@ -84,18 +116,39 @@ def load_session(key: str) -> Identity | None:
     return _identity(user, login, request.session.get_expiry_date())
 
 
-def _users(keys: Sequence[str]) -> dict[str, Any]:
-    pks = {pk for key in keys if (pk := read_id(key)) is not None}
-    users = get_user_model()._default_manager.filter(pk__in=pks).only(*_needed_fields())
-    return {str(user.pk): user for user in users}
+Name = tuple[str, str]  # a field of the user model, and its value as text
 
 
-@cache
-def _needed_fields() -> tuple[str, ...]:
-    """The fields that a handshake reads, as far as the site's user model has them as columns."""
-    model = get_user_model()
-    wanted = {model._meta.pk.name, model.USERNAME_FIELD, "is_active", "password"}
-    return tuple(name for name in wanted if has_column(name))
+def _named(claims: Claims) -> Name:
+    """How the claims name their user."""
+    field = api_settings.USER_ID_FIELD
+    is_key = claims.is_key or field in ("pk", get_user_model()._meta.pk.name)
+    return ("pk" if is_key else field, claims.user_id)
+
+
+def _users(batch: Sequence[Claims]) -> dict[Name, Any]:
+    """The users that the claims name. A name that belongs to several users is nobody's."""
+    wanted = [_named(claims) for claims in batch]
+    users = get_user_model()._default_manager  # whole rows: a model may read any column when it is loaded
+    found: dict[Name, Any] = {}
+    if pks := {pk for field, value in wanted if field == "pk" and (pk := read_id(value)) is not None}:
+        found = {("pk", str(user.pk)): user for user in users.filter(pk__in=pks)}
+    for field, values in _by_field(wanted).items():
+        for user in users.filter(**{f"{field}__in": values}):
+            name = (field, str(getattr(user, field)))
+            found[name] = None if name in found else user
+    return found
+
+
+def _by_field(wanted: Sequence[Name]) -> dict[str, list[Any]]:
+    """The values of fields other than the primary key, without those that the field cannot have."""
+    values: dict[str, list[Any]] = {}
+    for name, text in wanted:
+        if name != "pk" and "\0" not in text:
+            with suppress(ValidationError, ValueError):
+                field: Any = get_user_model()._meta.get_field(name)
+                values.setdefault(name, []).append(field.to_python(text))
+    return values
 
 
 def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception:
@@ -112,11 +165,12 @@ def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception
 def _identity(user: Any, login: str, expires_at: datetime | None) -> Identity:
     if user is None:
         raise _unauthenticated()
-    if not user.is_active:
+    if not getattr(user, "is_active", True):
         raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
     ends = expires_at.timestamp() if expires_at else None
-    mark = mark_password(getattr(user, "password", None))
-    return Identity(wire_id(user.pk), str(user.pk), user.get_username(), login, ends, mark)
+    mark = mark_password(user.password if has_column("password") else "")
+    # A name need not be a text: some sites log in with phone numbers.
+    return Identity(wire_id(user.pk), str(user.pk), str(user.get_username()), login, ends, mark)
 
 
 def _unauthenticated() -> Closed:

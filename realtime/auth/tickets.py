@@ -5,11 +5,12 @@ the database's: the processes' own clocks may differ by more than a ticket's lif
 """
 
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from realtime.auth.tokens import Claims
 from realtime.conf import settings
@@ -28,11 +29,18 @@ def issue(user_id: Any, claims: Claims | None, password_hash: str | None = None)
         digest=_digest(ticket),
         user_id=user_id,
         token_login=claims.login if claims else "",
-        token_expires_at=claims.expires_at if claims else None,
+        token_expires_at=claims.expires_at and _as_stored(claims.expires_at) if claims else None,
         password_hash=password_hash or "",
         expires_at=Now() + timedelta(seconds=settings().ticket_seconds),
     )
     return ticket
+
+
+def _as_stored(moment: datetime) -> datetime:
+    """The moment as the site's database takes it: without USE_TZ, in the site's time zone and without its name."""
+    if timezone.is_aware(timezone.now()) or timezone.is_naive(moment):
+        return moment
+    return timezone.make_naive(moment)
 
 
 @retry_conflicts

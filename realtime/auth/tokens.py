@@ -7,7 +7,7 @@ made from it.
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from uuid import uuid4
@@ -18,7 +18,7 @@ from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token, UntypedToken
-from rest_framework_simplejwt.utils import aware_utcnow, datetime_from_epoch, get_md5_hash_password
+from rest_framework_simplejwt.utils import aware_utcnow, get_md5_hash_password
 
 from realtime.auth.received_tokens import ReceivedAccess, ReceivedRefresh, skewed_backend
 from realtime.protocol.errors import CloseCode, Closed
@@ -54,12 +54,13 @@ class RotatedToken(ReceivedRefresh):
 class Claims:
     """The claims of a verified token."""
 
-    user_id: str
+    user_id: str  # the value of the field that USER_ID_FIELD names; see `is_key`
     login: str  # `sid`, or `jti` if there is none
     jti: str
     expires_at: datetime | None  # None only for a ticket without end
     # For a comparison with the user's present password; None for a token when CHECK_REVOKE_TOKEN is off.
     password_hash: str | None
+    is_key: bool = False  # whether `user_id` is the primary key, whatever USER_ID_FIELD is
 
 
 def cookie_login(key: str) -> str:
@@ -116,16 +117,21 @@ def _read_expired(token: str) -> AccessToken:
 def to_claims(token: Token) -> Claims:
     """The claims of a verified token. Raises Closed with UNAUTHENTICATED when a required claim is missing."""
     user_id = token.get(api_settings.USER_ID_CLAIM)
-    jti = token.get(api_settings.JTI_CLAIM)
+    # A site may do without it; then its tokens cannot be revoked one by one.
+    jti = token.get(api_settings.JTI_CLAIM) if api_settings.JTI_CLAIM else ""
     password_hash = token.get(api_settings.REVOKE_TOKEN_CLAIM) if api_settings.CHECK_REVOKE_TOKEN else None
-    if user_id in (None, "") or not jti or (api_settings.CHECK_REVOKE_TOKEN and not password_hash):
+    if (
+        user_id in (None, "")
+        or (api_settings.JTI_CLAIM and not jti)
+        or (api_settings.CHECK_REVOKE_TOKEN and not password_hash)
+    ):
         raise _unauthenticated()
     return Claims(
         user_id=str(user_id),
         login=str(token.get(LOGIN_CLAIM) or jti),
         jti=str(jti),
         # As long as simplejwt accepts the token.
-        expires_at=datetime_from_epoch(token["exp"]) + skewed_backend().get_leeway(),
+        expires_at=datetime.fromtimestamp(token["exp"], UTC) + skewed_backend().get_leeway(),
         password_hash=password_hash,
     )
 
@@ -141,7 +147,7 @@ def matches_password(claims: Claims, user: Any) -> bool:
 
 def hash_password(user: Any) -> str:
     """What a token or ticket keeps of the user's password hash, in order to end with it."""
-    return get_md5_hash_password(getattr(user, "password", ""))
+    return get_md5_hash_password(getattr(user, "password", None) or "")
 
 
 def start_login(user: Any) -> RefreshToken:
@@ -192,7 +198,7 @@ def revoked(ids: Iterable[str]) -> set[str]:
     """The `jti`s and `sid`s among `ids` that are revoked, with one query."""
     if not can_revoke():
         return set()
-    noted = BlacklistedToken.objects.filter(token__jti__in=set(ids))
+    noted = BlacklistedToken.objects.filter(token__jti__in=set(ids) - {""})
     return set(noted.values_list("token__jti", flat=True))
 
 

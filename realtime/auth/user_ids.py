@@ -8,10 +8,13 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 
+# Beyond it, JavaScript and others read another number.
+MAX_NUMBER = 2**53 - 1
+
 
 def wire_id(pk: Any) -> int | str:
-    """The primary key as in JSON."""
-    return pk if isinstance(pk, int) else str(pk)
+    """The primary key as in JSON: a number, if all clients can read it, else a text."""
+    return pk if isinstance(pk, int) and -MAX_NUMBER <= pk <= MAX_NUMBER else str(pk)
 
 
 def read_id(given: object) -> Any | None:

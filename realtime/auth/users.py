@@ -3,21 +3,38 @@
 Called wherever a right depends on the user being there. Synchronous.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 
 # 60 bits: the largest number that Python keeps in 32 bytes. Each open socket has one.
 MARK_BITS = (1 << 60) - 1
 UNKNOWN = 0  # the mark of a socket whose user's password was not looked up
 
 
-def active_users() -> "QuerySet[Any]":
-    """The users who are not disabled. A user model without the column `is_active` disables nobody."""
-    users = get_user_model()._default_manager.all()
-    return users.filter(is_active=True) if has_column("is_active") else users
+def active_users(pks: Iterable[Any]) -> "QuerySet[Any]":
+    """Those of the users with these primary keys who are not disabled.
+
+    In a user model, `is_active` need not be a column. Then the users are loaded and asked.
+    """
+    users = get_user_model()._default_manager.filter(pk__in=list(pks))
+    if has_column("is_active"):
+        return users.filter(is_active=True)
+    return users.filter(pk__in=[user.pk for user in users if getattr(user, "is_active", True)])
+
+
+def is_active(pk: Any) -> bool:
+    """Whether there is such a user, who is not disabled."""
+    return active_users([pk]).exists()
+
+
+def find_passwords(pks: Iterable[Any]) -> dict[Any, str]:
+    """The password hashes of those users who are not disabled, by primary key; "" where they are not in a column."""
+    stored: Any = "password" if has_column("password") else Value("")
+    return dict(active_users(pks).values_list("pk", stored))
 
 
 @cache

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from realtime.auth.user_ids import read_id, wire_id
-from realtime.auth.users import active_users
+from realtime.auth.users import is_active
 from realtime.chat.rooms import direct_slug
 from realtime.conf import settings
 from realtime.delivery.endings import Endings
@@ -71,7 +71,7 @@ def open_pair(sender: Any, recipient: int | str) -> Pair:
     pk = read_id(recipient)
     if pk is not None and str(pk) == str(sender):
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.WRITING_TO_ONESELF)
-    if pk is None or not active_users().filter(pk=pk).exists():
+    if pk is None or not is_active(pk):
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
     with own_transaction():
         room, created = Room.objects.get_or_create(

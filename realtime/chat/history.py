@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet
 from msgspec import UNSET, Struct
 
 from realtime.auth.user_ids import wire_id
-from realtime.auth.users import active_users
+from realtime.auth.users import is_active
 from realtime.chat import rooms
 from realtime.models import Message, Room
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -58,7 +58,7 @@ def list_direct(user_id: Any, with_id: Any, cursors: Cursors) -> HistoryPage:
     """A page of the messages between two users. NOT_FOUND if they have none and the other is not active."""
     room = Room.objects.filter(slug=rooms.direct_slug(user_id, with_id)).first()
     if room is None:
-        if not active_users().filter(pk=with_id).exists():
+        if not is_active(with_id):
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         return HistoryPage([], None, None)
     return _read_both_ways(user_id, Message.objects.filter(room=room), cursors)
@@ -130,7 +130,7 @@ def _describe(message: Any, room_id: str | None) -> HistoryItem:
     sender, recipient_id = message.sender, message.recipient_id
     return HistoryItem(
         from_user_id=None if sender is None else wire_id(sender.pk),
-        from_username="" if sender is None else sender.get_username(),
+        from_username="" if sender is None else str(sender.get_username()),
         message=message.text,
         timestamp=format_time(message.created_at),
         message_id=message.pk,

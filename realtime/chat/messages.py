@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -280,7 +280,8 @@ def _insert_messages(posts: list[Post], seqs: list[tuple[int, ...]], now: dateti
 def _timestamp(created: Any) -> str:
     """Format a time that a bare cursor returned. SQLite's driver has no type for times and returns text."""
     moment = datetime.fromisoformat(created) if isinstance(created, str) else created
-    return format_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    # Without USE_TZ there is no zone, and such a moment is a local one.
+    return format_time(moment if moment.tzinfo else moment.replace(tzinfo=connection.timezone))
 
 
 def _row(post: Post, seq: tuple[int, ...]) -> dict[str, Any]:

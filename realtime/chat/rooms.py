@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Concat
 from django.utils.text import slugify
 
 from realtime.auth.user_ids import read_user
-from realtime.auth.users import active_users
+from realtime.auth.users import is_active
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -186,7 +186,7 @@ def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tu
     """
     with own_transaction():
         room = _lock_owned(owner_id, slug)
-        if not active_users().filter(pk=user_id).exists():
+        if not is_active(user_id):
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         if role != OWNER:
             _require_other_owner(room, user_id)

@@ -12,7 +12,7 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.validation import MAX_SHOWN, read_decode_error, read_validation_error
 
 CommandId = Annotated[str, Meta(max_length=64)]
-UserId = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=64)]
+UserId = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Annotated[str, Meta(min_length=1, max_length=255)]
 RoomId = Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\Z")]
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 Seq = Annotated[int, Meta(ge=0, le=2**63 - 1)]

@@ -11,8 +11,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from realtime.auth import tokens
-from realtime.auth.identity import Identity
+from realtime.auth.identity import Identity, identify_token
 from realtime.chat import messages as chat
 from realtime.chat import read_positions, rooms
 from realtime.chat.direct import find_cached_pair, find_pair, forget_pair
@@ -50,7 +49,7 @@ def on_pong(node: Node, connection: Connection, command: commands.Pong) -> None:
 
 async def on_auth(node: Node, connection: Connection, command: commands.Auth) -> None:
     asked_at = time.monotonic()
-    identity = await node.loader.submit(tokens.parse_access(command.token))
+    identity = await identify_token(command.token, node.loader)
     if identity.key != connection.user_key:
         raise Refused(ErrorCode.FORBIDDEN, Reason.TOKEN_OF_ANOTHER_USER)
     extend(node, connection, identity)

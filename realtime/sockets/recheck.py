@@ -8,11 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Value
-
 from realtime.auth import tokens
 from realtime.auth.user_ids import read_id
-from realtime.auth.users import UNKNOWN, active_users, has_column, mark_password
+from realtime.auth.users import UNKNOWN, find_passwords, mark_password
 from realtime.delivery.connection import Connection
 from realtime.delivery.hub import Hub
 from realtime.models import Membership
@@ -91,10 +89,9 @@ def look_up(connections: Sequence[Connection]) -> Rights:
 
 def _look_up_ends(connections: Sequence[Connection]) -> tuple[dict[str, int], set[str]]:
     pks: set[Any] = {read_id(connection.user_key) for connection in connections}
-    stored: Any = "password" if has_column("password") else Value("")
-    passwords = active_users().filter(pk__in=pks).values_list("pk", stored)
+    passwords = find_passwords(pks)
     logins = {connection.login for connection in connections if connection.login}
-    return {str(pk): mark_password(password) for pk, password in passwords}, tokens.revoked(logins)
+    return {str(pk): mark_password(password) for pk, password in passwords.items()}, tokens.revoked(logins)
 
 
 def unauthenticated() -> Closed:

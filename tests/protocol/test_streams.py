@@ -118,7 +118,7 @@ def test_a_stream_has_a_kind_and_a_name(stream, parts):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "room", "room.", "sites", "site.a", "room.a b", "room.a\n", "group.a", "user." + "x" * 65]
+    "text", ["", "room", "room.", "sites", "site.a", "room.a b", "room.a\n", "group.a", "user." + "x" * 96]
 )
 def test_it_knows_what_names_no_stream(text):
     assert not is_stream(text)

@@ -1,0 +1,185 @@
+"""A token means what the site's SIMPLE_JWT and its authentication class say, on sockets and over REST."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.test import APIClient
+from rest_framework.views import APIView
+from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.tokens import AccessToken, SlidingToken
+
+from realtime.auth import site_tokens, tokens
+from realtime.storage.database import run
+from tests.people import make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def simple_jwt(monkeypatch):
+    def change(**keys):
+        for name, value in keys.items():
+            monkeypatch.setattr(api_settings, name, value)
+
+    return change
+
+
+@pytest.fixture
+def authenticated_by(monkeypatch):
+    """The site names this class in DEFAULT_AUTHENTICATION_CLASSES."""
+
+    def change(kind):
+        monkeypatch.setattr(site_tokens.rest_settings, "DEFAULT_AUTHENTICATION_CLASSES", [kind])
+        monkeypatch.setattr(APIView, "authentication_classes", [kind])
+
+    return change
+
+
+def ask(token, word="Bearer"):
+    return APIClient(headers={"authorization": f"{word} {token}"}).get("/api/v1/rooms").status_code
+
+
+async def both(site, token):
+    """The status of a request with the token, and the user or the close code of a socket."""
+    socket = await site.knock(query={"token": str(token)})
+    frame = await socket.receive()
+    found = frame["data"]["user_id"] if frame["type"] == "connected" else frame["code"]
+    return await run(ask, token), found
+
+
+async def test_the_user_is_whom_the_sites_field_names(site, alice, simple_jwt):
+    """The name of one user may be the primary key of another."""
+    simple_jwt(USER_ID_FIELD="username")
+    other = await run(make_user, str(alice.pk))
+    token = await run(AccessToken.for_user, other)
+    assert token["user_id"] == str(alice.pk)
+    assert await both(site, token) == (200, other.pk)
+
+
+async def test_a_field_that_names_nobody_or_several(site, alice, bob, simple_jwt):
+    simple_jwt(USER_ID_FIELD="email")
+    await run(get_user_model().objects.update, email="shared@example.com")
+    token = AccessToken.for_user(alice)
+    token["user_id"] = "shared@example.com"
+    socket = await site.knock(query={"token": str(token)})
+    assert await socket.ending() == (4401, "UNAUTHENTICATED")
+    token["user_id"] = "nobody@example.com\0"
+    socket = await site.knock(query={"token": str(token)})
+    assert await socket.ending() == (4401, "UNAUTHENTICATED")
+
+
+async def test_a_ticket_names_its_user_by_the_key(site, alice, simple_jwt):
+    simple_jwt(USER_ID_FIELD="username")
+    await run(make_user, str(alice.pk))
+    token = await run(AccessToken.for_user, alice)
+    client = APIClient(headers={"authorization": f"Bearer {token}"})
+    ticket = (await run(client.post, "/api/v1/ws/ticket")).json()["ticket"]
+    assert (await site.connect(query={"ticket": ticket})).greeting["user_id"] == alice.pk
+
+
+class Strict(AccessToken):
+    def verify(self):
+        super().verify()
+        if "vip" not in self.payload:
+            raise TokenError("Only for some")
+
+
+async def test_the_sites_own_class_of_tokens_decides(site, alice, simple_jwt):
+    simple_jwt(AUTH_TOKEN_CLASSES=(Strict,))
+    token = await run(AccessToken.for_user, alice)
+    assert await both(site, token) == (401, 4401)
+    token["vip"] = True
+    assert await both(site, token) == (200, alice.pk)
+
+
+async def test_sliding_tokens_are_accepted_where_the_site_has_them(site, alice, simple_jwt):
+    token = await run(SlidingToken.for_user, alice)
+    assert await both(site, token) == (401, 4401)
+    simple_jwt(AUTH_TOKEN_CLASSES=(SlidingToken,))
+    assert await both(site, token) == (200, alice.pk)
+
+
+class Choosy(JWTAuthentication):
+    def get_user(self, validated_token):
+        user = super().get_user(validated_token)
+        if user.username != "alice":
+            raise AuthenticationFailed("Only Alice")
+        return user
+
+
+async def test_the_sites_own_authentication_decides(site, alice, bob, authenticated_by):
+    authenticated_by(Choosy)
+    for user, expected in ((alice, (200, alice.pk)), (bob, (401, 4401))):
+        assert await both(site, await run(AccessToken.for_user, user)) == expected
+
+
+async def test_a_login_that_has_ended_is_refused_whatever_the_site_says(site, alice, authenticated_by):
+    authenticated_by(Choosy)
+    token = await run(AccessToken.for_user, alice)
+    await run(tokens.revoke_login, token["jti"])
+    assert await both(site, token) == (401, 4401)
+
+
+async def test_a_disabled_user_is_told_so(site, alice, authenticated_by):
+    authenticated_by(Choosy)
+    token = await run(AccessToken.for_user, alice)
+    await run(get_user_model().objects.filter(pk=alice.pk).update, is_active=False)
+    assert await both(site, token) == (401, 4403)
+
+
+class FromCookie(JWTAuthentication):
+    def authenticate(self, request):
+        raw = request.COOKIES.get("jwt")
+        if raw is None:
+            return None
+        token = self.get_validated_token(raw)
+        return self.get_user(token), token
+
+
+def test_a_site_may_read_tokens_from_a_cookie(alice, authenticated_by):
+    authenticated_by(FromCookie)
+    token = AccessToken.for_user(alice)
+    client = APIClient()
+    client.cookies["jwt"] = str(token)
+    assert client.post("/api/v1/ws/ticket").status_code == 200
+    tokens.revoke_login(token["jti"])
+    assert client.post("/api/v1/ws/ticket").status_code == 401
+
+
+async def test_an_extension_is_decided_in_the_same_way(site, alice, bob, simple_jwt):
+    simple_jwt(USER_ID_FIELD="username")
+    socket = await site.connect(query={"token": str(await run(AccessToken.for_user, alice))})
+    assert (await socket.ask("auth", token=str(await run(AccessToken.for_user, alice))))["type"] == "ack"
+    assert (await socket.ask("auth", token=str(await run(AccessToken.for_user, bob))))["error_code"] == "FORBIDDEN"
+
+
+@pytest.mark.parametrize(
+    ("keys", "header", "opens"),
+    [
+        ({}, {"authorization": "Bearer {}"}, True),
+        ({}, {"authorization": "JWT {}"}, False),
+        ({"AUTH_HEADER_TYPES": ("JWT",)}, {"authorization": "JWT {}"}, True),
+        ({"AUTH_HEADER_TYPES": ("JWT",)}, {"authorization": "Bearer {}"}, False),
+        ({"AUTH_HEADER_TYPES": ("JWT", "Bearer")}, {"authorization": "Bearer {}"}, True),
+        ({"AUTH_HEADER_NAME": "HTTP_X_ACCESS_TOKEN"}, {"x-access-token": "Bearer {}"}, True),
+        ({"AUTH_HEADER_NAME": "HTTP_X_ACCESS_TOKEN"}, {"authorization": "Bearer {}"}, False),
+    ],
+)
+async def test_the_header_is_the_sites(site, alice, configure, simple_jwt, keys, header, opens):
+    configure(CREDENTIALS=["authorization"])
+    simple_jwt(**keys)
+    token = await run(AccessToken.for_user, alice)
+    headers = {name: value.format(token) for name, value in header.items()}
+    socket = await site.knock(headers=headers)
+    frame = await socket.receive()
+    assert frame["type"] == ("connected" if opens else "disconnect")
+
+
+async def test_tokens_without_an_id_are_accepted_where_the_site_makes_none(site, alice, simple_jwt):
+    token = await run(AccessToken.for_user, alice)
+    del token.payload["jti"]
+    assert await both(site, token) == (401, 4401)
+    simple_jwt(JTI_CLAIM=None)
+    assert await both(site, token) == (200, alice.pk)
