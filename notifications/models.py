@@ -36,7 +36,7 @@ class Notification(models.Model):
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.CASCADE,
-        related_name="notifications",
+        related_name="+",
         db_index=False,  # both indexes below begin with it
         verbose_name=_("recipient"),
     )
