@@ -6,7 +6,7 @@ Only these of the site's settings apply to them: its ways to log in, its throttl
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rest_framework.authentication import BaseAuthentication
+from rest_framework.authentication import BaseAuthentication, BasicAuthentication
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
 from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPartParser
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -32,7 +32,10 @@ class StandingView(APIView):
 
 
 class RealtimeView(StandingView):
-    """A view for users who are logged in, with a token of ours or in any other way that the site accepts."""
+    """A view for users who are logged in, with a token of ours or in another way that the site accepts.
+
+    Never with a password: only `auth/token` takes one, where attempts are limited.
+    """
 
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
 
@@ -40,7 +43,9 @@ class RealtimeView(StandingView):
         # Ours is first. It replaces simplejwt's, which accepts the access tokens of a login that has ended. A class of
         # the site may read tokens from elsewhere, such as a cookie.
         kinds: list[Any] = [
-            kind for kind in self.authentication_classes if kind not in (JWTAuthentication, TokenAuthentication)
+            kind
+            for kind in self.authentication_classes
+            if kind not in (JWTAuthentication, TokenAuthentication) and not issubclass(kind, BasicAuthentication)
         ]
         return [
             TokenAuthentication(),

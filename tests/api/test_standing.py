@@ -1,7 +1,9 @@
 """The API works the same whatever a site's REST_FRAMEWORK says, and changes nothing of the site's own API."""
 
+from base64 import b64encode
+
 import pytest
-from rest_framework.authentication import SessionAuthentication
+from rest_framework.authentication import BasicAuthentication, SessionAuthentication
 from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import BrowsableAPIRenderer
@@ -107,6 +109,14 @@ def test_the_site_may_log_people_in_its_own_way(bob, monkeypatch):
     client = APIClient()
     client.force_login(bob)
     assert client.get("/api/v1/rooms").status_code == 200
+
+
+def test_a_password_is_taken_where_attempts_are_limited_alone(bob, monkeypatch):
+    """REST framework's own default takes one in the header of every request."""
+    monkeypatch.setattr(APIView, "authentication_classes", [SessionAuthentication, BasicAuthentication])
+    client = APIClient(HTTP_AUTHORIZATION="Basic " + b64encode(f"bob:{PASSWORD}".encode()).decode())
+    for method, path in (("get", "rooms"), ("post", "ws/ticket"), ("post", "auth/logout")):
+        assert getattr(client, method)(f"/api/v1/{path}").status_code == 401
 
 
 class Named(Serializer):
