@@ -106,6 +106,9 @@ def load_session(key: str) -> Identity | None:
     """
     request = HttpRequest()
     request.session = import_module(session_engine()).SessionStore(key)
+    # A socket only reads. Django would move a session of an older SECRET_KEY to a new key, which the browser would not
+    # learn, and would delete one that it does not believe.
+    vars(request.session).update(cycle_key=lambda: None, flush=lambda: None)
     user = get_user(request)
     if not user.is_authenticated:
         return None
