@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.contrib import auth
-from django.db import transaction
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -60,8 +59,7 @@ class LogoutView(RealtimeView):
         given = validated(LogoutShape, request.data).get("refresh")
         refresh = _read_refresh(given) if given else None
         _authenticate(request, needed=refresh is None)
-        with transaction.atomic():
-            ended = _end_sessions(request, refresh)
+        ended = tokens.end_logins(refresh, _claims(request))
         # With simplejwt's blacklist, its signals have closed the sockets already.
         if not tokens.can_revoke():
             for login in ended:
@@ -107,19 +105,6 @@ def _read_refresh(given: str) -> RefreshToken:
         return tokens.verify_refresh(given)
     except Closed as refusal:
         raise AuthenticationFailed(code=refusal.reason) from None
-
-
-def _end_sessions(request: Request, refresh: RefreshToken | None) -> set[str]:
-    """Revoke the logins of the request's tokens, and return their names."""
-    ended = set()
-    if refresh is not None:
-        tokens.end_login(refresh)
-        ended.add(tokens.to_claims(refresh).login)
-    if claims := _claims(request):
-        ended.add(claims.login)
-    for login in ended:
-        tokens.revoke_login(login)
-    return ended
 
 
 class TicketView(RealtimeView):

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import uuid4
 
 from django.apps import apps
-from django.db import transaction
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -22,6 +21,7 @@ from rest_framework_simplejwt.utils import aware_utcnow, get_md5_hash_password
 
 from realtime.auth.received_tokens import ReceivedAccess, ReceivedRefresh, skewed_backend
 from realtime.protocol.errors import CloseCode, Closed
+from realtime.storage.transactions import own_transaction
 
 LOGIN_CLAIM = "sid"
 
@@ -157,12 +157,21 @@ def start_login(user: Any) -> RefreshToken:
 
 def end_login(refresh: RefreshToken) -> None:
     """Revoke the refresh token and all other tokens of its login. A second call does nothing."""
-    if not can_revoke():
-        return
-    with transaction.atomic():
-        refresh.blacklist()
-        if login := refresh.get(LOGIN_CLAIM):
-            revoke_login(str(login))
+    end_logins(refresh, None)
+
+
+def end_logins(refresh: RefreshToken | None, access: Claims | None) -> set[str]:
+    """Revoke all tokens of the logins to which a refresh and an access token belong; returns the logins' names."""
+    logins = {access.login} if access else set()
+    if refresh is not None:
+        logins.add(to_claims(refresh).login)
+    if can_revoke():
+        with own_transaction():
+            for login in sorted(logins):  # in one order, so that two calls do not wait for each other
+                revoke_login(login)
+            if refresh is not None:
+                refresh.blacklist()
+    return logins
 
 
 def revoke_login(login: str) -> None:
@@ -175,7 +184,7 @@ def revoke_login(login: str) -> None:
         return
     now = aware_utcnow()
     kept = {"token": "", "created_at": now, "expires_at": now + api_settings.REFRESH_TOKEN_LIFETIME}
-    with transaction.atomic():
+    with own_transaction():
         noted, _ = OutstandingToken.objects.get_or_create(jti=login, defaults=kept)
         BlacklistedToken.objects.get_or_create(token=noted)
 

@@ -104,7 +104,8 @@ def join(user_id: Any, slug: str) -> Joined:
                 room=room, user_id=user_id, defaults={"last_read_seq": last_seq(room)}
             )
     if membership.invited:
-        Membership.objects.filter(pk=membership.pk).update(invited=False)
+        with own_transaction():
+            Membership.objects.filter(pk=membership.pk).update(invited=False)
         membership.invited = False
     room = membership.room
     return Joined(room.pk, room.slug, room.title, cast(Role, membership.role), created)
@@ -162,7 +163,10 @@ def update(user_id: Any, slug: str, **changes: Any) -> None:
     """Change `title` or `private`. Raises NOT_FOUND, FORBIDDEN."""
     if not changes:
         require_owner(user_id, slug)
-    elif not _owned(user_id, slug).update(**changes):
+        return
+    with own_transaction():
+        found = _owned(user_id, slug).update(**changes)
+    if not found:
         raise _not_owned(user_id, slug)
 
 

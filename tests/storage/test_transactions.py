@@ -9,11 +9,12 @@ from django.db import IntegrityError, OperationalError, connection, connections,
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 import realtime
-from realtime.auth import tickets
+from realtime.auth import tickets, tokens
 from realtime.chat import direct, messages, read_positions, rooms
 from realtime.chat.messages import Post
 from realtime.chat.read_positions import Mark, Moved
-from realtime.models import Event, Membership, Message, Room
+from realtime.models import Event, LastSeen, Membership, Message, Room
+from realtime.presence.last_seen import write_last_seen
 from realtime.protocol.errors import Reason
 from realtime.storage import database, log, numbering, transactions
 from realtime.storage.database import DatabaseUnavailable
@@ -144,6 +145,32 @@ def test_a_ticket_opens_one_socket_at_any_level(strict, alice):
         ticket = tickets.issue(alice.pk, None)
         redeemed = at_once(*[partial(tickets.redeem, ticket)] * WRITERS)
         assert [type(found).__name__ for found in redeemed if found is not None] == ["Ticket"]
+
+
+def test_many_log_out_at_any_level(strict, alice):
+    def end(refresh, other):
+        tokens.end_logins(refresh, tokens.to_claims(other.access_token))
+
+    for _ in range(5):
+        one, two = tokens.start_login(alice), tokens.start_login(alice)
+        assert failures(*[partial(end, one, two), partial(end, two, one)] * 2) == []
+        assert tokens.revoked([one["sid"], two["sid"]]) == {one["sid"], two["sid"]}
+
+
+def test_many_change_a_room_and_open_it_at_any_level(strict, general, alice, bob):
+    for number in range(5):
+        rooms.add_member(alice.pk, "general", bob.pk)
+        rename = partial(rooms.update, alice.pk, "general", title=f"Title {number}")
+        assert failures(*[partial(rooms.join, bob.pk, "general"), rename] * WRITERS) == []
+        assert not Membership.objects.filter(invited=True).exists()
+        rooms.remove_member(alice.pk, "general", bob.pk)
+
+
+def test_many_leave_at_any_level(strict, alice, bob):
+    keys = [str(alice.pk), str(bob.pk)]
+    for _ in range(5):
+        assert failures(*[partial(write_last_seen, keys)] * WRITERS) == []
+    assert LastSeen.objects.count() == 2
 
 
 # Conflicts
