@@ -7,6 +7,7 @@ must share.
 import ipaddress
 import logging
 import re
+import unicodedata
 from hashlib import sha256
 from typing import Any
 
@@ -112,7 +113,8 @@ class LoginThrottle(ClientThrottle):
         given = request.data.get(LoginShape.username_field) if isinstance(request.data, dict) else None
         if not isinstance(given, str | int | float):
             return None  # refused anyway; counted by AddressThrottle
-        return f"{self.get_ident(request)} {str(given).strip().casefold()}"
+        name = unicodedata.normalize("NFKC", str(given))  # as LoginShape does
+        return f"{self.get_ident(request)} {name.strip().casefold()}"
 
 
 class AddressThrottle(ClientThrottle):

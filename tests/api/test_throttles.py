@@ -79,7 +79,7 @@ def test_it_counts_a_name_that_is_sent_as_a_fraction(configure):
     assert (try_login("1.5"), try_login(1.5)) == (401, 429)
 
 
-@pytest.mark.parametrize("name", [" alice", "ALICE", "alice\t"])
+@pytest.mark.parametrize("name", [" alice", "ALICE", "alice\t", "ａlice"])
 def test_it_counts_a_name_however_it_is_spelled(alice, configure, name):
     configure(LOGINS_PER_MINUTE=1)
     assert try_login() == 401
