@@ -45,7 +45,7 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
 
 def require_startable() -> None:
     """Raises ImproperlyConfigured if this process must not serve the site with its settings."""
-    if errors := check_settings(None) or check_workers(None):
+    if errors := check_settings(None) or [*check_autocommit(None), *check_workers(None)]:
         raise ImproperlyConfigured(" ".join(f"{error.msg} {error.hint}" for error in errors))
 
 

@@ -206,6 +206,9 @@ def test_it_takes_the_geographic_twin_for_postgresql(monkeypatch):
 )
 def test_it_wants_transactions_that_are_committed(monkeypatch, database, expected):
     monkeypatch.setattr(checks.conf, "default_database", lambda: database)
+    if expected:
+        with pytest.raises(ImproperlyConfigured, match="AUTOCOMMIT"):
+            asgi_application(None)
     assert ids(checks.check_autocommit) == expected
 
 
