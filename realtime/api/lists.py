@@ -7,6 +7,7 @@ once are not ready sooner than one after the other.
 import threading
 from typing import Any
 
+from django.db import connections
 from rest_framework.exceptions import Throttled
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -45,6 +46,9 @@ class Queues:
             if queue.length >= at_once + MAX_WAITING:
                 return None
             queue.length += 1
+        if queue.turns.acquire(blocking=False):
+            return queue
+        close_connections()
         if queue.turns.acquire(timeout=WAIT_SECONDS):
             return queue
         self._shorten(user, queue)
@@ -59,6 +63,13 @@ class Queues:
             queue.length -= 1
             if not queue.length:
                 del self._queues[user]
+
+
+def close_connections() -> None:
+    """Give this thread's connections back to their pool, where others need them. The next query gets one again."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 queues = Queues()

@@ -3,7 +3,7 @@
 from threading import Event, Thread
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from realtime.api import lists
 from realtime.api.lists import MAX_WAITING, Queues
@@ -52,6 +52,21 @@ def test_it_gives_up_after_a_while_and_keeps_nothing(queues, monkeypatch):
     assert queues.enter("1", 1) is None
     queues.leave("1", first)
     assert len(queues) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_waits_keeps_no_connection_to_the_database(queues, monkeypatch):
+    """Those of a pool are few. The connection of a transaction has to stay."""
+    monkeypatch.setattr(lists, "WAIT_SECONDS", 0.01)
+    connection.ensure_connection()
+    closed = []
+    monkeypatch.setattr(connection, "close", lambda: closed.append(1))
+    assert queues.enter("1", 1) is not None
+    with transaction.atomic():
+        assert queues.enter("1", 1) is None
+    assert closed == []
+    assert queues.enter("1", 1) is None
+    assert closed == [1]
 
 
 @pytest.mark.django_db
