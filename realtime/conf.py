@@ -20,6 +20,8 @@ CREDENTIALS: tuple[Carrier, ...] = get_args(Carrier)
 FOREVER = 1_000_000_000  # the highest number that makes sense, whatever the unit
 Positive = Annotated[float, msgspec.Meta(gt=0, le=FOREVER, description="a number above 0")]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=FOREVER, description="a number, 0 or more")]
+MAX_DAYS = 36_500
+Days = Annotated[float, msgspec.Meta(ge=0, le=MAX_DAYS, description=f"a number of days, 0 to {MAX_DAYS}")]
 Count = Annotated[int, msgspec.Meta(ge=1, le=FOREVER, description="a whole number, 1 or more")]
 CountOrZero = Annotated[int, msgspec.Meta(ge=0, le=FOREVER, description="a whole number, 0 or more")]
 Limit = Annotated[
@@ -114,7 +116,7 @@ class Settings:
     session_seconds: Positive = 600  # how long a session can be resumed
     sweep_seconds: Positive = 5  # age of an event without a `seq` that is swept
 
-    event_days: NotNegative = 30  # older events are deleted; 0 keeps them for ever
+    event_days: Days = 30  # older events are deleted; 0 keeps them for ever
     prune_seconds: Positive = 3_600  # between two deletions, by one of all processes
     # If the process that calls a topic's function has gone, another one takes over after this time.
     topic_lease_seconds: Positive = 6

@@ -19,13 +19,16 @@ logger = logging.getLogger(__name__)
 
 Job = Callable[[], Awaitable[None]]
 
+MAX_SLOTS = 600
+
 
 class Clock:
     """The timers of one event loop."""
 
     def __init__(self, on_heartbeat: Callable[[Connection], None]) -> None:
         self._on_heartbeat = on_heartbeat
-        self._slots: list[set[Connection]] = [set() for _ in range(max(1, round(settings().heartbeat_seconds)))]
+        count = min(MAX_SLOTS, max(1, round(settings().heartbeat_seconds)))
+        self._slots: list[set[Connection]] = [set() for _ in range(count)]
         self._next = 0
         self._tasks: list[asyncio.Task[None]] = []
 

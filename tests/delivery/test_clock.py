@@ -33,6 +33,12 @@ async def test_it_calls_a_job_again_and_again_until_it_stops():
     assert len(calls) == count
 
 
+@pytest.mark.parametrize(("seconds", "count"), [(0.1, 1), (30, 30), (1_000_000_000, 600)])
+def test_it_has_a_slot_for_each_second_of_a_heartbeat_up_to_a_limit(configure, seconds, count):
+    configure(HEARTBEAT_SECONDS=seconds)
+    assert len(Clock(on_heartbeat=lambda _connection: None)._slots) == count
+
+
 async def test_it_stops_although_a_job_loses_a_cancellation():
     """A process that got a signal to stop in the middle of a command to Redis went on, and was ended 20 s later."""
     begun = asyncio.Event()

@@ -6,10 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from realtime.auth import tickets
-from realtime.conf import settings
+from realtime.conf import MAX_DAYS, settings
 from realtime.storage import retention
-
-MAX_DAYS = 36_500
 
 
 class Command(BaseCommand):
