@@ -26,9 +26,13 @@ async def address(user_key: str, body: bytes) -> Passing | None:
 
 
 def room_mates(user_key: str) -> Iterable[object]:
-    """The ids of the other members of the user's rooms, without direct rooms."""
-    mine = Membership.objects.filter(user_id=user_key, room__direct=False).values("room")
-    others = Membership.objects.filter(room__in=mine).exclude(user_id=user_key)
+    """The ids of the other members of the user's rooms, without direct rooms.
+
+    Whoever was added to a room, and has not opened it yet, does not count: otherwise an owner could watch every user.
+    """
+    opened = Membership.objects.filter(invited=False)
+    mine = opened.filter(user_id=user_key, room__direct=False).values("room")
+    others = opened.filter(room__in=mine).exclude(user_id=user_key)
     return others.values_list("user_id", flat=True).distinct()
 
 

@@ -184,7 +184,8 @@ async def test_it_announces_to_nobody(site, alice, bob, configure):
 async def test_it_announces_to_those_who_share_a_room(site, alice, bob, carol, configure):
     configure(PRESENCE_AUDIENCE="rooms")
     await run(rooms.create_room, alice.pk, title="General", slug="general")
-    await run(rooms.add_member, alice.pk, "general", bob.pk)
+    await run(rooms.join, bob.pk, "general")
+    await run(rooms.add_member, alice.pk, "general", carol.pk)  # who has not opened it
     mate, stranger = await site.connect(alice), await site.connect(carol)
     comer = await site.connect(bob)
     await mate.find("user_status", user_id=bob.pk, status="online")
@@ -193,6 +194,8 @@ async def test_it_announces_to_those_who_share_a_room(site, alice, bob, carol, c
     await comer.close()
     await mate.find("user_status", user_id=bob.pk, status="offline")
     assert await stranger.settle() == []
+    await stranger.close()
+    assert about(await mate.settle(), carol) == []
 
 
 async def test_it_announces_to_whom_the_site_chooses(site, alice, bob, carol, configure, monkeypatch):
