@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from realtime.sockets.node import Node, chosen_node
@@ -58,7 +58,8 @@ class Process:
         try:
             if iscoroutinefunction(function):
                 return await function(*args, **kwargs)
-            return await run_on_thread(partial(function, *args, **kwargs))
+            returned = await run_on_thread(partial(function, *args, **kwargs))
+            return await returned if isawaitable(returned) else returned
         finally:
             chosen_node.reset(before)
 

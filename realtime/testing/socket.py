@@ -96,11 +96,11 @@ class Socket:
         else:
             self._put_text(frame if isinstance(frame, str) else json.dumps(frame))
 
-    async def receive(self, timeout: float = TIMEOUT_SECONDS) -> Frame:
+    async def receive(self, timeout: float | None = None) -> Frame:
         """The next frame that the test has not taken yet."""
         return await self.expect(timeout=timeout)
 
-    async def expect(self, type: str | None = None, /, *, timeout: float = TIMEOUT_SECONDS, **values: Any) -> Frame:
+    async def expect(self, type: str | None = None, /, *, timeout: float | None = None, **values: Any) -> Frame:
         """Wait for a frame of this type with these values, in its `data` or in itself, and take it."""
         await self._site.settle_hooks()
         place = await self._until(lambda: self._find(type, values), describe(type, values), timeout)
@@ -176,10 +176,11 @@ class Socket:
         left = (place for place in range(len(self.frames)) if place not in self._taken)
         return next((place for place in left if matches(self.frames[place], type, values)), None)
 
-    async def _until(self, look: Callable[[], T | None], what: str, timeout: float = TIMEOUT_SECONDS) -> T:
+    async def _until(self, look: Callable[[], T | None], what: str, timeout: float | None = None) -> T:
         """What `look` returns, when that is neither None nor False. It is called when something has arrived."""
+        seconds = TIMEOUT_SECONDS if timeout is None else timeout
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 while (found := look()) is None or found is False:
                     if self.close_code is not None:
                         raise AssertionError(f"Expected {what}{self._ending()}. What came:{show(self.frames)}")
@@ -189,7 +190,7 @@ class Socket:
                     await self._news.wait()
                 return found
         except TimeoutError:
-            message = f"Expected {what} within {timeout} s. What came:{show(self.frames)}"
+            message = f"Expected {what} within {seconds} s. What came:{show(self.frames)}"
             raise AssertionError(message) from None
 
     def _ending(self) -> str:

@@ -166,7 +166,9 @@ async def test_another_process(alice, bob, shared):
         await other.run(realtime.send_to_user, alice, {"type": "order"}, durable=False)
         await hers.expect("order")
         await other.run(realtime.asend_to_user, alice, {"type": "stored"})
+        await other.run(lambda: realtime.asend_to_user(alice, {"type": "by lambda"}))
         await hers.expect("stored", seq=1)
+        await hers.expect("by lambda", seq=2)
         await other.run(rooms.remove_member, alice.pk, "general", bob.pk)
         await his.expect("left", reason="REMOVED")
         path = f"/api/v1/ws/reconnect/{hers.greeting['session_id']}"
