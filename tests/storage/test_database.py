@@ -267,15 +267,13 @@ async def test_it_replaces_a_connection_that_has_failed(settings):
 
 
 def terminate_others():
+    clients = "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        cursor.execute(f"SELECT pg_terminate_backend(pid) {clients} AND pid <> pg_backend_pid()")
         count = len(cursor.fetchall())
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        cursor.execute(f"SELECT count(*) {clients}")
         while cursor.fetchone() != (1,):
-            cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+            cursor.execute(f"SELECT count(*) {clients}")
     return count
 
 

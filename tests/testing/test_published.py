@@ -180,7 +180,8 @@ async def test_no_connection_stays_open(alice):
     async with connect(alice) as socket:
         await anotify(alice, "new_follower", title="Hello", message="there")
         await socket.expect("notification")
-    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    clients = "datname = current_database() AND backend_type = 'client backend'"
+    count = f"SELECT count(*) FROM pg_stat_activity WHERE {clients} AND pid <> pg_backend_pid()"
 
     def count_others():
         with connection.cursor() as cursor:
