@@ -26,6 +26,7 @@ CHANGED = "_realtime_password_changed"  # set on a user during `save`
 
 
 def connect() -> None:
+    pre_save.connect(on_membership_saving, sender=Membership, dispatch_uid="realtime.membership_saving")
     post_delete.connect(on_membership_deleted, sender=Membership, dispatch_uid="realtime.membership_deleted")
     post_save.connect(on_room_saved, sender=Room, dispatch_uid="realtime.room_saved")
     post_delete.connect(on_room_deleted, sender=Room, dispatch_uid="realtime.room_deleted")
@@ -62,6 +63,13 @@ def on_logged_out(request: Any, **_kwargs: Any) -> None:
         publishing.disconnect_login(login)
 
 
+def on_membership_saving(instance: Membership, raw: bool = False, **_kwargs: Any) -> None:
+    """A new member has read nothing and missed nothing: what counts as unread is what comes from now on."""
+    if instance._state.adding and not raw and not instance.last_read_seq:
+        stream = instance.room.stream
+        instance.last_read_seq = numbering.positions([stream])[stream]
+
+
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:
     model = origin.model if isinstance(origin, QuerySet) else type(origin)
     # When a room or a user is deleted, `on_room_deleted` or `on_user_deleted` announces the end of all its memberships
@@ -71,9 +79,14 @@ def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] 
 
 
 def on_room_saved(instance: Room, created: bool, raw: bool = False, **_kwargs: Any) -> None:
-    """Continue the numbers of an earlier room with the same slug. Rows that a fixture loads keep their numbers."""
-    if created and not raw:
+    """Continue the numbers of an earlier room with the same slug, and forget what was published to it after its end.
+
+    Rows that a fixture loads keep their numbers and events. Direct messages are in the streams of their users.
+    """
+    if created and not raw and not instance.direct:
+        # In this order: `begin` keeps late writers out, unless one of them is at work at this moment.
         numbering.begin(instance.stream, instance.pk)
+        log.forget(instance.stream)
 
 
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
@@ -95,14 +108,21 @@ def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | Non
     setattr(instance, CHANGED, changed)
 
 
-def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
+def on_user_saved(
+    instance: Any, created: bool, raw: bool = False, update_fields: Iterable[str] | None = None, **_kwargs: Any
+) -> None:
     """Close a user's sockets when the user is disabled, or when the password changes.
 
     After a change of password, the user must log in again with the new one. But tokens from before the change open new
-    sockets, unless the site sets CHECK_REVOKE_TOKEN: see the check realtime.W010.
+    sockets, unless the site sets CHECK_REVOKE_TOKEN: see the check realtime.W010. A new user whose key an earlier one
+    may have had does not get what was sent to that one after its end.
     """
     changed = instance.__dict__.pop(CHANGED, False)
     if created:
+        # A row of a subclass may be made for a user who exists already.
+        is_new_user = instance._meta.concrete_model is get_user_model()._meta.concrete_model
+        if is_new_user and not raw and numbering.user_keys_come_back():
+            log.forget(user_stream(instance.pk))
         return
     if (update_fields is None or "is_active" in update_fields) and not getattr(instance, "is_active", True):
         publishing.disconnect_user(instance.pk, "USER_DISABLED")

@@ -7,13 +7,14 @@ Several streams are always locked in the order of their names, so writers cannot
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from realtime.conf import settings
 from realtime.models import Event
 from realtime.protocol.streams import room_slug
 from realtime.storage.json_rows import rows
@@ -24,6 +25,10 @@ READ_CHUNK = 1_000
 # Bytes of events that one query for a stream returns: a thousand of the longest messages are 40 MB, and what is read is
 # written to the sockets at once. It is half of what may wait for a socket by default.
 READ_BYTES = 524_288
+# The same for each of several ranges: a socket that comes back begins with eight streams, which together are as much.
+RANGE_BYTES = READ_BYTES // 8
+# The stream row whose `last_seq` is the highest of all retired rooms. It is not the name of a stream.
+RETIRED = "room"
 
 
 class LoggedEvent(NamedTuple):
@@ -81,7 +86,27 @@ def reserve(counts: Mapping[str, int], rooms: Mapping[str, int] | None = None) -
             " RETURNING name, last_seq",
             [msgspec.json.encode(payload).decode()],
         )
-        return {name: last_seq - counts[name] + 1 for name, last_seq in cursor.fetchall()}
+        lasts: dict[str, int] = dict(cursor.fetchall())
+        firsts = [name for name, last_seq in lasts.items() if last_seq == counts[name] > 0 and room_slug(name)]
+        if firsts:
+            lasts |= _lift(firsts, cursor)
+    return {name: last_seq - counts[name] + 1 for name, last_seq in lasts.items()}
+
+
+def _lift(streams: list[str], cursor: Any) -> dict[str, int]:
+    """Rooms get their first events: the numbers are beyond those of all retired rooms. Returns what has changed.
+
+    The signal of a new room has done this already, unless the room was made without signals.
+    """
+    cursor.execute("SELECT last_seq FROM realtime_stream WHERE name = %s AND last_seq > 0", [RETIRED])
+    if (found := cursor.fetchone()) is None:
+        return {}
+    places = ", ".join(["%s"] * len(streams))
+    cursor.execute(
+        f"UPDATE realtime_stream SET last_seq = last_seq + %s WHERE name IN ({places}) RETURNING name, last_seq",
+        [found[0] + 1, *streams],
+    )
+    return dict(cursor.fetchall())
 
 
 def insert(events: Sequence[LoggedEvent], now: datetime | None = None) -> None:
@@ -175,7 +200,7 @@ def sweep(age_seconds: float) -> list[LoggedEvent]:
 
 
 def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
-    """The first events with after < seq <= until in order: at most 1,000, and 512 KiB or one event.
+    """The first events with after < seq <= until in order: at most 1,000, and `portion_bytes` or one event.
 
     Events that were pruned are missing from it.
     """
@@ -185,9 +210,14 @@ def missed(stream: str, after: int, until: int) -> list[LoggedEvent]:
             f"SELECT seq, body FROM (SELECT seq, body, sum({size}) OVER (ORDER BY seq) AS total, {size} AS size"
             " FROM realtime_event WHERE stream = %s AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s) AS measured"
             " WHERE total - size < %s ORDER BY seq",
-            [stream, after, until, READ_CHUNK, READ_BYTES],
+            [stream, after, until, READ_CHUNK, portion_bytes(READ_BYTES)],
         )
         return [LoggedEvent(stream, seq, body.encode()) for seq, body in cursor.fetchall()]
+
+
+def portion_bytes(most: int) -> int:
+    """How many bytes may be read at once: `most`, or half of what may wait for a socket if the site allows less."""
+    return min(most, settings().max_queued_bytes // 2)
 
 
 def _bytes_of(column: str) -> str:
@@ -205,7 +235,7 @@ class Range(NamedTuple):
 
 
 def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
-    """The first events of each range in order: 512 KiB, or one event. With one query.
+    """The first events of each range in order: 64 KiB at most, or one event. With one query.
 
     Equal ranges are read once and share their list.
     """
@@ -221,7 +251,7 @@ def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
             f" FROM {table.source} JOIN realtime_event e"
             f" ON e.stream = {column['stream']} AND e.seq > {column['low']} AND e.seq <= {column['high']}"
             ") AS measured WHERE total - size < %s ORDER BY number, seq",
-            [msgspec.json.encode(payload).decode(), READ_BYTES],
+            [msgspec.json.encode(payload).decode(), portion_bytes(RANGE_BYTES)],
         )
         for number, seq, body in cursor.fetchall():
             found[number].append(LoggedEvent(unique[number].stream, seq, body.encode()))

@@ -17,10 +17,9 @@ from realtime.models import Room, Stream
 from realtime.protocol.streams import room_slug, split_stream
 from realtime.storage import log
 from realtime.storage.json_rows import rows
+from realtime.storage.log import RETIRED
 from realtime.storage.transactions import own_transaction
 
-# The row whose `last_seq` is the highest of all retired rooms. It is not the name of a stream.
-RETIRED = "room"
 RETIRE_CHUNK = 1_000  # rows that one call of `retire` looks at
 
 
@@ -125,6 +124,11 @@ def retire(after: str = "") -> tuple[int, str | None]:
         return len(ended), names[-1] if len(names) == RETIRE_CHUNK else None
 
 
+def user_keys_come_back() -> bool:
+    """Whether a user may get the key of one who was deleted: any key may, but automatic ones and UUIDs."""
+    return not isinstance(get_user_model()._meta.pk, AutoField | UUIDField)
+
+
 def _ended_rooms(names: list[str]) -> set[str]:
     slugs = {name: slug for name in names if (slug := room_slug(name))}
     found = set(Room.objects.filter(slug__in=slugs.values()).values_list("slug", flat=True))
@@ -132,9 +136,9 @@ def _ended_rooms(names: list[str]) -> set[str]:
 
 
 def _ended_users(names: list[str]) -> set[str]:
-    key: Any = get_user_model()._meta.pk
-    if not isinstance(key, AutoField | UUIDField):
+    if user_keys_come_back():
         return set()
+    key = get_user_model()._meta.pk
     keys = {name: split_stream(name).name for name in names if name.startswith("user.")}
     wanted = {pk for text in keys.values() if (pk := _read_key(key, text)) is not None}
     found = get_user_model()._base_manager.filter(pk__in=wanted).values_list("pk", flat=True)

@@ -230,3 +230,17 @@ def test_it_is_one_room_when_two_take_a_slug_at_once(owner, member):
     outcomes = at_once(*[partial(rooms.create_room, user, title="Same", slug="same") for user in (owner, member)])
     assert {type(outcome) for outcome in outcomes} == {Room, Refused}
     assert Membership.objects.get().user_id == Room.objects.get().created_by_id
+
+
+def test_whoever_is_added_by_other_code_has_read_what_was_there(owner, member, outsider):
+    """A new room may begin with a higher number than 1, and a member starts where it stands."""
+    room = Room.objects.create(slug="plans")
+    Stream.objects.create(name=room.stream, last_seq=7)
+    added = Membership.objects.create(room=room, user_id=owner)
+    known = Membership.objects.create(room=room, user_id=member, last_read_seq=3)
+    assert (added.last_read_seq, known.last_read_seq) == (7, 3)
+    added.last_read_seq = 0
+    added.save()
+    loaded = Membership(room=room, user_id=outsider)
+    loaded.save_base(raw=True)
+    assert set(room.memberships.values_list("user_id", "last_read_seq")) == {(owner, 0), (member, 3), (outsider, 0)}

@@ -240,6 +240,37 @@ def test_it_reads_large_events_in_pieces(monkeypatch):
 
 
 @pytest.mark.django_db
+def test_it_reads_a_small_portion_of_each_of_many_ranges(monkeypatch):
+    """A socket that comes back holds eight of them at once."""
+    large = "\U0001f600" * 25
+    streams = [f"room.{number}" for number in range(3)]
+    Event.objects.bulk_create([Event(stream=name, seq=seq, body=large) for name in streams for seq in range(1, 8)])
+    ranges = [log.Range(name, after, 7) for after, name in enumerate(streams)]
+
+    def read(most):
+        monkeypatch.setattr(log, "RANGE_BYTES", most)
+        return [[event.seq for event in events] for events in log.missed_many([*ranges, ranges[0]])]
+
+    assert read(250) == [[1, 2, 3], [2, 3, 4], [3, 4, 5], [1, 2, 3]]
+    assert read(50) == [[1], [2], [3], [1]]
+    assert read(log.READ_BYTES)[1] == [2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.django_db
+def test_a_portion_is_at_most_half_of_what_may_wait_for_a_socket(settings):
+    """Where a site allows less, a client that keeps up would be closed as slow."""
+    assert [log.portion_bytes(most) for most in (log.READ_BYTES, log.RANGE_BYTES)] == [524_288, 65_536]
+    settings.REALTIME = {**settings.REALTIME, "MAX_QUEUED_BYTES": 500}
+    Event.objects.bulk_create([Event(stream="site", seq=seq, body="x" * 100) for seq in range(1, 8)])
+    assert [event.seq for event in log.missed("site", 0, 7)] == [1, 2, 3]
+    (events,) = log.missed_many([log.Range("site", 4, 7)])
+    assert [event.seq for event in events] == [5, 6, 7]
+    settings.REALTIME = {**settings.REALTIME, "MAX_QUEUED_BYTES": 300}
+    (events,) = log.missed_many([log.Range("site", 4, 7)])
+    assert [event.seq for event in events] == [5, 6]
+
+
+@pytest.mark.django_db
 def test_it_knows_the_positions_of_streams(django_assert_num_queries):
     commit("site", "site", "room.a")
     many = [f"room.{number}" for number in range(1_500)]

@@ -2,12 +2,13 @@
 
 import importlib
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
-from django.db.models import CharField
+from django.db.models import BigAutoField, CharField, UUIDField
 
 from realtime.models import Event, Room, Stream
 from realtime.storage import log, numbering, retention
@@ -15,6 +16,7 @@ from tests.people import make_user
 from tests.racing import at_once
 
 transactional = pytest.mark.django_db(transaction=True)
+one_writer_on_sqlite = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
 BODY = b'{"type":"test"}'
 
 
@@ -67,6 +69,18 @@ def test_it_does_so_at_the_first_event_if_nothing_announced_the_room():
 
 
 @pytest.mark.django_db
+def test_nobody_reads_in_a_room_what_was_published_after_the_end_of_an_earlier_one():
+    make_room()
+    write("room.a")
+    Room.objects.get().delete()
+    assert write("room.a", "room.b") == [3, 1]
+    make_room()
+    assert log.missed("room.a", 0, 99) == []
+    assert write("room.a") == [4]
+    assert [event.seq for event in log.missed("room.b", 0, 99)] == [1]
+
+
+@pytest.mark.django_db
 def test_it_leaves_nothing_out_where_there_was_no_other_room():
     assert write("room.a") == [1]  # before the room
     room = make_room()
@@ -91,10 +105,9 @@ def test_it_knows_where_streams_stand_and_whose_they_are(django_assert_num_queri
 
 
 @transactional
+@one_writer_on_sqlite
 def test_it_waits_for_no_writer_when_a_room_is_created():
     """The writer may itself be waiting for the transaction that deletes one room and creates the next."""
-    if connection.vendor != "postgresql":
-        return  # SQLite has one writer at a time
     first = make_room().pk
     write("room.a")
     Room.objects.all().delete()
@@ -183,6 +196,16 @@ def test_a_user_takes_the_events_along():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(("key", "kept"), [(CharField, []), (UUIDField, [1]), (BigAutoField, [1])])
+def test_a_user_with_the_key_of_an_earlier_one_does_not_get_what_was_sent_after_its_end(monkeypatch, key, kept):
+    write("user.7")
+    user = SimpleNamespace(_meta=SimpleNamespace(pk=key()))
+    monkeypatch.setattr(numbering, "get_user_model", lambda: user)
+    get_user_model().objects.create(username="alice", pk=7)
+    assert [event.seq for event in log.missed("user.7", 0, 9)] == kept
+
+
+@pytest.mark.django_db
 def test_it_keeps_the_rows_of_users_whose_keys_may_come_back(monkeypatch):
     monkeypatch.setattr(get_user_model()._meta, "pk", CharField(primary_key=True))
     Stream.objects.create(name="user.alice", last_seq=3)
@@ -201,19 +224,38 @@ def test_a_room_made_after_that_starts_beyond_all_that_were_retired():
     assert numbering.positions(["room.a"]) == {"room.a": 6}
     assert write("room.a") == [7]
     # Even if site code has published to the name in between.
-    write("room.b")
+    assert write("room.b", "room.b") == [7, 8]
     make_room("b")
-    assert write("room.b") == [7]
+    assert write("room.b") == [9]
+
+
+@pytest.mark.django_db
+def test_a_room_made_without_signals_starts_beyond_them_too(django_assert_num_queries):
+    make_room()
+    write("room.a", "room.a")
+    Room.objects.all().delete()
+    assert retire() == 1
+    (room,) = Room.objects.bulk_create([Room(slug="a")])
+    assert write_as(room.pk, 2) == 4
+    assert write("room.a", "site", "topic.metrics") == [6, 1, 1]
+    with django_assert_num_queries(1):
+        log.reserve({"room.a": 1, "site": 1, "topic.other": 1})
+
+
+@pytest.mark.django_db
+def test_a_row_without_events_is_beyond_them_after_its_first_event():
+    Stream.objects.create(name=numbering.RETIRED, last_seq=5)
+    log.wait_for_writers("room.a")
+    assert write("room.a", "room.a") == [7, 8]
 
 
 @transactional
+@one_writer_on_sqlite
 def test_no_row_is_deleted_while_a_room_is_being_made():
     make_room()
     write("room.a")
     Room.objects.get().delete()
     numbering.retire()
-    if connection.vendor != "postgresql":
-        return  # SQLite has one writer at a time
     with transaction.atomic():
         make_room()
         assert at_once(numbering.retire) == [(0, None)]
