@@ -75,6 +75,13 @@ def without_events(posted):
     return replace(posted, events=())
 
 
+@pytest.mark.parametrize("text", [*TEXTS, "\x01\x02\x1f" * 9, '"' * 9, "\\" * 9, "\n\t" * 9, "é" * 9, "\U0001f600" * 9])
+def test_it_knows_how_many_bytes_a_text_needs(write, text):
+    """What waits, and what goes out at once, is bounded by it."""
+    frame, without = (chat._frame(write(some), 1, "now") for some in (text, ""))
+    assert chat.measure(write(text)) == len(frame) - len(without)
+
+
 def test_it_stores_message_and_event_together(write, sender, room):
     (posted,) = store(write("hello", "c-1", kind="image"))
     message = Message.objects.get()
