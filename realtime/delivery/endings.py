@@ -20,6 +20,7 @@ class Endings:
         self._limit = limit
         self._times: OrderedDict[str, float] = OrderedDict()
         self._dropped_at = float("-inf")
+        self._all_at = float("-inf")
 
     def note(self, name: str, now: float) -> None:
         self._times[name] = now
@@ -27,10 +28,14 @@ class Endings:
         if len(self._times) > self._limit:
             _name, self._dropped_at = self._times.popitem(last=False)
 
+    def note_all(self, now: float) -> None:
+        """Any name may have been disconnected: nobody knows which."""
+        self._all_at = now
+
     def __contains__(self, name: str) -> bool:
         """Whether the name is known to have been disconnected."""
         return name in self._times
 
     def has_since(self, name: str, moment: float) -> bool:
         """Whether the name may have been disconnected at `moment` or later."""
-        return self._times.get(name, self._dropped_at) >= moment
+        return max(self._times.get(name, self._dropped_at), self._all_at) >= moment

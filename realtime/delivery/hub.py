@@ -7,6 +7,7 @@ import asyncio
 import logging
 import random
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -32,6 +33,9 @@ RETRY_SECONDS = 1.0  # between attempts while the database is away
 # Feeds that read the log at the same time. After an outage thousands have something to read, and neither the database
 # threads, which also store messages, nor memory is to be full of that.
 READS_AT_ONCE = 2
+# Of one stream's events, delivered in one turn of the loop; the rest is read from the log, in portions. Other processes
+# send less than this at once, and so does `chat`; what a site publishes in one commit may be more.
+TURN_BYTES = 786_432
 
 
 class Retained(NamedTuple):
@@ -171,10 +175,17 @@ class Hub:
 
     def take(self, envelope: Envelope) -> None:
         """Deliver to this process's sockets."""
+        taken: Counter[str] = Counter()  # bytes by stream
         for stream, seq, body in envelope.events:
             feed = self.feeds.get(stream)
-            if feed is not None:
+            if feed is None:
+                continue
+            is_first = not taken[stream]
+            taken[stream] += len(body)
+            if is_first or taken[stream] <= TURN_BYTES:
                 feed.accept(seq, body)
+            else:
+                feed.advance_to(seq)
         for passing in envelope.passing:
             self._pass_on(passing)
         for control in envelope.controls:

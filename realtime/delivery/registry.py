@@ -61,7 +61,10 @@ class Registry:
 
     def note_ending(self, control: Control) -> None:
         """Note whom a control disconnects, for sockets that are registered after it."""
-        if control.verb == "disconnect" and control.user is not None:
+        if control.verb == "come_back":
+            self.ended_users.note_all(time.monotonic())
+            self.ended_logins.note_all(time.monotonic())
+        elif control.verb == "disconnect" and control.user is not None:
             self.ended_users.note(control.user, time.monotonic())
         elif control.verb == "disconnect" and control.login:
             self.ended_logins.note(control.login, time.monotonic())

@@ -34,3 +34,16 @@ def test_a_name_that_ends_again_is_kept_longest():
     for moment, name in enumerate("abac"):
         endings.note(name, float(moment))
     assert ("a" in endings, "b" in endings, "c" in endings) == (True, False, True)
+
+
+def test_when_nobody_knows_who_has_ended_everybody_may_have():
+    endings = Endings(limit=2)
+    endings.note("a", 1.0)
+    endings.note_all(5.0)
+    assert [endings.has_since(name, 5.0) for name in "abx"] == [True] * 3
+    assert [endings.has_since(name, 5.1) for name in "abx"] == [False] * 3
+    assert ("a" in endings, "b" in endings) == (True, False)
+    for moment, name in enumerate("abcd", start=6):
+        endings.note(name, float(moment))
+    assert [endings.has_since(name, 5.0) for name in "abcdx"] == [True] * 5
+    assert not endings.has_since("x", 7.5)

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import threading
+import time
 
 import pytest
 
@@ -79,6 +80,29 @@ async def test_it_delivers_each_event_once_whatever_the_bus_does(process, seed):
         del arriving[:size]
     await process.compare_positions()
     assert await socket.until_seq(20) == SEQS
+
+
+async def write_large(stream, sizes):
+    bodies = [(stream, b'{"type":"test","text":"%s"}' % (b"x" * size)) for size in sizes]
+    return [tuple(event) for event in await database.run(log.commit, bodies)]
+
+
+async def test_it_delivers_so_many_bytes_of_a_stream_in_one_turn_and_reads_the_rest(process):
+    """What a site has published in one commit would close sockets that keep up as slow ones."""
+    (_, socket), (_, other) = await join(process, "room.a"), await join(process, "room.b", "2")
+    events = await write_large("room.a", [40_000] * 30)
+    small = await write("room.b", 1)
+    process.take(Envelope(events=events + small))
+    assert (socket.seqs, other.seqs) == (list(range(1, 20)), [1])
+    assert await socket.until_seq(30) == list(range(1, 31))
+
+
+async def test_it_delivers_one_event_at_once_however_large_it_is(process):
+    _, socket = await join(process, "room.a")
+    events = await write_large("room.a", [900_000, 10])
+    process.take(Envelope(events=events))
+    assert socket.seqs == [1]
+    assert await socket.until_seq(2) == [1, 2]
 
 
 async def test_it_fills_a_hole_from_the_log(process):
@@ -183,7 +207,9 @@ async def test_it_loses_nothing_that_is_stored_while_a_position_is_read(process,
     def read_slowly(streams):
         found = read(streams)
         events = log.commit([("room.a", body(1)), ("room.a", body(2))])
-        asyncio.run_coroutine_threadsafe(take([tuple(event) for event in events]), process.loop).result(5)
+        asyncio.run_coroutine_threadsafe(take([tuple(event) for event in events]), process.loop).result(
+            PATIENCE_SECONDS
+        )
         return found
 
     async def take(events):
@@ -291,7 +317,11 @@ async def test_it_closes_and_unsubscribes_whom_a_control_names(process):
 async def test_it_asks_everybody_to_come_back_when_too_many_rights_have_ended(process, settings):
     settings.REALTIME = {**settings.REALTIME, "RESTART_WINDOW_SECONDS": 0.01}
     sockets = [(await join(process, "room.a", user))[1] for user in ("1", "2")]
+    before = time.monotonic()
     process.take(Envelope(controls=[COME_BACK]))
+    # A socket that is let in at this moment looks up its rights again.
+    assert process.registry.ended_users.has_since("3", before)
+    assert process.registry.ended_logins.has_since("login", before)
     for socket in sockets:
         await socket.until(lambda socket=socket: socket.frames)
         assert socket.frames[0] | {"reconnect": True, "retry_after_ms": 2000} == socket.frames[0]
