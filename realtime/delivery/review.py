@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 REST_SECONDS = 0.005  # between look-ups of standings
 DOUBT_SECONDS = 1.0  # between comparisons of feeds that got events again
 COMPARED_AT_ONCE = 1_000
+DOUBTED_AT_ONCE = 100  # of each, an event is read, too
 
 Revoke = Callable[[Connection, str], None]
 
@@ -108,16 +109,22 @@ class Reviewer:
     async def _doubt(self) -> None:
         try:
             while self._doubted:
-                noted, self._doubted = _note(self._doubted), set()
+                doubted, self._doubted = list(self._doubted), set()
                 try:
-                    found = await database.run(_look_up, noted)
-                    for was, (standing, stored) in zip(noted, found, strict=True):
-                        await self._settle(was, standing, stored)
+                    while doubted:
+                        await self._look_closely(_note(doubted[-DOUBTED_AT_ONCE:]))
+                        del doubted[-DOUBTED_AT_ONCE:]
                 except database.DatabaseUnavailable:
-                    self._doubted.update(was.feed for was in noted)
+                    self._doubted.update(doubted)
                 await asyncio.sleep(DOUBT_SECONDS)
         finally:
             self._doubting = None
+
+    async def _look_closely(self, noted: Sequence[Noted]) -> None:
+        """`compare`, and compare the events at the feeds' positions, too."""
+        found = await database.run(_look_up, noted)
+        for was, (standing, stored) in zip(noted, found, strict=True):
+            await self._settle(was, standing, stored)
 
     async def _settle(self, was: Noted, standing: numbering.Standing, stored: int | None) -> None:
         """Act on where the log stands. `stored` is the hash of its event at the feed's position, if that is known."""

@@ -12,6 +12,7 @@ from realtime.models import Event, Room, Stream
 from realtime.storage import database, log, numbering
 from realtime.storage.database import run
 from tests.paper import body, open_connection
+from tests.patience import PATIENCE_SECONDS
 from tests.people import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -283,6 +284,29 @@ async def test_the_other_processes_notice_that_the_numbers_go_on_elsewhere(proce
     await other.stop()
 
 
+async def test_it_looks_at_a_few_feeds_at_a_time(process, monkeypatch):
+    """Of each, an event is read."""
+    monkeypatch.setattr(review, "DOUBTED_AT_ONCE", 2)
+    look_up, looked = review._look_up, []
+
+    def note(noted):
+        looked.append({was.feed.name for was in noted})
+        if len(looked) == 2:
+            raise database.DatabaseUnavailable
+        return look_up(noted)
+
+    monkeypatch.setattr(review, "_look_up", note)
+    names = {f"topic.{number}" for number in range(5)}
+    await run(log.commit, [(name, body(1)) for name in sorted(names)])
+    for name in names:
+        await join(process, 0, stream=name)
+    for name in names:
+        process._reviewer.doubt(process.feeds[name])
+    await settle(process)
+    assert [len(some) for some in looked] == [2, 2, 2, 1]
+    assert set().union(looked[0], *looked[2:]) == names
+
+
 async def test_it_takes_repeated_events_for_what_they_are(process):
     _, socket = await join(process, 0, stream="site")
     events = await write("1", "2", "3", stream="site")
@@ -302,7 +326,7 @@ async def test_it_compares_with_what_it_had_before_the_log_was_read(process, mon
     def read_early(streams):
         found = read(streams)
         events = log.commit([("site", body(1))])
-        asyncio.run_coroutine_threadsafe(take(events), process.loop).result(5)
+        asyncio.run_coroutine_threadsafe(take(events), process.loop).result(PATIENCE_SECONDS)
         return found
 
     async def take(events):

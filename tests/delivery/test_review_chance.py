@@ -112,8 +112,13 @@ class World:
             await asyncio.wait(set(self.tasks))
         for process in self.hubs:
             await process.compare_positions()
-        while fillers := {feed._filler for process in self.hubs for feed in process.feeds.values()} - {None}:
-            await asyncio.wait(fillers)
+        while tasks := self._looking():
+            await asyncio.wait(tasks)
+
+    def _looking(self):
+        """What still looks into the log."""
+        fillers = {feed._filler for process in self.hubs for feed in process.feeds.values()}
+        return (fillers | {process._reviewer._doubting for process in self.hubs}) - {None}
 
 
 @pytest.mark.parametrize("seed", range(4))
