@@ -66,7 +66,9 @@ class Resumer:
                 async with self._hub.open_feeds(allowed, connection) as opened:
                     feeds = self._leave_out_ended(connection, opened, id)
                     outcomes = await self._play_all(connection, {feed: wanted[feed.name] for feed in feeds}, turn)
-                    streams = {feed.name: outcome for feed, outcome in outcomes.items()}
+                    # A right may have ended while its stream or another one was replayed.
+                    kept = self._leave_out_ended(connection, feeds, id)
+                    streams = {feed.name: outcomes[feed] for feed in kept}
                     connection.send(encode(Resumed(streams, given(id))))
             finally:
                 for stream in wanted:
@@ -134,7 +136,11 @@ class Resumer:
         position = since
         while not connection.closing and connection.subscriptions.has_right(feed.name, feed.room):
             if frames:
-                await self._send(connection, frames, turn)
+                await self._make_room(connection, turn)
+                # The right may have ended during the wait.
+                if not connection.subscriptions.has_right(feed.name, feed.room):
+                    break
+                connection.send_all(frames)
             position += len(frames)
             # The feed may have moved on while other streams were replayed.
             if position >= feed.position:
@@ -174,18 +180,18 @@ class Resumer:
             raise Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms)
         return frames
 
-    async def _send(self, connection: Connection, frames: Sequence[Frame], turn: Turn) -> None:
-        """Send the frames when there is room. Raises Closed for a client that makes no room within one heartbeat."""
-        if connection.sink.is_full():
-            # Other sockets need not wait for a slow client.
-            turn.give_back()
-            try:
-                async with asyncio.timeout(settings().heartbeat_seconds):
-                    await connection.sink.writable()
-            except TimeoutError:
-                raise Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER") from None
-            await turn.take()
-        connection.send_all(frames)
+    async def _make_room(self, connection: Connection, turn: Turn) -> None:
+        """Wait until there is room. Raises Closed for a client that makes none within one heartbeat."""
+        if not connection.sink.is_full():
+            return
+        # Other sockets need not wait for a slow client.
+        turn.give_back()
+        try:
+            async with asyncio.timeout(settings().heartbeat_seconds):
+                await connection.sink.writable()
+        except TimeoutError:
+            raise Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER") from None
+        await turn.take()
 
     async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:
         """The streams that the user may read. For each of the others, an `error` is sent."""

@@ -136,6 +136,19 @@ async def test_it_sends_nothing_more_when_the_right_has_ended(monkeypatch):
     assert client.socket.seqs == [10]
 
 
+async def test_it_sends_nothing_when_the_right_ends_while_it_waits_for_room(monkeypatch):
+    client = Return(monkeypatch, 5)
+    client.socket.waiting_bytes = 1
+
+    async def end_right():
+        client.connection.subscriptions.remove(client.feed.name)
+        client.socket.waiting_bytes = 0
+
+    monkeypatch.setattr(client.socket, "wait_writable", end_right)
+    await client.replay(0)
+    assert client.socket.frames == []
+
+
 async def test_it_closes_a_client_that_makes_no_room(monkeypatch, settings):
     settings.REALTIME = {**settings.REALTIME, "HEARTBEAT_SECONDS": 0.01}
     client = Return(monkeypatch, 5)

@@ -93,6 +93,23 @@ async def test_it_holds_live_events_back(site, alice, bob, shared, late_reading)
     assert streams["room.general"]["seq"] == 4
 
 
+async def test_it_names_no_stream_whose_right_has_ended_meanwhile(site, alice, bob, shared, late_reading):
+    reads, may_read = late_reading
+    writer, reader = await site.connect(alice), await site.connect(bob)
+    await write(writer, 3)
+    await writer.ask("message", to_user_id=bob.pk, message="psst")
+    await reader.settle()
+    resuming = asyncio.create_task(resume_with(reader, {"room.general": 1, f"user.{bob.pk}": 0}))
+    await until(lambda: reads)
+    await run(rooms.remove_member, alice.pk, "general", bob.pk)
+    may_read.set()
+    frames, streams = await resuming
+    assert [frame["type"] for frame in frames] == ["left", "chat", "error"]
+    assert is_refused(frames[-1], ErrorCode.NOT_FOUND)
+    assert frames[-1]["stream"] == "room.general"
+    assert list(streams) == [f"user.{bob.pk}"]
+
+
 async def test_it_forgets_no_stream_in_which_nothing_was_missed_yet(site, alice, bob, shared, late_reading):
     """While it waits for the events of one stream, the first one happens in another."""
     reads, may_read = late_reading
