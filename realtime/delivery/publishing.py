@@ -66,7 +66,7 @@ def disconnect_user(user: Any, reason: str = "KICKED") -> None:
     if len(reason.encode()) > 123:
         raise ValueError("A reason has at most 123 bytes.")
     control = Control("disconnect", user=str(read_user(user)), code=CloseCode.FORBIDDEN, reason=reason)
-    send_on_commit(Envelope(controls=[control]))
+    _obey_on_commit(control)
 
 
 async def adisconnect_user(user: Any, reason: str = "KICKED") -> None:
@@ -76,13 +76,13 @@ async def adisconnect_user(user: Any, reason: str = "KICKED") -> None:
 def unauthenticate_user(user_id: Any) -> None:
     """Close all sockets of a user with 4401, on every process: the user has to log in again."""
     control = Control("disconnect", user=str(user_id), code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
-    send_on_commit(Envelope(controls=[control]))
+    _obey_on_commit(control)
 
 
 def disconnect_login(login: str) -> None:
     """Close all sockets that were opened with a token of this login."""
     control = Control("disconnect", login=login, code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")
-    send_on_commit(Envelope(controls=[control]))
+    _obey_on_commit(control)
 
 
 def unsubscribe(user_id: Any, stream: str, room: int = 0) -> None:
@@ -90,12 +90,12 @@ def unsubscribe(user_id: Any, stream: str, room: int = 0) -> None:
 
     With the primary key of a `room`, the order does not apply to a later room with the same name.
     """
-    send_on_commit(Envelope(controls=[Control("unsubscribe", user=str(user_id), stream=stream, room=room)]))
+    _obey_on_commit(Control("unsubscribe", user=str(user_id), stream=stream, room=room))
 
 
 def close_stream(stream: str, room: int = 0) -> None:
     """Unsubscribe all sockets from a stream that no longer exists, on every process. `room` as in `unsubscribe`."""
-    send_on_commit(Envelope(controls=[Control("unsubscribe", stream=stream, room=room)]))
+    _obey_on_commit(Control("unsubscribe", stream=stream, room=room))
 
 
 def send_events(events: list[log.LoggedEvent]) -> None:
@@ -107,6 +107,18 @@ def send_events(events: list[log.LoggedEvent]) -> None:
 def send_on_commit(envelope: Envelope) -> None:
     """Send the envelope now, or when the transaction commits."""
     on_commit(_Sending(envelope))
+
+
+def _obey_on_commit(control: Control) -> None:
+    """`send_on_commit` for a control. Those of one transaction are sent together.
+
+    A process without sockets waits for each sending, for ten seconds while Redis hangs.
+    """
+    last = find_last(of_same_savepoints=True)
+    if isinstance(last, _Ordering):
+        last.controls.append(control)
+    else:
+        on_commit(_Ordering(control))
 
 
 def _send(envelope: Envelope) -> None:
@@ -144,6 +156,16 @@ class _Sending(CommitHook):
 
     def __call__(self) -> None:
         _send(self._envelope)
+
+
+class _Ordering(CommitHook):
+    """Sends controls."""
+
+    def __init__(self, control: Control) -> None:
+        self.controls = [control]
+
+    def __call__(self) -> None:
+        _send(Envelope(controls=self.controls))
 
 
 class _PendingFlush(CommitHook):

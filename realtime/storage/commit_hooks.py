@@ -37,15 +37,17 @@ def on_commit(hook: CommitHook) -> None:
         vars(database)["commit"] = partial(_commit_by_hand, database)
 
 
-def find_last() -> CommitHook | None:
+def find_last(*, of_same_savepoints: bool = False) -> CommitHook | None:
     """The hook that this transaction registered last; None if there is none, or if it was dropped.
 
-    None also in Django's TestCase, where hooks stay in the queue after they were captured and called.
+    With `of_same_savepoints`, None also unless it is dropped whenever one that is registered now is. None also in
+    Django's TestCase, where hooks stay in the queue after they were captured and called.
     """
-    if _is_in_test_case():
+    if _is_in_test_case() or not (end := _end_of_hooks()):
         return None
-    end = _end_of_hooks()
-    hook = _queue()[end - 1][1] if end else None
+    savepoints, hook, _ = _queue()[end - 1]
+    if of_same_savepoints and savepoints != set(connection.savepoint_ids):
+        return None
     return hook if isinstance(hook, CommitHook) else None
 
 

@@ -90,6 +90,30 @@ def test_it_keeps_the_order_with_what_is_not_stored(sent):
     assert numbers(sent) == [[1], [2], [3, 5]]
 
 
+def test_it_sends_the_controls_of_a_transaction_together(sent):
+    with transaction.atomic():
+        for user in (1, 2):
+            realtime.disconnect_user(user)
+        with undone():
+            realtime.disconnect_user(3)
+            realtime.disconnect_user(4)
+        for user in (5, 6, 7):
+            realtime.disconnect_user(user)
+    assert [[control.user for control in envelope.controls] for envelope in sent] == [["1", "2", "5", "6", "7"]]
+
+
+def test_it_takes_no_control_back_with_a_block_that_is_not_its_own(sent):
+    with transaction.atomic():
+        with transaction.atomic():
+            realtime.disconnect_user(1)
+        realtime.disconnect_user(2)
+        with undone():
+            realtime.disconnect_user(3)
+        say(4)
+        realtime.disconnect_user(5)
+    assert [[control.user for control in envelope.controls] for envelope in sent] == [["1"], ["2"], [], ["5"]]
+
+
 def test_it_survives_savepoints_made_by_hand(sent):
     with transaction.atomic():
         say(1)
