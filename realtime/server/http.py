@@ -13,7 +13,7 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from realtime.conf import settings
-from realtime.server.websocket import RealtimeProtocol
+from realtime.server.websocket import IS_STOPPING, RealtimeProtocol
 
 # How long a connection without a request may take to send the head of one, while the server stops.
 LAST_HEAD_SECONDS = 1.0
@@ -99,8 +99,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         # Checked here, because the parser would read all of the body before it reports the upgrade.
         if self.parser.should_upgrade() and self._should_upgrade() and has_body(self.headers):
             raise RefusedRequest(HTTPStatus.BAD_REQUEST)
-        self.in_request = True
         super().on_headers_complete()
+        self.in_request = True  # not before: what is refused there must not look like a part of the request before it
         if self.is_last and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -146,6 +146,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             # The client did not wait for the answer to the request before. It would be written into the socket.
             self._end_after_answer()
             return b""
+        # The client does not read, and the socket would not learn that its transport is full.
+        if self.flow.write_paused:
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return b""
         try:
             request = make_request(self.scope["method"], self.url, self.parser.get_http_version(), self.headers)
         except (ValueError, httptools.HttpParserError):
@@ -158,7 +162,9 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         # It refers to this object, and both would wait for the garbage collector.
         self.parser = None  # type: ignore[assignment]
-        socket = RealtimeProtocol(config=self.config, server_state=self.server_state, app_state=self.app_state)
+        # Also in a worker that is only replaced: this socket comes after those that were told that it stops.
+        app_state = {**self.app_state, IS_STOPPING: lambda: True} if self.is_last else self.app_state
+        socket = RealtimeProtocol(config=self.config, server_state=self.server_state, app_state=app_state)
         socket.connection_made(self.transport)
         self.transport.set_protocol(socket)
         socket.shake_hands(request)

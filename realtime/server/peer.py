@@ -110,6 +110,13 @@ class BoundedPeer(WebSocketsSansIOProtocol):
     def handle_close(self, event: Any) -> None:
         """Abort after CLOSE_SECONDS: a transport that closes normally waits forever for a peer that reads nothing."""
         super().handle_close(event)
+        self._abort_soon()
+
+    def eof_received(self) -> None:
+        """The peer sends no more, so the transport closes now: as in `handle_close`."""
+        self._abort_soon()
+
+    def _abort_soon(self) -> None:
         if self.close_timer is None and not self.disconnected:
             self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 

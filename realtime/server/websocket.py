@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
+from websockets.protocol import OPEN
 
 from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import Disconnect, encode
@@ -111,8 +112,9 @@ class RealtimeProtocol(BoundedPeer):
                 self.on_frame(b"".join(frames) if is_text else None)
         elif is_text and not self.close_sent and not is_utf8(b"".join(self.frames)):
             # uvicorn would log this as an error of the server.
-            self.conn.send_close(CloseCode.INVALID_DATA)
-            self.handle_parser_exception()
+            if self.conn.state is OPEN:  # else a close or a violation came with it, and is handled after it
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
         else:
             super().send_receive_event_to_app()
 
@@ -135,6 +137,9 @@ class RealtimeProtocol(BoundedPeer):
     def shutdown(self) -> None:
         if self.on_shutdown is not None and not self.close_sent:
             self.on_shutdown()
+            return
+        # The peer has closed the socket, and has not read yet what was sent before: `close_timer` runs.
+        if self.handshake_complete and not self.close_sent and self.conn.state is not OPEN:
             return
         # The user is still being looked up, so the application has not taken the socket over.
         if self.handshake_complete and not self.close_sent:

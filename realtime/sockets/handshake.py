@@ -29,7 +29,7 @@ from realtime.protocol.errors import CloseCode, Closed, Reason, Refused
 from realtime.protocol.frames import VERSION, Ack, Connected, ConnectedData, encode, format_epoch, utc_now
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
-from realtime.server.websocket import EXTENSION, RealtimeProtocol
+from realtime.server.websocket import EXTENSION, IS_STOPPING, RealtimeProtocol
 from realtime.sockets import intake, succession
 from realtime.sockets.drain import come_back
 from realtime.sockets.handlers import Work
@@ -90,6 +90,8 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection: Connection | None = None
         self.node.opening += 1
         try:
+            if self.scope.get("state", {}).get(IS_STOPPING, bool)():
+                self.node.drain.begin()
             self.node.drain.require_not_begun()
             identity = await self.authenticate(trusted_page)
             language = language_of(dict(self.scope["headers"]))

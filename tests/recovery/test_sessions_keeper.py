@@ -5,11 +5,12 @@ import contextlib
 
 import pytest
 
-from realtime.protocol.errors import Refused
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.recovery.sessions.keeper import Keeper
 from realtime.recovery.sessions.memory import MemorySessions
 from realtime.recovery.sessions.store import Session, SessionsUnavailable
 from tests.paper import open_connection
+from tests.patience import PATIENCE_SECONDS
 
 
 class SlowSessions(MemorySessions):
@@ -155,3 +156,27 @@ async def test_a_claim_does_not_overtake_what_is_being_saved():
     store.may_save.set()
     await saving
     assert (await claiming).positions == {"user.1": 7}
+
+
+class HangingSessions(MemorySessions):
+    """Answers nothing for as long as a client of Redis waits."""
+
+    async def save(self, sessions):
+        await asyncio.sleep(600)
+        raise SessionsUnavailable
+
+
+async def test_claims_do_not_wait_for_each_other_while_the_store_hangs(monkeypatch):
+    """Each waited for the savings of all that came before it."""
+    monkeypatch.setattr("realtime.recovery.sessions.keeper.PATIENCE_SECONDS", 0.05)
+    keeper = Keeper(HangingSessions(life_seconds=60))
+    for number in range(50):
+        connection, _ = open_connection()
+        connection.session_id = f"s-{number}"
+        keeper.note(connection)
+    noted = dict(keeper._changed)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        claims = [keeper.claim(id, "1", "new") for id in noted]
+        refusals = await asyncio.gather(*claims, return_exceptions=True)
+    assert {(refusal.code, refusal.reason) for refusal in refusals} == {(ErrorCode.UNAVAILABLE, Reason.SESSIONS_AWAY)}
+    assert keeper._changed == noted

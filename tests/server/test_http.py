@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from realtime.server import http
-from tests.clients.raw_peer import frame, handshake
+from tests.clients.raw_peer import CLOSE, frame, handshake
 from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.in_process import TcpServer
@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.parametrize("site", [TcpServer], indirect=True, ids=["direct"]),
 ]
 REQUEST = b"GET /health/live HTTP/1.1\r\nHost: testserver\r\n\r\n"
+UNREAD = b"x" * 8_000_000  # more than the system keeps for a client that does not read
 
 
 @pytest.fixture(autouse=True)
@@ -261,3 +262,55 @@ async def test_it_stops_while_refused_clients_do_not_go(site):
         assert b" 431 " in await visitor.reader.readuntil(b"\r\n\r\n")
         visitor.connection.shutdown()
         await until(lambda: not site._server.server_state.connections)
+
+
+async def test_it_drains_a_socket_that_comes_while_it_stops(site, alice):
+    """It was opened after the others had been told, and stayed open until the server was killed."""
+    async with visiting(site) as visitor:
+        visitor.connection.shutdown()
+        visitor.writer.write(handshake(alice))
+        answer = await visitor.reader.readuntil(b"\r\n\r\n")
+        assert b" 101 " in answer
+        assert b"RESTARTING" in await asyncio.wait_for(visitor.reader.readuntil(b"RESTARTING"), PATIENCE_SECONDS)
+
+
+async def test_it_stops_while_a_peer_reads_nothing_before_its_own_close(site, caplog):
+    """The application does not have the socket yet, so the server would have closed it a second time."""
+    site.limit_sending()
+    async with visiting(site) as visitor:
+        visitor.writer.write(socket_request())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert b" 101 " in await visitor.reader.readuntil(b"\r\n\r\n")
+        (socket,) = site._server.server_state.connections
+        visitor.writer.transport.pause_reading()
+        socket.transport.write(UNREAD)
+        visitor.writer.write(frame(b"", CLOSE))
+        await until(lambda: socket.transport.is_closing())
+        assert socket.queued_bytes()
+        socket.shutdown()
+        assert not socket.close_timer.cancelled()
+        socket.transport.abort()
+    await until(lambda: not site._server.server_state.connections)
+    assert caplog.records == []
+
+
+async def test_it_answers_the_request_before_one_that_it_cannot_read(site):
+    """The second one was answered with 400, and the first one not at all."""
+    async with visiting(site) as visitor:
+        second = b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"
+        visitor.writer.write(REQUEST.replace(b"live", b"ready") + second)
+        answer = await visitor.end()
+        assert b'"status"' in answer
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_it_opens_no_socket_for_a_client_that_does_not_read(site):
+    site.limit_sending()
+    async with visiting(site) as visitor:
+        visitor.writer.transport.pause_reading()
+        visitor.connection.transport.write(UNREAD)
+        assert visitor.connection.flow.write_paused
+        visitor.writer.write(socket_request())
+        await until(lambda: visitor.connection.is_refused)
+        visitor.writer.transport.resume_reading()
+        assert (await visitor.end()).removeprefix(UNREAD).startswith(b"HTTP/1.1 400 ")

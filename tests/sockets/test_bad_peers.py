@@ -111,6 +111,17 @@ async def test_it_takes_the_answer_to_its_close_between_fragments(site, alice, m
 
 @only_direct
 @pytest.mark.parametrize("end", [frame(b"", opcode=3), frame(b"", CLOSE)], ids=["a violation", "a close"])
+async def test_it_ends_a_stranger_once_when_there_are_two_reasons_at_once(site, caplog, end):
+    peer = await open_tcp(site)
+    await peer.shake_hands(None)
+    peer.send(frame(b"\xff") * 2 + end)
+    await peer.find(CLOSE)
+    assert await asyncio.wait_for(peer.reader.read(), PATIENCE_SECONDS) == b""
+    assert caplog.records == []
+
+
+@only_direct
+@pytest.mark.parametrize("end", [frame(b"", opcode=3), frame(b"", CLOSE)], ids=["a violation", "a close"])
 async def test_it_ends_a_socket_once_when_there_are_two_reasons_at_once(site, alice, caplog, end):
     peer = await connect_raw(site, alice)
     peer.send(frame(b"{") * 30 + end)
@@ -267,6 +278,21 @@ async def test_it_forgets_a_socket_that_does_not_even_hear_that_it_is_over(site,
     deaf.writer.transport.pause_reading()
     await until(lambda: not get_node().hub.connections)
     assert deaf.contract.goodbye is None
+
+
+@only_direct
+async def test_it_forgets_a_socket_that_sends_its_end_and_reads_nothing(site, alice, monkeypatch):
+    """A transport that closes waits without a limit until the rest has been read."""
+    monkeypatch.setattr("realtime.server.peer.CLOSE_SECONDS", 0.2)
+    site.limit_sending()
+    deaf = await connect_raw(site, alice, receive_bytes=4096)
+    deaf.writer.transport.pause_reading()
+    (connection,) = get_node().hub.connections.values()
+    for _ in range(100):
+        connection.send(b'{"type":"note","data":"' + b"x" * 9000 + b'"}')
+    await until(lambda: connection.sink.queued_bytes())
+    deaf.writer.write_eof()
+    await until(lambda: not get_node().hub.connections)
 
 
 @only_queue

@@ -12,6 +12,8 @@ from realtime.recovery.sessions.store import Session, SessionStore, SessionsUnav
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+# How long a claim waits, with the saving before it: claims wait for each other, and each for a store that hangs.
+PATIENCE_SECONDS = 5.0
 
 
 @dataclass(slots=True)
@@ -95,12 +97,13 @@ class Keeper:
 
         Raises Refused: NOT_FOUND for an unknown, expired, given up or foreign session, UNAVAILABLE.
         """
-        # The client is back before its session was saved: a claim must not overtake a `save` that is running.
-        if id in self._changed or self._saving.locked():
-            await self.save()
         try:
-            session = await self._store.claim(id, user_key, successor)
-        except SessionsUnavailable as error:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                # The client is back before its session was saved: a claim must not overtake a `save` that is running.
+                if id in self._changed or self._saving.locked():
+                    await self.save()
+                session = await self._store.claim(id, user_key, successor)
+        except (SessionsUnavailable, TimeoutError) as error:
             raise Refused(ErrorCode.UNAVAILABLE, Reason.SESSIONS_AWAY) from error
         if session is None:
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_SESSION)
