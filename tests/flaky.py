@@ -87,10 +87,12 @@ def is_pytest(pid: int) -> bool:
 def stand_still(pid: int, seconds: float) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and is_wanted():
-            time.sleep(0.1)
-        os.kill(pid, signal.SIGCONT)
+        try:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline and is_wanted():
+                time.sleep(0.1)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

@@ -59,6 +59,7 @@ class Tracker:
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
         self._arrived: list[Change] = []  # still to be announced
+        self._late: list[Change] = []  # also; departures, and arrivals that were not announced in time
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
 
@@ -161,7 +162,7 @@ class Tracker:
                     logger.warning("The presence store is away: %s", error)
                     await asyncio.sleep(1)
                 except Refused:
-                    logger.warning("Arrivals were not announced: the database is away")
+                    logger.warning("Arrivals are announced later: the database is away")
                 # A site's own audience function may raise anything, and this task is the only one that reports.
                 except Exception:
                     logger.exception("Arrivals were not announced")
@@ -195,8 +196,13 @@ class Tracker:
             if known is not None:
                 await self.store.set_status(change.user_id, *known)
             del self._arrived[0]
-            if known is None or known[0] != OFFLINE:
+            if known is not None and known[0] == OFFLINE:
+                continue
+            try:
                 await self._announce_change(change)
+            except Refused:
+                self._late.append(change)
+                raise
 
     async def _tick(self) -> None:
         conf = settings()
@@ -231,9 +237,29 @@ class Tracker:
         """Announce who has gone, as far as that can be known (`StoreHealth`)."""
         if not self._health.may_remove_users():
             return
-        for change in await self.store.sweep(processes=self._health.may_remove_processes()):
-            await self._announce_change(change)
+        if self._late:
+            await self._leave_out_what_is_over()
+        self._late += await self.store.sweep(processes=self._health.may_remove_processes())
         self._health.note_report()
+        await self._announce_late()
+
+    async def _leave_out_what_is_over(self) -> None:
+        """Of the changes that could not be announced: who was gone may be back meanwhile, and the reverse."""
+        present = await self.store.get([change.user_id for change in self._late])
+        online = {user for user, entry in present.items() if entry.online}
+        self._late = [change for change in self._late if (change.user_id in online) == (change.status != OFFLINE)]
+
+    async def _announce_late(self) -> None:
+        """Raises Refused if the database is away; what has not been announced is kept."""
+        while self._late:
+            change = self._late.pop(0)
+            try:
+                await self._announce_change(change)
+            except Refused:
+                self._late.insert(0, change)
+                raise
+            except Exception:  # raised by a site's own audience function
+                logger.exception("A change of presence was not announced")
 
     async def _renew(self) -> None:
         if not await self.store.renew(self._process):

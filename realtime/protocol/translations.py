@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from realtime.protocol.commands import CommandId, Kind, RoomId
 from realtime.protocol.frames import Data, Seq, ServerFrame, Text, Time, UserId, encode
 
-SHARED = frozenset({"connected", "pong", "error", "heartbeat", "auth_expiring", "disconnect"})
+SHARED = frozenset({"connected", "pong", "error", "heartbeat", "auth_expiring", "disconnect", "resumed"})
 ABOUT_CHAT = frozenset({"chat", "typing", "presence", "user_status", "online_count", "joined", "left"})
 
 

@@ -29,7 +29,7 @@ class HeldSignals:
         self._is_held = False  # from the first signal on
 
     def install(self) -> None:
-        """Harmless if it was called before. Does nothing where a server has no handlers in Python."""
+        """Does nothing if it was called before, or where a server has no handlers in Python."""
         if self._handlers or threading.current_thread() is not threading.main_thread():
             return
         for number in SIGNALS:
@@ -39,14 +39,19 @@ class HeldSignals:
                 signal.signal(number, self._on_signal)
 
     def remove(self) -> None:
-        """Give the server its handlers back, unless they were replaced meanwhile."""
+        """Give the server its handlers back, unless they were replaced meanwhile. Final: see `_on_signal`."""
         for number, handler in self._handlers.items():
             if signal.getsignal(number) == self._on_signal:
                 signal.signal(number, handler)
-        self._handlers = {}
+        self._is_held = True
+        if self._task is not None:
+            self._task.cancel()
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """The second signal is not held: whoever sends it does not want to wait."""
+        """The second signal is not held: whoever sends it does not want to wait.
+
+        Nor is one that a handler passes on which was installed later, and still calls this one after `remove`.
+        """
         if self._is_held or self._loop.is_closed():
             if self._task is not None:
                 self._task.cancel()

@@ -5,12 +5,14 @@ over and returns: from then on a socket costs no task, no queue and no scope.
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.utils import ClientDisconnected
 from websockets.protocol import OPEN
 
+from realtime.conf import settings
 from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import Disconnect, encode
 from realtime.protocol.outgoing import Frame
@@ -19,9 +21,6 @@ from realtime.server.peer import BoundedPeer
 EXTENSION = "realtime.transport"
 # The key in `scope["state"]`, under our server only, of a function that returns whether the server is stopping.
 IS_STOPPING = "realtime.is_stopping"
-# How long a client should wait whose socket was being opened when the server began to stop.
-RETRY_MS = 500
-RESTARTING = Disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=RETRY_MS)
 
 OnFrame = Callable[[bytes | None], None]
 
@@ -143,7 +142,7 @@ class RealtimeProtocol(BoundedPeer):
             return
         # The user is still being looked up, so the application has not taken the socket over.
         if self.handshake_complete and not self.close_sent:
-            self.transport.write(Frame(encode(RESTARTING)).wire)
+            self.transport.write(Frame(encode(come_back())).wire)
         super().shutdown()
 
     async def run_asgi(self) -> None:
@@ -173,6 +172,12 @@ class RealtimeProtocol(BoundedPeer):
         """Free the memory of the handshake: its headers alone take more than everything that stays."""
         # A new dictionary, because one does not shrink when keys are removed.
         self.__dict__ = {name: value for name, value in vars(self).items() if name not in HANDSHAKE}
+
+
+def come_back() -> Disconnect:
+    """For a client whose socket was being opened when the server began to stop."""
+    delay_ms = secrets.randbelow(max(1, settings().retry_after_ms))
+    return Disconnect(CloseCode.RESTARTING, "RESTARTING", reconnect=True, retry_after_ms=delay_ms)
 
 
 def is_utf8(data: bytes) -> bool:

@@ -88,6 +88,8 @@ def on_typing(node: Node, connection: Connection, command: commands.Typing) -> W
 async def _type_elsewhere(node: Node, connection: Connection, context: str, is_typing: bool) -> None:
     """Typing in a room not joined on this socket, or in no room. Ignored in a room that the user is no member of."""
     access = await node.access.submit((connection.user_key, context))
+    if connection.id not in node.hub.connections:
+        return  # it has left meanwhile, and nobody would end its typing
     if access is None:
         _type_freely(node, connection, context, is_typing)
     elif access.member:

@@ -57,6 +57,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
     # The id of the first `auth` command, which is acknowledged after the greeting.
     auth_id: str | None = None
     names: list[str] | None = None  # the streams of `streams`; the hub and the socket share the texts
+    is_counted = False  # in `node.opening`
     asked_at: float  # when the last look-up of the user began; a monotonic time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +90,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             self.node.signals.install()
         connection: Connection | None = None
         self.node.opening += 1
+        self.is_counted = True
         try:
             if self.scope.get("state", {}).get(IS_STOPPING, bool)():
                 self.node.drain.begin()
@@ -107,8 +109,13 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
             await self.sink.drained()
             return
         finally:
-            self.node.opening -= 1
+            self.stop_counting()
         await self.run(connection, transport)
+
+    def stop_counting(self) -> None:
+        if self.is_counted:
+            self.is_counted = False
+            self.node.opening -= 1
 
     def pause_reading(self) -> None:
         self.may_read.clear()
@@ -127,6 +134,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         self.node.drain.require_not_begun()
         connection.hold()
         self.node.hub.register(connection)
+        self.stop_counting()  # the hub counts it from now on
         try:
             # A control that passed after the look-up did not find this socket. From now on it would.
             await confirm(self.node.hub, self.node.checker, connection, self.asked_at)

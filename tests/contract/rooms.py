@@ -28,8 +28,8 @@ from realtime.protocol.frames import (
 from realtime.protocol.translations import Accepted, RoomChat, RoomKind, RoomMessage
 from tests.contract.conversation import Contract
 
-Shared = Connected | Pong | Ack | ErrorFrame | Heartbeat | AuthExpiring | Disconnect | Batch
-AboutNotifications = Shared | Read | Resumed | NotificationFrame
+Shared = Connected | Pong | Ack | ErrorFrame | Heartbeat | AuthExpiring | Disconnect | Resumed | Batch
+AboutNotifications = Shared | Read | NotificationFrame
 _in_text_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomMessage | Shared)
 _in_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomChat | Shared)
 _kind = msgspec.json.Decoder(RoomKind)

@@ -16,7 +16,7 @@ from tests.sites.processes import Site, SiteProcess
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
 ROOMS = 100
-SOCKETS = 8
+SOCKETS = 16
 ABORTED = 20
 # Bob alone is in 100 rooms, each with 100 events.
 MANY_ROOMS = f"""

@@ -88,3 +88,17 @@ def test_it_stops_any_process_of_the_run_and_lets_it_go_on(monkeypatch):
         assert states == [True]
         wait_until(lambda: state_of(child) != "T")
         run.stdin.close()
+
+
+def test_a_process_goes_on_when_the_search_is_interrupted(monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        monkeypatch.setattr(flaky, "is_wanted", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            flaky.stand_still(process.pid, 600)
+        try:
+            wait_until(lambda: state_of(process.pid) != "T")
+        finally:
+            process.kill()

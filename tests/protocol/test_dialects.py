@@ -7,7 +7,7 @@ import pytest
 from realtime.delivery.fanout import write_all
 from realtime.protocol import commands
 from realtime.protocol.commands import Auth, Invalid, Message, Ping, Resume
-from realtime.protocol.dialects import NOTIFICATIONS, speak_content, speak_text
+from realtime.protocol.dialects import NOTIFICATIONS, speak_content, speak_kinds, speak_text
 from realtime.protocol.errors import ErrorCode
 from realtime.protocol.frames import (
     Ack,
@@ -24,6 +24,7 @@ from realtime.protocol.frames import (
     PresenceData,
     Read,
     ReadData,
+    Resumed,
     StatusData,
     Typing,
     TypingData,
@@ -227,3 +228,10 @@ async def test_it_excludes_a_user_whatever_his_dialect(slow):
     write_all({connection for connection, _ in pairs}, [Frame(chat(5), exclude="2"), Frame(COUNT)])
     assert [len(paper.frames) for _, paper in pairs] == [1, 0]
     assert all(paper.writes.count([]) == 0 for _, paper in pairs)
+
+
+@pytest.mark.parametrize("speak", [speak_text, speak_content, speak_kinds])
+def test_a_room_hears_that_its_stream_goes_on_with_a_gap(speak):
+    """It was left out, so nobody knew that events were missing."""
+    resumed = encode(Resumed({"room.general": {"recovered": False, "seq": 7}}))
+    assert speak("general").translate(resumed) == resumed

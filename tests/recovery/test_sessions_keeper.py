@@ -180,3 +180,13 @@ async def test_claims_do_not_wait_for_each_other_while_the_store_hangs(monkeypat
         refusals = await asyncio.gather(*claims, return_exceptions=True)
     assert {(refusal.code, refusal.reason) for refusal in refusals} == {(ErrorCode.UNAVAILABLE, Reason.SESSIONS_AWAY)}
     assert keeper._changed == noted
+
+
+async def test_it_keeps_the_last_sessions_while_the_store_is_away(monkeypatch):
+    monkeypatch.setattr("realtime.recovery.sessions.keeper.MAX_CHANGED", 3)
+    keeper = Keeper(MemorySessions(life_seconds=60))
+    for number in range(5):
+        connection, _ = open_connection()
+        connection.session_id = f"s-{number}"
+        keeper.leave(connection)
+    assert list(keeper._changed) == ["s-2", "s-3", "s-4"]

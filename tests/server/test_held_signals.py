@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from functools import partial
 
 import pytest
 
@@ -25,6 +26,9 @@ class Process:
 
     def on_signal(self, number, frame) -> None:
         self.heard.append(number)
+
+    def pass_on(self, held, number, frame) -> None:
+        held(number, frame)
 
 
 @pytest.fixture
@@ -74,10 +78,24 @@ async def test_it_gives_the_handlers_back(process):
     process.signals.install()
     process.signals.remove()
     assert signal.getsignal(NUMBER) == process.on_signal
+
+
+async def test_it_leaves_a_handler_that_was_installed_later(process):
     process.signals.install()
     signal.signal(NUMBER, signal.SIG_IGN)
     process.signals.remove()
     assert signal.getsignal(NUMBER) is signal.SIG_IGN
+
+
+async def test_a_handler_that_was_installed_later_can_still_pass_a_signal_on(process):
+    """It raised KeyError in whatever was running, and the server never heard of the signal."""
+    process.signals.install()
+    held = signal.getsignal(NUMBER)
+    signal.signal(NUMBER, partial(process.pass_on, held))
+    process.signals.remove()
+    os.kill(os.getpid(), NUMBER)
+    assert process.heard == [NUMBER]
+    assert not process.is_closing
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler])

@@ -285,7 +285,7 @@ async def test_it_stops_while_a_peer_reads_nothing_before_its_own_close(site, ca
         visitor.writer.transport.pause_reading()
         socket.transport.write(UNREAD)
         visitor.writer.write(frame(b"", CLOSE))
-        await until(lambda: socket.transport.is_closing())
+        await until(socket.transport.is_closing)
         assert socket.queued_bytes()
         socket.shutdown()
         assert not socket.close_timer.cancelled()
@@ -314,3 +314,15 @@ async def test_it_opens_no_socket_for_a_client_that_does_not_read(site):
         await until(lambda: visitor.connection.is_refused)
         visitor.writer.transport.resume_reading()
         assert (await visitor.end()).removeprefix(UNREAD).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_it_asks_those_in_their_handshake_to_come_back_at_times_of_their_own(site, monkeypatch):
+    """All of them came back after half a second."""
+    monkeypatch.setattr("secrets.randbelow", lambda below: below - 1)
+    async with visiting(site) as visitor:
+        visitor.writer.write(socket_request())
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await visitor.reader.readuntil(b"\r\n\r\n")
+        (socket,) = site._server.server_state.connections
+        socket.shutdown()
+        assert b'"RESTARTING","reconnect":true,"retry_after_ms":1999}' in await visitor.end()

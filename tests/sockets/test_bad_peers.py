@@ -290,7 +290,7 @@ async def test_it_forgets_a_socket_that_sends_its_end_and_reads_nothing(site, al
     (connection,) = get_node().hub.connections.values()
     for _ in range(100):
         connection.send(b'{"type":"note","data":"' + b"x" * 9000 + b'"}')
-    await until(lambda: connection.sink.queued_bytes())
+    await until(connection.sink.queued_bytes)
     deaf.writer.write_eof()
     await until(lambda: not get_node().hub.connections)
 

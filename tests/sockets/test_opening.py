@@ -1,5 +1,6 @@
 """Opening a socket: the greeting, the first command, and who is not let in."""
 
+import asyncio
 import gc
 
 import pytest
@@ -8,6 +9,7 @@ from realtime.delivery.envelopes import Passing
 from realtime.presence.tracker import Tracker
 from realtime.protocol.frames import OnlineCount, OnlineCountData, encode
 from realtime.server.http import BoundedHttpProtocol
+from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node
 from tests.clients.socket import until
 from tests.sites.in_process import PATH, Refusal, TcpServer
@@ -124,3 +126,22 @@ async def test_it_keeps_nothing_of_the_handshake(site, alice):
     await until(lambda: not hasattr(socket, "scope"))
     assert "request" not in socket.conn.parser.gi_frame.f_locals
     assert not [kept for kept in gc.get_objects() if isinstance(kept, BoundedHttpProtocol)]
+
+
+async def test_it_counts_a_socket_once_while_it_is_opened(site, alice, bob, configure, monkeypatch):
+    """It was counted twice from its registration on, so sockets were refused below the limit."""
+    configure(MAX_CONNECTIONS=2)
+    may_enter, enter = asyncio.Event(), RealtimeConsumer.enter
+
+    async def enter_slowly(consumer, connection):
+        await may_enter.wait()
+        await enter(consumer, connection)
+
+    monkeypatch.setattr(RealtimeConsumer, "enter", enter_slowly)
+    sockets = [await site.knock(alice)]
+    await until(lambda: get_node().hub.connections)
+    sockets.append(await site.knock(bob))
+    may_enter.set()
+    for socket in sockets:
+        await socket.find("connected")
+    assert get_node().opening == 0

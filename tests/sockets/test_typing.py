@@ -7,9 +7,11 @@ import pytest
 
 from realtime.chat import rooms
 from realtime.presence import typing_indicators
+from realtime.protocol import commands
+from realtime.sockets.handlers import on_typing
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
-from tests.clients.socket import texts
+from tests.clients.socket import texts, until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("announcements")]
 
@@ -145,3 +147,16 @@ async def test_it_says_nothing_of_free_words_beyond_the_limit(site, alice, bob, 
     assert (await typist.ask("presence", status="busy"))["error_code"] == "RATE_LIMITED"
     await typist.send({"type": "typing", "data": {"is_typing": True, "context": "post_1"}})
     assert await typist.settle() == []
+
+
+@pytest.mark.parametrize("context", ["general", "no-room"])
+async def test_it_shows_nobody_who_left_while_the_room_was_looked_up(site, alice, shared, context):
+    """Nobody ended that typing, and it was kept with its connection until it was over by itself."""
+    typist, node = await site.connect(alice), get_node()
+    (connection,) = node.hub.connections.values()
+    command = commands.Typing(data=commands.TypingData(is_typing=True, context=context))
+    looking_up = on_typing(node, connection, command)
+    await typist.close()
+    await until(lambda: not node.hub.connections)
+    await looking_up
+    assert node.typing._shown == {}

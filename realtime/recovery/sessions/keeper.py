@@ -12,6 +12,8 @@ from realtime.recovery.sessions.store import Session, SessionStore, SessionsUnav
 logger = logging.getLogger(__name__)
 
 CHUNK = 500
+# Sessions that wait to be saved, with their connections, while the store is away and clients come and go.
+MAX_CHANGED = 100_000
 # How long a claim waits, with the saving before it: claims wait for each other, and each for a store that hangs.
 PATIENCE_SECONDS = 5.0
 
@@ -45,6 +47,9 @@ class Keeper:
         # Without an id it was not greeted.
         if connection.session_id:
             self.note(connection)
+        # An open socket is noted again with the next change of its positions, or when its session is renewed.
+        if len(self._changed) > MAX_CHANGED:
+            del self._changed[next(iter(self._changed))]
 
     def succeed(self, connection: Connection, predecessor: str) -> None:
         """`resumed` has been sent on a socket that continues the session `predecessor`."""
