@@ -84,9 +84,7 @@ class Membership(models.Model):
         MEMBER = "member", _("member")
 
     room = models.ForeignKey(Room, models.CASCADE, related_name="memberships", verbose_name=_("room"))
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user")
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
     role = models.CharField(_("role"), max_length=16, choices=Role.choices, default=Role.MEMBER)
     invited = models.BooleanField(
         _("invited"),
