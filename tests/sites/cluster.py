@@ -144,6 +144,7 @@ async def require_chat(one: ProcessSocket, other: ProcessSocket) -> None:
     text = f"still here {time.time_ns()}"
     await one.send({"type": "message", "to_user_id": other.user_id, "message": text})
     await other.expect("chat", message=text)
+    await require_bus(one, other)  # after an outage, what is not stored gets through a little later
     await one.send({"type": "typing", "data": {"is_typing": True, "context": ROOM}})
     await other.expect("typing", is_typing=True, user_id=one.user_id)
     await one.send({"type": "typing", "data": {"is_typing": False, "context": ROOM}})
