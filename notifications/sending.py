@@ -50,10 +50,9 @@ def notify(
     `actor`. `title` and `message` replace them, without being filled. Both are plain text: escape them in HTML.
     `data` is any JSON object; clients get it as it is. `link` is a path or an address with http, https or mailto.
 
-    Returns None and sends nothing when `actor` is the recipient: people need no notification of what they did.
-    Raises TypeError (recipient or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a
-    text is too long or has a NUL character, or `link` is anything else) and the user model's DoesNotExist. If the push
-    raises, nothing is stored either.
+    Returns None and sends nothing when `actor` is the recipient: people need no notification of what they did. Raises
+    TypeError (recipient or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a wrong
+    `link`, a text that is too long or has a NUL character), DoesNotExist. If the push raises, nothing is stored either.
     """
     kind = types.require_type(type_name)
     user = _require_user(recipient)

@@ -3,7 +3,8 @@
 A dialect only translates between a socket's texts and the protocol. It makes no decisions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, get_args
@@ -78,15 +79,11 @@ def parse_content(room_id: str, text: str) -> Command:
 
     Raises Invalid.
     """
-    try:
+    with _explained(text):
         type_ = read_type(text)
         if isinstance(type_, str) and type_ in IN_ROOMS:
             return commands.decode(text)
         said = _said.decode(text)
-    except msgspec.ValidationError as error:
-        raise commands.explain(text, str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise commands.not_json(error) from None
     if said.content is not UNSET:
         return _say(room_id, said.content, said.kind, said.id)
     if isinstance(type_, str):
@@ -99,17 +96,13 @@ def parse_kind(room_id: str, text: str) -> Command:
 
     Raises Invalid.
     """
-    try:
+    with _explained(text):
         type_ = read_type(text)
         if isinstance(type_, str) and type_ in IN_ROOMS:
             return commands.decode(text)
         if isinstance(type_, str) and type_ not in KINDS:
             raise _unknown(type_, commands.read_id(text))
         told = _told_kind.decode(text)
-    except msgspec.ValidationError as error:
-        raise commands.explain(text, str(error)) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise commands.not_json(error) from None
     return _say(room_id, told.content, told.type, told.id)
 
 
@@ -120,6 +113,17 @@ def parse_notification_command(text: str) -> Command:
     if type_ not in ABOUT_NOTIFICATIONS:
         raise _unknown(type_, command.id)
     return command
+
+
+@contextmanager
+def _explained(text: str) -> Iterator[None]:
+    """Turns the errors of decoding this text into Invalid."""
+    try:
+        yield
+    except msgspec.ValidationError as error:
+        raise commands.explain(text, str(error)) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise commands.not_json(error) from None
 
 
 def _say(room_id: str, text: str, kind: Kind = "text", id: str | None = None) -> Message:

@@ -1,5 +1,7 @@
 """Frames as sockets for one purpose get them (pure; protocol §7). The dialects name these functions."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, cast
 
 import msgspec
@@ -111,7 +113,7 @@ def translate_message(payload: bytes) -> bytes | None:
     """A frame's JSON for `/ws/chat/{room_id}`; None if it is not sent there."""
     type_ = read_type(payload)
     if type_ == "chat":
-        return _reshape(payload, RoomMessage)
+        return _reshape(payload, partial(_build, RoomMessage))
     if type_ == "ack":
         return _accept(payload)
     return payload if type_ in SHARED else None
@@ -124,7 +126,7 @@ def translate_chat(payload: bytes) -> bytes | None:
     """
     type_ = read_type(payload)
     if type_ == "chat":
-        return _reshape(payload, RoomChat)
+        return _reshape(payload, partial(_build, RoomChat))
     if type_ == "ack":
         ack = _read_ack(payload)
         return payload if ack.message_id is UNSET or ack.id is not UNSET else None
@@ -133,25 +135,7 @@ def translate_chat(payload: bytes) -> bytes | None:
 
 def translate_kind(payload: bytes) -> bytes | None:
     """A frame's JSON for `/ws/advanced/{room_id}`; None if it is not sent there. Acks are as in `translate_chat`."""
-    if read_type(payload) != "chat":
-        return translate_chat(payload)
-    try:
-        chat = _chat.decode(payload)
-    except msgspec.ValidationError:
-        return None  # site code made this frame
-    data = chat.data
-    return encode(
-        RoomKind(
-            type=cast(Kind, data.kind),
-            content=data.message,
-            sender_id=data.from_user_id,
-            timestamp=data.timestamp,
-            room_id=data.room_id,
-            message_id=data.message_id,
-            sender=data.from_username,
-            seq=chat.seq,
-        )
-    )
+    return _reshape(payload, _build_kind) if read_type(payload) == "chat" else translate_chat(payload)
 
 
 def translate_notification(payload: bytes) -> bytes | None:
@@ -170,22 +154,37 @@ def _is_of_room(payload: bytes) -> bool:
         return False  # site code made this frame
 
 
-def _reshape(payload: bytes, shape: type[RoomMessage] | type[RoomChat]) -> bytes | None:
+def _reshape(payload: bytes, build: Callable[[ToldChat], msgspec.Struct]) -> bytes | None:
     try:
-        chat = _chat.decode(payload)
+        return encode(build(_chat.decode(payload)))
     except msgspec.ValidationError:
         return None  # site code made this frame
+
+
+def _build(shape: type[RoomMessage] | type[RoomChat], chat: ToldChat) -> RoomMessage | RoomChat:
     data = chat.data
-    return encode(
-        shape(
-            room_id=data.room_id,
-            content=data.message,
-            sender=data.from_username,
-            timestamp=data.timestamp,
-            message_id=data.message_id,
-            seq=chat.seq,
-            kind=UNSET if data.kind == "text" else cast(OtherKind, data.kind),
-        )
+    return shape(
+        room_id=data.room_id,
+        content=data.message,
+        sender=data.from_username,
+        timestamp=data.timestamp,
+        message_id=data.message_id,
+        seq=chat.seq,
+        kind=UNSET if data.kind == "text" else cast(OtherKind, data.kind),
+    )
+
+
+def _build_kind(chat: ToldChat) -> RoomKind:
+    data = chat.data
+    return RoomKind(
+        type=cast(Kind, data.kind),
+        content=data.message,
+        sender_id=data.from_user_id,
+        timestamp=data.timestamp,
+        room_id=data.room_id,
+        message_id=data.message_id,
+        sender=data.from_username,
+        seq=chat.seq,
     )
 
 
