@@ -238,26 +238,28 @@ async def test_it_keeps_members_of_a_deleted_room_out_of_the_next_one_with_its_n
     assert not carol.has("left")
 
 
+async def say(client, text):
+    """Send until it is stored, and return its `seq`: a process may notice late that the database is there again."""
+    while (answer := await client.ask("message", room_id=ROOM, message=text))["type"] != "ack":
+        pass
+    return answer["seq"]
+
+
+async def resume_room(client, since):
+    """Ask until it is answered, and return what became of the room's stream."""
+    while (answer := await client.ask("resume", streams={f"room.{ROOM}": since}))["type"] == "error":
+        assert answer["error_code"] == "UNAVAILABLE", answer
+    return answer["streams"][f"room.{ROOM}"]
+
+
+def read_history(process, token):
+    while True:
+        with contextlib.suppress(httpx.HTTPStatusError):
+            return process.rest("GET", f"/rooms/{ROOM}/messages", token)["messages"]
+
+
 async def test_it_goes_on_when_the_database_has_gone_back(cluster):
     """As after a failover to a replica that lacked the last commits. Numbers that clients know mean no other events."""
-    stream = f"room.{ROOM}"
-
-    async def say(client, text):
-        """Send until it is stored: a process may need a moment to notice that the database is there again."""
-        while (answer := await client.ask("message", room_id=ROOM, message=text))["type"] != "ack":
-            pass
-        return answer["seq"]
-
-    async def resume(client, since):
-        while (answer := await client.ask("resume", streams={stream: since}))["type"] == "error":
-            assert answer["error_code"] == "UNAVAILABLE", answer
-        return answer["streams"][stream]
-
-    def read_history():
-        while True:
-            with contextlib.suppress(httpx.HTTPStatusError):
-                return cluster.here.rest("GET", "/rooms/general/messages", people.tokens["alice"])["messages"]
-
     async with People() as people:
         alice = await people.connect(cluster.here, "alice", ROOM)
         bob = await people.connect(cluster.there, "bob", ROOM)
@@ -272,15 +274,15 @@ async def test_it_goes_on_when_the_database_has_gone_back(cluster):
             cluster.postgres.restore()
         written = [await say(bob, f"after {n}") for n in range(6)]
         for client in (alice, bob):
-            outcome = (await client.expect("resumed"))["streams"][stream]
+            outcome = (await client.expect("resumed"))["streams"][f"room.{ROOM}"]
             assert (outcome["recovered"], outcome["fetch"]) == (False, "/api/v1/rooms/general/messages")
         last = await say(bob, "heard by all")
         for client in (alice, bob):
             await client.until(lambda client=client: "heard by all" in room_texts(client))
         assert last > max(lost)
         for since in (kept, *lost):
-            assert (await resume(back, since))["recovered"] is False, since
-        history = await asyncio.to_thread(read_history)
+            assert (await resume_room(back, since))["recovered"] is False, since
+        history = await asyncio.to_thread(read_history, cluster.here, people.tokens["alice"])
         assert [each["seq"] for each in history][:8] == [last, *reversed(written), kept]
 
 
