@@ -33,6 +33,7 @@ def mark_read(user: Any, ids: Sequence[int]) -> list[int]:
 def mark(user_id: Any, ids: Sequence[int]) -> list[int]:
     """`mark_read` without telling the sockets."""
     found: list[int] = []
+    ids = sorted(ids)  # rows are locked in one order, so that two calls do not wait for each other
     with own_transaction():
         for start in range(0, len(ids), IDS_AT_ONCE):
             wanted = ids[start : start + IDS_AT_ONCE]
@@ -47,7 +48,7 @@ def mark_all_read(notifications: NotificationQuerySet) -> int:
     """Mark notifications of any users as read, and tell their sockets on commit. Returns how many were unread."""
     by_recipient: dict[Any, list[int]] = defaultdict(list)
     with own_transaction():
-        for pk, recipient in notifications.unread().order_by("pk").values_list("pk", "recipient_id"):
+        for pk, recipient in notifications.unread().order_by("recipient_id", "pk").values_list("pk", "recipient_id"):
             by_recipient[recipient].append(pk)
         return sum(len(mark_read(recipient, ids)) for recipient, ids in by_recipient.items())
 

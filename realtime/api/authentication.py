@@ -11,7 +11,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime.auth import tokens
-from realtime.auth.site_tokens import find_authentication
+from realtime.auth.site_tokens import NOT_AN_ID, changes_validation, find_authentication, look_up
 from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Closed, Reason
 
@@ -26,14 +26,18 @@ class RefusesEnded(JWTAuthentication):
             raise _failure(refusal.reason) from None
         if tokens.revoked([claims.login, claims.jti]):
             raise _failure("UNAUTHENTICATED")
-        return super().get_user(validated_token)
+        try:
+            return look_up(self, super().get_user(validated_token), validated_token)
+        except NOT_AN_ID:
+            raise _failure("UNAUTHENTICATED") from None
 
 
 class TokenAuthentication(RefusesEnded):
     """simplejwt's authentication, or what the site's own class says, for tokens of logins that have not ended."""
 
     def get_validated_token(self, raw_token: bytes) -> Any:
-        if (kind := find_authentication()) is not None:
+        kind = find_authentication() if type(self) is TokenAuthentication else None
+        if kind is not None and changes_validation(kind):
             return kind().get_validated_token(raw_token)
         try:
             return tokens.verify_access(raw_token.decode("latin-1"))
@@ -41,13 +45,11 @@ class TokenAuthentication(RefusesEnded):
             raise _failure(refusal.reason) from None
 
     def get_user(self, validated_token: Any) -> Any:
-        if (kind := find_authentication()) is not None:
+        if type(self) is TokenAuthentication and (kind := find_authentication()) is not None:
             site_kind: Any = kind
             return refusing_ended(site_kind)().get_user(validated_token)
         try:
             return super().get_user(validated_token)
-        except ValueError:  # not a user id of this site
-            raise _failure("UNAUTHENTICATED") from None
         except AuthenticationFailed as refusal:
             # simplejwt has this text in English only.
             if isinstance(refusal.detail, dict) and refusal.detail.get("code") == "password_changed":
@@ -58,7 +60,7 @@ class TokenAuthentication(RefusesEnded):
 @cache
 def refusing_ended(kind: Any) -> type[JWTAuthentication]:
     """The site's own class, which here also refuses tokens of a login that has ended."""
-    return type(kind.__name__, (RefusesEnded, kind), {})
+    return kind if issubclass(kind, RefusesEnded) else type(kind.__name__, (RefusesEnded, kind), {})
 
 
 def _failure(reason: str) -> AuthenticationFailed:

@@ -55,7 +55,8 @@ def _bearer_header(headers: Mapping[bytes, bytes]) -> str:
     """The token in the header that the site's SIMPLE_JWT names, behind one of its words."""
     name = api_settings.AUTH_HEADER_NAME.removeprefix("HTTP_").replace("_", "-").lower()
     scheme, _, token = headers.get(name.encode("latin-1"), b"").decode("latin-1").partition(" ")
-    words = {word.lower() for word in api_settings.AUTH_HEADER_TYPES}
+    types = api_settings.AUTH_HEADER_TYPES  # simplejwt also takes one text
+    words = {word.lower() for word in ([types] if isinstance(types, str) else types)}
     return token.strip() if scheme.lower() in words else ""
 
 

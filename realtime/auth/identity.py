@@ -14,14 +14,14 @@ from typing import Any
 from django.contrib.auth import get_user, get_user_model
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import APIException
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tickets, tokens
 from realtime.auth.credentials import Credential
-from realtime.auth.site_tokens import find_authentication
+from realtime.auth.site_tokens import NOT_AN_ID, changes_validation, find_authentication, look_up
 from realtime.auth.tokens import Claims
 from realtime.auth.user_ids import read_id, wire_id
 from realtime.auth.users import UNKNOWN, has_column, mark_password
@@ -68,16 +68,21 @@ def load_by_site(kind: type[JWTAuthentication], raw: str) -> Identity:
     """Synchronous. The user that the site's own class finds. Raises Closed."""
     authentication = kind()
     try:
-        token = authentication.get_validated_token(raw.encode())
-        user = authentication.get_user(token)
-    except AuthenticationFailed as refusal:  # InvalidToken is one, too
+        decides = changes_validation(kind)
+        token = authentication.get_validated_token(raw.encode()) if decides else tokens.verify_access(raw)
+        claims = tokens.to_claims(token)
+        user = look_up(authentication, authentication.get_user(token), token)
+    except APIException as refusal:  # InvalidToken is one, too
         detail: Any = refusal.detail
         if isinstance(detail, dict) and detail.get("code") == "user_inactive":
             raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED") from None
+        if refusal.status_code == 403:
+            raise Closed(CloseCode.FORBIDDEN, "FORBIDDEN") from None
+        if getattr(detail, "code", None) == "TOKEN_EXPIRED":
+            raise Closed(CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED") from None
         raise _unauthenticated() from None
-    except (TokenError, ValueError, RecursionError):
+    except (TokenError, *NOT_AN_ID, RecursionError):
         raise _unauthenticated() from None
-    claims = tokens.to_claims(token)
     if tokens.revoked([claims.login, claims.jti]):
         raise _unauthenticated()
     return _identity(user, claims.login, claims.expires_at)
@@ -139,7 +144,7 @@ def _users(batch: Sequence[Claims]) -> dict[Name, Any]:
     for field, values in _by_field(wanted).items():
         for user in users.filter(**{f"{field}__in": values}):
             name = (field, str(getattr(user, field)))
-            found[name] = None if name in found else user
+            found[name] = user if found.get(name, user) == user else None  # a row may have been found twice
     return found
 
 

@@ -121,7 +121,8 @@ def to_claims(token: Token) -> Claims:
     jti = token.get(api_settings.JTI_CLAIM) if api_settings.JTI_CLAIM else ""
     password_hash = token.get(api_settings.REVOKE_TOKEN_CLAIM) if api_settings.CHECK_REVOKE_TOKEN else None
     if (
-        user_id in (None, "")
+        not isinstance(user_id, str | int)
+        or user_id == ""
         or (api_settings.JTI_CLAIM and not jti)
         or (api_settings.CHECK_REVOKE_TOKEN and not password_hash)
     ):
@@ -165,6 +166,7 @@ def end_logins(refresh: RefreshToken | None, access: Claims | None) -> set[str]:
     logins = {access.login} if access else set()
     if refresh is not None:
         logins.add(to_claims(refresh).login)
+    logins.discard("")  # of tokens without an id, which nothing can revoke
     if can_revoke():
         with own_transaction():
             for login in sorted(logins):  # in one order, so that two calls do not wait for each other

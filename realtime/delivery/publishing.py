@@ -23,6 +23,8 @@ from realtime.storage.transactions import is_in_transaction, is_manual
 
 logger = logging.getLogger(__name__)
 
+CONTROLS_AT_ONCE = 10_000  # of one transaction; more than `backlog.WAITING_CONTROLS` would close all sockets
+
 
 def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
     """Send `frame` (with a `type` of its own) to all subscribers of `stream`, on every process.
@@ -165,7 +167,8 @@ class _Ordering(CommitHook):
         self.controls = [control]
 
     def __call__(self) -> None:
-        _send(Envelope(controls=self.controls))
+        for start in range(0, len(self.controls), CONTROLS_AT_ONCE):
+            _send(Envelope(controls=self.controls[start : start + CONTROLS_AT_ONCE]))
 
 
 class _PendingFlush(CommitHook):

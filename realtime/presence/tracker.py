@@ -48,10 +48,8 @@ class Tracker:
         self._counts: dict[str, int] = {}  # sockets of each user in this process
         self._statuses: dict[str, tuple[str, bytes]] = {}  # set here; needed if the store forgets
         self._changed: set[str] = set()  # users whose count the store does not know yet
-        # Users whose last socket here has closed, and users who have just begun to appear offline; written to the
-        # database as "last seen".
-        self._gone: dict[str, None] = {}
-        self._hid: dict[str, None] = {}
+        self._gone: dict[str, None] = {}  # users whose last socket here has closed
+        self._seen: dict[str, None] = {}  # to be written to the database as "last seen"
         self._waiting: list[asyncio.Future[int]] = []  # new sockets, until they are reported
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -73,6 +71,7 @@ class Tracker:
         self._gone.update(dict.fromkeys(self._counts))
         with contextlib.suppress(Refused, StoreUnavailable, TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._choose_seen()
                 await self._write_last_seen()
         with contextlib.suppress(StoreUnavailable):
             await self.store.drop(self._process, self._return_seconds)
@@ -115,7 +114,7 @@ class Tracker:
             self._statuses[user_key] = (status, encoded)
         if (before == OFFLINE) != (status == OFFLINE):
             if status == OFFLINE:
-                self._hid[user_key] = None  # others see the user leave now, and not at the end of the visit
+                self._seen[user_key] = None  # others see the user leave now, and not at the end of the visit
             await self._announce_change(Change(user_key, OFFLINE if status == OFFLINE else "online"))
         if status != OFFLINE and (status, before) != ("online", OFFLINE):
             await self.send_to_audience(user_key, encode(Presence(PresenceData(_wire(user_key), status, data))))
@@ -211,9 +210,10 @@ class Tracker:
             try:
                 await self._renew_if_due()
                 # Before the sweep, which forgets who appears offline.
-                await self._write_last_seen()
+                await self._choose_seen()
                 await self._sweep()
                 self.online_count = await self.store.count()
+                await self._write_last_seen()
             except StoreUnavailable as error:
                 self._health.note_refusal()
                 logger.debug("Presence is postponed: %s", error)
@@ -245,9 +245,11 @@ class Tracker:
 
     async def _leave_out_what_is_over(self) -> None:
         """Of the changes that could not be announced: who was gone may be back meanwhile, and the reverse."""
-        present = await self.store.get([change.user_id for change in self._late])
+        latest = {change.user_id: change for change in self._late}
+        count = len(self._late)  # arrivals may be added meanwhile
+        present = await self.store.get(list(latest))
         online = {user for user, entry in present.items() if entry.online}
-        self._late = [change for change in self._late if (change.user_id in online) == (change.status != OFFLINE)]
+        self._late[:count] = [c for c in latest.values() if (c.user_id in online) == (c.status != OFFLINE)]
 
     async def _announce_late(self) -> None:
         """Raises Refused if the database is away; what has not been announced is kept."""
@@ -272,17 +274,23 @@ class Tracker:
         data = StatusData(_wire(change.user_id), change.status, utc_now())
         await self.send_to_audience(change.user_id, encode(UserStatus(data)))
 
+    async def _choose_seen(self) -> None:
+        """Of those who have gone, note who was seen: users who appear offline were last seen when that began."""
+        gone = list(self._gone)
+        present = await self.store.get(gone) if gone else {}
+        for user in gone:
+            self._gone.pop(user, None)
+            if user not in present or present[user].online:
+                self._seen[user] = None
+
     async def _write_last_seen(self) -> None:
-        """Users who appear offline were last seen when that began."""
-        if not self._gone and not self._hid:
+        if not self._seen:
             return
-        (gone, self._gone), (hid, self._hid) = (self._gone, {}), (self._hid, {})
+        users, self._seen = self._seen, {}
         try:
-            present = await self.store.get(list(gone)) if gone else {}
-            seen = [user for user in gone if user not in present or present[user].online]
-            await database.run(write_last_seen, dict.fromkeys([*hid, *seen]))
-        except (Refused, StoreUnavailable):
-            self._gone, self._hid = {**gone, **self._gone}, {**hid, **self._hid}
+            await database.run(write_last_seen, users)
+        except BaseException:  # also on a cancellation: `stop` writes what is left
+            self._seen = {**users, **self._seen}
             raise
 
 

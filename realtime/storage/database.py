@@ -79,8 +79,8 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-    _close_broken()
     try:
+        _close_broken()
         return function(*args, **kwargs)
     except (OperationalError, InterfaceError) as error:
         logger.warning("The database is unavailable: %s", str(error).strip())
@@ -101,7 +101,10 @@ def _close_broken() -> None:
         if own is None or connection.vendor != "postgresql" or connection.in_atomic_block:
             continue
         if _has_ended(own):
+            own.close()  # first: a pool would take it for a good one, and give it out again
             connection.close()
+            if pool := getattr(connection, "pool", None):
+                pool.check()  # those that wait in it have ended, too
 
 
 def _has_ended(own: Any) -> bool:

@@ -1,16 +1,24 @@
 """A token means what the site's SIMPLE_JWT and its authentication class say, on sockets and over REST."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth import get_user_model
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
-from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, SlidingToken
+from rest_framework_simplejwt.utils import aware_utcnow
 
+import realtime
+from realtime.api.authentication import TokenAuthentication
 from realtime.auth import site_tokens, tokens
+from realtime.sockets.node import get_node
+from realtime.sockets.recheck import recheck
 from realtime.storage.database import run
 from tests.people import make_user
 
@@ -37,8 +45,8 @@ def authenticated_by(monkeypatch):
     return change
 
 
-def ask(token, word="Bearer"):
-    return APIClient(headers={"authorization": f"{word} {token}"}).get("/api/v1/rooms").status_code
+def get_rooms(token):
+    return APIClient(headers={"authorization": f"Bearer {token}"}).get("/api/v1/rooms")
 
 
 async def both(site, token):
@@ -46,7 +54,7 @@ async def both(site, token):
     socket = await site.knock(query={"token": str(token)})
     frame = await socket.receive()
     found = frame["data"]["user_id"] if frame["type"] == "connected" else frame["code"]
-    return await run(ask, token), found
+    return (await run(get_rooms, token)).status_code, found
 
 
 async def test_the_user_is_whom_the_sites_field_names(site, alice, simple_jwt):
@@ -115,6 +123,73 @@ async def test_the_sites_own_authentication_decides(site, alice, bob, authentica
         assert await both(site, await run(AccessToken.for_user, user)) == expected
 
 
+async def test_what_the_site_leaves_as_it_is_holds_beside_its_own_class(site, alice, authenticated_by):
+    """An expired token is told so, and a clock that is a little ahead is allowed."""
+    authenticated_by(Choosy)
+    token = await run(AccessToken.for_user, alice)
+    token.set_iat(at_time=aware_utcnow() + timedelta(seconds=4))
+    assert await both(site, token) == (200, alice.pk)
+    token.set_exp(lifetime=-timedelta(minutes=1))
+    socket = await site.knock(query={"token": str(token)})
+    assert await socket.ending() == (4401, "TOKEN_EXPIRED")
+    assert (await run(get_rooms, token)).json()["code"] == "TOKEN_EXPIRED"
+
+
+class Denies(JWTAuthentication):
+    def get_user(self, validated_token):
+        raise PermissionDenied("Not today")
+
+
+async def test_a_site_may_forbid(site, alice, authenticated_by):
+    authenticated_by(Denies)
+    assert await both(site, await run(AccessToken.for_user, alice)) == (403, 4403)
+
+
+class Extended(TokenAuthentication):
+    """A site's extension of the class of this application."""
+
+
+@pytest.mark.parametrize("kind", [JWTAuthentication, Choosy, JWTStatelessUserAuthentication, Extended])
+@pytest.mark.parametrize("user_id", ["abc", "9" * 40, ["1"]])
+async def test_an_id_that_cannot_be_one_is_refused(site, alice, authenticated_by, kind, user_id):
+    authenticated_by(kind)
+    token = await run(AccessToken.for_user, alice)
+    token["user_id"] = user_id
+    assert await both(site, token) == (401, 4401)
+
+
+async def test_an_extension_of_our_class_decides(site, alice, authenticated_by):
+    authenticated_by(Extended)
+    token = await run(AccessToken.for_user, alice)
+    assert await both(site, token) == (200, alice.pk)
+    await run(tokens.revoke_login, token["jti"])
+    assert await both(site, token) == (401, 4401)
+
+
+async def test_the_stored_user_is_found_also_where_the_site_believes_the_token_alone(site, alice, authenticated_by):
+    authenticated_by(JWTStatelessUserAuthentication)
+    token = await run(AccessToken.for_user, alice)
+    client = APIClient(headers={"authorization": f"Bearer {token}"})
+    ticket = (await run(client.post, "/api/v1/ws/ticket")).json()["ticket"]
+    for query in ({"token": str(token)}, {"ticket": ticket}):
+        socket = await site.connect(query=query)
+        assert socket.greeting["user_id"] == alice.pk
+        await recheck(get_node().hub)
+        assert (await socket.ask("ping"))["type"] == "pong"
+    await run(get_user_model().objects.filter(pk=alice.pk).update, is_active=False)
+    assert await both(site, token) == (401, 4403)
+
+
+async def test_the_field_counts_also_where_the_site_believes_the_token_alone(site, alice, authenticated_by, simple_jwt):
+    simple_jwt(USER_ID_FIELD="username")
+    authenticated_by(JWTStatelessUserAuthentication)
+    other = await run(make_user, str(alice.pk))
+    token = await run(AccessToken.for_user, other)
+    assert await both(site, token) == (200, other.pk)
+    await run(realtime.create_room, alice.pk, title="Alice's", private=True)
+    assert (await run(get_rooms, token)).json()["rooms"] == []
+
+
 async def test_a_login_that_has_ended_is_refused_whatever_the_site_says(site, alice, authenticated_by):
     authenticated_by(Choosy)
     token = await run(AccessToken.for_user, alice)
@@ -161,6 +236,7 @@ async def test_an_extension_is_decided_in_the_same_way(site, alice, bob, simple_
         ({}, {"authorization": "Bearer {}"}, True),
         ({}, {"authorization": "JWT {}"}, False),
         ({"AUTH_HEADER_TYPES": ("JWT",)}, {"authorization": "JWT {}"}, True),
+        ({"AUTH_HEADER_TYPES": "JWT"}, {"authorization": "JWT {}"}, True),
         ({"AUTH_HEADER_TYPES": ("JWT",)}, {"authorization": "Bearer {}"}, False),
         ({"AUTH_HEADER_TYPES": ("JWT", "Bearer")}, {"authorization": "Bearer {}"}, True),
         ({"AUTH_HEADER_NAME": "HTTP_X_ACCESS_TOKEN"}, {"x-access-token": "Bearer {}"}, True),
@@ -183,3 +259,6 @@ async def test_tokens_without_an_id_are_accepted_where_the_site_makes_none(site,
     assert await both(site, token) == (401, 4401)
     simple_jwt(JTI_CLAIM=None)
     assert await both(site, token) == (200, alice.pk)
+    client = APIClient(headers={"authorization": f"Bearer {token}"})
+    assert (await run(client.post, "/api/v1/auth/logout")).status_code == 204
+    assert not await run(OutstandingToken.objects.filter(jti="").exists)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import realtime
+from realtime.delivery import publishing
 from realtime.models import Event, Stream
 from realtime.storage import log
 from tests.delivery.publications import Undo, numbers, say, stored, undone
@@ -100,6 +101,15 @@ def test_it_sends_the_controls_of_a_transaction_together(sent):
         for user in (5, 6, 7):
             realtime.disconnect_user(user)
     assert [[control.user for control in envelope.controls] for envelope in sent] == [["1", "2", "5", "6", "7"]]
+
+
+def test_it_sends_very_many_controls_in_portions(sent, monkeypatch):
+    """More than a process takes at once would close all its sockets."""
+    monkeypatch.setattr(publishing, "CONTROLS_AT_ONCE", 2)
+    with transaction.atomic():
+        for user in range(1, 6):
+            realtime.disconnect_user(user)
+    assert [[control.user for control in envelope.controls] for envelope in sent] == [["1", "2"], ["3", "4"], ["5"]]
 
 
 def test_it_takes_no_control_back_with_a_block_that_is_not_its_own(sent):

@@ -23,6 +23,13 @@ def test_it_returns_the_users_own_unread_ids_and_marks_no_others(alice: Any, bob
     assert set(Notification.objects.unread()) == {third, foreign}
 
 
+def test_ids_are_locked_in_one_order_whatever_the_callers_is(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two calls with the same ids do not wait for each other."""
+    monkeypatch.setattr(inbox, "IDS_AT_ONCE", 2)
+    pks = [sent(bob, "hello").pk for _ in range(5)]
+    assert inbox.mark_read(bob, pks[::-1]) == pks
+
+
 def test_marking_counts_what_changed_and_keeps_the_first_time(bob: Any) -> None:
     first, second = (sent(bob, text) for text in ("one", "two"))
     assert Notification.objects.filter(pk=first.pk).mark_read() == 1

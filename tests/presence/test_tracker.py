@@ -6,11 +6,10 @@ import json
 import pytest
 
 from realtime.conf import settings
-from realtime.presence import audience
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.store import Change, StoreUnavailable
 from realtime.presence.tracker import Tracker
-from realtime.protocol.errors import ErrorCode, Reason, Refused
+from tests.presence.site import Site
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,56 +79,6 @@ async def test_it_announces_whom_others_have_announced_as_gone(configure, alice)
     await tracker._announce_arrivals()
     assert [frame["data"]["status"] for frame in announced] == ["online"]
     assert (await store.get([key]))[key].status == "away"
-
-
-class Refusing(MemoryPresence):
-    """Takes no reports while it is full."""
-
-    is_full = False
-
-    async def _refuse_if_full(self) -> None:
-        if self.is_full:
-            raise StoreUnavailable
-
-    async def sync(self, process, counts):
-        await self._refuse_if_full()
-        return await super().sync(process, counts)
-
-    async def renew(self, process):
-        await self._refuse_if_full()
-        return await super().renew(process)
-
-    async def set_status(self, user_id, status, data):
-        await self._refuse_if_full()
-        return await super().set_status(user_id, status, data)
-
-
-class Site:
-    """Two processes with one store. Time passes in seconds, in each of which both do what is due."""
-
-    def __init__(self):
-        self.now = 1_000.0
-        self.store = Refusing(lease_seconds=20, grace_seconds=1, clock=lambda: self.now)
-        self.announced = []
-        self.processes = {name: self._open(name) for name in ("p1", "p2")}
-
-    def _open(self, name):
-        def announce(passing):
-            frame = json.loads(passing.body)
-            self.announced.append((frame["data"]["user_id"], frame["data"]["status"]))
-
-        return Tracker(name, self.store, announce, clock=lambda: self.now)
-
-    async def pass_time(self, seconds):
-        for _ in range(seconds):
-            self.now += 1
-            for tracker in self.processes.values():
-                for step in (tracker._sync, tracker._announce_arrivals, tracker._renew_if_due, tracker._sweep):
-                    try:
-                        await step()
-                    except StoreUnavailable:
-                        tracker._health.note_refusal()
-                        break
 
 
 async def test_a_full_store_lets_nobody_be_announced_as_gone(configure):
@@ -221,108 +170,3 @@ async def test_a_newcomer_is_counted_in_what_it_is_told(alice):
     await tracker._sync()
     tracker.online_count = 0
     assert await arriving == 1
-
-
-class Audience:
-    """The look-up of who hears of a change."""
-
-    def __init__(self, monkeypatch):
-        self.is_away = False
-        self._address = audience.address
-        monkeypatch.setattr(audience, "address", self._ask)
-
-    async def _ask(self, user_key, body):
-        if self.is_away:
-            raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
-        return await self._address(user_key, body)
-
-
-@pytest.fixture
-def asked(configure, monkeypatch):
-    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
-    return Audience(monkeypatch)
-
-
-async def test_departures_are_announced_when_the_database_is_back(asked):
-    site = Site()
-    tracker = site.processes["p1"]
-    for user in ("1", "2", "3"):
-        tracker._count(user, +1)
-    await site.pass_time(60)
-    site.announced.clear()
-    for user in ("1", "2", "3"):
-        tracker._count(user, -1)
-    await tracker._sync()
-    site.now += 2
-    asked.is_away = True
-    for _ in range(2):
-        with pytest.raises(Refused):
-            await tracker._sweep()
-    tracker._count("2", +1)  # is back, and nobody has heard that they were gone
-    await tracker._sync()
-    asked.is_away = False
-    await tracker._announce_arrivals()
-    await site.pass_time(1)
-    assert sorted(site.announced) == [(1, "offline"), (2, "online"), (3, "offline")]
-
-
-async def test_arrivals_are_announced_when_the_database_is_back(asked):
-    site = Site()
-    tracker = site.processes["p1"]
-    asked.is_away = True
-    for user in ("1", "2"):
-        tracker._count(user, +1)
-    await tracker._sync()
-    for _ in range(2):
-        with pytest.raises(Refused):
-            await tracker._announce_arrivals()
-    tracker._count("2", -1)
-    await tracker._sync()
-    site.now += 2
-    asked.is_away = False
-    await site.pass_time(1)
-    assert [status for user, status in site.announced if user == 1] == ["online"]
-    assert [status for user, status in site.announced if user == 2] == ["online", "offline"]
-
-
-async def test_no_arrival_is_announced_late_of_who_has_gone(asked):
-    """Another process has announced that they went."""
-    site = Site()
-    tracker = site.processes["p1"]
-    asked.is_away = True
-    tracker._count("1", +1)
-    await tracker._sync()
-    with pytest.raises(Refused):
-        await tracker._announce_arrivals()
-    tracker._count("1", -1)
-    await tracker._sync()
-    site.now += 2
-    assert await site.store.sweep() == [Change("1", "offline")]
-    asked.is_away = False
-    await site.pass_time(1)
-    assert site.announced == []
-
-
-async def test_one_change_that_cannot_be_announced_keeps_no_other(asked, monkeypatch, caplog):
-    """A site's own audience function may raise anything."""
-    site = Site()
-    tracker = site.processes["p1"]
-    for user in ("1", "2"):
-        tracker._count(user, +1)
-    await site.pass_time(60)
-    site.announced.clear()
-    send = tracker.send_to_audience
-
-    async def fail_for_one(user_key, body):
-        if user_key == "1":
-            raise LookupError
-        await send(user_key, body)
-
-    monkeypatch.setattr(tracker, "send_to_audience", fail_for_one)
-    for user in ("1", "2"):
-        tracker._count(user, -1)
-    await tracker._sync()
-    site.now += 2
-    await tracker._sweep()
-    assert site.announced == [(2, "offline")]
-    caplog.clear()

@@ -277,10 +277,23 @@ def terminate_others():
     return count
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_a_restart_of_the_database_costs_no_job_an_error(settings):
+@pytest.fixture(params=["no pool", "a pool", "a pool that looks"])
+def pooled(request, db, monkeypatch):
+    """A pool looks whether a connection has ended before it gives it out only with CONN_HEALTH_CHECKS."""
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no server")
+    connections.close_all()
+    pool = {"min_size": 2, "max_size": 4} if request.param != "no pool" else False
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", pool)
+    monkeypatch.setitem(connection.settings_dict, "CONN_HEALTH_CHECKS", request.param == "a pool that looks")
+    yield
+    database.shutdown()
+    connections.close_all()
+    connection.close_pool()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_restart_of_the_database_costs_no_job_an_error(settings, pooled):
     settings.REALTIME = {**settings.REALTIME, "DATABASE_THREADS": 1}
     _, first = await database.run(query)
     assert await sync_to_async(terminate_others)() >= 1

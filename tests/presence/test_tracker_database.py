@@ -1,0 +1,197 @@
+"""What a process announces and stores about users when the database was away."""
+
+import asyncio
+
+import pytest
+
+from realtime.presence import audience
+from realtime.presence import tracker as trackers
+from realtime.presence.store import Change
+from realtime.protocol.errors import ErrorCode, Reason, Refused
+from tests.patience import PATIENCE_SECONDS
+from tests.presence.site import Site
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Audience:
+    """The look-up of who hears of a change."""
+
+    def __init__(self, monkeypatch):
+        self.is_away = False
+        self._address = audience.address
+        monkeypatch.setattr(audience, "address", self._ask)
+
+    async def _ask(self, user_key, body):
+        if self.is_away:
+            raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
+        return await self._address(user_key, body)
+
+
+@pytest.fixture
+def asked(configure, monkeypatch):
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    return Audience(monkeypatch)
+
+
+async def test_departures_are_announced_when_the_database_is_back(asked):
+    site = Site()
+    tracker = site.processes["p1"]
+    for user in ("1", "2", "3"):
+        tracker._count(user, +1)
+    await site.pass_time(60)
+    site.announced.clear()
+    for user in ("1", "2", "3"):
+        tracker._count(user, -1)
+    await tracker._sync()
+    site.now += 2
+    asked.is_away = True
+    for _ in range(2):
+        with pytest.raises(Refused):
+            await tracker._sweep()
+    tracker._count("2", +1)  # is back, and nobody has heard that they were gone
+    await tracker._sync()
+    asked.is_away = False
+    await tracker._announce_arrivals()
+    await site.pass_time(1)
+    assert sorted(site.announced) == [(1, "offline"), (2, "online"), (3, "offline")]
+
+
+async def test_arrivals_are_announced_when_the_database_is_back(asked):
+    site = Site()
+    tracker = site.processes["p1"]
+    asked.is_away = True
+    for user in ("1", "2"):
+        tracker._count(user, +1)
+    await tracker._sync()
+    for _ in range(2):
+        with pytest.raises(Refused):
+            await tracker._announce_arrivals()
+    tracker._count("2", -1)
+    await tracker._sync()
+    site.now += 2
+    asked.is_away = False
+    await site.pass_time(1)
+    assert [status for user, status in site.announced if user == 1] == ["online"]
+    assert [status for user, status in site.announced if user == 2] == ["online", "offline"]
+
+
+async def test_no_arrival_is_announced_late_of_who_has_gone(asked):
+    """Another process has announced that they went."""
+    site = Site()
+    tracker = site.processes["p1"]
+    asked.is_away = True
+    tracker._count("1", +1)
+    await tracker._sync()
+    with pytest.raises(Refused):
+        await tracker._announce_arrivals()
+    tracker._count("1", -1)
+    await tracker._sync()
+    site.now += 2
+    assert await site.store.sweep() == [Change("1", "offline")]
+    asked.is_away = False
+    await site.pass_time(1)
+    assert site.announced == []
+
+
+async def test_one_change_that_cannot_be_announced_keeps_no_other(asked, monkeypatch, caplog):
+    """A site's own audience function may raise anything."""
+    site = Site()
+    tracker = site.processes["p1"]
+    for user in ("1", "2"):
+        tracker._count(user, +1)
+    await site.pass_time(60)
+    site.announced.clear()
+    send = tracker.send_to_audience
+
+    async def fail_for_one(user_key, body):
+        if user_key == "1":
+            raise LookupError
+        await send(user_key, body)
+
+    monkeypatch.setattr(tracker, "send_to_audience", fail_for_one)
+    for user in ("1", "2"):
+        tracker._count(user, -1)
+    await tracker._sync()
+    site.now += 2
+    await tracker._sweep()
+    assert site.announced == [(2, "offline")]
+    caplog.clear()
+
+
+async def test_arrivals_that_come_while_it_looks_are_kept_and_each_user_has_one(asked, monkeypatch):
+    site = Site()
+    tracker = site.processes["p1"]
+    for user in ("1", "2"):
+        tracker._count(user, +1)
+    await site.pass_time(1)
+    get = site.store.get
+
+    async def get_slowly(users):
+        tracker._late.append(Change("2", "online"))
+        return await get(users)
+
+    monkeypatch.setattr(site.store, "get", get_slowly)
+    tracker._late = [Change("1", "online"), Change("3", "online"), Change("1", "online")]
+    await tracker._leave_out_what_is_over()
+    assert tracker._late == [Change("1", "online"), Change("2", "online")]
+
+
+@pytest.fixture
+def last_seen(monkeypatch):
+    """Whose visit is stored; the database is away until `open` is set."""
+
+    class LastSeen:
+        def __init__(self):
+            self.users = []
+            self.asked = asyncio.Event()
+            self.open = asyncio.Event()
+
+        async def run(self, _function, users):
+            self.asked.set()
+            if not self.open.is_set():
+                raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
+            self.users += users
+
+    stored = LastSeen()
+    monkeypatch.setattr(trackers, "database", stored)
+    return stored
+
+
+async def test_departures_are_announced_while_a_visit_cannot_be_stored(asked, last_seen):
+    site = Site()
+    tracker = site.processes["p1"]
+    tracker._count("1", +1)
+    await site.pass_time(60)
+    site.announced.clear()
+    tracker._count("1", -1)
+    await tracker._sync()
+    site.now += 2
+    tracker.start()
+    await asyncio.wait_for(last_seen.asked.wait(), PATIENCE_SECONDS)
+    assert site.announced == [(1, "offline")]
+    last_seen.open.set()
+    await tracker.stop()
+    assert last_seen.users == ["1"]
+
+
+async def test_a_write_that_is_stopped_forgets_nobody(last_seen, monkeypatch):
+    tracker = Site().processes["p1"]
+    begun = asyncio.Event()
+
+    async def hang(_function, _users):
+        begun.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(last_seen, "run", hang)
+        tracker._gone = {"1": None}
+        await tracker._choose_seen()
+        writing = asyncio.create_task(tracker._write_last_seen())
+        await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+    last_seen.open.set()
+    await tracker.stop()
+    assert last_seen.users == ["1"]
