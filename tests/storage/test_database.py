@@ -267,14 +267,15 @@ async def test_it_replaces_a_connection_that_has_failed(settings):
 
 
 def terminate_others():
-    clients = "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    """End all other connections to the database, and wait until they have gone. A pool may open new ones meanwhile."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT pg_terminate_backend(pid) {clients} AND pid <> pg_backend_pid()")
-        count = len(cursor.fetchall())
-        cursor.execute(f"SELECT count(*) {clients}")
-        while cursor.fetchone() != (1,):
-            cursor.execute(f"SELECT count(*) {clients}")
-    return count
+        cursor.execute(f"SELECT pid, pg_terminate_backend(pid) {others} <> pg_backend_pid()")
+        ended = [pid for pid, _ in cursor.fetchall()]
+        cursor.execute(f"SELECT count(*) {others} = ANY(%s)", [ended])
+        while cursor.fetchone() != (0,):
+            cursor.execute(f"SELECT count(*) {others} = ANY(%s)", [ended])
+    return len(ended)
 
 
 @pytest.fixture(params=["no pool", "a pool", "a pool that looks"])
