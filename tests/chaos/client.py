@@ -24,6 +24,7 @@ from tests.chaos.road import Road, now
 ROOMS_EACH = 3
 SILENCE_SECONDS = 6.0  # three heartbeats: nobody is there any more
 OPEN_SECONDS = 8.0
+PONG_SECONDS = 1.0
 LONGEST_BACK_OFF_SECONDS = 2.0
 LONGEST_TEXT = "\U0001f30a" * 10_000  # 40 KB
 FLOOD = 16  # messages
@@ -190,10 +191,22 @@ class Client:
             return
         if outcome["seq"] < read_after(outcome["fetch"]):
             self.account.violations.append(f"{stream} was sent back: {outcome}")
-        items = await self._history.fetch(self.person, stream, outcome["fetch"], until=outcome["seq"])
+        items = await self._load(stream, outcome)
         if items is None:
             raise Gone
         self.account.accept_history(stream, items, outcome["seq"])
+
+    async def _load(self, stream: str, outcome: Frame) -> list[Frame] | None:
+        """Nothing is read meanwhile, heartbeats neither: it proves life unasked, however long it takes."""
+        loading = asyncio.ensure_future(
+            self._history.fetch(self.person, stream, outcome["fetch"], until=outcome["seq"])
+        )
+        try:
+            while not (await asyncio.wait([loading], timeout=PONG_SECONDS))[0]:
+                await self._send({"type": "pong"})
+            return loading.result()
+        finally:
+            loading.cancel()
 
     def _on_error(self, frame: Frame) -> None:
         code, id = frame["error_code"], frame.get("id")
