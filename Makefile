@@ -18,14 +18,15 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 EMBEDDED := env -u DATABASE_URL -u REDIS_URL
+EXTRAS := --extra docs --extra postgres --extra project --extra redis --extra server
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --strip-extras \
-	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links $(EXTRAS)
 
 # With it, every worker of the tests and every server that they start would compile all sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test flaky check lint soak autobahn bench screenshots coverage requirements clean
+.PHONY: help run test newer flaky check lint soak autobahn bench screenshots coverage requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ test: $(VENV)/.dev ## Run the tests: on SQLite and memory, then on PostgreSQL an
 			$(PY) -m pytest -n $(JOBS) -m "not process and not browser"; \
 	elif [ "$$CI" = true ]; then exit 1; \
 	else echo "NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only."; fi
+
+newer: ## Run the tests with newer versions: Python 3.13 with Django 6.0 and 6.1 (which root can install)
+	JOBS=$(JOBS) bash tests/newer.sh
 
 flaky: $(VENV)/.dev ## Run the tests RUNS times in random orders under LOAD, and count the failures; SEED repeats an order
 	TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.flaky --runs $(RUNS) \
@@ -97,7 +101,7 @@ requirements: $(VENV)/.dev ## Pin the dependencies that pyproject.toml declares
 
 clean: ## Remove caches and build products; the environment and the demo's database stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov bench/bin
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv/*' -not -path './.newer/*' -prune -exec rm -rf {} +
 
 # These files record when the requirements were installed: a requirements file that is newer is installed again.
 $(VENV)/.run: requirements.txt | $(PY)

@@ -1,7 +1,12 @@
-"""The app's configuration: registers the system checks, and `inbox.mark` for the `read` command of sockets."""
+"""The app's configuration: registers the system checks, and `inbox.mark` for the `read` command of sockets.
 
-from django.apps import AppConfig
-from django.core.checks import register
+A site names one of the two classes in INSTALLED_APPS; `notifications` stands for the first.
+"""
+
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 
@@ -9,12 +14,48 @@ class NotificationsConfig(AppConfig):
     name = "notifications"
     verbose_name = _("Notifications")
     default_auto_field = "django.db.models.BigAutoField"
+    distribution = "django-realtime-hub"  # other packages with the app's name do not have this
+    setting = "NOTIFICATIONS"  # the name of the site's setting
+
+    def __init__(self, app_name: str, app_module: Any) -> None:
+        super().__init__(app_name, app_module)
+        # Django would only say that the labels are not unique.
+        other = apps.app_configs.get(self.label)
+        if other is not None and other.name != self.name:
+            raise ImproperlyConfigured(
+                f"The app '{other.name}' has the label '{self.label}', too. Install ours under another label: write"
+                " 'notifications.apps.RealtimeNotificationsConfig' in INSTALLED_APPS instead of 'notifications'."
+            )
+
+    def import_models(self) -> None:
+        # The first moment at which all apps are known. After it, modules are imported that need `realtime`.
+        require_realtime()
+        super().import_models()
 
     def ready(self) -> None:
-        from notifications.checks import check_realtime, check_settings
+        from notifications import checks
         from notifications.inbox import mark
         from realtime.integration import register_notification_marker
 
-        register(check_realtime)
-        register(check_settings)
+        checks.register()
         register_notification_marker(mark)
+
+
+class RealtimeNotificationsConfig(NotificationsConfig):
+    """The same app for a site that has another app, table or setting called notifications."""
+
+    default = False
+    label = "realtime_notifications"
+    setting = "REALTIME_NOTIFICATIONS"
+
+
+def require_realtime() -> None:
+    """Raises ImproperlyConfigured unless the app `realtime` is installed, and not another package of that name."""
+    found = next((config for config in apps.get_app_configs() if config.name == "realtime"), None)
+    if found is None:
+        raise ImproperlyConfigured("The app 'notifications' needs the app 'realtime': add it to INSTALLED_APPS.")
+    if getattr(found, "distribution", "") != NotificationsConfig.distribution:
+        raise ImproperlyConfigured(
+            f"The app 'notifications' needs the app 'realtime' of {NotificationsConfig.distribution}, but the one in"
+            f" INSTALLED_APPS is another package, in {found.path}. Rename that: Python finds only one of a name."
+        )

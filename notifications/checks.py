@@ -1,30 +1,40 @@
 """System checks of the app. Registered by `apps`, run by Django."""
 
+import pkgutil
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
-from django.apps import apps
+from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.db.migrations.loader import MigrationLoader
 from django.utils.module_loading import import_string
 
 from notifications import conf
+from notifications.migration import OwnMigration
+from notifications.models import Notification
+from realtime.integration import find_foreign_tables
+
+OTHER_NAMES = (
+    "write 'notifications.apps.RealtimeNotificationsConfig' in INSTALLED_APPS instead of 'notifications': this gives"
+    " the app other names (README, Names)."
+)
 
 
-def check_realtime(**_: Any) -> list[CheckMessage]:
-    """E001: notifications are pushed as events, and the table of events belongs to `realtime`."""
-    if apps.is_installed("realtime"):
-        return []
-    hint = "Add 'realtime' to INSTALLED_APPS."
-    return [Error("The app 'notifications' needs the app 'realtime'.", hint=hint, id="notifications.E001")]
+def register() -> None:
+    checks.register(check_settings)
+    checks.register(check_database, checks.Tags.database)
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
     """E002: a key of NOTIFICATIONS that does not exist, or a value that is not the path of a function."""
-    problems = conf.find_problems()
+    problems, name = conf.find_problems(), conf.setting_name()
     if not problems and (path := conf.settings().language) and not _is_function(path):
-        problems = [f"NOTIFICATIONS['LANGUAGE'] must be the path of a function: {path} is none."]
-    return [
-        Error(problem, hint="README lists the keys of NOTIFICATIONS.", id="notifications.E002") for problem in problems
-    ]
+        problems = [f"{name}['LANGUAGE'] must be the path of a function: {path} is none."]
+    hint = "README lists the keys of NOTIFICATIONS."
+    if name == "NOTIFICATIONS":
+        hint += f" If the setting is not for this app, {OTHER_NAMES}"
+    return [Error(problem, hint=hint, id="notifications.E002") for problem in problems]
 
 
 def _is_function(path: str) -> bool:
@@ -32,3 +42,52 @@ def _is_function(path: str) -> bool:
         return callable(import_string(path))
     except ImportError:
         return False
+
+
+def check_database(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """What another app of the name has left, before `migrate` fails on it. Run by that, and by `check --database`."""
+    return (check_migrations() or check_tables(databases)) if databases else []
+
+
+def check_migrations() -> list[CheckMessage]:
+    """E003: another package called `notifications` was installed into the same folder, and its files are still there.
+
+    They would be applied together with ours.
+    """
+    package, is_of_the_site = MigrationLoader.migrations_module(_label())
+    if package is None or is_of_the_site:
+        return []
+    folder: Any = import_module(package)
+    foreign = sorted(name for _, name, _ in pkgutil.iter_modules(folder.__path__) if not _is_own(f"{package}.{name}"))
+    if not foreign:
+        return []
+    text = f"{', '.join(foreign)} in {folder.__path__[0]} are migrations of another package called `notifications`."
+    hint = "Uninstall that package and django-realtime-hub, delete the folder, and install django-realtime-hub again."
+    return [Error(text, hint=hint, id="notifications.E003")]
+
+
+def _is_own(module: str) -> bool:
+    try:
+        migration = getattr(import_module(module), "Migration", None)
+    except ImportError:  # of something that is gone
+        return False
+    return isinstance(migration, type) and issubclass(migration, OwnMigration)
+
+
+def check_tables(databases: Sequence[str]) -> list[CheckMessage]:
+    """E004: an app with the same label has used the database, such as another package called `notifications`."""
+    hint = (
+        "If nobody needs what the other app has stored, delete its tables, and the rows of django_migrations in which"
+        f" `app` is `{_label()}`."
+    )
+    if _label() == "notifications":
+        hint += f" Otherwise, {OTHER_NAMES}"
+    return [
+        Error(problem, hint=hint, id="notifications.E004")
+        for database in databases
+        for problem in find_foreign_tables(_label(), database)
+    ]
+
+
+def _label() -> str:
+    return Notification._meta.app_label

@@ -1,6 +1,7 @@
 """Settings of the app. No other module reads `django.conf.settings`.
 
 A site sets a dictionary: `NOTIFICATIONS = {"LANGUAGE": "mysite.users.language_of"}`. Called by `languages`.
+The setting has another name if the site has installed the app under other names (`apps`).
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -28,10 +30,15 @@ class Settings:
     language: Path = None
 
 
+def setting_name() -> str:
+    config: Any = apps.get_containing_app_config(__name__)
+    return str(config.setting)
+
+
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """The defaults, overridden by the site's `NOTIFICATIONS`. Raises ImproperlyConfigured that names what is wrong."""
-    values, problems = read_settings("NOTIFICATIONS", Settings)
+    values, problems = read_settings(setting_name(), Settings)
     if problems:
         raise ImproperlyConfigured(" ".join(problems))
     return Settings(**values)
@@ -39,13 +46,12 @@ def settings() -> Settings:
 
 def find_problems() -> list[str]:
     """What is wrong with the site's `NOTIFICATIONS`: a sentence for each key. Empty if it is right."""
-    return read_settings("NOTIFICATIONS", Settings)[1]
+    return read_settings(setting_name(), Settings)[1]
 
 
-def clear_cache(*, setting: str = "NOTIFICATIONS", **_: Any) -> None:
+def clear_cache(**_: Any) -> None:
     """Read the settings again at the next call. Connected to `setting_changed`, so `override_settings` works."""
-    if setting == "NOTIFICATIONS":
-        settings.cache_clear()
+    settings.cache_clear()
 
 
 setting_changed.connect(clear_cache, dispatch_uid="notifications.conf.clear_cache")

@@ -69,10 +69,13 @@ class Notification(models.Model):
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
         ordering = ["-id"]
+        # Names of indexes are shared by all tables of a database, so they begin as no name of the site does.
         indexes = [
-            models.Index(name="notifications_inbox", fields=["recipient", "-id"]),
-            models.Index(name="notifications_unread", fields=["recipient", "-id"], condition=Q(read_at__isnull=True)),
-            models.Index(name="notifications_age", fields=["created_at"]),
+            models.Index(name="realtime_notifications_inbox", fields=["recipient", "-id"]),
+            models.Index(
+                name="realtime_notifications_unread", fields=["recipient", "-id"], condition=Q(read_at__isnull=True)
+            ),
+            models.Index(name="realtime_notifications_age", fields=["created_at"]),
         ]
 
     def __str__(self) -> str:

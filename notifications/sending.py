@@ -25,6 +25,8 @@ from notifications.types import Text
 from realtime.integration import read_user, run
 from realtime.protocol.frames import format_time, utc_now
 
+# Lists and objects within each other. SQLite takes 1,000, and from Python 3.12 on Python's encoder takes more.
+MAX_LEVELS = 900
 # A NUL character as JSON writes it. After an escaped backslash the same six characters are ordinary text.
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -118,7 +120,18 @@ def require_object(data: object) -> dict[str, Any]:
         raise InvalidData(f"data cannot be written as JSON: {error}") from error
     if NUL.search(text):
         raise InvalidData("data cannot contain NUL characters: PostgreSQL does not accept them")
+    if _count_levels(copy) > MAX_LEVELS:
+        raise InvalidData(f"data cannot be nested in more than {MAX_LEVELS} levels")
     return copy
+
+
+def _count_levels(value: Any) -> int:
+    levels, found = 0, [value]
+    while found:
+        levels += 1
+        children = [child for one in found for child in (one.values() if isinstance(one, dict) else one)]
+        found = [child for child in children if isinstance(child, dict | list)]
+    return levels
 
 
 def display_name(user: Any) -> str:

@@ -15,12 +15,14 @@ from rest_framework.settings import api_settings
 from rest_framework_simplejwt.settings import api_settings as token_settings
 
 from realtime import conf
+from realtime.installation import check_namesakes, check_redis_packages, check_tables
 
 Messages = list[checks.CheckMessage]
 
 
 def register() -> None:
     checks.register(check_all, "realtime")
+    checks.register(check_tables, checks.Tags.database)  # alone: others may ask for all of `realtime`
 
 
 def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> Messages:
@@ -29,6 +31,7 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
         return problems
     found = (
         check_layer,
+        check_redis_packages,
         check_redis_timeout,
         check_database,
         check_autocommit,
@@ -39,13 +42,15 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
         check_asgi,
         check_proxies,
         check_workers,
+        check_namesakes,
     )
     return [message for check in found for message in check(app_configs)]
 
 
 def require_startable() -> None:
     """Raises ImproperlyConfigured if this process must not serve the site with its settings."""
-    if errors := check_settings(None) or [*check_autocommit(None), *check_workers(None)]:
+    others = (check_autocommit, check_workers, check_redis_packages)
+    if errors := check_settings(None) or [error for check in others for error in check(None)]:
         raise ImproperlyConfigured(" ".join(f"{error.msg} {error.hint}" for error in errors))
 
 

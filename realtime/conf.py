@@ -63,7 +63,7 @@ class Settings:
     """The keys of `settings.REALTIME` in lower case, with their defaults."""
 
     redis_url: RedisUrl = ""  # "": presence, leases, sessions in memory
-    key_prefix: Prefix = "realtime"  # of Redis keys and the layer's group
+    key_prefix: Prefix = "realtime"  # of Redis keys, and of the name of the layer's group
     # Without Redis, workers know nothing of each other's sockets. Several start only if the site wants that.
     isolated_workers: Switch = False
 

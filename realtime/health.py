@@ -14,7 +14,7 @@ from django.db import connection
 
 from realtime.protocol.errors import Refused
 from realtime.protocol.frames import encode
-from realtime.server.websocket import IS_STOPPING
+from realtime.server.scope_keys import IS_STOPPING
 from realtime.sockets.node import Node, get_node
 from realtime.storage import database
 

@@ -1,14 +1,22 @@
 """What other apps may import, besides `realtime` and `realtime.protocol`, to build on this one.
 
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads, in
-transactions that wait for each other instead of failing, and reads settings and arguments that name users as `realtime`
-does.
+transactions that wait for each other instead of failing, and reads settings and arguments that name users, and finds
+tables of other apps, as `realtime` does.
 """
 
 from realtime.auth.user_ids import read_user
 from realtime.chat.read_positions import register_notification_marker
 from realtime.conf import read_settings
 from realtime.storage.database import run
+from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.transactions import own_transaction
 
-__all__ = ["own_transaction", "read_settings", "read_user", "register_notification_marker", "run"]
+__all__ = [
+    "find_foreign_tables",
+    "own_transaction",
+    "read_settings",
+    "read_user",
+    "register_notification_marker",
+    "run",
+]

@@ -13,7 +13,7 @@ from realtime.delivery.addresses import mount
 from realtime.health import PATHS, find_path, serve_health
 from realtime.protocol.errors import Reason
 from realtime.server.foreign import adapt
-from realtime.server.websocket import EXTENSION
+from realtime.server.scope_keys import EXTENSION
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node, stop_node
 from realtime.sockets.refusals import refuse_handshake

@@ -9,7 +9,7 @@ from channels.testing import HttpCommunicator
 
 from project.asgi import application
 from realtime import health
-from realtime.server.websocket import IS_STOPPING
+from realtime.server.scope_keys import IS_STOPPING
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
 from realtime.storage.database import DatabaseUnavailable

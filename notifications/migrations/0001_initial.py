@@ -5,8 +5,10 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
+from notifications.migration import OwnMigration
 
-class Migration(migrations.Migration):
+
+class Migration(OwnMigration):
 
     initial = True
 
@@ -33,7 +35,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'notification',
                 'verbose_name_plural': 'notifications',
                 'ordering': ['-id'],
-                'indexes': [models.Index(fields=['recipient', '-id'], name='notifications_inbox'), models.Index(condition=models.Q(('read_at__isnull', True)), fields=['recipient', '-id'], name='notifications_unread'), models.Index(fields=['created_at'], name='notifications_age')],
+                'indexes': [models.Index(fields=['recipient', '-id'], name='realtime_notifications_inbox'), models.Index(condition=models.Q(('read_at__isnull', True)), fields=['recipient', '-id'], name='realtime_notifications_unread'), models.Index(fields=['created_at'], name='realtime_notifications_age')],
             },
         ),
     ]

@@ -4,8 +4,10 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+from notifications.migration import OwnMigration
 
-class Migration(migrations.Migration):
+
+class Migration(OwnMigration):
 
     dependencies = [
         ('notifications', '0001_initial'),

@@ -3,8 +3,10 @@
 import notifications.models
 from django.db import migrations, models
 
+from notifications.migration import OwnMigration
 
-class Migration(migrations.Migration):
+
+class Migration(OwnMigration):
 
     dependencies = [
         ('notifications', '0002_help_texts'),

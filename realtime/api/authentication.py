@@ -6,7 +6,6 @@ All views of the API use it, and views of the site may name it. It costs two que
 from functools import cache
 from typing import Any
 
-from drf_spectacular.contrib.rest_framework_simplejwt import SimpleJWTScheme
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
@@ -66,10 +65,3 @@ def refusing_ended(kind: Any) -> type[JWTAuthentication]:
 def _failure(reason: str) -> AuthenticationFailed:
     text = Reason.TOKEN_EXPIRED if reason == "TOKEN_EXPIRED" else Reason.TOKEN_NOT_VALID
     return AuthenticationFailed(say(text), code=reason)
-
-
-class TokenScheme(SimpleJWTScheme):  # type: ignore[no-untyped-call]
-    """Describes the tokens for drf-spectacular, which finds this class once it is imported."""
-
-    target_class = "realtime.api.authentication.TokenAuthentication"
-    name = "accessToken"

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
@@ -28,7 +27,6 @@ class Shape(serializers.Serializer[Any]):
     pass
 
 
-@extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})
 class UserIdField(serializers.Field[Any, Any, Any, Any]):
     # So that an empty `with=` in a query is refused as a bad id; otherwise it would count as absent.
     allow_blank = True

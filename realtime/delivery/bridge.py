@@ -8,8 +8,7 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from realtime.conf import settings
-from realtime.delivery.bus import send_envelope, shared_layer
+from realtime.delivery.bus import group_name, send_envelope, shared_layer
 from realtime.delivery.envelopes import Envelope
 from realtime.delivery.hub import Hub
 
@@ -78,7 +77,7 @@ def publish(envelope: Envelope) -> None:
         return
     layer = shared_layer()
     if layer is not None:
-        call(send_envelope(layer, settings().key_prefix, ORIGIN, envelope))
+        call(send_envelope(layer, group_name(), ORIGIN, envelope))
 
 
 def _bridge_loop() -> asyncio.AbstractEventLoop:

@@ -28,6 +28,11 @@ def shared_layer() -> Any:
     return None if isinstance(layer, InMemoryChannelLayer) else layer
 
 
+def group_name() -> str:
+    """The group of all processes in the channel layer. The site's own consumers may have one called `realtime`."""
+    return f"{settings().key_prefix}.processes"
+
+
 class Bus:
     """The connection of one process to the others. Belongs to one event loop; does nothing without a shared layer.
 
@@ -44,7 +49,7 @@ class Bus:
         self._on_envelope = on_envelope
         self._on_recovered = on_recovered
         self._layer: Any = None
-        self._group = settings().key_prefix
+        self._group = group_name()
         self._waiting = Backlog()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []

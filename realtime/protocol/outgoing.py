@@ -5,12 +5,13 @@ Without permessage-deflate the bytes are the same for every socket.
 
 from collections.abc import Callable, Sequence
 from copy import copy
-
-from websockets.frames import Frame as WireFrame
-from websockets.frames import Opcode
+from struct import Struct
 
 # Turns a frame's JSON into that of a dialect; None if sockets with this dialect do not get the frame.
 Translation = Callable[[bytes], bytes | None]
+
+TEXT = 0x81  # the first byte of a whole frame with a text (RFC 6455 §5.2)
+_short, _medium, _long = Struct("!BB").pack, Struct("!BBH").pack, Struct("!BBQ").pack
 
 
 class Frame:
@@ -45,7 +46,7 @@ class Frame:
     def wire(self) -> bytes:
         """The whole WebSocket frame, header included, for sockets of our own transport."""
         if self._wire is None:
-            self._wire = WireFrame(Opcode.TEXT, self.payload).serialize(mask=False)
+            self._wire = _head(len(self.payload)) + self.payload
         return self._wire
 
     def translate(self, translation: Translation) -> "Frame | None":
@@ -64,6 +65,15 @@ class Frame:
         frame = copy(self)
         frame.payload, frame._wire, frame._translations = payload, None, None
         return frame
+
+
+def _head(size: int) -> bytes:
+    """The header of a frame that a server sends, with a text of `size` bytes."""
+    if size < 126:
+        return _short(TEXT, size)
+    if size < 65_536:
+        return _medium(TEXT, 126, size)
+    return _long(TEXT, 127, size)
 
 
 def translate_all(frames: Sequence[Frame], translation: Translation) -> list[Frame]:

@@ -13,7 +13,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from realtime.conf import settings
-from realtime.server.websocket import IS_STOPPING, RealtimeProtocol
+from realtime.server.scope_keys import IS_STOPPING
+from realtime.server.websocket import RealtimeProtocol
 
 # How long a connection without a request may take to send the head of one, while the server stops.
 LAST_HEAD_SECONDS = 1.0

@@ -22,7 +22,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as uvicorn_workers
 
-from realtime.server.websocket import IS_STOPPING, RealtimeProtocol
+from realtime.server.scope_keys import IS_STOPPING
+from realtime.server.websocket import RealtimeProtocol
 
 logger = logging.getLogger("uvicorn.error")
 

@@ -17,10 +17,7 @@ from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import Disconnect, encode
 from realtime.protocol.outgoing import Frame
 from realtime.server.peer import BoundedPeer
-
-EXTENSION = "realtime.transport"
-# The key in `scope["state"]`, under our server only, of a function that returns whether the server is stopping.
-IS_STOPPING = "realtime.is_stopping"
+from realtime.server.scope_keys import EXTENSION
 
 OnFrame = Callable[[bytes | None], None]
 

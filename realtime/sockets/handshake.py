@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from channels.consumer import AsyncConsumer
@@ -29,7 +29,7 @@ from realtime.protocol.errors import CloseCode, Closed, Reason, Refused
 from realtime.protocol.frames import VERSION, Ack, Connected, ConnectedData, encode, format_epoch, utc_now
 from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
-from realtime.server.websocket import EXTENSION, IS_STOPPING, RealtimeProtocol
+from realtime.server.scope_keys import EXTENSION, IS_STOPPING
 from realtime.sockets import intake, succession
 from realtime.sockets.drain import come_back
 from realtime.sockets.handlers import Work
@@ -37,6 +37,9 @@ from realtime.sockets.node import get_node
 from realtime.sockets.reader import SocketReader
 from realtime.sockets.recheck import confirm
 from realtime.sockets.refusals import refuse_handshake, why_closed
+
+if TYPE_CHECKING:
+    from realtime.server.websocket import RealtimeProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +198,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         except commands.Invalid:
             return None
 
-    async def run(self, connection: Connection, transport: RealtimeProtocol | None) -> None:
+    async def run(self, connection: Connection, transport: "RealtimeProtocol | None") -> None:
         try:
             work = await self.open(connection)
             if transport is not None:
@@ -243,7 +246,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         self.node.keeper.note(connection)
         return succession.resume(self.node, connection, claimed, known) if isinstance(session, Session) else None
 
-    def hand_over(self, connection: Connection, transport: RealtimeProtocol, work: Work | None) -> None:
+    def hand_over(self, connection: Connection, transport: "RealtimeProtocol", work: Work | None) -> None:
         # The transport may have become full before it had a callback to report that.
         if transport.is_full():
             connection.on_pause(True)

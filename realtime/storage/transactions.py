@@ -82,7 +82,8 @@ def retry_conflicts(work: Callable[P, T]) -> Callable[P, T]:
 
 def is_conflict(error: Exception) -> bool:
     """Whether a transaction was rolled back because of another one, so that it may succeed at once."""
-    return getattr(error.__cause__, "sqlstate", None) in CONFLICTS
+    # psycopg 3 calls it `sqlstate`, psycopg2 `pgcode`.
+    return getattr(error.__cause__, "sqlstate", getattr(error.__cause__, "pgcode", None)) in CONFLICTS
 
 
 def require_committed(unknown: OutcomeUnknown, look: Callable[[], bool]) -> None:

@@ -4,7 +4,7 @@ from contextlib import suppress
 from functools import partial
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,9 +127,9 @@ def test_it_takes_no_control_back_with_a_block_that_is_not_its_own(sent):
 def test_it_survives_savepoints_made_by_hand(sent):
     with transaction.atomic():
         say(1)
-        savepoint = transaction.savepoint()
+        savepoint = connection.savepoint()
         say(2)
-        transaction.savepoint_rollback(savepoint)
+        connection.savepoint_rollback(savepoint)
         say(3)
     assert (numbers(sent), stored()) == ([[1, 3]], [(1, 1), (2, 3)])
 
@@ -253,10 +253,10 @@ class Publisher:
 
     def by_hand(self, fails, work):
         before, durable_only = len(self.kept), []
-        savepoint = transaction.savepoint()
+        savepoint = connection.savepoint()
         self.do(work)
         if fails:
-            transaction.savepoint_rollback(savepoint)
+            connection.savepoint_rollback(savepoint)
             # Django keeps the callbacks of such a savepoint: what is not stored is sent all the same.
             durable_only = [said for said in self.kept[before:] if not said[2]]
             self.kept[before:] = durable_only

@@ -1,17 +1,16 @@
 """The system checks of notifications."""
 
 import pytest
-from django.apps import apps
+from django.core.checks import registry
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from notifications import conf
-from notifications.checks import check_realtime, check_settings
+from notifications.checks import check_database, check_settings
 
 
-def test_the_check_asks_for_realtime(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert check_realtime() == []
-    monkeypatch.setattr(apps, "is_installed", lambda name: name != "realtime")
-    assert [error.id for error in check_realtime()] == ["notifications.E001"]
+def test_they_are_run() -> None:
+    assert {check_settings, check_database} <= set(registry.registry.get_checks())
 
 
 @pytest.mark.parametrize(
@@ -39,3 +38,24 @@ def test_a_wrong_setting_is_not_used(settings):
     settings.NOTIFICATIONS = {"LANGUAGE": 1}
     with pytest.raises(ImproperlyConfigured, match="must be the dotted path of a function, or None, not 1"):
         conf.settings()
+
+
+def test_it_knows_a_way_out_where_the_setting_is_the_sites_own(settings, monkeypatch):
+    settings.NOTIFICATIONS = settings.REALTIME_NOTIFICATIONS = {"EMAIL": True}
+    (error,) = check_settings()
+    assert "RealtimeNotificationsConfig" in error.hint
+    monkeypatch.setattr(conf, "setting_name", lambda: "REALTIME_NOTIFICATIONS")
+    (error,) = check_settings()
+    assert error.msg.startswith("REALTIME_NOTIFICATIONS has an unknown key")
+    assert "RealtimeNotificationsConfig" not in error.hint
+
+
+@pytest.mark.django_db
+def test_it_reports_the_table_of_another_app_before_anything_is_migrated():
+    assert check_database() == []
+    assert check_database(databases=["default"]) == []
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE notifications_notification RENAME COLUMN title TO verb")
+    (error,) = check_database(databases=["default"])
+    assert (error.id, error.msg.rpartition(" ")[2]) == ("notifications.E004", "title.")
+    assert "RealtimeNotificationsConfig" in error.hint

@@ -191,6 +191,26 @@ def test_data_that_is_no_json_object(bob: Any, data: Any) -> None:
     assert_nothing_was_sent()
 
 
+def nested(levels: int) -> dict[str, Any]:
+    value: Any = {}
+    for _ in range(levels - 2):
+        value = [value]
+    return {"x": value}
+
+
+def test_data_that_is_nested(bob: Any) -> None:
+    row = sent(bob, "mention", message="hello", data=nested(900))
+    row.refresh_from_db()
+    assert row.data == nested(900)
+
+
+@pytest.mark.parametrize("levels", [901, 2_000, 9_000, 100_000])
+def test_data_that_is_nested_too_deeply(bob: Any, levels: int) -> None:
+    with pytest.raises(sending.InvalidData):
+        notify(bob, "mention", message="hello", data=nested(levels))
+    assert_nothing_was_sent()
+
+
 def test_data_that_contains_itself(bob: Any) -> None:
     data: dict[str, Any] = {}
     data["self"] = data

@@ -7,8 +7,9 @@ import pytest
 import uvicorn
 
 from realtime.server import supervisor
+from realtime.server.scope_keys import IS_STOPPING
 from realtime.server.supervisor import Server, WorkerServer
-from realtime.server.websocket import IS_STOPPING, RealtimeProtocol
+from realtime.server.websocket import RealtimeProtocol
 
 TIMEOUT_SECONDS = 20
 PARENT = 4_321  # a process id

@@ -25,7 +25,8 @@ import pytest
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-POSTGRES_BIN = Path("/usr/lib/postgresql/15/bin")
+# Where Debian has the programs of each version.
+POSTGRES_BINS = os.pathsep.join(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin"))
 SHORT_TIMES = {
     "HEARTBEAT_SECONDS": 2,
     "HEARTBEAT_MISSES": 30,  # a client on a busy machine answers late
@@ -49,7 +50,7 @@ _running: list["Program"] = []
 
 def find_binary(name: str) -> str:
     """The path of a program. If it is not installed, the test is skipped, but in CI it fails."""
-    found = shutil.which(name) or shutil.which(name, path=POSTGRES_BIN)
+    found = shutil.which(name) or shutil.which(name, path=POSTGRES_BINS)
     if found is None:
         message = f"{name} is not installed"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)

@@ -1,12 +1,17 @@
 """A small site in a directory, with settings of its own, for what depends on how a site is made."""
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+import django
+
 from bench.servers import ROOT
+
+PACKAGES = Path(django.__file__).parents[1]
 
 SITE = {
     "mysite/__init__.py": "",
@@ -22,7 +27,7 @@ application = asgi_application(http)
 """,
     # Its Redis does not exist.
     "mysite/settings.py": """
-import dj_database_url, os
+import os
 SECRET_KEY = "a key that is long enough for a signature by HMAC"
 INSTALLED_APPS = [
     "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions", "rest_framework",
@@ -32,7 +37,10 @@ ROOT_URLCONF = "mysite.urls"
 ASGI_APPLICATION = "mysite.asgi.application"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {"default": dj_database_url.parse(os.environ.get("DATABASE_URL") or "sqlite:///db.sqlite3")}
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+if os.environ["DATABASE_URL"]:
+    import dj_database_url
+    DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
 DATABASES["default"]["TEST"] = {"MIGRATE": False}
 NOWHERE = {"address": "redis://127.0.0.1:1", "socket_timeout": 10}
 LAYER = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [NOWHERE]}}
@@ -48,25 +56,46 @@ LOGGING = {
 }
 
 
+# The settings for a site without Redis.
+IN_MEMORY = """
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+REALTIME = {}
+"""
+
+
+def link_packages(directory: Path, without: Collection[str]) -> Path:
+    """A folder with the installed packages but those in `without`, and what belongs to them (`psycopg_pool`)."""
+    directory.mkdir(exist_ok=True)
+    hidden = re.compile(rf"({'|'.join(without)})(_[^.-]*)?([.-]|\Z)", re.IGNORECASE)
+    for entry in PACKAGES.iterdir():
+        if not hidden.match(entry.name):
+            (directory / entry.name).symlink_to(entry)
+    return directory
+
+
 class SmallSite:
-    def __init__(self, directory: Path, files: Mapping[str, str]) -> None:
-        """`files` are added to those of the site, or replace them."""
+    def __init__(self, directory: Path, files: Mapping[str, str], without: Collection[str] = ()) -> None:
+        """`files` are added to those of the site, or replace them. The packages in `without` are not installed."""
         self._directory = directory
+        self._options, self._path = ["-W", "error"], [str(directory), str(ROOT)]
+        if without:
+            self._options.append("-S")  # Python's own folder of packages is not searched
+            self._path.append(str(link_packages(directory / "packages", without)))
         for name, text in {**SITE, **files}.items():
             path = directory / name
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def run(self, *command: str, database_url: str = "") -> str:
-        """Run `python -m …`, which must succeed, and return what it has written."""
+    def run(self, *command: str, database_url: str = "", fails: bool = False) -> str:
+        """Run `python -m …`, which must succeed unless it `fails`, and return what it has written."""
         own = {
             "DATABASE_URL": database_url,
             "DJANGO_SETTINGS_MODULE": "mysite.settings",
-            "PYTHONPATH": f"{self._directory}{os.pathsep}{ROOT}",
+            "PYTHONPATH": os.pathsep.join(self._path),
         }
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", *command],
+            [sys.executable, *self._options, "-m", *command],
             cwd=self._directory,
             env={**environment, **own},
             stdout=subprocess.PIPE,
@@ -74,5 +103,5 @@ class SmallSite:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, done.stdout
+        assert bool(done.returncode) == fails, done.stdout
         return done.stdout

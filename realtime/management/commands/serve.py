@@ -1,17 +1,22 @@
-"""`manage.py serve`: serves the site in production, with uvicorn, our WebSocket transport, uvloop and httptools."""
+"""`manage.py serve`: serves the site in production, with uvicorn, our WebSocket transport, uvloop and httptools.
+
+These packages are optional (the extra `server`): the command says so if they are missing.
+"""
 
 import argparse
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import uvicorn
 from django.core.management.base import BaseCommand, CommandError
 
 from realtime.checks import check_workers
 from realtime.conf import asgi_application_path, settings, worker_count
+from realtime.installation import advise, find_missing
 from realtime.server.redaction import LOGGING
-from realtime.server.supervisor import Server, Workers, end_soon
+
+if TYPE_CHECKING:
+    import uvicorn
 
 # From the last close frame to the end of the process: clients answer the frame, and waiting messages are stored.
 FINISH_SECONDS = 10
@@ -39,6 +44,11 @@ class Command(BaseCommand):
         parser.add_argument("--access-log", action="store_true", help="log each request, without its query string")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if missing := find_missing("server"):
+            hint = f"{advise('server')} Other ASGI servers work, too: see docs/deployment.md."
+            raise CommandError(f"`serve` needs packages that are missing or too old: {', '.join(missing)}. {hint}")
+        from realtime.server.supervisor import Server, Workers, end_soon
+
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1.")
         window = settings().restart_window_seconds
@@ -60,14 +70,16 @@ class Command(BaseCommand):
             end_soon()
 
 
-def make_config(options: dict[str, Any]) -> uvicorn.Config:
+def make_config(options: dict[str, Any]) -> "uvicorn.Config":
     """uvicorn's options for this product. Options that would cost memory or reveal tokens are off."""
+    import uvicorn
+
     return uvicorn.Config(
         asgi_application_path(),
         host=options["host"],
         port=options["port"],
         workers=options["workers"],
-        loop="uvloop",
+        loop="auto",  # uvloop if there is one: Windows has none
         http="realtime.server.http:BoundedHttpProtocol",
         ws="realtime.server.websocket:RealtimeProtocol",
         ws_max_size=settings().max_frame_bytes,
