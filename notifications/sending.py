@@ -22,7 +22,7 @@ from notifications.languages import language_of
 from notifications.links import is_safe
 from notifications.models import Notification
 from notifications.types import Text
-from realtime.integration import read_user, run
+from realtime.integration import display_name, read_user, run
 from realtime.protocol.frames import format_time, utc_now
 
 # Lists and objects within each other. SQLite takes 1,000, and from Python 3.12 on Python's encoder takes more.
@@ -49,8 +49,9 @@ def notify(
     """Store a notification for `recipient` (a user or a primary key) and push it when the caller's transaction commits.
 
     The title and the message come from the type, in the recipient's language, filled with `params` and the name of
-    `actor`. `title` and `message` replace them, without being filled. Both are plain text: escape them in HTML.
-    `data` is any JSON object; clients get it as it is. `link` is a path or an address with http, https or mailto.
+    `actor`, the same as in chat. `title` and `message` replace them, without being filled. Both are plain text: escape
+    them in HTML. `data` is any JSON object; clients get it as it is. `link` is a path or an address with http, https
+    or mailto.
 
     Returns None and sends nothing when `actor` is the recipient: people need no notification of what they did. Raises
     TypeError (recipient or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a wrong
@@ -132,12 +133,6 @@ def _count_levels(value: Any) -> int:
         children = [child for one in found for child in (one.values() if isinstance(one, dict) else one)]
         found = [child for child in children if isinstance(child, dict | list)]
     return levels
-
-
-def display_name(user: Any) -> str:
-    """The full name of `user` if the user model has one and it is not empty, else the username."""
-    full_name = user.get_full_name() if hasattr(user, "get_full_name") else ""
-    return str(full_name or user.get_username())
 
 
 def _require_storable(notification: Notification) -> None:

@@ -5,6 +5,7 @@ The ids are stable.
 
 import re
 from collections.abc import Sequence
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -43,6 +44,7 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
         check_proxies,
         check_workers,
         check_namesakes,
+        check_presence,
     )
     return [message for check in found for message in check(app_configs)]
 
@@ -56,20 +58,45 @@ def require_startable() -> None:
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
     """Each key of REALTIME has to exist, and its value has to be of the right type and in the right range."""
-    problems = conf.find_problems() or _check_audience(conf.settings().presence_audience)
+    problems = conf.find_problems() or [*_check_functions(conf.settings()), *_check_visible(conf.settings())]
     hint = "README lists the keys of REALTIME."
     return [checks.Error(problem, hint=hint, id="realtime.E004") for problem in problems]
 
 
-def _check_audience(path: str) -> list[str]:
-    if "." not in path:
-        return []
+def _check_functions(values: conf.Settings) -> list[str]:
+    """The dotted paths in the settings have to lead to functions."""
+    paths = {
+        "DISPLAY_NAME": values.display_name,
+        "PRESENCE_AUDIENCE": values.presence_audience,
+        "PRESENCE_VISIBLE": values.presence_visible,
+    }
+    wrong = {key: path for key, path in paths.items() if "." in path and not _is_function(path)}
+    return [f"REALTIME['{key}'] must be the path of a function: {path} is none." for key, path in wrong.items()]
+
+
+def _is_function(path: str) -> bool:
+    """Whether a synchronous function is there."""
     try:
-        if callable(import_string(path)):
-            return []
+        found = import_string(path)
     except ImportError:
-        pass
-    return [f"REALTIME['PRESENCE_AUDIENCE'] must be the path of a function: {path} is none."]
+        return False
+    return callable(found) and not iscoroutinefunction(found) and not iscoroutinefunction(type(found).__call__)
+
+
+def _check_visible(values: conf.Settings) -> list[str]:
+    if not values.presence_visible or "." in values.presence_audience:
+        return []
+    return ["REALTIME['PRESENCE_VISIBLE'] is only for a function in REALTIME['PRESENCE_AUDIENCE'], which names none."]
+
+
+def check_presence(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """A function says who hears about a user, but not about whom a user may ask."""
+    values = conf.settings()
+    if "." not in values.presence_audience or values.presence_visible:
+        return []
+    text = "Users see nobody online but themselves over REST: nothing says whose presence they may see."
+    hint = "Set REALTIME['PRESENCE_VISIBLE']: to the same path as PRESENCE_AUDIENCE, if users always see each other."
+    return [checks.Warning(text, hint=hint, id="realtime.W012")]
 
 
 def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:

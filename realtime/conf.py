@@ -56,6 +56,9 @@ Audience = Annotated[
         description='"everyone", "rooms", "nobody" or the dotted path of a function',
     ),
 ]
+FunctionPath = Annotated[
+    str, msgspec.Meta(pattern=r"^\Z|^[^\W\d]\w*(\.[^\W\d]\w*)+\Z", description='"", or the dotted path of a function')
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ class Settings:
     logins_per_minute_per_address: Limit = 60  # attempts, whatever the name
     # In addition to the site's own host and CSRF_TRUSTED_ORIGINS; "*" allows all pages.
     allowed_origins: Origins = ()
+
+    # From a user to the name that others see; "": see `auth.names`.
+    display_name: FunctionPath = ""
 
     # How long a connection to `serve` may take to send the head of a request; 0 means for ever.
     request_head_seconds: NotNegative = 10
@@ -125,6 +131,8 @@ class Settings:
     presence_grace_seconds: NotNegative = 15
     presence_lease_seconds: Positive = 20
     presence_audience: Audience = "everyone"  # "everyone", "rooms", "nobody" or a dotted path
+    # With a function there: its reverse, from a reader's id to the ids of those whose presence the reader may see.
+    presence_visible: FunctionPath = ""
     presence_data_bytes: CountOrZero = 1024  # of a presence command's free `data`
     # Changes of status, and typing outside rooms, of one user in one process, on average.
     presence_per_second: Positive = 2

@@ -1,4 +1,4 @@
-"""Consumers of the sockets for one purpose: a room, or notifications (protocol §7). Routed by `realtime.routing`.
+"""Consumers of the sockets for one purpose: a room, notifications or notes (protocol §7). Routed by `realtime.routing`.
 
 A dialect translates what comes in and goes out. Everything else works as on `/api/v1/ws`.
 """
@@ -12,7 +12,7 @@ from realtime.protocol.dialects import Dialect
 from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.streams import room_stream
 from realtime.sockets import subscription_handlers
-from realtime.sockets.handshake import RealtimeConsumer
+from realtime.sockets.handshake import RealtimeConsumer, Scope
 from realtime.storage.database import DatabaseUnavailable
 
 
@@ -60,9 +60,26 @@ class NotificationsConsumer(RealtimeConsumer):
 
     async def enter(self, connection: Connection) -> None:
         connection.dialect = dialects.NOTIFICATIONS
-        if self.scope["url_route"]["kwargs"].get("user_id", connection.user_key) != connection.user_key:
-            raise forbidden()
+        require_own_id(self.scope, connection)
         await super().enter(connection)
+
+
+class NotesConsumer(RealtimeConsumer):
+    """`/api/v1/ws/db/{user_id}` with the user's own id: what is sent is stored as notes to oneself."""
+
+    async def enter(self, connection: Connection) -> None:
+        connection.dialect = dialects.NOTES
+        require_own_id(self.scope, connection)
+
+    def streams(self, connection: Connection) -> list[str]:
+        """None: the socket gets nothing but answers."""
+        return []
+
+
+def require_own_id(scope: Scope, connection: Connection) -> None:
+    """Raises Closed if the address names another user."""
+    if scope["url_route"]["kwargs"].get("user_id", connection.user_key) != connection.user_key:
+        raise forbidden()
 
 
 def forbidden() -> Closed:

@@ -1,10 +1,11 @@
 """What other apps may import, besides `realtime` and `realtime.protocol`, to build on this one.
 
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads, in
-transactions that wait for each other instead of failing, and reads settings and arguments that name users, and finds
-tables of other apps, as `realtime` does.
+transactions that wait for each other instead of failing, reads settings and arguments that name users, names users to
+others, and finds tables of other apps, as `realtime` does.
 """
 
+from realtime.auth.names import display_name
 from realtime.auth.user_ids import read_user
 from realtime.chat.read_positions import register_notification_marker
 from realtime.conf import read_settings
@@ -13,6 +14,7 @@ from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.transactions import own_transaction
 
 __all__ = [
+    "display_name",
     "find_foreign_tables",
     "own_transaction",
     "read_settings",

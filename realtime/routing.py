@@ -8,7 +8,13 @@ from django.core.handlers.asgi import get_script_prefix
 from django.urls import re_path
 
 from realtime.checks import require_startable
-from realtime.consumers import NotificationsConsumer, RoomConsumer, RoomContentConsumer, RoomKindsConsumer
+from realtime.consumers import (
+    NotesConsumer,
+    NotificationsConsumer,
+    RoomConsumer,
+    RoomContentConsumer,
+    RoomKindsConsumer,
+)
 from realtime.delivery.addresses import mount
 from realtime.health import PATHS, find_path, serve_health
 from realtime.protocol.errors import Reason
@@ -24,6 +30,7 @@ websocket_urlpatterns = [
     re_path(r"^(?:api/v1/)?ws/chat/rooms/(?P<room_id>[^/]+)$", RoomContentConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/(?:chat|with_heartbeat|resilient)/(?P<room_id>[^/]+)$", RoomConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/advanced/(?P<room_id>[^/]+)$", RoomKindsConsumer.as_asgi()),
+    re_path(r"^(?:api/v1/)?ws/db/(?P<user_id>.+)$", NotesConsumer.as_asgi()),
     re_path(r"^(?:api/v1/)?ws/notifications(?:/(?P<user_id>.+))?$", NotificationsConsumer.as_asgi()),
 ]
 

@@ -71,19 +71,49 @@ def test_it_reports_each_wrong_setting_and_nothing_that_follows_from_it(settings
     assert [message.id for message in checks.check_all()] == ["realtime.E004", "realtime.E004"]
 
 
+async def find_name(_user):
+    return ""
+
+
+class FindName:
+    async def __call__(self, _user):
+        return ""
+
+
+find_name_in_class = FindName()
+
+
+@pytest.mark.parametrize("key", ["PRESENCE_AUDIENCE", "PRESENCE_VISIBLE", "DISPLAY_NAME"])
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("rooms", []),
         ("realtime.presence.audience.room_mates", []),
         ("realtime.presence.audience.friends", ["realtime.E004"]),
         ("realtime.presence.nowhere.room_mates", ["realtime.E004"]),
         ("realtime.presence.audience.__doc__", ["realtime.E004"]),
+        (f"{__name__}.find_name", ["realtime.E004"]),
+        (f"{__name__}.find_name_in_class", ["realtime.E004"]),
     ],
 )
-def test_it_wants_an_audience_that_can_be_called(realtime, path, expected):
-    realtime(PRESENCE_AUDIENCE=path)
+def test_it_wants_functions_that_can_be_called(realtime, key, path, expected):
+    realtime(**{"PRESENCE_AUDIENCE": "realtime.presence.audience.room_mates", key: path})
     assert ids(checks.check_settings) == expected
+
+
+@pytest.mark.parametrize("audience", ["everyone", "rooms", "nobody"])
+def test_it_wants_no_reverse_of_a_function_that_is_none(realtime, audience):
+    realtime(PRESENCE_AUDIENCE=audience)
+    assert ids(checks.check_settings) == ids(checks.check_presence) == []
+    realtime(PRESENCE_AUDIENCE=audience, PRESENCE_VISIBLE="realtime.presence.audience.room_mates")
+    assert ids(checks.check_settings) == ["realtime.E004"]
+
+
+def test_it_asks_for_the_reverse_of_an_audience(realtime):
+    path = "realtime.presence.audience.room_mates"
+    realtime(PRESENCE_AUDIENCE=path)
+    assert ids(checks.check_presence) == ["realtime.W012"]
+    realtime(PRESENCE_AUDIENCE=path, PRESENCE_VISIBLE=path)
+    assert ids(checks.check_presence) == []
 
 
 @pytest.mark.parametrize(

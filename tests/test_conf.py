@@ -77,6 +77,11 @@ def test_it_refuses_what_it_does_not_know(settings):
         ("PRESENCE_AUDIENCE", "friends"),
         ("PRESENCE_AUDIENCE", "everyone\n"),
         ("PRESENCE_AUDIENCE", None),
+        ("PRESENCE_VISIBLE", "everyone"),
+        ("PRESENCE_VISIBLE", None),
+        ("DISPLAY_NAME", "full_name"),
+        ("DISPLAY_NAME", "mysite.users."),
+        ("DISPLAY_NAME", str.title),
         ("ISOLATED_WORKERS", 1),
         ("ISOLATED_WORKERS", "no"),
     ],
@@ -103,6 +108,8 @@ def test_it_refuses_a_wrong_value_and_names_its_key(settings, key, value):
         ("REDIS_URL", "rediss://user:pass@example.com/0?ssl_cert_reqs=none", None),
         ("REDIS_URL", "unix:///run/redis.sock", None),
         ("PRESENCE_AUDIENCE", "mysite.people.friends_of", None),
+        ("DISPLAY_NAME", "mysite.users.display_name", None),
+        ("DISPLAY_NAME", "", None),
     ],
 )
 def test_it_takes_a_right_value(settings, key, value, expected):

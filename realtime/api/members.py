@@ -1,5 +1,8 @@
 """REST: the members of rooms. Routed by `realtime.urls`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -8,7 +11,9 @@ from realtime.api.lists import ListView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import MemberShape, MembersShape, NewMemberShape, PageQuery
 from realtime.auth import user_ids
+from realtime.auth.names import name_all
 from realtime.chat import rooms
+from realtime.models import Membership
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 
 
@@ -18,9 +23,9 @@ class MembersView(ListView):
         """List the members of a room. Only members may do this."""
         page = validated(PageQuery, request.query_params)
         offset, members = page["offset"], rooms.list_members(request.user.pk, room_id)
-        found = members[offset : offset + page["limit"]]
+        found = list(members[offset : offset + page["limit"]])
         shown = {"count": members.count(), "offset": offset, "members": found}
-        return Response(MembersShape(shown, context={"reader": request.user.pk}).data)
+        return Response(MembersShape(shown, context=_context(request, found)).data)
 
     @documented("members_add", {200: MemberShape, 201: MemberShape}, body=NewMemberShape, refusals=(400, 403, 404, 409))
     def post(self, request: Request, room_id: str) -> Response:
@@ -36,13 +41,19 @@ class MembersView(ListView):
             membership = rooms.require_member(me, room_id)
         else:
             membership, created = rooms.add_member(me, room_id, user_id, given["role"])
-        return Response(MemberShape(membership, context={"reader": me}).data, 201 if created else 200)
+        return Response(MemberShape(membership, context=_context(request, [membership])).data, 201 if created else 200)
 
     @documented("members_leave", {204: None}, refusals=(403, 404, 409))
     def delete(self, request: Request, room_id: str) -> Response:
         """Leave a room. Its last owner cannot leave."""
         rooms.remove_member(request.user.pk, room_id, request.user.pk)
         return Response(status=204)
+
+
+def _context(request: Request, memberships: Sequence[Membership]) -> dict[str, Any]:
+    """What MemberShape needs besides: the names of the users, but not of others who have not opened the room yet."""
+    shown = [each for each in memberships if not each.invited or each.user_id == request.user.pk]
+    return {"names": name_all(each.user for each in shown)}
 
 
 class MemberView(RealtimeView):

@@ -16,7 +16,7 @@ from realtime.api.serializers import PageQuery, StatusesQuery
 from realtime.auth import user_ids
 from realtime.auth.users import active_users
 from realtime.models import LastSeen
-from realtime.presence import online
+from realtime.presence import audience, online
 from realtime.presence.store import OFFLINE, Entry
 from realtime.protocol import commands
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -24,7 +24,7 @@ from realtime.protocol.frames import Count, OnlineCountData, Time, UserId, forma
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The presence of a user. A user who appears offline looks the same as one who is offline."""
+    """The presence of a user. One who appears offline, or whose presence the reader may not see, looks offline."""
 
     user_id: UserId
     online: bool
@@ -42,9 +42,9 @@ class OnlinePage(msgspec.Struct, frozen=True):
 class OnlineView(ListView):
     @documented("presence_list", {200: OnlinePage}, query=PageQuery, refusals=(400, 429))
     def get(self, request: Request) -> Response:
-        """List the users who are online. Those who appear offline are left out."""
+        """List the users who are online and whose presence you may see. Those who appear offline are left out."""
         page = validated(PageQuery, request.query_params)
-        online_count, entries = online.page(page["offset"], page["limit"])
+        online_count, entries = _find_page(request, page["offset"], page["limit"])
         found = [_describe(_primary_key(entry), entry, None) for entry in entries if entry.online]
         listed = OnlinePage(online_count=online_count, offset=page["offset"], users=found)
         return Response(msgspec.to_builtins(listed))
@@ -53,8 +53,9 @@ class OnlineView(ListView):
 class OnlineCountView(RealtimeView):
     @documented("presence_count", {200: OnlineCountData})
     def get(self, request: Request) -> Response:
-        """Count the users who are online. Those who appear offline are left out."""
-        return Response(msgspec.to_builtins(OnlineCountData(online.count())))
+        """Count the users who are online and whose presence you may see. Those who appear offline are left out."""
+        count = online.count() if audience.is_everyone() else _find_page(request, 0, 0).online_count
+        return Response(msgspec.to_builtins(OnlineCountData(count)))
 
 
 class StatusView(RealtimeView):
@@ -62,7 +63,7 @@ class StatusView(RealtimeView):
     def get(self, request: Request, user_id: str) -> Response:
         """Read whether a user is online, and when they were last seen."""
         pk = user_ids.read_id(user_id)
-        found = [] if pk is None else _look_up([pk])
+        found = [] if pk is None else _look_up(request, [pk])
         if not found:
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
         return Response(msgspec.to_builtins(found[0]))
@@ -73,15 +74,30 @@ class StatusesView(ListView):
     def get(self, request: Request) -> Response:
         """Read the status of several users, in the order of `user_ids`. Unknown users are left out."""
         asked = validated(StatusesQuery, request.query_params)["user_ids"]
-        return Response(msgspec.to_builtins(_look_up(asked)))
+        return Response(msgspec.to_builtins(_look_up(request, asked)))
 
 
-def _look_up(pks: Sequence[Any]) -> list[Status]:
-    """The statuses of those users that exist and are active, with one query and one call of the presence store."""
+def _find_page(request: Request, offset: int, limit: int) -> online.OnlinePage:
+    if audience.is_everyone():
+        return online.page(offset, limit)
+    return online.page_of(audience.visible_to(_key(request)), offset, limit)
+
+
+def _look_up(request: Request, pks: Sequence[Any]) -> list[Status]:
+    """The statuses of those users that exist and are active, with two queries and one call of the presence store."""
     seen = LastSeen.objects.filter(user=OuterRef("pk")).values("at")
     last_seen = dict(active_users(pks).annotate(seen=Subquery(seen)).values_list("pk", "seen"))
-    entries = online.entries([str(pk) for pk in last_seen])
-    return [_describe(pk, entries.get(str(pk)), last_seen[pk]) for pk in pks if pk in last_seen]
+    visible = audience.visible_among(_key(request), list(last_seen))
+    entries = online.entries([str(pk) for pk in last_seen if str(pk) in visible])
+    return [
+        _describe(pk, entries.get(str(pk)), last_seen[pk] if str(pk) in visible else None)
+        for pk in pks
+        if pk in last_seen
+    ]
+
+
+def _key(request: Request) -> str:
+    return str(request.user.pk)
 
 
 def _describe(pk: Any, entry: Entry | None, last_seen: datetime | None) -> Status:

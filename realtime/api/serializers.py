@@ -202,8 +202,8 @@ class MemberShape(Shape):
     joined_at = MomentField()
 
     def get_username(self, membership: Membership) -> str:
-        is_hidden = membership.invited and membership.user_id != self.context["reader"]
-        return "" if is_hidden else str(membership.user.get_username())
+        # Only the names that the reader may see are there.
+        return str(self.context["names"].get(membership.user_id, ""))
 
 
 class MembersShape(Shape):

@@ -21,6 +21,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tickets, tokens
 from realtime.auth.credentials import Credential
+from realtime.auth.names import display_name, with_relations
 from realtime.auth.site_tokens import NOT_AN_ID, changes_validation, find_authentication, look_up
 from realtime.auth.tokens import Claims
 from realtime.auth.user_ids import read_id, wire_id
@@ -36,7 +37,7 @@ class Identity:
 
     user_id: int | str  # as in frames
     key: str  # `user_id` as a string; names streams and presence
-    name: str
+    name: str  # that others see
     login: str = ""  # the login whose end closes the socket
     expires_at: float | None = None  # Unix time; None if the socket does not expire
     password: int = UNKNOWN  # `mark_password` of the user's password
@@ -137,7 +138,8 @@ def _named(claims: Claims) -> Name:
 def _users(batch: Sequence[Claims]) -> dict[Name, Any]:
     """The users that the claims name. A name that belongs to several users is nobody's."""
     wanted = [_named(claims) for claims in batch]
-    users = get_user_model()._default_manager  # whole rows: a model may read any column when it is loaded
+    # Whole rows: a model may read any column when it is loaded.
+    users = with_relations(get_user_model()._default_manager.all())
     found: dict[Name, Any] = {}
     if pks := {pk for field, value in wanted if field == "pk" and (pk := read_id(value)) is not None}:
         found = {("pk", str(user.pk)): user for user in users.filter(pk__in=pks)}
@@ -177,8 +179,7 @@ def _identity(user: Any, login: str, expires_at: datetime | None) -> Identity:
         raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
     ends = expires_at.timestamp() if expires_at else None
     mark = mark_password(user.password if has_column("password") else "")
-    # A name need not be a text: some sites log in with phone numbers.
-    return Identity(wire_id(user.pk), str(user.pk), str(user.get_username()), login, ends, mark)
+    return Identity(wire_id(user.pk), str(user.pk), display_name(user), login, ends, mark)
 
 
 def _unauthenticated() -> Closed:

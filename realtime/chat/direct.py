@@ -73,10 +73,21 @@ def open_pair(sender: Any, recipient: int | str) -> Pair:
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.WRITING_TO_ONESELF)
     if pk is None or not is_active(pk):
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
+    return Pair(_open_room(sender, pk).pk, pk, wire_id(pk), asked_at)
+
+
+@retry_conflicts
+def open_notes(user: Any) -> Room:
+    """Synchronous. The room of the user's notes to themselves: a direct room with one member."""
+    return _open_room(user, user)
+
+
+def _open_room(sender: Any, recipient: Any) -> Room:
     with own_transaction():
         room, created = Room.objects.get_or_create(
-            slug=direct_slug(sender, pk), defaults={"direct": True, "private": True}
+            slug=direct_slug(sender, recipient), defaults={"direct": True, "private": True}
         )
         if created:
-            Membership.objects.bulk_create([Membership(room=room, user_id=user) for user in (sender, pk)])
-    return Pair(room.pk, pk, wire_id(pk), asked_at)
+            users = {str(user): user for user in (sender, recipient)}.values()
+            Membership.objects.bulk_create([Membership(room=room, user_id=user) for user in users])
+    return room

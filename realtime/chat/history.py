@@ -3,13 +3,14 @@
 Newest first. Cursors are `seq`s: of the room's stream or, for direct messages, of the reader's own stream.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import F, QuerySet
 from msgspec import UNSET, Struct
 
+from realtime.auth.names import name_all
 from realtime.auth.user_ids import wire_id
 from realtime.auth.users import is_active
 from realtime.chat import rooms
@@ -108,7 +109,8 @@ def _page(found: Iterable[Any], cursors: Cursors, room_id: str | None) -> Histor
     shown = _fill(ordered[: cursors.limit])
     following = shown[-1].place if len(ordered) > len(shown) else None
     newest_first = reversed(shown) if cursors.forward else shown
-    items = [_describe(message, room_id) for message in newest_first]
+    names = name_all(message.sender for message in shown if message.sender is not None)
+    items = [_describe(message, names, room_id) for message in newest_first]
     return HistoryPage(items, None, following) if cursors.forward else HistoryPage(items, following, None)
 
 
@@ -126,11 +128,11 @@ def _count_bytes(messages: Iterable[Any]) -> int:
     return sum(len(message.text.encode()) for message in messages)
 
 
-def _describe(message: Any, room_id: str | None) -> HistoryItem:
+def _describe(message: Any, names: Mapping[Any, str], room_id: str | None) -> HistoryItem:
     sender, recipient_id = message.sender, message.recipient_id
     return HistoryItem(
         from_user_id=None if sender is None else wire_id(sender.pk),
-        from_username="" if sender is None else str(sender.get_username()),
+        from_username="" if sender is None else names[sender.pk],
         message=message.text,
         timestamp=format_time(message.created_at),
         message_id=message.pk,

@@ -50,6 +50,8 @@ class Post:
     def streams(self) -> tuple[str, ...]:
         if self.room_slug:
             return (room_stream(self.room_slug),)
+        if self.recipient_id == self.sender_id:
+            return (user_stream(self.sender_id),)
         return (user_stream(self.sender_id), user_stream(self.recipient_id))
 
 
@@ -293,7 +295,7 @@ def _row(post: Post, seq: tuple[int, ...]) -> dict[str, Any]:
         "kind": post.kind,
         "client_id": post.client_id,
         "seq": seq[0],
-        "recipient_seq": seq[1] if len(seq) > 1 else None,
+        "recipient_seq": None if post.recipient is None else seq[-1],
     }
 
 

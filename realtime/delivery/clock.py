@@ -51,6 +51,12 @@ class Clock:
             connection.end_timer.cancel()
             connection.end_timer = None
 
+    def ask(self, connections: Iterable[Connection]) -> None:
+        """Send a heartbeat out of turn, to see who is still there."""
+        frame = make_heartbeat()
+        for connection in tuple(connections):
+            self._send_heartbeat(connection, frame)
+
     def watch_end(self, connection: Connection) -> None:
         """Arm the timer for the end of the token, if that end is near. Most sockets need no timer."""
         if connection.end_timer is not None:
@@ -72,16 +78,19 @@ class Clock:
     async def _tick(self) -> None:
         conf = settings()
         now = time.monotonic()
-        frame = Frame(encode(Heartbeat(utc_now())), prompt=True)
+        frame = make_heartbeat()
         for connection in tuple(self._slots[self._next]):
             if now - connection.heard_at > conf.heartbeat_seconds * conf.heartbeat_misses:
                 connection.close(Closed(CloseCode.HEARTBEAT_TIMEOUT, "HEARTBEAT_TIMEOUT"))
                 continue
-            self._on_heartbeat(connection)
-            connection.send_all((frame,))
+            self._send_heartbeat(connection, frame)
             if connection.expires_at is not None and connection.end_timer is None:
                 self.watch_end(connection)
         self._next = (self._next + 1) % len(self._slots)
+
+    def _send_heartbeat(self, connection: Connection, frame: Frame) -> None:
+        self._on_heartbeat(connection)
+        connection.send_all((frame,))
 
     def _warn(self, connection: Connection) -> None:
         if connection.expires_at is None:
@@ -94,6 +103,10 @@ class Clock:
 
     def _end(self, connection: Connection) -> None:
         connection.close(Closed(CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED"))
+
+
+def make_heartbeat() -> Frame:
+    return Frame(encode(Heartbeat(utc_now())), prompt=True)
 
 
 async def _repeat(period: float, job: Job) -> None:

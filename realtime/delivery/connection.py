@@ -13,8 +13,10 @@ from realtime.protocol.dialects import Dialect
 from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.frames import encode, make_error
 from realtime.protocol.limits import ErrorBudget, Quota
-from realtime.protocol.outgoing import Frame, translate_all
+from realtime.protocol.outgoing import Announcement, Frame, translate_all
 from realtime.protocol.streams import Subscriptions
+
+MOST_HELD = 1_000  # announcements that wait for the greeting of one socket
 
 
 class Connection:
@@ -23,6 +25,7 @@ class Connection:
     __slots__ = (
         "__weakref__",
         "closing",
+        "counted",
         "dialect",
         "end_timer",
         "errors",
@@ -70,8 +73,11 @@ class Connection:
         self.quota: Quota | None = None
         self.errors: ErrorBudget | None = None  # set by the first bad frame
         self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
-        # True until the greeting has been sent: no other frame may come before it.
-        self.held = False
+        # No frame may come before the greeting. Until it has been sent, this holds the announcements of who comes and
+        # goes: the greeting's count may not contain them yet. None afterwards.
+        self.held: list[Announcement] | None = None
+        # The client's count of users contains the changes up to this version. It is told of later ones.
+        self.counted = 0
         # The id with which the client can resume the streams of this socket. Set just before the greeting.
         self.session_id = ""
         self.closing = False  # nothing may be sent any more
@@ -82,14 +88,17 @@ class Connection:
 
     def hold(self) -> None:
         """Send nothing until the greeting: the hub sends announcements to a connection once it is registered."""
-        self.held = True
+        self.held = []
         self.fast_write = None
 
-    def greet(self, payload: bytes) -> None:
-        """Send the greeting, which is the first frame."""
-        self.held = False
+    def greet(self, payload: bytes, counted: int = 0) -> None:
+        """Send the greeting, which is the first frame. Its count of users contains the changes up to `counted`."""
+        held, self.held, self.counted = self.held or (), None, counted
+        self.heard_at = time.monotonic()  # nothing was expected of the client before
         self.on_pause(False)
         self.send_all((Frame(payload, alone=True),))
+        if later := [frame for frame in held if frame.version > counted]:
+            self.send_all(later)
 
     def send(self, payload: bytes) -> None:
         """Send one frame to this socket alone."""
@@ -97,7 +106,9 @@ class Connection:
 
     def send_all(self, frames: Sequence[Frame]) -> None:
         """Send frames in order. If too much is waiting already, drop the droppable ones, or close the connection."""
-        if self.closing or self.held:
+        if self.closing or self.held is not None:
+            if self.held is not None and not self.is_crowded:
+                self.held += [frame for frame in frames if isinstance(frame, Announcement)]
             return
         if self.dialect is not None:
             frames = translate_all(frames, self.dialect.translate)
@@ -111,6 +122,13 @@ class Connection:
                 frames = [frame for frame in frames if not frame.droppable]
         if frames:
             self.sink.send(frames)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much is waiting that droppable frames are dropped."""
+        if self.held is not None:
+            return len(self.held) >= MOST_HELD
+        return self.fast_write is None and self.sink.queued_bytes() > settings().max_queued_bytes // 4
 
     def refuse(self, refusal: Refused, id: str | None = None, **more: Any) -> None:
         """Send an `error` in the client's language; `id` is that of the refused command."""

@@ -26,6 +26,8 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
     retained: bool = False
     # The primary key of the room that the stream belonged to; 0 if it does not matter.
     room: int = 0
+    # The number of the change of who is online that it tells; 0 if it tells none.
+    version: int = 0
 
 
 class Control(msgspec.Struct, array_like=True, frozen=True):

@@ -8,7 +8,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from realtime.delivery.registry import Registry
 from realtime.delivery.review import Reviewer
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import Left, Unsubscribed, encode
-from realtime.protocol.outgoing import Frame
+from realtime.protocol.outgoing import Announcement, Frame
 from realtime.protocol.streams import split_stream
 from realtime.storage import database, log
 
@@ -48,8 +48,7 @@ class Retained(NamedTuple):
 class Hub:
     """Everything that is shared by the sockets of one event loop."""
 
-    def __init__(self, count_online: Callable[[], int] = lambda: 0) -> None:
-        """`count_online` returns how many users are online: sent when there are too many announcements to send each."""
+    def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.id = secrets.token_hex(8)  # the name of this process for others
         self.registry = Registry()
@@ -57,7 +56,7 @@ class Hub:
         self.users = self.registry.users  # by user key
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
-        self.announcer = Announcer(self.connections, count_online)
+        self.announcer = Announcer(self.registry)
         self.bus = Bus(self.id, self.take, self.compare_soon)
         self._reviewer = Reviewer(self.feeds, self.revoke)
         # Bound once for all feeds, because there may be tens of thousands.
@@ -96,6 +95,7 @@ class Hub:
     def unregister(self, connection: Connection) -> None:
         """Remove a connection whose socket has closed. Harmless if it was never registered."""
         if self.registry.remove(connection):
+            self.announcer.forget(connection)
             for stream in connection.subscriptions.close():
                 self._drop(connection, stream)
 
@@ -201,6 +201,9 @@ class Hub:
         self.publish(Envelope(passing=[passing]))
 
     def _pass_on(self, passing: Passing) -> None:
+        if passing.version:
+            self._tell_change(passing)
+            return
         frame = Frame(passing.body, exclude=passing.exclude, droppable=passing.droppable)
         if passing.stream is not None:
             if passing.retained:
@@ -214,6 +217,15 @@ class Hub:
             self.announcer.add(frame)
         else:
             write_all(set(self.connections.values()), (frame,))
+
+    def _tell_change(self, passing: Passing) -> None:
+        """Tell who has come online or gone offline, to everybody or to some users."""
+        frame = Announcement(passing.body, passing.version, passing.exclude)
+        if passing.users is None:
+            self.announcer.add(frame)
+            return
+        found = self.registry.find(passing.users, passing.except_connection)
+        write_all({connection for connection in found if connection.counted < passing.version}, (frame,))
 
     def _obey(self, control: Control) -> None:
         if control.verb == "come_back":

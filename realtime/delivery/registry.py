@@ -13,6 +13,9 @@ from realtime.protocol.limits import Quota, TokenBucket
 
 # A quota is kept this long after the user's last socket, so that reconnecting does not refill it.
 QUOTA_SECONDS = 60.0
+# A client that is asked whether it is still there answers within this time. Others come back a little later.
+ANSWER_SECONDS = 5
+RETRY_AFTER_MS = 1000 * (ANSWER_SECONDS + 1)
 
 
 class Registry:
@@ -23,13 +26,16 @@ class Registry:
         self.users: dict[str, set[Connection]] = {}  # by user key; no set is empty
         self.ended_users = Endings()  # by user key
         self.ended_logins = Endings()
+        # By user key: when the user's sockets were last asked whether they are still there, as a monotonic time.
+        self.asked_at: dict[str, float] = {}
         self._quotas: dict[str, Quota] = {}  # by user key
 
     def add(self, connection: Connection) -> None:
         """Raises Closed(TOO_MANY_CONNECTIONS)."""
         key = connection.user_key
         if len(self.users.get(key, ())) >= settings().max_connections_per_user:
-            raise Closed(CloseCode.TOO_MANY_CONNECTIONS, "TOO_MANY_CONNECTIONS")
+            code = CloseCode.TOO_MANY_CONNECTIONS
+            raise Closed(code, "TOO_MANY_CONNECTIONS", retry_after_ms=RETRY_AFTER_MS)
         if key not in self._quotas:
             self._quotas[key] = make_quota()
         connection.quota = self._quotas[key]
@@ -44,6 +50,7 @@ class Registry:
         self.users[key].discard(connection)
         if not self.users[key]:
             del self.users[key]
+            self.asked_at.pop(key, None)
             asyncio.get_running_loop().call_later(QUOTA_SECONDS, self._forget_quota, key)
         return True
 

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, SyncResult, to_ms
+from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, StatusResult, SyncResult, Visible, to_ms
+from realtime.protocol.census import Census
 
 
 class MemoryPresence:
@@ -24,7 +25,9 @@ class MemoryPresence:
         self._counts: dict[str, dict[str, int]] = {}  # process -> user -> sockets, never 0
         self._totals: dict[str, int] = {}  # user -> sockets; 0 for users who are leaving
         self._leaving: dict[str, int] = {}  # user -> when the grace time ends
-        self._visible: dict[str, None] = {}  # users in the order in which they came online
+        # Users in the order in which they came online, each with the number of that change.
+        self._visible: dict[str, int] = {}
+        self._version = 0  # the number of the last change
         self._statuses: dict[str, tuple[str, bytes]] = {}  # of users who have set one
 
     async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
@@ -37,8 +40,8 @@ class MemoryPresence:
             if count:
                 mine[user] = count
             if self._add(user, change):
-                arrived.append(Change(user, ONLINE))
-        return SyncResult(len(self._visible), arrived, known)
+                arrived.append(Change(user, ONLINE, self._version))
+        return SyncResult(len(self._visible), arrived, known, self._version)
 
     async def renew(self, process: str) -> bool:
         if process not in self._leases:
@@ -51,7 +54,7 @@ class MemoryPresence:
         for process in [process for process, ends in self._leases.items() if processes and ends <= now]:
             self._bury(process)
         gone = self._take_due(now)
-        return [Change(user, OFFLINE) for user in gone if self._remove(user)]
+        return [Change(user, OFFLINE, self._version) for user in gone if self._remove(user)]
 
     async def retire(self, process: str) -> int:
         now = self._now()
@@ -61,19 +64,26 @@ class MemoryPresence:
     async def drop(self, process: str, longer_seconds: float = 0) -> None:
         self._bury(process, to_ms(longer_seconds))
 
-    async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
+    async def set_status(self, user_id: str, status: str, data: bytes) -> StatusResult | None:
         if user_id not in self._totals:
             return None
         previous, _ = self._statuses.get(user_id, (ONLINE, b""))
         self._statuses[user_id] = (status, data)
         if status == OFFLINE:
-            self._visible.pop(user_id, None)
+            self._hide(user_id)
         else:
-            self._visible.setdefault(user_id)
-        return previous
+            self._show(user_id)
+        return StatusResult(previous, await self.census())
 
     async def count(self) -> int:
         return len(self._visible)
+
+    async def census(self) -> Census:
+        return Census(len(self._visible), self._version)
+
+    async def choose_visible(self, user_ids: Sequence[str]) -> Visible:
+        found = {user: self._visible[user] for user in user_ids if user in self._visible}
+        return Visible(sorted(found, key=found.__getitem__), self._version)
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
         return [self._entry(user) for user in islice(self._visible, offset, offset + limit)]
@@ -101,8 +111,20 @@ class MemoryPresence:
         if not self._totals[user]:
             self._leaving[user] = self._now() + self._grace_ms + longer_ms
         if not known:
-            self._visible[user] = None
+            self._show(user)
         return not known
+
+    def _show(self, user: str) -> None:
+        if user not in self._visible:
+            self._version += 1
+            self._visible[user] = self._version
+
+    def _hide(self, user: str) -> bool:
+        """True if the user was visible."""
+        if self._visible.pop(user, None) is None:
+            return False
+        self._version += 1
+        return True
 
     def _bury(self, process: str, longer_ms: int = 0) -> None:
         """Forget the process, and subtract the sockets that it had."""
@@ -118,7 +140,4 @@ class MemoryPresence:
         """Forget the user. True if the user was visible."""
         del self._totals[user], self._leaving[user]
         self._statuses.pop(user, None)
-        if user not in self._visible:
-            return False
-        del self._visible[user]
-        return True
+        return self._hide(user)

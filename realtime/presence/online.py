@@ -62,6 +62,21 @@ async def apage(offset: int, limit: int) -> OnlinePage:
     return await _ask(look_up)
 
 
+def page_of(user_keys: Sequence[str], offset: int, limit: int) -> OnlinePage:
+    return bridge.call(apage_of(user_keys, offset, limit))
+
+
+async def apage_of(user_keys: Sequence[str], offset: int, limit: int) -> OnlinePage:
+    """The same as `apage`, as if there were no other users than these."""
+
+    async def look_up(store: PresenceStore) -> OnlinePage:
+        visible = (await store.choose_visible(user_keys)).user_ids
+        found = await store.get(visible[offset : offset + limit])
+        return OnlinePage(len(visible), [entry for entry in found.values() if entry.online])
+
+    return await _ask(look_up)
+
+
 def entries(user_keys: Sequence[str]) -> dict[str, Entry]:
     return bridge.call(aentries(user_keys))
 

@@ -9,11 +9,22 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from realtime.presence import redis_scripts
-from realtime.presence.redis_scripts import BATCH
-from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, StoreUnavailable, SyncResult, to_ms
+from realtime.presence.redis_scripts import BATCH, LOOK_UP_BATCH
+from realtime.presence.store import (
+    OFFLINE,
+    ONLINE,
+    Change,
+    Entry,
+    StatusResult,
+    StoreUnavailable,
+    SyncResult,
+    Visible,
+    to_ms,
+)
+from realtime.protocol.census import Census
 from realtime.storage.redis_client import SOCKET_TIMEOUT_SECONDS, open_client, translated_errors
 
 
@@ -42,15 +53,15 @@ class RedisPresence:
         self._script = cache(self._client.register_script)
 
     async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
-        online_count, known = 0, True
+        online_count, version, known = 0, 0, True
         arrived: list[Change] = []
         async with self._own_turn():
             for batch in batches(counts):
                 head = (self._now(), process, self._lease_ms, self._grace_ms)
-                online_count, batch_known, users = await self._run(redis_scripts.SYNC, *head, *batch)
+                online_count, batch_known, version, users = await self._run(redis_scripts.SYNC, *head, *batch)
                 known = known and bool(batch_known)
-                arrived += [Change(user.decode(), ONLINE) for user in users]
-        return SyncResult(online_count, arrived, known)
+                arrived += number_changes(users, ONLINE, version)
+        return SyncResult(online_count, arrived, known, version)
 
     async def renew(self, process: str) -> bool:
         return bool(await self._run(redis_scripts.RENEW, self._now(), process, self._lease_ms))
@@ -60,13 +71,13 @@ class RedisPresence:
         more = True
         while more:
             try:
-                more, users = await self._run(redis_scripts.SWEEP, self._now(), self._grace_ms, int(processes))
+                more, version, users = await self._run(redis_scripts.SWEEP, self._now(), self._grace_ms, int(processes))
             except StoreUnavailable:
                 if not gone:
                     raise
                 # Return the users already removed: no other process will announce them.
                 break
-            gone += [Change(user.decode(), OFFLINE) for user in users]
+            gone += number_changes(users, OFFLINE, version)
         return gone
 
     async def retire(self, process: str) -> int:
@@ -78,13 +89,30 @@ class RedisPresence:
             while await self._run(redis_scripts.DROP, self._now(), process, grace_ms):
                 pass
 
-    async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
-        previous: bytes | None = await self._run(redis_scripts.SET_STATUS, user_id, status, data)
-        return None if previous is None else parse_status(previous)[0]
+    async def set_status(self, user_id: str, status: str, data: bytes) -> StatusResult | None:
+        answer = await self._run(redis_scripts.SET_STATUS, user_id, status, data)
+        if answer is None:
+            return None
+        previous, *census = answer
+        return StatusResult(parse_status(previous)[0], Census(*census))
 
     async def count(self) -> int:
         with translated_errors(StoreUnavailable):
             return await self._client.zcard(self._prefix + "online")
+
+    async def census(self) -> Census:
+        return Census(*await self._run(redis_scripts.CENSUS))
+
+    async def choose_visible(self, user_ids: Sequence[str]) -> Visible:
+        places: dict[str, float] = {}
+        version = 0
+        for start in range(0, max(1, len(user_ids)), LOOK_UP_BATCH):
+            answer = await self._run(redis_scripts.CHOOSE_VISIBLE, *user_ids[start : start + LOOK_UP_BATCH])
+            # Of the first batch: what changes before the last one is counted twice at worst, and not left out.
+            version = version or answer[0]
+            parts = iter(answer[1])
+            places.update((user.decode(), float(place)) for user, place in zip(parts, parts, strict=True))
+        return Visible(sorted(places, key=places.__getitem__), version)
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
         # ZRANGE counts a negative end from the end of the set, and would return everything.
@@ -132,6 +160,12 @@ def batches(counts: Mapping[str, int]) -> Iterator[list[str | int]]:
         batch = list(islice(pairs, BATCH))
         if not batch:
             return
+
+
+def number_changes(users: Sequence[bytes], status: Literal["online", "offline"], last: int) -> list[Change]:
+    """What one run of a script has changed, and nothing else has: `last` is the number of the last change."""
+    first = last - len(users) + 1
+    return [Change(user.decode(), status, version) for version, user in enumerate(users, first)]
 
 
 def parse_status(stored: bytes) -> tuple[str, bytes]:

@@ -10,16 +10,20 @@ else meanwhile. KEYS[1] is the prefix. The scripts make the names of keys, so th
 # - `leaving`: user -> when the grace time ends, in ms
 # - `online`: visible users in the order of arrival; `status`: user -> `<status>:<data>` of users who have set one
 # - `retiring`: processes that will stop
-# - `ghosts`, `ghost:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`
-# - `sequence`: the last number given to an arrival or a ghost
+# - `ghosts`, `ghosts:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`;
+#   `ghosts:last`: the last `n`
+# - `sequence`: the number of the last change of `online`
 
 # Users in one run of a script: 3 to 8 ms measured. Lua's unpack() takes less than 8,000 values.
 BATCH = 1000
+# Users who are only looked for in `online`: about as long.
+LOOK_UP_BATCH = 10_000
 
 SHARED = """
 local prefix = KEYS[1]
 local leases, total, leaving = prefix .. 'leases', prefix .. 'total', prefix .. 'leaving'
 local online, status, ghosts = prefix .. 'online', prefix .. 'status', prefix .. 'ghosts'
+local sequence = prefix .. 'sequence'
 
 local function now(given)
   if given ~= '' then return tonumber(given) end
@@ -27,7 +31,27 @@ local function now(given)
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function next_number() return redis.call('INCR', prefix .. 'sequence') end
+local function version() return tonumber(redis.call('GET', sequence) or 0) end
+
+-- The number of the next change of `online`, as text: Lua itself writes numbers with 14 digits only.
+local function next_version()
+  local number = redis.call('INCR', sequence)
+  if number == 1 then
+    -- Redis may have lost its data: the time in microseconds is above all numbers from before.
+    local time = redis.call('TIME')
+    number = time[1] * 1000000 + time[2]
+    redis.call('SET', sequence, string.format('%.0f', number))
+  end
+  return string.format('%.0f', number)
+end
+
+local function show(user) redis.call('ZADD', online, next_version(), user) end
+
+local function hide(user)  -- true when the user was visible
+  if redis.call('ZREM', online, user) == 0 then return false end
+  next_version()
+  return true
+end
 
 local function add(user, change, gone_at)  -- true when the user was not known before
   if change == 0 then return false end  -- a repeated 0 must not put off the end of the grace time
@@ -37,7 +61,7 @@ local function add(user, change, gone_at)  -- true when the user was not known b
   elseif known then
     redis.call('ZREM', leaving, user)
   else
-    redis.call('ZADD', online, next_number(), user)
+    show(user)
   end
   return not known
 end
@@ -48,7 +72,7 @@ local function bury(process)
   redis.call('ZREM', leases, process)
   local counts = prefix .. 'process:' .. process
   if redis.call('EXISTS', counts) == 0 then return end
-  local ghost = prefix .. 'ghost:' .. next_number()
+  local ghost = ghosts .. ':' .. redis.call('INCR', ghosts .. ':last')
   redis.call('RENAME', counts, ghost)
   redis.call('RPUSH', ghosts, ghost)
 end
@@ -62,7 +86,9 @@ local function subtract_ghosts(gone_at)  -- true when some are left
     redis.call('HDEL', ghost, counts[i])
   end
   if redis.call('EXISTS', ghost) == 0 then redis.call('LPOP', ghosts) end
-  return redis.call('EXISTS', ghosts) == 1
+  if redis.call('EXISTS', ghosts) == 1 then return true end
+  redis.call('DEL', ghosts .. ':last')
+  return false
 end
 
 local function describe(users)  -- user, sockets, status of those who are present
@@ -99,7 +125,7 @@ for i = 5, #ARGV, 2 do
   if count > 0 then redis.call('HSET', counts, user, count) else redis.call('HDEL', counts, user) end
   if add(user, count - before, time + grace) then arrived[#arrived + 1] = user end
 end
-return {redis.call('ZCARD', online), added == 0, arrived}
+return {redis.call('ZCARD', online), added == 0, version(), arrived}
 """)
 
 RENEW = complete("""
@@ -121,9 +147,9 @@ for _, user in ipairs(due) do
   redis.call('ZREM', leaving, user)
   redis.call('HDEL', total, user)
   redis.call('HDEL', status, user)
-  if redis.call('ZREM', online, user) == 1 then gone[#gone + 1] = user end
+  if hide(user) then gone[#gone + 1] = user end
 end
-return {more or #dead == batch or #due == batch, gone}
+return {more or #dead == batch or #due == batch, version(), gone}
 """)
 
 RETIRE = complete("""
@@ -147,13 +173,23 @@ local user, new, data = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('HEXISTS', total, user) == 0 then return false end
 local previous = redis.call('HGET', status, user) or ''
 redis.call('HSET', status, user, new .. ':' .. data)
-if new == 'offline' then
-  redis.call('ZREM', online, user)
-elseif not redis.call('ZSCORE', online, user) then
-  redis.call('ZADD', online, next_number(), user)
-end
-return previous
+if new == 'offline' then hide(user) elseif not redis.call('ZSCORE', online, user) then show(user) end
+return {previous, redis.call('ZCARD', online), version()}
 """)
 
+CENSUS = complete("return {redis.call('ZCARD', online), version()}")
+CHOOSE_VISIBLE = complete("""
+local found = {}
+for first = 1, #ARGV, batch do
+  local last = math.min(first + batch - 1, #ARGV)
+  for i, place in ipairs(redis.call('ZMSCORE', online, unpack(ARGV, first, last))) do
+    if place then
+      found[#found + 1] = ARGV[first + i - 1]
+      found[#found + 1] = place
+    end
+  end
+end
+return {version(), found}
+""")
 PAGE = complete("return describe(redis.call('ZRANGE', online, ARGV[1], ARGV[2]))")
 GET = complete("return describe(ARGV)")

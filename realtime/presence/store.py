@@ -5,8 +5,10 @@ sockets and statuses, and by `online` for the REST views. It knows no user model
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple, Protocol
+
+from realtime.protocol.census import Census
 
 ONLINE: Final = "online"  # the default status
 # "Appear offline": the user is connected, but in no list and no count.
@@ -40,6 +42,8 @@ class Change:
 
     user_id: str
     status: Literal["online", "offline"]
+    # The number of the change. Not compared, here and below: with which number a store begins, is its own affair.
+    version: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,35 @@ class SyncResult:
     # False if the store did not know the process. If it had synced before, it was swept or forgotten: then sync all of
     # its users. The next `renew` would not notice, because this call has created the lease again.
     known: bool
+    version: int = field(default=0, compare=False)  # of `online_count`
+
+    @property
+    def census(self) -> Census:
+        return Census(self.online_count, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusResult:
+    """The result of a `set_status`."""
+
+    previous: str
+    # If the user became visible or disappeared, this is the change with its version.
+    census: Census = field(compare=False)
+
+
+class Visible(NamedTuple):
+    """Those of some users who are visible, in the order in which they came online, after the change `version`."""
+
+    user_ids: list[str]
+    version: int
 
 
 class PresenceStore(Protocol):
     """All methods raise `StoreUnavailable`. An instance belongs to one event loop.
+
+    In the same step in which a user comes online or goes offline for others, the change gets the next number (`census`
+    in `protocol`), and an answer that counts users has the number of the last change. No number is used again, even if
+    the store has lost its data.
 
     A user whose last connection has closed is *leaving*: still listed until the grace time is over and a process
     sweeps, so a page reload is not announced. A process that does not renew its lease in time counts as dead.
@@ -89,12 +118,20 @@ class PresenceStore(Protocol):
         """End the lease of the process now. Its users get `longer_seconds` more than the usual grace time."""
         ...
 
-    async def set_status(self, user_id: str, status: str, data: bytes) -> str | None:
-        """Return the previous status. If the user is not present, store nothing and return None."""
+    async def set_status(self, user_id: str, status: str, data: bytes) -> StatusResult | None:
+        """Set the status of a user. If the user is not present, store nothing and return None."""
         ...
 
     async def count(self) -> int:
         """How many users are visible."""
+        ...
+
+    async def census(self) -> Census:
+        """How many users are visible, and after which change."""
+        ...
+
+    async def choose_visible(self, user_ids: Sequence[str]) -> Visible:
+        """Those of the users who are visible."""
         ...
 
     async def page(self, offset: int, limit: int) -> list[Entry]:

@@ -9,18 +9,19 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
-from realtime.auth.user_ids import read_id, wire_id
 from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
 from realtime.presence import audience
+from realtime.presence.announcements import Announcements, wire_key
 from realtime.presence.health import StoreHealth
-from realtime.presence.last_seen import write_last_seen
+from realtime.presence.last_seen import Departures
 from realtime.presence.store import OFFLINE, ONLINE, Change, PresenceStore, StoreUnavailable
+from realtime.protocol.census import Census
 from realtime.protocol.commands import Status
 from realtime.protocol.errors import ErrorCode, Reason, Refused
-from realtime.protocol.frames import Presence, PresenceData, StatusData, UserStatus, encode, utc_now
-from realtime.storage import database
+from realtime.protocol.frames import Presence, PresenceData, encode
 from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,20 @@ logger = logging.getLogger(__name__)
 CHUNK = 1000  # users in one call
 # How long a new socket, or a process that stops, waits for a store that does not answer.
 PATIENCE_SECONDS = 1
+
+
+class Waiting(NamedTuple):
+    """A new socket whose user is to be reported. `reported` gets the answer of the store."""
+
+    user_key: str
+    reported: "asyncio.Future[Census]"
+
+
+class Counter(Protocol):
+    """Who hears how many users are online: the announcer."""
+
+    def note(self, census: Census) -> None: ...
+    def restart(self, census: Census) -> None: ...
 
 
 class Tracker:
@@ -39,25 +54,26 @@ class Tracker:
         store: PresenceStore,
         announce: Callable[[Passing], None],
         clock: Callable[[], float] = time.monotonic,
+        counter: Counter | None = None,
     ) -> None:
+        """`counter` hears how many users are online, if everybody may know that."""
         self.store = store
         self._clock = clock
-        self.online_count = 0  # as last reported by the store
+        self.census = Census(0, 0)  # the newest answer of the store
+        self._counter = counter
         self._process = process
-        self._announce = announce
+        self._announcements = Announcements(store, announce)
         self._counts: dict[str, int] = {}  # sockets of each user in this process
         self._statuses: dict[str, tuple[str, bytes]] = {}  # set here; needed if the store forgets
         self._changed: set[str] = set()  # users whose count the store does not know yet
-        self._gone: dict[str, None] = {}  # users whose last socket here has closed
-        self._seen: dict[str, None] = {}  # to be written to the database as "last seen"
-        self._waiting: list[asyncio.Future[int]] = []  # new sockets, until they are reported
+        self._departures = Departures()
+        self._waiting: list[Waiting] = []  # new sockets, until they are reported
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # The time over which this process's users come back, after it has ended.
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
         self._arrived: list[Change] = []  # still to be announced
-        self._late: list[Change] = []  # also; departures, and arrivals that were not announced in time
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
 
@@ -68,11 +84,12 @@ class Tracker:
     async def stop(self) -> None:
         """Leave the store. This process's users have the grace time to connect to another process."""
         await end_tasks(self._tasks)
-        self._gone.update(dict.fromkeys(self._counts))
+        for user in self._counts:
+            self._departures.note_gone(user, hidden=self._is_hidden(user))
         with contextlib.suppress(Refused, StoreUnavailable, TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._choose_seen()
-                await self._write_last_seen()
+                await self._departures.choose_seen(self.store)
+                await self._departures.write()
         with contextlib.suppress(StoreUnavailable):
             await self.store.drop(self._process, self._return_seconds)
         with contextlib.suppress(StoreUnavailable):
@@ -87,16 +104,26 @@ class Tracker:
         self._return_seconds = 0.0 if others else settings().restart_window_seconds
         return others > 0
 
-    async def arrive(self, user_key: str) -> int:
-        """Count one more socket. Returns how many users are online, including this one."""
+    @property
+    def online_count(self) -> int:
+        """As last reported by the store."""
+        return self.census.online_count
+
+    async def arrive(self, user_key: str) -> Census:
+        """Count one more socket. Returns how many users are online, of those whose presence the user may see.
+
+        That includes the user, and every change that was announced before the call. The version is 0 if that could not
+        be looked up: then the count is a guess.
+        """
         self._count(user_key, +1)
-        reported: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append(reported)
+        reported: asyncio.Future[Census] = asyncio.get_running_loop().create_future()
+        self._waiting.append(Waiting(user_key, reported))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                # Not `online_count`: a count that was asked for before may have arrived after the report.
-                return await reported
-        return self.online_count
+                # Not `self.census`: a count that was asked for before may have arrived after the report.
+                census = await reported
+                return census if audience.is_everyone() else await audience.count_visible(self.store, user_key)
+        return Census(self.online_count if audience.is_everyone() else 1, 0)
 
     def depart(self, user_key: str) -> None:
         self._count(user_key, -1)
@@ -105,37 +132,35 @@ class Tracker:
         """Raises Refused(UNAVAILABLE)."""
         try:
             encoded = encode(data) if data else b""
-            before = await self.store.set_status(user_key, status, encoded)
+            result = await self.store.set_status(user_key, status, encoded)
         except StoreUnavailable:
-            before = None
-        if before is None:
+            result = None
+        if result is None:
             raise Refused(ErrorCode.UNAVAILABLE, Reason.PRESENCE_AWAY)
         if user_key in self._counts:
             self._statuses[user_key] = (status, encoded)
-        if (before == OFFLINE) != (status == OFFLINE):
+        self._note(result.census)
+        if (result.previous == OFFLINE) != (status == OFFLINE):
             if status == OFFLINE:
-                self._seen[user_key] = None  # others see the user leave now, and not at the end of the visit
-            await self._announce_change(Change(user_key, OFFLINE if status == OFFLINE else "online"))
-        if status != OFFLINE and (status, before) != ("online", OFFLINE):
-            await self.send_to_audience(user_key, encode(Presence(PresenceData(_wire(user_key), status, data))))
+                self._departures.note_hidden(user_key)
+            change = Change(user_key, OFFLINE if status == OFFLINE else ONLINE, result.census.version)
+            await self._announcements.announce(change)
+            await self._announcements.send_own_count(user_key)
+        if status != OFFLINE and (status, result.previous) != (ONLINE, OFFLINE):
+            body = encode(Presence(PresenceData(wire_key(user_key), status, data)))
+            await self._announcements.send(user_key, body)
 
     async def send_unless_hidden(self, user_key: str, body: bytes) -> None:
-        """`send_to_audience`, unless the user appears offline, or might do so because the store is away."""
+        """Send a frame to the audience, unless the user appears offline, or might do so because the store is away."""
         # The store answers later, when the user may be visible again: what was done while hidden stays hidden.
-        if self._statuses.get(user_key, (ONLINE, b""))[0] == OFFLINE:
+        if self._is_hidden(user_key):
             return
         try:
             entry = (await self.store.get([user_key])).get(user_key)
         except StoreUnavailable:
             return
         if entry is None or entry.online:
-            await self.send_to_audience(user_key, body)
-
-    async def send_to_audience(self, user_key: str, body: bytes) -> None:
-        """Send a frame about a user to the audience of presence."""
-        passing = await audience.address(user_key, body)
-        if passing is not None:
-            self._announce(passing)
+            await self._announcements.send(user_key, body)
 
     def _count(self, user_key: str, step: int) -> None:
         count = self._counts.get(user_key, 0) + step
@@ -143,10 +168,21 @@ class Tracker:
             self._counts[user_key] = count
         else:
             self._counts.pop(user_key, None)
+            self._departures.note_gone(user_key, hidden=self._is_hidden(user_key))
             self._statuses.pop(user_key, None)
-            self._gone[user_key] = None
         self._changed.add(user_key)
         self._wake.set()
+
+    def _is_hidden(self, user_key: str) -> bool:
+        """Whether the user appears offline, as far as this process knows."""
+        return self._statuses.get(user_key, (ONLINE, b""))[0] == OFFLINE
+
+    def _note(self, census: Census) -> None:
+        """The store has answered. Answers may overtake each other."""
+        if census.version >= self.census.version:
+            self.census = census
+        if self._counter is not None and audience.is_everyone():
+            self._counter.note(self.census)
 
     async def _report(self) -> None:
         while True:
@@ -167,23 +203,24 @@ class Tracker:
                     logger.exception("Arrivals were not announced")
 
     async def _sync(self) -> None:
-        users = [self._changed.pop() for _ in range(min(CHUNK, len(self._changed)))]
-        waiting, self._waiting = self._waiting, []
+        users = {self._changed.pop() for _ in range(min(CHUNK, len(self._changed)))}
+        # The other sockets went on without an answer after PATIENCE_SECONDS.
+        left = [one for one in self._waiting if not one.reported.done()]
+        waiting = [one for one in left if one.user_key in users]
+        self._waiting = [one for one in left if one.user_key not in users]
         try:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
-            # The other sockets went on without an answer after PATIENCE_SECONDS.
-            self._waiting += [reported for reported in waiting if not reported.done()]
+            self._waiting += waiting
             raise
         self._health.note_report()
-        self.online_count = result.online_count
-        for reported in waiting:
-            if not reported.done():
-                reported.set_result(result.online_count)
+        self._note(result.census)
+        for one in waiting:
+            if not one.reported.done():
+                one.reported.set_result(result.census)
         if self._synced and not result.known:
-            # The store has lost this process: report all users again.
-            self._changed.update(self._counts)
+            self._start_again(result.census)
         self._synced = True
         self._arrived += result.arrived
 
@@ -198,9 +235,9 @@ class Tracker:
             if known is not None and known[0] == OFFLINE:
                 continue
             try:
-                await self._announce_change(change)
+                await self._announcements.announce(change)
             except Refused:
-                self._late.append(change)
+                self._announcements.late.append(change)
                 raise
 
     async def _tick(self) -> None:
@@ -209,11 +246,10 @@ class Tracker:
         while True:
             try:
                 await self._renew_if_due()
-                # Before the sweep, which forgets who appears offline.
-                await self._choose_seen()
+                await self._departures.choose_seen(self.store)
                 await self._sweep()
-                self.online_count = await self.store.count()
-                await self._write_last_seen()
+                await self._take_census()
+                await self._departures.write()
             except StoreUnavailable as error:
                 self._health.note_refusal()
                 logger.debug("Presence is postponed: %s", error)
@@ -222,6 +258,13 @@ class Tracker:
             except Exception:
                 logger.exception("Presence could not be updated")
             await asyncio.sleep(period)
+
+    async def _take_census(self) -> None:
+        before = self.census
+        census = await self.store.census()
+        if census.version < before.version:
+            self._start_again(census)
+        self._note(census)
 
     async def _renew_if_due(self) -> None:
         """Renew the lease three times in its life, and each time anew after a failure.
@@ -237,62 +280,23 @@ class Tracker:
         """Announce who has gone, as far as that can be known (`StoreHealth`)."""
         if not self._health.may_remove_users():
             return
-        if self._late:
-            await self._leave_out_what_is_over()
-        self._late += await self.store.sweep(processes=self._health.may_remove_processes())
+        await self._announcements.leave_out_what_is_over()
+        self._announcements.late += await self.store.sweep(processes=self._health.may_remove_processes())
         self._health.note_report()
-        await self._announce_late()
-
-    async def _leave_out_what_is_over(self) -> None:
-        """Of the changes that could not be announced: who was gone may be back meanwhile, and the reverse."""
-        latest = {change.user_id: change for change in self._late}
-        count = len(self._late)  # arrivals may be added meanwhile
-        present = await self.store.get(list(latest))
-        online = {user for user, entry in present.items() if entry.online}
-        self._late[:count] = [c for c in latest.values() if (c.user_id in online) == (c.status != OFFLINE)]
-
-    async def _announce_late(self) -> None:
-        """Raises Refused if the database is away; what has not been announced is kept."""
-        while self._late:
-            change = self._late.pop(0)
-            try:
-                await self._announce_change(change)
-            except Refused:
-                self._late.insert(0, change)
-                raise
-            except Exception:  # raised by a site's own audience function
-                logger.exception("A change of presence was not announced")
+        await self._announcements.announce_late()
 
     async def _renew(self) -> None:
+        was_known = self._synced
         if not await self.store.renew(self._process):
-            await self.store.sync(self._process, {})
-            self._changed.update(self._counts)
-            self._wake.set()
+            result = await self.store.sync(self._process, {})
+            if was_known:
+                self._start_again(result.census)
         self._health.note_report()
 
-    async def _announce_change(self, change: Change) -> None:
-        data = StatusData(_wire(change.user_id), change.status, utc_now())
-        await self.send_to_audience(change.user_id, encode(UserStatus(data)))
-
-    async def _choose_seen(self) -> None:
-        """Of those who have gone, note who was seen: users who appear offline were last seen when that began."""
-        gone = list(self._gone)
-        present = await self.store.get(gone) if gone else {}
-        for user in gone:
-            self._gone.pop(user, None)
-            if user not in present or present[user].online:
-                self._seen[user] = None
-
-    async def _write_last_seen(self) -> None:
-        if not self._seen:
-            return
-        users, self._seen = self._seen, {}
-        try:
-            await database.run(write_last_seen, users)
-        except BaseException:  # also on a cancellation: `stop` writes what is left
-            self._seen = {**users, **self._seen}
-            raise
-
-
-def _wire(user_key: str) -> int | str:
-    return wire_id(read_id(user_key))
+    def _start_again(self, census: Census) -> None:
+        """The store has lost this process, or its last changes: report all users again."""
+        self._changed.update(self._counts)
+        self._wake.set()
+        self.census = census
+        if self._counter is not None:
+            self._counter.restart(census)

@@ -70,6 +70,10 @@ class Message(Command, tag="message", kw_only=True):
     timestamp: Timestamp = None
 
 
+class Note(Message, tag="note", kw_only=True):
+    """A message to oneself. Made by sockets for notes (`dialects`); no command of clients is decoded as one."""
+
+
 class Join(Command, tag="join", kw_only=True):
     room_id: RoomId
     since: Seq | None = None

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from realtime.protocol import commands
-from realtime.protocol.commands import Command, CommandId, Invalid, Kind, Message
+from realtime.protocol.commands import Command, CommandId, Invalid, Kind, Message, Note
 from realtime.protocol.errors import ErrorCode, Reason
 from realtime.protocol.outgoing import Translation
 from realtime.protocol.translations import (
@@ -21,6 +21,7 @@ from realtime.protocol.translations import (
     translate_chat,
     translate_kind,
     translate_message,
+    translate_note,
     translate_notification,
 )
 from realtime.protocol.validation import MAX_SHOWN
@@ -106,6 +107,14 @@ def parse_kind(room_id: str, text: str) -> Command:
     return _say(room_id, told.content, told.type, told.id)
 
 
+def parse_note(text: str) -> Command:
+    """A note, or a command that sockets of rooms accept, too. Raises Invalid."""
+    command = parse_content("", text)
+    if not isinstance(command, Message):
+        return command
+    return Note(message=command.message, kind=command.kind, id=command.id)
+
+
 def parse_notification_command(text: str) -> Command:
     """One of the commands in ABOUT_NOTIFICATIONS. Raises Invalid for any other."""
     command = commands.decode(text)
@@ -148,4 +157,5 @@ def speak_kinds(room_id: str) -> Dialect:
     return Dialect(partial(parse_kind, room_id), translate_kind)
 
 
+NOTES = Dialect(parse_note, translate_note)
 NOTIFICATIONS = Dialect(parse_notification_command, translate_notification)

@@ -130,6 +130,7 @@ RECONNECT_CODES = frozenset(
         CloseCode.RESTARTING,
         CloseCode.OVERLOADED,
         CloseCode.HEARTBEAT_TIMEOUT,
+        CloseCode.TOO_MANY_CONNECTIONS,
         CloseCode.SLOW_CONSUMER,
         CloseCode.RATE_LIMITED,
     }

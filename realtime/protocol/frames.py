@@ -340,7 +340,10 @@ class OnlineCountData(Data, frozen=True):
 
 
 class OnlineCount(ServerFrame, tag="online_count", frozen=True):
-    """Sent once a second instead of announcements about users, while there are too many of them."""
+    """Sent once a second instead of announcements about users, while there are too many of them.
+
+    Also sent to single sockets that could not be told who has come or gone.
+    """
 
     data: OnlineCountData
 

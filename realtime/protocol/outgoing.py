@@ -76,6 +76,19 @@ def _head(size: int) -> bytes:
     return _long(TEXT, 127, size)
 
 
+class Announcement(Frame):
+    """A frame that tells who has come online or gone offline: the change number `version` of who is online.
+
+    Clients count by such frames, so a socket does not get those that its count contains already.
+    """
+
+    __slots__ = ("version",)
+
+    def __init__(self, payload: bytes, version: int, exclude: str | None = None) -> None:
+        super().__init__(payload, exclude=exclude, droppable=True)
+        self.version = version
+
+
 def translate_all(frames: Sequence[Frame], translation: Translation) -> list[Frame]:
     """The frames in a dialect, without those that its sockets do not get."""
     return [said for frame in frames if (said := frame.translate(translation)) is not None]

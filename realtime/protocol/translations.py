@@ -87,9 +87,12 @@ class RoomKind(Data, frozen=True):
 
 
 class Accepted(Data, frozen=True):
-    """The answer to the sender of a message on `/ws/chat/{room_id}`. The only frame without a `type`."""
+    """The answer to the sender of a message, on `/ws/chat/{room_id}` (`ok`) and `/ws/db/{user_id}` (`saved`).
 
-    status: Literal["ok"]
+    The only frame without a `type`.
+    """
+
+    status: Literal["ok", "saved"]
     message_id: int
     id: CommandId | UnsetType = UNSET
 
@@ -115,7 +118,15 @@ def translate_message(payload: bytes) -> bytes | None:
     if type_ == "chat":
         return _reshape(payload, partial(_build, RoomMessage))
     if type_ == "ack":
-        return _accept(payload)
+        return _accept(payload, "ok")
+    return payload if type_ in SHARED else None
+
+
+def translate_note(payload: bytes) -> bytes | None:
+    """A frame's JSON for `/ws/db/{user_id}`; None if it is not sent there."""
+    type_ = read_type(payload)
+    if type_ == "ack":
+        return _accept(payload, "saved")
     return payload if type_ in SHARED else None
 
 
@@ -195,8 +206,8 @@ def _read_ack(payload: bytes) -> ToldAck:
         return ToldAck()  # site code made this frame
 
 
-def _accept(payload: bytes) -> bytes:
+def _accept(payload: bytes, status: Literal["ok", "saved"]) -> bytes:
     ack = _read_ack(payload)
     if ack.message_id is UNSET:
         return payload
-    return encode(Accepted("ok", ack.message_id, ack.id))
+    return encode(Accepted(status, ack.message_id, ack.id))

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from realtime.auth.identity import Identity, identify_token
 from realtime.chat import messages as chat
 from realtime.chat import read_positions, rooms
-from realtime.chat.direct import find_cached_pair, find_pair, forget_pair
+from realtime.chat.direct import find_cached_pair, find_pair, forget_pair, open_notes
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope, Passing
@@ -61,6 +61,7 @@ async def on_auth(node: Node, connection: Connection, command: commands.Auth) ->
 def extend(node: Node, connection: Connection, identity: Identity) -> None:
     connection.expires_at = identity.expires_at
     connection.login = identity.login
+    connection.name = identity.name
     connection.password = identity.password
     node.clock.watch_end(connection)
 
@@ -138,6 +139,13 @@ async def _post_unacquainted(
     pair = await find_pair(connection.user_key, recipient)
     work = _post(node, connection, command, room=pair.room, recipient=pair.recipient, recipient_id=pair.recipient_id)
     if work is not None:
+        await work
+
+
+async def on_note(node: Node, connection: Connection, command: commands.Note) -> None:
+    room = await run(open_notes, connection.user_id)
+    place = {"recipient": connection.user_id, "recipient_id": connection.user_id}
+    if (work := _post(node, connection, command, room=room.pk, **place)) is not None:
         await work
 
 

@@ -31,6 +31,7 @@ from realtime.protocol.streams import SITE, user_stream
 from realtime.recovery.sessions.store import Session
 from realtime.server.scope_keys import EXTENSION, IS_STOPPING
 from realtime.sockets import intake, succession
+from realtime.sockets.crowding import make_room
 from realtime.sockets.drain import come_back
 from realtime.sockets.handlers import Work
 from realtime.sockets.node import get_node
@@ -136,6 +137,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         # Checked again: a drain that has begun does not ask sockets to come back that register after it.
         self.node.drain.require_not_begun()
         connection.hold()
+        make_room(self.node, connection.user_key)
         self.node.hub.register(connection)
         self.stop_counting()  # the hub counts it from now on
         try:
@@ -222,7 +224,7 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         Raises Refused.
         """
         hub = self.node.hub
-        online_count = await self.node.tracker.arrive(connection.user_key)
+        census = await self.node.tracker.arrive(connection.user_key)
         session_id = secrets.token_urlsafe(24)
         claimed = self.scope.get("url_route", {}).get("kwargs", {}).get("session_id")
         session = await succession.claim(self.node, connection, claimed, session_id)
@@ -232,7 +234,9 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection.session_id = session_id
         async with hub.open_feeds(self.streams(connection), connection) as feeds:
             positions = {feed.name: feed.position for feed in feeds}
-            connection.greet(greet(connection, online_count, positions))
+            connection.greet(greet(connection, census.online_count, positions), census.version)
+            if not census.version:
+                hub.announcer.doubt(connection)
             for feed in feeds:
                 # The streams of a session are subscribed to after their replay.
                 if feed.name not in known:

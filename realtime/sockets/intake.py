@@ -81,7 +81,11 @@ async def _settle(connection: Connection) -> None:
         await connection.settled
 
 
-HANDLERS: Mapping[type[commands.Command], Handler] = {**handlers.HANDLERS, Batch: on_batch}
+HANDLERS: Mapping[type[commands.Command], Handler] = {
+    **handlers.HANDLERS,
+    Batch: on_batch,
+    commands.Note: handlers.on_note,
+}
 
 
 def _read_frame(connection: Connection, raw: bytes | str | None) -> commands.Command:

@@ -51,8 +51,8 @@ class Node:
 
     def __init__(self) -> None:
         conf = settings()
-        self.hub = Hub(count_online=lambda: self.tracker.online_count)
-        self.tracker = Tracker(self.hub.id, online.loop_store(), self.hub.announce)
+        self.hub = Hub()
+        self.tracker = Tracker(self.hub.id, online.loop_store(), self.hub.announce, counter=self.hub.announcer)
         self.clock = Clock(self.hub.note_heartbeat)
         self.keeper = Keeper(open_sessions(conf))
         self.typing = TypingIndicators(self.hub.publish, self.tracker.send_unless_hidden)

@@ -6,15 +6,23 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from realtime.chat import rooms
+from realtime.chat.direct import open_pair
 from realtime.models import LastSeen
 from realtime.presence import online
 from realtime.presence.store import Entry, StoreUnavailable
 from realtime.protocol.frames import format_time
+from tests.people import client_for
 
 pytestmark = pytest.mark.django_db
 
 SEEN = datetime(2025, 10, 22, 10, tzinfo=UTC)
 AUTHENTICATION_QUERIES = 2
+
+
+@pytest.fixture(autouse=True)
+def everyone(configure):
+    configure(PRESENCE_AUDIENCE="everyone")
 
 
 @pytest.fixture
@@ -156,3 +164,153 @@ def test_it_answers_only_those_who_logged_in(client, path):
 def test_it_asks_the_store_for_real(client, alice):
     assert client.get("/api/v1/online").json() == {"online_count": 0, "offset": 0, "users": []}
     assert client.get(f"/api/v1/status/{alice.pk}").json()["online"] is False
+
+
+# What PRESENCE_AUDIENCE hides
+
+
+@pytest.fixture
+def limited(configure, present, monkeypatch):
+    """Sets the audience. The store answers about some users as it does about all."""
+
+    def page_of(keys, offset, limit):
+        found = [entry for key, entry in present.items() if key in keys and entry.online]
+        return online.OnlinePage(len(found), found[offset : offset + limit])
+
+    monkeypatch.setattr(online, "page_of", page_of)
+
+    def change(audience, visible=""):
+        configure(PRESENCE_AUDIENCE=audience, PRESENCE_VISIBLE=visible)
+
+    return change
+
+
+def watch(client, *users):
+    """Whom the client sees online, by each of the addresses."""
+    page = client.get("/api/v1/online").json()
+    statuses = client.get(f"/api/v1/status?user_ids={','.join(str(user.pk) for user in users)}").json()
+    single = [client.get(f"/api/v1/status/{user.pk}").json() for user in users]
+    found = [user["user_id"] for user in page["users"]]
+    assert client.get("/api/v1/online/count").json() == {"online_count": page["online_count"]}
+    assert page["online_count"] == len(found)
+    for status in (*statuses, *single):
+        if not status.pop("online"):
+            assert status == {
+                "user_id": status["user_id"],
+                "status": "offline",
+                "last_seen": None,
+                "connections_count": 0,
+            }
+    shown = [[s["user_id"] for s in given if s["status"] != "offline"] for given in (statuses, single)]
+    assert sorted(found) == sorted(shown[0]) == sorted(shown[1])
+    return sorted(found)
+
+
+@pytest.fixture
+def seen(alice, bob, carol, present):
+    """Three users who are online, and who were here before."""
+    for user in (alice, bob, carol):
+        enter(present, user)
+        LastSeen.objects.create(user=user, at=SEEN)
+    return alice, bob, carol
+
+
+def test_nobody_sees_anybody_but_themselves(client, seen, limited):
+    limited("nobody")
+    assert watch(client, *seen) == [seen[0].pk]
+
+
+def test_those_who_share_a_room_see_each_other(client, seen, limited):
+    alice, bob, carol = seen
+    limited("rooms")
+    rooms.create_room(bob.pk, title="General", slug="general")
+    rooms.join(alice.pk, "general")
+    rooms.add_member(bob.pk, "general", carol.pk)  # who has not opened it yet
+    assert watch(client, *seen) == [alice.pk, bob.pk]
+    assert watch(client_for(carol), *seen) == [carol.pk]
+    rooms.join(carol.pk, "general")
+    assert watch(client, *seen) == sorted(user.pk for user in seen)
+
+
+def test_two_who_write_to_each_other_share_no_room(client, seen, limited):
+    alice, bob, _ = seen
+    limited("rooms")
+    open_pair(str(alice.pk), bob.pk)
+    assert watch(client, *seen) == [alice.pk]
+
+
+def test_no_rank_sees_more(client, seen, limited):
+    """Staff ask in the admin, and site code asks the manager."""
+    alice = seen[0]
+    type(alice).objects.filter(pk=alice.pk).update(is_staff=True, is_superuser=True)
+    limited("nobody")
+    assert watch(client, *seen) == [alice.pk]
+
+
+def test_whoever_appears_offline_is_counted_by_nobody(client, seen, present, limited):
+    alice, bob, _ = seen
+    limited("rooms")
+    rooms.create_room(bob.pk, title="General", slug="general")
+    rooms.join(alice.pk, "general")
+    for user in (alice, bob):
+        enter(present, user, status="offline")
+    assert client.get("/api/v1/online").json() == {"online_count": 0, "offset": 0, "users": []}
+    assert client.get("/api/v1/online/count").json() == {"online_count": 0}
+    # They share a room, so it is known that bob was here.
+    assert client.get(f"/api/v1/status/{bob.pk}").json()["last_seen"] == format_time(SEEN)
+
+
+VISIBLE = []
+
+
+def choose_visible(_reader):
+    return VISIBLE
+
+
+def fail(_reader):
+    raise LookupError("no friends")
+
+
+def test_a_site_says_whose_presence_may_be_seen(client, seen, limited, monkeypatch):
+    alice, bob, _ = seen
+    limited(f"{__name__}.fail", f"{__name__}.choose_visible")
+    monkeypatch.setattr(f"{__name__}.VISIBLE", [bob.pk, 999_999])
+    assert watch(client, *seen) == [alice.pk, bob.pk]
+    limited(f"{__name__}.choose_visible")  # says who hears about a user, and not whom a user may see
+    assert watch(client, *seen) == [alice.pk]
+
+
+def test_nobody_is_seen_when_the_sites_function_fails(client, seen, limited, caplog):
+    limited(f"{__name__}.choose_visible", f"{__name__}.fail")
+    assert watch(client, *seen) == [seen[0].pk]
+    assert "no friends" in caplog.text
+    caplog.clear()
+
+
+def test_an_audience_costs_one_query_for_any_number(client, seen, limited, django_assert_num_queries):
+    alice, *others = seen
+    rooms.create_room(alice.pk, title="General", slug="general")
+    for other in others:
+        rooms.join(other.pk, "general")
+    path = f"/api/v1/status?user_ids={','.join(str(user.pk) for user in seen)}"
+    for audience, more in (("everyone", 0), ("nobody", 0), ("rooms", 1)):
+        limited(audience)
+        with django_assert_num_queries(AUTHENTICATION_QUERIES + 1 + more):
+            client.get(path)
+        with django_assert_num_queries(AUTHENTICATION_QUERIES + more):
+            client.get("/api/v1/online")
+        with django_assert_num_queries(AUTHENTICATION_QUERIES + more):
+            client.get("/api/v1/online/count")
+
+
+def test_a_user_who_does_not_exist_differs_from_one_who_may_not_be_seen(client, seen, limited):
+    limited("nobody")
+    assert client.get(f"/api/v1/status/{seen[1].pk}").status_code == 200
+    assert client.get("/api/v1/status/999999").status_code == 404
+
+
+@pytest.mark.parametrize("audience", ["nobody", "rooms"])
+def test_it_asks_the_store_for_real_about_some(client, alice, configure, audience):
+    configure(PRESENCE_AUDIENCE=audience)
+    assert client.get("/api/v1/online").json() == {"online_count": 0, "offset": 0, "users": []}
+    assert client.get("/api/v1/online/count").json() == {"online_count": 0}

@@ -44,7 +44,7 @@ CLOSES = {
     4413: {"SLOW_CONSUMER"},
     4429: {"RATE_LIMITED"},
 }
-RECONNECT = {1011, 1012, 1013, 4408, 4413, 4429}
+RECONNECT = {1011, 1012, 1013, 4408, 4409, 4413, 4429}
 # Close codes without a `disconnect` frame: RFC 6455 alone is the reason for them.
 PLAIN_CLOSES = {1000, 1002, 1007}
 BROKEN = 1006  # no close frame arrived

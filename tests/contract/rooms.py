@@ -32,6 +32,7 @@ Shared = Connected | Pong | Ack | ErrorFrame | Heartbeat | AuthExpiring | Discon
 AboutNotifications = Shared | Read | NotificationFrame
 _in_text_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomMessage | Shared)
 _in_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomChat | Shared)
+_shared: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Shared)
 _kind = msgspec.json.Decoder(RoomKind)
 _accepted = msgspec.json.Decoder(Accepted)
 _about_notifications: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AboutNotifications)
@@ -71,6 +72,16 @@ class KindsContract(TextRoomContract):
         return _kind.decode(text) if "content" in _any.decode(text) else _in_room.decode(text)
 
 
+class NotesContract(TextRoomContract):
+    """`/ws/db/{user_id}`: nothing but answers."""
+
+    def decode(self, text: str | bytes) -> Any:
+        return _shared.decode(text) if "type" in _any.decode(text) else _accepted.decode(text)
+
+    def check_streams(self, greeting: ConnectedData) -> None:
+        assert greeting.streams == {}
+
+
 class NotificationsContract(Contract):
     """`/ws/notifications`: frames of the site are not checked, but frames about chat must not arrive."""
 
@@ -99,4 +110,6 @@ def find_contract(path: str) -> Contract:
         return KindsContract()
     if path.startswith(("/ws/chat/", "/ws/with_heartbeat/", "/ws/resilient/")):
         return TextRoomContract()
+    if path.startswith("/ws/db/"):
+        return NotesContract()
     return NotificationsContract() if path.startswith("/ws/notifications") else Contract()

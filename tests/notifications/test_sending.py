@@ -78,13 +78,19 @@ def test_title_and_message_replace_the_templates_as_they_are(bob: Any) -> None:
     assert (row.title, row.message, row.actor) == ("50% off", "%(actor)s", None)
 
 
-def test_the_full_name_is_preferred(alice: Any, bob: Any) -> None:
+def give_full_name(user: Any) -> str:
+    return str(user.get_full_name())
+
+
+def test_the_name_is_that_of_the_chat(alice: Any, bob: Any, configure: Any) -> None:
     alice.first_name, alice.last_name = "Alice", "Liddell"
+    assert sent(bob, "mention", actor=alice).message == "alice mentioned you"
+    configure(DISPLAY_NAME=f"{__name__}.give_full_name")
     assert sent(bob, "mention", actor=alice).message == "Alice Liddell mentioned you"
 
 
 def test_names_that_look_like_templates_stay_names(alice: Any, bob: Any) -> None:
-    alice.first_name = "100%(d)s <b>"
+    alice.username = "100%(d)s <b>"
     assert sent(bob, "mention", actor=alice).message == "100%(d)s <b> mentioned you"
 
 

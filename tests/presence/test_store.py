@@ -195,12 +195,12 @@ async def test_lost_state_is_restored_by_a_full_sync(backend: PresenceBackend) -
 
 async def test_a_status_holds_over_a_reload(backend: PresenceBackend) -> None:
     await backend.store.sync("p1", {"7": 1})
-    assert await backend.store.set_status("7", "away", b'{"a:b": "\xc3\xa9"}') == "online"
-    assert await backend.store.set_status("7", "busy", b"") == "away"
-    assert await backend.store.set_status("7", "away", b'{"a:b": "\xc3\xa9"}') == "busy"
+    data = b'{"a:b": "\xc3\xa9"}'
+    for status, given, previous in (("away", data, "online"), ("busy", b"", "away"), ("away", data, "busy")):
+        assert (await backend.store.set_status("7", status, given)).previous == previous
     await backend.store.sync("p1", {"7": 0})
     await backend.other.sync("p2", {"7": 1})
-    assert await backend.store.page(0, 9) == [Entry("7", 1, "away", b'{"a:b": "\xc3\xa9"}')]
+    assert await backend.store.page(0, 9) == [Entry("7", 1, "away", data)]
 
 
 async def test_a_status_of_nobody_is_not_stored(backend: PresenceBackend) -> None:
@@ -216,7 +216,7 @@ async def test_who_appears_offline_is_in_no_list(backend: PresenceBackend) -> No
     assert await backend.online() == ["8"]
     hidden = (await backend.store.get(["7"]))["7"]
     assert (hidden, hidden.online) == (Entry("7", 2, "offline", b""), False)
-    assert await backend.store.set_status("7", "away", b"") == "offline"
+    assert (await backend.store.set_status("7", "away", b"")).previous == "offline"
     assert await backend.online() == ["8", "7"]
     assert (await backend.store.get(["7"]))["7"].online
 
@@ -271,3 +271,66 @@ async def test_a_crowd_comes_back_while_it_is_counted_out(backend: PresenceBacke
 async def test_syncs_take_effect_in_the_order_of_their_calls(backend: PresenceBackend) -> None:
     await asyncio.gather(*(backend.store.sync("p1", {"7": count}) for count in [*range(100), 3]))
     assert (await backend.store.get(["7"]))["7"].connections == 3
+
+
+async def test_each_change_has_the_next_number(backend: PresenceBackend) -> None:
+    store, other = backend.store, backend.other
+    start = (await store.sync("p1", {"1": 1})).version
+    result = await other.sync("p2", {"2": 1, "1": 1, "3": 2})
+    assert [change.version for change in result.arrived] == [start + 1, start + 2]
+    assert result.census == await store.census() == (3, start + 2)
+    await store.sync("p1", {"1": 0})  # two sockets fewer are no change, nor is a status
+    await other.sync("p2", {"1": 0})
+    assert (await store.set_status("2", "busy", b"")).census == (3, start + 2)
+    hidden = await store.set_status("2", "offline", b"")
+    assert hidden.census == (2, start + 3)
+    assert (await store.set_status("2", "offline", b"")).census == (2, start + 3)
+    backend.sleep(GRACE)
+    assert [change.version for change in await other.sweep()] == [start + 4]
+    assert await store.census() == (1, start + 4)
+    assert (await store.set_status("2", "away", b"")).census == (2, start + 5)
+
+
+async def test_who_leaves_unseen_is_no_change(backend: PresenceBackend) -> None:
+    await backend.store.sync("p1", {"1": 1, "2": 1})
+    await backend.store.set_status("1", "offline", b"")
+    before = await backend.store.census()
+    await backend.store.sync("p1", {"1": 0})
+    backend.sleep(GRACE)
+    assert await backend.store.sweep() == []
+    assert await backend.store.census() == before
+
+
+async def test_a_crowd_has_numbers_without_a_hole(backend: PresenceBackend) -> None:
+    start = (await backend.store.sync("p0", {"x": 1})).version
+    crowds = [{f"{name}{number}": 1 for number in range(1_200)} for name in "ab"]
+    results = await asyncio.gather(backend.store.sync("p1", crowds[0]), backend.other.sync("p2", crowds[1]))
+    numbers = [change.version for result in results for change in result.arrived]
+    assert sorted(numbers) == list(range(start + 1, start + 2_401))
+    for process in ("p1", "p2"):
+        await backend.store.drop(process)
+    backend.sleep(GRACE)
+    gone = await asyncio.gather(backend.store.sweep(), backend.other.sweep())
+    numbers = [change.version for changes in gone for change in changes]
+    assert sorted(numbers) == list(range(start + 2_401, start + 4_801))
+
+
+async def test_it_chooses_who_is_visible(backend: PresenceBackend) -> None:
+    for user in ("c", "a", "d", "b"):
+        await backend.store.sync("p1", {user: 1})
+    await backend.store.set_status("d", "offline", b"")
+    chosen = await backend.other.choose_visible(["a", "nobody", "b", "d", "c", "a"])
+    assert chosen.user_ids == ["c", "a", "b"]
+    assert chosen.version == (await backend.store.census()).version
+    assert (await backend.store.choose_visible([])).user_ids == []
+    await backend.store.set_status("d", "away", b"")
+    assert (await backend.store.choose_visible(["d", "b"])).user_ids == ["b", "d"]
+
+
+async def test_it_chooses_from_a_crowd(backend: PresenceBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime.presence.redis.LOOK_UP_BATCH", 1_500)
+    crowd = [str(number) for number in range(2_500)]
+    await backend.store.sync("p1", dict.fromkeys(crowd, 1))
+    chosen = await backend.store.choose_visible([*reversed(crowd), *(f"x{number}" for number in range(2_500))])
+    assert chosen.user_ids == crowd
+    assert chosen.version == (await backend.store.census()).version

@@ -9,6 +9,7 @@ from realtime.conf import settings
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.store import Change, StoreUnavailable
 from realtime.presence.tracker import Tracker
+from realtime.protocol.census import Census
 from tests.presence.site import Site
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -162,11 +163,28 @@ async def test_what_was_done_while_hidden_stays_hidden(configure, alice):
     assert announced == ["user_status", "presence"]
 
 
-async def test_a_newcomer_is_counted_in_what_it_is_told(alice):
+async def test_a_newcomer_is_counted_in_what_it_is_told(configure, alice):
     """A count that was asked for before the report came after it."""
+    configure(PRESENCE_AUDIENCE="everyone")
     tracker = Tracker("p1", MemoryPresence(lease_seconds=60, grace_seconds=60), announce=lambda passing: None)
     arriving = asyncio.create_task(tracker.arrive(str(alice.pk)))
     await asyncio.sleep(0)
     await tracker._sync()
-    tracker.online_count = 0
-    assert await arriving == 1
+    tracker.census = Census(0, 0)
+    assert (await arriving).online_count == 1
+
+
+async def test_newcomers_wait_until_they_are_reported_themselves(configure, monkeypatch):
+    """So many came together that one report could not hold all."""
+    configure(PRESENCE_AUDIENCE="everyone")
+    monkeypatch.setattr("realtime.presence.tracker.CHUNK", 2)
+    tracker = Tracker("p1", MemoryPresence(lease_seconds=60, grace_seconds=60), announce=lambda passing: None)
+    arriving = [asyncio.create_task(tracker.arrive(str(number))) for number in range(1, 6)]
+    await asyncio.sleep(0)
+    while tracker._changed:
+        await tracker._sync()
+    found = await asyncio.gather(*arriving)
+    entries = await tracker.store.choose_visible([str(number) for number in range(1, 6)])
+    places = {user: place for place, user in enumerate(entries.user_ids, 1)}
+    assert all(census.online_count >= places[str(number)] for number, census in enumerate(found, 1))
+    assert tracker._waiting == []

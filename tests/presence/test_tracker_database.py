@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from realtime.presence import audience
-from realtime.presence import tracker as trackers
+from realtime.presence import last_seen as visits
 from realtime.presence.store import Change
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from tests.patience import PATIENCE_SECONDS
@@ -22,10 +22,10 @@ class Audience:
         self._address = audience.address
         monkeypatch.setattr(audience, "address", self._ask)
 
-    async def _ask(self, user_key, body):
+    async def _ask(self, *frame):
         if self.is_away:
             raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
-        return await self._address(user_key, body)
+        return await self._address(*frame)
 
 
 @pytest.fixture
@@ -102,14 +102,15 @@ async def test_one_change_that_cannot_be_announced_keeps_no_other(asked, monkeyp
         tracker._count(user, +1)
     await site.pass_time(60)
     site.announced.clear()
-    send = tracker.send_to_audience
+    announcements = tracker._announcements
+    send = announcements.send
 
-    async def fail_for_one(user_key, body):
+    async def fail_for_one(user_key, *frame):
         if user_key == "1":
             raise LookupError
-        await send(user_key, body)
+        await send(user_key, *frame)
 
-    monkeypatch.setattr(tracker, "send_to_audience", fail_for_one)
+    monkeypatch.setattr(announcements, "send", fail_for_one)
     for user in ("1", "2"):
         tracker._count(user, -1)
     await tracker._sync()
@@ -127,14 +128,16 @@ async def test_arrivals_that_come_while_it_looks_are_kept_and_each_user_has_one(
     await site.pass_time(1)
     get = site.store.get
 
+    announcements = tracker._announcements
+
     async def get_slowly(users):
-        tracker._late.append(Change("2", "online"))
+        announcements.late.append(Change("2", "online"))
         return await get(users)
 
     monkeypatch.setattr(site.store, "get", get_slowly)
-    tracker._late = [Change("1", "online"), Change("3", "online"), Change("1", "online")]
-    await tracker._leave_out_what_is_over()
-    assert tracker._late == [Change("1", "online"), Change("2", "online")]
+    announcements.late = [Change("1", "online"), Change("3", "online"), Change("1", "online")]
+    await announcements.leave_out_what_is_over()
+    assert announcements.late == [Change("1", "online"), Change("2", "online")]
 
 
 @pytest.fixture
@@ -154,7 +157,7 @@ def last_seen(monkeypatch):
             self.users += users
 
     stored = LastSeen()
-    monkeypatch.setattr(trackers, "database", stored)
+    monkeypatch.setattr(visits, "database", stored)
     return stored
 
 
@@ -185,9 +188,9 @@ async def test_a_write_that_is_stopped_forgets_nobody(last_seen, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(last_seen, "run", hang)
-        tracker._gone = {"1": None}
-        await tracker._choose_seen()
-        writing = asyncio.create_task(tracker._write_last_seen())
+        tracker._departures.note_gone("1", hidden=False)
+        await tracker._departures.choose_seen(tracker.store)
+        writing = asyncio.create_task(tracker._departures.write())
         await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import re
 from dataclasses import fields
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,6 +82,13 @@ def test_the_asynchronous_example_runs() -> None:
     exec(example("async"), names)
     asyncio.run(names["announce"](alice, bob))
     assert set(Event.objects.values_list("stream", flat=True)) == {"site", f"user.{alice.pk}"}
+
+
+def test_the_example_of_names_runs() -> None:
+    names: dict[str, Any] = {}
+    exec(example("names"), names)
+    user = SimpleNamespace(profile=SimpleNamespace(nickname="Al"))
+    assert names["display_name"](user) == "Al"
 
 
 @pytest.mark.django_db

@@ -151,6 +151,7 @@ class TcpServer(InProcessServer):
 
     async def start(self) -> None:
         if self._server is not None:
+            await self._server.ready.wait()
             return
         options = {"host": "127.0.0.1", "port": self.port, "workers": 1, "graceful_timeout": 1}
         config = serve.make_config({**options, "access_log": False, "log_level": "warning"})

@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 async def test_it_limits_the_sockets_of_one_user(site, alice, bob, configure):
     configure(MAX_CONNECTIONS_PER_USER=2)
     first, second = await site.connect(alice), await site.connect(alice)
-    assert await (await site.knock(alice)).ending() == (4409, "TOO_MANY_CONNECTIONS")
+    third = await site.knock(alice)
+    assert await third.ending() == (4409, "TOO_MANY_CONNECTIONS")
+    assert third.contract.goodbye.retry_after_ms == 6_000
     await site.connect(bob)
     await first.close()
     await second.settle()

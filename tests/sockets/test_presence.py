@@ -176,7 +176,7 @@ async def test_it_announces_to_nobody(site, alice, bob, configure):
     observer, other = await site.connect(alice), await site.connect(bob)
     assert (await other.ask("presence", status="away"))["type"] == "ack"
     await other.close()
-    assert (await site.connect(alice)).greeting["online_count"] >= 1
+    assert (await site.connect(alice)).greeting["online_count"] == 1
     await until(lambda: get_node().tracker.online_count == 1)
     assert await observer.settle() == []
 
@@ -230,3 +230,18 @@ async def test_it_refuses_data_that_is_too_large(site, alice):
     refused = await socket.ask("presence", status="away", data={"x": "y" * 1100})
     assert is_refused(refused, "INVALID_MESSAGE")
     assert (await socket.ask("presence", status="away", data={"x": "y" * 900}))["type"] == "ack"
+
+
+async def test_a_visit_that_ended_unseen_is_not_stored_if_the_grace_time_is_none(site, alice, bob, configure):
+    """The user had been forgotten before anybody could ask whether they appeared offline."""
+    configure(PRESENCE_GRACE_SECONDS=0)
+    comer = await site.connect(bob)
+    assert (await comer.ask("presence", status="offline"))["type"] == "ack"
+    hid_at = await seen(bob)
+    tracker = get_node().tracker
+    await comer.close()
+    await until(lambda: not tracker._counts and not tracker._changed)
+    await loop_store().sweep()
+    await (await site.connect(alice)).close()
+    await seen(alice)
+    assert await run(last_seen, bob) == hid_at

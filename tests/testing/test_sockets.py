@@ -152,7 +152,8 @@ async def test_a_token_expires(alice):
             socket.expire_token()
 
 
-async def test_another_process(alice, bob, shared):
+async def test_another_process(alice, bob, shared, configure):
+    configure(PRESENCE_AUDIENCE="everyone")
     async with connect(alice) as hers, other_process() as other, connect(bob, process=other) as his:
         assert hers.greeting["online_count"] == 1
         assert his.greeting["online_count"] == 2

@@ -1,0 +1,125 @@
+"""Which changes of who is online have been heard of, whatever became of their announcements."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from realtime.protocol import census
+from realtime.protocol.census import LOST_SECONDS, Census, Heard, Roll
+
+LAST = 12
+# Any order, with anything missing and anything twice.
+arrivals = st.lists(st.integers(1, LAST), max_size=3 * LAST)
+
+
+def open_roll(position=0):
+    roll = Roll()
+    assert not roll.note(Census(0, position), 0.0)
+    return roll
+
+
+@given(arrivals)
+def test_each_change_is_new_once(versions):
+    roll = open_roll()
+    new = [version for version in versions if roll.hear(version) is Heard.NEW]
+    assert sorted(new) == sorted(set(versions))
+
+
+@given(arrivals)
+def test_it_notices_what_has_been_lost_and_nothing_else(versions):
+    roll = open_roll()
+    for version in versions:
+        roll.hear(version)
+    assert not roll.note(Census(1, LAST), 10.0)
+    is_complete = set(versions) == set(range(1, LAST + 1))
+    assert roll.note(Census(1, LAST), 10.0 + LOST_SECONDS) is not is_complete
+
+
+@given(arrivals, arrivals, st.integers(0, LAST))
+def test_what_was_given_up_is_late_and_everything_else_is_repeated_or_new(before, after, settled):
+    roll = open_roll()
+    heard = {version for version in before if roll.hear(version) is Heard.NEW}
+    roll.settle(settled)
+    for version in after:
+        if version in heard:
+            assert roll.hear(version) is Heard.REPEATED
+        else:
+            assert roll.hear(version) is (Heard.LATE if version <= settled else Heard.NEW)
+        heard.add(version)
+
+
+def test_changes_from_before_the_first_answer_are_not_waited_for():
+    roll = open_roll(position=1_000_000)
+    assert not roll.note(Census(3, 1_000_000), 100.0)
+    # One may be on its way, and is heard once. Sockets whose greeting is older want it.
+    assert [roll.hear(1_000_000) for _ in range(2)] == [Heard.NEW, Heard.REPEATED]
+    assert roll.hear(1_000_001) is Heard.NEW
+    assert not roll.note(Census(3, 1_000_001), 200.0)
+
+
+def test_a_change_that_is_heard_before_the_first_answer_is_not_missing():
+    roll = Roll()
+    assert [roll.hear(version) for version in (7, 5, 5)] == [Heard.NEW, Heard.NEW, Heard.REPEATED]
+    for now in (0.0, 10.0):
+        assert not roll.note(Census(3, 6), now)
+        assert not roll.note(Census(4, 7), now)
+    assert roll.census == Census(4, 7)
+    assert [roll.hear(version) for version in (7, 6, 5)] == [Heard.REPEATED, Heard.NEW, Heard.REPEATED]
+
+
+def test_an_answer_that_was_overtaken_changes_nothing():
+    roll = open_roll()
+    roll.note(Census(5, 9), 0.0)
+    roll.note(Census(4, 8), 0.0)
+    assert roll.census == Census(5, 9)
+
+
+def test_a_change_on_its_way_is_not_lost():
+    roll = open_roll()
+    for version in range(1, 100):
+        # The store tells of each change before it is announced.
+        assert not roll.note(Census(version, version), 2.0 * version)
+        roll.hear(version)
+
+
+def test_a_count_settles_what_was_lost():
+    roll = open_roll()
+    roll.note(Census(2, 2), 0.0)
+    assert roll.note(Census(2, 2), LOST_SECONDS)
+    roll.settle(2)
+    assert not roll.note(Census(2, 2), LOST_SECONDS)
+    assert not roll.note(Census(2, 2), 100.0)
+
+
+def test_numbers_that_begin_again_far_away_are_settled():
+    """The store has lost its data."""
+    roll = open_roll()
+    roll.hear(1)
+    for version in (10**15 + 1, 10**15 + 2):
+        assert roll.hear(version) is Heard.NEW
+    roll.note(Census(2, 10**15 + 2), 0.0)
+    assert roll.note(Census(2, 10**15 + 2), LOST_SECONDS)
+    roll.settle(10**15 + 2)
+    assert roll.hear(10**15 + 3) is Heard.NEW
+    assert not roll.note(Census(3, 10**15 + 3), 100.0)
+
+
+def test_a_store_that_has_gone_back_is_believed():
+    roll = open_roll()
+    for version in range(1, 6):
+        roll.hear(version)
+    roll.note(Census(5, 5), 0.0)
+    roll.restart(Census(3, 3))
+    assert roll.census == Census(3, 3)
+    assert roll.hear(4) is Heard.NEW
+
+
+def test_it_does_not_remember_any_number_of_changes(monkeypatch):
+    monkeypatch.setattr(census, "MOST_EARLY", 3)
+    roll = open_roll()
+    for version in range(2, 7):
+        assert roll.hear(version) is Heard.NEW
+    assert len(roll._early) <= 3
+    assert roll.note(Census(6, 6), 0.0)  # a count is needed at once
+    roll.settle(6)
+    assert not roll.note(Census(6, 6), 0.0)
+    assert roll.hear(7) is Heard.NEW
