@@ -41,9 +41,7 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); uses PORT, WORKERS, DA
 	@echo "  The admin      http://127.0.0.1:$(PORT)/admin/"
 	@echo "  Accounts       alice, bob, carol, and admin for the admin; password: demo"
 	@echo
-	@echo "  A token        token=\$$(curl -s -d username=alice -d password=demo http://127.0.0.1:$(PORT)/api/v1/auth/token \\"
-	@echo "                   | $(PY) -c 'import json, sys; print(json.load(sys.stdin)[\"access\"])')"
-	@echo "  A socket       $(PY) -m websockets \"ws://127.0.0.1:$(PORT)/api/v1/ws?token=\$$token\""
+	@echo "  A socket       $(PY) manage.py open_socket alice --url ws://127.0.0.1:$(PORT)/api/v1/ws"
 	@echo "  Then type      {\"type\":\"join\",\"room_id\":\"general\"}"
 	@echo "                 {\"type\":\"message\",\"room_id\":\"general\",\"message\":\"Hello!\",\"id\":\"c-1\"}"
 	@echo

@@ -33,6 +33,7 @@ SHOTS = {
 PEOPLE = """
 from django.contrib.auth import get_user_model
 from notifications import notify
+from notifications.models import Notification
 from realtime.chat import rooms
 user = {u.username: u for u in get_user_model().objects.all()}
 for name, first, last in [("alice", "Alice", "Meyer"), ("bob", "Bob", "Okafor"), ("carol", "Carol", "Lindqvist")]:
@@ -50,7 +51,7 @@ notify(bob, "mention", actor=alice, link="/posts/17#c4")
 notify(carol, "new_like", actor=alice, data={"post_id": 21}, link="/posts/21")
 notify(carol, "comment_reply", actor=bob, link="/posts/21#c2")
 notify(admin, "new_follower", actor=carol, link=f"/users/{carol.pk}")
-alice.notifications.filter(type="new_follower").mark_read()
+Notification.objects.filter(recipient=alice, type="new_follower").mark_read()
 notify(bob, "new_like", actor=carol, data={"post_id": 9}, link="/posts/9")
 """
 TALK = [

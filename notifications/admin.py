@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from notifications import inbox, sending, types
 from notifications.models import Notification, NotificationQuerySet
+from realtime.integration import FindsUsers
 
 SENT = ["recipient", "actor", "type", "title", "message", "link", "data"]
 STAMPED = ["created_at", "read_at"]
@@ -53,10 +54,9 @@ class ReadFilter(admin.SimpleListFilter):
 
 
 @admin.register(Notification)
-class NotificationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class NotificationAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     form = NotificationForm
     fields = [*SENT, *STAMPED]
-    raw_id_fields = ["recipient", "actor"]
     list_display = ["recipient", "type_title", "title", "is_read", "created_at"]
     list_display_links = ["title"]
     list_filter = [ReadFilter, TypeFilter, "created_at"]

@@ -28,7 +28,8 @@ SECRET_KEY = os.environ.get("SECRET_KEY", "")
 if not SECRET_KEY:
     if not DEBUG:
         raise ImproperlyConfigured("Set SECRET_KEY to a long random string, or DEBUG=1 to develop.")
-    SECRET_KEY = "for-development-only-and-never-for-a-site-that-is-open-to-others"
+    # Django's check for deployments warns of every key that begins like this.
+    SECRET_KEY = "django-insecure-for-development-only-and-never-for-a-site-that-is-open-to-others"
 
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
@@ -65,7 +66,6 @@ MIDDLEWARE = [
 
 ROOT_URLCONF = "project.urls"
 ASGI_APPLICATION = "project.asgi.application"
-APPEND_SLASH = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 TEMPLATES = [

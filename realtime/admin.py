@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from realtime.auth.user_choice import ChoosesUsers, FindsUsers
 from realtime.chat import rooms
 from realtime.delivery.refusal_texts import translate
 from realtime.models import Membership, Message, Room
@@ -21,6 +22,22 @@ from realtime.protocol.errors import Refused
 # The members that a room's form shows. With more, the form could exceed DATA_UPLOAD_MAX_NUMBER_FIELDS; the list of
 # members has no such limit.
 INLINE_MEMBERS = 100
+NAME_CHARS = 30  # of a name in a list
+DIRECT_SLUG_CHARS = 14  # of a slug that nobody has chosen
+
+
+def column(field: str, label: Any) -> Any:
+    """A column of a list with the beginning of a name. A long one would leave no room for the other columns.
+
+    Django does not break the names of related objects at all.
+    """
+
+    @admin.display(description=label, ordering=field)
+    def show(_admin: Any, row: Any) -> str | None:
+        name = getattr(row, field)
+        return None if name is None else Truncator(str(name)).chars(NAME_CHARS)
+
+    return show
 
 
 # Django's forms and admin classes are generic in the type stubs only: hence the ignored errors here and below.
@@ -50,10 +67,9 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
         return False
 
 
-class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
+class NewMemberInline(ChoosesUsers, admin.TabularInline):  # type: ignore[type-arg]
     model = Membership
     fields = ["user", "role"]
-    raw_id_fields = ["user"]
     extra = 1
     can_delete = False
     verbose_name = _("new member")
@@ -64,18 +80,19 @@ class NewMemberInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Room)
-class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class RoomAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
     form = RoomForm
-    list_display = ["slug", "title", "private", "direct", "members", "written", "created_by", "created_at"]
-    list_display_links = ["slug", "title"]
+    list_display = ["short_slug", "short_title", "private", "direct", "members", "written", "creator", "created_at"]
+    list_display_links = ["short_slug", "short_title"]
     list_filter = ["private", "direct", "created_at"]
     list_select_related = ["created_by"]
     search_fields = ["slug", "title"]
-    raw_id_fields = ["created_by"]
     readonly_fields = ["direct", "created_at"]
     fields = ["slug", "title", "private", "direct", "created_by", "created_at"]
     date_hierarchy = "created_at"
     list_per_page = 50
+    short_title = column("title", _("title"))
+    creator = column("created_by", _("created by"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Room]:
         return rooms.count(super().get_queryset(request))
@@ -97,6 +114,10 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         }
         return [str(room) for room in objs], {str(Room._meta.verbose_name_plural): len(keys), **counts}, set(), []
 
+    @admin.display(description=_("slug"), ordering="slug")
+    def short_slug(self, room: Room) -> str:
+        return Truncator(room.slug).chars(DIRECT_SLUG_CHARS if room.direct else NAME_CHARS)
+
     @admin.display(description=_("members"), ordering="members_count")
     def members(self, room: Any) -> str:
         address = reverse("admin:realtime_membership_changelist")
@@ -108,13 +129,15 @@ class RoomAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Membership)
-class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ["user", "room", "role", "joined_at", "last_read_seq"]
+class MembershipAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ["member", "short_room", "role", "joined_at", "last_read_seq"]
     list_filter = ["role", "joined_at"]
     search_fields = ["room__slug", "room__title", f"user__{get_user_model().USERNAME_FIELD}"]
-    raw_id_fields = ["user", "room"]
+    raw_id_fields = ["room"]
     readonly_fields = ["joined_at", "last_read_seq"]
     list_per_page = 50
+    member = column("user", _("user"))
+    short_room = column("room", _("room"))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
         return super().get_queryset(request).select_related("user", "room")
@@ -123,18 +146,29 @@ class MembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         # To change the user or the room, delete the membership: only that announces its end to the user's sockets.
         return ["user", "room", *self.readonly_fields] if obj else self.readonly_fields
 
+    def get_autocomplete_fields(self, request: HttpRequest) -> list[str]:
+        """The room is chosen by name by those who may see rooms; others give its number."""
+        room_admin = self.admin_site._registry.get(Room)
+        return ["room"] if room_admin is not None and room_admin.has_view_permission(request) else []
+
 
 @admin.register(Message)
 class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Messages, to read and to search. They cannot be changed or deleted: clients have received them already."""
 
-    list_display = ["created_at", "room", "sender", "recipient", "excerpt", "kind", "seq"]
+    list_display = ["created_at", "excerpt", "short_room", "from_user", "to_user", "kind", "seq"]
     list_display_links = ["created_at", "excerpt"]
     list_filter = ["kind", "created_at"]
     search_fields = ["text", "room__slug"]
     ordering = ["-pk"]
     show_full_result_count = False
     list_per_page = 50
+    short_room = column("room", _("room"))
+    from_user = column("sender", _("sender"))
+    to_user = column("recipient", _("recipient"))
+
+    class Media:
+        css = {"all": ["realtime/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).select_related("room", "sender", "recipient")

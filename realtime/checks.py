@@ -96,7 +96,7 @@ def check_presence(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
         return []
     text = "Users see nobody online but themselves over REST: nothing says whose presence they may see."
     hint = "Set REALTIME['PRESENCE_VISIBLE']: to the same path as PRESENCE_AUDIENCE, if users always see each other."
-    return [checks.Warning(text, hint=hint, id="realtime.W012")]
+    return [checks.Warning(text, hint=hint, id="realtime.W013")]
 
 
 def check_layer(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:

@@ -213,6 +213,10 @@ def trusted_origins() -> tuple[str, ...]:
     return tuple(django_settings.CSRF_TRUSTED_ORIGINS)
 
 
+def is_debug() -> bool:
+    return bool(django_settings.DEBUG)
+
+
 def session_cookie_name() -> str:
     return str(django_settings.SESSION_COOKIE_NAME)
 

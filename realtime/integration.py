@@ -2,10 +2,11 @@
 
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads, in
 transactions that wait for each other instead of failing, reads settings and arguments that name users, names users to
-others, and finds tables of other apps, as `realtime` does.
+others, lets staff choose users by name, and finds tables of other apps, as `realtime` does.
 """
 
 from realtime.auth.names import display_name
+from realtime.auth.user_choice import FindsUsers
 from realtime.auth.user_ids import read_user
 from realtime.chat.read_positions import register_notification_marker
 from realtime.conf import read_settings
@@ -14,6 +15,7 @@ from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.transactions import own_transaction
 
 __all__ = [
+    "FindsUsers",
     "display_name",
     "find_foreign_tables",
     "own_transaction",

@@ -11,6 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from realtime.protocol.streams import room_stream
@@ -68,7 +69,7 @@ class Room(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.title or self.slug
+        return gettext("Direct messages") if self.direct else self.title or self.slug
 
     @property
     def stream(self) -> str:

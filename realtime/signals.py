@@ -23,11 +23,13 @@ from realtime.protocol.streams import user_stream
 from realtime.storage import log, numbering
 
 CHANGED = "_realtime_password_changed"  # set on a user during `save`
+SHOWN = "_realtime_shown"  # what clients know of a room, set on it during `save`
 
 
 def connect() -> None:
     pre_save.connect(on_membership_saving, sender=Membership, dispatch_uid="realtime.membership_saving")
     post_delete.connect(on_membership_deleted, sender=Membership, dispatch_uid="realtime.membership_deleted")
+    pre_save.connect(on_room_saving, sender=Room, dispatch_uid="realtime.room_saving")
     post_save.connect(on_room_saved, sender=Room, dispatch_uid="realtime.room_saved")
     post_delete.connect(on_room_deleted, sender=Room, dispatch_uid="realtime.room_deleted")
     for model in _user_models():
@@ -78,11 +80,28 @@ def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] 
         publishing.unsubscribe(instance.user_id, instance.room.stream, instance.room_id)
 
 
-def on_room_saved(instance: Room, created: bool, raw: bool = False, **_kwargs: Any) -> None:
+def on_room_saving(instance: Room, using: str, raw: bool = False, **_kwargs: Any) -> None:
+    """Note what clients know of the room, for `on_room_saved`. Direct rooms have no title, and nobody joins them."""
+    if not raw and not instance.direct and not instance._state.adding:
+        setattr(instance, SHOWN, _find_shown(instance, using))
+
+
+def _find_shown(room: Room, using: str) -> Room | None:
+    """The room as it is stored: `save` may write less than the instance has."""
+    return Room.objects.using(using).only("slug", "title", "private").filter(pk=room.pk).first()
+
+
+def on_room_saved(instance: Room, created: bool, using: str, raw: bool = False, **_kwargs: Any) -> None:
     """Continue the numbers of an earlier room with the same slug, and forget what was published to it after its end.
 
-    Rows that a fixture loads keep their numbers and events. Direct messages are in the streams of their users.
+    Rows that a fixture loads keep their numbers and events. Direct messages are in the streams of their users. If the
+    room existed before and has another title or privacy now, the sockets that have joined it get these.
     """
+    before = instance.__dict__.pop(SHOWN, None)
+    if before is not None:
+        now = _find_shown(instance, using)
+        if now is not None and (now.title, now.private) != (before.title, before.private):
+            publishing.announce_room(now)
     if created and not raw and not instance.direct:
         # In this order: `begin` keeps late writers out, unless one of them is at work at this moment.
         numbering.begin(instance.stream, instance.pk)
@@ -125,7 +144,7 @@ def on_user_saved(
             log.forget(user_stream(instance.pk))
         return
     if (update_fields is None or "is_active" in update_fields) and not getattr(instance, "is_active", True):
-        publishing.disconnect_user(instance.pk, "USER_DISABLED")
+        publishing.disable_user(instance.pk)
     elif changed:
         publishing.unauthenticate_user(instance.pk)
 
@@ -133,7 +152,7 @@ def on_user_saved(
 def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
     """Delete the user's events, too: where keys are natural, another user may get the same one."""
     log.forget(user_stream(instance.pk))
-    publishing.disconnect_user(instance.pk, "USER_DISABLED")
+    publishing.disable_user(instance.pk)
 
 
 def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = False, **_kwargs: Any) -> None:

@@ -1,18 +1,28 @@
 """The admin of rooms, members and messages."""
 
+import html
+import re
+
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import translation
 
+from notifications import anotify
 from realtime import signals
+from realtime.admin import NAME_CHARS
 from realtime.chat import rooms
+from realtime.chat.direct import open_pair
 from realtime.delivery import publishing
 from realtime.models import Membership, Message, Room
+from realtime.storage.database import run
+from realtime.testing import connect
 from tests.people import make_user
 
 pytestmark = pytest.mark.django_db
 
 ROOMS, MEMBERS, MESSAGES = (f"/admin/realtime/{name}/" for name in ("room", "membership", "message"))
+NOTIFICATIONS = "/admin/notifications/notification/"
 
 
 @pytest.fixture
@@ -117,6 +127,70 @@ def test_it_refuses_a_bad_or_reserved_slug(admin, slug):
 def test_it_never_changes_a_slug(admin, room):
     admin.post(f"{ROOMS}{room.pk}/change/", {**inline(room), "slug": "other", "title": "Changed"})
     assert Room.objects.values_list("slug", "title").get() == ("general", "Changed")
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "a title of many words " * 9])
+def test_long_names_leave_room_for_the_text_of_a_message(admin, name):
+    """A direct room has a slug of 39 characters, which pushed the text out of the page."""
+    writer, reader = make_user("x" * 150), make_user("y" * 150)
+    Message.objects.create(room=Room.objects.create(slug="z" * 64, title=name), sender=writer, text="In a room", seq=1)
+    pair = find_room_of(writer, reader)
+    Message.objects.create(room=pair, sender=writer, recipient=reader, text="Between two", seq=2, recipient_seq=1)
+    for address in (MESSAGES, ROOMS, MEMBERS):
+        shown = cells(admin.get(address))
+        assert shown
+        assert max(len(word) for text in shown for word in text.split()) <= NAME_CHARS
+    assert pair.slug not in admin.get(MESSAGES).content.decode()
+    assert {"In a room", "Between two"} <= set(cells(admin.get(MESSAGES)))
+
+
+def find_room_of(writer, reader):
+    return Room.objects.get(pk=open_pair(writer.pk, reader.pk).room)
+
+
+def cells(page):
+    """The texts in the table of a list."""
+    rows = page.content.decode().split("<tbody>")[1].split("</tbody>")[0]
+    return [text for text in (html.unescape(text).strip() for text in re.split(r"<[^>]*>", rows)) if text]
+
+
+def test_a_direct_room_is_called_what_it_is(alice, bob):
+    room = find_room_of(alice, bob)
+    with translation.override("en"):
+        assert str(room) == "Direct messages"
+    with translation.override("zh-hans"):
+        assert str(room) == "私聊"
+
+
+async def test_a_room_that_is_renamed_has_its_new_title_on_open_sockets(in_general):
+    client, room, socket = in_general
+    await run(client.post, f"{ROOMS}{room.pk}/change/", {**await run(inline, room), "title": "Tea room"})
+    frame = await socket.expect("room_updated", room_id="general", title="Tea room")
+    assert frame["private"] is False
+
+
+async def test_what_is_marked_as_read_is_read_on_open_sockets(in_general):
+    client, _room, socket = in_general
+    note = await anotify(socket.greeting["user_id"], "mention", title="Lunch", message="See you")
+    selected = {"action": "mark_read", "_selected_action": [note.pk]}
+    await run(client.post, NOTIFICATIONS, selected)
+    await socket.expect("read", notification_ids=[note.pk])
+
+
+@pytest.fixture
+async def in_general(transactional_db):
+    """An admin, a room, and a socket of its owner that has joined it."""
+
+    def prepare():
+        client = Client()
+        client.force_login(make_user("admin", is_staff=True, is_superuser=True))
+        return client, fill("general")
+
+    client, room = await run(prepare)
+    async with connect(room.created_by_id) as socket:
+        await socket.send({"type": "join", "room_id": "general"})
+        await socket.expect("joined")
+        yield client, room, socket
 
 
 def test_it_leaves_out_the_members_of_a_crowded_room(admin, room, monkeypatch):

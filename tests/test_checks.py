@@ -111,7 +111,7 @@ def test_it_wants_no_reverse_of_a_function_that_is_none(realtime, audience):
 def test_it_asks_for_the_reverse_of_an_audience(realtime):
     path = "realtime.presence.audience.room_mates"
     realtime(PRESENCE_AUDIENCE=path)
-    assert ids(checks.check_presence) == ["realtime.W012"]
+    assert ids(checks.check_presence) == ["realtime.W013"]
     realtime(PRESENCE_AUDIENCE=path, PRESENCE_VISIBLE=path)
     assert ids(checks.check_presence) == []
 

@@ -37,7 +37,7 @@ def rotates(monkeypatch):
 def ended(monkeypatch):
     """What was ended, in order: the arguments of `delivery`'s verbs."""
     calls = []
-    for verb in ("disconnect_user", "unauthenticate_user", "disconnect_login", "unsubscribe", "close_stream"):
+    for verb in ("disable_user", "unauthenticate_user", "disconnect_login", "unsubscribe", "close_stream"):
         monkeypatch.setattr(publishing, verb, lambda *args, verb=verb: calls.append((verb, *args)))
     return calls
 
@@ -73,6 +73,7 @@ async def test_it_needs_nothing_when_a_room_becomes_private(site, alice, bob, ca
     await run(rooms.update, alice.pk, "general", private=True)
     assert (await visitor.ask("join", room_id="general"))["error_code"] == "NOT_FOUND"
     assert (await visitor.ask("resume", streams={"room.general": 0}))["type"] == "error"
+    await member.find("room_updated", room_id="general", private=True)
     assert await is_undisturbed(member)
 
 
@@ -147,7 +148,7 @@ def test_it_knows_the_users_proxies(alice, ended):
 def test_it_says_it_once_for_all_of_a_user_or_a_room(alice, bob, shared, ended):
     bob_pk = bob.pk
     bob.delete()
-    assert ended == [("disconnect_user", bob_pk, "USER_DISABLED")]
+    assert ended == [("disable_user", bob_pk)]
     ended.clear()
     room_pk = shared.pk
     shared.delete()

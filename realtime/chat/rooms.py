@@ -160,14 +160,15 @@ def _insert(user_id: Any, slug: str, title: str, private: bool) -> Room:
 
 
 def update(user_id: Any, slug: str, **changes: Any) -> None:
-    """Change `title` or `private`. Raises NOT_FOUND, FORBIDDEN."""
+    """Change `title` or `private`; open sockets get it by the signals of `save`. Raises NOT_FOUND, FORBIDDEN."""
     if not changes:
         require_owner(user_id, slug)
         return
     with own_transaction():
-        found = _owned(user_id, slug).update(**changes)
-    if not found:
-        raise _not_owned(user_id, slug)
+        room = _lock_owned(user_id, slug)
+        for name, value in changes.items():
+            setattr(room, name, value)
+        room.save(update_fields=list(changes))
 
 
 def delete(user_id: Any, slug: str) -> None:

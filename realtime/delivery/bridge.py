@@ -4,15 +4,19 @@ One long-lived thread, because a Redis client belongs to one loop: a loop per ca
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from realtime.conf import settings
 from realtime.delivery.bus import group_name, send_envelope, shared_layer
 from realtime.delivery.envelopes import Envelope
 from realtime.delivery.hub import Hub
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
 ORIGIN = "bridge"
@@ -21,6 +25,7 @@ ORIGIN = "bridge"
 _hubs: list[Hub] = []
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_has_warned = False
 
 
 def serve(hub: Hub) -> None:
@@ -78,6 +83,19 @@ def publish(envelope: Envelope) -> None:
     layer = shared_layer()
     if layer is not None:
         call(send_envelope(layer, group_name(), ORIGIN, envelope))
+
+
+def warn_if_alone(what: str) -> None:
+    """Log that `what` has no effect, if this process serves no sockets and cannot reach those that do. Once."""
+    global _has_warned
+    if _has_warned or settings().redis_url or find_hub() is not None:
+        return
+    _has_warned = True
+    logger.warning(
+        "%s: this process serves no sockets, and without Redis it does not reach the process that does. Call it there,"
+        " for example in a view, or set REALTIME['REDIS_URL'] and CHANNEL_LAYERS.",
+        what,
+    )
 
 
 def _bridge_loop() -> asyncio.AbstractEventLoop:

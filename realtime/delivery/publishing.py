@@ -12,9 +12,10 @@ from django.db import connection
 from realtime.auth.user_ids import read_user
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Control, Envelope, Passing, require_sendable
+from realtime.models import Room
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
-from realtime.protocol.frames import encode
+from realtime.protocol.frames import RoomUpdated, encode
 from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log
 from realtime.storage.commit_hooks import CommitHook, find_last, on_commit
@@ -38,6 +39,7 @@ def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) 
     """
     body = _body(stream, frame)
     if not _is_durable(stream, durable):
+        bridge.warn_if_alone("Frames that are not stored are lost")
         send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False)]))
     elif is_in_transaction():
         _sequence_on_commit(log.write_pending(stream, body))
@@ -67,12 +69,18 @@ def disconnect_user(user: Any, reason: str = "KICKED") -> None:
     """
     if len(reason.encode()) > 123:
         raise ValueError("A reason has at most 123 bytes.")
-    control = Control("disconnect", user=str(read_user(user)), code=CloseCode.FORBIDDEN, reason=reason)
-    _obey_on_commit(control)
+    key = str(read_user(user))
+    bridge.warn_if_alone("No socket is closed")
+    _obey_on_commit(Control("disconnect", user=key, code=CloseCode.FORBIDDEN, reason=reason))
 
 
 async def adisconnect_user(user: Any, reason: str = "KICKED") -> None:
     await run(disconnect_user, user, reason)
+
+
+def disable_user(user_id: Any) -> None:
+    """Close all sockets of a user with 4403, on every process: the user may not log in any more."""
+    _obey_on_commit(Control("disconnect", user=str(user_id), code=CloseCode.FORBIDDEN, reason="USER_DISABLED"))
 
 
 def unauthenticate_user(user_id: Any) -> None:
@@ -98,6 +106,12 @@ def unsubscribe(user_id: Any, stream: str, room: int = 0) -> None:
 def close_stream(stream: str, room: int = 0) -> None:
     """Unsubscribe all sockets from a stream that no longer exists, on every process. `room` as in `unsubscribe`."""
     _obey_on_commit(Control("unsubscribe", stream=stream, room=room))
+
+
+def announce_room(room: Room) -> None:
+    """Tell the sockets that have joined a room what it is called now, on every process. Not stored."""
+    body = encode(RoomUpdated(room.slug, room.title, room.private))
+    send_on_commit(Envelope(passing=[Passing(body, stream=room.stream, droppable=False, room=room.pk)]))
 
 
 def send_events(events: list[log.LoggedEvent]) -> None:

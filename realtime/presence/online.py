@@ -92,6 +92,7 @@ async def _ask(question: Callable[[PresenceStore], Awaitable[T]]) -> T:
     async def answer() -> T:
         return await question(loop_store())
 
+    bridge.warn_if_alone("Nobody counts as online")
     home = bridge.home_loop()
     if home is asyncio.get_running_loop():
         return await answer()

@@ -213,6 +213,14 @@ class Left(ServerFrame, tag="left", frozen=True):
     id: CommandId | UnsetType = UNSET
 
 
+class RoomUpdated(ServerFrame, tag="room_updated", frozen=True):
+    """The title or the privacy of a room that this socket has joined has changed."""
+
+    room_id: RoomId
+    title: str
+    private: bool
+
+
 class Subscribed(ServerFrame, tag="subscribed", frozen=True, kw_only=True):
     """Answers `subscribe`. `seq` is the position of the topic's stream. With `since`, `recovered` means the same as in
     `resumed`.
@@ -375,6 +383,7 @@ AnyFrame = (
     | ErrorFrame
     | Joined
     | Left
+    | RoomUpdated
     | Subscribed
     | Unsubscribed
     | Resumed

@@ -11,7 +11,7 @@ from realtime.protocol.commands import CommandId, Kind, RoomId
 from realtime.protocol.frames import Data, Seq, ServerFrame, Text, Time, UserId, encode
 
 SHARED = frozenset({"connected", "pong", "error", "heartbeat", "auth_expiring", "disconnect", "resumed"})
-ABOUT_CHAT = frozenset({"chat", "typing", "presence", "user_status", "online_count", "joined", "left"})
+ABOUT_CHAT = frozenset({"chat", "typing", "presence", "user_status", "online_count", "joined", "left", "room_updated"})
 
 
 OtherKind = Literal["image", "notification"]

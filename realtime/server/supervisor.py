@@ -48,6 +48,19 @@ def leave_threads() -> None:
     os._exit(0)
 
 
+def load(config: uvicorn.Config) -> None:
+    """Load the application, with the loggers that are in use.
+
+    It sets Django up, which the command has done before, and which applies the site's LOGGING each time: unless that
+    says otherwise, every logger that exists by then is disabled.
+    """
+    loggers = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    enabled = [logger for logger in loggers if not logger.disabled]
+    config.load()
+    for logger in enabled:
+        logger.disabled = False
+
+
 class Server(uvicorn.Server):
     """uvicorn's server, but it closes its listener after its sockets have closed, not before.
 
@@ -60,6 +73,7 @@ class Server(uvicorn.Server):
     stops_at: float | None = None  # the deadline of the stop, as `time.monotonic()`
 
     async def serve(self, sockets: Any = None) -> None:
+        load(self.config)
         with self.capture_signals():
             await self._serve(sockets)
             self._captured_signals.clear()
@@ -68,7 +82,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         self.lifespan.state[IS_STOPPING] = self.is_stopping
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:
+            # Another server has begun to listen since the port was bound: two that start together can both bind it.
+            logger.error("Cannot listen: %s", error.strerror)
+            await self.lifespan.shutdown()
+            sys.exit(STARTUP_FAILURE)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -46,6 +46,7 @@ def in_test() -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(override_settings(**settings_in_memory()))
             stack.enter_context(patch.object(bridge, "publish", partial(_publish, bridge.publish)))
+            stack.enter_context(patch.object(bridge, "warn_if_alone"))
             stack.enter_context(patch.object(database, "stand_in", run_on_thread))
             _patches = stack.pop_all()
     _depth += 1

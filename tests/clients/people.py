@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -12,6 +12,12 @@ from tests.clients.socket import Ended, TcpSocket
 from tests.contract.rooms import find_contract
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import SiteProcess
+
+
+class HasAddress(Protocol):
+    """A process that serves a site."""
+
+    address: str
 
 
 class ProcessSocket(TcpSocket):
@@ -50,7 +56,7 @@ class ProcessSocket(TcpSocket):
 
 @contextlib.asynccontextmanager
 async def open_socket(
-    process: SiteProcess,
+    process: HasAddress,
     query: str = "",
     *,
     path: str = "/api/v1/ws",

@@ -23,6 +23,7 @@ from realtime.protocol.frames import (
     Left,
     Read,
     Resumed,
+    RoomUpdated,
     ServerFrame,
     Subscribed,
     TopicValue,
@@ -183,6 +184,8 @@ class Contract:
                 assert of_room == [data.notification_ids is UNSET] * 3, frame
             case Left():
                 self.positions.pop(f"room.{frame.room_id}", None)
+            case RoomUpdated(room_id=room):
+                assert f"room.{room}" in self.positions, frame
             case Resumed():
                 self._check_resumed(frame)
             case ErrorFrame():

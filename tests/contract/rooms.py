@@ -22,6 +22,7 @@ from realtime.protocol.frames import (
     Presence,
     Read,
     Resumed,
+    RoomUpdated,
     Typing,
     UserStatus,
 )
@@ -37,7 +38,8 @@ _kind = msgspec.json.Decoder(RoomKind)
 _accepted = msgspec.json.Decoder(Accepted)
 _about_notifications: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AboutNotifications)
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-OTHERS = {str(frame.__struct_config__.tag) for frame in (Chat, Typing, Presence, UserStatus, OnlineCount, Joined, Left)}
+ABOUT_CHAT = (Chat, Typing, Presence, UserStatus, OnlineCount, Joined, Left, RoomUpdated)
+OTHERS = {str(frame.__struct_config__.tag) for frame in ABOUT_CHAT}
 KNOWN = {str(frame.__struct_config__.tag) for frame in get_args(AboutNotifications)}
 
 

@@ -35,6 +35,7 @@ from realtime.protocol.frames import (
     Read,
     ReadData,
     Resumed,
+    RoomUpdated,
     StatusData,
     StreamOutcome,
     Subscribed,
@@ -195,6 +196,10 @@ WIRE = [
     ),
     (Left("general", id="l"), '{"type":"left","room_id":"general","id":"l"}'),
     (Left("general", "REMOVED"), '{"type":"left","room_id":"general","reason":"REMOVED"}'),
+    (
+        RoomUpdated("general", "Tea room", True),
+        '{"type":"room_updated","room_id":"general","title":"Tea room","private":true}',
+    ),
     (Subscribed(topic="metrics", seq=0), '{"type":"subscribed","topic":"metrics","seq":0}'),
     (
         Subscribed(topic="metrics", recovered=True, seq=7, id="s"),

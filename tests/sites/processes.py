@@ -288,6 +288,7 @@ class SiteProcess(Program):
         if server == "uvicorn":
             arguments += ["--log-level", level]
         super().__init__(server, [sys.executable, *arguments, *options], port=port, cwd=ROOT, env=site.env)
+        self.site = site
         self.address = f"127.0.0.1:{port}"
 
     def rest(self, method: str, path: str, token: str | None = None, **body: Any) -> Any:

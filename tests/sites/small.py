@@ -77,10 +77,13 @@ class SmallSite:
     def __init__(self, directory: Path, files: Mapping[str, str], without: Collection[str] = ()) -> None:
         """`files` are added to those of the site, or replace them. The packages in `without` are not installed."""
         self._directory = directory
-        self._options, self._path = ["-W", "error"], [str(directory), str(ROOT)]
+        self._options, path = ["-W", "error"], [str(directory), str(ROOT)]
         if without:
             self._options.append("-S")  # Python's own folder of packages is not searched
-            self._path.append(str(link_packages(directory / "packages", without)))
+            path.append(str(link_packages(directory / "packages", without)))
+        own = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": os.pathsep.join(path)}
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        self.environment = {**outer, "DATABASE_URL": "", **own}
         for name, text in {**SITE, **files}.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,16 +91,10 @@ class SmallSite:
 
     def run(self, *command: str, database_url: str = "", fails: bool = False) -> str:
         """Run `python -m …`, which must succeed unless it `fails`, and return what it has written."""
-        own = {
-            "DATABASE_URL": database_url,
-            "DJANGO_SETTINGS_MODULE": "mysite.settings",
-            "PYTHONPATH": os.pathsep.join(self._path),
-        }
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         done = subprocess.run(
             [sys.executable, *self._options, "-m", *command],
             cwd=self._directory,
-            env={**environment, **own},
+            env={**self.environment, "DATABASE_URL": database_url},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

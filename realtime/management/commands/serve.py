@@ -6,17 +6,24 @@ These packages are optional (the extra `server`): the command says so if they ar
 import argparse
 import math
 import os
+from pathlib import Path
+from socket import socket
 from typing import TYPE_CHECKING, Any
 
+from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
+from django.template.autoreload import get_template_directories
 
 from realtime.checks import check_workers
-from realtime.conf import asgi_application_path, settings, worker_count
+from realtime.conf import asgi_application_path, is_debug, settings, worker_count
 from realtime.installation import advise, find_missing
+from realtime.server.listeners import bind
 from realtime.server.redaction import LOGGING
 
 if TYPE_CHECKING:
     import uvicorn
+
+    from realtime.server.reloader import Watched
 
 # From the last close frame to the end of the process: clients answer the frame, and waiting messages are stored.
 FINISH_SECONDS = 10
@@ -41,12 +48,23 @@ class Command(BaseCommand):
             f" and is {FINISH_SECONDS} more by default",
         )
         parser.add_argument("--log-level", default="warning", choices=["debug", "info", "warning", "error"])
-        parser.add_argument("--access-log", action="store_true", help="log each request, without its query string")
+        parser.add_argument(
+            "--access-log",
+            action=argparse.BooleanOptionalAction,
+            default=is_debug(),
+            help="log each request, without its query string; with DEBUG, this is the default",
+        )
+        parser.add_argument(
+            "--reload",
+            action="store_true",
+            help="for development: start the site again when its code, templates or translations change",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if missing := find_missing("server"):
             hint = f"{advise('server')} Other ASGI servers work, too: see docs/deployment.md."
             raise CommandError(f"`serve` needs packages that are missing or too old: {', '.join(missing)}. {hint}")
+        from realtime.server.reloader import Reloader
         from realtime.server.supervisor import Server, Workers, end_soon
 
         if options["workers"] < 1:
@@ -58,16 +76,49 @@ class Command(BaseCommand):
             raise CommandError(f"--graceful-timeout must be more than RESTART_WINDOW_SECONDS ({window:g}).")
         for error in check_workers(workers=options["workers"]):
             raise CommandError(f"{error.msg} {error.hint}")
+        if options["reload"] and options["workers"] > 1:
+            raise CommandError("--reload is for one process: leave out --workers and WEB_CONCURRENCY.")
         # The workers read it when they import the application.
         os.environ["WEB_CONCURRENCY"] = str(options["workers"])
+        listeners = open_listeners(options["host"], options["port"])
         config = make_config(options)
-        self.stdout.write(f"Serving on http://{options['host']}:{options['port']} (Ctrl-C stops)")
+        self.stdout.write(f"Serving on {address_of(options['host'], listeners)} (Ctrl-C stops)")
         self.stdout.flush()
-        if options["workers"] > 1:
-            Workers(config, sockets=[config.bind_socket()]).run()
+        if options["reload"]:
+            Reloader(config, listeners, find_files()).run()
+        elif options["workers"] > 1:
+            Workers(config, sockets=listeners).run()
         else:
-            Server(config).run()
+            Server(config).run(listeners)
             end_soon()
+
+
+def open_listeners(host: str, port: int) -> list[socket]:
+    """Raises CommandError."""
+    try:
+        return bind(host, port)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise CommandError(f"Cannot serve on {host}:{port}: {why.rstrip('.')}.") from None
+
+
+def address_of(host: str, listeners: list[socket]) -> str:
+    port = listeners[0].getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def find_files() -> "Watched":
+    """Where the site's own files are. What is installed does not change while a developer works."""
+    from realtime.server.reloader import Watched
+
+    folders = {Path.cwd(), *(Path(app.path) for app in apps.get_app_configs())}
+    return Watched(code=without_installed(folders), templates=without_installed(get_template_directories()))
+
+
+def without_installed(folders: set[Path]) -> list[Path]:
+    """Those folders that are not in `site-packages` or its like, each once."""
+    own = [folder for folder in folders if not {"site-packages", "dist-packages"} & set(folder.parts)]
+    return [folder for folder in own if not any(other in folder.parents for other in own)]
 
 
 def make_config(options: dict[str, Any]) -> "uvicorn.Config":

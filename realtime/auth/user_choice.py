@@ -1,0 +1,82 @@
+"""Choosing a user by name in the admin. Used by the admin classes of both apps.
+
+Django's own way (`autocomplete_fields`) needs an admin of the user model that can be searched, which not every site
+has, and staff who may see the list of users, which somebody who only looks after rooms may not.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.autocomplete import AutocompleteJsonView
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.contrib.auth import get_user_model
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import path
+
+# Django's admin classes are generic in the type stubs only: hence the ignored errors below.
+
+
+class ChoosesUsers:
+    """For an admin class or an inline: foreign keys to users are chosen by name. The page's class `FindsUsers`."""
+
+    model: type[Model]
+    admin_site: admin.AdminSite
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.related_model is get_user_model():
+            page = getattr(self, "parent_model", self.model)  # the model of the page that the form is on
+            kwargs["widget"] = UserSelect(db_field, self.admin_site, page)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)  # type: ignore[misc]
+
+
+class FindsUsers(ChoosesUsers):
+    """For an admin class: finds users for its own forms and those of its inlines, for staff who may fill them in."""
+
+    def get_urls(self) -> list[Any]:
+        view = UserSearch.as_view(admin_site=self.admin_site, asker=self)
+        found = path("users/", self.admin_site.admin_view(view), name=address_of(self.model))
+        return [found, *super().get_urls()]  # type: ignore[misc]
+
+
+class UserSelect(AutocompleteSelect):
+    """A choice of one user."""
+
+    def __init__(self, field: Any, site: admin.AdminSite, page: type[Model]) -> None:
+        super().__init__(field, site)
+        self.url_name = f"%s:{address_of(page)}"
+
+
+class UserSearch(AutocompleteJsonView):
+    """The users whose names have a word in them, as Django's own search for its select boxes answers."""
+
+    asker: Any = None  # the `FindsUsers` whose form asks
+
+    def has_perm(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.asker.has_add_permission(request) or self.asker.has_change_permission(request))
+
+    def process_request(self, request: HttpRequest) -> tuple[str, Any, Any, str]:
+        """The word, the admin class that searches, and the name of the key."""
+        model: Any = get_user_model()
+        site = self.asker.admin_site
+        people = site._registry.get(model)
+        if people is None or not people.get_search_fields(request):
+            people = PlainUsers(model, site)
+        return request.GET.get("term", ""), people, None, model._meta.pk.attname
+
+    def get_queryset(self) -> QuerySet[Any]:
+        everybody = self.model_admin.get_queryset(self.request)
+        found, repeats = self.model_admin.get_search_results(self.request, everybody, self.term)
+        found = found.distinct() if repeats else found
+        return found if found.ordered else found.order_by("pk")
+
+
+class PlainUsers(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Searches users where the site has no admin of its own for that."""
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return [get_user_model().USERNAME_FIELD]
+
+
+def address_of(page: type[Model]) -> str:
+    return f"{page._meta.app_label}_{page._meta.model_name}_users"

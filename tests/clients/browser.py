@@ -1,0 +1,63 @@
+"""A real browser for tests: Chromium, driven by Playwright."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from playwright.async_api import Browser, Page, Route, async_playwright
+
+from tests.patience import PATIENCE_SECONDS
+from tests.sites.processes import find_binary
+
+# What a test waits for in a page.
+FIND_FRAME = """([type, fields]) => frames.find((frame) => frame.type === type
+    && Object.entries(fields).every(([name, value]) => (frame.data?.[name] ?? frame[name]) === value))"""
+
+
+@contextlib.asynccontextmanager
+async def open_browser() -> AsyncIterator[Browser]:
+    path = find_binary("chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def open_page(browser: Browser) -> AsyncIterator[Page]:
+    """An empty page of a visitor without cookies. Fails if a script of the page raises."""
+    context = await browser.new_context()
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    page = await context.new_page()
+    errors: list[str] = []
+
+    def note(error: Any) -> None:
+        errors.append(str(error))
+
+    page.on("pageerror", note)
+    yield page
+    await context.close()
+    assert errors == []
+
+
+async def add_script(page: Page, address: str, code: str, **modules: str) -> None:
+    """Run a script on the start page of the site. It finds `modules` beside it: `name` is `./name.js`.
+
+    Only the site itself can send the page: Chromium lets no page from elsewhere open a socket to this machine.
+    """
+
+    async def answer(route: Route) -> None:
+        name = route.request.url.rpartition("/")[2].removesuffix(".js")
+        await route.fulfill(body=modules[name], content_type="text/javascript; charset=utf-8")
+
+    for name in modules:
+        await page.route(f"http://{address}/{name}.js", answer)
+    await page.goto(f"http://{address}/")
+    await page.add_script_tag(content=code, type="module")
+
+
+async def expect_frame(page: Page, type: str, **fields: Any) -> dict[str, Any]:
+    """Wait until the page has such a frame in its list `frames`."""
+    handle = await page.wait_for_function(FIND_FRAME, arg=[type, fields])
+    frame: dict[str, Any] = await handle.json_value()
+    return frame
