@@ -15,6 +15,7 @@ from realtime.consumers import (
     RoomContentConsumer,
     RoomKindsConsumer,
 )
+from realtime.delivery import bridge
 from realtime.delivery.addresses import mount
 from realtime.health import PATHS, find_path, serve_health
 from realtime.protocol.errors import Reason
@@ -43,6 +44,7 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
     servers other than `serve` run no system checks.
     """
     require_startable()
+    bridge.expect_sockets()
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

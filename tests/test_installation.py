@@ -26,7 +26,7 @@ OPTIONAL = [
 ]
 # The modules that need one. All others have to be importable without, except `admin`, which needs Django's.
 NEED_ONE = [
-    *(f"realtime.server.{name}" for name in ("http", "peer", "supervisor", "websocket")),
+    *(f"realtime.server.{name}" for name in ("http", "peer", "reloader", "supervisor", "terminal", "websocket")),
     *(f"realtime.{name}.redis" for name in ("presence", "recovery.sessions", "storage.leases")),
     *("realtime.storage.redis_client", "realtime.api.openapi"),
 ]

@@ -8,9 +8,9 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
 from realtime.auth import tickets
-from realtime.management.commands import open_socket
-from realtime.management.commands.open_socket import AnsweringConnection
 from realtime.models import Ticket
+from realtime.server import terminal
+from realtime.server.terminal import AnsweringConnection
 from tests.patience import PATIENCE_SECONDS
 
 HEARTBEAT = '{"type":"heartbeat","timestamp":"…"}'
@@ -61,7 +61,7 @@ def opened(monkeypatch):
     async def open_client(address, **_options):
         addresses.append(address)
 
-    monkeypatch.setattr(open_socket, "interactive_client", open_client)
+    monkeypatch.setattr(terminal, "interactive_client", open_client)
     return addresses
 
 
@@ -74,6 +74,14 @@ def test_it_opens_one_socket_with_a_ticket_that_does_not_expire(alice, opened, u
     ticket = Ticket.objects.get()
     assert (ticket.user, ticket.token_expires_at) == (alice, None)
     assert tickets.redeem(address.partition("ticket=")[2]) == ticket
+
+
+@pytest.mark.django_db
+def test_a_site_without_tickets(alice, opened, configure):
+    configure(CREDENTIALS=["session"])
+    with pytest.raises(CommandError, match="add `ticket`"):
+        call_command("open_socket", "alice")
+    assert opened == []
 
 
 @pytest.mark.django_db

@@ -59,6 +59,7 @@ LATE = {
     ("realtime.storage.leases", "realtime.storage.leases.redis"): "as above",
     ("realtime.management.commands.serve", "realtime.server.supervisor"): "uvicorn may be missing",
     ("realtime.management.commands.serve", "realtime.server.reloader"): "as above",
+    ("realtime.management.commands.open_socket", "realtime.server.terminal"): "as above",
     ("notifications.apps", "notifications.checks"): "models can be imported once the apps are loaded",
     ("notifications.apps", "notifications.inbox"): "as above",
     ("notifications.apps", "realtime.integration"): "as above",

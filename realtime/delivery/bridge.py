@@ -25,6 +25,7 @@ ORIGIN = "bridge"
 _hubs: list[Hub] = []
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_has_application = False
 _has_warned = False
 
 
@@ -85,10 +86,16 @@ def publish(envelope: Envelope) -> None:
         call(send_envelope(layer, group_name(), ORIGIN, envelope))
 
 
+def expect_sockets() -> None:
+    """The application has been made: if this process serves no sockets yet, it will. Some servers announce no start."""
+    global _has_application
+    _has_application = True
+
+
 def warn_if_alone(what: str) -> None:
-    """Log that `what` has no effect, if this process serves no sockets and cannot reach those that do. Once."""
+    """Log once that `what` has no effect, if this process serves no sockets and cannot reach one that does."""
     global _has_warned
-    if _has_warned or settings().redis_url or find_hub() is not None:
+    if _has_warned or _has_application or settings().redis_url or find_hub() is not None:
         return
     _has_warned = True
     logger.warning(

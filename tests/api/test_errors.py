@@ -190,6 +190,17 @@ def test_it_has_pages_that_take_nothing_from_elsewhere(path):
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", answer.content.decode())
 
 
+def test_an_address_that_lacks_its_slash_leads_to_the_one_that_has_it():
+    answer = Client().get("/admin")
+    assert (answer.status_code, answer.headers["Location"]) == (301, "/admin/")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/rooms/", "/api/nowhere"])
+def test_an_address_of_the_api_with_a_slash_too_many_is_unknown(path):
+    answer = Client().get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
 @pytest.mark.parametrize("path", ["/", "/api/docs", "/admin/login/"])
 def test_it_gives_its_pages_an_icon(path):
     """Without one, browsers ask for `/favicon.ico`."""

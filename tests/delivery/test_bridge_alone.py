@@ -9,6 +9,7 @@ import realtime
 from realtime.delivery import bridge
 from realtime.delivery.hub import Hub
 from realtime.manager import manager
+from realtime.routing import asgi_application
 from realtime.storage.database import run
 from realtime.testing import published
 
@@ -33,6 +34,7 @@ def alone(monkeypatch, settings):
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
     settings.REALTIME = {**settings.REALTIME, "REDIS_URL": ""}
     monkeypatch.setattr(bridge, "_has_warned", False)
+    monkeypatch.setattr(bridge, "_has_application", False)
     monkeypatch.setattr(bridge, "_hubs", [])
 
 
@@ -73,11 +75,19 @@ def test_what_the_recheck_finds_is_not_lost(alice, warnings):
 
 
 async def test_the_server_itself_says_nothing(warnings):
-    hub = Hub(count_online=int)
+    hub = Hub()
     bridge.serve(hub)
     await run(realtime.disconnect_user, 7)
     await run(manager.get_online_count)
     await manager.aget_online_count()
+    assert warnings() == []
+
+
+def test_a_server_that_has_no_sockets_yet_says_nothing(warnings):
+    """Under daphne, for example, the first socket is what starts the parts of the process."""
+    asgi_application(http=None)
+    realtime.disconnect_user(7)
+    manager.get_online_count()
     assert warnings() == []
 
 

@@ -1,18 +1,14 @@
 """`manage.py open_socket`: a socket in the terminal, for trying a site. It answers heartbeats by itself."""
 
 import argparse
-import asyncio
-import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
-from websockets.asyncio.client import ClientConnection
-from websockets.cli import interactive_client
-from websockets.typing import Data
 
 from realtime.auth import tickets, tokens
+from realtime.conf import settings
+from realtime.installation import advise, find_missing
 
 
 class Command(BaseCommand):
@@ -25,31 +21,17 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, username: str, url: str, **options: Any) -> None:
+        if missing := find_missing("server"):
+            raise CommandError(f"This needs packages that are missing: {', '.join(missing)}. {advise('server')}")
+        from realtime.server.terminal import open_terminal
+
         model = get_user_model()
         user = model._default_manager.filter(**{model.USERNAME_FIELD: username}).first()
         if user is None:
             raise CommandError(f"There is no user {username!r}.")
+        if "ticket" not in settings().credentials:
+            raise CommandError("The site accepts no tickets: add `ticket` to REALTIME['CREDENTIALS'].")
         # A ticket without claims: the socket lasts as long as the terminal.
         ticket = tickets.issue(user.pk, None, tokens.hash_password(user))
         address = f"{url}{'&' if '?' in url else '?'}ticket={ticket}"
-        asyncio.run(interactive_client(address, create_connection=AnsweringConnection))
-
-
-class AnsweringConnection(ClientConnection):
-    """The connection of the terminal client of `websockets`, which shows what it iterates over."""
-
-    async def __aiter__(self) -> AsyncIterator[Data]:
-        """The frames that come. Heartbeats are answered and left out."""
-        async for text in super().__aiter__():
-            frame = json.loads(text)
-            if has_heartbeat(frame):
-                await self.send(json.dumps({"type": "pong"}))
-            if frame.get("type") != "heartbeat":
-                yield text
-
-
-def has_heartbeat(frame: dict[str, Any]) -> bool:
-    """Whether the frame is a heartbeat, or a batch that ends with one."""
-    if frame.get("type") == "batch":
-        return has_heartbeat(frame["messages"][-1])
-    return frame.get("type") == "heartbeat"
+        open_terminal(address)
