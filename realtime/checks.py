@@ -13,6 +13,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 from rest_framework.settings import api_settings
+from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings as token_settings
 
 from realtime import conf
@@ -40,6 +41,7 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
         check_origins,
         check_blacklist,
         check_old_passwords,
+        check_ended_logins,
         check_asgi,
         check_proxies,
         check_workers,
@@ -211,6 +213,24 @@ def check_old_passwords(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     text = "A new password closes the user's sockets, but tokens from before it can open new ones until they expire."
     hint = "Set SIMPLE_JWT['CHECK_REVOKE_TOKEN'] to True. Everybody has to log in again then, once."
     return [checks.Warning(text, hint=hint, id="realtime.W010")]
+
+
+def check_ended_logins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """simplejwt refuses no access token before it expires. The views of this app do, whatever the site names."""
+    classes: Sequence[Any] = api_settings.DEFAULT_AUTHENTICATION_CLASSES
+    names = [
+        f"{kind.__module__}.{kind.__qualname__}"
+        for kind in classes
+        if issubclass(kind, JWTAuthentication) and not getattr(kind, "refuses_ended", False)
+    ]
+    if not names:
+        return []
+    text = f"The site's own REST views accept access tokens after their login has ended: they use {', '.join(names)}."
+    hint = (
+        "In REST_FRAMEWORK['DEFAULT_AUTHENTICATION_CLASSES'], name realtime.api.authentication.TokenAuthentication, or "
+        "derive your own class from it."
+    )
+    return [checks.Warning(text, hint=hint, id="realtime.W014")]
 
 
 def check_asgi(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:

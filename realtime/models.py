@@ -244,6 +244,8 @@ class Ticket(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("user"))
     token_login = models.CharField(_("login"), max_length=64, blank=True)
     token_expires_at = models.DateTimeField(_("token expires at"), null=True)
+    # Of an access token that does not name its login, as Unix time; 0 for all others.
+    token_issued_at = models.PositiveBigIntegerField(_("token issued at"), default=0, db_default=0)
     password_hash = models.CharField(_("digest of the password"), max_length=32, blank=True, default="", db_default="")
     expires_at = models.DateTimeField(_("expires at"), db_index=True)
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.contrib.auth.signals import user_logged_out
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_delete, post_save, pre_save
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
-from realtime.auth import tokens
+from realtime.auth import row_tokens, sessions, tokens
 from realtime.auth.users import has_column
-from realtime.delivery import publishing
+from realtime.delivery import blacklist, publishing
 from realtime.models import Membership, Room
 from realtime.protocol.streams import user_stream
 from realtime.storage import log, numbering
@@ -36,7 +36,11 @@ def connect() -> None:
         pre_save.connect(on_user_saving, sender=model, dispatch_uid="realtime.user_saving")
         post_save.connect(on_user_saved, sender=model, dispatch_uid="realtime.user_saved")
         post_delete.connect(on_user_deleted, sender=model, dispatch_uid="realtime.user_deleted")
+    user_logged_in.connect(on_logged_in, dispatch_uid="realtime.logged_in")
     user_logged_out.connect(on_logged_out, dispatch_uid="realtime.logged_out")
+    for model in row_tokens.known_models():
+        post_delete.connect(on_token_row_deleted, sender=model, dispatch_uid="realtime.token_row_deleted")
+    tokens.name_logins()
     if tokens.can_revoke():
         # This class marks a rotation as such, because simplejwt does not say why it blacklists a token. If a
         # site's own serializer has another `token_class`, not a RotatedToken, each rotation ends the login.
@@ -49,15 +53,23 @@ def _user_models() -> list[type[Model]]:
     return [model for model in apps.get_models() if issubclass(model, get_user_model())]
 
 
+def on_logged_in(request: Any, **_kwargs: Any) -> None:
+    """Name the login of Django's session. Other kinds of login send this signal, too, and have none."""
+    if (session := getattr(request, "session", None)) is not None:
+        sessions.note_login(session)
+
+
 def on_logged_out(request: Any, **_kwargs: Any) -> None:
     """End the login of Django's session: close its sockets, and let nothing open new ones.
 
-    Django sends this signal before it flushes the session, so the key is still known.
+    Django sends this signal before it flushes the session, so the session is still known.
     """
     session = getattr(request, "session", None)
-    if session is None or not session.session_key:
+    # A logout by a token, such as knox's, sends this signal as well, and leaves the session as it is.
+    if session is None or not session.session_key or getattr(request, "auth", None) is not None:
         return
-    login = tokens.cookie_login(session.session_key)
+    login = sessions.name_login(session, session.session_key)
+    session.pop(sessions.LOGIN_KEY, None)  # in case the site goes on with this session
     if tokens.can_revoke():
         # So that its tickets open nothing any more. `on_token_blacklisted` closes the sockets.
         tokens.revoke_login(login)
@@ -157,11 +169,10 @@ def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
 
 def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = False, **_kwargs: Any) -> None:
     """End the login of a blacklisted refresh token, whoever blacklisted it. A rotation does not end the login."""
-    if not created or raw or tokens.is_rotating():
-        return
-    login = tokens.login_of(instance.token)
-    if login == instance.token.jti:
-        publishing.disconnect_login(login)
-    else:
-        # This blacklists the login itself, which calls this handler again and closes the sockets.
-        tokens.revoke_login(login)
+    if created and not raw and not tokens.is_rotating():
+        blacklist.end_login_of(instance)
+
+
+def on_token_row_deleted(instance: Any, **_kwargs: Any) -> None:
+    """Close the sockets of a token that is a row (`auth.row_tokens`)."""
+    publishing.disconnect_login(row_tokens.name_login(instance))

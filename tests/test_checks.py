@@ -5,8 +5,11 @@ from django.core import checks as django_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
+from rest_framework.authentication import SessionAuthentication
+from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime import checks
+from realtime.api.authentication import TokenAuthentication
 from realtime.routing import asgi_application
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
@@ -286,6 +289,32 @@ def test_it_wants_tokens_to_end_with_the_password(monkeypatch):
     assert ids(checks.check_old_passwords) == []
     monkeypatch.setattr(checks.token_settings, "CHECK_REVOKE_TOKEN", False)
     assert ids(checks.check_old_passwords) == ["realtime.W010"]
+
+
+class OwnAuthentication(JWTAuthentication):
+    pass
+
+
+class Extension(TokenAuthentication):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"),
+    [
+        ([SessionAuthentication], []),
+        ([JWTAuthentication], ["realtime.W014"]),
+        ([SessionAuthentication, OwnAuthentication], ["realtime.W014"]),
+        ([TokenAuthentication], []),
+        ([Extension, SessionAuthentication], []),
+    ],
+)
+def test_it_wants_the_sites_own_views_to_refuse_ended_logins(monkeypatch, kinds, expected):
+    monkeypatch.setattr(checks.api_settings, "DEFAULT_AUTHENTICATION_CLASSES", kinds)
+    found = checks.check_ended_logins(None)
+    assert [message.id for message in found] == expected
+    if expected:
+        assert found[0].msg.endswith(f"{kinds[-1].__module__}.{kinds[-1].__qualname__}.")
 
 
 def test_it_wants_an_asgi_application(settings):

@@ -1,5 +1,6 @@
 """REST: logging in and out, renewing tokens, and tickets for sockets. Routed by `realtime.urls`."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import auth
@@ -15,10 +16,10 @@ from realtime.api.base import RealtimeView, StandingView
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import LoginShape, LogoutShape, RefreshShape, TicketShape
 from realtime.api.throttles import AddressThrottle, LoginThrottle
-from realtime.auth import tickets, tokens
+from realtime.auth import row_tokens, sessions, tickets, tokens
 from realtime.conf import settings
 from realtime.delivery import publishing
-from realtime.protocol.errors import Closed
+from realtime.protocol.errors import Closed, ErrorCode, Reason, Refused
 
 
 class LoginView(StandingView, TokenViewBase):
@@ -54,7 +55,7 @@ class LogoutView(RealtimeView):
         """End a login: its tokens stop working and its sockets are closed.
 
         Send its refresh token in the body, its access token in the header, or both. With a session cookie, the session
-        ends too.
+        ends too. A token of `rest_framework.authtoken` or knox is deleted.
         """
         given = validated(LogoutShape, request.data).get("refresh")
         refresh = _read_refresh(given) if given else None
@@ -64,8 +65,12 @@ class LogoutView(RealtimeView):
         if not tokens.can_revoke():
             for login in ended:
                 publishing.disconnect_login(login)
-        if _is_known(request) and request.auth is None:
-            auth.logout(request._request)  # it came with a session cookie
+        if _has_session(request):
+            auth.logout(request._request)
+        elif row_tokens.is_only_a_token(request.auth):
+            request.auth.delete()
+        elif refresh is None and not isinstance(request.auth, Token):
+            raise Refused(ErrorCode.INVALID_MESSAGE, Reason.LOGIN_NOT_OURS)
         return Response(status=204)
 
 
@@ -92,12 +97,23 @@ def _claims(request: Request) -> tokens.Claims | None:
 
 
 def _login(request: Request) -> tokens.Claims | None:
-    """The login of a request, as claims: from its access token, or from its session cookie. None without either."""
-    session = getattr(request, "session", None)
-    if (claims := _claims(request)) is not None or session is None or not session.session_key:
+    """The login of a request, as claims, whatever it came with. None if nothing of it is known."""
+    if (claims := _claims(request)) is not None:
         return claims
-    name = tokens.cookie_login(session.session_key)
-    return tokens.Claims(str(request.user.pk), name, name, session.get_expiry_date(), None)
+    if _has_session(request):
+        name = sessions.name_login(request.session, request.session.session_key)
+        ends: datetime | None = datetime.fromtimestamp(sessions.find_end(request.session), UTC)
+    else:
+        name = row_tokens.name_login(request.auth) if row_tokens.is_row(request.auth) else ""
+        ends = row_tokens.find_expiry(request.auth)
+    return tokens.Claims(str(request.user.pk), name, name, ends, None) if name or ends else None
+
+
+def _has_session(request: Request) -> bool:
+    """Whether the request came with a session cookie, and with nothing else that says who it is from."""
+    if request.auth is not None or not _is_known(request):
+        return False
+    return sessions.is_logged_in(getattr(request, "session", None), request.user)
 
 
 def _read_refresh(given: str) -> RefreshToken:

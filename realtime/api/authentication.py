@@ -9,26 +9,29 @@ from typing import Any
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
-from realtime.auth import tokens
+from realtime.auth import logins, tokens
 from realtime.auth.site_tokens import NOT_AN_ID, changes_validation, find_authentication, look_up
 from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Closed, Reason
 
 
 class RefusesEnded(JWTAuthentication):
-    """Refuses tokens of a login that has ended, before another class looks for the user."""
+    """Refuses tokens of a login that has ended, whoever found their user."""
+
+    refuses_ended = True  # for the system check
 
     def get_user(self, validated_token: Any) -> Any:
         try:
             claims = tokens.to_claims(validated_token)
         except Closed as refusal:
             raise _failure(refusal.reason) from None
-        if tokens.revoked([claims.login, claims.jti]):
-            raise _failure("UNAUTHENTICATED")
         try:
-            return look_up(self, super().get_user(validated_token), validated_token)
+            user = look_up(self, super().get_user(validated_token), validated_token)
         except NOT_AN_ID:
             raise _failure("UNAUTHENTICATED") from None
+        if logins.find_ended([logins.make_login(claims, user)]):
+            raise _failure("UNAUTHENTICATED")
+        return user
 
 
 class TokenAuthentication(RefusesEnded):

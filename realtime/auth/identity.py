@@ -1,14 +1,12 @@
 """Finds the user behind a credential. Called by the handshake.
 
 Tokens are verified at once. Users and revocations are looked up together for all handshakes that wait, with one query
-each.
+each; so are the rows behind tickets that were issued for tokens in a table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from importlib import import_module
 from typing import Any
 
 from django.contrib.auth import get_user, get_user_model
@@ -19,21 +17,20 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
 
-from realtime.auth import tickets, tokens
+from realtime.auth import logins, sessions, tickets, tokens
 from realtime.auth.credentials import Credential
 from realtime.auth.names import display_name, with_relations
 from realtime.auth.site_tokens import NOT_AN_ID, changes_validation, find_authentication, look_up
 from realtime.auth.tokens import Claims
 from realtime.auth.user_ids import read_id, wire_id
 from realtime.auth.users import UNKNOWN, has_column, mark_password
-from realtime.conf import session_engine
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.storage.database import Batcher, run
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Identity:
-    """The user of a socket, and how long the socket may stay open."""
+    """The user of a socket, and how long the socket may stay open. Not shown in logs: it may have a session's key."""
 
     user_id: int | str  # as in frames
     key: str  # `user_id` as a string; names streams and presence
@@ -41,6 +38,9 @@ class Identity:
     login: str = ""  # the login whose end closes the socket
     expires_at: float | None = None  # Unix time; None if the socket does not expire
     password: int = UNKNOWN  # `mark_password` of the user's password
+    issued_at: int = 0  # see `Claims`
+    # The session that is looked up again before the socket ends; "" if there is none, or if that would tell nothing.
+    session_key: str = ""
 
 
 Loader = Batcher[Claims, Identity]
@@ -84,16 +84,17 @@ def load_by_site(kind: type[JWTAuthentication], raw: str) -> Identity:
         raise _unauthenticated() from None
     except (TokenError, *NOT_AN_ID, RecursionError):
         raise _unauthenticated() from None
-    if tokens.revoked([claims.login, claims.jti]):
+    if logins.find_ended([logins.make_login(claims, user)]):
         raise _unauthenticated()
-    return _identity(user, claims.login, claims.expires_at)
+    return _identity_of(user, claims)
 
 
 def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
     """The users of many verified tokens, with two queries; a Closed for each token that is refused."""
     users = _users(batch)
-    revoked = tokens.revoked({id for claims in batch for id in (claims.jti, claims.login)})
-    return [_admit(claims, users.get(_named(claims)), revoked) for claims in batch]
+    found = [(claims, users.get(_named(claims))) for claims in batch]
+    ended = logins.find_ended({logins.make_login(claims, user) for claims, user in found})
+    return [_admit(claims, user, ended) for claims, user in found]
 
 
 def redeem_ticket(value: str) -> Claims:
@@ -101,8 +102,15 @@ def redeem_ticket(value: str) -> Claims:
     ticket = tickets.redeem(value)
     if ticket is None:
         raise _unauthenticated()
-    login = ticket.token_login
-    return Claims(str(ticket.user_id), login, login, ticket.token_expires_at, ticket.password_hash or None, is_key=True)
+    return Claims(
+        str(ticket.user_id),
+        login=ticket.token_login,
+        jti="",
+        expires_at=ticket.token_expires_at,
+        password_hash=ticket.password_hash or None,
+        is_key=True,
+        issued_at=ticket.token_issued_at,
+    )
 
 
 def load_session(key: str) -> Identity | None:
@@ -111,18 +119,16 @@ def load_session(key: str) -> Identity | None:
     Raises Closed when the user has been disabled, or the session was logged out.
     """
     request = HttpRequest()
-    request.session = import_module(session_engine()).SessionStore(key)
-    # A socket only reads. Django would move a session of an older SECRET_KEY to a new key, which the browser would not
-    # learn, and would delete one that it does not believe.
-    vars(request.session).update(cycle_key=lambda: None, flush=lambda: None)
+    session = request.session = sessions.open_session(key)
     user = get_user(request)
     if not user.is_authenticated:
         return None
-    login = tokens.cookie_login(key)
+    login = logins.Login(sessions.name_login(session, key), str(user.pk))
     # Django deletes the session only after its logout was noted, and some session engines cannot delete it.
-    if tokens.revoked([login]):
+    if logins.find_ended([login]):
         raise _unauthenticated()
-    return _identity(user, login, request.session.get_expiry_date())
+    again = key if sessions.can_be_read_again(session) else ""
+    return _identity(user, login.name, sessions.find_end(session), session_key=again)
 
 
 Name = tuple[str, str]  # a field of the user model, and its value as text
@@ -161,25 +167,27 @@ def _by_field(wanted: Sequence[Name]) -> dict[str, list[Any]]:
     return values
 
 
-def _admit(claims: Claims, user: Any, revoked: set[str]) -> Identity | Exception:
-    if claims.jti in revoked or claims.login in revoked or user is None:
-        return _unauthenticated()
-    if not tokens.matches_password(claims, user):
+def _admit(claims: Claims, user: Any, ended: Set[logins.Login]) -> Identity | Exception:
+    if user is None or logins.make_login(claims, user) in ended or not tokens.matches_password(claims, user):
         return _unauthenticated()
     try:
-        return _identity(user, claims.login, claims.expires_at)
+        return _identity_of(user, claims)
     except Closed as refusal:
         return refusal
 
 
-def _identity(user: Any, login: str, expires_at: datetime | None) -> Identity:
+def _identity_of(user: Any, claims: Claims) -> Identity:
+    ends = claims.expires_at.timestamp() if claims.expires_at else None
+    return _identity(user, claims.login, ends, issued_at=claims.issued_at)
+
+
+def _identity(user: Any, login: str, expires_at: float | None, **more: Any) -> Identity:
     if user is None:
         raise _unauthenticated()
     if not getattr(user, "is_active", True):
         raise Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
-    ends = expires_at.timestamp() if expires_at else None
     mark = mark_password(user.password if has_column("password") else "")
-    return Identity(wire_id(user.pk), str(user.pk), display_name(user), login, ends, mark)
+    return Identity(wire_id(user.pk), str(user.pk), display_name(user), login, expires_at, mark, **more)
 
 
 def _unauthenticated() -> Closed:

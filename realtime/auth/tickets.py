@@ -30,6 +30,7 @@ def issue(user_id: Any, claims: Claims | None, password_hash: str | None = None)
         user_id=user_id,
         token_login=claims.login if claims else "",
         token_expires_at=claims.expires_at and _as_stored(claims.expires_at) if claims else None,
+        token_issued_at=claims.issued_at if claims else 0,
         password_hash=password_hash or "",
         expires_at=Now() + timedelta(seconds=settings().ticket_seconds),
     )

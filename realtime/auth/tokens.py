@@ -8,39 +8,61 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
 from django.apps import apps
+from django.utils.translation import gettext as _
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, Token, UntypedToken
+from rest_framework_simplejwt.tokens import AccessToken, BlacklistMixin, RefreshToken, Token
 from rest_framework_simplejwt.utils import aware_utcnow, get_md5_hash_password
 
+from realtime.auth.login_names import LOGIN_CLAIM, refresh_login
+from realtime.auth.login_names import cookie_login as cookie_login
+from realtime.auth.outstanding import find_refreshes
+from realtime.auth.outstanding import login_of as login_of
 from realtime.auth.received_tokens import ReceivedAccess, ReceivedRefresh, skewed_backend
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.storage.transactions import own_transaction
 
-LOGIN_CLAIM = "sid"
-
 _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
+_make_access_token: Any = vars(RefreshToken)["access_token"].fget
 
 
-class LoginToken(RefreshToken):
-    """The first refresh token of a login.
+def name_logins() -> None:
+    """Let every pair that simplejwt makes name its login, whoever makes it. Called once, when the apps are ready.
 
-    It gets the login's name on creation, because simplejwt stores the token as soon as it is made.
+    Nothing else connects the two tokens of a pair, and `for_user`, which stores the refresh token, cannot be extended.
     """
+    RefreshToken.set_jti = _set_jti  # type: ignore[method-assign, assignment]
+    RefreshToken.access_token = property(_access_token)  # type: ignore[assignment, method-assign]
 
-    def set_jti(self) -> None:
-        super().set_jti()
-        self.payload.setdefault(LOGIN_CLAIM, uuid4().hex)
+
+def _set_jti(token: RefreshToken) -> None:
+    """A new refresh token begins a login. One that has an id already is being rotated, and its login goes on."""
+    jti = token.payload.get(api_settings.JTI_CLAIM)
+    token.payload.setdefault(LOGIN_CLAIM, refresh_login({}, str(jti)) if jti else uuid4().hex)
+    super(RefreshToken, token).set_jti()
+
+
+def _access_token(token: RefreshToken) -> AccessToken:
+    """The access token of a refresh token that was made elsewhere, or earlier, names its login, too."""
+    access: AccessToken = _make_access_token(token)
+    if login := refresh_login(token.payload, str(token.payload.get(api_settings.JTI_CLAIM) or "")):
+        access.payload.setdefault(LOGIN_CLAIM, login)
+    return access
 
 
 class RotatedToken(ReceivedRefresh):
     """A refresh token that is replaced by another one of the same login. Blacklisting it does not end the login."""
+
+    def check_blacklist(self) -> None:
+        """simplejwt looks for the token alone. The end of its login may be noted and the token not be known."""
+        jti = str(self.payload[api_settings.JTI_CLAIM])
+        if revoked([jti, refresh_login(self.payload, jti)]):
+            raise TokenError(_("Token is blacklisted"))
 
     def blacklist(self) -> Any:
         before = _rotating.set(True)
@@ -55,17 +77,15 @@ class Claims:
     """The claims of a verified token."""
 
     user_id: str  # the value of the field that USER_ID_FIELD names; see `is_key`
-    login: str  # `sid`, or `jti` if there is none
+    login: str  # `sid`; see `login_names` for tokens that have none
     jti: str
     expires_at: datetime | None  # None only for a ticket without end
     # For a comparison with the user's present password; None for a token when CHECK_REVOKE_TOKEN is off.
     password_hash: str | None
     is_key: bool = False  # whether `user_id` is the primary key, whatever USER_ID_FIELD is
-
-
-def cookie_login(key: str) -> str:
-    """The name of a login by session cookie. A digest, because the key itself would open Django's session."""
-    return "cookie." + sha256(key.encode()).hexdigest()[:32]
+    # When an access token was issued that does not name its login, as Unix time; 0 for all others. The end of a login
+    # that did not name itself ends all such tokens of the user that were issued before.
+    issued_at: int = 0
 
 
 def parse_access(token: str) -> Claims:
@@ -127,13 +147,17 @@ def to_claims(token: Token) -> Claims:
         or (api_settings.CHECK_REVOKE_TOKEN and not password_hash)
     ):
         raise _unauthenticated()
+    login = refresh_login(token.payload, str(jti)) if isinstance(token, RefreshToken) else token.get(LOGIN_CLAIM)
+    # A sliding token is its own refresh token.
+    is_unnamed = not login and not isinstance(token, BlacklistMixin)
     return Claims(
         user_id=str(user_id),
-        login=str(token.get(LOGIN_CLAIM) or jti),
+        login=str(login or jti),
         jti=str(jti),
         # As long as simplejwt accepts the token.
         expires_at=datetime.fromtimestamp(token["exp"], UTC) + skewed_backend().get_leeway(),
         password_hash=password_hash,
+        issued_at=int(token.get("iat") or 1) if is_unnamed else 0,
     )
 
 
@@ -153,7 +177,7 @@ def hash_password(user: Any) -> str:
 
 def start_login(user: Any) -> RefreshToken:
     """The refresh token of a new login."""
-    return LoginToken.for_user(user)
+    return RefreshToken.for_user(user)
 
 
 def end_login(refresh: RefreshToken) -> None:
@@ -162,33 +186,40 @@ def end_login(refresh: RefreshToken) -> None:
 
 
 def end_logins(refresh: RefreshToken | None, access: Claims | None) -> set[str]:
-    """Revoke all tokens of the logins to which a refresh and an access token belong; returns the logins' names."""
-    logins = {access.login} if access else set()
+    """Revoke all tokens of the logins to which a refresh and an access token belong; returns the logins' names.
+
+    The refresh tokens that simplejwt has stored are blacklisted one by one, for code that does not know of logins.
+    """
+    given = [access] if access is not None else []
     if refresh is not None:
-        logins.add(to_claims(refresh).login)
-    logins.discard("")  # of tokens without an id, which nothing can revoke
+        given.append(to_claims(refresh))
+    logins = {claims.login for claims in given} - {""}  # nothing can revoke tokens without an id
     if can_revoke():
         with own_transaction():
             for login in sorted(logins):  # in one order, so that two calls do not wait for each other
                 revoke_login(login)
             if refresh is not None:
                 refresh.blacklist()
+            for claims in given:
+                for noted in find_refreshes(claims.user_id, logins, claims.issued_at):
+                    BlacklistedToken.objects.get_or_create(token=noted)
     return logins
 
 
-def revoke_login(login: str) -> None:
-    """Revoke all tokens of a login, or one token, if `login` is its `jti`.
+def revoke_login(login: str) -> bool:
+    """Revoke all tokens of a login, or one token, if `login` is its `jti`. Returns whether it was not revoked before.
 
     The row of the revocation is kept for the full lifetime of a refresh token: a rotated token of the same login may
     expire later than the one that was sent with the logout.
     """
     if not can_revoke():
-        return
+        return False
     now = aware_utcnow()
     kept = {"token": "", "created_at": now, "expires_at": now + api_settings.REFRESH_TOKEN_LIFETIME}
     with own_transaction():
         noted, _ = OutstandingToken.objects.get_or_create(jti=login, defaults=kept)
-        BlacklistedToken.objects.get_or_create(token=noted)
+        _, is_new = BlacklistedToken.objects.get_or_create(token=noted)
+    return is_new
 
 
 def is_rotating() -> bool:
@@ -196,21 +227,17 @@ def is_rotating() -> bool:
     return _rotating.get()
 
 
-def login_of(noted: OutstandingToken) -> str:
-    """The login of a stored token: its `sid`, or its `jti` if it has none."""
-    try:
-        stored = UntypedToken(noted.token, verify=False)  # type: ignore[arg-type]
-    except TokenError:  # a revoked login's row has no token
-        return noted.jti
-    return str(stored.get(LOGIN_CLAIM) or noted.jti)
-
-
 def revoked(ids: Iterable[str]) -> set[str]:
-    """The `jti`s and `sid`s among `ids` that are revoked, with one query."""
+    """The `jti`s and logins among `ids` that are revoked, with one query."""
+    return set(find_revocations(ids))
+
+
+def find_revocations(ids: Iterable[str]) -> dict[str, float]:
+    """When those of `ids` that are revoked were revoked, as Unix time; one query."""
     if not can_revoke():
-        return set()
+        return {}
     noted = BlacklistedToken.objects.filter(token__jti__in=set(ids) - {""})
-    return set(noted.values_list("token__jti", flat=True))
+    return {jti: moment.timestamp() for jti, moment in noted.values_list("token__jti", "blacklisted_at")}
 
 
 def can_revoke() -> bool:

@@ -1,25 +1,31 @@
-"""Everything that one process does on a timer: heartbeats, ends of tokens, periodic jobs. Owned by the node.
+"""Everything that one process does on a timer: heartbeats, ends of tokens and sessions, jobs. Owned by the node.
 
 Connections are spread over slots, one slot per tick, so that fifty thousand heartbeats are not sent at once.
 """
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
+from realtime.auth import sessions
+from realtime.auth.login_names import SESSION_PREFIX
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.frames import AuthExpiring, ExpiringData, Heartbeat, encode, format_epoch, utc_now
 from realtime.protocol.outgoing import Frame
+from realtime.storage.database import Batcher
 from realtime.storage.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
 Job = Callable[[], Awaitable[None]]
+Act = Callable[[Connection], None]
 
 MAX_SLOTS = 600
+SESSIONS_AT_ONCE = 500  # looked up together
 
 
 class Clock:
@@ -31,6 +37,8 @@ class Clock:
         self._slots: list[set[Connection]] = [set() for _ in range(count)]
         self._next = 0
         self._tasks: list[asyncio.Task[None]] = []
+        self._session_ends: Batcher[str, float | None] = Batcher(sessions.find_ends, limit=SESSIONS_AT_ONCE)
+        self._asking: set[asyncio.Task[None]] = set()
 
     def start(self, jobs: Iterable[tuple[float, Job]]) -> None:
         """Start the heartbeats, and repeat each of `jobs` with a pause of so many seconds in between."""
@@ -39,7 +47,7 @@ class Clock:
         self._tasks = [loop.create_task(_repeat(period, job)) for period, job in [(tick, self._tick), *jobs]]
 
     async def stop(self) -> None:
-        await end_tasks(self._tasks)
+        await end_tasks([*self._tasks, *self._asking])
 
     def add(self, connection: Connection) -> None:
         self._slot(connection).add(connection)
@@ -47,9 +55,7 @@ class Clock:
 
     def discard(self, connection: Connection) -> None:
         self._slot(connection).discard(connection)
-        if connection.end_timer is not None:
-            connection.end_timer.cancel()
-            connection.end_timer = None
+        _disarm(connection)
 
     def ask(self, connections: Iterable[Connection]) -> None:
         """Send a heartbeat out of turn, to see who is still there."""
@@ -58,19 +64,46 @@ class Clock:
             self._send_heartbeat(connection, frame)
 
     def watch_end(self, connection: Connection) -> None:
-        """Arm the timer for the end of the token, if that end is near. Most sockets need no timer."""
-        if connection.end_timer is not None:
-            connection.end_timer.cancel()
-            connection.end_timer = None
-        if connection.expires_at is None:
-            return
+        """Arm the timer for the end of the token or session, if that end is near. Most sockets need no timer."""
+        _disarm(connection)
         conf = settings()
-        left = connection.expires_at - time.time()
+        left = _seconds_left(connection)
         # If the end is far away, the next heartbeat checks again.
-        if left > conf.heartbeat_seconds + conf.auth_expiring_seconds:
-            return
-        delay = max(0.0, left - conf.auth_expiring_seconds)
-        connection.end_timer = asyncio.get_running_loop().call_later(delay, self._warn, connection)
+        if left <= conf.heartbeat_seconds + conf.auth_expiring_seconds:
+            self._arm(connection, left - conf.auth_expiring_seconds, self._warn)
+
+    def _arm(self, connection: Connection, delay: float, act: Act) -> None:
+        """Call `act` after so many seconds, if the connection is open then. No other timer of it goes on."""
+        _disarm(connection)
+        if connection in self._slot(connection):
+            loop = asyncio.get_running_loop()
+            connection.end_timer = loop.call_later(max(0.0, delay), self._look_first, connection, act)
+
+    def _look_first(self, connection: Connection, act: Act) -> None:
+        """Call `act`, for a socket of a session when its end has been looked up again: it may have been prolonged."""
+        if connection.session_key:
+            task = asyncio.get_running_loop().create_task(self._look(connection, act))
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
+        else:
+            act(connection)
+
+    async def _look(self, connection: Connection, act: Act) -> None:
+        key, is_known, end = connection.session_key, True, None
+        try:
+            end = await self._session_ends.submit(key)
+        except Exception as error:  # the database or the cache is away
+            logger.warning("It is not known whether a session goes on: %s", error)
+            is_known = False
+        if connection.session_key != key or connection not in self._slot(connection):
+            return  # it depends on a token since a command `auth`, or has closed
+        if end is not None:
+            connection.expires_at = end
+        if is_known or _seconds_left(connection) > 0:
+            act(connection)
+        else:
+            # A new handshake looks at the session again.
+            connection.close(Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=settings().retry_after_ms))
 
     def _slot(self, connection: Connection) -> set[Connection]:
         return self._slots[hash(connection.id) % len(self._slots)]
@@ -93,16 +126,36 @@ class Clock:
         connection.send_all((frame,))
 
     def _warn(self, connection: Connection) -> None:
-        if connection.expires_at is None:
+        left = _seconds_left(connection)
+        if connection.expires_at is None or left > settings().auth_expiring_seconds:
+            self.watch_end(connection)  # the session was prolonged
             return
-        left = max(0.0, connection.expires_at - time.time())
         if left > 0:
             data = ExpiringData(format_epoch(connection.expires_at), round(left))
             connection.send_all((Frame(encode(AuthExpiring(data)), prompt=True),))
-        connection.end_timer = asyncio.get_running_loop().call_later(left, self._end, connection)
+        self._arm(connection, left, self._end)
 
     def _end(self, connection: Connection) -> None:
-        connection.close(Closed(CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED"))
+        left = _seconds_left(connection)
+        if left > settings().auth_expiring_seconds:
+            self.watch_end(connection)
+        elif left > 0:
+            self._arm(connection, left, self._end)
+        elif connection.login.startswith(SESSION_PREFIX) and not connection.session_key:
+            # Whether that session was prolonged is not to be seen from here. The client's present cookie says it.
+            connection.close(Closed(CloseCode.SESSION_OUTDATED, "SESSION_OUTDATED"))
+        else:
+            connection.close(Closed(CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED"))
+
+
+def _seconds_left(connection: Connection) -> float:
+    return math.inf if connection.expires_at is None else connection.expires_at - time.time()
+
+
+def _disarm(connection: Connection) -> None:
+    if connection.end_timer is not None:
+        connection.end_timer.cancel()
+        connection.end_timer = None
 
 
 def make_heartbeat() -> Frame:

@@ -35,6 +35,7 @@ class Connection:
         "held",
         "home",
         "id",
+        "issued_at",
         "language",
         "login",
         "name",
@@ -42,6 +43,7 @@ class Connection:
         "pending",
         "quota",
         "session_id",
+        "session_key",
         "settled",
         "sink",
         "subscriptions",
@@ -57,6 +59,10 @@ class Connection:
         self.name = identity.name
         # If this login ends, the socket is closed; "" for none.
         self.login = identity.login
+        # When its token was issued, if that does not name its login, as Unix time; else 0.
+        self.issued_at = identity.issued_at
+        # Of Django's session, which is read again before the socket ends; "" if there is none to read. It is a secret.
+        self.session_key = identity.session_key
         # `mark_password` of the user's password at the last look-up, for the recheck.
         self.password = identity.password
         self.expires_at = identity.expires_at  # Unix time in seconds; None if it never expires

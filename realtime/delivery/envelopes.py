@@ -44,6 +44,8 @@ class Control(msgspec.Struct, array_like=True, frozen=True):
     reason: str = ""
     # The primary key of the room whose subscriptions end; 0 for whatever has the stream's name.
     room: int = 0
+    # Of the sockets of a `user`, only those whose token does not name its login and was issued until then; 0 for all.
+    issued_until: int = 0
 
 
 class Envelope(msgspec.Struct, array_like=True):

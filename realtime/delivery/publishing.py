@@ -89,6 +89,18 @@ def unauthenticate_user(user_id: Any) -> None:
     _obey_on_commit(control)
 
 
+def unauthenticate_unnamed(user_id: Any, issued_until: int) -> None:
+    """Close the sockets of a user whose tokens do not name their login and were issued until then (Unix time)."""
+    control = Control(
+        "disconnect",
+        user=str(user_id),
+        code=CloseCode.UNAUTHENTICATED,
+        reason="UNAUTHENTICATED",
+        issued_until=issued_until,
+    )
+    _obey_on_commit(control)
+
+
 def disconnect_login(login: str) -> None:
     """Close all sockets that were opened with a token of this login."""
     control = Control("disconnect", login=login, code=CloseCode.UNAUTHENTICATED, reason="UNAUTHENTICATED")

@@ -79,6 +79,7 @@ TEXTS: Mapping[Reason, str | Promise] = {
     Reason.REQUEST_TOO_LARGE: _("The request is too large."),
     Reason.TOKEN_EXPIRED: _("The token has expired."),
     Reason.TOKEN_NOT_VALID: _("The token is not valid."),
+    Reason.LOGIN_NOT_OURS: _("This login cannot be ended here. End it where it began."),
     # What the server cannot do now
     Reason.DATABASE_AWAY: _("The database is not available. Send it again."),
     Reason.NOTHING_STORED: _("The database is not available. Nothing was stored: send it again."),

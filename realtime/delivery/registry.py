@@ -61,7 +61,9 @@ class Registry:
     def named_by(self, control: Control) -> list[Connection]:
         """The sockets that a control applies to: those of a user, of a login, or all if it names only a stream."""
         if control.user is not None:
-            return list(self.users.get(control.user, ()))
+            sockets = list(self.users.get(control.user, ()))
+            until = control.issued_until
+            return [c for c in sockets if 0 < c.issued_at <= until] if until else sockets
         if control.login:
             return [c for c in self.connections.values() if c.login == control.login]
         return list(self.connections.values()) if control.stream else []

@@ -92,6 +92,7 @@ class Reason(StrEnum):
     REQUEST_TOO_LARGE = auto()
     TOKEN_EXPIRED = auto()
     TOKEN_NOT_VALID = auto()
+    LOGIN_NOT_OURS = auto()
 
     # The server cannot do it now
     DATABASE_AWAY = auto()
@@ -119,6 +120,7 @@ class CloseCode(IntEnum):
     FORBIDDEN = 4403
     HEARTBEAT_TIMEOUT = 4408
     TOO_MANY_CONNECTIONS = 4409
+    SESSION_OUTDATED = 4410
     SLOW_CONSUMER = 4413
     RATE_LIMITED = 4429
 
@@ -131,6 +133,7 @@ RECONNECT_CODES = frozenset(
         CloseCode.OVERLOADED,
         CloseCode.HEARTBEAT_TIMEOUT,
         CloseCode.TOO_MANY_CONNECTIONS,
+        CloseCode.SESSION_OUTDATED,
         CloseCode.SLOW_CONSUMER,
         CloseCode.RATE_LIMITED,
     }

@@ -62,6 +62,8 @@ def extend(node: Node, connection: Connection, identity: Identity) -> None:
     connection.expires_at = identity.expires_at
     connection.login = identity.login
     connection.name = identity.name
+    connection.issued_at = identity.issued_at
+    connection.session_key = identity.session_key
     connection.password = identity.password
     node.clock.watch_end(connection)
 

@@ -14,6 +14,7 @@ from realtime.chat.messages import Messages
 from realtime.chat.read_positions import MARKS_AT_ONCE, ReadMarker, mark_read
 from realtime.conf import settings
 from realtime.delivery import bridge
+from realtime.delivery.blacklist import SilentRows
 from realtime.delivery.clock import Clock
 from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Envelope
@@ -62,6 +63,7 @@ class Node:
         self.read_marker: ReadMarker = database.Batcher(mark_read, limit=MARKS_AT_ONCE)
         self.messages = Messages(self.hub.publish, self.hub.compare_soon)
         self.leases = open_leases(conf)
+        self.silent_rows = SilentRows()
         self.pruner = Pruner(self.leases, also=[tickets.prune])
         self.scheduler = Scheduler(self.hub, self.leases)
         self.resumer = Resumer(self.hub, self.access, self.scheduler.on_subscribed)
@@ -85,6 +87,7 @@ class Node:
                 (conf.session_seconds / 3, self._renew_sessions),
                 (conf.sweep_seconds, self._sweep),
                 (conf.auth_recheck_seconds, self._recheck),
+                (conf.auth_recheck_seconds / 2, self._look_at_blacklist),  # each row is looked at twice
                 (self.scheduler.beat_seconds, self.scheduler.beat),
                 (self.pruner.try_seconds, self.pruner.prune_if_due),
             ]
@@ -135,7 +138,10 @@ class Node:
             self.hub.publish(Envelope(events=list(events)))
 
     async def _recheck(self) -> None:
-        await recheck(self.hub)
+        await recheck(self.hub, self.clock.watch_end)
+
+    async def _look_at_blacklist(self) -> None:
+        await database.run(self.silent_rows.look)
 
 
 _nodes: dict[asyncio.AbstractEventLoop, Node] = {}

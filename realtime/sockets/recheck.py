@@ -4,17 +4,19 @@ The node's clock calls `recheck` in case a revocation was lost. `confirm` is for
 was registered: a control that passed in between did not find it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
-from realtime.auth import tokens
+from realtime.auth import logins, sessions
+from realtime.auth.logins import Login
 from realtime.auth.user_ids import read_id
 from realtime.auth.users import UNKNOWN, find_passwords, mark_password
 from realtime.delivery.connection import Connection
 from realtime.delivery.hub import Hub
 from realtime.models import Membership
-from realtime.protocol.errors import CloseCode, Closed
+from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.streams import room_stream
 from realtime.storage import database
 
@@ -28,8 +30,10 @@ class Rights:
     """What the database says about some sockets."""
 
     passwords: dict[str, int]  # of active users, by key: `mark_password` of their passwords
-    revoked: set[str]  # logins
+    ended: Set[Login]
     members: set[tuple[str, int]]  # user keys, primary keys of rooms
+    # When sessions end, as Unix time, by their keys; None for one that is gone. Only those that were looked up.
+    sessions: Mapping[str, float | None] = field(default_factory=dict)
 
     def find_end(self, connection: Connection) -> Closed | None:
         """Why the socket must be closed; None if nothing has ended."""
@@ -37,7 +41,7 @@ class Rights:
         if mark is None:
             return Closed(CloseCode.FORBIDDEN, "USER_DISABLED")
         has_new_password = connection.password not in (UNKNOWN, mark)
-        return unauthenticated() if has_new_password or connection.login in self.revoked else None
+        return unauthenticated() if has_new_password or _login_of(connection) in self.ended else None
 
 
 async def confirm(hub: Hub, checker: Checker, connection: Connection, asked_at: float) -> None:
@@ -45,10 +49,10 @@ async def confirm(hub: Hub, checker: Checker, connection: Connection, asked_at: 
 
     Costs nothing else. `asked_at` is from before the look-up that let it in. Raises Closed, DatabaseUnavailable.
     """
-    logins, users = hub.registry.ended_logins, hub.registry.ended_users
-    if connection.login in logins:  # no login begins again
+    ended, users = hub.registry.ended_logins, hub.registry.ended_users
+    if connection.login in ended:  # no login begins again
         raise unauthenticated()
-    if logins.has_since(connection.login, asked_at) or users.has_since(connection.user_key, asked_at):
+    if ended.has_since(connection.login, asked_at) or users.has_since(connection.user_key, asked_at):
         await checker.submit(connection)
 
 
@@ -58,8 +62,11 @@ def check(connections: Sequence[Connection]) -> list[Closed | None]:
     return [rights.find_end(connection) for connection in connections]
 
 
-async def recheck(hub: Hub) -> None:
-    """Close sockets whose user, login or password is no longer valid. Revoke rooms that a user is not a member of."""
+async def recheck(hub: Hub, watch_end: Callable[[Connection], None] = lambda connection: None) -> None:
+    """Close sockets whose user, login or password is no longer valid. Revoke rooms that a user is not a member of.
+
+    A socket follows the session that opened it: `watch_end` is called when that ends at another time than before.
+    """
     connections = list(hub.connections.values())
     for start in range(0, len(connections), CHUNK):
         chunk = connections[start : start + CHUNK]
@@ -68,6 +75,8 @@ async def recheck(hub: Hub) -> None:
         rights = await database.run(look_up, chunk)
         for connection, joined in zip(chunk, rooms, strict=True):
             _enforce(hub, connection, joined, rights)
+            if connection.session_key in rights.sessions and not connection.closing:
+                _follow_session(connection, rights.sessions[connection.session_key], watch_end)
 
 
 def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights: Rights) -> None:
@@ -80,18 +89,42 @@ def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights
                 hub.revoke(connection, room_stream(slug))
 
 
+def _follow_session(connection: Connection, end: float | None, watch_end: Callable[[Connection], None]) -> None:
+    if end is None:
+        # It was deleted, or it goes on under another key, which the client has in its present cookie.
+        connection.close(Closed(CloseCode.SESSION_OUTDATED, "SESSION_OUTDATED"))
+    elif end != connection.expires_at:
+        connection.expires_at = end
+        watch_end(connection)
+
+
 def look_up(connections: Sequence[Connection]) -> Rights:
-    """Synchronous, three queries."""
+    """Synchronous, three queries; one more if any sockets were opened with session cookies."""
+    # Before the logins: a session that was logged out is deleted after its login has ended.
+    ends = _look_up_sessions(connections)
     pks: set[Any] = {read_id(connection.user_key) for connection in connections}
     members = Membership.objects.filter(user_id__in=pks, room__direct=False).values_list("user_id", "room_id")
-    return Rights(*_look_up_ends(connections), {(str(user), room) for user, room in members})
+    return Rights(*_look_up_ends(connections), {(str(user), room) for user, room in members}, ends)
 
 
-def _look_up_ends(connections: Sequence[Connection]) -> tuple[dict[str, int], set[str]]:
+def _look_up_sessions(connections: Sequence[Connection]) -> dict[str, float | None]:
+    """Empty where each session would have to be looked up by itself: those are, when they come to their end."""
+    keys = list({connection.session_key for connection in connections} - {""})
+    if keys and sessions.are_found_at_once():
+        with suppress(Refused):  # the cache is away
+            return dict(zip(keys, sessions.find_ends(keys), strict=True))
+    return {}
+
+
+def _look_up_ends(connections: Sequence[Connection]) -> tuple[dict[str, int], set[Login]]:
     pks: set[Any] = {read_id(connection.user_key) for connection in connections}
     passwords = find_passwords(pks)
-    logins = {connection.login for connection in connections if connection.login}
-    return {str(pk): mark_password(password) for pk, password in passwords.items()}, tokens.revoked(logins)
+    ended = logins.find_ended({_login_of(connection) for connection in connections})
+    return {str(pk): mark_password(password) for pk, password in passwords.items()}, ended
+
+
+def _login_of(connection: Connection) -> Login:
+    return Login(connection.login, connection.user_key, connection.issued_at)
 
 
 def unauthenticated() -> Closed:

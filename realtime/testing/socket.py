@@ -147,6 +147,7 @@ class Socket:
             raise AssertionError(f"The token cannot expire{self._ending()}.")
         connection = self._node.hub.connections[self.greeting["connection_id"]]
         connection.expires_at = time.time() + seconds
+        connection.session_key = ""  # which says that the session goes on
         self._node.clock.watch_end(connection)
 
     async def resume(self, positions: Mapping[str, int]) -> None:

@@ -3,7 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.test import APIClient
+from rest_framework.views import APIView
 from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
@@ -154,6 +158,27 @@ def test_it_logs_out_a_cookie(alice, anybody):
     assert anybody.get("/api/v1/rooms").status_code == 401
 
 
+class KeyAuthentication(BaseAuthentication):
+    """A site's own way, which says nothing of what it found."""
+
+    def authenticate(self, request):
+        name = request.headers.get("X-Key")
+        return (get_user_model().objects.get(username=name), None) if name else None
+
+
+def test_it_says_so_when_it_cannot_end_a_login(alice, bob, anybody, monkeypatch):
+    """The session in the same browser is somebody else's."""
+    monkeypatch.setattr(APIView, "authentication_classes", [KeyAuthentication, SessionAuthentication])
+    anybody.force_login(bob)
+    answer = anybody.post("/api/v1/auth/logout", headers={"x-key": "alice"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_MESSAGE")
+    assert anybody.post("/api/v1/ws/ticket", headers={"x-key": "alice"}).status_code == 200
+    assert Ticket.objects.get().token_login == ""
+    assert anybody.get("/api/v1/rooms").status_code == 200
+    assert anybody.post("/api/v1/auth/logout").status_code == 204
+    assert anybody.get("/api/v1/rooms").status_code == 401
+
+
 def test_it_wants_to_know_who_logs_out(anybody):
     assert anybody.post("/api/v1/auth/logout").status_code == 401
 
@@ -200,7 +225,8 @@ def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
     assert client.post("/api/v1/ws/ticket").status_code == 200
     ticket = Ticket.objects.get()
     assert ticket.token_login == tokens.cookie_login(client.session.session_key)
-    assert ticket.token_expires_at is not None
+    session = Session.objects.get(pk=client.session.session_key)
+    assert ticket.token_expires_at.timestamp() == pytest.approx(session.expire_date.timestamp())
 
 
 def test_it_costs_two_queries_to_know_who_asks(alice, django_assert_num_queries, monkeypatch):

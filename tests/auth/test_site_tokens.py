@@ -190,11 +190,14 @@ async def test_the_field_counts_also_where_the_site_believes_the_token_alone(sit
     assert (await run(get_rooms, token)).json()["rooms"] == []
 
 
-async def test_a_login_that_has_ended_is_refused_whatever_the_site_says(site, alice, authenticated_by):
-    authenticated_by(Choosy)
+@pytest.mark.parametrize("kind", [JWTAuthentication, JWTStatelessUserAuthentication, Choosy, Extended])
+async def test_a_login_that_has_ended_is_refused_whatever_the_site_says(site, alice, authenticated_by, kind):
+    authenticated_by(kind)
     token = await run(AccessToken.for_user, alice)
     await run(tokens.revoke_login, token["jti"])
     assert await both(site, token) == (401, 4401)
+    client = APIClient(headers={"authorization": f"Bearer {token}"})
+    assert (await run(client.post, "/api/v1/ws/ticket")).status_code == 401
 
 
 async def test_a_disabled_user_is_told_so(site, alice, authenticated_by):

@@ -42,10 +42,11 @@ CLOSES = {
     4403: {"KICKED", "USER_DISABLED", "FORBIDDEN"},
     4408: {"HEARTBEAT_TIMEOUT"},
     4409: {"TOO_MANY_CONNECTIONS"},
+    4410: {"SESSION_OUTDATED"},
     4413: {"SLOW_CONSUMER"},
     4429: {"RATE_LIMITED"},
 }
-RECONNECT = {1011, 1012, 1013, 4408, 4409, 4413, 4429}
+RECONNECT = {1011, 1012, 1013, 4408, 4409, 4410, 4413, 4429}
 # Close codes without a `disconnect` frame: RFC 6455 alone is the reason for them.
 PLAIN_CLOSES = {1000, 1002, 1007}
 BROKEN = 1006  # no close frame arrived

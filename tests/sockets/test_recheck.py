@@ -121,3 +121,16 @@ def test_it_asks_three_questions(hub, alice, bob, shared, django_assert_max_num_
         rights = rechecks.look_up(connections)
     assert rights.passwords.keys() == {str(alice.pk), str(bob.pk)}
     assert {(str(alice.pk), shared.pk), (str(bob.pk), shared.pk)} <= rights.members
+
+
+def test_it_asks_one_more_for_all_sessions(hub, client, alice, django_assert_num_queries):
+    """Those that are in the database are looked up together; a socket without one costs nothing."""
+    client.force_login(alice)
+    connections = [hub.open(alice, f"login-{number}")[0] for number in range(3)]
+    for connection in connections[:2]:
+        connection.session_key = client.session.session_key
+    with django_assert_num_queries(4):
+        rights = rechecks.look_up(connections)
+    assert list(rights.sessions) == [client.session.session_key]
+    with django_assert_num_queries(3):
+        assert rechecks.look_up(connections[2:]).sessions == {}

@@ -139,6 +139,14 @@ async def test_a_session_is_taken_up(alice, shared):
             await again.expect("resumed")
 
 
+async def test_the_time_of_a_session_is_over(alice):
+    async with connect(alice, credential="session") as socket:
+        socket.expire_token(seconds=30)
+        await socket.expect("auth_expiring", seconds=30)
+        socket.expire_token()
+        await socket.expect_closed(4410, "SESSION_OUTDATED")
+
+
 async def test_a_token_expires(alice):
     async with connect(alice) as socket:
         socket.expire_token(seconds=30)

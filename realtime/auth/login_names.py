@@ -1,0 +1,41 @@
+"""The names of logins, by which tokens, tickets, open sockets and revocations are connected. Pure; used by `auth`.
+
+A login is named by the claim `sid` of its tokens. One that has no such claim gets a name that everybody can work out.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+LOGIN_CLAIM = "sid"
+SESSION_PREFIX = "cookie."
+PAIR_PREFIX = "pair."
+ROW_PREFIX = "row."
+
+
+def cookie_login(key: str) -> str:
+    """The name of a login by session cookie. A digest, because the key itself would open Django's session."""
+    return SESSION_PREFIX + _digest(key)
+
+
+def refresh_login(claims: Mapping[str, Any], jti: str) -> str:
+    """The login of a refresh token with these claims and this id.
+
+    Without a `sid` it is named after the id, but not the id itself: blacklisting that ends one token, and may be a
+    rotation.
+    """
+    return str(claims.get(LOGIN_CLAIM) or (PAIR_PREFIX + _digest(jti) if jti else ""))
+
+
+def row_login(table: str, key: Any) -> str:
+    """The name of a login by a token that is a row of a table, and whose key may be the token itself."""
+    return ROW_PREFIX + _digest(f"{table}:{key}")
+
+
+def unnamed_tokens(user_key: str) -> str:
+    """The name under which the end of those access tokens of a user is noted that do not name their login."""
+    return "unnamed." + _digest(user_key)
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:32]
