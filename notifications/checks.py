@@ -7,13 +7,14 @@ from typing import Any
 
 from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.db import router
 from django.db.migrations.loader import MigrationLoader
 from django.utils.module_loading import import_string
 
 from notifications import conf
 from notifications.migration import OwnMigration
 from notifications.models import Notification
-from realtime.integration import find_foreign_tables
+from realtime.integration import database_alias, find_foreign_tables
 
 OTHER_NAMES = (
     "write 'notifications.apps.RealtimeNotificationsConfig' in INSTALLED_APPS instead of 'notifications': this gives"
@@ -23,6 +24,7 @@ OTHER_NAMES = (
 
 def register() -> None:
     checks.register(check_settings)
+    checks.register(check_one_database)
     checks.register(check_database, checks.Tags.database)
 
 
@@ -35,6 +37,16 @@ def check_settings(**_: Any) -> list[CheckMessage]:
     if name == "NOTIFICATIONS":
         hint += f" If the setting is not for this app, {OTHER_NAMES}"
     return [Error(problem, hint=hint, id="notifications.E002") for problem in problems]
+
+
+def check_one_database(**_: Any) -> list[CheckMessage]:
+    """E005: a notification and its event are stored in one transaction, and refer to users."""
+    other = router.db_for_write(Notification)
+    if other == database_alias():
+        return []
+    text = f"Notifications are in the database {other!r}, but the tables of realtime are in {database_alias()!r}."
+    hint = "Let DATABASE_ROUTERS send what is written to both to one database."
+    return [Error(text, hint=hint, id="notifications.E005")]
 
 
 def _is_function(path: str) -> bool:
@@ -63,7 +75,7 @@ def check_migrations() -> list[CheckMessage]:
         return []
     text = f"{', '.join(foreign)} in {folder.__path__[0]} are migrations of another package called `notifications`."
     hint = "Uninstall that package and django-realtime-hub, delete the folder, and install django-realtime-hub again."
-    return [Error(text, hint=hint, id="notifications.E003")]
+    return [Error(text, hint=hint, id="notifications.E005")]
 
 
 def _is_own(module: str) -> bool:

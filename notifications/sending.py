@@ -12,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 from django.core.validators import ProhibitNullCharactersValidator
-from django.db import transaction
+from django.utils.asyncio import async_unsafe
 from django.utils.translation import override
 
 import realtime
@@ -22,7 +22,7 @@ from notifications.languages import language_of
 from notifications.links import is_safe
 from notifications.models import Notification
 from notifications.types import Text
-from realtime.integration import display_name, read_user, run
+from realtime.integration import USE_TWIN, all_users, display_name, own_transaction, read_user, run
 from realtime.protocol.frames import format_time, utc_now
 
 # Lists and objects within each other. SQLite takes 1,000, and from Python 3.12 on Python's encoder takes more.
@@ -35,6 +35,7 @@ class InvalidData(ValueError):
     """`data` is not a JSON object, or holds something that cannot be stored."""
 
 
+@async_unsafe(USE_TWIN)
 def notify(
     recipient: Any,
     type_name: str,
@@ -72,7 +73,7 @@ def notify(
     # The users are known to exist.
     notification.clean_fields(exclude={"recipient", "actor"})
     _require_storable(notification)
-    with transaction.atomic():
+    with own_transaction():
         notification.save(force_insert=True)
         push(notification)
     return notification
@@ -147,4 +148,4 @@ def _require_storable(notification: Notification) -> None:
 def _require_user(given: Any) -> Any:
     """The user that site code named, as a user or by a primary key. Raises TypeError and the model's DoesNotExist."""
     pk = read_user(given)
-    return given if isinstance(given, get_user_model()) else get_user_model()._default_manager.get(pk=pk)
+    return given if isinstance(given, get_user_model()) else all_users().get(pk=pk)

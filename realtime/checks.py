@@ -9,8 +9,11 @@ from inspect import iscoroutinefunction
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.contrib.auth import get_user_model
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
+from django.db import router
+from django.db.utils import load_backend
 from django.utils.module_loading import import_string
 from rest_framework.settings import api_settings
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -18,6 +21,7 @@ from rest_framework_simplejwt.settings import api_settings as token_settings
 
 from realtime import conf
 from realtime.installation import check_namesakes, check_redis_packages, check_tables
+from realtime.storage.routed import alias
 
 Messages = list[checks.CheckMessage]
 
@@ -35,6 +39,8 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
         check_layer,
         check_redis_packages,
         check_redis_timeout,
+        check_tenants,
+        check_one_database,
         check_database,
         check_autocommit,
         check_isolation,
@@ -53,8 +59,8 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
 
 def require_startable() -> None:
     """Raises ImproperlyConfigured if this process must not serve the site with its settings."""
-    others = (check_autocommit, check_workers, check_redis_packages)
-    if errors := check_settings(None) or [error for check in others for error in check(None)]:
+    needed = (check_tenants, check_one_database, check_autocommit, check_workers, check_redis_packages)
+    if errors := check_settings(None) or [error for check in needed for error in check(None)]:
         raise ImproperlyConfigured(" ".join(f"{error.msg} {error.hint}" for error in errors))
 
 
@@ -131,14 +137,37 @@ def check_redis_timeout(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
     return [checks.Warning(text, hint=hint, id="realtime.W004")]
 
 
+def check_tenants(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """A socket outlives the request that chose the schema, and one bus, log and presence serve all of them."""
+    named = conf.find_schema_tenants()
+    if not named:
+        return []
+    text = f"A site with a schema for each tenant ({named}) is not supported: sockets would not know their schema."
+    hint = "Serve real time from a site of its own with one schema, or give each tenant a site and a database."
+    return [checks.Error(text, hint=hint, id="realtime.E009")]
+
+
+def check_one_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Rooms, messages and tickets refer to users, and queries join them: no database can do that with another one."""
+    models = [get_user_model(), *apps.get_app_config("realtime").get_models()]
+    apart = next((model for model in models if router.db_for_write(model) != alias()), None)
+    if apart is None:
+        return []
+    other = router.db_for_write(apart)
+    text = f"The tables of realtime are in the database {alias()!r}, but {apart._meta.label} is in {other!r}."
+    hint = "Let DATABASE_ROUTERS send what is written to both to one database."
+    return [checks.Error(text, hint=hint, id="realtime.E010")]
+
+
 def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
-    database = conf.default_database()
+    database = conf.database(alias())
     engine, options = database.get("ENGINE", ""), database.get("OPTIONS", {})
-    if engine.endswith(".sqlite3"):
+    vendor = _find_vendor(engine)
+    if vendor == "sqlite":
         return _check_sqlite(options)
-    if not engine.endswith((".postgresql", ".postgis")):
-        text = f"The database must be PostgreSQL or SQLite, not {engine}."
-        hint = "Change ENGINE in DATABASES['default']."
+    if vendor != "postgresql":
+        text = f"The database must be PostgreSQL or SQLite, not {engine or 'none'}."
+        hint = f"Change ENGINE in DATABASES['{alias()}'], or let DATABASE_ROUTERS send what is written to another one."
         return [checks.Error(text, hint=hint, id="realtime.E002")]
     needed = conf.settings().database_threads + 2
     if (pool := options.get("pool")) and _pool_size(pool) < needed:
@@ -146,6 +175,17 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
         hint = f"Set max_size in OPTIONS['pool'] to at least {needed}, or lower REALTIME['DATABASE_THREADS']."
         return [checks.Warning(text, hint=hint, id="realtime.W005")]
     return []
+
+
+def _find_vendor(engine: str) -> str:
+    """Whose database it is: a site's own backend is one of Django's, extended. By its name if it cannot be loaded."""
+    if not engine:
+        return ""
+    try:
+        return str(load_backend(engine).DatabaseWrapper.vendor)
+    except (ImproperlyConfigured, ImportError, AttributeError):  # Django reports it with the first query
+        vendors = {"sqlite3": "sqlite", "spatialite": "sqlite", "postgresql": "postgresql", "postgis": "postgresql"}
+        return vendors.get(engine.rpartition(".")[2], "")
 
 
 def _pool_size(pool: dict[str, Any] | bool) -> int:
@@ -166,16 +206,16 @@ def _check_sqlite(options: dict[str, Any]) -> Messages:
 
 def check_autocommit(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
     """Without autocommit, Django's `atomic` does not commit, and neither do the transactions of this app."""
-    if conf.default_database().get("AUTOCOMMIT", True):
+    if conf.database(alias()).get("AUTOCOMMIT", True):
         return []
-    text = "DATABASES['default'] turns autocommit off: messages would be acknowledged and never committed."
+    text = f"DATABASES['{alias()}'] turns autocommit off: messages would be acknowledged and never committed."
     hint = "Remove AUTOCOMMIT, and call `transaction.set_autocommit(False)` where you want to commit by hand."
     return [checks.Error(text, hint=hint, id="realtime.E006")]
 
 
 def check_isolation(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
     """The app's own transactions are READ COMMITTED. But with ATOMIC_REQUESTS, the REST API runs in the site's."""
-    database = conf.default_database()
+    database = conf.database(alias())
     options = database.get("OPTIONS", {})
     level = getattr(options.get("isolation_level"), "name", "") or str(options.get("options", ""))
     is_strict = re.search(r"repeatable|serializable", level, re.IGNORECASE)

@@ -244,8 +244,20 @@ def has_asgi_application() -> bool:
     return bool(getattr(django_settings, "ASGI_APPLICATION", None))
 
 
-def default_database() -> dict[str, Any]:
-    return dict(django_settings.DATABASES["default"])
+def database(alias: str) -> dict[str, Any]:
+    """What DATABASES says of a database. Empty for one that it does not have."""
+    return dict(django_settings.DATABASES.get(alias, {}))
+
+
+# Apps that give each tenant a schema of its own, chosen by the host of the request.
+SCHEMA_TENANTS = ("django_tenants", "tenant_schemas", "django_pgschemas")
+
+
+def find_schema_tenants() -> str:
+    """The first thing of such an app that the site's settings name; "" if there is none."""
+    engines = [database.get("ENGINE", "") for database in django_settings.DATABASES.values()]
+    named = [*django_settings.INSTALLED_APPS, *django_settings.MIDDLEWARE, *django_settings.DATABASE_ROUTERS, *engines]
+    return next((name for name in map(str, named) if name.partition(".")[0] in SCHEMA_TENANTS), "")
 
 
 def default_layer() -> dict[str, Any]:

@@ -10,13 +10,12 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import connection
-
 from realtime.protocol.errors import Refused
 from realtime.protocol.frames import encode
 from realtime.server.scope_keys import IS_STOPPING
 from realtime.sockets.node import Node, get_node
 from realtime.storage import database
+from realtime.storage.routed import connection
 
 PATHS = ("/health/live", "/health/ready")
 FRESH_SECONDS = 1.0  # how long an answer is reused

@@ -1,15 +1,18 @@
 """Signal handlers: when rows change, users' sockets in all processes lose what they have no right to any more.
 
 Connected in `apps.ready()`, so they cover the REST API, the admin and site code. In a transaction they act on commit.
-`bulk_create` and `QuerySet.update` send no signals: call `delivery` as well, or wait for the recheck.
+`bulk_create` and `QuerySet.update` send no signals, and `loaddata` counts as silent: call `delivery` as well, or wait
+for the recheck.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any
 
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import router
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_delete, post_save, pre_save
 from rest_framework_simplejwt.serializers import TokenRefreshSerializer
@@ -24,6 +27,22 @@ from realtime.storage import log, numbering
 
 CHANGED = "_realtime_password_changed"  # set on a user during `save`
 SHOWN = "_realtime_shown"  # what clients know of a room, set on it during `save`
+
+Handler = Callable[..., None]
+
+
+def live(handle: Handler) -> Handler:
+    """Call the handler for rows that matter to sockets: not for those of a fixture, nor for copies in other databases.
+
+    A fixture (`raw`) may refer to rows that it has not loaded yet, and keeps the numbers and events that it has.
+    """
+
+    @wraps(handle)
+    def on_signal(sender: type[Model], using: str, raw: bool = False, **kwargs: Any) -> None:
+        if not raw and using == router.db_for_write(sender):
+            handle(using=using, **kwargs)
+
+    return on_signal
 
 
 def connect() -> None:
@@ -77,13 +96,15 @@ def on_logged_out(request: Any, **_kwargs: Any) -> None:
         publishing.disconnect_login(login)
 
 
-def on_membership_saving(instance: Membership, raw: bool = False, **_kwargs: Any) -> None:
+@live
+def on_membership_saving(instance: Membership, **_kwargs: Any) -> None:
     """A new member has read nothing and missed nothing: what counts as unread is what comes from now on."""
-    if instance._state.adding and not raw and not instance.last_read_seq:
+    if instance._state.adding and not instance.last_read_seq:
         stream = instance.room.stream
         instance.last_read_seq = numbering.positions([stream])[stream]
 
 
+@live
 def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] | None = None, **_kwargs: Any) -> None:
     model = origin.model if isinstance(origin, QuerySet) else type(origin)
     # When a room or a user is deleted, `on_room_deleted` or `on_user_deleted` announces the end of all its memberships
@@ -92,9 +113,10 @@ def on_membership_deleted(instance: Membership, origin: Model | QuerySet[Model] 
         publishing.unsubscribe(instance.user_id, instance.room.stream, instance.room_id)
 
 
-def on_room_saving(instance: Room, using: str, raw: bool = False, **_kwargs: Any) -> None:
+@live
+def on_room_saving(instance: Room, using: str, **_kwargs: Any) -> None:
     """Note what clients know of the room, for `on_room_saved`. Direct rooms have no title, and nobody joins them."""
-    if not raw and not instance.direct and not instance._state.adding:
+    if not instance.direct and not instance._state.adding:
         setattr(instance, SHOWN, _find_shown(instance, using))
 
 
@@ -103,29 +125,32 @@ def _find_shown(room: Room, using: str) -> Room | None:
     return Room.objects.using(using).only("slug", "title", "private").filter(pk=room.pk).first()
 
 
-def on_room_saved(instance: Room, created: bool, using: str, raw: bool = False, **_kwargs: Any) -> None:
+@live
+def on_room_saved(instance: Room, created: bool, using: str, **_kwargs: Any) -> None:
     """Continue the numbers of an earlier room with the same slug, and forget what was published to it after its end.
 
-    Rows that a fixture loads keep their numbers and events. Direct messages are in the streams of their users. If the
-    room existed before and has another title or privacy now, the sockets that have joined it get these.
+    Direct messages are in the streams of their users. If the room existed before and has another title or privacy now,
+    the sockets that have joined it get these.
     """
     before = instance.__dict__.pop(SHOWN, None)
     if before is not None:
         now = _find_shown(instance, using)
         if now is not None and (now.title, now.private) != (before.title, before.private):
             publishing.announce_room(now)
-    if created and not raw and not instance.direct:
+    if created and not instance.direct:
         # In this order: `begin` keeps late writers out, unless one of them is at work at this moment.
         numbering.begin(instance.stream, instance.pk)
         log.forget(instance.stream)
 
 
+@live
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
     """Delete the room's events, too: another room may get its slug, and its members must not replay them."""
     log.forget(instance.stream)
     publishing.close_stream(instance.stream, instance.pk)
 
 
+@live
 def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
     """Note whether this save changes the stored password hash. Costs a query, if the password is saved at all.
 
@@ -139,9 +164,8 @@ def on_user_saving(instance: Any, using: str, update_fields: Iterable[str] | Non
     setattr(instance, CHANGED, changed)
 
 
-def on_user_saved(
-    instance: Any, created: bool, raw: bool = False, update_fields: Iterable[str] | None = None, **_kwargs: Any
-) -> None:
+@live
+def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | None = None, **_kwargs: Any) -> None:
     """Close a user's sockets when the user is disabled, or when the password changes.
 
     After a change of password, the user must log in again with the new one. But tokens from before the change open new
@@ -152,7 +176,7 @@ def on_user_saved(
     if created:
         # A row of a subclass may be made for a user who exists already.
         is_new_user = instance._meta.concrete_model is get_user_model()._meta.concrete_model
-        if is_new_user and not raw and numbering.user_keys_come_back():
+        if is_new_user and numbering.user_keys_come_back():
             log.forget(user_stream(instance.pk))
         return
     if (update_fields is None or "is_active" in update_fields) and not getattr(instance, "is_active", True):
@@ -161,18 +185,21 @@ def on_user_saved(
         publishing.unauthenticate_user(instance.pk)
 
 
+@live
 def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
     """Delete the user's events, too: where keys are natural, another user may get the same one."""
     log.forget(user_stream(instance.pk))
     publishing.disable_user(instance.pk)
 
 
-def on_token_blacklisted(instance: BlacklistedToken, created: bool, raw: bool = False, **_kwargs: Any) -> None:
+@live
+def on_token_blacklisted(instance: BlacklistedToken, created: bool, **_kwargs: Any) -> None:
     """End the login of a blacklisted refresh token, whoever blacklisted it. A rotation does not end the login."""
-    if created and not raw and not tokens.is_rotating():
+    if created and not tokens.is_rotating():
         blacklist.end_login_of(instance)
 
 
+@live
 def on_token_row_deleted(instance: Any, **_kwargs: Any) -> None:
     """Close the sockets of a token that is a row (`auth.row_tokens`)."""
     publishing.disconnect_login(row_tokens.name_login(instance))

@@ -1,5 +1,7 @@
 """Every system check: when it speaks, and when it is silent."""
 
+from types import SimpleNamespace
+
 import pytest
 from django.core import checks as django_checks
 from django.core.exceptions import ImproperlyConfigured
@@ -46,7 +48,7 @@ def use_database(monkeypatch):
 
     def change(engine, **options):
         found = {"ENGINE": f"django.db.backends.{engine}", "OPTIONS": options}
-        monkeypatch.setattr(checks.conf, "default_database", lambda: found)
+        monkeypatch.setattr(checks.conf, "database", lambda alias: found)
 
     return change
 
@@ -232,15 +234,76 @@ def test_it_wants_a_database_that_can_do_it(realtime, use_database, engine, opti
 
 def test_it_takes_the_geographic_twin_for_postgresql(monkeypatch):
     found = {"ENGINE": "django.contrib.gis.db.backends.postgis"}
-    monkeypatch.setattr(checks.conf, "default_database", lambda: found)
+    monkeypatch.setattr(checks.conf, "database", lambda alias: found)
     assert ids(checks.check_database) == []
+
+
+@pytest.mark.parametrize(
+    ("vendor", "expected"), [("postgresql", []), ("sqlite", ["realtime.W006"]), ("mysql", ["realtime.E002"])]
+)
+def test_it_asks_an_engine_of_the_sites_own_whose_it_is(monkeypatch, vendor, expected):
+    module = SimpleNamespace(DatabaseWrapper=SimpleNamespace(vendor=vendor))
+    monkeypatch.setattr(checks, "load_backend", {"mysite.backend": module}.get)
+    monkeypatch.setattr(checks.conf, "database", lambda alias: {"ENGINE": "mysite.backend"})
+    assert ids(checks.check_database) == expected
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("timescale.db.backends.postgresql", []),
+        ("django_prometheus.db.backends.sqlite3", ["realtime.W006"]),
+        ("nowhere.oracle", ["realtime.E002"]),
+        ("django.db.backends.dummy", ["realtime.E002"]),
+        ("", ["realtime.E002"]),
+    ],
+)
+def test_it_goes_by_the_name_of_an_engine_that_is_not_installed(monkeypatch, engine, expected):
+    monkeypatch.setattr(checks.conf, "database", lambda alias: {"ENGINE": engine})
+    assert ids(checks.check_database) == expected
+
+
+def test_it_looks_at_the_database_that_the_routers_name(settings):
+    class Router:
+        def db_for_write(self, model, **hints):
+            return "nowhere"
+
+    settings.DATABASE_ROUTERS = [Router()]
+    (found,) = checks.check_database(None)
+    assert (found.id, "DATABASES['nowhere']" in found.hint) == ("realtime.E002", True)
+
+
+@pytest.mark.parametrize("package", ["django_tenants", "tenant_schemas", "django_pgschemas"])
+def test_it_refuses_a_schema_for_each_tenant(settings, package):
+    assert ids(checks.check_tenants) == []
+    settings.MIDDLEWARE = [f"{package}.middleware.TenantMiddleware"]
+    (found,) = checks.check_tenants(None)
+    assert (found.id, settings.MIDDLEWARE[0] in found.msg) == ("realtime.E009", True)
+    with pytest.raises(ImproperlyConfigured, match="schema for each tenant"):
+        asgi_application(None)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "found"),
+    [
+        ("INSTALLED_APPS", ["django_tenants"], "django_tenants"),
+        ("DATABASE_ROUTERS", ["django_tenants.routers.TenantSyncRouter"], "django_tenants.routers.TenantSyncRouter"),
+        ("DATABASES", {"main": {"ENGINE": "django_tenants.postgresql_backend"}}, "django_tenants.postgresql_backend"),
+        ("MIDDLEWARE", ["mysite.django_tenants.Middleware"], ""),
+        ("DATABASE_ROUTERS", [object()], ""),
+    ],
+)
+def test_it_knows_by_what_a_site_has_tenants(monkeypatch, setting, value, found):
+    site = {"INSTALLED_APPS": ["realtime"], "MIDDLEWARE": [], "DATABASE_ROUTERS": [], "DATABASES": {"default": {}}}
+    monkeypatch.setattr(checks.conf, "django_settings", SimpleNamespace(**{**site, setting: value}))
+    assert checks.conf.find_schema_tenants() == found
 
 
 @pytest.mark.parametrize(
     ("database", "expected"), [({}, []), ({"AUTOCOMMIT": True}, []), ({"AUTOCOMMIT": False}, ["realtime.E006"])]
 )
 def test_it_wants_transactions_that_are_committed(monkeypatch, database, expected):
-    monkeypatch.setattr(checks.conf, "default_database", lambda: database)
+    monkeypatch.setattr(checks.conf, "database", lambda alias: database)
     if expected:
         with pytest.raises(ImproperlyConfigured, match="AUTOCOMMIT"):
             asgi_application(None)
@@ -258,9 +321,9 @@ def test_it_wants_transactions_that_are_committed(monkeypatch, database, expecte
     ],
 )
 def test_it_knows_where_requests_may_conflict(monkeypatch, options, expected):
-    monkeypatch.setattr(checks.conf, "default_database", lambda: {"ATOMIC_REQUESTS": True, "OPTIONS": options})
+    monkeypatch.setattr(checks.conf, "database", lambda alias: {"ATOMIC_REQUESTS": True, "OPTIONS": options})
     assert ids(checks.check_isolation) == expected
-    monkeypatch.setattr(checks.conf, "default_database", lambda: {"OPTIONS": options})
+    monkeypatch.setattr(checks.conf, "database", lambda alias: {"OPTIONS": options})
     assert ids(checks.check_isolation) == []
 
 

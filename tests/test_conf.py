@@ -171,7 +171,7 @@ def test_it_reads_the_sites_own_settings(settings):
     assert conf.trusted_origins() == ("https://*.example.com",)
     assert conf.session_cookie_name() == "crumb"
     assert conf.session_engine() == settings.SESSION_ENGINE
-    assert conf.default_database()["ENGINE"] == settings.DATABASES["default"]["ENGINE"]
+    assert conf.database("default")["ENGINE"] == settings.DATABASES["default"]["ENGINE"]
     settings.CHANNEL_LAYERS = {}
     assert conf.default_layer() == {}
 

@@ -200,6 +200,11 @@ def test_it_talks_to_the_channel_layer_in_one_place():
     assert importers_of("channels.layers", "channels_redis") == {"realtime.delivery.bus"}
 
 
+def test_it_names_no_database_but_the_one_that_the_routers_name():
+    assert importers_of("django.db.connection", "django.db.DEFAULT_DB_ALIAS") == set()
+    assert importers_of("django.db.transaction") == {"realtime.storage.transactions"}
+
+
 def test_it_writes_events_in_one_place():
     writers = {name for name in REALTIME if "Event" in names_of(tree_of(name))} - importers_of("asyncio.Event")
     assert writers == {"realtime.storage.log"}  # and the models, which only declare it

@@ -11,6 +11,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime.auth import logins, tokens
 from realtime.auth.site_tokens import NOT_AN_ID, changes_validation, find_authentication, look_up
+from realtime.auth.users import ExactUsers
 from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Closed, Reason
 
@@ -47,9 +48,12 @@ class TokenAuthentication(RefusesEnded):
             raise _failure(refusal.reason) from None
 
     def get_user(self, validated_token: Any) -> Any:
-        if type(self) is TokenAuthentication and (kind := find_authentication()) is not None:
-            site_kind: Any = kind
-            return refusing_ended(site_kind)().get_user(validated_token)
+        if type(self) is TokenAuthentication:
+            if (kind := find_authentication()) is not None:
+                site_kind: Any = kind
+                return refusing_ended(site_kind)().get_user(validated_token)
+            users: Any = ExactUsers()
+            self.user_model = users
         try:
             return super().get_user(validated_token)
         except AuthenticationFailed as refusal:

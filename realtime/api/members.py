@@ -38,9 +38,9 @@ class MembersView(ListView):
         user_id = given.get("user_id", me)
         if user_id == me and given["role"] == rooms.MEMBER:
             created = rooms.join(me, room_id).created
-            membership = rooms.require_member(me, room_id)
         else:
-            membership, created = rooms.add_member(me, room_id, user_id, given["role"])
+            _membership, created = rooms.add_member(me, room_id, user_id, given["role"])
+        membership = rooms.get_member(room_id, user_id)
         return Response(MemberShape(membership, context=_context(request, [membership])).data, 201 if created else 200)
 
     @documented("members_leave", {204: None}, refusals=(403, 404, 409))

@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Any
 
-from django.contrib.auth import get_user_model
+from django.core.exceptions import ObjectDoesNotExist
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
@@ -11,6 +11,7 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tokens, user_ids
+from realtime.auth.users import all_users
 from realtime.delivery.refusal_texts import say
 from realtime.models import SLUG_PATTERN, Membership
 from realtime.protocol.errors import Closed, Reason
@@ -128,13 +129,12 @@ class RefreshShape(TokenRefreshSerializer):
     refresh = serializers.CharField(help_text=_("The answer has a new one only if the site rotates refresh tokens."))
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
-        users = get_user_model()._default_manager
         try:
             claims = tokens.to_claims(tokens.verify_refresh(attrs["refresh"]))
-            user = users.filter(**{api_settings.USER_ID_FIELD: claims.user_id}).first()
+            user = all_users().filter(**{api_settings.USER_ID_FIELD: claims.user_id}).first()
             if user is not None and tokens.matches_password(claims, user):
                 return super().validate(attrs)
-        except (Closed, ValueError):
+        except (Closed, ValueError, ObjectDoesNotExist):  # the last one from a replica that does not have the user yet
             pass
         raise AuthenticationFailed(say(Reason.TOKEN_NOT_VALID))
 

@@ -23,7 +23,7 @@ from realtime.auth.names import display_name, with_relations
 from realtime.auth.site_tokens import NOT_AN_ID, changes_validation, find_authentication, look_up
 from realtime.auth.tokens import Claims
 from realtime.auth.user_ids import read_id, wire_id
-from realtime.auth.users import UNKNOWN, has_column, mark_password
+from realtime.auth.users import UNKNOWN, all_users, has_column, mark_password
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.storage.database import Batcher, run
 
@@ -145,7 +145,7 @@ def _users(batch: Sequence[Claims]) -> dict[Name, Any]:
     """The users that the claims name. A name that belongs to several users is nobody's."""
     wanted = [_named(claims) for claims in batch]
     # Whole rows: a model may read any column when it is loaded.
-    users = with_relations(get_user_model()._default_manager.all())
+    users = with_relations(all_users())
     found: dict[Name, Any] = {}
     if pks := {pk for field, value in wanted if field == "pk" and (pk := read_id(value)) is not None}:
         found = {("pk", str(user.pk)): user for user in users.filter(pk__in=pks)}

@@ -17,6 +17,7 @@ from django.db.models import EmailField, QuerySet
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
+from realtime.auth.users import all_users
 from realtime.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def name_all(users: Iterable[Any]) -> dict[Any, str]:
     loaded = {user.pk: user for user in users}
     if settings().display_name and loaded:
         # Those whom the site's manager leaves out stay as they are.
-        users = get_user_model()._default_manager.filter(pk__in=list(loaded))
+        users = all_users().filter(pk__in=list(loaded))
         loaded |= {user.pk: user for user in with_relations(users)}
     return {pk: display_name(user) for pk, user in loaded.items()}
 

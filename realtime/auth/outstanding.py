@@ -14,6 +14,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.utils import aware_utcnow
 
 from realtime.auth.login_names import PAIR_PREFIX, refresh_login
+from realtime.storage.routed import exact
 
 
 def login_of(noted: OutstandingToken) -> str:
@@ -33,7 +34,7 @@ def names_login(noted: OutstandingToken) -> bool:
 
 def find_live(**users: Any) -> "QuerySet[OutstandingToken]":
     """The stored tokens of these users that are still good."""
-    return OutstandingToken.objects.filter(blacklistedtoken__isnull=True, expires_at__gt=aware_utcnow(), **users)
+    return exact(OutstandingToken.objects).filter(blacklistedtoken__isnull=True, expires_at__gt=aware_utcnow(), **users)
 
 
 def find_refreshes(user_id: str, logins: Iterable[str], issued_at: int = 0) -> list[OutstandingToken]:

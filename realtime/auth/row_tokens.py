@@ -14,6 +14,7 @@ from rest_framework.settings import api_settings
 
 from realtime.auth.login_names import row_login
 from realtime.auth.user_ids import read_id
+from realtime.storage.routed import exact
 
 # Models that are defined there, and those that extend them. Neither package has to be installed.
 MODULES = {"rest_framework.authtoken.models", "knox.models"}
@@ -61,7 +62,7 @@ def find_logins(user_keys: Iterable[str]) -> set[str]:
     return {
         row_login(model._meta.label_lower, key)
         for model in find_models()
-        for key in model._default_manager.filter(user__in=pks).values_list(_find_column(model), flat=True)
+        for key in exact(model._default_manager).filter(user__in=pks).values_list(_find_column(model), flat=True)
     }
 
 

@@ -26,6 +26,7 @@ from realtime.auth.cache_ages import seconds_left
 from realtime.auth.login_names import cookie_login
 from realtime.conf import session_engine
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.storage.routed import exact
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def find_ends(keys: Sequence[str]) -> list[float | None]:
     kind = import_module(session_engine()).SessionStore
     found: dict[str, float] = {}
     if issubclass(kind, DbStore):
-        rows = kind.get_model_class().objects.filter(session_key__in=set(keys))
+        rows = exact(kind.get_model_class().objects).filter(session_key__in=set(keys))
         found = {key: end.timestamp() for key, end in rows.values_list("session_key", "expire_date")}
     if issubclass(kind, CacheStore | CachedDbStore):
         found |= _find_cached(kind, set(keys) - found.keys())

@@ -25,6 +25,7 @@ from realtime.auth.outstanding import find_refreshes
 from realtime.auth.outstanding import login_of as login_of
 from realtime.auth.received_tokens import ReceivedAccess, ReceivedRefresh, skewed_backend
 from realtime.protocol.errors import CloseCode, Closed
+from realtime.storage.routed import exact
 from realtime.storage.transactions import own_transaction
 
 _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
@@ -119,7 +120,9 @@ def verify_refresh(token: str) -> RefreshToken:
         verified = ReceivedRefresh(token)  # type: ignore[arg-type]
     except (TokenError, ValueError, RecursionError):
         raise _unauthenticated() from None
-    if revoked([to_claims(verified).login]):
+    claims = to_claims(verified)
+    # simplejwt has looked for the token, perhaps in a replica.
+    if revoked([claims.login, claims.jti]):
         raise _unauthenticated()
     return verified
 
@@ -236,7 +239,7 @@ def find_revocations(ids: Iterable[str]) -> dict[str, float]:
     """When those of `ids` that are revoked were revoked, as Unix time; one query."""
     if not can_revoke():
         return {}
-    noted = BlacklistedToken.objects.filter(token__jti__in=set(ids) - {""})
+    noted = exact(BlacklistedToken.objects).filter(token__jti__in=set(ids) - {""})
     return {jti: moment.timestamp() for jti, moment in noted.values_list("token__jti", "blacklisted_at")}
 
 

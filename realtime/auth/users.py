@@ -10,9 +10,25 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.db.models import QuerySet, Value
 
+from realtime.storage.routed import exact
+
 # 60 bits: the largest number that Python keeps in 32 bytes. Each open socket has one.
 MARK_BITS = (1 << 60) - 1
 UNKNOWN = 0  # the mark of a socket whose user's password was not looked up
+
+
+def all_users() -> "QuerySet[Any]":
+    """The users as the site's default manager finds them."""
+    return exact(get_user_model()._default_manager)
+
+
+class ExactUsers:
+    """Stands in for the user model where simplejwt looks for a user."""
+
+    def __init__(self) -> None:
+        model: Any = get_user_model()
+        self.objects = exact(model.objects)
+        self.DoesNotExist = model.DoesNotExist
 
 
 def active_users(pks: Iterable[Any]) -> "QuerySet[Any]":
@@ -20,7 +36,7 @@ def active_users(pks: Iterable[Any]) -> "QuerySet[Any]":
 
     In a user model, `is_active` need not be a column. Then the users are loaded and asked.
     """
-    users = get_user_model()._default_manager.filter(pk__in=list(pks))
+    users = all_users().filter(pk__in=list(pks))
     if has_column("is_active"):
         return users.filter(is_active=True)
     return users.filter(pk__in=[user.pk for user in users if getattr(user, "is_active", True)])

@@ -13,11 +13,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.contrib.auth import get_user_model
-from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.utils import timezone
 from msgspec import UNSET
 
+from realtime.auth.users import all_users
 from realtime.conf import settings
 from realtime.delivery.envelopes import Envelope
 from realtime.models import Message, Room
@@ -28,6 +28,7 @@ from realtime.protocol.streams import room_stream, user_stream
 from realtime.storage import log
 from realtime.storage.database import Batcher, ByteLimits, DatabaseUnavailable
 from realtime.storage.json_rows import plain, rows, stored_id, user_column
+from realtime.storage.routed import connection
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed, retry_conflicts
 
 
@@ -153,7 +154,7 @@ def _store_what_can_be(posts: list[Post]) -> list[Posted | Exception]:
     """Store all but those whose room or user has gone. Two queries find these; splitting takes 2 log n transactions."""
     rooms = set(Room.objects.filter(pk__in={post.room for post in posts}).values_list("pk", flat=True))
     wanted = {pk for post in posts for pk in (post.sender, post.recipient) if pk is not None}
-    found = get_user_model()._default_manager.filter(pk__in=wanted).values_list("pk", flat=True)
+    found = all_users().filter(pk__in=wanted).values_list("pk", flat=True)
     # Compared as stored ids, because a sender is given as in frames.
     users = {None, *(stored_id(pk) for pk in found)}
     good = [post.room in rooms and {stored_id(post.sender), stored_id(post.recipient)} <= users for post in posts]

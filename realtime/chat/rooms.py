@@ -12,6 +12,7 @@ from typing import Any, cast
 from django.db import IntegrityError
 from django.db.models import CharField, Count, Exists, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce, Concat
+from django.utils.asyncio import async_unsafe
 from django.utils.text import slugify
 
 from realtime.auth.user_ids import read_user
@@ -22,7 +23,7 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Role
 from realtime.protocol.streams import Subscriptions, room_stream
 from realtime.storage import numbering
-from realtime.storage.database import run
+from realtime.storage.database import USE_TWIN, run
 from realtime.storage.transactions import own_transaction
 
 DIRECT_PREFIX = "direct-"
@@ -111,6 +112,7 @@ def join(user_id: Any, slug: str) -> Joined:
     return Joined(room.pk, room.slug, room.title, cast(Role, membership.role), created)
 
 
+@async_unsafe(USE_TWIN)
 def create_room(owner: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
     """A new room, owned by `owner`, a user or a primary key. Without a slug, one is made from the title.
 
@@ -182,6 +184,14 @@ def list_members(user_id: Any, slug: str) -> QuerySet[Membership]:
     """The memberships with their users, in the order of joining. For members only. Raises NOT_FOUND, FORBIDDEN."""
     room = require_member(user_id, slug).room
     return Membership.objects.filter(room=room).select_related("user").order_by("pk")
+
+
+def get_member(slug: str, user_id: Any) -> Membership:
+    """The membership with its user. Raises NOT_FOUND."""
+    found = Membership.objects.select_related("user").filter(room__slug=slug, user_id=user_id).first()
+    if found is None:  # removed meanwhile
+        raise not_found()
+    return found
 
 
 def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tuple[Membership, bool]:

@@ -16,6 +16,7 @@ from realtime.auth import logins, tokens
 from realtime.auth.login_names import PAIR_PREFIX
 from realtime.auth.outstanding import created_at, find_live
 from realtime.delivery import publishing
+from realtime.storage.routed import exact
 from realtime.storage.transactions import own_transaction
 
 CHUNK = 500
@@ -59,7 +60,7 @@ class SilentRows:
             return
         if not self._looks:
             self._looks.append((time.monotonic(), _find_first_key()))
-        keys = set(BlacklistedToken.objects.filter(pk__gt=self._looks[0][1]).values_list("pk", flat=True))
+        keys = set(exact(BlacklistedToken.objects).filter(pk__gt=self._looks[0][1]).values_list("pk", flat=True))
         self._judged &= keys
         fresh = sorted(keys - self._judged)
         silent = {pk for start in range(0, len(fresh), CHUNK) for pk in self._judge(fresh[start : start + CHUNK])}
@@ -89,12 +90,12 @@ class SilentRows:
 def _find_first_key() -> int:
     """The key of the newest row that is too old for the first look. The newest rows are read first, so it ends soon."""
     begin = timezone.now() - min(api_settings.ACCESS_TOKEN_LIFETIME, FIRST_LOOK)
-    older = BlacklistedToken.objects.filter(blacklisted_at__lt=begin).order_by("-pk")
+    older = exact(BlacklistedToken.objects).filter(blacklisted_at__lt=begin).order_by("-pk")
     return older.values_list("pk", flat=True).first() or 0
 
 
 def _find_rows(keys: Sequence[int]) -> list[BlacklistedToken]:
-    return list(BlacklistedToken.objects.filter(pk__in=keys).select_related("token"))
+    return list(exact(BlacklistedToken.objects).filter(pk__in=keys).select_related("token"))
 
 
 def _find_replaced(rows: dict[BlacklistedToken, str]) -> set[BlacklistedToken]:

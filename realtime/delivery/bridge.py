@@ -5,28 +5,45 @@ One long-lived thread, because a Redis client belongs to one loop: a loop per ca
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from realtime.conf import settings
-from realtime.delivery.bus import group_name, send_envelope, shared_layer
+from realtime.delivery.bus import group_name, shared_layer
 from realtime.delivery.envelopes import Envelope
 from realtime.delivery.hub import Hub
+from realtime.delivery.outbox import Outbox
+from realtime.delivery.unseen_loop import UnseenLoop
+from realtime.storage.database import USE_TWIN
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
-ORIGIN = "bridge"
+
+
+class Bridge:
+    """The loop, and what is sent from it."""
+
+    def __init__(self) -> None:
+        self.loop = UnseenLoop()
+        self.outbox = Outbox()
+
+    def start(self) -> None:
+        threading.Thread(target=self.loop.run_forever, name="realtime-bridge", daemon=True).start()
+
 
 # The hubs that serve sockets in this process: one, except in tests.
 _hubs: list[Hub] = []
 _lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
 _has_application = False
 _has_warned = False
+_bridge: Bridge | None = None
+# In a process that was forked: what is its parent's. It is kept, because to end it would end connections of the parent.
+_inherited: list[object] = []
 
 
 def serve(hub: Hub) -> None:
@@ -47,18 +64,14 @@ def find_hub() -> Hub | None:
 def call(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the loop of this process's sockets, or on the bridge's, and wait for it.
 
-    Raises what it raises, TimeoutError after 10 s, and RuntimeError when called on an event loop, which it would block.
+    Raises what it raises, TimeoutError after 10 s, and RuntimeError when called on the loop of the sockets, which would
+    wait for itself. Another loop, such as that of a notebook, waits like any other code.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
+    home = home_loop()
+    if asyncio._get_running_loop() is home:
         work.close()
-        raise RuntimeError(
-            "This would block the event loop: use the asynchronous twin (the name with an `a` in front)."
-        )
-    future = asyncio.run_coroutine_threadsafe(work, home_loop())
+        raise RuntimeError(USE_TWIN)
+    future = asyncio.run_coroutine_threadsafe(work, home)
     try:
         return future.result(TIMEOUT_SECONDS)
     finally:
@@ -69,13 +82,13 @@ def call(work: Coroutine[Any, Any, T]) -> T:
 def home_loop() -> asyncio.AbstractEventLoop:
     """The loop of this process's sockets, or the bridge's."""
     hub = find_hub()
-    return hub.loop if hub else _bridge_loop()
+    return hub.loop if hub else _own_bridge().loop
 
 
 def publish(envelope: Envelope) -> None:
     """Send an envelope to every process. Synchronous, from any thread. Processes find lost events in the log.
 
-    Raises what the channel layer raises, but only in a process without sockets.
+    A process without sockets waits until it is sent: for a second at most, and not at all while the layer is away.
     """
     hub = find_hub()
     if hub is not None:
@@ -83,7 +96,7 @@ def publish(envelope: Envelope) -> None:
         return
     layer = shared_layer()
     if layer is not None:
-        call(send_envelope(layer, group_name(), ORIGIN, envelope))
+        call(_own_bridge().outbox.send(layer, group_name(), envelope))
 
 
 def expect_sockets() -> None:
@@ -105,10 +118,23 @@ def warn_if_alone(what: str) -> None:
     )
 
 
-def _bridge_loop() -> asyncio.AbstractEventLoop:
-    global _loop
+def _own_bridge() -> Bridge:
+    global _bridge
     with _lock:
-        if _loop is None:
-            _loop = asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="realtime-bridge", daemon=True).start()
-        return _loop
+        if _bridge is not None:
+            return _bridge
+        bridge = _bridge = Bridge()
+    # Without the lock, because to start a thread is to wait for it. Who comes in between waits for the loop.
+    bridge.start()
+    return bridge
+
+
+def _leave_to_parent() -> None:
+    """Called in a new process: threads are not forked, and connections belong to the parent."""
+    global _lock, _bridge
+    _inherited.extend((_bridge, *_hubs))
+    _hubs.clear()
+    _lock, _bridge = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -99,13 +99,8 @@ class Bus:
 
     async def _flush(self) -> None:
         while self._waiting:
-            portion = self._waiting.take()
-            try:
-                await _send_portion(self._layer, self._group, self._origin, portion)
-            except BaseException:
-                self._waiting.put_back(portion)
-                raise
-            self._unheard += bool(portion.beat)
+            sent = await send_portion(self._layer, self._group, self._origin, self._waiting)
+            self._unheard += bool(sent.beat)
 
     async def _listen(self) -> None:
         channel, is_member = None, False
@@ -183,14 +178,13 @@ class Bus:
         self.is_down = True
 
 
-async def send_envelope(layer: Any, group: str, origin: str, envelope: Envelope) -> None:
-    """Publish one envelope from a process without sockets, in portions. Raises what the layer raises."""
-    waiting = Backlog()
-    waiting.add(envelope)
-    while waiting:
-        await _send_portion(layer, group, origin, waiting.take())
-
-
-async def _send_portion(layer: Any, group: str, origin: str, portion: Envelope) -> None:
+async def send_portion(layer: Any, group: str, origin: str, waiting: Backlog) -> Envelope:
+    """Send the next portion of what waits, and return it. If that fails, or is cancelled, the portion waits again."""
+    portion = waiting.take()
     message = {"type": "realtime", "origin": origin, "beat": portion.beat, "envelope": pack(portion)}
-    await layer.group_send(group, message)
+    try:
+        await layer.group_send(group, message)
+    except BaseException:
+        waiting.put_back(portion)
+        raise
+    return portion

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import connection
+from django.utils.asyncio import async_unsafe
 
 from realtime.auth.user_ids import read_user
 from realtime.delivery import bridge
@@ -19,7 +19,8 @@ from realtime.protocol.frames import RoomUpdated, encode
 from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log
 from realtime.storage.commit_hooks import CommitHook, find_last, on_commit
-from realtime.storage.database import run
+from realtime.storage.database import USE_TWIN, run
+from realtime.storage.routed import connection
 from realtime.storage.transactions import is_in_transaction, is_manual
 
 logger = logging.getLogger(__name__)
@@ -32,19 +33,17 @@ def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) 
 
     `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. A durable frame is stored as the stream's next
     event, so that a client that is away gets it on resume. The default is durable; for a topic it is what the topic's
-    declaration says. In a transaction of the default database the frame is sent on commit, before the site's own
-    `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, a topic that is not declared,
-    and a frame without a `type` or larger than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and what the
-    database raises, for a durable frame.
+    declaration says. In a transaction of the database that has the app's tables the frame is sent on commit, before the
+    site's own `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, a topic that is not
+    declared, and a frame without a `type` or larger than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and
+    what the database raises, for a durable frame.
     """
     body = _body(stream, frame)
-    if not _is_durable(stream, durable):
+    if _is_durable(stream, durable):
+        _store(stream, body)
+    else:
         bridge.warn_if_alone("Frames that are not stored are lost")
         send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False)]))
-    elif is_in_transaction():
-        _sequence_on_commit(log.write_pending(stream, body))
-    else:
-        send_events(log.commit([(stream, body)]))
 
 
 async def apublish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
@@ -138,10 +137,7 @@ def send_on_commit(envelope: Envelope) -> None:
 
 
 def _obey_on_commit(control: Control) -> None:
-    """`send_on_commit` for a control. Those of one transaction are sent together.
-
-    A process without sockets waits for each sending, for ten seconds while Redis hangs.
-    """
+    """`send_on_commit` for a control. Those of one transaction are sent together: a process without sockets waits."""
     last = find_last(of_same_savepoints=True)
     if isinstance(last, _Ordering):
         last.controls.append(control)
@@ -154,8 +150,16 @@ def _send(envelope: Envelope) -> None:
         bridge.publish(envelope)
     except Exception:
         # The site's transaction has committed, so its caller must not get an error. Events are in the log, and every
-        # process compares its positions with the log.
+        # process compares its positions with the log. A layer that is away raises nothing here.
         logger.exception("A publication did not reach the channel layer")
+
+
+@async_unsafe(USE_TWIN)
+def _store(stream: str, body: bytes) -> None:
+    if is_in_transaction():
+        _sequence_on_commit(log.write_pending(stream, body))
+    else:
+        send_events(log.commit([(stream, body)]))
 
 
 def _is_durable(stream: str, wanted: bool | None) -> bool:

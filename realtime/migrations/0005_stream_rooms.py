@@ -7,8 +7,10 @@ from django.db.models.functions import Coalesce, Substr
 
 def note_rooms(apps, schema_editor):
     Room, Stream = apps.get_model("realtime", "Room"), apps.get_model("realtime", "Stream")
-    named = Room.objects.filter(slug=OuterRef("slug")).values("pk")
-    streams = Stream.objects.filter(name__startswith="room.").annotate(slug=Substr("name", len("room.") + 1))
+    database = schema_editor.connection.alias
+    named = Room.objects.using(database).filter(slug=OuterRef("slug")).values("pk")
+    streams = Stream.objects.using(database).filter(name__startswith="room.")
+    streams = streams.annotate(slug=Substr("name", len("room.") + 1))
     streams.update(room=Coalesce(Subquery(named), Value(0)))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from django.utils import timezone
 
+from realtime.auth.users import all_users
 from realtime.models import LastSeen
 from realtime.presence.store import PresenceStore
 from realtime.storage import database
@@ -52,8 +53,7 @@ class Departures:
 
 def write_last_seen(user_keys: Iterable[str]) -> None:
     """Store that the users' last sockets closed now. Users who were deleted meanwhile are skipped. Synchronous."""
-    model = LastSeen._meta.get_field("user").related_model
-    existing = model._default_manager.filter(pk__in=list(user_keys)).order_by("pk").values_list("pk", flat=True)
+    existing = all_users().filter(pk__in=list(user_keys)).order_by("pk").values_list("pk", flat=True)
     now = timezone.now()
     with own_transaction():
         LastSeen.objects.bulk_create(

@@ -10,9 +10,10 @@ from bisect import bisect_left
 from functools import partial
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from realtime.storage.routed import alias, connection
 from realtime.storage.transactions import is_in_transaction, is_manual
 
 
@@ -33,7 +34,7 @@ def on_commit(hook: CommitHook) -> None:
         return
     _queue().insert(_end_of_hooks(), (set(connection.savepoint_ids), hook, True))
     if is_manual():
-        database = connections[DEFAULT_DB_ALIAS]
+        database = connections[alias()]
         vars(database)["commit"] = partial(_commit_by_hand, database)
 
 

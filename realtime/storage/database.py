@@ -5,6 +5,7 @@ Each thread keeps its database connection. One that failed is closed, and the ne
 
 import asyncio
 import logging
+import os
 import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,10 +28,15 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Why a synchronous function with an asynchronous twin refuses to be called on an event loop, also in a notebook.
+USE_TWIN = "This would block the event loop: await the asynchronous twin instead (the name with an `a` in front)."
+
 _executor: ThreadPoolExecutor | None = None
 _opened: set[BaseDatabaseWrapper] = set()  # the threads' connections
 # What runs the jobs instead of the threads. Set by `realtime.testing`: a test's own thread sees its transaction.
 stand_in: Callable[[Callable[[], Any]], Awaitable[Any]] | None = None
+# In a process that was forked: the threads and connections of its parent, which must not be closed here.
+_inherited: list[object] = []
 
 
 class DatabaseUnavailable(Refused):
@@ -76,6 +82,16 @@ def _pool() -> ThreadPoolExecutor:
     if _executor is None:
         _executor = ThreadPoolExecutor(settings().database_threads, thread_name_prefix="realtime-db")
     return _executor
+
+
+def _leave_to_parent() -> None:
+    """Called in a new process: threads are not forked, and connections belong to the parent."""
+    global _executor, _opened
+    _inherited.extend((_executor, _opened))
+    _executor, _opened = None, set()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:

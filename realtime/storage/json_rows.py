@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import connection
+
+from realtime.storage.routed import connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
-from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -18,6 +17,7 @@ from realtime.conf import settings
 from realtime.models import Event
 from realtime.protocol.streams import room_slug
 from realtime.storage.json_rows import rows
+from realtime.storage.routed import connection
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed
 
 # Rows that one query returns, so that a client that was away for long does not cause one huge result.

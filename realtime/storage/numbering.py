@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import msgspec
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.db.models import AutoField, UUIDField
 
 from realtime.models import Room, Stream
@@ -18,6 +17,7 @@ from realtime.protocol.streams import room_slug, split_stream
 from realtime.storage import log
 from realtime.storage.json_rows import rows
 from realtime.storage.log import RETIRED
+from realtime.storage.routed import connection, exact
 from realtime.storage.transactions import own_transaction
 
 RETIRE_CHUNK = 1_000  # rows that one call of `retire` looks at
@@ -141,7 +141,7 @@ def _ended_users(names: list[str]) -> set[str]:
     key = get_user_model()._meta.pk
     keys = {name: split_stream(name).name for name in names if name.startswith("user.")}
     wanted = {pk for text in keys.values() if (pk := _read_key(key, text)) is not None}
-    found = get_user_model()._base_manager.filter(pk__in=wanted).values_list("pk", flat=True)
+    found = exact(get_user_model()._base_manager).filter(pk__in=wanted).values_list("pk", flat=True)
     alive = {str(pk) for pk in found}
     return {name for name, text in keys.items() if text not in alive}
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import msgspec
-from django.db import connection
 
 from realtime.storage import log
 from realtime.storage.json_rows import rows
+from realtime.storage.routed import connection
 
 PRUNE_CHUNK = 5_000  # rows that one call of `prune` reads
 

@@ -9,7 +9,9 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, transaction
+
+from realtime.storage.routed import alias, connection
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,12 +38,12 @@ def own_transaction() -> Iterator[None]:
     nothing is stored.
     """
     if is_in_transaction():
-        with transaction.atomic():
+        with transaction.atomic(using=alias()):
             yield
         return
     ended = False
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=alias()):
             _require_read_committed()
             yield
             ended = True
@@ -94,12 +96,12 @@ def require_committed(unknown: OutcomeUnknown, look: Callable[[], bool]) -> None
     if the database does not answer in time.
     """
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=alias()):
             _require_read_committed()
             if connection.vendor == "postgresql":
                 _execute(f"SET LOCAL lock_timeout = '{LOOK_SECONDS}s'")
             found = look()
-            transaction.set_rollback(True)
+            transaction.set_rollback(True, using=alias())
     except (OperationalError, InterfaceError):
         raise unknown from unknown.__cause__
     if not found:

@@ -11,6 +11,7 @@ from django.test import Client
 from realtime.auth import tickets, tokens
 from realtime.auth.credentials import BEARER_SUBPROTOCOL, SUBPROTOCOL
 from realtime.auth.user_ids import read_user
+from realtime.auth.users import all_users
 from realtime.conf import CREDENTIALS, session_cookie_name
 
 HOST = "testserver"
@@ -53,7 +54,7 @@ def authenticate(handshake: Handshake, user: Any, credential: str) -> None:
     if credential not in CREDENTIALS:
         raise ValueError(f"There is no credential {credential!r}: it is one of {', '.join(CREDENTIALS)}.")
     if not isinstance(user, get_user_model()):
-        user = get_user_model()._default_manager.get(pk=read_user(user))
+        user = all_users().get(pk=read_user(user))
     if credential == "session":
         client = Client()
         client.force_login(user)

@@ -140,19 +140,6 @@ async def test_it_sends_much_in_portions(layer, open_bus):
     assert all(len(message["envelope"]) <= PORTION_BYTES for message in layer.sent)
 
 
-async def test_it_needs_no_hub_to_send_portions(layer):
-    large = bytes(PORTION_BYTES // 2)
-    whole = Envelope([("site", seq, large) for seq in range(1, 50)], [Passing(large)], [Control("disconnect")])
-    await buses.send_envelope(layer, "group", "bridge", whole)
-    sent = layer.publications
-    events = [event for envelope in sent for event in envelope.events]
-    assert events == whole.events[: len(events)]
-    assert {"site": 49} in [envelope.positions for envelope in sent]
-    assert [passing for envelope in sent for passing in envelope.passing] == whole.passing
-    assert [control for envelope in sent for control in envelope.controls] == whole.controls
-    assert all(len(message["envelope"]) <= PORTION_BYTES for message in layer.sent)
-
-
 async def test_it_notices_that_its_beats_are_lost_and_come_back(layer, open_bus, caplog):
     ear = Ear()
     bus = open_bus("one", ear)

@@ -42,6 +42,9 @@ if os.environ["DATABASE_URL"]:
     import dj_database_url
     DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
 DATABASES["default"]["TEST"] = {"MIGRATE": False}
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    quick = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"  # no test cuts the power
+    DATABASES["default"]["OPTIONS"] = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": quick}
 NOWHERE = {"address": "redis://127.0.0.1:1", "socket_timeout": 10}
 LAYER = {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": {"hosts": [NOWHERE]}}
 CHANNEL_LAYERS = {"default": LAYER}
@@ -73,6 +76,15 @@ def link_packages(directory: Path, without: Collection[str]) -> Path:
     return directory
 
 
+NOWHERE = "redis://127.0.0.1:1"
+
+
+def settings_with(*, redis_url: str = NOWHERE, more: str = "") -> dict[str, str]:
+    """The settings of the site, with another Redis, and with more lines at the end."""
+    name = "mysite/settings.py"
+    return {name: SITE[name].replace(NOWHERE, redis_url) + more}
+
+
 class SmallSite:
     def __init__(self, directory: Path, files: Mapping[str, str], without: Collection[str] = ()) -> None:
         """`files` are added to those of the site, or replace them. The packages in `without` are not installed."""
@@ -89,8 +101,8 @@ class SmallSite:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def run(self, *command: str, database_url: str = "", fails: bool = False) -> str:
-        """Run `python -m …`, which must succeed unless it `fails`, and return what it has written."""
+    def run(self, *command: str, database_url: str = "", fails: bool = False, code: int = 0) -> str:
+        """Run `python -m …`, which must end with `code`, or `fails` with any; return what it has written."""
         done = subprocess.run(
             [sys.executable, *self._options, "-m", *command],
             cwd=self._directory,
@@ -100,5 +112,5 @@ class SmallSite:
             text=True,
             check=False,
         )
-        assert bool(done.returncode) == fails, done.stdout
+        assert bool(done.returncode) if fails else done.returncode == code, done.stdout
         return done.stdout

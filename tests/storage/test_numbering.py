@@ -128,7 +128,8 @@ def test_the_migration_notes_the_rooms_of_streams():
     room = make_room()
     write("room.a", "room.none", "site")
     Stream.objects.update(room=7)
-    importlib.import_module("realtime.migrations.0005_stream_rooms").note_rooms(apps, None)
+    editor = SimpleNamespace(connection=connection)
+    importlib.import_module("realtime.migrations.0005_stream_rooms").note_rooms(apps, editor)
     assert dict(Stream.objects.values_list("name", "room")) == {"room.a": room.pk, "room.none": 0, "site": 7}
 
 
