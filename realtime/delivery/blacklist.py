@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from realtime.auth import logins, tokens
 from realtime.auth.login_names import PAIR_PREFIX
@@ -30,7 +30,7 @@ ROTATION_SECONDS = 5
 
 def end_login_of(row: BlacklistedToken) -> None:
     """End the login of a blacklisted token, and close its sockets in every process. In a transaction: on commit."""
-    noted = row.token
+    noted = row._state.fields_cache.get("token") or exact(OutstandingToken.objects).get(pk=row.token_id)
     login = tokens.login_of(noted)
     if login == noted.jti:
         publishing.disconnect_login(login)

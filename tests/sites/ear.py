@@ -19,7 +19,7 @@ class Ear:
         self._pubsub = self._client.pubsub()
 
     def __enter__(self) -> Self:
-        self._pubsub.subscribe("asgi__group__realtime")
+        self._pubsub.subscribe("asgi__group__realtime.processes")
         assert self._pubsub.get_message(timeout=PATIENCE_SECONDS)
         return self
 

@@ -10,7 +10,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 
 import realtime
 from notifications import notify
-from notifications.checks import check_database as check_database_of_notifications
+from notifications.checks import check_one_database as check_database_of_notifications
 from notifications.models import Notification
 from realtime import checks
 from realtime.auth import tokens
