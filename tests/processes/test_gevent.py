@@ -93,7 +93,8 @@ for n in range(5):
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_worker_publishes_and_goes_on_with_the_database(tmp_path, database):
     with Redis() as redis, Ear(redis.url) as ear:
-        site = SmallSite(tmp_path, {**settings_with(redis_url=redis.url), "script.py": BEGIN + WORKER})
+        url = redis.url.replace("127.0.0.1", "localhost")  # a name is looked up on another thread
+        site = SmallSite(tmp_path, {**settings_with(redis_url=url), "script.py": BEGIN + WORKER})
         if database == "sqlite":
             run(site)
         else:
