@@ -48,6 +48,7 @@ class Announcer:
         # Sockets that get a count before: each with a change of which they were not told.
         self._lagging: dict[Connection, int] = {}
         self._has_late = False  # whether a change has gathered that all sockets have counted
+        self._has_left_out = False  # whether announcements were too many since the last count to all
 
     def add(self, frame: Frame) -> None:
         version = frame.version if isinstance(frame, Announcement) else 0
@@ -58,7 +59,7 @@ class Announcer:
             # All have counted the user already. They hear who it is, and then get a count once more.
             frame, version, self._has_late = Frame(frame.payload, exclude=frame.exclude, droppable=True), 0, True
         if self._bucket.take(time.monotonic()):
-            self._owed = max(self._owed, version)
+            self._owed, self._has_left_out = max(self._owed, version), True
             self._count_in(COUNT_SECONDS)
             return
         self._gathered.append(frame)
@@ -94,7 +95,9 @@ class Announcer:
 
     def _flush(self) -> None:
         frames, self._gathered = self._gathered, []
-        self._flushing = None
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
         if not frames:
             return
         started = time.monotonic()
@@ -149,12 +152,15 @@ class Announcer:
         if census is None:
             return
         now = asyncio.get_running_loop().time()
-        if self._count_at is not None and now >= self._count_at:
+        is_due = self._count_at is not None and now >= self._count_at
+        if is_due and self._gathered and not self._has_left_out:
+            self._flush()  # the count contains those who have gathered: they are told before it, or not at all
+        elif is_due:
             # Changes that are not in this count get into the next one.
             self._count_at = None if census.version >= self._owed else now + COUNT_SECONDS
             self._roll.settle(census.version)
             self._gathered = [frame for frame in self._gathered if is_news(frame, census.version)]
-            self._lagging = {}
+            self._lagging, self._has_left_out = {}, False
             self._send_count(census, dict.fromkeys(self._registry.connections.values(), census.version))
         elif self._lagging and census.version >= self._owed:
             lagging, self._lagging = self._lagging, {}

@@ -62,7 +62,8 @@ class Roll:
 
     def note(self, census: Census, now: float) -> bool:
         """The store has answered. Returns whether changes have been lost on their way, so a count must be sent."""
-        if self.census is None:
+        # Before the first change, nobody knows with which number the store begins.
+        if self.census is None or not self.census.version:
             self._begin(census)
         elif census.version > self.census.version:
             self.census = census

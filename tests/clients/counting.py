@@ -17,16 +17,17 @@ def count_online(frames: Iterable[Frame]) -> int:
     return count
 
 
-async def read_counts(sockets: Iterable[Socket], *marks: Socket) -> list[int]:
-    """What each client shows when it has heard of the users of the `marks`, who came after everything else."""
-    counts = []
-    for socket in sockets:
-        for mark in marks:
-            await socket.expect("user_status", user_id=mark.user_id, status="online")
-        counts.append(count_online(socket.frames))
-    return counts
-
-
 async def until_count(socket: Socket, expected: int) -> None:
     """Wait until the client shows this number."""
     await socket.until(lambda: count_online(socket.frames) == expected, f"a count of {expected}")
+
+
+async def require_count(sockets: Iterable[Socket], expected: int, *marks: Socket) -> None:
+    """Each client shows this number when it has heard of the users of the `marks`, who came after everything else.
+
+    If a process stood still for seconds, a count may have to follow.
+    """
+    for socket in sockets:
+        for mark in marks:
+            await socket.expect("user_status", user_id=mark.user_id, status="online")
+        await until_count(socket, expected)

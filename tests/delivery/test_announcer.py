@@ -22,7 +22,7 @@ class Process:
         self.registry = Registry()
         self.announcer = Announcer(self.registry)
         self.online = set()
-        self.version = 0
+        self.version = 1_000
 
     def open(self, user="watcher", *, greet=True):
         """A socket that has been counted, and greeted."""
@@ -165,6 +165,15 @@ async def test_one_that_comes_after_all_is_told_and_counted_once(process):
     assert count(socket) == 1
 
 
+async def test_those_who_are_about_to_be_told_of_are_told_of_before_the_count(process):
+    _, socket = process.open()
+    process.change("a")  # is lost
+    process.announcer.add(process.change("b"))
+    process.note()
+    assert types(socket) == ["connected", "user_status", "online_count"]
+    assert count(socket) == 2
+
+
 async def test_too_many_are_replaced_by_a_count(configure):
     configure(ANNOUNCEMENTS_PER_SECOND=3)
     process = Process()
@@ -271,7 +280,7 @@ async def test_one_that_waits_long_for_its_greeting_keeps_a_bounded_number(proce
 
 
 async def test_a_guess_is_corrected(process):
-    process.online, process.version = {"a", "b"}, 2
+    process.online, process.version = {"a", "b"}, 1_002
     newcomer, socket = process.open(greet=False)
     process.greet(newcomer, Census(7, 0))
     process.announcer.doubt(newcomer)
@@ -282,7 +291,7 @@ async def test_a_guess_is_corrected(process):
 async def test_all_count_anew_when_the_store_has_gone_back(process):
     _, socket = process.open()
     process.say(*(process.change(user) for user in "abc"))
-    process.online, process.version = {"a"}, 1
+    process.online, process.version = {"a"}, 1_001
     process.announcer.restart(process.census)
     process.say(process.change("b"))
     process.note()

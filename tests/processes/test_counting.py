@@ -8,7 +8,7 @@ from signal import SIGKILL
 
 import pytest
 
-from tests.clients.counting import read_counts, until_count
+from tests.clients.counting import require_count, until_count
 from tests.clients.people import People, ProcessSocket
 from tests.sites.cluster import Cluster, open_cluster, require_online, stopped
 from tests.sites.processes import Site, SiteProcess
@@ -55,7 +55,7 @@ async def test_all_who_come_together_count_the_same(cluster, number):
         await log_in_all(people, cluster.here, names)
         sockets = await connect_together(people, [cluster.here, cluster.there], names)
         marks = await open_marks(people, cluster)
-        assert await read_counts(sockets, *marks) == [number + 2] * number
+        await require_count(sockets, number + 2, *marks)
         # Those of the second half leave while the first half looks on.
         for socket in sockets[number // 2 :]:
             await socket.close()
@@ -76,7 +76,7 @@ async def test_those_of_a_process_that_was_killed_are_counted_out_once(cluster):
                 for one in lost:
                     await socket.expect("user_status", user_id=one.user_id, status="offline")
             marks = await open_marks(people, cluster)
-            assert await read_counts(sockets, *marks) == [6] * 4
+            await require_count(sockets, 6, *marks)
 
 
 async def test_the_count_is_right_again_when_redis_has_lost_its_data(cluster):
@@ -94,7 +94,7 @@ async def test_the_count_is_right_again_when_redis_has_lost_its_data(cluster):
         for socket in sockets:
             await socket.expect("online_count", online_count=6)
         marks = await open_marks(people, cluster)
-        assert await read_counts(sockets, *marks) == [8] * 6
+        await require_count(sockets, 8, *marks)
 
 
 async def test_a_storm_ends_with_the_right_count(cluster):

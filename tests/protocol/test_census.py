@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from realtime.protocol import census
 from realtime.protocol.census import LOST_SECONDS, Census, Heard, Roll
 
-LAST = 12
+START, LAST = 100, 112
 # Any order, with anything missing and anything twice.
-arrivals = st.lists(st.integers(1, LAST), max_size=3 * LAST)
+arrivals = st.lists(st.integers(START + 1, LAST), max_size=36)
 
 
-def open_roll(position=0):
+def open_roll(position=START):
     roll = Roll()
     assert not roll.note(Census(0, position), 0.0)
     return roll
@@ -30,11 +30,11 @@ def test_it_notices_what_has_been_lost_and_nothing_else(versions):
     for version in versions:
         roll.hear(version)
     assert not roll.note(Census(1, LAST), 10.0)
-    is_complete = set(versions) == set(range(1, LAST + 1))
+    is_complete = set(versions) == set(range(START + 1, LAST + 1))
     assert roll.note(Census(1, LAST), 10.0 + LOST_SECONDS) is not is_complete
 
 
-@given(arrivals, arrivals, st.integers(0, LAST))
+@given(arrivals, arrivals, st.integers(START, LAST))
 def test_what_was_given_up_is_late_and_everything_else_is_repeated_or_new(before, after, settled):
     roll = open_roll()
     heard = {version for version in before if roll.hear(version) is Heard.NEW}
@@ -68,14 +68,14 @@ def test_a_change_that_is_heard_before_the_first_answer_is_not_missing():
 
 def test_an_answer_that_was_overtaken_changes_nothing():
     roll = open_roll()
-    roll.note(Census(5, 9), 0.0)
-    roll.note(Census(4, 8), 0.0)
-    assert roll.census == Census(5, 9)
+    roll.note(Census(5, 109), 0.0)
+    roll.note(Census(4, 108), 0.0)
+    assert roll.census == Census(5, 109)
 
 
 def test_a_change_on_its_way_is_not_lost():
     roll = open_roll()
-    for version in range(1, 100):
+    for version in range(START + 1, START + 100):
         # The store tells of each change before it is announced.
         assert not roll.note(Census(version, version), 2.0 * version)
         roll.hear(version)
@@ -83,17 +83,17 @@ def test_a_change_on_its_way_is_not_lost():
 
 def test_a_count_settles_what_was_lost():
     roll = open_roll()
-    roll.note(Census(2, 2), 0.0)
-    assert roll.note(Census(2, 2), LOST_SECONDS)
-    roll.settle(2)
-    assert not roll.note(Census(2, 2), LOST_SECONDS)
-    assert not roll.note(Census(2, 2), 100.0)
+    roll.note(Census(2, 102), 0.0)
+    assert roll.note(Census(2, 102), LOST_SECONDS)
+    roll.settle(102)
+    assert not roll.note(Census(2, 102), LOST_SECONDS)
+    assert not roll.note(Census(2, 102), 100.0)
 
 
 def test_numbers_that_begin_again_far_away_are_settled():
     """The store has lost its data."""
     roll = open_roll()
-    roll.hear(1)
+    roll.hear(START + 1)
     for version in (10**15 + 1, 10**15 + 2):
         assert roll.hear(version) is Heard.NEW
     roll.note(Census(2, 10**15 + 2), 0.0)
@@ -103,23 +103,34 @@ def test_numbers_that_begin_again_far_away_are_settled():
     assert not roll.note(Census(3, 10**15 + 3), 100.0)
 
 
+def test_a_store_may_begin_with_any_number():
+    """The first change of an empty Redis has the time as its number."""
+    roll = Roll()
+    assert not roll.note(Census(0, 0), 0.0)
+    assert roll.hear(10**15) is Heard.NEW
+    for now in (0.0, LOST_SECONDS, 100.0):
+        assert not roll.note(Census(1, 10**15), now)
+    assert [roll.hear(10**15 + 1), roll.hear(10**15)] == [Heard.NEW, Heard.REPEATED]
+    assert not roll.note(Census(2, 10**15 + 1), 200.0)
+
+
 def test_a_store_that_has_gone_back_is_believed():
     roll = open_roll()
-    for version in range(1, 6):
+    for version in range(101, 106):
         roll.hear(version)
-    roll.note(Census(5, 5), 0.0)
-    roll.restart(Census(3, 3))
-    assert roll.census == Census(3, 3)
-    assert roll.hear(4) is Heard.NEW
+    roll.note(Census(5, 105), 0.0)
+    roll.restart(Census(3, 103))
+    assert roll.census == Census(3, 103)
+    assert roll.hear(104) is Heard.NEW
 
 
 def test_it_does_not_remember_any_number_of_changes(monkeypatch):
     monkeypatch.setattr(census, "MOST_EARLY", 3)
     roll = open_roll()
-    for version in range(2, 7):
+    for version in range(102, 107):
         assert roll.hear(version) is Heard.NEW
     assert len(roll._early) <= 3
-    assert roll.note(Census(6, 6), 0.0)  # a count is needed at once
-    roll.settle(6)
-    assert not roll.note(Census(6, 6), 0.0)
-    assert roll.hear(7) is Heard.NEW
+    assert roll.note(Census(6, 106), 0.0)  # a count is needed at once
+    roll.settle(106)
+    assert not roll.note(Census(6, 106), 0.0)
+    assert roll.hear(107) is Heard.NEW

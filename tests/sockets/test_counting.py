@@ -10,7 +10,7 @@ from realtime.presence.online import loop_store
 from realtime.presence.store import StoreUnavailable
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
-from tests.clients.counting import read_counts, until_count
+from tests.clients.counting import require_count, until_count
 from tests.clients.socket import until
 from tests.people import client_for, make_user
 
@@ -26,7 +26,7 @@ def people(db):
 async def test_all_who_come_together_count_the_same(site, people, alice, number):
     sockets = await asyncio.gather(*(site.connect(person) for person in people[:number]))
     mark = await site.connect(alice)
-    assert await read_counts(sockets, mark) == [number + 1] * number
+    await require_count(sockets, number + 1, mark)
     assert mark.greeting["online_count"] == number + 1
 
 
@@ -37,7 +37,7 @@ async def test_those_who_go_are_counted_once(site, people, alice):
     for gone in leaving:
         await staying[0].expect("user_status", user_id=gone.user_id, status="offline")
     mark = await site.connect(alice)
-    assert await read_counts([*staying, comer], mark) == [5] * 4
+    await require_count([*staying, comer], 5, mark)
     assert mark.greeting["online_count"] == 5
 
 
@@ -49,7 +49,7 @@ async def test_nobody_hears_of_themselves_or_of_whom_they_have_counted(site, peo
     pairs = await asyncio.gather(*(connect_and_again(person) for person in people[:4]))
     sockets = [socket for pair in pairs for socket in pair]
     mark = await site.connect(alice)
-    assert await read_counts(sockets, mark) == [5] * 8
+    await require_count(sockets, 5, mark)
     for socket in sockets:
         heard = [frame["data"]["user_id"] for frame in socket.frames if frame["type"] == "user_status"]
         assert socket.user_id not in heard
@@ -81,7 +81,7 @@ async def test_it_misses_nobody_who_comes_while_it_is_greeted(site, people, alic
     may_greet.set()
     assert (await slow.receive())["type"] == "connected"
     mark = await site.connect(people[3])
-    assert await read_counts([slow, witness, *others[1:]], mark) == [5] * 4
+    await require_count([slow, witness, *others[1:]], 5, mark)
 
 
 async def test_a_storm_ends_with_the_right_count(site, people, alice, configure, monkeypatch):
@@ -108,7 +108,7 @@ async def test_whoever_appears_offline_counts_as_others_do(site, alice, bob, car
     for socket in (first, second, third, other):
         await until_count(socket, 2)
     mark = await site.connect(carol)
-    assert await read_counts([first, second, third, other], mark) == [3] * 4
+    await require_count([first, second, third, other], 3, mark)
     for socket in (first, second, third):
         assert not socket.has("user_status", user_id=alice.pk)
 
@@ -146,7 +146,7 @@ async def test_those_who_share_a_room_are_counted(site, people, configure):
     await asyncio.gather(*(site.connect(person) for person in strangers))
     sockets = await asyncio.gather(*(site.connect(person) for person in mates[:3]))
     mark = await site.connect(mates[3])
-    assert await read_counts(sockets, mark) == [4] * 3
+    await require_count(sockets, 4, mark)
     await mark.close()
     for socket in sockets:
         await until_count(socket, 3)
