@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import redis
 
+from bench.announcing import ONLINE, USERS
 from bench.cases import WARM_UP_CONNECTIONS, Bench
 from bench.report import HEAD, load_rows, markdown_table
 from bench.returning import MISSED
@@ -37,6 +38,8 @@ def write_document(bench: Bench, file: Path) -> None:
         warm=WARM_UP_CONNECTIONS,
         crowd=CROWD,
         missed=MISSED,
+        users=USERS,
+        online=ONLINE,
         loads=markdown_table(LOAD_HEAD, load_rows(bench.measurements)),
         machine="\n".join(f"- {name}: {value}" for name, value in machine().items()),
     )

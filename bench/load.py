@@ -5,7 +5,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,28 @@ def held_connections(ports: list[int], options: dict[str, Any]) -> Iterator[int]
     finally:
         process.terminate()
         process.communicate()
+
+
+@contextmanager
+def listeners(ports: list[int], options: dict[str, Any]) -> Iterator[Callable[[], Result]]:
+    """Keep connections open for `hold` seconds, which send nothing. Yields a function that waits for the result.
+
+    Frames with the `marker` and the moment at which they were made are deliveries.
+    """
+    command = arguments(ports, {**options, "count": 0})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+
+        def finish() -> Result:
+            said, complaint = process.communicate()
+            if not said:
+                raise LoadFailed(f"wsload ended with {process.returncode}: {complaint}")
+            return msgspec.json.decode(said, type=Result)
+
+        try:
+            read_holding(process)
+            yield finish
+        finally:
+            process.kill()
 
 
 def read_holding(process: subprocess.Popen[str]) -> int:

@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.announcing import announcement
 from bench.cases import Bench, connect, direct, fanout, latency, memory, two
 from bench.document import write_document
+from bench.inboxes import inbox, notify
 from bench.load import compile_generator
 from bench.recovery import cost, restart, resume
 from bench.report import aligned_table
@@ -18,7 +20,8 @@ from bench.workspace import Workspace
 
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 CASES: dict[str, Callable[[Bench], None]] = {
-    case.__name__: case for case in (fanout, latency, direct, memory, connect, two, cost, resume, restart)
+    case.__name__: case
+    for case in (fanout, latency, direct, memory, connect, two, cost, resume, restart, notify, inbox, announcement)
 }
 
 

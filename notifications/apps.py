@@ -1,4 +1,4 @@
-"""The app's configuration: registers the system checks, and `inbox.mark` for the `read` command of sockets.
+"""The app's configuration: the types of the site, the checks, the jobs, and `inbox.mark` for the `read` command.
 
 A site names one of the two classes in INSTALLED_APPS; `notifications` stands for the first.
 """
@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 
@@ -33,12 +34,20 @@ class NotificationsConfig(AppConfig):
         super().import_models()
 
     def ready(self) -> None:
-        from notifications import checks
+        from notifications import checks, jobs
+        from notifications.announcements.publishing import connect_deleted
         from notifications.inbox import mark
-        from realtime.integration import register_notification_marker
+        from notifications.mailing import bounces
+        from notifications.withdrawing import connect_targets
+        from realtime.integration import register_job, register_notification_marker
 
         checks.register()
         register_notification_marker(mark)
+        register_job("notifications", jobs.run_due, jobs.every_seconds)
+        bounces.connect()
+        autodiscover_modules("notification_types")
+        connect_targets()
+        connect_deleted()
 
 
 class RealtimeNotificationsConfig(NotificationsConfig):

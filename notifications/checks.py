@@ -5,15 +5,21 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core import checks
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
+from django.core.exceptions import FieldDoesNotExist
 from django.db import router
 from django.db.migrations.loader import MigrationLoader
+from django.db.models import DateField
 from django.utils.module_loading import import_string
 
 from notifications import conf
+from notifications.mailing import addresses
 from notifications.migration import OwnMigration
 from notifications.models import Notification
+from notifications.rules.signals import all_rules
+from notifications.types import all_types, find_type
 from realtime.integration import database_alias, find_foreign_tables
 
 OTHER_NAMES = (
@@ -25,18 +31,31 @@ OTHER_NAMES = (
 def register() -> None:
     checks.register(check_settings)
     checks.register(check_one_database)
+    checks.register(check_mail)
+    checks.register(check_rules)
     checks.register(check_database, checks.Tags.database)
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """E002: a key of NOTIFICATIONS that does not exist, or a value that is not the path of a function."""
+    """E002: a key of NOTIFICATIONS that does not exist, or a value that names no function or no field."""
     problems, name = conf.find_problems(), conf.setting_name()
-    if not problems and (path := conf.settings().language) and not _is_function(path):
-        problems = [f"{name}['LANGUAGE'] must be the path of a function: {path} is none."]
-    hint = "README lists the keys of NOTIFICATIONS."
+    if not problems:
+        problems = [f"{name}{problem}" for problem in _find_wrong_names()]
+    hint = "docs/notifications.md lists the keys of NOTIFICATIONS."
     if name == "NOTIFICATIONS":
         hint += f" If the setting is not for this app, {OTHER_NAMES}"
     return [Error(problem, hint=hint, id="notifications.E002") for problem in problems]
+
+
+def _find_wrong_names() -> list[str]:
+    settings = conf.settings()
+    paths = {"LANGUAGE": settings.language, "MAIL_ADDRESS": settings.mail_address}
+    wrong = {key: path for key, path in paths.items() if path and not _is_function(path)}
+    problems = [f"['{key}'] must be the path of a function: {path} is none." for key, path in wrong.items()]
+    if settings.joined_field and not _is_moment(settings.joined_field):
+        field = settings.joined_field
+        problems.append(f"['JOINED_FIELD'] must be a field of the user model with a date: {field} is none.")
+    return problems
 
 
 def check_one_database(**_: Any) -> list[CheckMessage]:
@@ -49,11 +68,49 @@ def check_one_database(**_: Any) -> list[CheckMessage]:
     return [Error(text, hint=hint, id="notifications.E005")]
 
 
+def check_mail(**_: Any) -> list[CheckMessage]:
+    """E007, W001: what mails need to lead somewhere, and a mail server that hangs."""
+    if conf.find_problems() or not conf.settings().mail:
+        return []
+    found: list[CheckMessage] = []
+    if not conf.settings().site_url:
+        text = "Mails about notifications have no links, not even to unsubscribe."
+        hint = f"Set {conf.setting_name()}['SITE_URL'] to the address of the site."
+        found.append(Error(text, hint=hint, id="notifications.E007"))
+    if not addresses.is_included("notifications:unsubscribe", "token"):
+        text = "Mails about notifications have no link to unsubscribe."
+        hint = "Include notifications.urls in the urls of the site."
+        found.append(Error(text, hint=hint, id="notifications.E007"))
+    if conf.mail_may_hang():
+        text = "A mail server that does not answer would stop the mails about notifications for a long time."
+        hint = "Set EMAIL_TIMEOUT, or the option `timeout` in MAILERS, to some seconds."
+        found.append(Warning(text, hint=hint, id="notifications.W001"))
+    return found
+
+
+def check_rules(**_: Any) -> list[CheckMessage]:
+    """E006: a rule that would send a type which does not exist, when something is saved."""
+    unknown = sorted({rule.type for rule in all_rules() if rule.type and find_type(rule.type) is None})
+    hint = f"Registered types: {', '.join(sorted(kind.key for kind in all_types()))}."
+    return [
+        Error(f"A rule of notify_on sends the unknown type {key!r}.", hint=hint, id="notifications.E006")
+        for key in unknown
+    ]
+
+
 def _is_function(path: str) -> bool:
     try:
         return callable(import_string(path))
     except ImportError:
         return False
+
+
+def _is_moment(name: str) -> bool:
+    """The default is right for every user model: without this field, nobody counts as newer than an announcement."""
+    try:
+        return isinstance(get_user_model()._meta.get_field(name), DateField)
+    except FieldDoesNotExist:
+        return name == conf.JOINED_FIELD
 
 
 def check_database(*, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
@@ -75,7 +132,7 @@ def check_migrations() -> list[CheckMessage]:
         return []
     text = f"{', '.join(foreign)} in {folder.__path__[0]} are migrations of another package called `notifications`."
     hint = "Uninstall that package and django-realtime-hub, delete the folder, and install django-realtime-hub again."
-    return [Error(text, hint=hint, id="notifications.E005")]
+    return [Error(text, hint=hint, id="notifications.E003")]
 
 
 def _is_own(module: str) -> bool:

@@ -1,148 +1,147 @@
-"""Sending: store a notification and push it to the recipient's sockets, in one transaction.
+"""Sending: store a notification for its readers and push it to their sockets, in one transaction.
 
-Site code calls it as `notifications.notify`; the admin calls `push`. No other module creates or pushes notifications.
+Site code calls it as `notifications.notify`; the admin and announcements use it, too. No other module creates
+notifications.
 """
 
-import json
-import re
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
-import msgspec
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
-from django.core.serializers.json import DjangoJSONEncoder
-from django.core.validators import ProhibitNullCharactersValidator
+from django.db import models
 from django.utils.asyncio import async_unsafe
-from django.utils.translation import override
 
-import realtime
-from notifications import types
-from notifications.frames import Item, NotificationBody
-from notifications.languages import language_of
-from notifications.links import is_safe
-from notifications.models import Notification
+from notifications import conf, content, pushing, routing, storing, types
+from notifications.content import Content, InvalidData
+from notifications.languages import languages_of
+from notifications.models import Notification, TypeSwitch
+from notifications.models.target import target_of
+from notifications.recipients import Recipients, find_recipients, is_one
 from notifications.types import Text
-from realtime.integration import USE_TWIN, all_users, display_name, own_transaction, read_user, run
-from realtime.protocol.frames import format_time, utc_now
+from realtime.integration import (
+    USE_TWIN,
+    all_users,
+    database_alias,
+    display_name,
+    own_transaction,
+    read_user,
+    run,
+)
 
-# Lists and objects within each other. SQLite takes 1,000, and from Python 3.12 on Python's encoder takes more.
-MAX_LEVELS = 900
-# A NUL character as JSON writes it. After an escaped backslash the same six characters are ordinary text.
-NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-
-
-class InvalidData(ValueError):
-    """`data` is not a JSON object, or holds something that cannot be stored."""
+__all__ = ["InvalidData", "anotify", "notify"]
 
 
 @async_unsafe(USE_TWIN)
 def notify(
-    recipient: Any,
+    recipients: Any,
     type_name: str,
     *,
     actor: Any = None,
+    target: models.Model | None = None,
     data: dict[str, Any] | None = None,
     link: str = "",
     title: Text | None = None,
     message: Text | None = None,
+    reason: str = "",
+    dedupe_key: str = "",
+    group_key: str = "",
+    silent: bool = False,
+    unless_present: str = "",
     **params: object,
-) -> Notification | None:
-    """Store a notification for `recipient` (a user or a primary key) and push it when the caller's transaction commits.
+) -> Notification | int | None:
+    """Store a notification for each of `recipients` and push it when the caller's transaction commits.
 
-    The title and the message come from the type, in the recipient's language, filled with `params` and the name of
-    `actor`, the same as in chat. `title` and `message` replace them, without being filled. Both are plain text: escape
-    them in HTML. `data` is any JSON object; clients get it as it is. `link` is a path or an address with http, https
-    or mailto.
+    `recipients` is a user or a primary key, several of them, a queryset of users, a group, or `followers(object)`.
+    Returns the notification for one user, or None if nothing was stored; for several, how many got it.
 
-    Returns None and sends nothing when `actor` is the recipient: people need no notification of what they did. Raises
-    TypeError (recipient or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a wrong
-    `link`, a text that is too long or has a NUL character), DoesNotExist. If the push raises, nothing is stored either.
+    The texts and the link come from the type, in each reader's language, filled with `params` and the name of `actor`,
+    the same as in chat. `title` and `message` replace them, without being filled. All are plain text: escape them in
+    HTML. `data` is any JSON object that fits the type's schema; clients get it as it is. `link` is a path or an address
+    with http, https or mailto. `target` is what the notification is about: those who have muted it are not disturbed.
+    `reason` says why this reader gets it ("mentioned"). A second notification with the same `dedupe_key` is not stored
+    for a reader who has the first. Those with the same `group_key` become one. `silent`: stored and counted, and
+    nothing is pushed or mailed. `unless_present` is the stream of a room such as `room.general`: who has it open has
+    seen it already.
+
+    People get no notification of what they did themselves. Nothing is stored of a type that staff have switched off.
+    Raises TypeError (recipients or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a
+    wrong `link`, a text that is too long or has a NUL character), DoesNotExist. If the push raises, nothing is stored.
     """
     kind = types.require_type(type_name)
-    user = _require_user(recipient)
+    found = find_recipients(recipients)
     if actor is not None:
         actor = _require_user(actor)
-        if actor.pk == user.pk:
-            return None
         params["actor"] = display_name(actor)
-    notification = Notification(recipient=user, actor=actor, type=kind.name, data=require_object(data or {}), link=link)
-    with override(language_of(user)):
-        notification.title = types.fill(kind.title, params) if title is None else str(title)
-        notification.message = types.fill(kind.message, params) if message is None else str(message)
-    # SQLite stores a text of any length, so the limits are checked here and do not depend on the database.
-    # The users are known to exist.
-    notification.clean_fields(exclude={"recipient", "actor"})
-    _require_storable(notification)
-    with own_transaction():
-        notification.save(force_insert=True)
-        push(notification)
-    return notification
+    prepared = content.prepare(
+        kind,
+        params,
+        title=title,
+        message=message,
+        data=data,
+        link=link,
+        group_key=group_key,
+        actor=actor,
+        target=target_of(target),
+        reason=reason,
+        dedupe_key=dedupe_key,
+        silent=silent,
+    )
+    ids = send(prepared, found, unless_present)
+    if not is_one(recipients):
+        return len(ids)
+    return read_row(prepared, *next(iter(ids.items()))) if ids else None
 
 
-async def anotify(recipient: Any, type_name: str, **options: Any) -> Notification | None:
+async def anotify(recipients: Any, type_name: str, **options: Any) -> Notification | int | None:
     """`notify` for asynchronous code, with the same parameters. It commits a transaction of its own."""
-    return await run(notify, recipient, type_name, **options)
+    return await run(notify, recipients, type_name, **options)
 
 
-def push(notification: Notification) -> None:
-    """Send a stored notification to its recipient's sockets on commit; sockets that resume later get it, too."""
-    realtime.send_to_user(notification.recipient_id, msgspec.to_builtins(frame(notification)))
+def send(prepared: Content, recipients: Recipients, unless_present: str) -> dict[Any, int]:
+    """Store and push. Returns the ids of the rows, by reader. `notifications.testing` listens here."""
+    keys = [pk for pk in recipients.keys if prepared.actor is None or pk != prepared.actor.pk]
+    if not keys or TypeSwitch.objects.filter(type=prepared.kind.key, off=True).exists():
+        return {}
+    present = routing.find_present(unless_present, keys) if unless_present else frozenset()
+    with own_transaction():
+        absent_ids = _store(prepared, [pk for pk in keys if pk not in present])
+        present_ids = storing.insert(prepared, sorted(present), seen=True) if present else {}
+        if not prepared.silent:
+            routing.deliver(prepared, absent_ids, lambda readers: _push(prepared, absent_ids, readers, recipients))
+    return {**absent_ids, **present_ids}
 
 
-def frame(notification: Notification) -> NotificationBody:
-    return NotificationBody(notification_type=notification.type, data=item(notification), timestamp=utc_now())
-
-
-def item(notification: Notification) -> Item:
-    link = str(notification.link)
-    return Item(
-        id=notification.pk,
-        type=notification.type,
-        title=notification.title,
-        message=notification.message,
-        data=notification.data,
-        # Rows that are older than this rule, or were stored without validation, may have any link.
-        link=link if is_safe(link) else "",
-        created_at=format_time(notification.created_at),
+def _store(prepared: Content, keys: Sequence[Any]) -> dict[Any, int]:
+    if not prepared.group_key:
+        return storing.insert(prepared, keys)
+    settings = conf.settings()
+    return storing.insert_or_grow(
+        prepared,
+        keys,
+        opened_after=prepared.now - timedelta(seconds=settings.group_seconds_at_most),
+        grown_after=prepared.now - timedelta(seconds=settings.group_seconds),
     )
 
 
-def require_object(data: object) -> dict[str, Any]:
-    """A copy of `data` as the database will return it, so that the pushed and the stored notification are equal.
-
-    Accepts what Django's encoder accepts: dates, UUIDs, decimals and lazy translations become text. Raises InvalidData.
-    """
-    if not isinstance(data, dict):
-        raise InvalidData(f"data must be a dictionary, not {type(data).__name__}")
-    try:
-        text = json.dumps(data, cls=DjangoJSONEncoder, allow_nan=False, ensure_ascii=False)
-        # Half a surrogate pair is valid in a Python string but not in UTF-8: `encode` refuses what could not be sent.
-        copy: dict[str, Any] = json.loads(text.encode())
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidData(f"data cannot be written as JSON: {error}") from error
-    if NUL.search(text):
-        raise InvalidData("data cannot contain NUL characters: PostgreSQL does not accept them")
-    if _count_levels(copy) > MAX_LEVELS:
-        raise InvalidData(f"data cannot be nested in more than {MAX_LEVELS} levels")
-    return copy
+def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipients: Recipients) -> None:
+    languages = languages_of(readers, recipients.known)
+    if prepared.group_key:
+        # What they say depends on who else is in the reader's group.
+        rows = Notification.objects.filter(pk__in=[ids[pk] for pk in readers if pk in languages])
+        pushing.push(rows, languages)
+    else:
+        chosen = {pk: ids[pk] for pk in readers if pk in languages}
+        pushing.push_new(Notification(**prepared.columns()), chosen, languages)
 
 
-def _count_levels(value: Any) -> int:
-    levels, found = 0, [value]
-    while found:
-        levels += 1
-        children = [child for one in found for child in (one.values() if isinstance(one, dict) else one)]
-        found = [child for child in children if isinstance(child, dict | list)]
-    return levels
-
-
-def _require_storable(notification: Notification) -> None:
-    """Raises ValidationError for a text with a NUL character, which PostgreSQL does not accept."""
-    for name in ("title", "message", "link"):
-        try:
-            ProhibitNullCharactersValidator()(getattr(notification, name))
-        except ValidationError as error:
-            raise ValidationError({name: error}) from None
+def read_row(prepared: Content, recipient: Any, key: int) -> Notification:
+    """The notification that was stored for a reader; it is read only if it depends on what was there before."""
+    if prepared.group_key:
+        return Notification.objects.get(pk=key)
+    row = Notification(pk=key, recipient_id=recipient, **prepared.columns())
+    row._state.adding, row._state.db = False, database_alias()
+    return row
 
 
 def _require_user(given: Any) -> Any:

@@ -1,22 +1,34 @@
-"""The types of notification and their texts: five built-in ones, and those that a site registers.
+"""The types of notification: the built-in ones, and those that a site registers in a module `notification_types`.
 
-A dictionary that is filled while apps are loaded. `sending` fills in the texts; the admin lists the types.
+A dictionary that is filled while apps are loaded. `sending` looks types up, `texts` renders them, the admin lists them.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal, get_args
 
+import msgspec
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-NAME_CHARS = 64  # the length of the column `type`
+KEY_CHARS = 64  # the length of the columns for keys
+MOST_ACTIONS = 2
 
-# A lazy translation becomes text in the recipient's language when the notification is sent.
+# A lazy translation becomes text in the reader's language when the notification is pushed, listed or mailed.
 Text = str | Promise
+Level = Literal["info", "success", "warning", "error"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+# What a type is that says nothing else, and what one is shown as that is no longer registered.
+GENERAL = "general"
+INFO: Level = "info"
+Channel = Literal["socket", "mail", "web_push"]
+CHANNELS: tuple[Channel, ...] = get_args(Channel)
 
 
 class UnknownType(ValueError):
-    """No type of this name has been registered."""
+    """No type of this key has been registered."""
 
 
 class MissingParameter(ValueError):
@@ -24,53 +36,175 @@ class MissingParameter(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class NotificationType:
-    """`title` and `message` are templates such as `_("%(actor)s followed you")`; a literal percent sign is `%%`."""
+class Action:
+    """A button of a notification. `link` is a template like that of the type; without one, it only notes the choice."""
 
-    name: str
+    key: str
+    label: Text
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationType:
+    """What all notifications of a type have in common.
+
+    `title`, `message`, `link` and `group_key` are templates such as `_("%(actor)s followed you")`, filled with the
+    parameters of `notify`; a literal percent sign is `%%`. In a link, parameters are escaped as in addresses. In a
+    group of several people, `%(actor)s` becomes "Bob and 4 others".
+    """
+
+    key: str
     title: Text
     message: Text
+    category: str = GENERAL
+    level: Level = INFO
+    link: str = ""
+    # Notifications of one reader that have the same one become one row, for as long as the settings say.
+    group_key: str = ""
+    time_to_live: timedelta | None = None
+    # How readers get it who have chosen nothing else.
+    channels: frozenset[Channel] = frozenset({"socket", "mail"})
+    # Ignores quiet hours, mutes and the reader's switches.
+    critical: bool = False
+    # Stored and counted, and nothing is pushed or mailed.
+    silent: bool = False
+    actions: tuple[Action, ...] = ()
+    # A msgspec.Struct that describes `data`: `notify` refuses what does not fit.
+    data: type[msgspec.Struct] | None = None
+    # Parameters for previews.
+    example: Mapping[str, object] = field(default_factory=dict)
+    # The label of a model, such as "shop.Order": when such an object is deleted, what is about it is withdrawn.
+    ends_with: str = ""
 
 
 _types: dict[str, NotificationType] = {}
+_categories: dict[str, Text] = {}
 
 
-def register(name: str, *, title: Text, message: Text) -> NotificationType:
-    """Add a type. Call this in the `AppConfig.ready()` of an app of your site.
+def register(key: str, *, title: Text, message: Text, **options: Any) -> NotificationType:
+    """Add a type. Call this in a module `notification_types` of an app of your site.
 
-    The last registration of a name wins, so a site can also reword the built-in types.
+    The options are the other fields of `NotificationType`; `channels` may be any iterable. The last registration of a
+    key wins, so a site can also reword the built-in types. Raises ValueError for what cannot be right.
     """
-    if not 1 <= len(name) <= NAME_CHARS:
-        raise ValueError(f"The name of a notification type must have 1 to {NAME_CHARS} characters: {name!r}")
-    _types[name] = NotificationType(name, title, message)
-    return _types[name]
+    if "channels" in options:
+        options["channels"] = frozenset(options["channels"])
+    if "actions" in options:
+        options["actions"] = tuple(options["actions"])
+    kind = NotificationType(key=key, title=title, message=message, **options)
+    _require_valid(kind)
+    _types[key] = kind
+    return kind
 
 
-def require_type(name: str) -> NotificationType:
+def register_category(key: str, label: Text) -> None:
+    """Name a category for readers, who choose by category what they want to hear of."""
+    _require_key(key, "category")
+    _categories[key] = label
+
+
+def require_type(key: str) -> NotificationType:
     """Raises UnknownType."""
     try:
-        return _types[name]
-    except KeyError:
+        return _types[key]
+    except (KeyError, TypeError):
         raise UnknownType(
-            f"There is no notification type {name!r}. Registered types: {', '.join(sorted(_types))}"
+            f"There is no notification type {key!r}. Registered types: {', '.join(sorted(_types))}"
         ) from None
 
 
+def find_type(key: str) -> NotificationType | None:
+    """None for a key that is not registered any more."""
+    return _types.get(key)
+
+
+def all_types() -> list[NotificationType]:
+    return list(_types.values())
+
+
+def keys_of_categories(categories: Iterable[str]) -> list[str]:
+    wanted = set(categories)
+    return [kind.key for kind in _types.values() if kind.category in wanted]
+
+
+def keys_of_levels(levels: Iterable[str]) -> list[str]:
+    wanted = set(levels)
+    return [kind.key for kind in _types.values() if kind.level in wanted]
+
+
+def categories() -> dict[str, Text]:
+    """The labels of all categories that have a type, by key."""
+    return {kind.category: _categories.get(kind.category, capfirst(kind.category)) for kind in _types.values()}
+
+
 def choices() -> list[tuple[str, Text]]:
-    """Names and titles of all types, for forms and filters."""
-    return [(kind.name, kind.title) for kind in _types.values()]
+    """Keys and titles of all types, for forms and filters."""
+    return [(kind.key, kind.title) for kind in _types.values()]
 
 
-def fill(template: Text, params: Mapping[str, object]) -> str:
-    """`template` in the active language, filled with `params`. Raises MissingParameter."""
-    try:
-        return str(template) % params
-    except KeyError as error:
-        raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}") from None
+def _require_valid(kind: NotificationType) -> None:
+    _require_key(kind.key, "type")
+    _require_key(kind.category, "category")
+    if kind.level not in LEVELS:
+        raise ValueError(f"The level of {kind.key!r} must be one of {', '.join(LEVELS)}: {kind.level!r}")
+    if unknown := kind.channels - set(CHANNELS):
+        raise ValueError(f"The channels of {kind.key!r} are {', '.join(CHANNELS)}, not {', '.join(sorted(unknown))}.")
+    if len(kind.actions) > MOST_ACTIONS:
+        raise ValueError(f"The type {kind.key!r} may have {MOST_ACTIONS} actions.")
+    if len({action.key for action in kind.actions}) < len(kind.actions):
+        raise ValueError(f"The actions of {kind.key!r} must have different keys.")
+    for action in kind.actions:
+        _require_key(action.key, "action")
 
 
-register("new_follower", title=_("New follower"), message=_("%(actor)s followed you"))
-register("new_like", title=_("New like"), message=_("%(actor)s liked your post"))
-register("new_comment", title=_("New comment"), message=_("%(actor)s commented on your post"))
-register("comment_reply", title=_("New reply"), message=_("%(actor)s replied to your comment"))
-register("mention", title=_("New mention"), message=_("%(actor)s mentioned you"))
+def _require_key(key: object, what: str) -> None:
+    if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS:
+        raise ValueError(f"The key of a {what} must be a text of 1 to {KEY_CHARS} characters: {key!r}")
+
+
+register_category(GENERAL, _("General"))
+register_category("social", _("People"))
+register_category("orders", _("Orders"))
+
+register(
+    "new_follower",
+    title=_("New follower"),
+    message=_("%(actor)s followed you"),
+    category="social",
+    example={"actor": "Bob"},
+)
+register(
+    "new_like",
+    title=_("New like"),
+    message=_("%(actor)s liked your post"),
+    category="social",
+    example={"actor": "Bob"},
+)
+register(
+    "new_comment",
+    title=_("New comment"),
+    message=_("%(actor)s commented on your post"),
+    category="social",
+    example={"actor": "Bob"},
+)
+register(
+    "comment_reply",
+    title=_("New reply"),
+    message=_("%(actor)s replied to your comment"),
+    category="social",
+    example={"actor": "Bob"},
+)
+register(
+    "mention",
+    title=_("New mention"),
+    message=_("%(actor)s mentioned you"),
+    category="social",
+    example={"actor": "Bob"},
+)
+register(
+    "order_status_changed",
+    title=_("Order %(order_id)s"),
+    message=_("The order is now: %(status)s"),
+    category="orders",
+    example={"order_id": "A-17", "status": "shipped"},
+)

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "realtime",
     "notifications",
+    "project.orders",
 ]
 
 MIDDLEWARE = [
@@ -156,7 +157,8 @@ SIMPLE_JWT = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Realtime API",
     "DESCRIPTION": (
-        "Log in, get tickets for sockets, see who is online, manage rooms and their members, and read messages.\n\n"
+        "Log in, get tickets for sockets, see who is online, manage rooms and their members, read messages, and mark "
+        "notifications.\n\n"
         "To try it on this page, log in with `POST /api/v1/auth/token`, press *Authorize* and paste the `access` token."
     ),
     "TAGS": [
@@ -165,6 +167,10 @@ SPECTACULAR_SETTINGS = {
         {"name": "rooms", "description": "Rooms that people write to."},
         {"name": "members", "description": "Who is in a room, and in which role."},
         {"name": "messages", "description": "The messages of rooms, and direct messages."},
+        {"name": "notifications", "description": "Your inbox."},
+        {"name": "preferences", "description": "Which notifications you want, when and how."},
+        {"name": "follows", "description": "Objects that you follow, or do not want to hear of."},
+        {"name": "announcements", "description": "What staff say to many users at once."},
     ],
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -12,6 +12,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", views.DocsView.as_view(), name="docs"),
     path("", include("realtime.urls")),
+    path("", include("notifications.urls")),
     path("api/<path:rest>", views.UnknownView.as_view()),
 ]
 handler500 = views.server_error

@@ -10,14 +10,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import django
+
 os.environ.setdefault("DEBUG", "1")
 from project.settings import *  # noqa: F403
-from project.settings import CACHES, CHANNEL_LAYERS, DATABASES, REALTIME
+from project.settings import CACHES, CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, REALTIME
 from tests.patience import PATIENCE_SECONDS
 
 RUN = secrets.token_hex(4)
 
 DEBUG = False
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
@@ -53,6 +56,10 @@ changes: Any = {
     "PRESENCE_AUDIENCE": "nobody",
 }
 REALTIME = {**REALTIME, **changes}
+# A test runs the jobs that it is about.
+NOTIFICATIONS: Any = {"JOBS_SECONDS": 0}
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 CACHES["default"]["KEY_PREFIX"] = f"test-{RUN}"
 layer: Any = CHANNEL_LAYERS["default"]
 if "CONFIG" in layer:

@@ -14,10 +14,10 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework.serializers import Serializer
 
-from realtime.api.serializers import UserIdField
+from realtime.api.serializers import PREFIX, REF, UserIdField
 
 View = TypeVar("View", bound=Callable[..., Any])
-REF = "#/components/schemas/{name}"
+Field = TypeVar("Field", bound=type[Any])
 
 extend_schema_field({"oneOf": [{"type": "integer"}, {"type": "string"}]})(UserIdField)
 
@@ -36,7 +36,7 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
     match_subclasses = True
 
     def get_name(self, auto_schema: Any, direction: str) -> str:
-        name: str = self.target.__name__
+        name: str = PREFIX + self.target.__name__
         # A struct inside another one is registered by its name only. drf-spectacular would warn that two different
         # structs have this name.
         set_override(self.target, "suppress_collision_warning", True)
@@ -46,7 +46,7 @@ class StructExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-ca
         _, shapes = msgspec.json.schema_components([self.target], ref_template=REF)
         for name, shape in shapes.items():
             if name != self.target.__name__:
-                auto_schema.registry.register_on_missing(_component(name, as_openapi(shape)))
+                auto_schema.registry.register_on_missing(_component(PREFIX + name, as_openapi(shape)))
         return as_openapi(shapes[self.target.__name__])
 
 
@@ -72,6 +72,11 @@ def as_openapi(schema: Any) -> Any:
     if len(kinds) == len(schema.get("anyOf", [])):
         return schema
     return {**kinds[0], "nullable": True} if len(kinds) == 1 else {**schema, "anyOf": kinds, "nullable": True}
+
+
+def describe_field(schema: dict[str, Any]) -> Callable[[Field], Field]:
+    decorate: Callable[[Field], Field] = extend_schema_field(schema)
+    return decorate
 
 
 def describe(

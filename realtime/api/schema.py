@@ -4,13 +4,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from rest_framework.serializers import Serializer
 
 from realtime.api import openapi
-from realtime.api.serializers import ErrorShape, InvalidShape
+from realtime.api.serializers import REF, ErrorShape, InvalidShape
 
 View = TypeVar("View", bound=Callable[..., Any])
+Field = TypeVar("Field", bound=type[Any])
 Shape = type[Serializer[Any]]
 Answer = Shape | type[msgspec.Struct] | dict[str, Any] | None
 
@@ -42,7 +44,7 @@ REFUSALS = {
     401: _("The login is not valid: the password is wrong, or the token is missing, has expired or was revoked."),
     403: _("You are not allowed to do this."),
     404: _("It does not exist, or you cannot see it."),
-    409: _("It does not fit what is stored: an id that is taken, or a room that would lose its last owner."),
+    409: _("It does not fit what is stored; `detail` says why."),
     429: _("Too many requests. Try again after as many seconds as `Retry-After` says."),
     503: _("The database or Redis is not available. Try again later."),
 }
@@ -50,7 +52,12 @@ REFUSALS = {
 
 def list_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
     """An answer that is a list of `shape`. Another operation must answer with `shape` alone: that describes it."""
-    return {"type": "array", "items": {"$ref": f"#/components/schemas/{shape.__name__}"}}
+    return {"type": "array", "items": {"$ref": REF.format(name=shape.__name__)}}
+
+
+def shown_as(schema: dict[str, Any]) -> Callable[[Field], Field]:
+    """Describe a class of fields in the OpenAPI document. Without drf-spectacular there is none."""
+    return (lambda field: field) if openapi is None else openapi.describe_field(schema)
 
 
 def validated(shape: Shape, data: Any, **options: Any) -> Any:
@@ -67,11 +74,12 @@ def documented(
     refusals: tuple[int, ...] = (),
     query: Shape | None = None,
     body: Shape | None = None,
+    summary: str | Promise = "",
 ) -> Callable[[View], View]:
     """Describe a view's method in the OpenAPI document, with its docstring as the description.
 
-    `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included.
-    Without drf-spectacular there is no document, and this does nothing.
+    `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included. Other
+    apps pass the `summary` of their operations. Without drf-spectacular there is no document, and this does nothing.
     """
     if openapi is None:
         return lambda view: view
@@ -83,7 +91,7 @@ def documented(
         answers,
         failures,
         operation_id=operation,
-        summary=SUMMARIES[operation],
+        summary=summary or SUMMARIES[operation],
         tags=[operation.split("_")[0]],
         request=body,
         parameters=[query] if query else None,

@@ -20,6 +20,9 @@ from realtime.protocol.frames import format_time
 MAX_SEQ = 2**63 - 1  # limit of the database's column
 MAX_OFFSET = 2**31 - 1
 MAX_USER_IDS = 200
+# Before the names of structs in the OpenAPI document, such as `Group` and `Item`: shapes of the site may be called so.
+PREFIX = "Realtime"
+REF = f"#/components/schemas/{PREFIX}{{name}}"
 
 
 class Shape(serializers.Serializer[Any]):

@@ -56,8 +56,13 @@ class MinuteThrottle(SimpleRateThrottle):
     duration: int  # in seconds
 
     def get_rate(self) -> str | None:
-        limit = getattr(settings(), str(self.scope))
+        limit = self.find_limit()
         return f"{limit}/minute" if limit else None
+
+    def find_limit(self) -> int | None:
+        """How many requests a client may make in a minute; 0 or None: any number."""
+        limit: int | None = getattr(settings(), str(self.scope))
+        return limit
 
     def identify(self, request: Request) -> str | None:
         """The client to count the request for; None for a request that does not count."""

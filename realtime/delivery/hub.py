@@ -8,7 +8,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -65,6 +65,8 @@ class Hub:
         self._must_compare = False
         self._reading = asyncio.Semaphore(READS_AT_ONCE)
         self._early = EarlyBytes()
+        # Called with a stream and a user key when a socket of the user opens or closes the stream. Set by the node.
+        self.on_attendance: Callable[[str, str], None] = _ignore
 
     def start(self) -> None:
         self.bus.start()
@@ -133,6 +135,7 @@ class Hub:
         attached = connection.subscriptions.attach(feed.name, feed.position)
         if attached:
             feed.fanout.add(connection)
+            self.on_attendance(feed.name, connection.user_key)
         return attached
 
     def detach(self, connection: Connection, feed: Feed) -> None:
@@ -145,6 +148,7 @@ class Hub:
         return connection.subscriptions.remove(stream)
 
     def _drop(self, connection: Connection, stream: str) -> None:
+        self.on_attendance(stream, connection.user_key)
         feed = self.feeds.get(stream)
         if feed is not None:
             feed.fanout.connections.discard(connection)
@@ -289,3 +293,6 @@ class Hub:
     async def _missed(self, stream: str, after: int, until: int) -> list[log.LoggedEvent]:
         async with self._reading:
             return await database.run(log.missed, stream, after, until)
+
+
+def _ignore(stream: str, user_key: str) -> None: ...

@@ -1,4 +1,4 @@
-"""Looks up who is online, from any thread or event loop. Called by `manager` and the REST views.
+"""Looks up who is online, from any thread or event loop. Called by `manager`, `absence` and the REST views.
 
 A store belongs to one event loop: that of this process's sockets or, if there are none, the bridge's. Each function
 has an asynchronous twin with an `a` in front. All raise `StoreUnavailable` while Redis is away.

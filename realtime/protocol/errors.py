@@ -79,6 +79,14 @@ class Reason(StrEnum):
     NOT_SUBSCRIBED = auto()
     NO_SUCH_SESSION = auto()
     NO_NOTIFICATIONS = auto()
+    NO_SUCH_NOTIFICATION = auto()
+    NO_SUCH_ACT = auto()
+    NO_SUCH_ACTION = auto()
+    ACTION_TAKEN = auto()
+    NO_SUCH_OBJECT = auto()
+    NO_SUCH_ANNOUNCEMENT = auto()
+    NOT_DISMISSIBLE = auto()
+    NOT_TO_CONFIRM = auto()
 
     # Handshakes
     ORIGIN_NOT_ALLOWED = auto()

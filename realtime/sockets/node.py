@@ -21,6 +21,8 @@ from realtime.delivery.envelopes import Envelope
 from realtime.delivery.hub import Hub
 from realtime.delivery.scheduler import Scheduler
 from realtime.presence import online
+from realtime.presence.attendance import lookup
+from realtime.presence.attendance.reporter import REPORT_SECONDS, Reporter
 from realtime.presence.tracker import Tracker
 from realtime.presence.typing_indicators import TypingIndicators
 from realtime.recovery.resume import Resumer
@@ -31,6 +33,7 @@ from realtime.sockets.drain import Drain
 from realtime.sockets.errands import Errands
 from realtime.sockets.recheck import Checker, check, recheck
 from realtime.storage import database, log
+from realtime.storage.jobs import Runner
 from realtime.storage.leases import open_store as open_leases
 from realtime.storage.leases.store import LeasesUnavailable
 from realtime.storage.retention import Pruner
@@ -53,6 +56,8 @@ class Node:
     def __init__(self) -> None:
         conf = settings()
         self.hub = Hub()
+        self.attendance = Reporter(self.hub.id, lookup.loop_store(), self.hub.users)
+        self.hub.on_attendance = self.attendance.note
         self.tracker = Tracker(self.hub.id, online.loop_store(), self.hub.announce, counter=self.hub.announcer)
         self.clock = Clock(self.hub.note_heartbeat)
         self.keeper = Keeper(open_sessions(conf))
@@ -65,6 +70,7 @@ class Node:
         self.leases = open_leases(conf)
         self.silent_rows = SilentRows()
         self.pruner = Pruner(self.leases, also=[tickets.prune])
+        self.jobs = Runner(self.leases)
         self.scheduler = Scheduler(self.hub, self.leases)
         self.resumer = Resumer(self.hub, self.access, self.scheduler.on_subscribed)
         self.drain = Drain(self.hub.connections, self.tracker)
@@ -90,6 +96,8 @@ class Node:
                 (conf.auth_recheck_seconds / 2, self._look_at_blacklist),  # each row is looked at twice
                 (self.scheduler.beat_seconds, self.scheduler.beat),
                 (self.pruner.try_seconds, self.pruner.prune_if_due),
+                (REPORT_SECONDS, self.attendance.report),
+                *self.jobs.periods(),
             ]
         )
 
@@ -100,6 +108,7 @@ class Node:
         await self.messages.drain()
         await self.read_marker.drain()
         await self.clock.stop()
+        await self.jobs.stop()
         await self.typing.drain()
         await self.keeper.stop()
         await self.scheduler.stop()
@@ -107,7 +116,9 @@ class Node:
             await self.leases.close()
         bridge.retire(self.hub)
         online.forget_loop_store()
+        lookup.forget_loop_store()
         await self.tracker.stop()
+        await self.attendance.stop()
         await self.hub.stop()
 
     def leave(self, connection: Connection) -> None:

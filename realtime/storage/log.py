@@ -138,12 +138,29 @@ def commit(bodies: Sequence[tuple[str, bytes]]) -> list[LoggedEvent]:
 
 
 def write_pending(stream: str, body: bytes) -> int:
-    """Store an event without a `seq` in the caller's transaction; returns its primary key.
+    """`write_all_pending` for one event."""
+    return write_all_pending([(stream, body)])[0]
 
-    No row is locked, so the transaction may be long. `sequence` assigns the `seq` after the commit; `sweep` does it if
+
+def write_all_pending(bodies: Sequence[tuple[str, bytes]]) -> list[int]:
+    """Store events without a `seq` in the caller's transaction; returns their primary keys.
+
+    No row is locked, so the transaction may be long. `sequence` assigns the `seq`s after the commit; `sweep` does it if
     the process died in between.
     """
-    return Event.objects.create(stream=stream, body=body.decode()).pk
+    created_at = connection.ops.adapt_datetimefield_value(timezone.now())
+    table = rows(stream="text", body="text")
+    keys: list[int] = []
+    with connection.cursor() as cursor:
+        for start in range(0, len(bodies), READ_CHUNK):
+            payload = [{"stream": stream, "body": body.decode()} for stream, body in bodies[start : start + READ_CHUNK]]
+            cursor.execute(
+                f"INSERT INTO realtime_event (stream, body, created_at) SELECT {table.columns}, %s FROM {table.source}"
+                " RETURNING id",
+                [created_at, msgspec.json.encode(payload).decode()],
+            )
+            keys += [key for (key,) in cursor.fetchall()]
+    return keys
 
 
 def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
@@ -168,7 +185,14 @@ def _assign(pending: Sequence[Event]) -> None:
     place = Places(reserve(Counter(event.stream for event in pending)))
     for event in pending:
         event.seq = place.next(event.stream)
-    Event.objects.bulk_update(pending, ["seq"], batch_size=500)
+    table = rows(id="bigint", seq="bigint")
+    column, payload = table.column, [{"id": event.pk, "seq": event.seq} for event in pending]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE realtime_event SET seq = given.seq FROM (SELECT {column['id']} AS id, {column['seq']} AS seq"
+            f" FROM {table.source}) AS given WHERE realtime_event.id = given.id",
+            [msgspec.json.encode(payload).decode()],
+        )
 
 
 def _require_stored(unknown: OutcomeUnknown, rows: QuerySet[Event], wanted: list[tuple[str, int | None, str]]) -> None:

@@ -18,10 +18,12 @@ from realtime.conf import settings, settings_in_memory
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Envelope
 from realtime.presence import online
+from realtime.presence.attendance import lookup
 from realtime.recovery import sessions
 from realtime.sockets import node as nodes
 from realtime.sockets.node import Node, chosen_node, get_node, stop_node
 from realtime.storage import database, leases
+from realtime.storage.jobs import Runner
 from realtime.testing import transactions
 from realtime.testing.handshake import Handshake
 from realtime.testing.layer import MemoryLayer
@@ -105,8 +107,12 @@ class Site:
         with ExitStack() as stack:
             for name, store in zip(("open_sessions", "open_leases"), kept, strict=True):
                 stack.enter_context(patch.object(nodes, name, return_value=store))
-            stack.callback(online.forget_loop_store)
-            stack.enter_context(patch.object(online, "forget_loop_store"))
+            for home in (online, lookup):
+                stack.callback(home.forget_loop_store)
+                stack.enter_context(patch.object(home, "forget_loop_store"))
+            stack.enter_context(patch.object(lookup, "before_look", self._report_attendance))
+            # A test calls the jobs that it is about.
+            stack.enter_context(patch.object(Runner, "periods", return_value=[]))
             self._patches = stack.pop_all()
 
     def is_of_this_loop(self) -> bool:
@@ -131,6 +137,10 @@ class Site:
             await node.messages.drain()
             await node.read_marker.drain()
         await self._ping()  # what was published before it arrives before the answers
+
+    async def _report_attendance(self) -> None:
+        for node in self.nodes:
+            await node.attendance.report()
 
     async def _ping(self) -> None:
         for socket in tuple(self.sockets):

@@ -171,6 +171,12 @@ def test_it_documents_every_answer(client):
             assert operation["description"], f"{method} {path}"
 
 
+def test_it_leaves_common_names_to_the_sites_own_serializers(client):
+    names = client.get("/api/schema?format=json").json()["components"]["schemas"].keys()
+    assert names.isdisjoint({"Count", "Group", "Item", "Message", "Order", "Person", "Room", "Status", "Target"})
+    assert {"RealtimeStatus", "RealtimeGroup", "RealtimeHistoryItem"} <= names
+
+
 def test_it_says_in_a_line_what_an_operation_does(client):
     lines = summaries(client)
     assert [line for line in lines if len(line) > 40 or line.endswith(".") or not line[0].isupper()] == []

@@ -13,7 +13,16 @@ from tests.patience import PATIENCE_SECONDS
 from tests.people import client_for
 from tests.sites.processes import wait_until
 
-PATHS = ["online", "status?user_ids=1", "rooms", "rooms/general/members", "rooms/general/messages", "messages"]
+PATHS = [
+    "online",
+    "status?user_ids=1",
+    "rooms",
+    "rooms/general/members",
+    "rooms/general/messages",
+    "messages",
+    "notifications",
+    "notifications/follows",
+]
 
 
 @pytest.fixture

@@ -74,9 +74,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-@pytest.mark.parametrize(
-    "wrong", [None, AnonymousUser(), "bob", Group(pk=1)], ids=["None", "anonymous", "text", "group"]
-)
+@pytest.mark.parametrize("wrong", [None, AnonymousUser(), "bob", Room(pk=1)], ids=["None", "anonymous", "text", "room"])
 def test_every_function_refuses_what_is_no_user_and_stores_nothing(transactional_db, call, wrong):
     with pytest.raises(TypeError):
         call(wrong)

@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from notifications.frames import NotificationFrame
+from notifications.frames import (
+    AnnouncementChangedFrame,
+    AnnouncementEndedFrame,
+    AnnouncementFrame,
+    InboxFrame,
+    NotificationEvent,
+    NotificationFrame,
+    RemovedFrame,
+    WaitingFrame,
+)
 from realtime.protocol.errors import ErrorCode
 from realtime.protocol.frames import (
     AnyFrame,
@@ -51,7 +60,7 @@ RECONNECT = {1011, 1012, 1013, 4408, 4409, 4410, 4413, 4429}
 PLAIN_CLOSES = {1000, 1002, 1007}
 BROKEN = 1006  # no close frame arrived
 
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame | NotificationFrame)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(AnyFrame | NotificationEvent)
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
@@ -168,6 +177,15 @@ class Contract:
                 self._check_next(frame.stream, frame.seq)
             case NotificationFrame():
                 assert frame.notification_type == frame.data.type
+                self._check_next(frame.stream, frame.seq)
+            case AnnouncementFrame():
+                assert frame.stream.startswith("user." if frame.data.test else "site")
+                assert frame.data.fallback in {text.language for text in frame.data.texts}
+                self._check_next(frame.stream, frame.seq)
+            case AnnouncementChangedFrame() | AnnouncementEndedFrame():
+                assert frame.stream == "site"
+                self._check_next(frame.stream, frame.seq)
+            case InboxFrame() | RemovedFrame() | WaitingFrame():
                 self._check_next(frame.stream, frame.seq)
             case Joined():
                 self._check_place(f"room.{frame.room_id}", frame)

@@ -4,7 +4,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from notifications.frames import NotificationFrame
+from notifications.frames import NotificationEvent
 from realtime.protocol.frames import (
     Ack,
     AuthExpiring,
@@ -30,7 +30,7 @@ from realtime.protocol.translations import Accepted, RoomChat, RoomKind, RoomMes
 from tests.contract.conversation import Contract
 
 Shared = Connected | Pong | Ack | ErrorFrame | Heartbeat | AuthExpiring | Disconnect | Resumed | Batch
-AboutNotifications = Shared | Read | NotificationFrame
+AboutNotifications = Shared | Read | NotificationEvent
 _in_text_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomMessage | Shared)
 _in_room: msgspec.json.Decoder[Any] = msgspec.json.Decoder(RoomChat | Shared)
 _shared: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Shared)

@@ -8,7 +8,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
-from notifications import notify
+from notifications import inbox, notify
 from notifications.models import Notification
 from realtime.models import Event
 
@@ -49,7 +49,7 @@ def test_a_failed_push_stores_nothing(staff: Client, bob: Any, monkeypatch: pyte
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("no log")
 
-    monkeypatch.setattr("realtime.delivery.publishing.publish", fail)
+    monkeypatch.setattr("notifications.pushing.publish_all", fail)
     with pytest.raises(RuntimeError, match="no log"):
         staff.post(reverse(ADD), form(bob))
     assert not Notification.objects.exists()
@@ -97,7 +97,7 @@ def test_filters_and_search(staff: Client, bob: Any) -> None:
     carol = get_user_model().objects.create_user("carol")
     notify(bob, "mention", title="one", message="apple")
     notify(carol, "new_like", title="two", message="pear")
-    Notification.objects.filter(title="two").mark_read()
+    inbox.mark_all("read", Notification.objects.filter(title="two"))
 
     def listed(**query: str) -> set[str]:
         return shown(staff.get(reverse(LIST), query))

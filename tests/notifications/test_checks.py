@@ -1,12 +1,13 @@
 """The system checks of notifications."""
 
+import django
 import pytest
 from django.core.checks import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from notifications import conf
-from notifications.checks import check_database, check_settings
+from notifications.checks import check_database, check_mail, check_settings
 
 
 def test_they_are_run() -> None:
@@ -23,6 +24,14 @@ def test_they_are_run() -> None:
         ({"LANGUAGE": "notifications.nowhere.language_of"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"LANGUAGE": "en"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"LANGUAGE": len}, ["NOTIFICATIONS['LANGUAGE']"]),
+        ({"JOINED_FIELD": "last_login"}, []),
+        ({"JOINED_FIELD": ""}, []),
+        ({"JOINED_FIELD": "joined"}, ["NOTIFICATIONS['JOINED_FIELD']"]),
+        ({"JOINED_FIELD": "username"}, ["NOTIFICATIONS['JOINED_FIELD']"]),
+        ({"JOINED_FIELD": "a.b"}, ["NOTIFICATIONS['JOINED_FIELD']"]),
+        ({"ANNOUNCEMENT_REQUESTS_PER_SECOND": 0}, ["NOTIFICATIONS['ANNOUNCEMENT_REQUESTS_PER_SECOND']"]),
+        ({"MAIL_ADDRESS": "notifications.nowhere.address_of"}, ["NOTIFICATIONS['MAIL_ADDRESS']"]),
+        ({"MAIL": 1, "SITE_URL": "example.com"}, ["NOTIFICATIONS['MAIL']", "NOTIFICATIONS['SITE_URL']"]),
         ({"TONGUE": 1, "LANGUAGE": 1}, ["NOTIFICATIONS", "NOTIFICATIONS['LANGUAGE']"]),
         ("LANGUAGE", ["NOTIFICATIONS"]),
     ],
@@ -59,3 +68,42 @@ def test_it_reports_the_table_of_another_app_before_anything_is_migrated():
     (error,) = check_database(databases=["default"])
     assert (error.id, error.msg.rpartition(" ")[2]) == ("notifications.E004", "title.")
     assert "RealtimeNotificationsConfig" in error.hint
+
+
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
+
+
+def mail_problems(settings, **given):
+    settings.NOTIFICATIONS = given
+    return [error.id for error in check_mail()]
+
+
+def test_mails_need_the_address_of_the_site_and_a_link_to_unsubscribe(settings):
+    assert mail_problems(settings) == []
+    assert mail_problems(settings, MAIL=True, SITE_URL="https://example.com") == []
+    assert mail_problems(settings, MAIL=True) == ["notifications.E007"]
+    settings.ROOT_URLCONF = ()
+    assert mail_problems(settings, MAIL=True) == ["notifications.E007", "notifications.E007"]
+    assert mail_problems(settings, MAIL="wrong") == []  # another check says so
+
+
+@pytest.mark.parametrize(
+    ("mailers", "expected"),
+    [
+        ({"default": {"BACKEND": SMTP}}, ["notifications.W001"]),
+        ({"default": {}}, ["notifications.W001"]),
+        ({"default": {"BACKEND": SMTP, "OPTIONS": {"timeout": 10}}}, []),
+        ({"default": {"BACKEND": "anymail.backends.mailgun.EmailBackend"}}, []),
+    ],
+)
+def test_a_mail_server_that_hangs_is_given_up(settings, mailers, expected):
+    settings.MAILERS = mailers
+    assert mail_problems(settings, MAIL=True, SITE_URL="https://example.com") == expected
+
+
+@pytest.mark.skipif(django.VERSION >= (6, 1), reason="MAILERS replace these settings")
+def test_a_mail_server_that_hangs_is_given_up_by_the_older_settings(settings):
+    settings.EMAIL_BACKEND = SMTP
+    assert mail_problems(settings, MAIL=True, SITE_URL="https://example.com") == ["notifications.W001"]
+    settings.EMAIL_TIMEOUT = 10
+    assert mail_problems(settings, MAIL=True, SITE_URL="https://example.com") == []

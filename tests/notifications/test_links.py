@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse, reverse_lazy
 
-from notifications import notify, sending
+from notifications import notify, pushing
 from notifications.links import is_safe
 from notifications.models import Notification
 from realtime.models import Event
@@ -113,5 +113,6 @@ def test_the_admin_sends_no_unsafe_link(client: Client, django_user_model: Any, 
 @pytest.mark.django_db
 @pytest.mark.parametrize("link", ["javascript:alert(1)", "//evil.example", "/\x01"])
 def test_it_pushes_no_unsafe_link_that_is_stored_already(bob: Any, link: str) -> None:
-    sending.push(Notification.objects.create(recipient=bob, type="mention", title="Look", link=link))
+    row = Notification.objects.create(recipient=bob, type="mention", title="Look", link=link)
+    pushing.push([row], {bob.pk: "en"})
     assert json.loads(Event.objects.get().body)["data"]["link"] == ""

@@ -4,8 +4,11 @@ import sqlite3
 from importlib import import_module
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
 
 from notifications.migration import OwnMigration
 from notifications.models import Notification
@@ -47,9 +50,10 @@ from django.core.management import call_command
 from django.test import TestCase
 
 from mysite.notifications.models import Notification as OwnNotification
-from notifications import conf, notify
+from notifications import announce, conf, export_user, inbox, jobs, notify, withdraw
 from notifications.languages import language_of
 from notifications.models import Notification
+from notifications.preferences.changing import change
 from realtime.testing import published
 
 
@@ -61,6 +65,19 @@ class Both(TestCase):
             notify(user, "new_follower", actor=get_user_model().objects.create_user("bob"))
         self.assertEqual([frame["data"]["title"] for frame in frames], ["新粉丝"])
         self.assertEqual((Notification.objects.count(), OwnNotification.objects.count()), (1, 1))
+
+    def test_all_tables_are_found(self):
+        user, other = (get_user_model().objects.create_user(name) for name in ("alice", "bob"))
+        for _ in range(2):
+            notify([user], "new_like", actor=other, group_key="post", target=other)
+        announce("News")
+        change(user, mail=False, types={"new_like": {"socket": False}})
+        outcome = inbox.act(user.pk, "delete", ids=[Notification.objects.get().pk])
+        self.assertEqual(inbox.undo(user.pk, outcome.undo).changed, 1)
+        self.assertEqual(len(jobs.run_due()), len(jobs.JOBS))
+        tables = {record["table"] for record in export_user(user)}
+        self.assertLessEqual({"notification", "reader", "preference"}, tables)
+        self.assertEqual(withdraw(target=other), 1)
 
     def test_nothing_is_left_to_migrate(self):
         call_command("makemigrations", "realtime_notifications", check_changes=True, dry_run=True)
@@ -87,7 +104,7 @@ def test_it_lives_beside_an_app_of_the_site(tmp_path):
     )
     site = SmallSite(tmp_path, {**OWN_APP, "mysite/settings.py": settings})
     site.run("django", "makemigrations", "notifications")
-    assert "Ran 2 tests" in site.run("django", "test", "tests")
+    assert "Ran 3 tests" in site.run("django", "test", "tests")
 
 
 @pytest.mark.process
@@ -124,30 +141,47 @@ def test_its_migrations_belong_to_the_label_of_the_site():
     assert len(own) > 1
     for name, migration in own.items():
         assert isinstance(migration, OwnMigration), name
-        assert {label for label, _ in type(migration)(name, "live").dependencies} <= {"live", "auth"}
+        assert {label for label, _ in type(migration)(name, "live").dependencies} <= {"live", "auth", "contenttypes"}
 
 
-@pytest.mark.django_db(transaction=True)  # SQLite changes no tables within a transaction
-def test_older_databases_get_the_new_names_of_indexes():
+@pytest.fixture
+def older(transactional_db):  # SQLite changes no tables within a transaction
+    """The models of a database that is as the fifth migration leaves it."""
+    call_command("migrate", "notifications", "0005", verbosity=0)
+    yield MigrationLoader(connection).project_state(("notifications", "0005_own_index_names"))
+    call_command("migrate", "notifications", verbosity=0)
+
+
+def test_older_databases_get_the_new_names_of_indexes(older):
     """Also one that has them already."""
     operation = import_module("notifications.migrations.0005_own_index_names").RenameOldIndexes()
-    state = MigrationLoader(connection).project_state()
-    table = Notification._meta.db_table
+    model = older.apps.get_model("notifications", "Notification")
 
     def names():
         with connection.cursor() as cursor:
-            found = connection.introspection.get_constraints(cursor, table)
+            found = connection.introspection.get_constraints(cursor, model._meta.db_table)
         return {name for name in found if "inbox" in name or "unread" in name or name.endswith("_age")}
 
-    new = {index.name for index in Notification._meta.indexes}
+    new = {index.name for index in model._meta.indexes}
     assert names() == new
     with connection.schema_editor() as editor:
-        for index in Notification._meta.indexes:
+        for index in model._meta.indexes:
             old = index.clone()
             old.name = index.name.removeprefix("realtime_")
-            editor.rename_index(Notification, index, old)
+            editor.rename_index(model, index, old)
     assert names() == {name.removeprefix("realtime_") for name in new}
     for _ in range(2):
         with connection.schema_editor() as editor:
-            operation.database_forwards("notifications", editor, state, state)
+            operation.database_forwards("notifications", editor, older, older)
         assert names() == new
+
+
+def test_what_older_databases_have_arrived_when_it_was_created(older):
+    alice = get_user_model().objects.create_user("alice")
+    model = older.apps.get_model("notifications", "Notification")
+    read_at = timezone.now()
+    made = model.objects.create(recipient_id=alice.pk, type="mention", title="You were mentioned", read_at=read_at)
+    call_command("migrate", "notifications", verbosity=0)
+    row = Notification.objects.get()
+    assert (row.arrived_at, row.seen_at, row.read_at) == (made.created_at, read_at, read_at)
+    assert row.render().title == "You were mentioned"

@@ -55,6 +55,20 @@ def test_it_stores_a_row_and_pushes_its_frame(alice: Any, bob: Any) -> None:
             "data": {"follower_id": alice.pk},
             "link": f"/users/{alice.pk}",
             "created_at": stored.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "category": "social",
+            "level": "info",
+            "reason": "",
+            "actor": {"user_id": alice.pk, "name": "alice"},
+            "target": None,
+            "group": None,
+            "actions": [],
+            "action": "",
+            "arrived_at": stored.created_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "seen_at": None,
+            "read_at": None,
+            "archived_at": None,
+            "snoozed_until": None,
+            "expires_at": None,
         },
         "timestamp": frame["timestamp"],
     }
@@ -84,14 +98,14 @@ def give_full_name(user: Any) -> str:
 
 def test_the_name_is_that_of_the_chat(alice: Any, bob: Any, configure: Any) -> None:
     alice.first_name, alice.last_name = "Alice", "Liddell"
-    assert sent(bob, "mention", actor=alice).message == "alice mentioned you"
+    assert sent(bob, "mention", actor=alice).render().message == "alice mentioned you"
     configure(DISPLAY_NAME=f"{__name__}.give_full_name")
-    assert sent(bob, "mention", actor=alice).message == "Alice Liddell mentioned you"
+    assert sent(bob, "mention", actor=alice).render().message == "Alice Liddell mentioned you"
 
 
 def test_names_that_look_like_templates_stay_names(alice: Any, bob: Any) -> None:
     alice.username = "100%(d)s <b>"
-    assert sent(bob, "mention", actor=alice).message == "100%(d)s <b> mentioned you"
+    assert sent(bob, "mention", actor=alice).render().message == "100%(d)s <b> mentioned you"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -121,7 +135,7 @@ def test_a_failed_push_leaves_nothing_and_the_callers_transaction_goes_on(
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("no log")
 
-    monkeypatch.setattr("realtime.delivery.publishing.publish", fail)
+    monkeypatch.setattr("notifications.pushing.publish_all", fail)
     with transaction.atomic():
         with pytest.raises(RuntimeError, match="no log"):
             notify(bob, "mention", actor=alice)

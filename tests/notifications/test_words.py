@@ -1,5 +1,6 @@
 """The words of notifications: the types, and the language of the recipient."""
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.utils.translation import override
 from notifications import conf, notify, types
 from notifications.languages import language_of
 from notifications.models import Notification
+from realtime.models import Event
 
 pytestmark = pytest.mark.django_db
 
@@ -34,6 +36,12 @@ def sent(*args: Any, **kwargs: Any) -> Notification:
     return notification
 
 
+def pushed_texts(user: Any) -> list[tuple[str, str]]:
+    """Title and message of what was pushed to the user."""
+    frames = [json.loads(event.body) for event in Event.objects.filter(stream=f"user.{user.pk}").order_by("id")]
+    return [(frame["data"]["title"], frame["data"]["message"]) for frame in frames]
+
+
 def says(language: object) -> Any:
     """The site's function in the tests of the setting."""
     return lambda user: language
@@ -53,25 +61,36 @@ def test_every_type_in_both_languages(
     sent(bob, name, actor=alice)
     bob.language = "zh-hans"
     sent(bob, name, actor=alice)
-    texts = Notification.objects.order_by("id").values_list("title", "message")
-    assert list(texts) == [(title, message), (zh_title, zh_message)]
+    assert pushed_texts(bob) == [(title, message), (zh_title, zh_message)]
 
 
 def test_the_table_above_is_the_registry() -> None:
-    assert [name for name, _ in types.choices()] == [name for name, *_ in TYPES]
+    assert [name for name, _ in types.choices()] == [*(name for name, *_ in TYPES), "order_status_changed"]
+
+
+def test_the_type_of_orders(bob: Any) -> None:
+    order = {"order_id": "A-17", "status": "shipped"}
+    sent(bob, "order_status_changed", **order)
+    bob.language = "zh-hans"
+    sent(bob, "order_status_changed", **order)
+    assert pushed_texts(bob) == [
+        ("Order A-17", "The order is now: shipped"),
+        ("订单 A-17", "订单现在的状态：shipped"),
+    ]
 
 
 @pytest.mark.usefixtures("registry")
 def test_a_site_registers_its_own_types(bob: Any) -> None:
     types.register("order_shipped", title="Order %(number)s", message="Sent, with 5%% off")
     row = sent(bob, "order_shipped", number=17)
-    assert (row.type, row.title, row.message) == ("order_shipped", "Order 17", "Sent, with 5% off")
+    assert row.type == "order_shipped"
+    assert (row.render().title, row.render().message) == ("Order 17", "Sent, with 5% off")
 
 
 @pytest.mark.usefixtures("registry")
 def test_the_last_registration_holds(alice: Any, bob: Any) -> None:
     types.register("new_like", title="Applause", message="%(actor)s applauds")
-    assert sent(bob, "new_like", actor=alice).message == "alice applauds"
+    assert sent(bob, "new_like", actor=alice).render().message == "alice applauds"
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65])
@@ -85,7 +104,8 @@ def test_a_name_must_fit_its_column(name: str) -> None:
 
 def test_the_recipients_language_counts_not_the_callers(alice: Any, bob: Any) -> None:
     with override("zh-hans"):
-        assert sent(bob, "mention", actor=alice).title == "New mention"
+        sent(bob, "mention", actor=alice)
+    assert pushed_texts(bob) == [("New mention", "alice mentioned you")]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +148,8 @@ def test_the_sites_language_is_the_default(settings: Any) -> None:
 def test_a_site_decides_by_a_function_of_its_own(alice: Any, bob: Any, settings: Any) -> None:
     settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.always_chinese"}
     bob.language = "en"
-    assert sent(bob, "mention", actor=alice).title == "新提及"
+    sent(bob, "mention", actor=alice)
+    assert pushed_texts(bob) == [("新提及", "用户 alice 提到了你")]
 
 
 def test_an_unknown_language_of_that_function(settings: Any) -> None:

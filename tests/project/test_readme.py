@@ -99,4 +99,4 @@ def test_the_example_of_a_type_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     exec(example("types"), {})
     sent = notify(make_user("alice"), "order_sent", number="A-17")
     assert sent is not None
-    assert sent.message == "Order A-17 has been sent"
+    assert sent.render().message == "Order A-17 has been sent"

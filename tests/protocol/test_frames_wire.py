@@ -11,7 +11,20 @@ from typing import get_args
 import msgspec
 import pytest
 
-from notifications.frames import Item, NotificationBody, NotificationFrame
+from notifications.frames import (
+    ActionLabel,
+    AnnouncementBody,
+    AnnouncementData,
+    AnnouncementStateData,
+    AnnouncementStateFrame,
+    AnnouncementWords,
+    Group,
+    Item,
+    NotificationBody,
+    NotificationEvent,
+    Person,
+    Target,
+)
 from realtime.protocol.errors import CloseCode, ErrorCode
 from realtime.protocol.frames import (
     Ack,
@@ -53,7 +66,7 @@ from tests.contract.conversation import check_keys
 DOCUMENT = (Path(__file__).resolve().parent.parent.parent / "docs" / "protocol.md").read_text()
 NOW = "2025-10-22T10:00:00.123456Z"
 COMMANDS = {"auth", "resume"}  # that the page shows in its text
-FRAMES = AnyFrame | NotificationFrame
+FRAMES = AnyFrame | NotificationEvent
 
 # What the page leaves out of a sample, by what stands there.
 ELLIPSES = {
@@ -131,6 +144,31 @@ NOTE = Item(
     data={"follower_id": 456},
     link="/users/456",
     created_at=NOW,
+    category="social",
+    level="info",
+    reason="follows",
+    actor=Person(456, "Bob"),
+    target=Target("shop.order", "17"),
+    group=Group(5, [Person(456, "Bob")]),
+    actions=[ActionLabel("thank", "Thank", "")],
+    action="",
+    arrived_at=NOW,
+    seen_at=NOW,
+    read_at=None,
+    archived_at=None,
+    snoozed_until=None,
+    expires_at=None,
+)
+SAID = AnnouncementData(
+    id=7,
+    level="warning",
+    link="/status",
+    closing="dismiss",
+    live_at=NOW,
+    ends_at=None,
+    texts=[AnnouncementWords("en", "Maintenance", "At three.")],
+    fallback="en",
+    test=False,
 )
 GREETING = ConnectedData(
     message="Welcome, alice!",
@@ -221,7 +259,22 @@ WIRE = [
         NotificationBody("new_follower", NOTE, NOW),
         '{"type":"notification","notification_type":"new_follower","data":{"id":789,"type":"new_follower",'
         '"title":"New follower","message":"Bob followed you","data":{"follower_id":456},"link":"/users/456",'
-        '"created_at":"NOW"},"timestamp":"NOW"}',
+        '"created_at":"NOW","category":"social","level":"info","reason":"follows",'
+        '"actor":{"user_id":456,"name":"Bob"},"target":{"model":"shop.order","key":"17"},'
+        '"group":{"count":5,"last":[{"user_id":456,"name":"Bob"}]},'
+        '"actions":[{"key":"thank","label":"Thank","link":""}],"action":"","arrived_at":"NOW","seen_at":"NOW",'
+        '"read_at":null,"archived_at":null,"snoozed_until":null,"expires_at":null},"timestamp":"NOW"}',
+    ),
+    (
+        AnnouncementBody(SAID, NOW),
+        '{"type":"announcement","data":{"id":7,"level":"warning","link":"/status","closing":"dismiss","live_at":"NOW",'
+        '"ends_at":null,"texts":[{"language":"en","title":"Maintenance","message":"At three."}],"fallback":"en",'
+        '"test":false},"timestamp":"NOW"}',
+    ),
+    (
+        AnnouncementStateFrame(AnnouncementStateData(7, NOW, None, NOW, None)),
+        '{"type":"announcement_state","data":{"announcement_id":7,"seen_at":"NOW","read_at":null,"dismissed_at":"NOW",'
+        '"confirmed_at":null}}',
     ),
     (TopicValue("metrics", [1], NOW), '{"type":"topic","topic":"metrics","data":[1],"timestamp":"NOW"}'),
     (
@@ -298,7 +351,7 @@ def test_it_keeps_what_the_guide_promised(text):
 @pytest.mark.parametrize(("frame", "text"), WIRE, ids=lambda value: type(value).__name__)
 def test_it_decodes_what_it_writes(frame, text):
     """With its place, where it is a body: so the constraints let through what is really sent."""
-    is_body = isinstance(frame, ChatBody | NotificationBody)
+    is_body = isinstance(frame, ChatBody | NotificationBody | AnnouncementBody)
     wire = stamp(encode(frame), "user.123", 19) if is_body else encode(frame)
     decoded = msgspec.json.decode(wire, type=type(frame) if isinstance(frame, Accepted) else type_of(json.loads(wire)))
     assert json.loads(encode(decoded)) == json.loads(wire)

@@ -104,7 +104,7 @@ async def test_sockets_hear_what_site_code_and_the_admin_mark(site, alice, bob):
     other = await site.connect(alice)
     assert await run(inbox.mark_read, bob, [own[0], foreign]) == own[:1]
     assert await run(inbox.mark_read, bob.pk, [own[0]]) == []
-    assert await run(inbox.mark_all_read, Notification.objects.filter(pk__in=[*own, foreign])) == 3
+    assert await run(inbox.mark_all, "read", Notification.objects.filter(pk__in=[*own, foreign])) == 3
     for socket, expected in ((sockets[0], [own[:1], own[1:]]), (sockets[1], [own[:1], own[1:]]), (other, [[foreign]])):
         heard = [frame["data"] for frame in await socket.settle() if frame["type"] == "read"]
         assert heard == [{"notification_ids": ids} for ids in expected]

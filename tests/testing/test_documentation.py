@@ -19,7 +19,7 @@ def site(tmp_path):
 
 @pytest.mark.process
 def test_the_examples_run_with_pytest_on_sqlite(site):
-    assert "12 passed" in site.run("pytest", "-q", "-p", "no:cacheprovider")
+    assert "17 passed" in site.run("pytest", "-q", "-p", "no:cacheprovider")
 
 
 @pytest.mark.process

@@ -1,4 +1,4 @@
-"""`load_demo`: creates accounts and rooms for trying the site. For development only: the password is public."""
+"""`load_demo`: creates accounts, rooms and orders for trying the site. For development only: the password is public."""
 
 from typing import Any
 
@@ -8,13 +8,16 @@ from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from project.orders.models import Order
 from realtime.models import Membership, Room
 
 PASSWORD = "demo"
+# By number: whose it is, and its status.
+ORDERS = {"A-17": (0, Order.Status.PAID), "A-18": (0, Order.Status.NEW), "A-19": (1, Order.Status.SENT)}
 
 
 class Command(BaseCommand):
-    help = "Create the users alice, bob and carol, the superuser admin (password: demo), and two rooms. Needs DEBUG."
+    help = "Create the users alice, bob, carol and the superuser admin (password: demo), rooms and orders. Needs DEBUG."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
@@ -24,6 +27,8 @@ class Command(BaseCommand):
             admin = make_user("admin", is_staff=True, is_superuser=True)
             make_room("general", "General", [*people, admin])
             make_room("team", "Team", people[:2], private=True)
+            for number, (user, status) in ORDERS.items():
+                Order.objects.get_or_create(number=number, defaults={"user": people[user], "status": status})
         self.stdout.write(f"alice, bob, carol and admin can log in with the password {PASSWORD!r}.")
 
 

@@ -11,7 +11,8 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from notifications import inbox, sending, types
+from notifications import content, inbox, pushing, types
+from notifications.languages import languages_of
 from notifications.models import Notification, NotificationQuerySet
 from realtime.integration import FindsUsers
 
@@ -21,11 +22,12 @@ STAMPED = ["created_at", "read_at"]
 
 class NotificationForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     type = forms.ChoiceField(label=capfirst(_("type")), choices=types.choices)
+    title = forms.CharField(label=capfirst(_("title")), max_length=255)
 
     def clean_data(self) -> dict[str, Any]:
         try:
-            return sending.require_object(self.cleaned_data["data"] or {})
-        except sending.InvalidData as error:
+            return content.require_object(self.cleaned_data["data"] or {})
+        except content.InvalidData as error:
             raise forms.ValidationError(_("Enter a JSON object.")) from error
 
 
@@ -73,7 +75,7 @@ class NotificationAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Notification, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if not change:
-            sending.push(obj)
+            pushing.push([obj], languages_of([obj.recipient_id]))
 
     @admin.display(description=_("type"), ordering="type")
     def type_title(self, notification: Notification) -> Any:
@@ -85,11 +87,11 @@ class NotificationAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description=_("Mark selected notifications as read"), permissions=["change"])
     def mark_read(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:
-        self._report(request, inbox.mark_all_read(queryset))
+        self._report(request, inbox.mark_all("read", queryset))
 
     @admin.action(description=_("Mark selected notifications as unread"), permissions=["change"])
     def mark_unread(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:
-        self._report(request, queryset.mark_unread())
+        self._report(request, inbox.mark_all("unread", queryset))
 
     def _report(self, request: HttpRequest, count: int) -> None:
         text = ngettext("%(count)d notification was changed.", "%(count)d notifications were changed.", count)

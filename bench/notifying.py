@@ -1,0 +1,75 @@
+"""`python -m bench.notifying CASE USERS`: what one process of a site does with notifications, and how long it takes.
+
+`bench.inboxes` runs it with the settings of our server, on the generator's core. It prints one JSON object.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import django
+import msgspec
+
+MANY = 100_000  # notifications of one reader
+TIMES = 5
+
+
+def notify_all(users_count: int) -> dict[str, float]:
+    """Notify so many users at once, several times. Milliseconds until the call has returned."""
+    from django.contrib.auth import get_user_model
+
+    from notifications import notify
+
+    users: Any = get_user_model().objects
+    missing = users_count + 1 - users.count()
+    users.bulk_create([users.model(username=f"reader{number}") for number in range(missing)], batch_size=1000)
+    actor = users.order_by("pk").last()
+    readers = users.filter(pk__lte=users.order_by("pk")[users_count - 1].pk)
+    notify(readers[:100], "mention", actor=actor)
+    times = []
+    for _ in range(TIMES):
+        seconds, count = timed(lambda: notify(readers.all(), "mention", actor=actor))
+        assert count == users_count, count
+        times.append(1000 * seconds)
+    return {"ms": median(times)}
+
+
+def use_inbox(_: int) -> dict[str, float]:
+    """One reader with MANY unread notifications: how long counting, reading all, and undoing that takes."""
+    from django.contrib.auth import get_user_model
+    from django.db import connection
+
+    from notifications import inbox
+    from notifications.models import Notification
+
+    reader = get_user_model().objects.create_user("collector")
+    rows = (Notification(recipient=reader, type="mention", params={"actor": "bob"}) for _ in range(MANY))
+    Notification.objects.bulk_create(rows, batch_size=2000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_notification")
+    inbox.counts(reader.pk)
+    counts = median(timed(lambda: inbox.counts(reader.pk))[0] for _ in range(20))
+    read, undone = [], []
+    for _ in range(3):
+        seconds, outcome = timed(lambda: inbox.act(reader.pk, "read", filters=inbox.Filters()))
+        assert outcome.changed == MANY, outcome
+        read.append(1000 * seconds)
+        seconds, undo = timed(lambda text=outcome.undo: inbox.undo(reader.pk, text))
+        assert undo.changed == MANY, undo
+        undone.append(1000 * seconds)
+    return {"count_us": 1_000_000 * counts, "read_ms": median(read), "undo_ms": median(undone)}
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    begin = time.perf_counter()
+    result = work()
+    return time.perf_counter() - begin, result
+
+
+CASES = {"notify": notify_all, "inbox": use_inbox}
+
+if __name__ == "__main__":
+    django.setup()
+    print(msgspec.json.encode(CASES[sys.argv[1]](int(sys.argv[2]))).decode())

@@ -1,0 +1,123 @@
+"""The form of an announcement in the admin, with its texts. Used by `announcements`."""
+
+import secrets
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.forms import BaseInlineFormSet
+from django.http import HttpRequest
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from notifications import conf
+from notifications.announcements import audiences
+from notifications.announcements.wording import default_code
+from notifications.models import Announcement, AnnouncementText
+from notifications.models.announcement import GROUPS
+
+# A site with more languages gets one empty form for a text, and adds others with a button.
+LANGUAGES_SHOWN = 4
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(24)
+
+
+class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    audience = forms.ChoiceField(label=capfirst(_("audience")))
+    # Made with the form: when it is sent twice, the second announcement has the key of the first.
+    form_key = forms.CharField(max_length=255, required=False, initial=new_key, widget=forms.HiddenInput)
+
+    class Meta:
+        model = Announcement
+        fields = ["level", "link", "closing", "audience", "groups", "for_newer", "starts_at", "ends_at"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            del self.fields["form_key"]
+        if self.instance.live_at is not None:
+            self.fields.pop("audience", None)  # the page shows its label instead
+        if "audience" in self.fields:
+            self._choose_audiences()
+
+    def _choose_audiences(self) -> None:
+        """An audience that is no longer registered stays what it is until somebody chooses another one."""
+        field: Any = self.fields["audience"]
+        choices, present = audiences.choices(), self.instance.audience
+        is_known = present in {key for key, _label in choices}
+        field.choices = choices if is_known else [*choices, (present, audiences.label_of(present))]
+
+    def clean_audience(self) -> str:
+        key: str = self.cleaned_data["audience"]
+        try:
+            audiences.require_audience(key)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from None
+        return key
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if given.get("audience") == GROUPS and not given.get("groups"):
+            self.add_error("groups", _("Choose at least one group."))
+        elif "groups" in given and given.get("audience") != GROUPS:
+            given["groups"] = []
+        if self.instance.state == Announcement.State.SCHEDULED and "starts_at" in given and not given["starts_at"]:
+            self.add_error("starts_at", _("It is scheduled: say when it goes live, or publish it now."))
+        return given
+
+
+class TextFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    """The texts of an announcement: at least one, and one for each language at most."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        instance = kwargs.get("instance")
+        written = {text.language for text in instance.texts.all()} if instance and instance.pk else set()
+        missing = [code for code in [default_code(), *conf.languages()] if code not in written]
+        kwargs["initial"] = [{"language": code} for code in dict.fromkeys(missing)]
+        super().__init__(*args, **kwargs)
+
+    def clean(self) -> None:
+        super().clean()
+        is_deleted: Any = self._should_delete_form  # type: ignore[attr-defined]  # not in the stubs
+        kept = [form for form in self.forms if form.has_changed() or form.instance.pk]
+        if all(self.can_delete and is_deleted(form) for form in kept):
+            raise forms.ValidationError(_("Write a text in at least one language."))
+
+
+class TextForm(forms.ModelForm):  # type: ignore[type-arg]
+    language = forms.ChoiceField(label=capfirst(_("language")))
+
+    class Meta:
+        model = AnnouncementText
+        fields = ["language", "title", "message"]
+        widgets = {
+            "title": forms.TextInput(attrs={"class": "vLargeTextField"}),
+            "message": forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField"}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = {default_code(): default_code(), **conf.languages()}
+        if written := self.instance.language:
+            names.setdefault(written, written)
+        field: Any = self.fields["language"]
+        field.choices = list(names.items())
+
+
+class TextInline(admin.StackedInline):  # type: ignore[type-arg]
+    model = AnnouncementText
+    form = TextForm
+    formset = TextFormSet
+    fields = ["language", "title", "message"]
+
+    def get_extra(self, request: HttpRequest, obj: Announcement | None = None, **kwargs: Any) -> int:
+        """A form for each of the site's languages in which there is no text yet."""
+        languages = {default_code(), *conf.languages()}
+        if len(languages) > LANGUAGES_SHOWN:
+            return 0 if obj else 1
+        return len(languages - {text.language for text in obj.texts.all()}) if obj else len(languages)
+
+    def get_max_num(self, request: HttpRequest, obj: Announcement | None = None, **kwargs: Any) -> int:
+        return max(len({default_code(), *conf.languages()}), obj.texts.count() if obj else 0)

@@ -1,0 +1,29 @@
+"""The job that lets announcements go live and end on time. Called by `jobs`; any number of processes may call it."""
+
+import logging
+from datetime import datetime
+
+from notifications.announcements import publishing
+from notifications.models import Announcement
+
+logger = logging.getLogger(__name__)
+
+State = Announcement.State
+
+
+def keep_schedule(now: datetime) -> None:
+    """Publish what is due, and end what is over. One that cannot be published does not keep the others waiting."""
+    scheduled = Announcement.objects.filter(state=State.SCHEDULED, starts_at__lte=now)
+    # No process was running for so long that it would go live and end at once: nobody need hear of it.
+    scheduled.filter(ends_at__lte=now).update(state=State.ENDED, over_at=now)
+    for key in scheduled.order_by("starts_at").values_list("pk", flat=True):
+        try:
+            publishing.go_live(key, now, only_due=True)
+        except ValueError:
+            logger.exception("The announcement %s cannot be published", key)
+    live = Announcement.objects.filter(state=State.LIVE)
+    for key in live.filter(ends_at__lte=now).values_list("pk", flat=True):
+        publishing.end(key, now)
+    # The process that published them died before it had counted their audience.
+    for announcement in live.filter(reached__isnull=True):
+        publishing.count_reached(announcement)

@@ -1,0 +1,1 @@
+"""The REST API of notifications: inbox, acts, following. The views, which `notifications.urls` routes to."""

@@ -1,0 +1,34 @@
+"""What counts as now, in the form that the site's database takes. Pure; called by all modules of the app.
+
+`notifications.testing.clock` puts another clock in the place of the system's.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.utils import timezone
+
+# The clock of a test; None outside of tests.
+stand_in: Callable[[], datetime] | None = None
+
+
+def now() -> datetime:
+    return timezone.now() if stand_in is None else as_stored(stand_in())
+
+
+def read(text: str) -> datetime:
+    """The moment that `realtime.protocol.frames.format_time` has written. Raises ValueError."""
+    return as_stored(datetime.fromisoformat(text))
+
+
+def as_stored(moment: datetime) -> datetime:
+    """The moment as the database takes it: without USE_TZ, in the site's time zone and without its name.
+
+    Raises ValueError for one that is not within the years 1 to 9999 there.
+    """
+    if timezone.is_naive(moment) or timezone.is_aware(timezone.now()):
+        return moment
+    try:
+        return timezone.make_naive(moment, timezone.get_default_timezone())
+    except OverflowError as error:
+        raise ValueError(str(error)) from None

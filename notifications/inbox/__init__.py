@@ -1,0 +1,22 @@
+"""The inbox of a user: its lists and counts, and what its reader does with notifications."""
+
+from notifications.inbox.acts import CannotUndo, Outcome, act, mark, mark_all, mark_read, take_action, undo
+from notifications.inbox.lists import Filters, Place, counts, find, find_place, page, select
+
+__all__ = [
+    "CannotUndo",
+    "Filters",
+    "Outcome",
+    "Place",
+    "act",
+    "counts",
+    "find",
+    "find_place",
+    "mark",
+    "mark_all",
+    "mark_read",
+    "page",
+    "select",
+    "take_action",
+    "undo",
+]

@@ -1,0 +1,198 @@
+"""What a reader does with notifications, one or all of a list, and how it is undone. Synchronous.
+
+Called by the REST API, the `read` command of sockets (through `apps`), the admin and site code. Every act is one
+conditional UPDATE, so two devices cannot move a state backwards, and ends in one event with the new counts.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core import signing
+from django.db.models import Case, DateTimeField, F, Q, When
+from django.db.models.functions import Coalesce
+
+from notifications import clock
+from notifications.frames import Act
+from notifications.inbox import announcing, changes
+from notifications.inbox.lists import Filters, Place, select, up_to
+from notifications.models import Notification, NotificationQuerySet
+from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
+from realtime.protocol.frames import format_time
+
+IDS_AT_ONCE = 1_000  # in one query, and in one frame
+UNDO_SECONDS = 600
+SALT = "notifications.undo"
+
+
+class CannotUndo(ValueError):
+    """The text is not from an act of this reader, or the act was too long ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`undo` is a text for `undo`; empty if nothing was changed. `ids` is None if there are more than IDS_AT_ONCE."""
+
+    changed: int = 0
+    undo: str = ""
+    ids: list[int] | None = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an act does to one column: to rows where it fits `before`, it writes the moment of the act, or `after`."""
+
+    column: str
+    is_set: bool  # it writes the moment, which identifies the act
+    before: Q
+    values: Callable[[datetime], dict[str, Any]] = lambda at: {}
+
+
+def _with_seen(at: datetime) -> dict[str, Any]:
+    return {"seen_at": Coalesce("seen_at", at, output_field=DateTimeField()), "group_open": False}
+
+
+def _closing_group(at: datetime) -> dict[str, Any]:
+    return {"group_open": False}
+
+
+STEPS: dict[str, Step] = {
+    "seen": Step("seen_at", True, Q(seen_at__isnull=True)),
+    "read": Step("read_at", True, Q(read_at__isnull=True), _with_seen),
+    "unread": Step("read_at", False, Q(read_at__isnull=False)),
+    "archive": Step("archived_at", True, Q(archived_at__isnull=True), _closing_group),
+    "unarchive": Step("archived_at", False, Q(archived_at__isnull=False)),
+    "snooze": Step("snoozed_until", False, Q(), _closing_group),
+    "unsnooze": Step("snoozed_until", False, Q(snoozed_until__isnull=False)),
+    "delete": Step("deleted_at", True, Q(deleted_at__isnull=True), _closing_group),
+}
+
+
+@retry_conflicts
+def act(
+    user_id: Any,
+    name: Act,
+    *,
+    ids: Sequence[int] | None = None,
+    filters: Filters | None = None,
+    place: Place | None = None,
+    until: datetime | None = None,
+    to_other_sockets: bool = True,
+) -> Outcome:
+    """Do `name` to the reader's notifications with these ids, or to those of a list that are at `place` or before it.
+
+    What came after the newest notification that the reader has seen stays as it is. `until` is for `snooze`. Ids that
+    do not exist, or belong to others, are ignored.
+    """
+    step = STEPS[name]
+    with own_transaction():
+        changes.lock_inbox(user_id)
+        at = clock.now()
+        chosen = select(user_id, filters or Filters(box="all")).filter(step.before)
+        if ids is not None:
+            chosen = chosen.filter(pk__in=ids)
+        if place is not None:
+            chosen = chosen.filter(up_to(place))
+        found = changes.lock_some(chosen, IDS_AT_ONCE)
+        if found == []:
+            return Outcome()
+        if found is not None:
+            chosen = chosen.filter(pk__in=found)
+        if not step.is_set:
+            changes.record(chosen, at, step.column, until)
+        written = at if step.is_set else until
+        changed = chosen.update(**{step.column: written, **step.values(at)})
+        announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
+    return Outcome(changed, _sign(user_id, name, at, until), found)
+
+
+@retry_conflicts
+def undo(user_id: Any, text: str) -> Outcome:
+    """Undo an act within ten minutes: what it changed, and nobody has changed since, becomes as it was before.
+
+    Raises CannotUndo.
+    """
+    name, at, until = _read(user_id, text)
+    step = STEPS[name]
+    with own_transaction():
+        changes.lock_inbox(user_id)
+        own = Notification.objects.filter(recipient_id=user_id)
+        if step.is_set:
+            # What was read since has been seen, whoever saw it first.
+            since = {"read_at__isnull": True} if name == "seen" else {}
+            chosen = own.filter(**{step.column: at}, **since)
+            found = changes.lock_some(chosen, IDS_AT_ONCE)
+            seen = Case(When(seen_at=at, then=None), default=F("seen_at"), output_field=DateTimeField())
+            changed = chosen.update(**{step.column: None, "seen_at": seen} if name == "read" else {step.column: None})
+        else:
+            chosen = changes.undoable(own, at, step.column, until)
+            found = changes.lock_some(chosen, IDS_AT_ONCE)
+            changed = changes.restore(chosen, at, step.column)
+        if changed:
+            announcing.announce(user_id, "undo", found)
+    return Outcome(changed, "", found)
+
+
+@retry_conflicts
+def take_action(user_id: Any, pk: int, key: str) -> bool:
+    """Note which action of a notification its reader has taken, which also reads it. False if one was taken before."""
+    with own_transaction():
+        changes.lock_inbox(user_id)
+        now = clock.now()
+        own = Notification.objects.filter(recipient_id=user_id, pk=pk, action="").existing()
+        values = {"action": key, "acted_at": now, "read_at": Coalesce("read_at", now), **_with_seen(now)}
+        if not own.update(**values):
+            return False
+        announcing.announce(user_id, "act", [pk])
+    return True
+
+
+def mark_read(user: Any, ids: Sequence[int]) -> list[int]:
+    """Mark the user's notifications with these ids as read, and tell the user's sockets on commit.
+
+    `user` is a user or a primary key. Returns the ids of those that were unread. Ids that do not exist, or belong to
+    others, are ignored. Raises TypeError for anything that is not a user.
+    """
+    return _mark(read_user(user), ids, "read")
+
+
+def mark(user_id: Any, ids: Sequence[int]) -> list[int]:
+    """`mark_read` for the `read` command of a socket, which tells the user's other sockets by itself."""
+    return _mark(user_id, ids, "read", to_other_sockets=False)
+
+
+def mark_all(name: Act, notifications: NotificationQuerySet) -> int:
+    """Do `read` or `unread` to notifications of any users. Their sockets hear of it. Returns how many changed."""
+    by_recipient: dict[Any, list[int]] = defaultdict(list)
+    for pk, recipient in notifications.order_by("recipient_id", "pk").values_list("pk", "recipient_id"):
+        by_recipient[recipient].append(pk)
+    with own_transaction():
+        return sum(len(_mark(recipient, ids, name)) for recipient, ids in by_recipient.items())
+
+
+def _mark(user_id: Any, ids: Sequence[int], name: Act, *, to_other_sockets: bool = True) -> list[int]:
+    found: list[int] = []
+    ids = sorted(set(ids))
+    with own_transaction():
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            part = ids[start : start + IDS_AT_ONCE]
+            found += act(user_id, name, ids=part, to_other_sockets=to_other_sockets).ids or []
+    return found
+
+
+def _sign(user_id: Any, name: str, at: datetime, until: datetime | None) -> str:
+    content = [str(wire_id(user_id)), name, format_time(at), until and format_time(until)]
+    return signing.dumps(content, salt=SALT)
+
+
+def _read(user_id: Any, text: str) -> tuple[str, datetime, datetime | None]:
+    try:
+        user, name, at, until = signing.loads(text, salt=SALT)
+    except (signing.BadSignature, ValueError, TypeError):
+        raise CannotUndo(text) from None
+    acted_at = clock.read(at)
+    if user != str(wire_id(user_id)) or clock.now() - acted_at > timedelta(seconds=UNDO_SECONDS):
+        raise CannotUndo(text)
+    return name, acted_at, clock.read(until) if until else None

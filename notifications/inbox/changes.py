@@ -1,0 +1,58 @@
+"""What acts and their undoing do to rows: locks, and the values that an act overwrites.
+
+Called by `acts` and `retention`.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+
+from notifications.models import Change, Notification, NotificationQuerySet
+from notifications.pruning import delete_rows
+from realtime.integration import connection
+
+
+def lock_inbox(user_id: Any) -> None:
+    """One act of a reader at a time, until the caller's transaction ends: so each event has the counts after it."""
+    if connection.vendor == "postgresql":  # SQLite has one writer at a time
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"notifications.{user_id}"])
+
+
+def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
+    """Lock these notifications, and return their ids; None if there are more than `most`."""
+    ids = list(chosen.select_for_update().order_by("pk").values_list("pk", flat=True)[: most + 1])
+    return None if len(ids) > most else ids
+
+
+def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> None:
+    """Note what an act is about to overwrite in a column of these notifications."""
+    query, params = chosen.order_by().values_list("pk", column).query.sql_with_params()
+    prepare = connection.ops.adapt_datetimefield_value
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {Change._meta.db_table} (notification_id, before, at, field, after)"
+            f" SELECT found.*, %s, %s, %s FROM ({query}) AS found",
+            [prepare(at), column, prepare(after), *params],
+        )
+
+
+def undoable(own: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> NotificationQuerySet:
+    """Those notifications whose column still is as the act of this moment has left it."""
+    later = Change.objects.filter(notification=OuterRef("notification"), field=column, at__gt=OuterRef("at"))
+    acts: QuerySet[Change] = Change.objects.filter(at=at, field=column).exclude(Exists(later))
+    still = Q(**{f"{column}__isnull": True} if after is None else {column: after})
+    return own.filter(still, pk__in=acts.values("notification"))
+
+
+def restore(chosen: NotificationQuerySet, at: datetime, column: str) -> int:
+    """Write back what the act of this moment has overwritten. Returns how many notifications were changed."""
+    before = Change.objects.filter(notification=OuterRef("pk"), at=at, field=column).values("before")[:1]
+    return chosen.update(**{column: Subquery(before)})
+
+
+def forget(before: datetime) -> None:
+    """Delete what can no longer be undone, in portions."""
+    delete_rows(Change.objects.filter(at__lt=before), by="at")
+    delete_rows(Notification.objects.filter(deleted_at__lt=before), by="deleted_at")

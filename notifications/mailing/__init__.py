@@ -1,0 +1,1 @@
+"""Mails to readers who are away: queued with the notification, checked again and sent by a job."""

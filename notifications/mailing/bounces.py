@@ -1,0 +1,46 @@
+"""Addresses that take no mails, and readers who complain about them. Called by `sending` and by django-anymail.
+
+An address is written to again when the user has another one, or switches mails on again.
+"""
+
+from typing import Any
+
+from django.apps import apps
+
+from notifications.mailing.recipients import address_of, load_users
+from notifications.mailing.unsubscribing import stop_mails
+from notifications.models import Delivery, Reader
+
+FAILED = {"bounced": Delivery.State.BOUNCED, "rejected": Delivery.State.BOUNCED, "failed": Delivery.State.FAILED}
+UNWANTED = {"complained", "unsubscribed"}
+ERROR_CHARS = 500
+
+
+def connect() -> None:
+    """Listen to what mail services report, if django-anymail is installed. Called once by `apps`."""
+    if apps.is_installed("anymail"):
+        from anymail.signals import tracking
+
+        tracking.connect(on_tracking, dispatch_uid="notifications.mailing.bounces")
+
+
+def on_tracking(sender: Any, event: Any, **_: Any) -> None:
+    """A mail service has reported what has become of a mail (`anymail.signals.tracking`)."""
+    if not event.message_id or event.event_type not in FAILED.keys() | UNWANTED:
+        return
+    deliveries = Delivery.objects.filter(message_id=event.message_id, channel="mail")
+    readers = set(deliveries.values_list("user_id", flat=True))
+    if event.event_type in UNWANTED:
+        for reader in readers:
+            stop_mails(reader)
+        return
+    why = str(event.description or event.mta_response or event.event_type).replace("\0", "")[:ERROR_CHARS]
+    deliveries.update(state=FAILED[event.event_type], reason=str(event.reject_reason or "")[:16], error=why)
+    if event.event_type == "bounced":
+        for reader, user in load_users(list(readers)).items():
+            if address_of(user) == event.recipient:
+                note_bad_address(reader, event.recipient)
+
+
+def note_bad_address(reader: Any, address: str) -> None:
+    Reader.objects.update_or_create(user_id=reader, defaults={"bounced_address": address})

@@ -1,0 +1,94 @@
+"""Who works on which mails: a worker claims those of some readers for a while, and settles what has become of them.
+
+A worker that dies leaves its claims to the next one, when they have ended. Called by `sending`.
+"""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Q
+
+from notifications import bulk
+from notifications.models import Delivery
+from realtime.integration import own_transaction, retry_conflicts
+
+LEASE = timedelta(minutes=10)
+READERS_AT_ONCE = 100
+# Of these readers. What a reader has beyond that is in the next mail.
+ROWS_AT_ONCE = 5_000
+COLUMNS = {
+    "state": "text",
+    "reason": "text",
+    "attempts": "integer",
+    "due_at": "timestamptz",
+    "error": "text",
+    "message_id": "text",
+    "sent_at": "timestamptz",
+    "lease": "text",
+}
+ERROR_CHARS, ID_CHARS = 500, 255
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Deliveries that nobody else works on until the lease ends."""
+
+    token: str
+    until: datetime
+    deliveries: Sequence[Delivery]
+
+
+@retry_conflicts
+def claim(now: datetime) -> Claim | None:
+    """Claim all waiting mails of the first readers who have one that is due. None if nobody has."""
+    token, until = secrets.token_hex(16), now + LEASE
+    free = Q(lease="") | Q(leased_until__lte=now)
+    queued = Delivery.objects.filter(free, channel="mail", state=Delivery.State.QUEUED)
+    with own_transaction():
+        due = queued.filter(due_at__lte=now).order_by("due_at").values_list("user_id", flat=True)
+        readers = list(dict.fromkeys(due[: READERS_AT_ONCE * 10]))[:READERS_AT_ONCE]
+        # Rows that another worker is about to claim are left to it. Locked in one order, so none waits for the other.
+        chosen = queued.filter(user__in=readers).select_for_update(skip_locked=True).order_by("pk")
+        keys = list(chosen.values_list("pk", flat=True)[:ROWS_AT_ONCE])
+        if not queued.filter(pk__in=keys).update(lease=token, leased_until=until):
+            return None
+    return Claim(token, until, list(Delivery.objects.filter(pk__in=keys, lease=token).order_by("due_at", "pk")))
+
+
+def settle(claimed: Claim, deliveries: Iterable[Delivery]) -> None:
+    """Store what has become of these deliveries, and give them up. One that another worker has now stays as it is."""
+    values = [
+        {
+            "id": delivery.pk,
+            "state": delivery.state,
+            "reason": delivery.reason,
+            "attempts": delivery.attempts,
+            "due_at": bulk.moment(delivery.due_at),
+            "error": delivery.error[:ERROR_CHARS],
+            "message_id": delivery.message_id[:ID_CHARS],
+            "sent_at": bulk.moment(delivery.sent_at),
+            "lease": "",
+        }
+        for delivery in deliveries
+    ]
+    bulk.update(Delivery, COLUMNS, values, only_if=("lease", claimed.token))
+
+
+def postpone(deliveries: Iterable[Delivery], until: datetime, reason: str) -> None:
+    for delivery in deliveries:
+        delivery.due_at, delivery.reason = until, reason
+
+
+def suppress(deliveries: Iterable[Delivery], reason: str) -> None:
+    for delivery in deliveries:
+        delivery.state, delivery.reason = Delivery.State.SUPPRESSED, reason
+
+
+def by_reader(deliveries: Iterable[Delivery]) -> dict[Any, list[Delivery]]:
+    found: dict[Any, list[Delivery]] = {}
+    for delivery in deliveries:
+        found.setdefault(delivery.user_id, []).append(delivery)
+    return found

@@ -1,0 +1,138 @@
+"""Builds mails: their texts from templates that a site can replace, and their headers. Called by `sending`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from email.policy import Policy
+from email.utils import formataddr
+from hashlib import sha256
+from typing import Any
+
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.utils.text import Truncator
+from django.utils.translation import get_language_bidi, override
+
+from notifications import conf
+from notifications.languages import languages_of
+from notifications.mailing import addresses, unsubscribing
+from notifications.mailing.checking import Letter
+from notifications.models import Notification
+from notifications.types import find_type
+
+SHOWN = 10  # notifications of one mail; of the others, only how many they are
+TEMPLATES = "notifications/mail"
+SUBJECT_CHARS = 120
+
+
+class OneLine(str):
+    """A header that stays on one line. Python's way to fold a long address would make it unreadable for mail programs.
+
+    Django 5.2 takes it for the text that it is; later versions hand it to Python's `email`, which calls `fold`.
+    """
+
+    name = ""
+
+    @classmethod
+    def of(cls, name: str, value: str) -> "OneLine":
+        header = cls(value)
+        header.name = name
+        return header
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A notification as the templates see it. `url` is empty if it leads nowhere."""
+
+    title: str
+    message: str
+    url: str
+    level: str
+    row: Notification
+
+
+def load(letters: Sequence[Letter]) -> Callable[[Letter], EmailMultiAlternatives]:
+    """What builds each of the mails: their notifications and languages are loaded together."""
+    shown = [delivery.notification_id for letter in letters for delivery in letter.deliveries[:SHOWN]]
+    rows = Notification.objects.in_bulk(shown)
+    languages = languages_of([letter.user.pk for letter in letters])
+
+    def build_one(letter: Letter) -> EmailMultiAlternatives:
+        # Both may have been deleted since they were checked.
+        found = [rows[d.notification_id] for d in letter.deliveries[:SHOWN] if d.notification_id in rows]
+        return build(letter, found, languages.get(letter.user.pk, conf.default_language()))
+
+    return build_one
+
+
+def build(letter: Letter, shown: Sequence[Notification], language: str) -> EmailMultiAlternatives:
+    """The mail, in the reader's language."""
+    unsubscribe = _unsubscribe_url(letter, shown)
+    with override(language):
+        context = {
+            "entries": [_entry(row) for row in shown] if conf.settings().mail_contents else [],
+            "count": len(letter.deliveries),
+            "more": len(letter.deliveries) - len(shown) if conf.settings().mail_contents else 0,
+            "user": letter.user,
+            "site_name": addresses.site_name(),
+            "site_url": addresses.of_site("/"),
+            "unsubscribe_url": unsubscribe,
+            "language": language,
+            "is_rtl": get_language_bidi(),
+        }
+        subject, text, html = (_render(name, context) for name in ("subject.txt", "body.txt", "body.html"))
+    message = EmailMultiAlternatives(
+        subject=Truncator(" ".join(subject.split())).chars(SUBJECT_CHARS),
+        body=text.strip() + "\n",
+        from_email=conf.settings().mail_from or None,
+        to=[letter.address],
+        headers=_headers(letter, shown, unsubscribe),
+    )
+    message.attach_alternative(html, "text/html")
+    return message
+
+
+def _render(name: str, context: dict[str, Any]) -> str:
+    return render_to_string(f"{TEMPLATES}/{name}", context)
+
+
+def _entry(row: Notification) -> Entry:
+    rendered, kind = row.render(), find_type(row.type)
+    url = addresses.of_notification(row.pk, row.link)
+    return Entry(rendered.title, rendered.message, url, kind.level if kind else "info", row)
+
+
+def _unsubscribe_url(letter: Letter, shown: Sequence[Notification]) -> str:
+    """Empty if all that the mail is about is critical: nobody can unsubscribe from that."""
+    shows_all = len(shown) == len(letter.deliveries)
+    kinds = [find_type(row.type) for row in shown]
+    if shows_all and all(kind is not None and kind.critical for kind in kinds):
+        return ""
+    types = {row.type for row in shown}
+    token = unsubscribing.make_token(letter.user.pk, types.pop() if shows_all and len(types) == 1 else "")
+    return addresses.of_unsubscribing(token)
+
+
+def _headers(letter: Letter, shown: Sequence[Notification], unsubscribe: str) -> dict[str, str]:
+    host = addresses.host()
+    # The same at the next attempt, so that mail programs recognise what they have got already.
+    name = _digest(*(str(delivery.pk) for delivery in letter.deliveries))
+    headers = {
+        "Message-ID": f"<notifications.{name}@{host}>",
+        "List-Id": formataddr((addresses.site_name(), f"notifications.{host}")),
+        "Auto-Submitted": "auto-generated",
+        "X-Auto-Response-Suppress": "All",
+    }
+    groups = {row.group_key for row in shown}
+    if len(groups) == 1 and (group := groups.pop()):
+        thread = f"<group.{_digest(str(letter.user.pk), group)}@{host}>"
+        headers |= {"References": thread, "In-Reply-To": thread}
+    if unsubscribe:
+        headers |= {"List-Unsubscribe": f"<{unsubscribe}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    return {name: OneLine.of(name, value) for name, value in headers.items()}
+
+
+def _digest(*parts: str) -> str:
+    return sha256("\0".join(parts).encode()).hexdigest()[:32]

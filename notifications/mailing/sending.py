@@ -1,0 +1,135 @@
+"""Sends the mails that are due, a page of readers after the other. Called by the jobs, in any number of workers.
+
+What was handed over is noted after a few mails. Only if a worker dies in between, the next one sends these again, with
+the same Message-ID.
+"""
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.core.mail import EmailMessage
+
+from notifications import clock, conf
+from notifications.mailing import bounces, claims, messages
+from notifications.mailing.checking import Checked, Letter, check
+from notifications.mailing.claims import Claim
+from notifications.mailing.transport import Failure, Transport, classify
+from notifications.models import Delivery, Reader
+from realtime.integration import StoreUnavailable, is_stopping
+
+logger = logging.getLogger(__name__)
+
+RUN_SECONDS = 20.0  # then other jobs have their turn
+NOTED_AT_ONCE = 20  # mails
+AGAIN = timedelta(minutes=1)  # while nothing can be sent
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWS = 60.0, 43_200.0, 4
+
+Build = Callable[[Letter], EmailMessage]
+
+
+class NothingCanBeSent(Exception):
+    """The mail server is away, or it cannot be known who is."""
+
+
+def send_due(_now: datetime) -> None:
+    """Send the mails that are due, for some seconds at most. It looks at the clock again for each page."""
+    if not conf.settings().mail:
+        return
+    ends = time.monotonic() + RUN_SECONDS
+    transport = Transport()
+    try:
+        while not is_stopping() and time.monotonic() < ends and (claimed := claims.claim(clock.now())):
+            _send_page(claimed, transport)
+    except NothingCanBeSent as reason:
+        logger.warning("Mails are postponed: %s", reason)
+    finally:
+        transport.close()
+
+
+def _send_page(claimed: Claim, transport: Transport) -> None:
+    """Raises NothingCanBeSent, after which all that is left of the page waits."""
+    checked = _check(claimed, clock.now())
+    claims.settle(claimed, checked.settled)
+    build = messages.load(checked.letters)
+    waiting = deque(checked.letters)
+    away = ""
+    while waiting and not away and not _must_end(claimed):
+        tried: list[Letter] = []
+        while waiting and not away and len(tried) < NOTED_AT_ONCE:
+            tried.append(waiting.popleft())
+            away = _send(tried[-1], build, transport)
+        claims.settle(claimed, _deliveries(tried))
+        _note_mailed(tried)
+    if away:
+        claims.postpone(_deliveries(waiting), clock.now() + AGAIN, "waiting")
+    claims.settle(claimed, _deliveries(waiting))
+    if away:
+        raise NothingCanBeSent(away)
+
+
+def _check(claimed: Claim, now: datetime) -> Checked:
+    try:
+        return check(claimed.deliveries, now)
+    except (StoreUnavailable, TimeoutError) as error:
+        claims.postpone(claimed.deliveries, now + AGAIN, "presence")
+        claims.settle(claimed, claimed.deliveries)
+        raise NothingCanBeSent(f"it cannot be known who is online: {error}") from error
+
+
+def _must_end(claimed: Claim) -> bool:
+    """Whether the process stops, or the mail server is so slow that another worker would soon claim the same mails."""
+    return is_stopping() or clock.now() + AGAIN >= claimed.until
+
+
+def _send(letter: Letter, build: Build, transport: Transport) -> str:
+    """Send one mail, and write on its deliveries what has become of it. Returns why no other can be sent, if so."""
+    try:
+        message_id = transport.send(build(letter))
+    except Exception as error:
+        return _note_failure(letter, error)
+    for delivery in letter.deliveries:
+        delivery.state, delivery.sent_at, delivery.reason = Delivery.State.SENT, clock.now(), ""
+        delivery.attempts, delivery.message_id, delivery.error = delivery.attempts + 1, message_id, ""
+    return ""
+
+
+def _note_failure(letter: Letter, error: Exception) -> str:
+    failure, text = classify(error), repr(error)
+    if failure is Failure.TEMPORARY:  # which a fault of a template is, too
+        logger.warning("A mail was not sent", exc_info=error)
+    for delivery in letter.deliveries:
+        delivery.attempts, delivery.error = delivery.attempts + 1, text
+        if failure in (Failure.UNKNOWN, Failure.REFUSED):
+            delivery.state, delivery.reason = Delivery.State.BOUNCED, "refused"
+        elif failure is Failure.INVALID or delivery.attempts >= conf.settings().mail_attempts:
+            delivery.state = Delivery.State.FAILED
+        else:
+            delivery.due_at, delivery.reason = clock.now() + _pause(delivery.attempts), "waiting"
+    if failure is Failure.UNKNOWN:
+        bounces.note_bad_address(letter.user.pk, letter.address)
+    return text if failure is Failure.AWAY else ""
+
+
+def _pause(attempts: int) -> timedelta:
+    """A minute, four, sixteen …, each somewhat longer or shorter, so that not all come back at once."""
+    seconds = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * PAUSE_GROWS ** (attempts - 1))
+    return timedelta(seconds=seconds * random.uniform(0.75, 1.25))
+
+
+def _note_mailed(tried: Sequence[Letter]) -> None:
+    """For those who have got a mail, a new period of the digest begins."""
+    sent = [letter for letter in tried if letter.in_turn and letter.deliveries[0].state == Delivery.State.SENT]
+    Reader.objects.bulk_create(
+        [Reader(user_id=letter.user.pk, mailed_at=letter.deliveries[0].sent_at) for letter in sent],
+        update_conflicts=True,
+        unique_fields=["user"],
+        update_fields=["mailed_at"],
+    )
+
+
+def _deliveries(letters: Iterable[Letter]) -> list[Delivery]:
+    return [delivery for letter in letters for delivery in letter.deliveries]

@@ -1,0 +1,78 @@
+"""Hands mails to Django, over one connection for many of them, and says what a failure means. Called by `sending`."""
+
+import re
+import smtplib
+from contextlib import suppress
+from enum import StrEnum, auto
+from typing import Any
+
+from django.core import mail
+from django.core.mail import EmailMessage
+
+
+class Failure(StrEnum):
+    UNKNOWN = auto()  # there is no such address
+    REFUSED = auto()  # this mail was refused for its recipient
+    INVALID = auto()  # this mail cannot be sent, now or later
+    TEMPORARY = auto()  # it may be sent later
+    AWAY = auto()  # no mail can be sent at the moment
+
+
+SERVICE_CLOSES = 421
+# RFC 3463: the address is bad. Other refusals may be about our server, and end some day.
+IS_BAD_ADDRESS = re.compile(rb"\b5\.1\.\d")
+
+
+class Transport:
+    """The site's mail backend. Its connection is opened by the first mail, and again after an error."""
+
+    def __init__(self) -> None:
+        self._backend: Any = None
+
+    def send(self, message: EmailMessage) -> str:
+        """Send a mail; returns its id: that of the mail service or, without one, its own. Raises what Django raises."""
+        try:
+            if self._backend is None:
+                self._backend = _open_backend()
+            self._backend.open()
+            self._backend.send_messages([message])
+        except BaseException:
+            self.close()
+            raise
+        status = getattr(message, "anymail_status", None)
+        return str(getattr(status, "message_id", None) or message.extra_headers["Message-ID"])
+
+    def close(self) -> None:
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            with suppress(Exception):
+                backend.close()
+
+
+def _open_backend() -> Any:
+    """The default mailer of Django 6.1 or newer, else the backend that EMAIL_BACKEND names."""
+    mailers = getattr(mail, "mailers", None)
+    return mail.get_connection() if mailers is None else mailers.default
+
+
+def classify(error: Exception) -> Failure:
+    """What an exception of `Transport.send` means for the mail, and for those that wait behind it."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, text = next(iter(error.recipients.values()), (0, b""))
+        return _by_code(code, Failure.UNKNOWN if IS_BAD_ADDRESS.search(text) else Failure.REFUSED)
+    if isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPConnectError | smtplib.SMTPHeloError):
+        return Failure.AWAY  # these are answers, too, but not to this mail
+    if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPServerDisconnected):
+        return Failure.AWAY
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _by_code(error.smtp_code, Failure.INVALID)
+    if isinstance(error, ValueError | smtplib.SMTPNotSupportedError):  # a wrong address or header
+        return Failure.INVALID
+    is_of_network = isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException)
+    return Failure.AWAY if is_of_network else Failure.TEMPORARY
+
+
+def _by_code(code: int, lasting: Failure) -> Failure:
+    if code == SERVICE_CLOSES:
+        return Failure.AWAY
+    return lasting if code >= 500 else Failure.TEMPORARY

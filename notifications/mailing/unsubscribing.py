@@ -1,0 +1,92 @@
+"""Unsubscribing by the link of a mail, without logging in: the token, and the page. Routed by `notifications.urls`.
+
+Scanners of mails follow links, so GET shows a form and changes nothing. Mail programs send a POST (RFC 8058), without
+cookies and without a CSRF token: what it may do is in the signature of the token.
+"""
+
+from typing import Any
+
+from django.core import signing
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.decorators import method_decorator
+from django.utils.translation import override
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+
+from notifications.languages import language_of
+from notifications.mailing import addresses
+from notifications.mailing.recipients import load_users
+from notifications.models import Preference, Reader
+from notifications.texts import label_of
+from notifications.types import NotificationType, find_type
+from realtime.integration import read_user, wire_id
+
+SALT = "notifications.unsubscribe"
+TEMPLATE = "notifications/unsubscribe.html"
+
+
+def make_token(reader: Any, type_key: str = "") -> str:
+    """For the links of a mail. `type_key` is the type of its notifications, if they have one in common.
+
+    It does not expire: who finds an old mail can still unsubscribe.
+    """
+    return signing.Signer(salt=SALT).sign_object([wire_id(reader), type_key])
+
+
+def read_token(token: str) -> tuple[Any, str] | None:
+    """The reader's primary key and the type; None for a token that is not ours."""
+    try:
+        reader, type_key = signing.Signer(salt=SALT).unsign_object(token)
+        return read_user(reader), str(type_key)
+    except (signing.BadSignature, ValueError, TypeError):
+        return None
+
+
+def stop_mails(reader: Any, type_key: str = "") -> None:
+    """Switch off all mails, or those of a type."""
+    if type_key:
+        choice = {"user_id": reader, "scope": Preference.Scope.TYPE, "key": type_key, "channel": "mail"}
+        Preference.objects.update_or_create(**choice, defaults={"enabled": False})
+    else:
+        Reader.objects.update_or_create(user_id=reader, defaults={"mail": False})
+
+
+def resume_mails(reader: Any, type_key: str = "") -> None:
+    """Take it back."""
+    Reader.objects.filter(user_id=reader).update(mail=True)
+    Preference.objects.filter(user_id=reader, scope=Preference.Scope.TYPE, key=type_key, channel="mail").delete()
+
+
+@method_decorator([csrf_exempt, never_cache], name="dispatch")
+class UnsubscribeView(View):
+    """The page behind the link of a mail."""
+
+    def get(self, request: HttpRequest, token: str) -> HttpResponse:
+        return self._answer(request, token, "ask")
+
+    def post(self, request: HttpRequest, token: str) -> HttpResponse:
+        """Without a known `action`, which is what mail programs send, all mails stop."""
+        action = request.POST.get("action", "")
+        return self._answer(request, token, action if action in ("type", "resume") else "all")
+
+    def _answer(self, request: HttpRequest, token: str, action: str) -> HttpResponse:
+        found = read_token(token)
+        user = load_users([found[0]]).get(found[0]) if found else None
+        if found is None or user is None:
+            return render(request, TEMPLATE, {"done": "unknown", **_page(None)}, status=404)
+        reader, type_key = found
+        if action == "resume":
+            resume_mails(reader, type_key)
+        elif action == "all":
+            stop_mails(reader)
+        elif action == "type" and type_key:
+            stop_mails(reader, type_key)
+        with override(language_of(user)):
+            return render(request, TEMPLATE, {"done": action, **_page(find_type(type_key))})
+
+
+def _page(kind: NotificationType | None) -> dict[str, Any]:
+    label = label_of(kind) if kind else ""
+    return {"kind": label, "site_name": addresses.site_name(), "site_url": addresses.of_site("/")}

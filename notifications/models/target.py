@@ -1,0 +1,37 @@
+"""A reference to any object of the site: what a notification is about, and what users follow. Used by the models."""
+
+from typing import Any, NamedTuple
+
+from django.contrib.contenttypes.models import ContentType, ContentTypeManager
+from django.db import models
+
+from realtime.integration import database_alias
+
+
+class Target(NamedTuple):
+    """An object by its model and its primary key as text."""
+
+    type_id: int | None = None
+    key: str = ""
+
+
+NOTHING = Target()
+
+
+def target_of(thing: models.Model | None) -> Target:
+    """The reference to `thing`. Raises TypeError for what is not a saved object."""
+    if thing is None:
+        return NOTHING
+    if not isinstance(thing, models.Model) or thing.pk is None:
+        raise TypeError(f"A saved object of a model is needed, not {thing!r}.")
+    return Target(content_types().get_for_model(thing).pk, str(thing.pk))
+
+
+def content_types() -> ContentTypeManager:
+    """Those of the database that is written to, also where the site reads others from a replica."""
+    return ContentType.objects.db_manager(database_alias())
+
+
+def about(target: Target) -> dict[str, Any]:
+    """The filter for rows that refer to the object."""
+    return {"target_type_id": target.type_id, "target_key": target.key}

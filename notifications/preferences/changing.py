@@ -1,0 +1,46 @@
+"""Changes what readers have chosen. Synchronous; called by the REST API, by `follows` and by site code."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from notifications import clock, withholding
+from notifications.mailing import queue
+from notifications.models import Preference, Reader
+from realtime.integration import own_transaction, read_user, retry_conflicts
+
+# By key of a type or category, and by channel; None: as if the reader had chosen nothing.
+Switches = Mapping[str, Mapping[str, bool | None]]
+
+
+@retry_conflicts
+def change(user: Any, *, types: Switches | None = None, categories: Switches | None = None, **fields: Any) -> None:
+    """Change some of a user's preferences: `fields` are those of `Reader`. What is left out stays.
+
+    What waits because of earlier choices, pushes and mails, is decided again within seconds. Raises TypeError if `user`
+    is no user.
+    """
+    reader = read_user(user)
+    if fields.get("mail"):
+        fields["bounced_address"] = ""  # whoever wants mails again is believed
+    with own_transaction():
+        Reader.objects.get_or_create(user_id=reader)
+        if fields:
+            Reader.objects.filter(user_id=reader).update(**fields)
+        for scope, switches in ((Preference.Scope.TYPE, types), (Preference.Scope.CATEGORY, categories)):
+            for key, channels in (switches or {}).items():
+                for channel, enabled in channels.items():
+                    _choose({"user_id": reader, "scope": scope, "key": key, "channel": channel}, enabled)
+        reconsider(reader)
+
+
+def reconsider(reader: Any) -> None:
+    """A reader, by primary key, wants something else now: what waits is decided again by the next jobs."""
+    withholding.reconsider(reader, clock.now())
+    queue.reconsider(reader, clock.now())
+
+
+def _choose(choice: dict[str, Any], enabled: bool | None) -> None:
+    if enabled is None:
+        Preference.objects.filter(**choice).delete()
+    else:
+        Preference.objects.update_or_create(**choice, defaults={"enabled": enabled})

@@ -1,0 +1,129 @@
+"""Why a notification reached its reader, or did not, on each channel: for readers and for staff. Synchronous.
+
+What was noted at the time counts. What was not, such as a switch that is off, is as of now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from notifications import clock, conf
+from notifications.models import Delivery, Notification
+from notifications.models.target import Target
+from notifications.preferences.cascade import Decision
+from notifications.preferences.deciding import Wishes, all_wishes, as_aware
+from notifications.types import CHANNELS, Channel, find_type
+from realtime.integration import read_user, run
+
+Verdict = str  # "sent", "waiting" or "off"
+
+TEXTS: Mapping[tuple[str, str], str | Promise] = {
+    ("off", "staff"): _("Staff have switched this type off."),
+    ("off", "silent"): _("It is silent: stored and counted only."),
+    ("off", "present"): _("The reader had open what it is about, and has seen it there."),
+    ("sent", "critical"): _("It is critical, so it is sent whatever the reader has chosen."),
+    ("off", "critical"): _("It is critical, and its type is not sent in this way."),
+    ("off", "channel"): _("The reader gets nothing in this way."),
+    ("waiting", "mute"): _("The reader has muted it until %(until)s."),
+    ("off", "mute"): _("The reader has muted it."),
+    ("waiting", "quiet_hours"): _("The reader has quiet hours until %(until)s."),
+    ("off", "quiet_hours"): _("It came in quiet hours; the reader was told afterwards how many were waiting."),
+    ("sent", "type"): _("The reader has chosen this type."),
+    ("off", "type"): _("The reader has switched this type off."),
+    ("sent", "category"): _("The reader has chosen this category."),
+    ("off", "category"): _("The reader has switched this category off."),
+    ("sent", "default"): _("This type is sent in this way, and the reader has chosen nothing else."),
+    ("off", "default"): _("This type is not sent in this way, unless the reader chooses that."),
+    ("waiting", "limit"): _("Too many came within a minute; the reader is told how many at %(until)s."),
+    ("off", "limit"): _("Too many came within a minute; the reader was told how many."),
+    ("off", "site"): _("This site sends nothing in this way."),
+    ("waiting", "away"): _("It waits until the reader has been away for a while."),
+    ("waiting", "online"): _("The reader is here, or was so until a moment ago."),
+    ("waiting", "digest"): _("It waits for the reader's digest, at %(until)s."),
+    ("waiting", "snoozed"): _("The reader has snoozed it until %(until)s."),
+    ("waiting", "waiting"): _("It could not be sent yet, and is tried again at %(until)s."),
+    ("waiting", "presence"): _("Who is online cannot be known at the moment; it is tried again at %(until)s."),
+    ("off", "read"): _("The reader had read it by then."),
+    ("off", "archived"): _("The reader had archived it by then."),
+    ("off", "deleted"): _("The reader had deleted it by then."),
+    ("off", "expired"): _("It had expired by then."),
+    ("off", "inactive"): _("The account is disabled."),
+    ("off", "no_address"): _("The account has no address."),
+    ("off", "bounced"): _("Mails to this address came back."),
+    ("off", "failed"): _("It could not be sent."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Which rule has decided on one channel: a rule of the cascade, or what has become of a mail since."""
+
+    channel: Channel
+    verdict: Verdict
+    rule: str
+    until: datetime | None = None
+    text: str = ""  # in the language that was active, with times in the reader's zone
+
+
+def explain(notification: Notification, user: Any) -> list[Explanation]:
+    """One explanation for each channel. `user` is the reader; ValueError for any other user."""
+    if read_user(user) != notification.recipient_id:
+        raise ValueError("This is not the reader of the notification.")
+    wishes = all_wishes([notification.recipient_id], clock.now())
+    zone = wishes.of(notification.recipient_id).zone
+    found = [_explain(notification, channel, wishes) for channel in CHANNELS]
+    return [replace(explanation, text=_in_words(explanation, zone)) for explanation in found]
+
+
+async def aexplain(notification: Notification, user: Any) -> list[Explanation]:
+    return await run(explain, notification, user)
+
+
+def _explain(row: Notification, channel: Channel, wishes: Wishes) -> Explanation:
+    target = Target(row.target_type_id, row.target_key)
+    decision = wishes.decide(row.recipient_id, find_type(row.type), channel, target, silent=row.silent)
+    if channel == "socket":
+        return _explain_push(row, decision)
+    if channel == "mail":
+        return _explain_mail(row, decision)
+    return Explanation(channel, "off", "site")
+
+
+def _explain_push(row: Notification, decision: Decision) -> Explanation:
+    if row.withheld_by:
+        waits = row.withheld_until is not None
+        return Explanation("socket", "waiting" if waits else "off", row.withheld_by, row.withheld_until)
+    if row.silent or decision.rule == "silent":
+        return Explanation("socket", "off", "silent")
+    # It was pushed, whatever has been chosen since.
+    return Explanation("socket", "sent", decision.rule if decision.is_sent else "default")
+
+
+def _explain_mail(row: Notification, decision: Decision) -> Explanation:
+    delivery = Delivery.objects.filter(notification=row, channel="mail").first()
+    if delivery is not None:
+        return _explain_delivery(delivery, decision)
+    if not conf.settings().mail:
+        return Explanation("mail", "off", "site")
+    if decision.verdict == "defer":
+        return Explanation("mail", "off", decision.rule)
+    return Explanation("mail", "off", "site" if decision.is_sent else decision.rule)
+
+
+def _explain_delivery(delivery: Delivery, decision: Decision) -> Explanation:
+    state = Delivery.State(delivery.state)
+    if state == Delivery.State.QUEUED:
+        return Explanation("mail", "waiting", delivery.reason or "away", delivery.due_at)
+    if state == Delivery.State.SENT:
+        return Explanation("mail", "sent", decision.rule if decision.is_sent else "default")
+    reason = delivery.reason if state == Delivery.State.SUPPRESSED else str(state)
+    return Explanation("mail", "off", reason)
+
+
+def _in_words(found: Explanation, zone: tzinfo) -> str:
+    until = "" if found.until is None else f"{as_aware(found.until).astimezone(zone):%Y-%m-%d %H:%M}"
+    return str(TEXTS.get((found.verdict, found.rule), found.rule)) % {"until": until}

@@ -1,0 +1,83 @@
+"""Which of a notification's readers get it now, later, by mail or not at all. Called by `sending` and by `waking`."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from notifications import conf, withholding
+from notifications.content import Content
+from notifications.mailing import queue
+from notifications.models import Notification
+from notifications.models.target import Target
+from notifications.preferences.cascade import Decision
+from notifications.preferences.deciding import Wishes, all_wishes, wishes_for
+from notifications.types import Channel, find_type
+from realtime import integration
+
+logger = logging.getLogger(__name__)
+
+
+def find_present(stream: str, keys: Sequence[Any]) -> frozenset[Any]:
+    """Those of the users who have this room's stream open on a socket. Raises ValueError for another stream.
+
+    While that cannot be known, nobody counts as present: better a push too many than a notification that is missed.
+    """
+    try:
+        return integration.find_present(stream, keys)
+    except (integration.StoreUnavailable, TimeoutError) as error:
+        logger.warning("Nobody counts as present in %s: %s", stream, error)
+        return frozenset()
+
+
+def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[Any]], None]) -> None:
+    """Push to those readers who get it now, withhold it from the others, and queue the mails.
+
+    `ids` are those of the stored notifications, by reader.
+    """
+    wishes = wishes_for(list(ids), content.kind, content.target, content.now)
+    decisions = _decide(content, ids, wishes, "socket")
+    pushed = [reader for reader in ids if decisions[reader].is_sent]
+    if not content.kind.critical:
+        decisions |= _too_many(pushed, content.now)
+        pushed = [reader for reader in ids if decisions[reader].is_sent]
+    withholding.withhold({ids[reader]: decisions[reader] for reader in ids if not decisions[reader].is_sent})
+    if content.group_key:
+        withholding.forget([ids[reader] for reader in pushed])
+    if conf.settings().mail:
+        mailed = _decide(content, ids, wishes, "mail")
+        queue.add({ids[reader]: reader for reader in ids if mailed[reader].verdict != "off"}, wishes)
+    if pushed:
+        push(pushed)
+
+
+def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notification]:
+    """Those of the stored notifications, of any readers, that are pushed now. The others are withheld."""
+    wishes = all_wishes([row.recipient_id for row in rows], now)
+    decisions = {row.pk: _decide_for(row, wishes) for row in rows}
+    limited = [row for row in rows if decisions[row.pk].is_sent and decisions[row.pk].rule != "critical"]
+    full = _too_many([row.recipient_id for row in limited], now)
+    decisions |= {row.pk: full[row.recipient_id] for row in limited if row.recipient_id in full}
+    withholding.withhold({key: decision for key, decision in decisions.items() if not decision.is_sent})
+    return [row for row in rows if decisions[row.pk].is_sent]
+
+
+def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channel: Channel) -> dict[Any, Decision]:
+    """The decision for each reader. Nearly all have chosen nothing, and are decided together."""
+    decisions = dict.fromkeys(readers, wishes.decide(None, content.kind, channel))
+    for reader in wishes.special():
+        decisions[reader] = wishes.decide(reader, content.kind, channel, content.target)
+    return decisions
+
+
+def _decide_for(row: Notification, wishes: Wishes) -> Decision:
+    target = Target(row.target_type_id, row.target_key)
+    return wishes.decide(row.recipient_id, find_type(row.type), "socket", target, silent=row.silent)
+
+
+def _too_many(readers: Sequence[Any], now: datetime) -> dict[Any, Decision]:
+    """The decision for those of the readers who have just got one too many in a minute."""
+    if not readers:
+        return {}
+    decision = Decision("defer", "limit", withholding.end_of_minute(now))
+    return dict.fromkeys(withholding.find_full(readers, now), decision)

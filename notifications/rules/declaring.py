@@ -1,0 +1,118 @@
+"""Declares rules. Called by site code in modules `notification_types`, which are imported after all models."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
+from django.db import models
+
+from notifications.recipients import find_recipients
+from notifications.rules.occasions import Occasion, When
+from notifications.rules.signals import Act, Rule, add
+from notifications.sending import notify
+
+Handler = TypeVar("Handler", bound=Callable[[Occasion], object])
+# What `notify` takes besides parameters of the type. Each may be a function of the occasion.
+OPTIONS = {
+    "actor",
+    "target",
+    "data",
+    "link",
+    "title",
+    "message",
+    "reason",
+    "dedupe_key",
+    "group_key",
+    "silent",
+    "unless_present",
+}
+
+
+def on(model: str | type[models.Model], when: When) -> Callable[[Handler], Handler]:
+    """`@on(Order, changed("status"))`: call the function with an `Occasion` when this happens to an object.
+
+    It is called with the save or deletion, in its transaction; for an object that is deleted because another one is,
+    after the commit. What it raises, the save raises. `model` may be a label such as "shop.Order". Raises LookupError
+    for a label without a model, ValueError for fields that cannot be watched.
+    """
+    found = _require_model(model, when)
+
+    def declare(handler: Handler) -> Handler:
+        add(Rule(found, when, lambda occasion: partial(handler, occasion)))
+        return handler
+
+    return declare
+
+
+def notify_on(
+    model: str | type[models.Model],
+    *,
+    when: When,
+    recipients: str | Callable[[Occasion], Any],
+    type: str,
+    only_if: Callable[[Occasion], object] | None = None,
+    params: Mapping[str, object] | Callable[[Occasion], Mapping[str, object]] | None = None,
+    **options: Any,
+) -> Rule:
+    """Notify `recipients` when this happens to an object of `model`, as `on` would be called.
+
+    `recipients` is a function from the `Occasion` to what `notify` takes, or a path of names from the object, such as
+    "user" or "project.members". `params` are the parameters of the type. The `options` are those of `notify`; each of
+    them, and `params`, may be a function of the occasion. `target` is the object unless it is given. Nothing is sent
+    if `only_if` returns something false, or the path leads to None. Raises as `on` does, and TypeError for other
+    options.
+    """
+    found = _require_model(model, when)
+    if unknown := options.keys() - OPTIONS:
+        raise TypeError(f"notify_on has no option {', '.join(sorted(unknown))}; parameters of the type go to `params`.")
+    if isinstance(recipients, str) and not hasattr(found, recipients.partition(".")[0]):
+        raise ValueError(f"{found._meta.label} has no {recipients.partition('.')[0]!r} that could lead to recipients.")
+
+    def prepare(occasion: Occasion) -> Act:
+        if only_if is not None and not only_if(occasion):
+            return _nothing
+        named = _follow(occasion.object, recipients) if isinstance(recipients, str) else recipients(occasion)
+        if named is None:
+            return _nothing
+        if when.event == "deleted":
+            named = find_recipients(named).keys  # in a list, so that those who are gone by then are left out
+        given = {name: _value(option, occasion) for name, option in options.items()}
+        given.setdefault("target", occasion.object)
+        return partial(notify, named, type, **given, **(_value(params, occasion) or {}))
+
+    rule = Rule(found, when, prepare, type)
+    add(rule)
+    return rule
+
+
+def _require_model(model: str | type[models.Model], when: When) -> type[models.Model]:
+    """The model whose fields can be watched. Raises AppRegistryNotReady before all models, and proxies, are known."""
+    apps.check_models_ready()
+    found = apps.get_model(model) if isinstance(model, str) else model
+    for name in when.fields:
+        try:
+            field: Any = found._meta.get_field(name)
+        except FieldDoesNotExist:
+            raise ValueError(f"{found._meta.label} has no field {name!r}.") from None
+        if not getattr(field, "concrete", False) or field.many_to_many or getattr(field, "generated", False):
+            raise ValueError(f"{found._meta.label}.{name} is no column that a save could change.")
+    return found
+
+
+def _follow(thing: Any, path: str) -> Any:
+    """What the path leads to; None if something on it is missing."""
+    for name in path.split("."):
+        try:
+            thing = None if thing is None else getattr(thing, name)
+        except ObjectDoesNotExist:
+            return None
+    return thing
+
+
+def _value(option: Any, occasion: Occasion) -> Any:
+    return option(occasion) if callable(option) else option
+
+
+def _nothing() -> None: ...

@@ -1,0 +1,118 @@
+"""Stores the rows of one notification for many readers, with one statement for a thousand. Called by `sending`."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.db.models import Q
+
+from notifications import bulk
+from notifications.content import Content
+from notifications.models import GroupMember, Notification
+from realtime.integration import connection, plain, rows, stored_id, user_column, wire_id
+
+ROWS_AT_ONCE = 1_000
+NAMED = 3  # people of a group
+
+TABLE = Notification._meta.db_table
+# The row of the open group, which grows. Its lock is held until the caller's transaction ends.
+GROW = (
+    "ON CONFLICT (recipient_id, group_key) WHERE group_open DO UPDATE SET {grown}, seen_at = NULL,"
+    " group_count = {table}.group_count + excluded.group_count,"
+    # Both parameters are a minute ago.
+    " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
+    " burst_at = CASE WHEN {table}.burst_at > %s THEN {table}.burst_at ELSE excluded.burst_at END"
+)
+GROWN = ("arrived_at", "params", "data", "link", "title", "message", "actor_id", "reason", "expires_at")
+
+
+def insert(content: Content, keys: Sequence[Any], *, seen: bool = False) -> dict[Any, int]:
+    """Store a row for each reader, who may have `seen` it already. Returns the ids of the rows, by reader.
+
+    Readers who have a notification with the same `dedupe_key` are left out.
+    """
+    values = content.columns() | ({"seen_at": content.now, "withheld_by": "present"} if seen else {})
+    found: dict[Any, int] = {}
+    for part in _parts(keys):
+        found |= _insert(values, part, "ON CONFLICT DO NOTHING")
+    return found
+
+
+def insert_or_grow(
+    content: Content, keys: Sequence[Any], opened_after: datetime, grown_after: datetime
+) -> dict[Any, int]:
+    """Store a row for each reader, or let the reader's open group grow. Returns the ids of the rows, by reader.
+
+    A group that was opened or has grown before these moments is closed first. With an actor, the group counts people,
+    each once; without one, it counts notifications. Two writers wait for each other, so the count is exact.
+    """
+    open_groups = Notification.objects.filter(group_key=content.group_key, group_open=True)
+    too_old = Q(created_at__lte=opened_after) | Q(arrived_at__lte=grown_after) | Q(expires_at__lte=content.now)
+    counts_people = content.actor is not None
+    values = content.columns() | {"group_open": True, "group_count": 0 if counts_people else 1, "burst_at": content.now}
+    minute_ago = connection.ops.adapt_datetimefield_value(content.now - timedelta(minutes=1))
+    grow = GROW.format(table=TABLE, grown=", ".join(f"{name} = excluded.{name}" for name in GROWN))
+    found: dict[Any, int] = {}
+    for part in _parts(keys):
+        open_groups.filter(too_old, recipient__in=part).update(group_open=False)
+        stored = _insert(values, part, grow, [minute_ago, minute_ago])
+        if counts_people:
+            _count(content, list(stored.values()))
+        found |= stored
+    return found
+
+
+def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(keys), ROWS_AT_ONCE):
+        yield keys[start : start + ROWS_AT_ONCE]
+
+
+def _insert(
+    values: dict[str, Any], keys: Sequence[Any], conflict: str, conflict_params: Sequence[Any] = ()
+) -> dict[Any, int]:
+    """Insert a row for each of the keys; what is not in `values` has the field's default."""
+    table = rows(recipient=user_column())
+    fields = [f for f in Notification._meta.concrete_fields if f.attname not in ("id", "recipient_id")]
+    prepared = [field.get_db_prep_save(values.get(field.attname, field.get_default()), connection) for field in fields]
+    columns = ", ".join(str(field.column) for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    by_stored = {plain(stored_id(pk)): pk for pk in keys}
+    payload = msgspec.json.encode([{"recipient": stored_id(pk)} for pk in keys]).decode()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {TABLE} (recipient_id, {columns})"
+            f" SELECT {table.columns}, {places} FROM {table.source} WHERE true {conflict} RETURNING id, recipient_id",
+            [*prepared, payload, *conflict_params],
+        )
+        return {by_stored[plain(recipient)]: key for key, recipient in cursor.fetchall()}
+
+
+def _count(content: Content, keys: Sequence[int]) -> None:
+    """Count the actor in these groups, whose rows are locked, and name them first."""
+    person = {"user_id": wire_id(content.actor.pk), "name": content.params["actor"]}
+    added = _add_member(keys, str(content.actor.pk))
+    groups = Notification.objects.filter(pk__in=keys).values_list("pk", "group_count", "group_actors")
+    payload = [
+        {"id": pk, "group_count": count + (pk in added), "group_actors": _name_first(person, actors)}
+        for pk, count, actors in groups
+    ]
+    bulk.update(Notification, {"group_count": "bigint", "group_actors": "jsonb"}, payload)
+
+
+def _add_member(keys: Sequence[int], person: str) -> set[int]:
+    """Note the person as a member of these groups. Returns those that did not have them yet."""
+    table = rows(notification="bigint")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {GroupMember._meta.db_table} (notification_id, person)"
+            f" SELECT {table.columns}, %s FROM {table.source} WHERE true ON CONFLICT DO NOTHING"
+            " RETURNING notification_id",
+            [person, msgspec.json.encode([{"notification": key} for key in keys]).decode()],
+        )
+        return {key for (key,) in cursor.fetchall()}
+
+
+def _name_first(person: dict[str, Any], named: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    others = [other for other in named if other["user_id"] != person["user_id"]]
+    return [person, *others][:NAMED]

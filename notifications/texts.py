@@ -1,0 +1,120 @@
+"""Texts: a notification in words, in the active language. Called by `sending`, the lists, the mails and the admin.
+
+A notification is stored as its type and parameters, so it is rendered when it is pushed, listed or mailed.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from notifications.links import is_safe
+from notifications.types import MissingParameter, NotificationType, Text, find_type
+
+if TYPE_CHECKING:
+    from notifications.models import Notification
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An action in words. `link` is empty if it only notes the reader's choice."""
+
+    key: str
+    label: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A notification in words."""
+
+    title: str
+    message: str
+    actions: tuple[Label, ...] = ()
+
+
+def fill(template: Text, params: Mapping[str, object]) -> str:
+    """`template` in the active language, filled with `params`. Raises MissingParameter."""
+    try:
+        return str(template) % params
+    except KeyError as error:
+        raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}") from None
+
+
+def fill_link(template: str, params: Mapping[str, object]) -> str:
+    """A link whose parameters are escaped, so that none of them leads elsewhere. Raises MissingParameter."""
+    return fill(template, {name: quote(str(value), safe="") for name, value in params.items()})
+
+
+def render(
+    kind: NotificationType, params: Mapping[str, object], *, title: Text | None = None, message: Text | None = None
+) -> Rendered:
+    """What a notification says in the active language. `title` and `message` replace those of the type.
+
+    Raises MissingParameter.
+    """
+    labels = tuple(Label(action.key, str(action.label), fill_link(action.link, params)) for action in kind.actions)
+    return Rendered(
+        fill(kind.title, params) if title is None else str(title),
+        fill(kind.message, params) if message is None else str(message),
+        labels,
+    )
+
+
+def label_of(kind: NotificationType) -> str:
+    """The title of a type for those who choose among types, in the active language, with … for what differs."""
+    try:
+        return str(kind.title) % defaultdict(lambda: "…")
+    except (TypeError, ValueError):  # such as %d
+        return kind.key
+
+
+def render_own(notification: "Notification") -> Rendered:
+    """What a stored notification says in the active language.
+
+    The type may have been reworded or removed since: a parameter that is missing is left out, and a type that is no
+    longer registered leaves its key as the title.
+    """
+    kind = find_type(notification.type)
+    title, message = notification.title or None, notification.message
+    if kind is None:
+        return Rendered(title or notification.type, message or "")
+    try:
+        rendered = render(kind, _Lenient(shown_params(notification)), title=title, message=message)
+    except (TypeError, ValueError):  # a template that wants a number where there is none now
+        return Rendered(title or str(kind.title), message or "")
+    safe = tuple(label for label in rendered.actions if is_safe(label.link))
+    return Rendered(rendered.title, rendered.message, safe)
+
+
+def shown_params(notification: "Notification") -> dict[str, object]:
+    """The parameters, with `actor` as the people of the group. An empty name is that of a person who was erased."""
+    params: dict[str, object] = dict(notification.params)
+    if params.get("actor") == "":
+        params["actor"] = _("Somebody")
+    if notification.group_count > 1:
+        names = [str(person["name"]) for person in notification.group_actors]
+        params["actor"] = name_people(names, notification.group_count)
+    return params
+
+
+def name_people(names: Sequence[str], count: int) -> str:
+    """“Bob”, “Carol and Bob”, “Dan, Carol and Bob”, “Eve and 3 others”: the last people first."""
+    if not names:
+        return ngettext("%(count)d person", "%(count)d people", count) % {"count": count}
+    if len(names) >= count:
+        *others, last = names
+        people = _(", ").join(others)  # between names
+        return _("%(people)s and %(person)s") % {"people": people, "person": last} if others else last
+    others_count = count - 1
+    text = ngettext("%(person)s and %(count)d other", "%(person)s and %(count)d others", others_count)
+    return text % {"person": names[0], "count": others_count}
+
+
+class _Lenient(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return ""

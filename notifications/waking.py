@@ -1,0 +1,51 @@
+"""Notifications whose time has come: snoozed ones come back unread, and expired ones go. Called by the jobs."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from notifications import pushing, routing
+from notifications.inbox.announcing import announce_all
+from notifications.languages import languages_of
+from notifications.models import Notification
+from notifications.withdrawing import withdraw_some
+from realtime.integration import is_stopping, own_transaction, retry_conflicts
+
+ROWS_AT_ONCE = 500
+
+
+def wake(now: datetime) -> None:
+    """Bring back what was snoozed until now: unread, at the top of the lists, and pushed as if it were new."""
+    while not is_stopping() and _wake_page(now):
+        pass
+
+
+def expire(now: datetime) -> None:
+    """Delete what has expired. It is in no list and no count already; open clients hear of it."""
+    expired = Notification.objects.filter(expires_at__lte=now)
+    while not is_stopping() and withdraw_some(expired):
+        pass
+
+
+@retry_conflicts
+def _wake_page(now: datetime) -> bool:
+    """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
+    with own_transaction():
+        due = Notification.objects.existing().filter(snoozed_until__lte=now)
+        found = list(due.select_for_update().order_by("recipient_id", "pk")[:ROWS_AT_ONCE])
+        values: dict[str, Any] = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now}
+        Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
+        for row in found:
+            vars(row).update(values)
+        _announce([row for row in found if row.archived_at is None], now)
+    return bool(found)
+
+
+def _announce(woken: Sequence[Notification], now: datetime) -> None:
+    by_reader: dict[Any, list[int]] = defaultdict(list)
+    for row in woken:
+        by_reader[row.recipient_id].append(row.pk)
+    announce_all("unsnooze", by_reader)
+    pushed = routing.choose_pushed(woken, now)
+    pushing.push(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))

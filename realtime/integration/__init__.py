@@ -1,0 +1,63 @@
+"""What other apps may import, besides `realtime` and `realtime.protocol`, to build on this one.
+
+`notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
+periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
+reads settings and arguments that name users, names users to others, lets staff choose users by name, and finds tables
+of other apps, as `realtime` does.
+"""
+
+from realtime.auth.names import display_name
+from realtime.auth.user_choice import FindsUsers
+from realtime.auth.user_ids import read_user, wire_id
+from realtime.auth.users import all_users
+from realtime.chat.read_positions import register_notification_marker
+from realtime.conf import read_settings
+from realtime.delivery.publishing import publish_all
+from realtime.models import ExactModel, ExactQuerySet
+from realtime.presence.absence import find_connected, find_last_seen
+from realtime.presence.attendance.lookup import find_present
+from realtime.presence.online import count as count_online
+from realtime.presence.online import page as online_page
+from realtime.presence.store import StoreUnavailable
+from realtime.protocol.streams import user_stream
+from realtime.storage.database import USE_TWIN, run
+from realtime.storage.foreign_tables import find_foreign_tables
+from realtime.storage.jobs import is_stopping, register_job
+from realtime.storage.json_rows import plain, rows, stored_id, user_column
+from realtime.storage.routed import alias as database_alias
+from realtime.storage.routed import connection, exact
+from realtime.storage.transactions import own_transaction, retry_conflicts
+
+__all__ = [
+    "USE_TWIN",
+    "ExactModel",
+    "ExactQuerySet",
+    "FindsUsers",
+    "StoreUnavailable",
+    "all_users",
+    "connection",
+    "count_online",
+    "database_alias",
+    "display_name",
+    "exact",
+    "find_connected",
+    "find_foreign_tables",
+    "find_last_seen",
+    "find_present",
+    "is_stopping",
+    "online_page",
+    "own_transaction",
+    "plain",
+    "publish_all",
+    "read_settings",
+    "read_user",
+    "register_job",
+    "register_notification_marker",
+    "retry_conflicts",
+    "rows",
+    "run",
+    "stored_id",
+    "user_column",
+    "user_stream",
+    "wire_id",
+]

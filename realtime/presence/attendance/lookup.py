@@ -1,0 +1,60 @@
+"""Looks up who has a room open, from any thread. Called by other apps through `integration`.
+
+As in `presence.online`, a store belongs to the event loop of this process's sockets or, without any, to the bridge's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from realtime.auth.user_ids import read_user
+from realtime.conf import settings
+from realtime.delivery import bridge
+from realtime.presence.attendance import open_store
+from realtime.presence.attendance.store import AttendanceStore
+from realtime.presence.store import StoreUnavailable
+from realtime.protocol.streams import is_room, is_stream
+
+# A caller may be in the middle of a transaction.
+PATIENCE_SECONDS = 1
+
+# Awaited before each look. Set by `realtime.testing`, where nobody is to wait for a report.
+before_look: Callable[[], Awaitable[None]] | None = None
+
+_stores: WeakKeyDictionary[asyncio.AbstractEventLoop, AttendanceStore] = WeakKeyDictionary()
+
+
+def loop_store() -> AttendanceStore:
+    """The running loop's store, opened on first use. All callers must share it, because it may be in memory."""
+    loop = asyncio.get_running_loop()
+    if loop not in _stores:
+        _stores[loop] = open_store(settings())
+    return _stores[loop]
+
+
+def forget_loop_store() -> None:
+    """The running loop's store has been closed: the next caller opens another one."""
+    _stores.pop(asyncio.get_running_loop(), None)
+
+
+def find_present(stream: str, users: Iterable[Any]) -> frozenset[Any]:
+    """Those of the users, by primary keys, who have the room's stream open on a socket, as of about a second ago.
+
+    Raises ValueError for the name of another stream, and StoreUnavailable.
+    """
+    if not is_stream(stream) or not is_room(stream):
+        raise ValueError(f"The stream of a room is needed, such as room.general, not {stream!r}.")
+    by_key = {str(read_user(user)): user for user in users}
+    found = bridge.call(_find(stream, list(by_key)))
+    return frozenset(by_key[key] for key in found)
+
+
+async def _find(stream: str, keys: list[str]) -> set[str]:
+    if before_look is not None:
+        await before_look()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await loop_store().find(stream, keys)
+    except TimeoutError as error:
+        raise StoreUnavailable("It does not answer in time") from error

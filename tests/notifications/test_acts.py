@@ -1,0 +1,155 @@
+"""What a reader does with notifications, what others hear of it, and how it is undone."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from notifications import inbox
+from notifications.inbox import CannotUndo, Filters, Place
+from notifications.inbox.acts import STEPS
+from notifications.models import Notification
+from notifications.testing import clock
+from tests.notifications.rows import pushed, sent
+
+pytestmark = pytest.mark.django_db
+
+COLUMNS = ("seen_at", "read_at", "archived_at", "snoozed_until", "deleted_at")
+
+
+def states(user: Any) -> dict[int, tuple[Any, ...]]:
+    rows = Notification.objects.filter(recipient=user).values_list("pk", *COLUMNS)
+    return {row[0]: row[1:] for row in rows}
+
+
+def in_an_hour() -> Any:
+    return timezone.now() + timedelta(hours=1)
+
+
+def do(user: Any, name: Any, **options: Any) -> inbox.Outcome:
+    if name == "snooze":
+        options["until"] = in_an_hour()
+    return inbox.act(user.pk, name, **options)
+
+
+@pytest.fixture
+def five(alice: Any, bob: Any) -> list[int]:
+    """Notifications of bob; alice has one, too, which nothing may touch."""
+    sent(alice, "mention", message="hers")
+    return [sent(bob, "mention", message=str(number)).pk for number in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "counts"),
+    [
+        ("seen", [], (5, 3)),
+        ("read", [], (3, 3)),
+        ("unread", ["read"], (5, 3)),
+        ("archive", [], (3, 3)),
+        ("unarchive", ["archive"], (5, 5)),
+        ("snooze", [], (3, 3)),
+        ("unsnooze", ["snooze"], (5, 5)),
+        ("delete", [], (3, 3)),
+    ],
+)
+def test_every_act_changes_what_it_names_and_can_be_undone(
+    alice: Any, bob: Any, five: list[int], name: Any, before: list[Any], counts: tuple[int, int]
+) -> None:
+    for earlier in before:
+        do(bob, earlier, ids=five[:2])
+    was, hers = states(bob), states(alice)
+    outcome = do(bob, name, ids=[*five[:2], *states(alice), 4711])
+    assert (outcome.changed, outcome.ids) == (2, five[:2])
+    frame = pushed(bob, "inbox")[-1]["data"]
+    assert frame == {"unread": counts[0], "unseen": counts[1], "act": name, "notification_ids": five[:2]}
+    assert {pk for pk, state in states(bob).items() if state != was[pk]} == set(five[:2])
+    assert do(bob, name, ids=five[:2]).changed == (2 if name == "snooze" else 0)
+    if name != "snooze":
+        undone = inbox.undo(bob.pk, outcome.undo)
+        assert undone.changed == 2
+        assert states(bob) == was
+        assert inbox.undo(bob.pk, outcome.undo).changed == 0
+    assert states(alice) == hers
+
+
+def test_undoing_touches_only_what_nobody_has_changed_since(bob: Any, five: list[int]) -> None:
+    read = do(bob, "read")
+    do(bob, "archive", ids=five[:1])
+    do(bob, "unread", ids=five[1:2])
+    do(bob, "read", ids=five[1:2])
+    again = states(bob)[five[1]]
+    assert inbox.undo(bob.pk, read.undo).changed == 4
+    now = states(bob)
+    assert now[five[1]] == again
+    assert [now[pk][1] for pk in five if pk != five[1]] == [None] * 4
+    assert now[five[0]][2] is not None
+
+
+def test_undoing_an_overwriting_act_whose_value_was_overwritten_again(bob: Any, five: list[int]) -> None:
+    do(bob, "read")
+    was = states(bob)
+    unread = do(bob, "unread")
+    do(bob, "read", ids=five[:1])
+    again = do(bob, "unread", ids=five[:1])
+    assert inbox.undo(bob.pk, unread.undo).changed == 4
+    now = states(bob)
+    assert now[five[0]][1] is None
+    assert {pk: now[pk] for pk in five[1:]} == {pk: was[pk] for pk in five[1:]}
+    assert inbox.undo(bob.pk, again.undo).changed == 1
+
+
+def test_snoozing_again_is_undone_to_the_first_snooze(bob: Any, five: list[int]) -> None:
+    do(bob, "snooze", ids=five[:2])
+    was = states(bob)
+    later = inbox.act(bob.pk, "snooze", ids=five[:3], until=in_an_hour() + timedelta(days=1))
+    assert inbox.undo(bob.pk, later.undo).changed == 3
+    assert states(bob) == was
+
+
+@pytest.mark.parametrize("text", ["", "x", "a:b:c", None, 7])
+def test_undo_needs_the_text_of_ones_own_act(alice: Any, bob: Any, five: list[int], text: Any) -> None:
+    own = do(bob, "read").undo
+    with pytest.raises(CannotUndo):
+        inbox.undo(bob.pk, text)
+    with pytest.raises(CannotUndo):
+        inbox.undo(alice.pk, own)
+
+
+def test_undo_ends_after_ten_minutes(bob: Any, five: list[int]) -> None:
+    with clock() as time:
+        first, second = do(bob, "read", ids=five[:1]).undo, do(bob, "read", ids=five[1:]).undo
+        time.move(599)
+        assert inbox.undo(bob.pk, first).changed == 1
+        time.move(2)
+        with pytest.raises(CannotUndo):
+            inbox.undo(bob.pk, second)
+
+
+def test_all_of_a_list_up_to_what_the_reader_saw(alice: Any, bob: Any, five: list[int]) -> None:
+    do(bob, "archive", ids=five[:1])
+    newest = inbox.page(bob.pk, Filters(), None, 1)[0]
+    late = sent(bob, "mention", message="late")
+    outcome = inbox.act(bob.pk, "read", filters=Filters(), place=Place(newest.arrived_at, newest.pk))
+    assert outcome.ids == five[1:]
+    assert set(Notification.objects.filter(recipient=bob).unread().values_list("pk", flat=True)) == {five[0], late.pk}
+
+
+def test_very_many_are_named_by_nobody(bob: Any, five: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notifications.inbox.acts.IDS_AT_ONCE", 3)
+    outcome = do(bob, "read")
+    assert (outcome.changed, outcome.ids) == (5, None)
+    assert pushed(bob, "inbox")[-1]["data"] == {"unread": 0, "unseen": 0, "act": "read", "notification_ids": None}
+    assert inbox.undo(bob.pk, outcome.undo).changed == 5
+
+
+def test_an_action_is_taken_once(alice: Any, bob: Any, five: list[int]) -> None:
+    assert not inbox.take_action(alice.pk, five[0], "accept")
+    assert inbox.take_action(bob.pk, five[0], "accept")
+    assert not inbox.take_action(bob.pk, five[0], "decline")
+    row = Notification.objects.get(pk=five[0])
+    assert (row.action, row.is_read, row.seen_at is not None) == ("accept", True, True)
+
+
+def test_every_act_has_a_step() -> None:
+    assert set(STEPS) == {"seen", "read", "unread", "archive", "unarchive", "snooze", "unsnooze", "delete"}

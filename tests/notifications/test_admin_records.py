@@ -1,0 +1,68 @@
+"""What readers have chosen, mails and jobs in the admin: staff can look, and change the choices of readers."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from notifications import jobs
+from notifications.models import Delivery, Preference, Reader
+from tests.notifications.choices import NOON, choose
+from tests.notifications.mails import Office, reader
+from tests.notifications.rows import sent
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    return client
+
+
+def fill(office: Office, number: int) -> None:
+    user = reader(f"reader{number}")
+    choose(user, mail=True, types={"mention": {"socket": True}})
+    sent(user, "mention", message="hello")
+
+
+@pytest.mark.parametrize("model", ["reader", "preference", "delivery", "jobrun"])
+def test_lists_ask_the_same_queries_for_many_rows_as_for_one(staff: Client, office: Office, model: str) -> None:
+    url = reverse(f"admin:notifications_{model}_changelist")
+    jobs.run_due()
+    fill(office, 0)
+    counts = []
+    for number in range(1, 6):
+        with CaptureQueriesContext(connection) as queries:
+            assert staff.get(url).status_code == 200
+        counts.append(len(queries))
+        fill(office, number)
+    assert len(set(counts)) == 1
+
+
+def test_what_is_written_down_cannot_be_changed(staff: Client, office: Office, erin: Any) -> None:
+    sent(erin, "mention", message="hello")
+    url = reverse("admin:notifications_delivery_change", args=[Delivery.objects.get().pk])
+    assert staff.get(url).status_code == 200
+    assert staff.post(url, {"state": "sent"}).status_code == 403
+    assert staff.get(reverse("admin:notifications_delivery_add")).status_code == 403
+
+
+def test_staff_change_what_a_reader_has_chosen(staff: Client, office: Office, erin: Any) -> None:
+    choose(erin, muted_until=NOON + timedelta(days=1))
+    sent(erin, "mention", message="hello")
+    office.send(minutes=5)
+    form = {"user": erin.pk, "mail": "on", "quiet_hours": "[]", "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    url = reverse("admin:notifications_reader_change", args=[erin.pk])
+    assert staff.post(url, {**form, "quiet_hours": '[{"days": [9]}]'}).status_code == 200
+    assert staff.post(url, form).status_code == 302
+    assert Reader.objects.get().muted_until is None
+    assert len(office.send()) == 1
+    form = {"user": erin.pk, "scope": "type", "key": "mention", "channel": "mail"}
+    assert staff.post(reverse("admin:notifications_preference_add"), form).status_code == 302
+    assert Preference.objects.get().enabled is False

@@ -1,0 +1,256 @@
+"""Announcements in the admin: the form, and each step with its line in the log."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from notifications.announcements import audiences
+from notifications.models import Announcement, AnnouncementState
+from realtime.models import Event
+from tests.notifications.announced import announce, frames, make_draft, report
+from tests.notifications.announced_admin import (
+    LATER,
+    address,
+    errors,
+    form,
+    log_in_root,
+    logged,
+    messages_of,
+    split,
+    state_of,
+    stored,
+)
+from tests.racing import at_once
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def root(db: None) -> Client:
+    return log_in_root()
+
+
+# Writing
+
+
+def test_it_stores_a_draft_with_its_texts_and_sends_nothing(root: Client) -> None:
+    answer = root.post(address("add"), form("Maintenance", "维护", level="warning", closing="confirm"))
+    assert answer.status_code == 302
+    row = Announcement.objects.get()
+    assert (row.state, row.level, row.closing, row.audience) == ("draft", "warning", "confirm", "everyone")
+    assert row.created_by.username == "root"  # type: ignore[union-attr]
+    assert list(row.texts.values_list("language", "title")) == [("en", "Maintenance"), ("zh-hans", "维护")]
+    assert not Event.objects.exists()
+    assert len(logged()) == 1
+
+
+@pytest.mark.parametrize("changed", [{"texts-0-title": ""}, {"texts-1-title": "维护", "texts-1-language": "en"}])
+def test_it_needs_a_text_and_one_for_each_language(root: Client, changed: dict[str, str]) -> None:
+    assert root.post(address("add"), form(**changed)).status_code == 200
+    assert not Announcement.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"link": "javascript:alert(1)"}, "link"),
+        ({"audience": "nobody"}, "audience"),
+        ({"audience": "groups"}, "groups"),
+        ({"level": "loud"}, "level"),
+        (split("ends_at", LATER) | split("starts_at", LATER + timedelta(hours=1)), "__all__"),
+    ],
+)
+def test_it_explains_what_is_wrong(root: Client, changed: dict[str, str], field: str) -> None:
+    assert errors(root.post(address("add"), form(**changed))) == {field}
+    assert not Announcement.objects.exists()
+
+
+def test_the_message_has_a_limit(root: Client) -> None:
+    assert root.post(address("add"), form(**{"texts-0-message": "x" * 10_001})).status_code == 200
+    assert not Announcement.objects.exists()
+
+
+def test_groups_count_only_for_the_audience_of_groups(root: Client) -> None:
+    crew = Group.objects.create(name="crew")
+    root.post(address("add"), form(audience="groups", groups=[str(crew.pk)]))
+    root.post(address("add"), form(audience="everyone", groups=[str(crew.pk)], form_key="key-2"))
+    everyone, groups = Announcement.objects.all()
+    assert (list(groups.groups.all()), list(everyone.groups.all())) == ([crew], [])
+
+
+def test_it_offers_the_audiences_of_the_site(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audiences, "_audiences", {})
+    audiences.register_audience("crew", "The crew", get_user_model().objects.all)
+    assert "The crew" in root.get(address("add")).content.decode()
+    root.post(address("add"), form(audience="crew"))
+    row = Announcement.objects.get()
+    audiences._audiences.clear()
+    assert root.get(address("change", row)).status_code == 200
+    assert errors(root.post(address("change", row), stored(row))) == {"audience"}
+    assert root.get(address("changelist")).status_code == 200
+
+
+def test_a_site_with_many_languages_gets_one_empty_text(root: Client, settings: Any) -> None:
+    settings.LANGUAGES = [(code, code) for code in ("en", "de", "fr", "es", "it", "pt", "zh-hans")]
+    assert 'name="texts-TOTAL_FORMS" value="1"' in root.get(address("add")).content.decode()
+
+
+# Once
+
+
+def test_a_form_that_is_sent_twice_makes_one_announcement(root: Client) -> None:
+    page = root.get(address("add")).content.decode()
+    key = re.search(r'name="form_key" value="([^"]{20,})"', page)
+    assert key
+    sent = form(form_key=key[1], _publish="1")
+    first = root.post(address("add"), sent)
+    again = root.post(address("add"), sent, follow=True)
+    row = Announcement.objects.get()
+    assert first["Location"] == address("publish", row)
+    assert again.redirect_chain == [(address("change", row), 302)]
+    assert "This form was sent before" in messages_of(again)[0]
+    assert root.get(address("add")).content.decode().count(key[1]) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_that_is_sent_twice_at_once_makes_one_announcement(root: Client) -> None:
+    def send() -> int:
+        client = Client()
+        client.cookies = root.cookies
+        return client.post(address("add"), form()).status_code
+
+    assert at_once(send, send) == [302, 302]
+    assert Announcement.objects.count() == 1
+
+
+def test_publishing_twice_publishes_once(root: Client) -> None:
+    row = make_draft()
+    root.post(address("publish", row), {"_now": "1"})
+    again = root.post(address("publish", row), {"_now": "1"}, follow=True)
+    assert "Somebody else" in messages_of(again)[-1]
+    assert len(frames()) == 1
+    assert logged() == ["Published."]
+
+
+# Steps
+
+
+def test_it_is_published_after_a_preview(root: Client, alice: Any) -> None:
+    answer = root.post(address("add"), form("Maintenance", "维护", _publish="1"), follow=True)
+    row = Announcement.objects.get()
+    page = answer.content.decode()
+    for text in ("Maintenance", "维护", "Everyone", "Publish now"):
+        assert text in page
+    assert answer.context["reach"] == 2
+    assert not Event.objects.exists()
+    root.post(address("publish", row), {"_now": "1"})
+    assert state_of(row) == "live"
+    assert row.reached == 2
+    assert len(frames("announcement")) == 1
+    assert logged()[1:] == ["Published."]
+
+
+def test_it_is_scheduled_or_published_before_its_time(root: Client) -> None:
+    row = make_draft(starts_at=LATER)
+    assert "Schedule" in root.get(address("publish", row)).content.decode()
+    root.post(address("publish", row), {"_schedule": "1"})
+    assert state_of(row) == "scheduled"
+    assert not Event.objects.exists()
+    root.post(address("publish", row), {"_now": "1"})
+    assert state_of(row) == "live"
+    assert logged() == ["Scheduled.", "Published."]
+
+
+def test_a_test_goes_to_its_author_alone(root: Client) -> None:
+    root.post(address("add"), form("Looks good?", _test="1"))
+    row, author = Announcement.objects.get(), get_user_model().objects.get()
+    [frame] = frames(stream=f"user.{author.pk}")
+    assert frame["data"]["test"] is True
+    assert frame["data"]["texts"][0]["title"] == "Looks good?"
+    assert Event.objects.count() == 1
+    assert state_of(row) == "draft"
+    root.post(address("change", row), stored(row, _test="1", **{"texts-0-title": "Better?"}))
+    assert frames(stream=f"user.{author.pk}")[1]["data"]["texts"][0]["title"] == "Better?"
+    assert [text for text in logged() if "test" in text] == ["Sent as a test to oneself."] * 2
+
+
+def test_a_live_one_is_changed_and_clients_hear_of_it(root: Client) -> None:
+    row = announce("Maintenance")
+    root.post(address("change", row), stored(row, **{"texts-0-title": "Maintenance, later"}))
+    assert row.texts.get().title == "Maintenance, later"
+    assert [frame["type"] for frame in frames()] == ["announcement", "announcement_changed"]
+    root.post(address("change", row), stored(row, **{"texts-0-title": "Maintenance, later"}))
+    assert len(frames()) == 2  # nothing was changed
+
+
+def test_the_audience_of_a_live_one_stays(root: Client) -> None:
+    row = announce("Maintenance")
+    root.post(address("change", row), stored(row, audience="online", level="error"))
+    row.refresh_from_db()
+    assert (row.audience, row.level) == ("everyone", "error")
+
+
+def test_a_draft_is_changed_in_silence(root: Client) -> None:
+    row = make_draft()
+    root.post(address("change", row), stored(row, **{"texts-0-title": "Other news"}))
+    assert row.texts.get().title == "Other news"
+    assert not Event.objects.exists()
+
+
+def test_one_that_waits_keeps_a_time(root: Client) -> None:
+    row = make_draft(state="scheduled", starts_at=LATER)
+    assert errors(root.post(address("change", row), stored(row))) == {"starts_at"}
+    assert root.post(address("change", row), stored(row, **split("starts_at", LATER))).status_code == 302
+
+
+def test_it_is_cancelled_after_a_question(root: Client) -> None:
+    row = announce("Oops")
+    assert "Oops" in root.get(address("cancel", row)).content.decode()
+    assert state_of(row) == "live"
+    root.post(address("cancel", row))
+    assert state_of(row) == "cancelled"
+    assert frames()[1]["type"] == "announcement_ended"
+    assert logged() == ["Cancelled."]
+
+
+def test_what_is_over_can_only_be_read(root: Client) -> None:
+    row = announce("Oops")
+    root.post(address("cancel", row))
+    page = root.get(address("change", row)).content.decode()
+    assert "Oops" in page
+    assert 'name="_save"' not in page
+    assert root.post(address("change", row), stored(row)).status_code == 403
+    for step in ("publish", "cancel"):
+        assert root.post(address(step, row))["Location"] == address("change", row)
+    assert state_of(row) == "cancelled"
+
+
+def test_it_is_deleted_with_its_readers(root: Client, alice: Any) -> None:
+    row = announce("Oops", for_newer=True)
+    report(alice, row, "seen")
+    page = root.get(address("delete", row)).content.decode()
+    assert "Readers of announcements: 1" in page or "readers of announcements: 1" in page.lower()
+    root.post(address("delete", row), {"post": "yes"})
+    assert not Announcement.objects.exists()
+    assert not AnnouncementState.objects.exists()
+    assert frames()[1]["type"] == "announcement_ended"
+
+
+def test_the_actions_of_the_list(root: Client) -> None:
+    first, second = announce("first"), announce("second")
+    draft = make_draft("draft")
+
+    def choose(action: str, *rows: Announcement) -> Any:
+        chosen = {"action": action, "_selected_action": [str(row.pk) for row in rows]}
+        return root.post(address("changelist"), chosen, follow=True)
+
+    assert choose("publish_selected", draft).redirect_chain == [(address("publish", draft), 302)]
+    assert "Select one" in messages_of(choose("publish_selected", draft, first))[0]
+    assert messages_of(choose("cancel_selected", first, second, draft)) == ["2 announcements were cancelled."]
+    assert [state_of(row) for row in (first, second, draft)] == ["cancelled", "cancelled", "draft"]
+    assert logged() == ["Cancelled."] * 2

@@ -1,0 +1,125 @@
+"""Groups: notifications with one key become one row, which counts people. Repeats are stored once."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from django.utils.translation import override
+
+from notifications import inbox, notify, texts
+from notifications.models import Notification
+from tests.notifications.rows import pushed, row_of, sent
+from tests.racing import at_once
+
+pytestmark = pytest.mark.django_db
+
+
+def people(count: int) -> list[Any]:
+    users = get_user_model().objects
+    return [users.create_user(f"user{number}") for number in range(count)]
+
+
+def like(reader: Any, actor: Any, **options: Any) -> Any:
+    return notify(reader, "new_like", actor=actor, group_key="like:7", **options)
+
+
+def test_a_group_is_one_row_that_counts_people(bob: Any) -> None:
+    fans = people(5)
+    for fan in [*fans, *fans]:
+        like(bob, fan)
+    row = row_of(bob)
+    assert row.group_count == 5
+    assert row.render().message == "user4 and 4 others liked your post"
+    assert [person["name"] for person in row.group_actors] == ["user4", "user3", "user2"]
+    frames = pushed(bob, "notification")
+    assert len(frames) == 10
+    assert {frame["data"]["id"] for frame in frames} == {row.pk}
+    assert frames[-1]["data"]["group"] == {
+        "count": 5,
+        "last": [{"user_id": fan.pk, "name": fan.username} for fan in (fans[4], fans[3], fans[2])],
+    }
+    assert frames[0]["data"]["group"] is None
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "english", "chinese"),
+    [
+        (["Bob"], 1, "Bob", "Bob"),
+        (["Bob", "Carol"], 2, "Bob and Carol", "Bob 和 Carol"),
+        (["Bob", "Carol", "Dan"], 3, "Bob, Carol and Dan", "Bob、Carol 和 Dan"),
+        (["Bob", "Carol", "Dan"], 4, "Bob and 3 others", "Bob 和另外 3 人"),
+        (["Bob"], 2, "Bob and 1 other", "Bob 和另外 1 人"),
+        ([], 2, "2 people", "2 人"),
+    ],
+)
+def test_people_are_named(names: list[str], count: int, english: str, chinese: str) -> None:
+    assert texts.name_people(names, count) == english
+    with override("zh-hans"):
+        assert texts.name_people(names, count) == chinese
+
+
+def test_without_an_actor_it_counts_notifications(bob: Any) -> None:
+    for _ in range(3):
+        notify(bob, "order_status_changed", order_id=1, status="sent", group_key="orders")
+    assert row_of(bob).group_count == 3
+
+
+def test_each_reader_has_a_group_of_their_own(alice: Any, bob: Any) -> None:
+    fans = people(2)
+    like([alice, bob], fans[0])
+    like(bob, fans[1])
+    assert [row_of(user).group_count for user in (alice, bob)] == [1, 2]
+
+
+def test_it_comes_back_to_the_top_unseen(bob: Any) -> None:
+    fans = people(2)
+    like(bob, fans[0])
+    other = sent(bob, "mention", actor=fans[0])
+    inbox.act(bob.pk, "seen")
+    like(bob, fans[1])
+    rows = inbox.page(bob.pk, inbox.Filters(), None, 10)
+    assert [row.pk for row in rows][-1] == other.pk
+    assert inbox.counts(bob.pk).unseen == 1
+
+
+@pytest.mark.parametrize("act", ["read", "archive", "delete"])
+def test_what_its_reader_has_dealt_with_grows_no_more(bob: Any, act: Any) -> None:
+    fans = people(2)
+    like(bob, fans[0])
+    inbox.act(bob.pk, act)
+    like(bob, fans[1])
+    new = Notification.objects.latest("id")
+    assert Notification.objects.filter(recipient=bob).count() == 2
+    assert (new.group_count, new.read_at) == (1, None)
+
+
+@pytest.mark.parametrize(("column", "seconds"), [("arrived_at", 3_601), ("created_at", 86_401)])
+def test_a_group_ends(bob: Any, column: str, seconds: int) -> None:
+    fans = people(2)
+    like(bob, fans[0])
+    Notification.objects.update(**{column: timezone.now() - timedelta(seconds=seconds)})
+    like(bob, fans[1])
+    assert sorted(Notification.objects.values_list("group_count", flat=True)) == [1, 1]
+
+
+def test_a_repeat_is_not_stored(alice: Any, bob: Any) -> None:
+    first = sent(bob, "mention", actor=alice, dedupe_key="comment:7")
+    assert notify(bob, "mention", actor=alice, dedupe_key="comment:7") is None
+    assert notify([alice, bob], "mention", message="hello", dedupe_key="comment:7") == 1
+    assert row_of(bob).pk == first.pk
+    assert len(pushed(bob)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_count_is_exact_whoever_writes_at_the_same_time(bob: Any) -> None:
+    fans = people(40)
+
+    def like_all(some: list[Any]) -> None:
+        for fan in [*some, *some]:
+            like(bob, fan)
+
+    assert at_once(*(partial(like_all, fans[start::4]) for start in range(4))) == [None] * 4
+    assert row_of(bob).group_count == 40

@@ -1,0 +1,161 @@
+"""The periodic jobs: run when they are due, by one process of all, by servers and by a command."""
+
+import asyncio
+import logging
+import threading
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection
+
+from notifications import inbox, jobs
+from notifications.jobs import Job
+from notifications.models import Change, JobRun, Notification
+from realtime.sockets.node import get_node, stop_node
+from realtime.storage import database
+from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, register
+from tests.notifications.mails import Office, reader
+from tests.notifications.rows import pushed, sent
+from tests.patience import PATIENCE_SECONDS
+from tests.racing import at_once
+
+pytestmark = pytest.mark.django_db
+ALL = ["wake", "summaries", "expire", "announcements", "forget_changes", "retention", "mails"]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, datetime]]:
+    """Two jobs that note when they are called."""
+    made: list[tuple[str, datetime]] = []
+    each = [
+        Job(name, lambda now, name=name: made.append((name, now)), seconds) for name, seconds in (("a", 5), ("b", 60))
+    ]
+    monkeypatch.setattr(jobs, "JOBS", tuple(each))
+    return made
+
+
+def test_each_has_a_period_of_its_own(calls: list[Any], time: Time) -> None:
+    found = []
+    for _ in range(13):
+        found.append(jobs.run_due())
+        time.pass_by(seconds=5)
+    assert found == [["a", "b"], *[["a"]] * 11, ["a", "b"]]
+    assert calls[:2] == [("a", NOON), ("b", NOON)]
+
+
+def test_nothing_is_due_twice(calls: list[Any], time: Time) -> None:
+    assert (jobs.run_due(), jobs.run_due()) == (["a", "b"], [])
+    assert JobRun.objects.get(name="a").due_at == NOON + timedelta(seconds=5)
+
+
+def test_one_that_fails_stops_no_other(
+    calls: list[Any], time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(now: datetime) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(jobs, "JOBS", (Job("broken", fail, 5), *jobs.JOBS))
+    assert jobs.run_due() == ["broken", "a", "b"]
+    assert "The job broken failed" in caplog.text
+    runs = {run.name: (run.error, run.ended_at) for run in JobRun.objects.all()}
+    assert runs == {"broken": ("RuntimeError('broken')", NOON), "a": ("", NOON), "b": ("", NOON)}
+    time.pass_by(seconds=5)
+    assert jobs.run_due() == ["broken", "a"]
+
+
+def test_a_database_that_is_away_ends_the_run(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(now: datetime) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(jobs, "JOBS", (Job("broken", fail, 5), *jobs.JOBS))
+    with pytest.raises(OperationalError):
+        jobs.run_due()
+    assert calls == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_process_of_all_runs_a_job(calls: list[Any], time: Time) -> None:
+    for _ in range(3):
+        done = at_once(*[jobs.run_due] * 4)
+        assert sorted(name for names in done for name in names) == ["a", "b"]
+        time.pass_by(seconds=60)
+    assert len(calls) == 6
+
+
+def test_all_that_waits_is_done(office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "offer", time_to_live=timedelta(hours=1))
+    offer = sent(erin, "offer")
+    office.time.set(MIDNIGHT)
+    choose(erin, quiet_hours=[NIGHT])
+    snoozed = sent(erin, "mention", message="snoozed")
+    inbox.act(erin.pk, "snooze", ids=[snoozed.pk], until=MIDNIGHT + timedelta(hours=8))
+    sent(erin, "mention", message="waits")
+    office.time.set(MIDNIGHT + timedelta(hours=9))
+    assert jobs.run_due() == ALL
+    assert [frame["type"] for frame in pushed(erin)][-1] == "notifications_waiting"
+    assert not Notification.objects.filter(pk=offer.pk, expires_at__lte=office.time.now).exists()
+    assert not Change.objects.exists()
+    snoozed.refresh_from_db()
+    assert snoozed.snoozed_until is None
+
+
+def test_what_can_be_undone_is_kept(erin: Any, time: Time) -> None:
+    row = sent(erin, "mention", message="hello")
+    outcome = inbox.act(erin.pk, "delete", ids=[row.pk])
+    time.pass_by(minutes=9)
+    jobs.run_due()
+    assert inbox.undo(erin.pk, outcome.undo).changed == 1
+    inbox.act(erin.pk, "delete", ids=[row.pk])
+    time.pass_by(minutes=20)
+    jobs.run_due()
+    assert not Notification.objects.exists()
+
+
+def test_the_command(calls: list[Any], time: Time) -> None:
+    out = StringIO()
+    for verbosity in (1, 1, 0):
+        call_command("run_notification_jobs", stdout=out, verbosity=verbosity)
+    assert out.getvalue() == "Jobs that were due: a, b.\nJobs that were due: none.\n"
+
+
+def test_servers_run_them_unless_the_site_does_it(settings: Any) -> None:
+    assert jobs.every_seconds() == 0
+    settings.NOTIFICATIONS = {}
+    assert jobs.every_seconds() == 5
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_server_runs_them(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.NOTIFICATIONS = {"JOBS_SECONDS": 0.01}
+    done = threading.Event()
+
+    def note(now: datetime) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        done.set()
+
+    monkeypatch.setattr(jobs, "JOBS", (Job("note", note, 0.01),))
+    get_node()
+    assert await asyncio.to_thread(done.wait, PATIENCE_SECONDS)
+    await stop_node()
+    await asyncio.to_thread(database.shutdown)
+
+
+def test_idle_jobs_ask_little(time: Time, django_assert_max_num_queries: Any) -> None:
+    jobs.run_due()
+    time.pass_by(seconds=1)
+    with django_assert_max_num_queries(1):
+        jobs.run_due()
+    time.pass_by(hours=1)
+    reader("fred")
+    with django_assert_max_num_queries(50):
+        assert jobs.run_due() == ALL
+
+
+def test_logs_stay_quiet(time: Time, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        jobs.run_due()
+    assert not caplog.records

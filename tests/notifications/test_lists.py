@@ -1,0 +1,94 @@
+"""Lists and counts of an inbox: tabs, filters, pages."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from notifications import inbox
+from notifications.inbox import Filters, Place
+from notifications.models import Notification
+from tests.notifications.rows import sent
+
+pytestmark = pytest.mark.django_db
+
+
+def listed(user: Any, **filters: Any) -> list[str]:
+    return [row.message or "" for row in inbox.page(user.pk, Filters(**filters), None, 50)]
+
+
+@pytest.fixture
+def rows(alice: Any, bob: Any) -> dict[str, Notification]:
+    later = timezone.now() + timedelta(hours=1)
+    made = {
+        "plain": sent(bob, "mention", message="plain"),
+        "order": sent(bob, "order_status_changed", message="order", order_id=1, status="sent", reason="yours"),
+        "hers": sent(bob, "new_like", message="hers", actor=alice),
+        "archived": sent(bob, "mention", message="archived"),
+        "snoozed": sent(bob, "mention", message="snoozed"),
+        "deleted": sent(bob, "mention", message="deleted"),
+        "expired": sent(bob, "mention", message="expired"),
+    }
+    inbox.act(bob.pk, "archive", ids=[made["archived"].pk])
+    inbox.act(bob.pk, "snooze", ids=[made["snoozed"].pk], until=later)
+    inbox.act(bob.pk, "delete", ids=[made["deleted"].pk])
+    Notification.objects.filter(pk=made["expired"].pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    sent(alice, "mention", message="foreign")
+    return made
+
+
+def test_tabs_and_filters(alice: Any, bob: Any, rows: dict[str, Notification]) -> None:
+    assert listed(bob) == ["hers", "order", "plain"]
+    assert listed(bob, box="archived") == ["archived"]
+    assert listed(bob, box="snoozed") == ["snoozed"]
+    assert listed(bob, box="all") == ["snoozed", "archived", "hers", "order", "plain"]
+    assert listed(bob, types=["mention"]) == ["plain"]
+    assert listed(bob, categories=["orders", "unknown"]) == ["order"]
+    assert listed(bob, categories=["social"]) == ["hers", "plain"]
+    assert listed(bob, levels=["error"]) == []
+    assert listed(bob, reason="yours") == ["order"]
+    assert listed(bob, actor=alice.pk) == ["hers"]
+    assert listed(bob, since=rows["order"].arrived_at) == ["hers", "order"]
+    inbox.act(bob.pk, "read", ids=[rows["order"].pk])
+    assert listed(bob, unread=True) == ["hers", "plain"]
+    assert listed(bob, unread=False) == ["order"]
+
+
+def test_counts_are_of_the_inbox(bob: Any, rows: dict[str, Notification]) -> None:
+    assert inbox.counts(bob.pk) == inbox.lists.Counts(unread=3, unseen=3)
+    inbox.act(bob.pk, "seen", ids=[rows["plain"].pk])
+    assert inbox.counts(bob.pk) == inbox.lists.Counts(unread=3, unseen=2)
+
+
+def test_pages_follow_each_other_without_repeats(bob: Any) -> None:
+    now = timezone.now()
+    ids = [sent(bob, "mention", message="x").pk for _ in range(7)]
+    Notification.objects.update(arrived_at=now)  # the ids decide
+    found: list[int] = []
+    place = None
+    for _ in range(4):
+        rows = inbox.page(bob.pk, Filters(), place, 2)
+        found += [row.pk for row in rows[:2]]
+        place = Place(rows[min(1, len(rows) - 1)].arrived_at, rows[min(1, len(rows) - 1)].pk)
+    assert found == ids[::-1]
+
+
+def test_counts_look_at_no_more_than_they_show(bob: Any, django_assert_num_queries: Any) -> None:
+    Notification.objects.bulk_create([Notification(recipient=bob, type="mention") for _ in range(150)])
+    with django_assert_num_queries(2) as queries:
+        assert inbox.counts(bob.pk) == inbox.lists.Counts(unread=100, unseen=100)
+    assert all("LIMIT 100" in query["sql"] for query in queries)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite explains in another way")
+def test_counts_use_an_index(bob: Any) -> None:
+    now = timezone.now()
+    read = [Notification(recipient=bob, type="mention", seen_at=now, read_at=now) for _ in range(3_000)]
+    Notification.objects.bulk_create([*read, Notification(recipient=bob, type="mention")])
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_notification")
+    inboxed = Notification.objects.filter(recipient=bob.pk).in_inbox()
+    assert "notifications_unread" in inboxed.unread().order_by()[:100].explain()
+    assert "notifications_unseen" in inboxed.unseen().order_by()[:100].explain()

@@ -1,0 +1,257 @@
+"""Mails over real SMTP: what arrives, over how many connections, and what happens when the server refuses or breaks."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.mail import EmailMultiAlternatives
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from notifications import notify
+from notifications.mailing import claims, messages, sending
+from notifications.models import Delivery, Reader
+from tests.backends.mail_server import MailServer, run_mail_server, settings_for, texts_of
+from tests.notifications.choices import NOON, delivery_of
+from tests.notifications.mails import Office, reader, states
+from tests.notifications.rows import sent
+from tests.racing import at_once
+
+pytestmark = pytest.mark.django_db
+LATER = NOON + timedelta(minutes=5)
+
+
+@pytest.fixture
+def server(settings: Any) -> Iterator[MailServer]:
+    with run_mail_server() as server:
+        for name, value in settings_for(server).items():
+            setattr(settings, name, value)
+        yield server
+
+
+def make_readers(count: int) -> list[Any]:
+    return [reader(f"reader{number:03}") for number in range(count)]
+
+
+def send_all(office: Office) -> None:
+    sending.send_due(office.time.pass_by(minutes=5))
+
+
+def test_a_mail_arrives(office: Office, server: MailServer, erin: Any, settings: Any) -> None:
+    settings.LANGUAGE_CODE = "zh-hans"
+    row = sent(erin, "mention", message="你好 <b> & “hello”\n.\n..dots\nFrom here", link="/posts/7")
+    send_all(office)
+    (mail,) = server.mails
+    assert (mail["To"], mail["From"]) == ("erin@example.org", "Example <news@example.com>")
+    assert mail["Subject"].strip().startswith("新提及: 你好")
+    plain, html = texts_of(mail)
+    assert "..dots" in plain
+    assert "\n.\n" not in html
+    assert "你好 &lt;b&gt; &amp; “hello”" in html
+    assert mail["Message-ID"] == delivery_of(row).message_id
+    for name, value in (
+        ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "All"),
+        ("List-Id", "Example <notifications.example.com>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+    ):
+        assert mail[name] == value
+    assert mail["List-Unsubscribe"].strip().startswith("<https://example.com/api/v1/notifications/unsubscribe/")
+
+
+def test_many_mails_share_one_connection(office: Office, server: MailServer) -> None:
+    readers = make_readers(50)
+    notify(readers, "mention", message="hello")
+    send_all(office)
+    assert sorted(server.recipients) == [user.email for user in readers]
+    assert server.connections == 1
+
+
+def test_the_queries_are_those_of_pages_not_of_readers(office: Office, server: MailServer) -> None:
+    readers = make_readers(120)
+    notify(readers[:60], "mention", message="hello")
+    counts = []
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as queries:
+            send_all(office)
+        counts.append(len(queries))
+        notify(readers, "mention", message="hello")
+    assert len(server.mails) == 180
+    # 60 readers are a page with three portions of mails; 120 are one and a fifth, with six.
+    assert counts[1] <= 2 * counts[0]
+    assert counts[0] < 45
+
+
+def test_a_refused_address_does_not_stop_the_others(office: Office, server: MailServer) -> None:
+    readers = make_readers(3)
+    server.refused[readers[1].email] = "550 5.1.1 no such user"
+    server.refused[readers[2].email] = "550 5.7.1 not from you"
+    notify(readers, "mention", message="hello")
+    send_all(office)
+    assert server.recipients == [readers[0].email]
+    assert states() == [("sent", ""), ("bounced", "refused"), ("bounced", "refused")]
+    assert "no such user" in Delivery.objects.get(user=readers[1]).error
+    # Only an address that does not exist is not tried again.
+    addresses = dict(Reader.objects.values_list("user_id", "bounced_address"))
+    assert addresses == {readers[0].pk: "", readers[1].pk: readers[1].email}
+
+
+def test_a_busy_server_is_tried_again_later(office: Office, server: MailServer, erin: Any) -> None:
+    row = sent(erin, "mention", message="hello")
+    pauses = []
+    for attempt in range(1, 4):
+        server.data_answers = ["451 try later"]
+        send_all(office)
+        found = delivery_of(row)
+        assert (found.state, found.attempts, found.reason, found.lease) == ("queued", attempt, "waiting", "")
+        pauses.append((found.due_at - office.time.now).total_seconds())
+        office.time.set(found.due_at - timedelta(minutes=5))
+    for pause, usual in zip(pauses, (60, 240, 960), strict=True):
+        assert 0.75 * usual <= pause <= 1.25 * usual
+    send_all(office)
+    assert len(server.mails) == 1
+    assert (delivery_of(row).state, delivery_of(row).attempts, delivery_of(row).error) == ("sent", 4, "")
+
+
+def test_it_gives_up_some_day(office: Office, server: MailServer, erin: Any) -> None:
+    office.configure(MAIL_ATTEMPTS=2)
+    server.data_answers = ["451 try later"] * 3
+    row = sent(erin, "mention", message="hello")
+    for _ in range(3):
+        send_all(office)
+    found = delivery_of(row)
+    assert (found.state, found.attempts) == ("failed", 2)
+    assert "try later" in found.error
+
+
+def test_a_mail_that_is_refused_for_good(office: Office, server: MailServer) -> None:
+    readers = make_readers(2)
+    server.data_answers = ["554 looks like spam"]
+    notify(readers, "mention", message="hello")
+    send_all(office)
+    assert states() == [("failed", ""), ("sent", "")]
+
+
+def test_a_wrong_address(office: Office, server: MailServer, erin: Any) -> None:
+    get_user_model().objects.filter(pk=erin.pk).update(email="erin@example.org, eve@example.org")
+    other = reader("fred")
+    notify([erin, other], "mention", message="hello")
+    send_all(office)
+    assert server.recipients == [other.email]
+    assert Delivery.objects.get(user=erin).state == "failed"
+
+
+def test_a_server_that_is_away(office: Office, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with run_mail_server() as gone:
+        pass
+    for name, value in settings_for(gone).items():
+        setattr(settings, name, value)
+    readers = make_readers(30)
+    notify(readers, "mention", message="hello")
+    send_all(office)
+    assert "Mails are postponed" in caplog.text
+    found = list(Delivery.objects.order_by("pk"))
+    # One was tried; the others have lost nothing.
+    assert sorted(delivery.attempts for delivery in found) == [0] * 29 + [1]
+    assert {(delivery.state, delivery.lease, delivery.due_at > LATER) for delivery in found} == {("queued", "", True)}
+
+
+def test_a_connection_that_breaks_is_opened_again(office: Office, server: MailServer) -> None:
+    readers = make_readers(3)
+    notify(readers, "mention", message="hello")
+    server.drops = 1
+    send_all(office)
+    send_all(office)
+    assert sorted(server.recipients) == [user.email for user in readers]
+
+
+def test_a_fault_in_a_template_stops_nobody_else(
+    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = make_readers(3)
+    notify(readers, "mention", message="hello")
+    build = messages.build
+
+    def build_most(letter: Any, *rest: Any) -> EmailMultiAlternatives:
+        if letter.user == readers[1]:
+            raise RuntimeError("a fault")
+        return build(letter, *rest)
+
+    monkeypatch.setattr(messages, "build", build_most)
+    send_all(office)
+    assert sorted(server.recipients) == [readers[0].email, readers[2].email]
+    assert Delivery.objects.get(user=readers[1]).attempts == 1
+
+
+# Workers
+
+
+def test_a_worker_that_dies_leaves_its_mails_to_the_next(office: Office, server: MailServer, erin: Any) -> None:
+    sent(erin, "mention", message="hello")
+    assert claims.claim(LATER) is not None  # and the worker is heard of no more
+    office.time.set(NOON + claims.LEASE)
+    send_all(office)
+    assert len(server.mails) == 1
+
+
+def test_a_claim_is_for_a_while(office: Office, server: MailServer, erin: Any) -> None:
+    sent(erin, "mention", message="hello")
+    assert claims.claim(LATER) is not None
+    assert claims.claim(LATER) is None
+    send_all(office)
+    assert server.mails == []
+
+
+def test_a_late_worker_does_not_undo_what_the_next_one_has_done(office: Office, server: MailServer, erin: Any) -> None:
+    row = sent(erin, "mention", message="hello")
+    late = claims.claim(LATER)
+    assert late is not None
+    office.time.set(NOON + claims.LEASE)
+    send_all(office)
+    claims.postpone(late.deliveries, NOON + timedelta(days=1), "waiting")
+    claims.settle(late, late.deliveries)
+    assert delivery_of(row).state == "sent"
+
+
+def test_a_slow_worker_gives_up_before_its_claim_ends(
+    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = make_readers(30)
+    notify(readers, "mention", message="hello")
+    build = messages.build
+
+    def build_slowly(*args: Any) -> EmailMultiAlternatives:
+        office.time.pass_by(seconds=40)
+        return build(*args)
+
+    monkeypatch.setattr(messages, "build", build_slowly)
+    monkeypatch.setattr(sending, "NOTED_AT_ONCE", 5)
+    send_all(office)
+    # The claim ends twice before all are sent; the same worker claims the rest again.
+    assert sorted(server.recipients) == [user.email for user in readers]
+    assert Delivery.objects.values("lease").distinct().count() == 1
+
+
+def test_a_process_that_stops_gives_its_mails_up(
+    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notify(make_readers(30), "mention", message="hello")
+    monkeypatch.setattr(sending, "is_stopping", lambda: len(server.mails) >= 20)
+    send_all(office)
+    assert len(server.mails) == 20
+    left = Delivery.objects.filter(state="queued")
+    assert [(delivery.lease, delivery.attempts, delivery.due_at) for delivery in left] == [("", 0, LATER)] * 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_never_send_one_twice(office: Office, server: MailServer) -> None:
+    readers = make_readers(60)
+    for _ in range(3):
+        notify(readers, "mention", message="hello")
+    now = office.time.pass_by(minutes=5)
+    assert at_once(*[partial(sending.send_due, now)] * 4) == [None] * 4
+    assert sorted(server.recipients) == [user.email for user in readers]
+    assert states() == [("sent", "")] * 180

@@ -1,0 +1,108 @@
+"""Who gets a notification: one user, many, a queryset, a group, followers; and who does not."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser, Group
+from django.core.exceptions import ObjectDoesNotExist
+
+from notifications import follow, followers, notify, unfollow
+from notifications.models import Notification, TypeSwitch
+from realtime.models import Event, Room
+from tests.notifications.rows import pushed
+
+pytestmark = pytest.mark.django_db
+
+
+def receivers() -> set[Any]:
+    return set(Notification.objects.values_list("recipient_id", flat=True))
+
+
+@pytest.fixture
+def carol() -> Any:
+    return get_user_model().objects.create_user("carol")
+
+
+@pytest.mark.parametrize(
+    "name_them",
+    [
+        lambda users: users,
+        lambda users: tuple(user.pk for user in users),
+        lambda users: {users[0], users[1].pk},
+        lambda users: (str(user.pk) for user in users),
+        lambda users: [*users, *users, users[0].pk],
+        lambda users: get_user_model().objects.filter(pk__in=[user.pk for user in users]),
+        lambda users: get_user_model().objects.exclude(username="carol").order_by("-username"),
+    ],
+)
+def test_several_users(alice: Any, bob: Any, carol: Any, name_them: Any) -> None:
+    assert notify(name_them([alice, bob]), "mention", actor=carol) == 2
+    assert receivers() == {alice.pk, bob.pk}
+    for user in (alice, bob):
+        [frame] = pushed(user)
+        assert frame["data"]["id"] == Notification.objects.get(recipient=user).pk
+        assert frame["data"]["message"] == "carol mentioned you"
+
+
+def test_all_users_by_their_manager(alice: Any, bob: Any) -> None:
+    assert notify(get_user_model().objects, "mention", actor=alice) == 1
+    assert receivers() == {bob.pk}
+
+
+def test_a_group(alice: Any, bob: Any, carol: Any) -> None:
+    group = Group.objects.create(name="clerks")
+    group.user_set.add(alice, bob)  # type: ignore[attr-defined]
+    assert notify(group, "mention", actor=carol) == 2
+    assert receivers() == {alice.pk, bob.pk}
+
+
+def test_followers(alice: Any, bob: Any, carol: Any) -> None:
+    room = Room.objects.create(slug="lunch")
+    other = Room.objects.create(slug="dinner")
+    for user in (alice, bob, carol):
+        follow(user, room)
+        follow(user, room)
+        follow(user.pk, other)
+    unfollow(carol, room)
+    assert set(followers(room)) == {alice, bob}
+    assert notify(followers(room), "mention", actor=bob) == 1
+    assert receivers() == {alice.pk}
+
+
+def test_nobody(alice: Any) -> None:
+    assert notify([], "mention", actor=alice) == 0
+    assert notify([alice], "mention", actor=alice) == 0
+    assert notify([4711], "mention", actor=alice) == 0
+    assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "given", [None, AnonymousUser(), 1.5, object(), [None], [True], Room.objects, Room.objects.all()]
+)
+def test_what_names_no_users_is_a_type_error(given: Any) -> None:
+    with pytest.raises(TypeError):
+        notify(given, "mention", message="hello")
+
+
+def test_one_key_of_nobody_is_an_error() -> None:
+    with pytest.raises(ObjectDoesNotExist):
+        notify(4711, "mention", message="hello")
+
+
+def test_thousands_are_stored_and_pushed_with_a_few_queries(alice: Any, django_assert_max_num_queries: Any) -> None:
+    users = get_user_model().objects
+    users.bulk_create([users.model(username=f"u{number}") for number in range(2_100)])
+    with django_assert_max_num_queries(25):
+        assert notify(users.exclude(pk=alice.pk), "mention", actor=alice) == 2_100
+    assert Notification.objects.count() == Event.objects.count() == 2_100
+
+
+def test_staff_can_switch_a_type_off(alice: Any, bob: Any) -> None:
+    switch = TypeSwitch.objects.create(type="mention")
+    assert notify(bob, "mention", actor=alice) is None
+    assert notify([bob], "mention", actor=alice) == 0
+    assert notify(bob, "new_like", actor=alice) is not None
+    switch.off = False
+    switch.save()
+    assert notify(bob, "mention", actor=alice) is not None

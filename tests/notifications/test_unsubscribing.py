@@ -1,0 +1,135 @@
+"""Unsubscribing from mails: by the button of a mail program, and on the page, without logging in."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from notifications import types
+from notifications.mailing.unsubscribing import make_token, read_token
+from notifications.models import Preference, Reader
+from tests.notifications.mails import Office
+from tests.notifications.rows import sent
+
+pytestmark = pytest.mark.django_db
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+@pytest.fixture
+def stranger() -> Client:
+    """A browser, or a mail program, that has never been here. Django's check of CSRF is on."""
+    return Client(enforce_csrf_checks=True)
+
+
+def address(user: Any, type_key: str = "mention") -> str:
+    return reverse("notifications:unsubscribe", args=[make_token(user.pk, type_key)])
+
+
+def gets_mails(user: Any) -> bool:
+    reader = Reader.objects.filter(user=user).first()
+    return reader is None or reader.mail
+
+
+def text_of(response: Any, status: int = 200) -> str:
+    assert response.status_code == status
+    return str(response.content.decode())
+
+
+@pytest.mark.parametrize("form", [True, False])
+def test_a_mail_program_stops_all_mails(stranger: Client, office: Office, erin: Any, form: bool) -> None:
+    content = {"data": "List-Unsubscribe=One-Click", "content_type": "application/x-www-form-urlencoded"}
+    response = stranger.post(address(erin), **content) if form else stranger.post(address(erin), ONE_CLICK)
+    assert "these mails stop" in text_of(response)
+    assert not response.cookies
+    assert not gets_mails(erin)
+    sent(erin, "mention", message="hello")
+    assert office.send(hours=1) == []
+
+
+def test_twice_is_once(stranger: Client, erin: Any) -> None:
+    for _ in range(2):
+        text_of(stranger.post(address(erin), ONE_CLICK))
+    assert Reader.objects.get().mail is False
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+def test_a_scanner_changes_nothing(stranger: Client, erin: Any, method: str) -> None:
+    response = getattr(stranger, method)(address(erin))
+    assert response.status_code == 200
+    assert not response.cookies
+    assert "no-store" in response["Cache-Control"]
+    assert not Reader.objects.exists()
+    assert not Preference.objects.exists()
+
+
+def test_the_page_offers_both(stranger: Client, erin: Any) -> None:
+    page = text_of(stranger.get(address(erin)))
+    assert '<form method="post">' in page
+    assert "Stop mails of this kind only: New mention" in page
+    assert "Stop mails of this kind only: Order …" in text_of(stranger.get(address(erin, "order_status_changed")))
+    for of_all in ("", "unheard_of"):
+        assert "this kind only" not in text_of(stranger.get(address(erin, of_all)))
+    assert "<script" not in page
+
+
+def test_mails_of_one_kind(stranger: Client, office: Office, erin: Any) -> None:
+    page = text_of(stranger.post(address(erin), {"action": "type"}))
+    assert "no more mails of this kind: New mention" in page
+    for kind in ("mention", "new_like"):
+        sent(erin, kind, message="hello")
+    (mail,) = office.send(hours=1)
+    assert mail.subject.startswith("New like")
+
+
+@pytest.mark.parametrize("action", ["all", "type"])
+def test_a_mistake_is_taken_back(stranger: Client, office: Office, erin: Any, action: str) -> None:
+    text_of(stranger.post(address(erin), {"action": action}))
+    assert "get mails again" in text_of(stranger.post(address(erin), {"action": "resume"}))
+    sent(erin, "mention", message="hello")
+    assert len(office.send(hours=1)) == 1
+
+
+def test_it_speaks_the_readers_language(stranger: Client, erin: Any, settings: Any) -> None:
+    settings.LANGUAGE_CODE = "zh-hans"
+    assert "您想停止接收哪些邮件？" in text_of(stranger.get(address(erin)))
+    for action in ("all", "type", "resume"):
+        page = text_of(stranger.post(address(erin), {"action": action}))
+        assert 'lang="zh-hans"' in page
+        assert "mail" not in page.partition("<main>")[2].replace("mails</a>", "")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda token: token[:-1], lambda token: f"x{token}", lambda _: "x", lambda _: "a:b"]
+)
+def test_another_token_opens_nothing(stranger: Client, erin: Any, change: Any) -> None:
+    url = reverse("notifications:unsubscribe", args=[change(make_token(erin.pk))])
+    for response in (stranger.get(url), stranger.post(url, ONE_CLICK)):
+        assert "This link is not valid" in text_of(response, 404)
+    assert gets_mails(erin)
+
+
+def test_a_token_is_for_one_reader(erin: Any, alice: Any, stranger: Client) -> None:
+    text_of(stranger.post(address(erin), ONE_CLICK))
+    assert (gets_mails(erin), gets_mails(alice)) == (False, True)
+    assert read_token(make_token(erin.pk, "x")) == (erin.pk, "x")
+
+
+def test_a_token_does_not_expire_and_dies_with_its_user(stranger: Client, erin: Any) -> None:
+    url = address(erin)
+    assert make_token(erin.pk, "mention") in url
+    erin.delete()
+    text_of(stranger.get(url), 404)
+
+
+def test_other_methods(stranger: Client, erin: Any) -> None:
+    for method in ("put", "patch", "delete"):
+        assert getattr(stranger, method)(address(erin)).status_code == 405
+
+
+def test_a_title_is_text(stranger: Client, erin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(types, "_types", dict(types._types))
+    types.register("odd", title="<b>%(n)s & %(m)s</b>", message="")
+    assert "&lt;b&gt;… &amp; …&lt;/b&gt;" in text_of(stranger.get(address(erin, "odd")))
+    types.register("number", title="%(n)d things", message="")
+    assert "kind only: number" in text_of(stranger.get(address(erin, "number")))
