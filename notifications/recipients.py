@@ -41,7 +41,8 @@ def find_recipients(given: Any) -> Recipients:
         return _existing(given)
     if not issubclass(given.model, users):
         raise TypeError(f"A queryset of {users._meta.label} is needed, not of {given.model._meta.label}.")
-    return Recipients(sorted(set(given.order_by().values_list("pk", flat=True))), {})
+    chosen = given if given.query.is_sliced else given.order_by()  # a slice depends on the order
+    return Recipients(sorted(set(chosen.values_list("pk", flat=True))), {})
 
 
 def is_one(given: Any) -> bool:

@@ -34,6 +34,7 @@ def carol() -> Any:
         lambda users: [*users, *users, users[0].pk],
         lambda users: get_user_model().objects.filter(pk__in=[user.pk for user in users]),
         lambda users: get_user_model().objects.exclude(username="carol").order_by("-username"),
+        lambda users: get_user_model().objects.order_by("username")[:2],
     ],
 )
 def test_several_users(alice: Any, bob: Any, carol: Any, name_them: Any) -> None:
