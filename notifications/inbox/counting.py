@@ -13,7 +13,7 @@ COUNT = (
     f"(SELECT COUNT(*) FROM (SELECT 1 AS one FROM {Notification._meta.db_table} n"
     " WHERE n.recipient_id = given.recipient"
     " AND n.archived_at IS NULL AND n.snoozed_until IS NULL AND n.deleted_at IS NULL AND n.{column} IS NULL"
-    " AND (n.expires_at IS NULL OR n.expires_at > %s) LIMIT %s) AS counted)"
+    " AND (n.expires_at IS NULL OR n.expires_at > %s) ORDER BY n.arrived_at DESC, n.id DESC LIMIT %s) AS counted)"
 )
 
 

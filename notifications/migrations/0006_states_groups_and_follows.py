@@ -179,7 +179,7 @@ class Migration(OwnMigration):
         ),
         migrations.AddIndex(
             model_name='notification',
-            index=models.Index(condition=models.Q(('archived_at__isnull', True), ('deleted_at__isnull', True), ('seen_at__isnull', True), ('snoozed_until__isnull', True)), fields=['recipient'], name='realtime_notifications_unseen'),
+            index=models.Index(condition=models.Q(('archived_at__isnull', True), ('deleted_at__isnull', True), ('seen_at__isnull', True), ('snoozed_until__isnull', True)), fields=['recipient', '-arrived_at', '-id'], name='realtime_notifications_unseen'),
         ),
         migrations.AddIndex(
             model_name='notification',

@@ -133,7 +133,7 @@ class Notification(Table):
             ),
             models.Index(
                 name="realtime_notifications_unseen",
-                fields=["recipient"],
+                fields=["recipient", "-arrived_at", "-id"],
                 condition=Q(seen_at__isnull=True, **IN_INBOX),
             ),
             # With `read_at`, so that the retention finds what is read, or unread, without a look at the rows.
