@@ -16,9 +16,10 @@ ROWS_AT_ONCE = 1_000
 NAMED = 3  # people of a group
 
 TABLE = Notification._meta.db_table
+OPEN_GROUPS = "realtime_notifications_one_group"  # the unique index
 # The row of the open group, which grows. Its lock is held until the caller's transaction ends.
 GROW = (
-    "ON CONFLICT (recipient_id, group_key) WHERE group_open DO UPDATE SET {grown}, seen_at = NULL,"
+    "ON CONFLICT (recipient_id, group_key) WHERE {is_open} DO UPDATE SET {grown}, seen_at = NULL,"
     " group_count = {table}.group_count + excluded.group_count,"
     # Both parameters are a minute ago.
     " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
@@ -52,7 +53,9 @@ def insert_or_grow(
     counts_people = content.actor is not None
     values = content.columns() | {"group_open": True, "group_count": 0 if counts_people else 1, "burst_at": content.now}
     minute_ago = connection.ops.adapt_datetimefield_value(content.now - timedelta(minutes=1))
-    grow = GROW.format(table=TABLE, grown=", ".join(f"{name} = excluded.{name}" for name in GROWN))
+    grow = GROW.format(
+        table=TABLE, is_open=_read_condition(), grown=", ".join(f"{name} = excluded.{name}" for name in GROWN)
+    )
     found: dict[Any, int] = {}
     for part in _parts(keys):
         open_groups.filter(too_old, recipient__in=part).update(group_open=False)
@@ -61,6 +64,18 @@ def insert_or_grow(
             _count(content, list(stored.values()))
         found |= stored
     return found
+
+
+def _read_condition() -> str:
+    """The condition of the unique index of open groups, as the statement has to name it.
+
+    SQLite wants the words of the index, and versions of Django write them differently.
+    """
+    if connection.vendor != "sqlite":
+        return "group_open"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sql FROM sqlite_master WHERE name = %s", [OPEN_GROUPS])
+        return str(cursor.fetchone()[0]).rpartition(" WHERE ")[2]
 
 
 def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
