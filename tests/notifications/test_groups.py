@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from django.utils.translation import override
 from notifications import inbox, notify, texts
 from notifications.models import GroupMember, Notification
 from tests.notifications.rows import pushed, row_of, sent
+from tests.racing import at_once
 from tests.sites.processes import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -115,6 +117,37 @@ def test_a_repeat_is_not_stored(alice: Any, bob: Any) -> None:
     assert notify([alice, bob], "mention", message="hello", dedupe_key="comment:7") == 1
     assert row_of(bob).pk == first.pk
     assert len(pushed(bob)) == 1
+
+
+@pytest.mark.parametrize("with_actor", [True, False])
+def test_a_repeat_does_not_let_a_group_grow(bob: Any, with_actor: bool) -> None:
+    fans = people(2)
+
+    def like_once(number: int, key: str) -> Any:
+        actor = fans[number] if with_actor else None
+        texts = {} if with_actor else {"title": "Liked", "message": "x"}
+        return notify(bob, "mention", actor=actor, group_key="like:7", dedupe_key=key, **texts)
+
+    first = like_once(0, "a")
+    assert like_once(0, "a") is None
+    assert like_once(1, "b").pk == first.pk
+    assert like_once(1, "b") is None
+    assert row_of(bob).group_count == 2
+    inbox.act(bob.pk, "read")
+    assert like_once(1, "b") is None  # the group is closed: it would be a second row
+    assert like_once(0, "c").group_count == 1
+    assert len(pushed(bob, "notification")) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("groups", [["one"], ["one", "other", ""]])
+def test_of_several_at_once_with_one_key_one_is_stored(bob: Any, groups: list[str]) -> None:
+    def send(group: str) -> Any:
+        return notify(bob, "mention", message="x", group_key=group, dedupe_key="once")
+
+    results = at_once(*[partial(send, group) for group in groups * (6 // len(groups))])
+    assert [result for result in results if result is not None] == [row_of(bob)]
+    assert row_of(bob).group_count == 1
 
 
 LIKES = """
