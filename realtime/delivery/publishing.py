@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from django.db import InterfaceError, OperationalError
 from django.utils.asyncio import async_unsafe
 
 from realtime.auth.user_ids import read_user
@@ -225,6 +226,8 @@ class _PendingFlush(CommitHook):
         try:
             for start in range(0, len(self.keys), log.READ_CHUNK):
                 self._flush(self.keys[start : start + log.READ_CHUNK])
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("Events wait for the sweep, because the database is away: %s", error)
         except Exception:
             logger.exception("Events wait for the sweep: they could not be sequenced")
 
