@@ -21,7 +21,7 @@ from realtime.conf import settings
 from realtime.delivery import publishing
 from realtime.models import Live
 from realtime.presence import live, online
-from realtime.presence.live import LiveUser
+from realtime.presence.live import LiveUsers
 from realtime.presence.store import StoreUnavailable
 from realtime.storage.transactions import own_transaction
 
@@ -102,11 +102,11 @@ class LiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
         messages.success(request, _("All sockets of %(user)s were closed.") % {"user": user.get_username()})
         return HttpResponseRedirect(self._find_list(request))
 
-    def _search(self, request: HttpRequest, term: str) -> list[LiveUser]:
+    def _search(self, request: HttpRequest, term: str) -> LiveUsers:
         """The users with such a name, whether they are online or not."""
         found = list(find_by_name(self.admin_site, request, term)[:MOST_FOUND])
         entries = online.entries([str(user.pk) for user in found])
-        return [live.describe_user(user, entries.get(str(user.pk))) for user in found]
+        return LiveUsers(len(entries), [live.describe_user(user, entries.get(str(user.pk))) for user in found])
 
     def _find_list(self, request: HttpRequest) -> str:
         """Where to go after a disconnect: the list, for those who see it."""

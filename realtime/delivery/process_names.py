@@ -19,7 +19,7 @@ class ProcessName(NamedTuple):
 
 def name_process() -> str:
     """A name that is never used again, not even by the same process: `<host>-<pid>-<random>`."""
-    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:MAX_HOST_CHARS]
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:MAX_HOST_CHARS] or "host"
     return f"{host}-{os.getpid()}-{secrets.token_hex(8)}"
 
 

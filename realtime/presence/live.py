@@ -32,7 +32,9 @@ MOST_ROOMS = 50
 class LiveUser(msgspec.Struct, frozen=True):
     user_id: UserId
     username: str
-    status: str  # "online", "away" or "busy"; "offline" for one who is not online, or appears so
+    # "online", "away" or "busy"; "leaving" in the grace time after the last socket; "offline" for one who is not online,
+    # or appears so.
+    status: str
     sockets: Count
 
 
@@ -98,9 +100,10 @@ async def afind_rooms() -> LiveRooms:
 
 def describe_user(user: Any, entry: Entry | None) -> LiveUser:
     """A user of the site, who need not be online."""
-    is_seen = entry is not None and entry.online
-    status, sockets = (entry.status, entry.connections) if entry is not None and is_seen else ("offline", 0)
-    return LiveUser(wire_id(user.pk), user.get_username(), status, sockets)
+    if entry is None or not entry.online:
+        return LiveUser(wire_id(user.pk), str(user.get_username()), "offline", 0)
+    status = entry.status if entry.connections else "leaving"
+    return LiveUser(wire_id(user.pk), str(user.get_username()), status, entry.connections)
 
 
 def _name_users(page: OnlinePage) -> LiveUsers:

@@ -72,26 +72,26 @@
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
       if (frame.type === "connected") {
-        failures = 0;
         heartbeat = frame.data.heartbeat_seconds;
         show("open");
         for (const topic of parts.keys()) socket.send(JSON.stringify({ type: "subscribe", topic, id: topic }));
         expectValue();
-      } else if (frame.type === "heartbeat") socket.send(JSON.stringify({ type: "pong" }));
+      } else if (frame.type === "subscribed") failures = 0;
+      else if (frame.type === "heartbeat") socket.send(JSON.stringify({ type: "pong" }));
       else if (frame.type === "disconnect") goodbye = frame;
       else if (frame.type === "topic" && parts.has(frame.topic)) {
         render(parts.get(frame.topic), frame.data);
         show("open");
         expectValue();
-      } else if (frame.error_code === "NOT_FOUND" && parts.has(frame.id)) close(parts.get(frame.id));
+      } else if (frame.error_code === "NOT_FOUND" && parts.has(frame.id)) remove(parts.get(frame.id));
       else if (frame.error_code && parts.has(frame.id)) end(); // not now: subscribe again, with another socket
-      else if (frame.type === "unsubscribed" && parts.has(frame.topic)) close(parts.get(frame.topic));
+      else if (frame.type === "unsubscribed" && parts.has(frame.topic)) remove(parts.get(frame.topic));
       watch(heartbeat);
     };
   }
 
   // The right to see a part has ended.
-  function close(part) {
+  function remove(part) {
     parts.delete(part.dataset.topic);
     for (const content of part.querySelectorAll("table, form, .live-note, .live-count")) content.remove();
     const note = document.createElement("p");
