@@ -5,6 +5,7 @@ with the topics of `realtime.topics`. Each part has a right of its own, and so h
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
@@ -78,8 +79,7 @@ class LiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
             "found": _look(lambda: self._search(request, term)) if term else None,
             "disconnects": self.has_disconnect_permission(request),
             "disconnect_address": self._address("disconnect"),
-            "socket": self._find_socket(),
-            "ticket": self._find_ticket(),
+            **self._find_way(),
             "topics": {"users": live.USERS, "processes": live.PROCESSES, "rooms": live.ROOMS},
             "most": {"users": live.MOST_USERS, "found": MOST_FOUND, "rooms": live.MOST_ROOMS},
         }
@@ -114,19 +114,17 @@ class LiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
             return self._address("changelist")
         return reverse("admin:index", current_app=self.admin_site.name)
 
-    def _find_socket(self) -> str:
-        """The address of the socket; empty if the site accepts nothing that the browser of a member of staff has."""
-        accepted = {"session", "ticket"} & set(settings().credentials)
-        return get_script_prefix() + self.socket_path if accepted else ""
+    def _find_way(self) -> dict[str, str]:
+        """The address of the socket, and where the script gets a ticket; "" if the cookie of the session is enough.
 
-    def _find_ticket(self) -> str:
-        """Where the script gets a ticket; empty if the session's cookie is enough."""
-        if "session" in settings().credentials:
-            return ""
-        try:
-            return reverse("realtime:ticket")
-        except NoReverseMatch:
-            return ""
+        Empty if the site accepts neither.
+        """
+        accepted, address = settings().credentials, get_script_prefix() + self.socket_path
+        if "session" in accepted:
+            return {"socket": address, "ticket": ""}
+        with suppress(NoReverseMatch):
+            return {"socket": address, "ticket": reverse("realtime:ticket")} if "ticket" in accepted else {}
+        return {}
 
     def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
         request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # read by the tag `url`
