@@ -127,8 +127,10 @@ class LiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
         return {}
 
     def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]  # read by the tag `url`
-        return TemplateResponse(request, template, {**self.admin_site.each_context(request), "opts": self.opts, **context})
+        request.current_app = self.admin_site.name  # read by the tag `url`
+        return TemplateResponse(
+            request, template, {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        )
 
     def _address(self, page: str) -> str:
         return reverse(f"admin:{self._name(page)}", current_app=self.admin_site.name)

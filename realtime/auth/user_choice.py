@@ -81,7 +81,9 @@ def choose_admin(site: admin.AdminSite, request: HttpRequest) -> Any:
 def find_by_name(site: admin.AdminSite, request: HttpRequest, term: str) -> QuerySet[Any]:
     """The users with a word in their names, as the admin finds them."""
     people = choose_admin(site, request)
-    found, repeats = people.get_search_results(request, people.get_queryset(request), term)
+    every: QuerySet[Any] = people.get_queryset(request)
+    found: QuerySet[Any]
+    found, repeats = people.get_search_results(request, every, term)
     found = found.distinct() if repeats else found
     return found if found.ordered else found.order_by("pk")
 

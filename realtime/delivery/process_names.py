@@ -1,4 +1,4 @@
-"""The name of a process for other processes. It says where the process runs. Made by the hub, read by `presence.live`."""
+"""The name of a process for other processes, which says where it runs. Made by the hub, read by `presence.live`."""
 
 import os
 import re

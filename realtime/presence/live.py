@@ -32,8 +32,8 @@ MOST_ROOMS = 50
 class LiveUser(msgspec.Struct, frozen=True):
     user_id: UserId
     username: str
-    # "online", "away" or "busy"; "leaving" in the grace time after the last socket; "offline" for one who is not online,
-    # or appears so.
+    # "online", "away" or "busy"; "leaving" in the grace time after the last socket; "offline" for a user who is not
+    # online, or appears so.
     status: str
     sockets: Count
 

@@ -2,7 +2,6 @@
 
 import os
 
-import pytest
 from django.contrib.auth.models import Permission
 
 from realtime.delivery.process_names import read_name
@@ -18,7 +17,9 @@ from tests.clients.socket import is_refused
 from tests.people import make_user
 
 USERS, PROCESSES, ROOMS = live.USERS, live.PROCESSES, live.ROOMS
-RIGHTS = {f"view_live_{name}": topic for name, topic in {"users": USERS, "processes": PROCESSES, "rooms": ROOMS}.items()}
+RIGHTS = {
+    f"view_live_{name}": topic for name, topic in {"users": USERS, "processes": PROCESSES, "rooms": ROOMS}.items()
+}
 
 
 def make_person(name, *rights, **fields):

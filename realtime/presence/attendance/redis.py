@@ -18,8 +18,8 @@ from realtime.storage.redis_client import open_client, translated_errors
 
 # The keys, after the prefix:
 # - `leases`: process -> when its lease ends, in ms
-# - `open:<process>`: streams in the order of their sockets in that process; `users:<process>:<stream>`: user -> sockets;
-#   never 0
+# - `open:<process>`: streams, ordered by their sockets in that process; `users:<process>:<stream>`: user -> sockets;
+#   neither is ever 0
 SHARED = """
 local prefix = KEYS[1]
 local leases = prefix .. 'leases'
