@@ -57,7 +57,7 @@
       clearTimeout(lateness);
       socket.onclose = socket.onmessage = null; // a dead connection may wake up
       socket.close();
-      if (goodbye.reconnect) comeBack(goodbye.retry_after_ms);
+      if (goodbye.reconnect && parts.size) comeBack(goodbye.retry_after_ms);
       else show("ended");
     }
 
@@ -71,8 +71,9 @@
     socket.onclose = end;
     socket.onmessage = ({ data }) => {
       const frame = JSON.parse(data);
+      if (frame.type === "connected") heartbeat = frame.data.heartbeat_seconds;
+      watch(heartbeat);
       if (frame.type === "connected") {
-        heartbeat = frame.data.heartbeat_seconds;
         show("open");
         for (const topic of parts.keys()) socket.send(JSON.stringify({ type: "subscribe", topic, id: topic }));
         expectValue();
@@ -86,7 +87,7 @@
       } else if (frame.error_code === "NOT_FOUND" && parts.has(frame.id)) remove(parts.get(frame.id));
       else if (frame.error_code && parts.has(frame.id)) end(); // not now: subscribe again, with another socket
       else if (frame.type === "unsubscribed" && parts.has(frame.topic)) remove(parts.get(frame.topic));
-      watch(heartbeat);
+      if (!parts.size) end();
     };
   }
 
