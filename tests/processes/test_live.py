@@ -101,9 +101,11 @@ async def test_it_shows_who_comes_and_goes_and_disconnects_them(process, page):
         assert await bob.ending() == (4403, "KICKED")
     await is_live.wait_for()
     await row.wait_for(state="detached")
-    # It says when it is not connected, and comes back by itself.
+    # It says when it is not connected, and comes back by itself: at once when the network is back.
     await asyncio.to_thread(process.kill)
     await page.locator(".live-old").get_by_text("Not connected").wait_for()
     process.start()
+    await asyncio.to_thread(wait_until, lambda: health(process) == 200)
+    await page.evaluate("dispatchEvent(new Event('online'))")
     await is_live.wait_for()
     assert await page.locator(".live-old").count() == 0

@@ -3,7 +3,7 @@
 (() => {
   "use strict";
   const LATE_MS = 10_000; // the server sends values every two seconds
-  const LONGEST_PAUSE_MS = 30_000;
+  const LONGEST_PAUSE_MS = 10_000;
 
   const page = document.querySelector(".live");
   const state = page.querySelector("[data-opening]");
