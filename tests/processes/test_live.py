@@ -1,6 +1,5 @@
 """The page "Live" of the admin on a site of two workers with Redis: by its topics, and in a real browser."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,6 +10,7 @@ from realtime.presence import live
 from tests.clients.browser import open_browser, open_page
 from tests.clients.people import People
 from tests.sites.processes import Redis, Site, SiteProcess, health, wait_until
+from tests.sites.tcp_proxy import Proxy
 from tests.sites.workers import connect_to_each_worker, connections_of, workers_of
 
 pytestmark = [
@@ -63,8 +63,8 @@ async def test_it_adds_up_what_is_in_all_processes(process):
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(process) -> AsyncIterator[Page]:
-    """The page, opened by the admin. Fails if it breaks the site's strict policy of what it may load."""
+async def page() -> AsyncIterator[Page]:
+    """An empty page. Fails if what it shows breaks the site's strict policy of what may be loaded."""
     broken: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -73,39 +73,42 @@ async def page(process) -> AsyncIterator[Page]:
 
     async with open_browser() as browser, open_page(browser) as page:
         page.on("console", note)
-        await page.goto(f"http://{process.address}/admin/login/?next={PAGE}")
-        await page.fill("#id_username", "admin")
-        await page.fill("#id_password", "demo")
-        await page.click("[type=submit]")
         yield page
     assert broken == []
+
+
+async def log_in(page: Page, port: int) -> None:
+    await page.goto(f"http://127.0.0.1:{port}/admin/login/?next={PAGE}")
+    await page.fill("#id_username", "admin")
+    await page.fill("#id_password", "demo")
+    await page.click("[type=submit]")
 
 
 @pytest.mark.browser
 async def test_it_shows_who_comes_and_goes_and_disconnects_them(process, page):
     is_live = page.locator("[role=status]", has_text="This page updates itself.")
-    row = page.locator("tr[data-key]", has_text="bob")
-    await is_live.wait_for()
-    assert await row.count() == 0
-    async with People() as people:
+    row, room = page.locator("tr[data-key]", has_text="bob"), page.locator("tr[data-key=general]")
+    network = Proxy(process.port)
+    async with network, People() as people:
+        await log_in(page, network.port)
+        await is_live.wait_for()
+        assert await row.count() == 0
         bob = await people.connect(process, "bob", "general")
         await row.get_by_text("online").wait_for()
-        await page.locator("tr[data-key=general]").wait_for()
+        await room.wait_for()
         await bob.close()
         await row.wait_for(state="detached")
-        await page.locator("tr[data-key=general]").wait_for(state="detached")
+        await room.wait_for(state="detached")
         bob = await people.connect(process, "bob")
         await row.get_by_text("Disconnect…").click()
         await page.get_by_role("button", name="Disconnect").click()
         await page.get_by_text("All sockets of bob were closed.").wait_for()
         assert await bob.ending() == (4403, "KICKED")
-    await is_live.wait_for()
-    await row.wait_for(state="detached")
-    # It says when it is not connected, and comes back by itself: at once when the network is back.
-    await asyncio.to_thread(process.kill)
+        await is_live.wait_for()
+        await row.wait_for(state="detached")
+    # It says when it is not connected, and comes back at once when the network does.
     await page.locator(".live-old").get_by_text("Not connected").wait_for()
-    process.start()
-    await asyncio.to_thread(wait_until, lambda: health(process) == 200)
-    await page.evaluate("dispatchEvent(new Event('online'))")
-    await is_live.wait_for()
-    assert await page.locator(".live-old").count() == 0
+    async with network:
+        await page.evaluate("dispatchEvent(new Event('online'))")
+        await is_live.wait_for()
+        assert await page.locator(".live-old").count() == 0
