@@ -61,15 +61,18 @@ class Draft:
     actor: Any = None  # a user
 
 
+def find_reached(draft: Draft, chosen: Chosen) -> "QuerySet[Any]":
+    """Who would get it now: people get no notification of what they did themselves."""
+    users = chosen.users()
+    return users if draft.actor is None else users.exclude(pk=draft.actor.pk)
+
+
 def start(draft: Draft, chosen: Chosen, *, form_key: str, created_by: Any) -> Dispatch:
     """Store what is to be sent. People who are named get it at once, in the same transaction.
 
     The caller sends the first portion to others; the jobs send the rest. Raises IntegrityError if the form was sent
     before, and what `notify` raises.
     """
-    users = chosen.users()
-    if draft.actor is not None:
-        users = users.exclude(pk=draft.actor.pk)
     with own_transaction():
         row = Dispatch.objects.create(
             type=draft.type,
@@ -83,7 +86,7 @@ def start(draft: Draft, chosen: Chosen, *, form_key: str, created_by: Any) -> Di
             form_key=form_key,
             created_by=created_by,
             created_at=clock.now(),
-            total=users.count(),
+            total=find_reached(draft, chosen).count(),
         )
         row.groups.set(chosen.groups)
         if chosen.audience == Audience.PEOPLE:
@@ -121,7 +124,7 @@ def run_due(now: datetime) -> None:
 
 
 def take_step(key: int) -> bool:
-    """Work on one portion. Returns whether there is more to do. What cannot be sent fails, and says why."""
+    """Work on one portion. Returns whether there is more to do. What cannot be sent has failed, and says why."""
     try:
         return _take_step(key)
     except (OperationalError, InterfaceError):
@@ -129,7 +132,7 @@ def take_step(key: int) -> bool:
     except Exception as failure:
         logger.exception("The dispatch %s failed", key)
         values = {"state": State.FAILED, "error": repr(failure)[:ERROR_CHARS], "ended_at": clock.now()}
-        Dispatch.objects.filter(pk=key, state__in=UNDER_WAY).update(**values)
+        Dispatch.objects.filter(pk=key, state=State.SENDING).update(**values)
         return False
 
 

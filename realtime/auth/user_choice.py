@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.contrib.admin.widgets import AutocompleteSelect
+from django.contrib.admin.widgets import AutocompleteMixin, AutocompleteSelect, AutocompleteSelectMultiple
 from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -39,12 +39,20 @@ class FindsUsers(ChoosesUsers):
         return [found, *super().get_urls()]  # type: ignore[misc]
 
 
-class UserSelect(AutocompleteSelect):
-    """A choice of one user."""
+class FindsByName(AutocompleteMixin):
+    """`field` is any foreign key to users; `page` is the model of the `FindsUsers` that answers."""
 
     def __init__(self, field: Any, site: admin.AdminSite, page: type[Model]) -> None:
         super().__init__(field, site)
         self.url_name = f"%s:{address_of(page)}"
+
+
+class UserSelect(FindsByName, AutocompleteSelect):
+    """A choice of one user."""
+
+
+class UsersSelect(FindsByName, AutocompleteSelectMultiple):
+    """A choice of several users."""
 
 
 class UserSearch(AutocompleteJsonView):
