@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from django.utils.translation import override
 
 from notifications import conf, texts
+from notifications.links import is_safe
+from notifications.models import Notification
 from notifications.types import NotificationType, Text
 
 
@@ -36,4 +38,13 @@ def render_all(
         with override(language):
             rendered = texts.render(kind, params, title=title, message=message)
             found.append(Preview(language, name, rendered, link or texts.fill_link(kind.link, params)))
+    return found
+
+
+def render_stored(row: Notification) -> list[Preview]:
+    """What a stored notification says, in each language."""
+    found = []
+    for language, name in conf.languages().items():
+        with override(language):
+            found.append(Preview(language, name, row.render(), row.link if is_safe(row.link) else ""))
     return found
