@@ -199,9 +199,9 @@ class ListMixin:
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return BoundedList
 
-    def lookup_allowed(self, lookup: str, *args: Any, **kwargs: Any) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # The page of what staff have sent links to what it has stored.
-        return lookup == "dedupe_key" or super().lookup_allowed(lookup, *args, **kwargs)  # type: ignore[misc]
+        return lookup == "dedupe_key" or super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[Any, bool]:
         """Readers are looked up first, and their notifications by an index."""

@@ -1,6 +1,7 @@
 """Notifications in Django's admin: staff send, find and look at them, and act on those that they choose."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 
 from notifications.admin.acts import ActsMixin
 from notifications.admin.lists import ListMixin
@@ -15,6 +16,9 @@ class NotificationMixin(SendMixin, ListMixin, PageMixin, ActsMixin, FindsUsers):
 
     class Media:
         css = {"all": ["notifications/admin.css"]}
+
+    def may_find_users(self, request: HttpRequest) -> bool:
+        return self.has_send_permission(request)
 
 
 @admin.register(Notification)

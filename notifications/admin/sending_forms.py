@@ -13,6 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
+from django.forms.fields import InvalidJSONInput
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
@@ -221,6 +222,13 @@ def name_of(parameter: Parameter) -> str:
     return f"param_{parameter.name}"
 
 
+class JsonField(forms.JSONField):
+    """Shows what was typed as it was typed: Django writes it anew, and half a surrogate pair cannot be sent."""
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return None if data is None else InvalidJSONInput(data)
+
+
 FIELDS: dict[type, Any] = {
     str: forms.CharField,
     bool: forms.BooleanField,
@@ -230,7 +238,7 @@ FIELDS: dict[type, Any] = {
     date: forms.DateField,
     datetime: forms.DateTimeField,
     UUID: forms.UUIDField,
-    object: forms.JSONField,
+    object: JsonField,
 }
 # Those of browsers: they need no script.
 WIDGETS: dict[type, Any] = {
@@ -295,7 +303,7 @@ def _make_link() -> forms.Field:
 
 
 def _make_data() -> forms.Field:
-    return forms.JSONField(
+    return JsonField(
         label=capfirst(_("data")),
         required=False,
         initial=dict,
