@@ -147,7 +147,8 @@ def _take_step(key: int) -> bool:
         keys = _next_keys(row)
         work: Callable[[Dispatch, Sequence[Any]], int] = _send if row.state == State.SENDING else _withdraw
         changed = work(row, keys)
-        values: dict[str, Any] = {"passed": F("passed") + len(keys), "stored": F("stored") + changed}
+        passed = sum(pk != row.actor_id for pk in keys)  # who has caused it was not counted as a recipient
+        values: dict[str, Any] = {"passed": F("passed") + passed, "stored": F("stored") + changed}
         if keys:
             values["position"] = str(keys[-1])
         is_over = len(keys) < PEOPLE_AT_ONCE and not (row.state == State.WITHDRAWING and _withdraw_rest(row))

@@ -95,9 +95,7 @@ class ActsMixin(StepsMixin):
         messages.error(request, text)
         return None
 
-    def _report(
-        self, request: HttpRequest, count: int, text: str | Promise, chosen: Sequence[Notification]
-    ) -> None:
+    def _report(self, request: HttpRequest, count: int, text: str | Promise, chosen: Sequence[Notification]) -> None:
         done = str(text) % {"count": count}
         if count:
             self.log_many(request, done, only=chosen[0] if len(chosen) == 1 else None)

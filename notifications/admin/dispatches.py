@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from notifications import dispatching, texts
+from notifications import dispatching
 from notifications.admin.records import RecordAdmin
 from notifications.admin.steps import StepsMixin
 from notifications.models import Dispatch, Notification
@@ -19,6 +19,7 @@ from notifications.types import find_type
 from realtime.integration import display_name
 
 State = Dispatch.State
+FIELDS = ["type_label", "audience", "groups", "params", "data", "link", "actor", "created_by", "created_at", "error"]
 
 
 class DispatchMixin(StepsMixin):
@@ -29,7 +30,6 @@ class DispatchMixin(StepsMixin):
     list_filter = ["state", "audience"]
     list_select_related = ["created_by"]
     date_hierarchy = "created_at"
-    fields = ["type_label", "audience", "groups", "params", "data", "link", "actor", "created_by", "created_at", "error"]
     change_form_template = "admin/notifications/dispatch/change_form.html"
     step_template = "admin/notifications/dispatch/step.html"
 
@@ -49,10 +49,17 @@ class DispatchMixin(StepsMixin):
         user: Any = request.user
         return bool(user.has_perm(f"{self.opts.app_label}.{what}_{Notification._meta.model_name}"))
 
+    def get_fields(self, request: HttpRequest, obj: Dispatch | None = None) -> list[str]:
+        """Those that are not empty."""
+        if obj is None:
+            return FIELDS
+        without = [] if obj.audience == Dispatch.Audience.GROUPS else ["groups"]
+        without += [name for name in ("params", "data", "link", "actor", "error") if not getattr(obj, name)]
+        return [name for name in FIELDS if name not in without]
+
     @admin.display(description=_("type"), ordering="type")
     def type_label(self, row: Dispatch) -> str:
-        kind = find_type(row.type)
-        return row.title or (texts.label_of(kind) if kind else row.type)
+        return str(row)
 
     def step_views(self) -> Mapping[str, Any]:
         return {"stop": self.stop_view, "resume": self.resume_view, "withdraw": self.withdraw_view}

@@ -61,7 +61,9 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the s
         number = self.validate_number(number)
         start = (number - 1) * self.per_page
         rows: Any = self.object_list
-        return self._get_page(rows.filter(pk__in=self.keys[start : min(start + self.per_page, self.count)]), number, self)
+        return self._get_page(
+            rows.filter(pk__in=self.keys[start : min(start + self.per_page, self.count)]), number, self
+        )
 
 
 class BoundedList(ChangeList):
@@ -69,10 +71,16 @@ class BoundedList(ChangeList):
 
     has_more = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = capfirst(self.opts.verbose_name_plural)  # nothing is selected to be changed
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         paginator: Any = self.paginator
         self.has_more = paginator.has_more
+        if not self.query and not self.has_active_filters:
+            self.full_result_count: Any = self.result_count  # so that the page offers no way back to all
         if not self.multi_page or self.show_all:
             self.result_list: Any = self.queryset.filter(pk__in=paginator.keys[: self.result_count])
 
@@ -186,7 +194,7 @@ class ListMixin:
     list_display_links = ["rendered_title"]
     list_filter = [StateFilter, TypeFilter, CategoryFilter, LevelFilter, "created_at"]
     list_select_related = ["recipient"]
-    list_per_page = 100
+    list_per_page = 50
     list_max_show_all = 200
     paginator = BoundedPaginator
     sortable_by = ()

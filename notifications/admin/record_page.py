@@ -15,8 +15,9 @@ from notifications.models import Notification
 from notifications.models.target import content_types
 from notifications.preferences.explaining import explain
 from notifications.previews import Preview, render_stored
-from notifications.types import INFO, find_type
+from notifications.types import INFO, find_type, label_of_category
 
+EMPTY = "-"  # as Django's admin has it
 FIELDS = [
     *("recipient", "type_label", "category", "actor", "about", "reason", "link", "params", "data"),
     *("group", "silent", "dedupe_key"),
@@ -59,13 +60,13 @@ class PageMixin:
     @admin.display(description=_("category"))
     def category(self, row: Notification) -> str:
         kind = find_type(row.type)
-        return kind.category if kind else ""
+        return str(label_of_category(kind.category)) if kind else EMPTY
 
     @admin.display(description=_("about"))
     def about(self, row: Notification) -> str:
         """The object, with a link to its page in the admin if it has one."""
         if row.target_type_id is None:
-            return ""
+            return EMPTY
         name = f"{label_of(row.target_type_id)} {row.target_key}"
         kind = content_types().get_for_id(row.target_type_id)
         try:
@@ -78,6 +79,6 @@ class PageMixin:
     @admin.display(description=_("group"))
     def group(self, row: Notification) -> str:
         if row.group_count < 2:
-            return row.group_key
+            return row.group_key or EMPTY
         names = ", ".join(str(person["name"]) for person in row.group_actors)
         return f"{row.group_key}: {row.group_count} ({names}, …)"

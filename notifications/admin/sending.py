@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -29,7 +30,7 @@ NAMES_SHOWN = 20
 class TypeForm(forms.Form):
     """The first step."""
 
-    type = forms.ChoiceField(label=_("What is it?"))
+    type = forms.ChoiceField(label=capfirst(_("type")))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

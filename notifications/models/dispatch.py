@@ -7,7 +7,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from notifications.models.base import Table
-from notifications.types import KEY_CHARS
+from notifications.texts import label_of
+from notifications.types import KEY_CHARS, find_type
 
 
 class Dispatch(Table):
@@ -64,7 +65,8 @@ class Dispatch(Table):
         default_permissions = ("view",)
 
     def __str__(self) -> str:
-        return f"{self.type}, {self.pk}"
+        kind = find_type(self.type)
+        return self.title or (label_of(kind) if kind else self.type)
 
     @property
     def dedupe_key(self) -> str:

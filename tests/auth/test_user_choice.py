@@ -26,7 +26,13 @@ def clerk(*permissions):
     return client
 
 
-RIGHTS = [("room", "add"), ("room", "change"), ("membership", "add"), ("membership", "change"), ("notification", "send")]
+RIGHTS = [
+    ("room", "add"),
+    ("room", "change"),
+    ("membership", "add"),
+    ("membership", "change"),
+    ("notification", "send"),
+]
 
 
 @pytest.mark.parametrize(("model", "right"), RIGHTS)

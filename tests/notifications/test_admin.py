@@ -336,7 +336,17 @@ def test_the_admin_speaks_chinese(root: Client, bob: Any) -> None:
     row = lunch(bob, title="one")
     chinese: Any = {"headers": {"accept-language": "zh-hans"}}
     for page, texts in {
-        address("changelist"): ("通知", "接收者", "新提及", "类型", "未读", "已读", "创建时间", "发送通知", "归档所选通知"),
+        address("changelist"): (
+            "通知",
+            "接收者",
+            "新提及",
+            "类型",
+            "未读",
+            "已读",
+            "创建时间",
+            "发送通知",
+            "归档所选通知",
+        ),
         address("add"): ("发送通知", "继续", "新粉丝"),
         address("add") + "?type=mention": ("接收者", "触发者", "标题", "消息", "链接", "数据", "检查…"),
         address("change", row): ("内容", "后续情况", "已存储", "已推送", "没有邮件"),

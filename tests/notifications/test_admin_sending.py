@@ -27,7 +27,9 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def greeting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(types, "_types", dict(types._types))
-    types.register("greeting", title=_("New mention"), message="Hello %(name)s, %(count)d times", example={"name": "Ada"})
+    types.register(
+        "greeting", title=_("New mention"), message="Hello %(name)s, %(count)d times", example={"name": "Ada"}
+    )
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_people_get_it_at_once(root: Client, bob: Any) -> None:
     assert (row.data, row.dedupe_key) == ({"room": "大厅"}, dispatch.dedupe_key)
     assert event.stream == f"user.{bob.pk}"
     assert (dispatch.state, dispatch.stored, dispatch.created_by.username) == ("sent", 1, "root")  # type: ignore[union-attr]
-    assert logged() == [("greeting, %s" % dispatch.pk, "Sent to 1 person.")]
+    assert logged() == [("New mention", "Sent to 1 person.")]
 
 
 def test_groups_and_everyone(root: Client, bob: Any, carol: Any) -> None:
@@ -107,9 +109,7 @@ def test_own_words_replace_those_of_the_type(root: Client, bob: Any) -> None:
     assert (row.title, row.message) == ("Lunch", "100% <b>sure</b>")
 
 
-def test_a_page_that_asks_comes_first_above_a_thousand(
-    root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_asks_comes_first_above_a_thousand(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "CONFIRM_ABOVE", 1)
     answer = send(root, audience="everyone")
     assert "This notification goes to 2 people. Are you sure?" in answer.content.decode()
