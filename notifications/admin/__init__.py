@@ -1,4 +1,4 @@
-"""The app in Django's admin: notifications, announcements, what staff have sent, what readers have chosen, mails, jobs."""
+"""The app in Django's admin: notifications, announcements, what staff sent, what readers have chosen, mails, jobs."""
 
 from notifications.admin.announcements import AnnouncementAdmin
 from notifications.admin.dispatches import DispatchAdmin

@@ -60,10 +60,9 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the s
     def page(self, number: Any) -> Any:
         number = self.validate_number(number)
         start = (number - 1) * self.per_page
+        keys = self.keys[start : min(start + self.per_page, self.count)]
         rows: Any = self.object_list
-        return self._get_page(
-            rows.filter(pk__in=self.keys[start : min(start + self.per_page, self.count)]), number, self
-        )
+        return self._get_page(rows.filter(pk__in=keys), number, self)
 
 
 class BoundedList(ChangeList):

@@ -14,7 +14,7 @@ from notifications.followables import label_of
 from notifications.models import Notification
 from notifications.models.target import content_types
 from notifications.preferences.explaining import explain
-from notifications.previews import Preview, render_stored
+from notifications.previews import render_stored
 from notifications.types import INFO, find_type, label_of_category
 
 EMPTY = "-"  # as Django's admin has it

@@ -36,6 +36,10 @@ def new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
+def too_many() -> ValidationError:
+    return ValidationError(_("Name %(count)d people at most."), "too_many", {"count": MOST_PEOPLE})
+
+
 class RecipientsForm(forms.Form):
     """Who gets it. Names can be typed as well, for those whose browser runs no scripts, and to paste a list."""
 
@@ -75,7 +79,7 @@ class RecipientsForm(forms.Form):
         """The primary keys of those who have these names."""
         names = {line.strip() for line in self.cleaned_data["names"].splitlines()} - {""}
         if len(names) > MOST_PEOPLE:
-            raise _too_many()
+            raise too_many()
         field = get_user_model().USERNAME_FIELD
         found = dict(everybody().filter(**{f"{field}__in": names}).values_list(field, "pk"))
         if missing := sorted(names - found.keys()):
@@ -92,7 +96,7 @@ class RecipientsForm(forms.Form):
             if not named:
                 self.add_error("people", _("Choose at least one person."))
             elif len(named) > MOST_PEOPLE:
-                self.add_error("people", _too_many())
+                self.add_error("people", too_many())
         return given
 
     @property
