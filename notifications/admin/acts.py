@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import Promise
@@ -25,7 +26,7 @@ NAMED = 20
 
 
 class ActsMixin(StepsMixin):
-    """Goes before `ModelAdmin`."""
+    """The acts, and their rights."""
 
     actions = ["mark_read", "mark_unread", "archive", "send_again", "withdraw", "export"]
     withdraw_template = "admin/notifications/notification/withdraw.html"
@@ -38,14 +39,14 @@ class ActsMixin(StepsMixin):
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Deleting is withdrawing: open clients hear of that."""
-        found: dict[str, Any] = super().get_actions(request)  # type: ignore[misc]  # of ModelAdmin
+        found: dict[str, Any] = super().get_actions(request)
         found.pop("delete_selected", None)
         return found
 
     def delete_model(self, request: HttpRequest, obj: Notification) -> None:
         withdraw_rows(Notification.objects.filter(pk=obj.pk))
 
-    def delete_queryset(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
         withdraw_rows(queryset)
 
     @admin.action(description=_("Mark selected notifications as read"), permissions=["change"])

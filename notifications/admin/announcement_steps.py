@@ -24,7 +24,7 @@ OPEN = (State.SCHEDULED, State.LIVE)
 
 
 class AnnouncementStepsMixin(StepsMixin):
-    """Goes before `ModelAdmin`."""
+    """The pages on which it is published and cancelled."""
 
     publish_template = "admin/notifications/announcement/publish.html"
     cancel_template = "admin/notifications/announcement/cancel.html"

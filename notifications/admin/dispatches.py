@@ -49,7 +49,7 @@ class DispatchMixin(StepsMixin):
         user: Any = request.user
         return bool(user.has_perm(f"{self.opts.app_label}.{what}_{Notification._meta.model_name}"))
 
-    def get_fields(self, request: HttpRequest, obj: Dispatch | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Dispatch | None = None) -> Any:
         """Those that are not empty."""
         if obj is None:
             return FIELDS
@@ -106,7 +106,7 @@ class DispatchMixin(StepsMixin):
                 "can_resume": can_send and row.state in (State.STOPPED, State.FAILED),
                 "can_withdraw": can_withdraw and row.state not in (State.WITHDRAWING, State.WITHDRAWN),
             }
-        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
+        return super().render_change_form(request, context, *args, **kwargs)
 
 
 @admin.register(Dispatch)

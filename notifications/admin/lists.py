@@ -12,7 +12,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import formats, timezone
@@ -21,6 +21,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from notifications import texts, types
+from notifications.admin.bases import AdminMixin
 from notifications.inbox.lists import Filters, type_conditions
 from notifications.models import Notification
 from notifications.models.announcement import LEVEL_NAMES
@@ -50,7 +51,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the s
         return list(rows.values_list("pk", flat=True)[: MOST_LISTED + 1])
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return min(len(self.keys), MOST_LISTED)
 
     @property
@@ -62,7 +63,7 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the s
         start = (number - 1) * self.per_page
         keys = self.keys[start : min(start + self.per_page, self.count)]
         rows: Any = self.object_list
-        return self._get_page(rows.filter(pk__in=keys), number, self)
+        return Page(rows.filter(pk__in=keys), number, self)
 
 
 class BoundedList(ChangeList):
@@ -72,7 +73,7 @@ class BoundedList(ChangeList):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.title = capfirst(self.opts.verbose_name_plural)  # nothing is selected to be changed
+        self.title: Any = capfirst(self.opts.verbose_name_plural)  # nothing is selected to be changed
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -186,8 +187,8 @@ class LevelFilter(ChoiceFilter):
         return Q(*type_conditions(Filters(levels=[value])))
 
 
-class ListMixin:
-    """Goes before `ModelAdmin`."""
+class ListMixin(AdminMixin):
+    """What the list has, and how it searches."""
 
     list_display = ["recipient", "type_label", "rendered_title", "is_read", "created_at"]
     list_display_links = ["rendered_title"]
@@ -209,7 +210,7 @@ class ListMixin:
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         # The page of what staff have sent links to what it has stored.
-        return lookup == "dedupe_key" or super().lookup_allowed(lookup, value, request)  # type: ignore[misc]
+        return lookup == "dedupe_key" or super().lookup_allowed(lookup, value, request)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], term: str) -> tuple[Any, bool]:
         """Readers are looked up first, and their notifications by an index."""

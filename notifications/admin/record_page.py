@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from notifications import timeline
+from notifications.admin.bases import AdminMixin
 from notifications.followables import label_of
 from notifications.models import Notification
 from notifications.models.target import content_types
@@ -17,28 +18,27 @@ from notifications.preferences.explaining import explain
 from notifications.previews import render_stored
 from notifications.types import INFO, find_type, label_of_category
 
+OUTCOMES = {"sent": _("sent"), "waiting": _("waiting"), "off": _("not sent")}
 EMPTY = "-"  # as Django's admin has it
-FIELDS = [
+FIELDS: Any = [
     *("recipient", "type_label", "category", "actor", "about", "reason", "link", "params", "data"),
     *("group", "silent", "dedupe_key"),
 ]
 
 
-class PageMixin:
-    """Goes before `ModelAdmin`."""
+class PageMixin(AdminMixin):
+    """What the page has."""
 
-    admin_site: Any
     fields = FIELDS
     readonly_fields = FIELDS
     change_form_template = "admin/notifications/notification/change_form.html"
 
     def has_change_permission(self, request: HttpRequest, obj: Notification | None = None) -> bool:
         """The right is for the actions of the list: what was sent stays as it was sent."""
-        return obj is None and bool(super().has_change_permission(request))  # type: ignore[misc]  # of ModelAdmin
+        return obj is None and super().has_change_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Notification | None = None) -> bool:
-        may: Any = super()
-        return bool(may.has_view_permission(request, obj) or may.has_change_permission(request))
+        return super().has_view_permission(request, obj) or super().has_change_permission(request)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         row: Notification | None = kwargs.get("obj")
@@ -48,9 +48,9 @@ class PageMixin:
                 "previews": render_stored(row),
                 "level": kind.level if kind else INFO,
                 "steps": timeline.build(row),
-                "explanations": explain(row, row.recipient_id),
+                "explanations": [(OUTCOMES[found.verdict], found) for found in explain(row, row.recipient_id)],
             }
-        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What belongs to a notification goes with it and needs no list."""

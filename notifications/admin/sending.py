@@ -48,7 +48,7 @@ def choose_types() -> list[tuple[Any, list[tuple[str, str]]]]:
 
 
 class SendMixin(StepsMixin):
-    """Goes before `ModelAdmin`, in the place of its form for a new object."""
+    """In the place of the form for a new object."""
 
     type_template = "admin/notifications/notification/choose_type.html"
     send_template = "admin/notifications/notification/send.html"
@@ -66,8 +66,8 @@ class SendMixin(StepsMixin):
         given = request.POST if request.method == "POST" else request.GET
         kind = types.find_type(given.get("type", ""))
         if kind is None:
-            form = TypeForm(given if "type" in given else None)
-            return self.show_step(request, self.type_template, {"title": _("Send a notification"), "form": form})
+            types_form = TypeForm(given if "type" in given else None)
+            return self.show_step(request, self.type_template, {"title": _("Send a notification"), "form": types_form})
         if request.method != "POST":
             actor = {"actor": request.user.pk}
             return self._show_form(request, SendForm(kind=kind, site=self.admin_site, initial=actor))
@@ -101,8 +101,8 @@ class SendMixin(StepsMixin):
             "subtitle": texts.label_of(form.kind),
             "form": form,
             "kind": form.kind,
-            "adminform": AdminForm(form, form.fieldsets(), {}),
-            "media": self.media + form.media,  # type: ignore[attr-defined]  # of ModelAdmin
+            "adminform": AdminForm(form, form.fieldsets(), {}),  # type: ignore[arg-type]  # any form will do
+            "media": self.media + form.media,
         }
         return self.show_step(request, self.send_template, context)
 
@@ -113,11 +113,10 @@ class SendMixin(StepsMixin):
                 row = dispatching.start(form.draft, form.chosen, form_key=key, created_by=request.user)
                 self.log_many(request, describe(row), only=row)
         except IntegrityError:
-            row = Dispatch.objects.filter(form_key=key).first()
-            if row is None:
+            if (known := Dispatch.objects.filter(form_key=key).first()) is None:
                 raise
             messages.warning(request, _("This form was sent before. Here is what it has sent."))
-            return HttpResponseRedirect(self._address_of(request, row))
+            return HttpResponseRedirect(self._address_of(request, known))
         dispatching.take_step(row.pk)
         row.refresh_from_db()
         messages.success(request, describe(row))
@@ -132,8 +131,7 @@ class SendMixin(StepsMixin):
         return reverse(name, args=[row.pk], current_app=self.admin_site.name)
 
     def _list_address(self, request: HttpRequest) -> str:
-        model_admin: Any = self
-        is_shown = model_admin.has_view_or_change_permission(request)
+        is_shown = self.has_view_or_change_permission(request)
         return self.address("changelist") if is_shown else reverse("admin:index", current_app=self.admin_site.name)
 
 

@@ -16,13 +16,11 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.functional import Promise
 
+from notifications.admin.bases import AdminMixin
 
-class StepsMixin:
-    """Goes before `ModelAdmin`. `step_views` are the pages of one object, by name."""
 
-    admin_site: Any
-    model: Any
-    opts: Any
+class StepsMixin(AdminMixin):
+    """`step_views` are the pages of one object, by name."""
 
     def step_views(self) -> Mapping[str, Any]:
         return {}
@@ -32,7 +30,7 @@ class StepsMixin:
             path(f"<path:object_id>/{step}/", self.admin_site.admin_view(view), name=self.name_step(step))
             for step, view in self.step_views().items()
         ]
-        return [*own, *super().get_urls()]  # type: ignore[misc]  # of ModelAdmin
+        return [*own, *super().get_urls()]
 
     def name_step(self, step: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{step}"
@@ -48,9 +46,8 @@ class StepsMixin:
 
     def require_object(self, request: HttpRequest, object_id: str, is_allowed: bool) -> Any:
         """Raises PermissionDenied and Http404."""
-        model_admin: Any = self
-        found = model_admin.get_object(request, unquote(object_id))
-        if not is_allowed or not model_admin.has_view_or_change_permission(request, found):
+        found: Any = self.get_object(request, unquote(object_id))
+        if not is_allowed or not self.has_view_or_change_permission(request, found):
             raise PermissionDenied
         if found is None:
             raise Http404
@@ -61,13 +58,13 @@ class StepsMixin:
         return TemplateResponse(request, template, {**known, **context})
 
     def log_step(self, request: HttpRequest, obj: Any, text: str | Promise) -> None:
-        model_admin: Any = self
-        model_admin.log_change(request, obj, str(text))
+        self.log_change(request, obj, str(text))
 
     def log_many(self, request: HttpRequest, text: str, only: Any = None) -> None:
         """One line for many objects; `only` is the object if there was one alone."""
+        user: Any = request.user
         LogEntry.objects.create(
-            user_id=request.user.pk,
+            user_id=user.pk,
             content_type=ContentType.objects.get_for_model(self.model, for_concrete_model=False),
             object_id=None if only is None else str(only.pk),
             object_repr=str(self.opts.verbose_name_plural if only is None else only)[:200],
