@@ -3,7 +3,7 @@
 Whether it was delivered to an open page is not stored: a reader who has seen it has got it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
 from notifications.models import Delivery, Notification
-from notifications.preferences.explaining import Explanation, explain
+from notifications.preferences.explaining import Explanation
 from notifications.texts import Rendered
 
 
@@ -25,9 +25,9 @@ class Step:
     detail: str = ""
 
 
-def build(row: Notification) -> list[Step]:
-    """The steps, the oldest first."""
-    found = {explanation.channel: explanation for explanation in explain(row, row.recipient_id)}
+def build(row: Notification, explanations: Iterable[Explanation]) -> list[Step]:
+    """The steps, the oldest first. `explanations` are those of `explain`."""
+    found = {explanation.channel: explanation for explanation in explanations}
     steps = [*_arrival(row, found["socket"]), *_acts(row), *_mails(row, found["mail"])]
     # The sort keeps the order of those with the same moment.
     return sorted(steps, key=lambda step: step.at or row.arrived_at)

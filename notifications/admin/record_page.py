@@ -43,12 +43,12 @@ class PageMixin(AdminMixin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         row: Notification | None = kwargs.get("obj")
         if row is not None:
-            kind = find_type(row.type)
+            kind, found = find_type(row.type), explain(row, row.recipient_id)
             context |= {
                 "previews": render_stored(row),
                 "level": kind.level if kind else INFO,
-                "steps": timeline.build(row),
-                "explanations": [(OUTCOMES[found.verdict], found) for found in explain(row, row.recipient_id)],
+                "steps": timeline.build(row, found),
+                "explanations": [(OUTCOMES[one.verdict], one) for one in found],
             }
         return super().render_change_form(request, context, *args, **kwargs)
 

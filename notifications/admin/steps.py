@@ -65,7 +65,7 @@ class StepsMixin(AdminMixin):
         user: Any = request.user
         LogEntry.objects.create(
             user_id=user.pk,
-            content_type=ContentType.objects.get_for_model(self.model, for_concrete_model=False),
+            content_type=ContentType.objects.get_for_model(only or self.model, for_concrete_model=False),
             object_id=None if only is None else str(only.pk),
             object_repr=str(self.opts.verbose_name_plural if only is None else only)[:200],
             action_flag=CHANGE,

@@ -33,7 +33,7 @@ def add(readers: Mapping[int, Any], wishes: Wishes) -> None:
     for start in range(0, len(values), bulk.ROWS_AT_ONCE):
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO notifications_delivery (notification_id, user_id, due_at, channel, state, created_at,"
+                f"INSERT INTO {Delivery._meta.db_table} (notification_id, user_id, due_at, channel, state, created_at,"
                 f" attempts, reason, lease, error, message_id) SELECT {table.columns}, 'mail', 'queued', %s,"
                 f" 0, '', '', '', '' FROM {table.source} WHERE true ON CONFLICT DO NOTHING",
                 [created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])],

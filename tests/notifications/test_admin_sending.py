@@ -16,7 +16,7 @@ from notifications import dispatching, types
 from notifications.admin import sending
 from notifications.models import Dispatch, Notification, TypeSwitch
 from realtime.models import Event
-from tests.notifications.announced_admin import log_in_root
+from tests.notifications.announced_admin import assert_no_own_code, log_in_root
 from tests.notifications.staffed import address, errors, form, send, staff
 from tests.people import make_user
 from tests.racing import at_once
@@ -84,6 +84,7 @@ def test_people_get_it_at_once(root: Client, bob: Any) -> None:
     assert event.stream == f"user.{bob.pk}"
     assert (dispatch.state, dispatch.stored, dispatch.created_by.username) == ("sent", 1, "root")  # type: ignore[union-attr]
     assert logged() == [("New mention", "Sent to 1 person.")]
+    assert LogEntry.objects.get().get_edited_object() == dispatch
 
 
 def test_groups_and_everyone(root: Client, bob: Any, carol: Any) -> None:
@@ -221,6 +222,19 @@ def test_a_form_that_is_sent_twice_at_once_sends_once(root: Client, bob: Any) ->
     assert at_once(post, post) == [302, 302]
     assert Notification.objects.count() == 2
     assert Dispatch.objects.get().stored == 2
+
+
+def test_no_page_has_a_script_or_a_style_of_its_own(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "CONFIRM_ABOVE", 0)
+    pages = [root.get(address("add")), root.get(address("add"), {"type": "greeting"})]
+    pages += [send(root, bob, param_count="x"), send(root, bob), send(root, bob, _confirmed="1")]
+    row = Notification.objects.get()
+    dispatch = Dispatch.objects.get()
+    pages += [root.get(address("changelist")), root.get(address("change", row)), root.get(address("delete", row))]
+    pages += [root.get(address(step, dispatch, "dispatch")) for step in ("change", "withdraw")]
+    for page in pages:
+        assert page.status_code == 200
+        assert_no_own_code(page.content.decode())
 
 
 # Rights
