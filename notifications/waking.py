@@ -1,6 +1,6 @@
-"""Notifications that come back unread: snoozed ones when their time has come, and those that staff send again.
+"""Notifications whose time has come: snoozed ones come back unread, and expired ones go. Called by the jobs.
 
-Also those that go, because they have expired. Called by the jobs and the admin.
+Staff bring back any notification in the same way: the admin calls `send_again`.
 """
 
 from collections import defaultdict
@@ -33,6 +33,20 @@ def expire(now: datetime) -> None:
 
 
 @retry_conflicts
+def _wake_page(now: datetime) -> bool:
+    """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
+    with own_transaction():
+        due = Notification.objects.existing().filter(snoozed_until__lte=now)
+        found = list(due.select_for_update().order_by("recipient_id", "pk")[:ROWS_AT_ONCE])
+        values: dict[str, Any] = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now}
+        Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
+        for row in found:
+            vars(row).update(values)
+        _announce([row for row in found if row.archived_at is None], now)
+    return bool(found)
+
+
+@retry_conflicts
 def send_again(keys: Sequence[int], now: datetime) -> int:
     """Bring back notifications as if they were new, out of the archive as well, and mail them once more.
 
@@ -41,38 +55,23 @@ def send_again(keys: Sequence[int], now: datetime) -> int:
     with own_transaction():
         chosen = Notification.objects.existing().filter(pk__in=keys)
         found = list(chosen.select_for_update().order_by("recipient_id", "pk"))
-        _bring_back(found, now, archived_at=None)
+        unread: dict[str, Any] = {"snoozed_until": None, "archived_at": None, "read_at": None, "seen_at": None}
+        values = unread | {"arrived_at": now}
+        Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
+        for row in found:
+            vars(row).update(values)
         pushed = _announce(found, now, "unread")
         withholding.forget([row.pk for row in pushed])
         routing.mail_again(found, now)
     return len(found)
 
 
-@retry_conflicts
-def _wake_page(now: datetime) -> bool:
-    """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
-    with own_transaction():
-        due = Notification.objects.existing().filter(snoozed_until__lte=now)
-        found = list(due.select_for_update().order_by("recipient_id", "pk")[:ROWS_AT_ONCE])
-        _bring_back(found, now)
-        _announce([row for row in found if row.archived_at is None], now, "unsnooze")
-    return bool(found)
-
-
-def _bring_back(found: Sequence[Notification], now: datetime, **more: Any) -> None:
-    """Unread, and at the top of the lists."""
-    values = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now, **more}
-    Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
-    for row in found:
-        vars(row).update(values)
-
-
-def _announce(back: Sequence[Notification], now: datetime, act: Act) -> list[Notification]:
+def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> list[Notification]:
     """Push them as if they were new. Returns those that are pushed now."""
     by_reader: dict[Any, list[int]] = defaultdict(list)
-    for row in back:
+    for row in woken:
         by_reader[row.recipient_id].append(row.pk)
     announce_all(act, by_reader)
-    pushed = routing.choose_pushed(back, now)
+    pushed = routing.choose_pushed(woken, now)
     pushing.push(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
     return pushed
