@@ -44,9 +44,9 @@ class RecipientsForm(forms.Form):
     """Who gets it. Names can be typed as well, for those whose browser runs no scripts, and to paste a list."""
 
     audience = forms.ChoiceField(label=_("Who gets it"), widget=forms.RadioSelect(attrs={"class": "radiolist"}))
-    people: Any = forms.ModelMultipleChoiceField(None, label=_("People"), required=False)
+    people: Any = forms.ModelMultipleChoiceField(None, label=_("By name"), required=False)
     names = forms.CharField(
-        label=_("More people"),
+        label=_("More names"),
         required=False,
         max_length=MOST_PEOPLE * 200,
         validators=[ProhibitNullCharactersValidator()],

@@ -9,7 +9,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils.translation import gettext_lazy as _
 
 from notifications import dispatching, types
@@ -285,6 +287,36 @@ def test_portions(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (dispatch.state, dispatch.stored, Notification.objects.count()) == ("withdrawn", 0, 0)
     texts = [text for _object, text in logged()]
     assert texts == ["It is being sent to 5 people.", "Stopped.", "Resumed.", "Being withdrawn."]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_processes_send_it_to_everybody_once(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatching, "PEOPLE_AT_ONCE", 2)
+    for number in range(10):
+        make_user(f"reader{number}")
+    send(root, audience="everyone")
+    key = Dispatch.objects.get().pk
+
+    def work() -> int:
+        steps = 0
+        while Dispatch.objects.get().state == "sending":
+            steps += dispatching.take_step(key)
+        return steps
+
+    assert sum(at_once(work, work)) == 4  # and one at the end that found nobody
+    row = Dispatch.objects.get()
+    assert (row.state, row.passed, row.stored) == ("sent", 11, 11)
+    assert Notification.objects.values("recipient").distinct().count() == Notification.objects.count() == 11
+
+
+def test_the_list_of_what_was_sent_asks_the_same_queries_for_many(root: Client, bob: Any) -> None:
+    counts = []
+    for number in range(3):
+        send(root, bob, form_key=f"key-{number}")
+        with CaptureQueriesContext(connection) as queries:
+            assert root.get(address("changelist", model="dispatch")).status_code == 200
+        counts.append(len(queries))
+    assert len(set(counts)) == 1
 
 
 def test_people_who_were_named_lose_it_when_it_is_withdrawn(root: Client, bob: Any, carol: Any) -> None:
