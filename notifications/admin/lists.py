@@ -22,24 +22,13 @@ from django.utils.translation import gettext_lazy as _
 
 from notifications import texts, types
 from notifications.admin.bases import AdminMixin
-from notifications.inbox.lists import Filters, type_conditions
+from notifications.admin.filters import CategoryFilter, LevelFilter, StateFilter, TypeFilter
 from notifications.models import Notification
-from notifications.models.announcement import LEVEL_NAMES
 from realtime.integration import all_users
 
 MOST_LISTED = 10_000
 # Of those whose name has the word that was searched.
 MOST_READERS = 100
-
-STATES: dict[str, tuple[Any, Q]] = {
-    "unread": (_("unread"), Q(read_at__isnull=True)),
-    "read": (_("read"), Q(read_at__isnull=False)),
-    "unseen": (_("unseen"), Q(seen_at__isnull=True)),
-    "archived": (_("archived"), Q(archived_at__isnull=False)),
-    "snoozed": (_("snoozed"), Q(snoozed_until__isnull=False)),
-    "withheld": (_("not pushed"), ~Q(withheld_by="")),
-    "deleted": (_("deleted by its reader"), Q(deleted_at__isnull=False)),
-}
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
@@ -125,66 +114,6 @@ def _years() -> Sequence[int]:
 
 def _local(moment: Any) -> Any:
     return moment if timezone.is_naive(moment) else timezone.localtime(moment)
-
-
-class ChoiceFilter(admin.SimpleListFilter):
-    """Django's own filters would read the table for the values that occur in it."""
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        raise NotImplementedError
-
-    def condition(self, value: str) -> Q:
-        raise NotImplementedError
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value()
-        known = {str(key) for key, _label in self.lookup_choices}
-        return queryset.filter(self.condition(value)) if value in known else queryset
-
-
-class StateFilter(ChoiceFilter):
-    title = _("state")
-    parameter_name = "state"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(key, label) for key, (label, _condition) in STATES.items()]
-
-    def condition(self, value: str) -> Q:
-        return STATES[value][1]
-
-
-class TypeFilter(ChoiceFilter):
-    title = _("type")
-    parameter_name = "type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(kind.key, texts.label_of(kind)) for kind in types.all_types()]
-
-    def condition(self, value: str) -> Q:
-        return Q(type=value)
-
-
-class CategoryFilter(ChoiceFilter):
-    title = _("category")
-    parameter_name = "category"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        # Also where no type has it: what is no longer registered counts as general.
-        return list({**types.categories(), types.GENERAL: types.label_of_category(types.GENERAL)}.items())
-
-    def condition(self, value: str) -> Q:
-        return Q(*type_conditions(Filters(categories=[value])))
-
-
-class LevelFilter(ChoiceFilter):
-    title = _("level")
-    parameter_name = "level"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(level, LEVEL_NAMES[level]) for level in types.LEVELS]
-
-    def condition(self, value: str) -> Q:
-        return Q(*type_conditions(Filters(levels=[value])))
 
 
 class ListMixin(AdminMixin):

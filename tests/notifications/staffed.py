@@ -22,7 +22,7 @@ def staff(*rights: str) -> Client:
 
 
 def form(*people: Any, **changed: Any) -> dict[str, Any]:
-    """The form of a mention by the first superuser, with the button that sends it."""
+    """The form of a greeting, the type of the fixture, with the button that sends it."""
     fields = {"type": "greeting", "audience": "people", "people": [person.pk for person in people], "names": ""}
     own = {"param_name": "Ada", "param_count": "3", "link": "", "data": "{}", "title": "", "message": ""}
     return {**fields, **own, "form_key": "key-1", "_send": "1", **changed}
