@@ -22,7 +22,7 @@ State = Dispatch.State
 FIELDS = ["type_label", "audience", "groups", "params", "data", "link", "actor", "created_by", "created_at", "error"]
 
 
-class DispatchMixin(StepsMixin):
+class DispatchAdminMixin(StepsMixin):
     """Goes before `RecordAdmin`, or a `ModelAdmin` that adds and changes nothing."""
 
     list_display = ["type_label", "audience", "state", "stored", "created_by", "created_at"]
@@ -110,7 +110,7 @@ class DispatchMixin(StepsMixin):
 
 
 @admin.register(Dispatch)
-class DispatchAdmin(DispatchMixin, RecordAdmin):
+class DispatchAdmin(DispatchAdminMixin, RecordAdmin):
     pass
 
 

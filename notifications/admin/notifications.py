@@ -11,7 +11,7 @@ from notifications.models import Notification
 from realtime.integration import FindsUsers
 
 
-class NotificationMixin(SendMixin, ListMixin, PageMixin, ActsMixin, FindsUsers):
+class NotificationAdminMixin(SendMixin, ListMixin, PageMixin, ActsMixin, FindsUsers):
     """Goes before `ModelAdmin`, or before that of another theme."""
 
     class Media:
@@ -22,5 +22,5 @@ class NotificationMixin(SendMixin, ListMixin, PageMixin, ActsMixin, FindsUsers):
 
 
 @admin.register(Notification)
-class NotificationAdmin(NotificationMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class NotificationAdmin(NotificationAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     pass
