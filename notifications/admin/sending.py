@@ -119,7 +119,10 @@ class SendMixin(StepsMixin):
             return HttpResponseRedirect(self._address_of(request, known))
         dispatching.take_step(row.pk)
         row.refresh_from_db()
-        messages.success(request, describe(row))
+        if row.state == Dispatch.State.FAILED:
+            messages.error(request, row.error)
+        else:
+            messages.success(request, describe(row))
         return HttpResponseRedirect(self._address_of(request, row))
 
     def _address_of(self, request: HttpRequest, row: Dispatch) -> str:

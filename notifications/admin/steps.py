@@ -54,7 +54,11 @@ class StepsMixin(AdminMixin):
         return found
 
     def show_step(self, request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
-        known = {**self.admin_site.each_context(request), "opts": self.opts}
+        known = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "has_view_permission": self.has_view_or_change_permission(request),
+        }
         return TemplateResponse(request, template, {**known, **context})
 
     def log_step(self, request: HttpRequest, obj: Any, text: str | Promise) -> None:

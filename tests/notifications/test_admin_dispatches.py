@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from notifications import dispatching, types
 from notifications.models import Dispatch, Notification
-from tests.notifications.announced_admin import log_in_root
+from tests.notifications.announced_admin import log_in_root, messages_of
 from tests.notifications.staffed import address, send, staff
 from tests.people import make_user
 from tests.racing import at_once
@@ -109,6 +109,16 @@ def test_a_dispatch_that_cannot_go_on_says_why(root: Client, monkeypatch: pytest
     assert (dispatch.state, dispatch.stored) == ("failed", 1)
     assert "greeting" in dispatch.error
     assert "Resume" in root.get(address("change", dispatch, "dispatch")).content.decode()
+
+
+def test_a_first_portion_that_fails_is_no_success(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no log")
+
+    monkeypatch.setattr("notifications.pushing.publish_all", fail)
+    assert "no log" in messages_of(send(root, audience="everyone"))[0]
+    assert Dispatch.objects.get().state == "failed"
+    assert not Notification.objects.exists()
 
 
 @pytest.mark.parametrize(("step", "right"), [("stop", "send"), ("resume", "send"), ("withdraw", "delete")])

@@ -239,6 +239,9 @@ def test_sending_has_a_right_of_its_own(bob: Any) -> None:
     assert "Send a notification" not in other.get(address("changelist")).content.decode()
     assert Client().get(address("add")).status_code == 302
     sender = staff("send_notification")
-    assert sender.get(address("add")).status_code == 200
+    checked = {key: value for key, value in form(bob).items() if key != "_send"}
+    for page in (sender.get(address("add")), sender.post(address("add"), checked)):
+        assert page.status_code == 200
+        assert f'href="{address("changelist")}"' not in page.content.decode()  # the page would refuse them
     assert send(sender, bob).status_code == 200
     assert Notification.objects.count() == 1
