@@ -178,7 +178,7 @@ def _send(row: Dispatch, keys: Sequence[Any]) -> int:
 
 
 def _withdraw(row: Dispatch, keys: Sequence[Any]) -> int:
-    """By reader, because the index with the keys against repeats begins with the reader. Returns a number below 0."""
+    """Reader by reader, so that an index finds them and no portion sorts all. Returns a number below 0."""
     return -withdraw_rows(Notification.objects.filter(recipient__in=keys, dedupe_key=row.dedupe_key))
 
 
