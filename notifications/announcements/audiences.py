@@ -91,7 +91,7 @@ def users_of(announcement: Announcement) -> "QuerySet[Any]":
     if announcement.audience == EVERYONE:
         return everybody()
     if announcement.audience == GROUPS:
-        return members(announcement.groups.all())
+        return members(announcement.groups.all()) if has_groups() else everybody().none()
     audience = _audiences.get(announcement.audience)
     return everybody().filter(pk__in=audience.users().values("pk")) if audience else everybody().none()
 
@@ -116,9 +116,7 @@ def find_online() -> dict[str, int]:
 
 
 def members(groups: "Iterable[Group]") -> "QuerySet[Any]":
-    """All active users in any of these groups, each once."""
-    if not has_groups():
-        return everybody().none()
+    """All active users in any of these groups, each once. The user model has groups."""
     found = exact(get_user_model()._base_manager).filter(groups__in=groups)
     return everybody().filter(pk__in=found.values("pk"))
 

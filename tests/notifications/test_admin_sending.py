@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from notifications import types
-from notifications.admin import sending
+from notifications.admin import sending, sending_forms
 from notifications.models import Dispatch, Notification, TypeSwitch
 from realtime.models import Event
 from tests.notifications.announced_admin import assert_no_own_code, log_in_root
@@ -87,6 +87,15 @@ def test_groups_and_everyone(root: Client, bob: Any, carol: Any) -> None:
     send(root, audience="everyone", form_key="key-2")
     assert Notification.objects.exclude(dedupe_key="dispatch.1").count() >= 3
     assert not Notification.objects.filter(recipient__username="gone").exists()
+
+
+def test_a_site_without_groups_offers_none(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending_forms, "has_groups", lambda: False)
+    shown = root.get(address("add"), {"type": "greeting"}).context["form"]
+    assert "groups" not in shown.fields
+    assert errors(send(root, audience="groups")) == {"audience"}
+    send(root, audience="everyone")
+    assert Notification.objects.exists()
 
 
 def test_who_caused_it_gets_none(root: Client, bob: Any) -> None:
