@@ -34,6 +34,16 @@ NotificationIds = Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1)
 
 T = TypeVar("T")
 
+
+def key_of(map: str) -> Meta:
+    """Notes for documents that a field is a key of `map`, which sites fill: `value_of` is the field that it decides."""
+    return Meta(extra_json_schema={"x-key-of": map})
+
+
+def value_of(map: str) -> Meta:
+    return Meta(extra_json_schema={"x-value-of": map})
+
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -132,8 +142,9 @@ class Disconnect(ServerFrame, tag="disconnect", frozen=True):
 
 
 class Batch(ServerFrame, tag="batch", frozen=True):
-    """Several frames sent as one. This type is never built: `delivery.batches` joins the frames' bytes."""
+    """Several frames sent as one: any but `connected`, `disconnect` and `batch`."""
 
+    # This type is never built: `delivery.batches` joins the frames' bytes.
     messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=1000)]
 
 
@@ -141,6 +152,8 @@ class Batch(ServerFrame, tag="batch", frozen=True):
 
 
 class Pong(ServerFrame, tag="pong", frozen=True):
+    """Answers `ping`, with its `timestamp`."""
+
     timestamp: str | int | float | None
     id: CommandId | UnsetType = UNSET
 
@@ -297,8 +310,8 @@ class Chat(ChatBody, tag="chat", frozen=True):
 class TopicValue(ServerFrame, tag="topic", frozen=True):
     """A value of a topic. Values of a durable topic are events: they have `stream` and `seq`."""
 
-    topic: TopicName
-    data: Any
+    topic: Annotated[TopicName, key_of("TopicData")]
+    data: Annotated[Any, value_of("TopicData")]
     timestamp: Time
     stream: StreamName | UnsetType = UNSET
     seq: Seq | UnsetType = UNSET

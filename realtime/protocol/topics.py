@@ -29,6 +29,7 @@ class Topic:
     allow: Allow | None = None  # None for every user
     every: float | None = None
     function: Function | None = None
+    data: Any = None  # the type of its values, for clients; None if nothing is said about them
 
     @property
     def stream(self) -> str:
@@ -39,29 +40,34 @@ _topics: dict[str, Topic] = {}
 
 
 @overload
-def topic(name: str, *, every: None = None, durable: bool = False, allow: Allow | None = None) -> None: ...
-@overload
-def topic(name: str, *, every: float, durable: bool = False, allow: Allow | None = None) -> Callable[[F], F]: ...
 def topic(
-    name: str, *, every: float | None = None, durable: bool = False, allow: Allow | None = None
+    name: str, *, every: None = None, durable: bool = False, allow: Allow | None = None, data: Any = None
+) -> None: ...
+@overload
+def topic(
+    name: str, *, every: float, durable: bool = False, allow: Allow | None = None, data: Any = None
+) -> Callable[[F], F]: ...
+def topic(
+    name: str, *, every: float | None = None, durable: bool = False, allow: Allow | None = None, data: Any = None
 ) -> Callable[[F], F] | None:
     """Declare a topic. With `every`, this is a decorator: the function's result is pushed every `every` seconds.
 
     The function is called in only one process, and only while somebody is subscribed in any process; `make_body` says
     what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread; the function
     may instead be asynchronous. Values of a durable topic are stored as events and can be resumed.
+    `data` is the type of the values, such as a `msgspec.Struct`: clients find it in the description of the sockets.
     Raises ValueError for a bad name or interval, and for a name that is already declared differently.
     """
     if not NAME_PATTERN.match(name):
         raise ValueError(f"{name!r} is no name of a topic: it is 1 to 64 of A-Z a-z 0-9 _ -.")
     if every is None:
-        _declare(Topic(name, durable, allow))
+        _declare(Topic(name, durable, allow, data=data))
         return None
     if not (every > 0 and math.isfinite(every)):
         raise ValueError(f"The topic {name!r} needs a number of seconds above 0, not {every!r}.")
 
     def declare(function: F) -> F:
-        _declare(Topic(name, durable, allow, every, function))
+        _declare(Topic(name, durable, allow, every, function, data))
         return function
 
     return declare
@@ -92,6 +98,10 @@ def find_stream(stream: str) -> Topic | None:
     """The topic that a stream belongs to; None for other kinds of streams and for topics that are not declared."""
     kind, name = split_stream(stream)
     return _topics.get(name) if kind == "topic" else None
+
+
+def all_topics() -> list[Topic]:
+    return list(_topics.values())
 
 
 def timed() -> list[Topic]:
