@@ -3,9 +3,9 @@
 Sent by `pushing`, `inbox` and `announcements`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from notifications.types import Level
 from realtime.protocol.frames import (
@@ -259,3 +259,4 @@ AnnouncementEvent = AnnouncementFrame | AnnouncementChangedFrame | AnnouncementE
 
 # Every frame that this app sends to a socket.
 NotificationEvent = NotificationFrame | InboxFrame | RemovedFrame | WaitingFrame | AnnouncementEvent
+EVENTS: tuple[type[Struct], ...] = get_args(NotificationEvent)

@@ -16,9 +16,10 @@ Struct = type[msgspec.Struct]
 
 @dataclass(frozen=True, kw_only=True)
 class Contribution:
-    """`union` is the name of the union of the frames, for clients that want to name it."""
+    """`union` is the name of the union of the frames, and `about` says what they are about."""
 
     union: str = ""
+    about: str = ""
     frames: Sequence[Struct] = ()
     # Examples of the frames, by their type.
     examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 Called by the command `asyncapi` and by the page. The same code and the same declarations give the same document.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from realtime.asyncapi.contributions import Contribution
 from realtime.asyncapi.messages import Messages, find_fields
 from realtime.asyncapi.operations import describe_channel, describe_operations, describe_security, describe_servers
 from realtime.asyncapi.schemas import Schema, Schemas, ref
+from realtime.conf import CREDENTIALS, settings
 from realtime.protocol.errors import RECONNECT_CODES
 from realtime.protocol.frames import VERSION, Seq, StreamName
 from realtime.protocol.meanings import CLOSES, ERRORS
@@ -33,47 +35,54 @@ def make_document(*, site: bool = True) -> Document:
     declared = [own.describe_site(), *contributions.of_site()] if site else []
     schemas = Schemas({name: alias for part in parts for name, alias in part.aliases.items()})
     messages = Messages(schemas)
-    also = _add_messages(messages, parts, declared)
+    others, sites = _add_messages(messages, parts, declared)
     values = _add_values(schemas, declared)
+    carriers = settings().credentials if site else CREDENTIALS
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Realtime sockets", "version": str(VERSION), "description": ABOUT},
         "defaultContentType": "application/json",
-        "servers": describe_servers(),
-        "channels": {channel.key: describe_channel(channel, also) for channel in CHANNELS},
-        "operations": describe_operations(also),
+        "servers": describe_servers(carriers),
+        "channels": {channel.key: describe_channel(channel, others + sites) for channel in CHANNELS},
+        "operations": describe_operations(others + sites),
         "components": {
             "schemas": schemas.named,
             "messages": messages.found,
-            "securitySchemes": describe_security(),
+            "securitySchemes": describe_security(carriers),
         },
         **_list_codes(),
+        "x-site-frames": sites,
         "x-values": values,
         **_merge_lists([*parts, *declared]),
     }
 
 
-def _add_messages(messages: Messages, parts: Sequence[Contribution], declared: Sequence[Contribution]) -> list[str]:
-    """Returns the names of the frames that are not of `realtime` itself."""
+def write_document(document: Document) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _add_messages(messages: Messages, parts: Sequence[Contribution], declared: Sequence[Contribution]) -> tuple[list[str], list[str]]:
+    """Returns the names of the frames of other apps, and of those of the site."""
     named = messages.schemas.named
     commands = messages.add(COMMANDS, examples.COMMANDS)
     messages.add_union("AnyCommand", "Every command that a socket at `/api/v1/ws` accepts.", commands)
     named["BatchCommand"]["properties"]["messages"]["items"] = ref("AnyCommand")
-    unions = {part.union: messages.add(part.frames, part.examples) for part in parts}
+    every: list[str] = []
+    for part in parts:
+        names = messages.add(part.frames, part.examples)
+        messages.add_union(part.union, part.about, names)
+        every += names
     sites = [name for part in declared for name in messages.add(part.frames, part.examples)]
     for name in sites:
         _let_be_stored(messages.schemas, name)
-    for union, names in unions.items():
-        messages.add_union(union, "One of these frames.", names)
-    every = [name for names in unions.values() for name in names] + sites
-    messages.add_union("ServerFrame", "Every frame that a socket at `/api/v1/ws` gets.", every)
+    messages.add_union("ServerFrame", "Every frame that a socket at `/api/v1/ws` gets.", every + sites)
     named["Batch"]["properties"]["messages"]["items"] = ref("ServerFrame")
     for part in parts:
         messages.schemas.add(part.shapes)
     for channel in CHANNELS:
         structs = [struct for struct in (*channel.commands, *channel.frames) if struct not in (*COMMANDS, *own.FRAMES)]
         messages.add(structs, examples.ON_ONE_PURPOSE)
-    return [name for name in every if name not in unions["AnyFrame"]]
+    return every[len(own.FRAMES) :], sites
 
 
 def _let_be_stored(schemas: Schemas, name: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from realtime.asyncapi.channels import ANSWERS, CHANNELS, SOCKET, Channel, name_of
-from realtime.conf import settings
+from realtime.conf import Carrier
 from realtime.protocol.frames import Ack, ErrorFrame
 
 Part = dict[str, Any]
@@ -56,8 +56,8 @@ QUERY = {
 }
 
 
-def describe_servers() -> Part:
-    credentials = [{"$ref": f"#/components/securitySchemes/{name}"} for name in describe_security()]
+def describe_servers(carriers: Sequence[Carrier]) -> Part:
+    credentials = [{"$ref": f"#/components/securitySchemes/{name}"} for name in describe_security(carriers)]
     variable = {"default": "example.com", "description": "The host of the site."}
     return {
         "site": {
@@ -71,9 +71,9 @@ def describe_servers() -> Part:
     }
 
 
-def describe_security() -> Part:
-    """The credentials that the site accepts when a socket is opened."""
-    return {name: SECURITY[name] for name in settings().credentials if name in SECURITY}
+def describe_security(carriers: Sequence[Carrier]) -> Part:
+    """The credentials that are accepted when a socket is opened."""
+    return {name: SECURITY[name] for name in carriers if name in SECURITY}
 
 
 def describe_channel(channel: Channel, also: Sequence[str]) -> Part:

@@ -11,6 +11,7 @@ from realtime.protocol import commands, frames, site_frames, topics
 def describe_own() -> Contribution:
     return Contribution(
         union="AnyFrame",
+        about="The frames about the socket, rooms, chat, topics and presence.",
         frames=FRAMES,
         examples=examples.FRAMES,
         shapes=[frames.HistoryItem],

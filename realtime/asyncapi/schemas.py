@@ -60,8 +60,8 @@ class Schemas:
             return [self._clean(item) for item in schema]
         if not isinstance(schema, dict):
             return schema
-        if name := self._find_alias(schema):
-            return ref(name)
+        if name := self._find_alias({key: value for key, value in schema.items() if key != "default"}):
+            return {"allOf": [ref(name)], "default": schema["default"]} if "default" in schema else ref(name)
         kinds = [kind for kind in schema.get("anyOf", []) if kind != NULL]
         if len(kinds) < len(schema.get("anyOf", [])) and (name := self._find_alias({"anyOf": kinds})):
             return {**schema, "anyOf": [ref(name), NULL]}
@@ -72,8 +72,13 @@ class Schemas:
 
 
 def _adapt(schema: Schema) -> Schema:
-    """Patterns as JavaScript has them, where `$` means what Python writes as `\\Z`; docstrings without indents."""
+    """What msgspec writes for a later version of JSON Schema, or for Python, as AsyncAPI has it (draft 07).
+
+    In patterns, `$` means what Python writes as `\\Z`.
+    """
     changed = dict(schema)
+    if "prefixItems" in schema:
+        changed["items"] = changed.pop("prefixItems")
     if isinstance(pattern := schema.get("pattern"), str):
         changed["pattern"] = pattern.replace(r"\Z", "$")
     if isinstance(text := schema.get("description"), str):

@@ -52,6 +52,13 @@ def encode(frame: Mapping[str, Any] | msgspec.Struct) -> bytes:
     return _encoder.encode(frame)
 
 
+def is_frame(value: object) -> bool:
+    """Whether its JSON is an object with a `type`: a mapping that has one, or a struct whose tag is one."""
+    if isinstance(value, msgspec.Struct):
+        return value.__struct_config__.tag_field == "type"
+    return isinstance(value, Mapping) and isinstance(value.get("type"), str)
+
+
 def given(value: T | None) -> T | UnsetType:
     """The value of a key that is left out when the value is None."""
     return UNSET if value is None else value

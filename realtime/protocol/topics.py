@@ -5,11 +5,11 @@ Site code declares them on import, in a module `topics.py` of any app. The socke
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from realtime.protocol.frames import TopicValue, encode, utc_now
+from realtime.protocol.frames import TopicValue, encode, is_frame, utc_now
 from realtime.protocol.streams import split_stream, topic_stream
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -110,9 +110,9 @@ def timed() -> list[Topic]:
 
 
 def make_body(topic: Topic, result: Any) -> bytes:
-    """The frame for what a function returned: a mapping with a `type` is sent as it is, any other value becomes the
+    """The frame for what a function returned: a frame of the site is sent as it is, any other value becomes the
     `data` of a `topic` frame. Raises TypeError for a value that JSON cannot express.
     """
-    if isinstance(result, Mapping) and isinstance(result.get("type"), str):
+    if is_frame(result):
         return encode(result)
     return encode(TopicValue(topic.name, result, utc_now()))
