@@ -87,7 +87,7 @@ export interface TypingInput {
   context?: string;
 }
 
-/** Set the user's status, on all of their sockets. With `offline` the user appears offline. `data` is free, up to 1 KB. */
+/** Set the user's status on all of their sockets. With `offline` they appear offline. `data` is free, up to 1 KB. */
 export interface PresenceCommand {
   type: "presence";
   id?: CommandId | null;
@@ -145,7 +145,7 @@ export interface UnsubscribeCommand {
   topic: TopicName;
 }
 
-/** Subscribe this socket to streams and get what happened after these positions, the last `seq` that the client has. */
+/** Subscribe this socket to streams, and get what has happened after these positions. */
 export interface ResumeCommand {
   type: "resume";
   id?: CommandId | null;

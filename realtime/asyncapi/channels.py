@@ -15,8 +15,8 @@ from realtime.protocol.translations import ABOUT_CHAT, Accepted, RoomChat, RoomK
 FRAMES: tuple[Struct, ...] = get_args(frames.AnyFrame)
 COMMANDS: tuple[type[commands.Command], ...] = get_args(commands.AnyCommand)
 
-# What answers a command, besides `error`. All others are answered with an `ack`: without an `id`, only those that say so.
-ANSWERS: Mapping[type[commands.Command], Struct] = {
+# What answers a command, besides `error`. All others are answered with an `ack`.
+ANSWERS: Mapping[Struct, Struct] = {
     commands.Ping: frames.Pong,
     commands.Join: frames.Joined,
     commands.Leave: frames.Left,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from realtime.asyncapi import contributions, examples, own
-from realtime.asyncapi.channels import CHANNELS, COMMANDS
+from realtime.asyncapi.channels import CHANNELS, COMMANDS, name_of
 from realtime.asyncapi.contributions import Contribution
 from realtime.asyncapi.messages import Messages, find_fields
 from realtime.asyncapi.operations import describe_channel, describe_operations, describe_security, describe_servers
@@ -27,6 +27,7 @@ A *frame* is a JSON object that the server sends, and a *command* is one from a 
 stored: it has a `stream` and a `seq`. Keys may be added to frames, so ignore those that you do not know. A site may \
 also send frames that it has not described.
 """
+EVERY = "Every frame that a socket at `/api/v1/ws` gets."
 
 
 def make_document(*, site: bool = True) -> Document:
@@ -35,7 +36,11 @@ def make_document(*, site: bool = True) -> Document:
     declared = [own.describe_site(), *contributions.of_site()] if site else []
     schemas = Schemas({name: alias for part in parts for name, alias in part.aliases.items()})
     messages = Messages(schemas)
-    others, sites = _add_messages(messages, parts, declared)
+    _add_commands(messages)
+    frames = _add_frames(messages, parts)
+    _add_others(messages, parts)
+    sites = _add_site_frames(messages, frames, declared)
+    also = frames[len(parts[0].frames) :] + sites
     values = _add_values(schemas, declared)
     carriers = settings().credentials if site else CREDENTIALS
     return {
@@ -43,8 +48,8 @@ def make_document(*, site: bool = True) -> Document:
         "info": {"title": "Realtime sockets", "version": str(VERSION), "description": ABOUT},
         "defaultContentType": "application/json",
         "servers": describe_servers(carriers),
-        "channels": {channel.key: describe_channel(channel, others + sites) for channel in CHANNELS},
-        "operations": describe_operations(others + sites),
+        "channels": {channel.key: describe_channel(channel, also) for channel in CHANNELS},
+        "operations": describe_operations(also),
         "components": {
             "schemas": schemas.named,
             "messages": messages.found,
@@ -61,28 +66,45 @@ def write_document(document: Document) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _add_messages(messages: Messages, parts: Sequence[Contribution], declared: Sequence[Contribution]) -> tuple[list[str], list[str]]:
-    """Returns the names of the frames of other apps, and of those of the site."""
-    named = messages.schemas.named
-    commands = messages.add(COMMANDS, examples.COMMANDS)
-    messages.add_union("AnyCommand", "Every command that a socket at `/api/v1/ws` accepts.", commands)
-    named["BatchCommand"]["properties"]["messages"]["items"] = ref("AnyCommand")
+def _add_commands(messages: Messages) -> None:
+    names = messages.add(COMMANDS, examples.COMMANDS)
+    messages.add_union("AnyCommand", "Every command that a socket at `/api/v1/ws` accepts.", names)
+    _fill_batch(messages.schemas, "BatchCommand", "AnyCommand")
+
+
+def _add_frames(messages: Messages, parts: Sequence[Contribution]) -> list[str]:
+    """Returns the names of the frames."""
     every: list[str] = []
     for part in parts:
         names = messages.add(part.frames, part.examples)
         messages.add_union(part.union, part.about, names)
         every += names
+    messages.add_union("ServerFrame", EVERY, every)
+    _fill_batch(messages.schemas, "Batch", "ServerFrame")
+    return every
+
+
+def _add_site_frames(messages: Messages, frames: Sequence[str], declared: Sequence[Contribution]) -> list[str]:
+    """Add them after all others, which keep their names. Returns the names."""
     sites = [name for part in declared for name in messages.add(part.frames, part.examples)]
     for name in sites:
         _let_be_stored(messages.schemas, name)
-    messages.add_union("ServerFrame", "Every frame that a socket at `/api/v1/ws` gets.", every + sites)
-    named["Batch"]["properties"]["messages"]["items"] = ref("ServerFrame")
+    messages.add_union("ServerFrame", EVERY, [*frames, *sites])
+    return sites
+
+
+def _add_others(messages: Messages, parts: Sequence[Contribution]) -> None:
+    """Add what only sockets for one purpose accept and send, and the shapes of the apps."""
     for part in parts:
         messages.schemas.add(part.shapes)
     for channel in CHANNELS:
-        structs = [struct for struct in (*channel.commands, *channel.frames) if struct not in (*COMMANDS, *own.FRAMES)]
+        structs = [struct for struct in (*channel.commands, *channel.frames) if name_of(struct) not in messages.found]
         messages.add(structs, examples.ON_ONE_PURPOSE)
-    return every[len(own.FRAMES) :], sites
+
+
+def _fill_batch(schemas: Schemas, batch: str, union: str) -> None:
+    """A batch is decoded part by part, so its struct does not say what is in it."""
+    schemas.named[batch]["properties"]["messages"]["items"] = ref(union)
 
 
 def _let_be_stored(schemas: Schemas, name: str) -> None:
@@ -94,18 +116,21 @@ def _let_be_stored(schemas: Schemas, name: str) -> None:
 
 
 def _add_values(schemas: Schemas, declared: Sequence[Contribution]) -> dict[str, dict[str, Schema]]:
-    """Add the types of values by a key of the site, and bind them to the frames that carry them. Returns their schemas."""
-    added: dict[str, dict[str, Schema]] = {}
+    """Add the types of values by a key of the site, and bind them to the frames that carry them.
+
+    Returns their schemas.
+    """
+    values: dict[str, dict[str, Schema]] = {}
     for part in declared:
         for map, kinds in part.values.items():
-            found = dict(zip(kinds, schemas.add(kinds.values()), strict=True))
-            added[map] = dict(sorted({**added.get(map, {}), **found}.items()))
+            values.setdefault(map, {}).update(zip(kinds, schemas.add(kinds.values()), strict=True))
+    values = {map: dict(sorted(found.items())) for map, found in sorted(values.items())}
     for schema in schemas.named.values():
         keys = find_fields(schema, "x-key-of")
         for map, field in find_fields(schema, "x-value-of").items():
-            if found := added.get(map):
+            if found := values.get(map):
                 schema["allOf"] = [_bind(keys[map], key, field, kind) for key, kind in found.items()]
-    return added
+    return values
 
 
 def _bind(key_field: str, key: str, value_field: str, kind: Schema) -> Schema:

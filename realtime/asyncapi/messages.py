@@ -33,7 +33,7 @@ class Messages:
         message: dict[str, Any] = {"name": type_, "title": name, "payload": ref(name)}
         if text := self.schemas.named[name].get("description"):
             message["summary"] = text
-        if found := examples.get(type_):
+        if found := examples.get(name, examples.get(type_)):
             message["examples"] = [{"payload": example} for example in found]
         self.found[name] = message
         return name

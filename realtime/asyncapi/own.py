@@ -18,10 +18,10 @@ def describe_own() -> Contribution:
         aliases={
             "UserId": (frames.UserId, "A user's primary key: a number if the key is one, otherwise a string."),
             "Time": (frames.Time, "ISO 8601 in UTC with microseconds: `2025-10-22T10:00:00.123456Z`."),
-            "Kind": (frames.Kind, "What a message is."),
+            "Kind": (commands.Kind, "What a message is."),
             "Role": (frames.Role, "A member's role in a room."),
-            "RoomId": (frames.RoomId, "The name of a room in addresses and frames: 1 to 64 of `a-z 0-9 - _`."),
-            "TopicName": (frames.TopicName, "The name of a topic: 1 to 64 of `A-Z a-z 0-9 - _`."),
+            "RoomId": (commands.RoomId, "The name of a room in addresses and frames: 1 to 64 of `a-z 0-9 - _`."),
+            "TopicName": (commands.TopicName, "The name of a topic: 1 to 64 of `A-Z a-z 0-9 - _`."),
             "StreamName": (frames.StreamName, "`site`, `user.<id>`, `room.<id>` or `topic.<name>`."),
             "CommandId": (commands.CommandId, "The `id` of a command, chosen by the client: 64 characters at most."),
         },

@@ -93,6 +93,4 @@ def _rename(schema: Any, names: Mapping[str, str]) -> Any:
         return [_rename(item, names) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
-        key: names.get(value, value) if key == "$ref" else _rename(value, names) for key, value in schema.items()
-    }
+    return {key: names.get(value, value) if key == "$ref" else _rename(value, names) for key, value in schema.items()}

@@ -1,7 +1,7 @@
 """Types for TypeScript, made of the document: those of the client library, or what a site adds to them (pure).
 
-Called by the command `asyncapi`. The interfaces that sites extend (`SiteFrames` and the maps in `x-key-of`) are empty in
-the library; a site's file adds to them by module augmentation.
+Called by the command `asyncapi`. The interfaces that sites extend (`MAPS`) are empty in the library; a site's file adds
+to them by module augmentation.
 """
 
 import json

@@ -66,7 +66,7 @@ class Typing(Command, tag="typing", kw_only=True):
 
 
 class Presence(Command, tag="presence", kw_only=True):
-    """Set the user's status, on all of their sockets. With `offline` the user appears offline. `data` is free, up to 1 KB."""
+    """Set the user's status on all of their sockets. With `offline` they appear offline. `data` is free, up to 1 KB."""
 
     acknowledged: ClassVar[bool] = True
 
@@ -125,7 +125,7 @@ class Unsubscribe(Command, tag="unsubscribe", kw_only=True):
 
 
 class Resume(Command, tag="resume", kw_only=True):
-    """Subscribe this socket to streams and get what happened after these positions, the last `seq` that the client has."""
+    """Subscribe this socket to streams, and get what has happened after these positions."""
 
     streams: Annotated[dict[Annotated[str, Meta(max_length=100)], Seq], Meta(max_length=250)]
 

@@ -9,7 +9,7 @@ from realtime.protocol.errors import CloseCode, ErrorCode
 
 ERRORS: Mapping[ErrorCode, str] = {
     ErrorCode.INVALID_JSON: "The frame is not JSON.",
-    ErrorCode.INVALID_MESSAGE: "The frame is JSON, but not a valid command; `message` names the field. Also for binary.",
+    ErrorCode.INVALID_MESSAGE: "The frame is binary, or no valid command; `message` names the field.",
     ErrorCode.UNKNOWN_MESSAGE_TYPE: "There is no such command.",
     ErrorCode.MESSAGE_PROCESSING_ERROR: "An error in the server; its log has the `reference`.",
     ErrorCode.FORBIDDEN: "The user does not have the right to do this.",

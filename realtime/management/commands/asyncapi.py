@@ -21,10 +21,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--output", type=Path, metavar="PATH", help="a file for the document")
         parser.add_argument(
-            "--typescript", type=Path, metavar="PATH", help="a file for the site's own types, which add to the library's"
+            "--typescript",
+            type=Path,
+            metavar="PATH",
+            help="a file for the site's types, which add to the library's",
         )
         parser.add_argument(
-            "--module", default=PACKAGE, help="the name under which front ends import the library; %(default)s by default"
+            "--module",
+            default=PACKAGE,
+            help="the name of the client library in front ends; %(default)s by default",
         )
         parser.add_argument(
             "--without-site",
