@@ -68,7 +68,8 @@ class Schemas:
         return _adapt({key: self._clean(value) for key, value in schema.items()})
 
     def _find_alias(self, schema: Schema) -> str | None:
-        return next((name for alias, name in self._aliases if alias == _adapt(schema)), None)
+        adapted = _adapt(schema)
+        return next((name for alias, name in self._aliases if alias == adapted), None)
 
 
 def _adapt(schema: Schema) -> Schema:

@@ -1,0 +1,39 @@
+"""The page that describes the sockets. A site adds it to its urls, beside the page about the REST API.
+
+It needs no script, nothing inline and nothing from elsewhere, so it works under a strict Content-Security-Policy.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from django.utils.translation import get_language
+from rest_framework.renderers import JSONRenderer, TemplateHTMLRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from realtime.api.base import StandingView
+from realtime.asyncapi.document import make_document
+from realtime.asyncapi.page import Page
+
+
+@lru_cache(maxsize=16)
+def describe(language: str | None) -> Page:
+    """The page for one language. Nothing of it changes while the server runs."""
+    return Page(make_document())
+
+
+class SocketDocsView(StandingView):
+    """Answers browsers with the page, and programs (or `?format=json`) with the AsyncAPI document.
+
+    Who may read it is decided by the site's REST_FRAMEWORK, or by `as_view(permission_classes=[…])`.
+    """
+
+    renderer_classes = (TemplateHTMLRenderer, JSONRenderer)
+    schema = None  # it is no part of the REST API
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = describe(get_language())
+        if request.accepted_renderer.format == "json":
+            return Response(page.document)
+        data = {"page": page, "site": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"}
+        return Response(data, template_name="realtime/socket_docs.html")
