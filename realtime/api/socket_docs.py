@@ -11,7 +11,7 @@ from rest_framework.renderers import JSONRenderer, TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime.api.base import StandingView
+from realtime.api.base import RealtimeView
 from realtime.asyncapi.document import make_document
 from realtime.asyncapi.page import Page
 
@@ -22,10 +22,10 @@ def describe(language: str | None) -> Page:
     return Page(make_document())
 
 
-class SocketDocsView(StandingView):
+class SocketDocsView(RealtimeView):
     """Answers browsers with the page, and programs (or `?format=json`) with the AsyncAPI document.
 
-    Who may read it is decided by the site's REST_FRAMEWORK, or by `as_view(permission_classes=[…])`.
+    For users who are logged in, unless the site decides otherwise: `as_view(permission_classes=[…])`.
     """
 
     renderer_classes = (TemplateHTMLRenderer, JSONRenderer)

@@ -1,4 +1,7 @@
-"""What the page about the sockets shows: the document in the order in which people read. Called by `api.socket_docs`."""
+"""What the page about the sockets shows: the document, in the order in which people read.
+
+Called by `api.socket_docs`.
+"""
 
 import json
 import re
@@ -40,13 +43,14 @@ class Group:
 
 
 class Page:
-    """The parts of the page. Messages have the anchors `command-join`, `frame-chat`; all other types `type-ChatData`."""
+    """The parts of the page. Anchors are such as `command-join`, `frame-chat` and `type-ChatData`."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.schemas: Mapping[str, Schema] = document["components"]["schemas"]
         self.messages: Mapping[str, Any] = document["components"]["messages"]
         self.anchors = {name: f"type-{name}" for name in self.schemas}
+        self.anchors |= {"AnyCommand": "commands", "ServerFrame": "frames", "AnyFrame": "frames"}
         for union, word in (("AnyCommand", "command"), ("ServerFrame", "frame")):
             for name in self._list_union(union):
                 self.anchors[name] = f"{word}-{self.messages[name]['name']}"
