@@ -8,12 +8,16 @@ import pytest
 from django.core.management import call_command
 
 import realtime
+from bench.servers import ROOT
 from notifications import types
 from realtime.asyncapi.document import make_document
+from realtime.asyncapi.typescript import write_site
 from realtime.protocol import site_frames, topics
 from realtime.protocol.frames import Time, encode
 from realtime.protocol.topics import make_body
 
+PAGE = (ROOT / "docs/frontend.md").read_text()
+PARTS = ("example", "result")
 NOW = "2025-10-22T10:00:00.123456Z"
 
 
@@ -170,6 +174,15 @@ declare module "hub" {
 def test_a_site_adds_to_the_types_of_the_library(site, tmp_path):
     call_command("asyncapi", "--typescript", tmp_path / "site.ts", "--module", "hub")
     assert (tmp_path / "site.ts").read_text() == TYPES
+
+
+def test_the_example_of_the_page_gives_these_types(site, monkeypatch):
+    monkeypatch.setattr(site_frames, "_frames", {})
+    monkeypatch.setattr(topics, "_topics", {})
+    monkeypatch.setattr(types, "_types", {})
+    code, shown = (PAGE.split(f"<!-- {part}:types -->\n```")[1].split("\n", 1)[1].split("```")[0] for part in PARTS)
+    exec(code, {"__name__": "shop.topics"})
+    assert write_site(make_document(), make_document(site=False), "django-realtime-hub").endswith(shown)
 
 
 def test_a_site_without_declarations_adds_nothing(monkeypatch, tmp_path):
