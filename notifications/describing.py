@@ -17,7 +17,7 @@ def describe_own() -> Contribution:
         about="The frames about notifications and announcements.",
         frames=frames.EVENTS,
         examples=FRAMES,
-        shapes=[frames.AnnouncementItem],
+        shapes=[frames.Counts, frames.AnnouncementItem],
         aliases={
             "Level": (Level, "How important a notification or an announcement is."),
             "Act": (frames.Act, "What was done with notifications."),

@@ -236,7 +236,8 @@ export type CloseCode =
   | 4409
   | 4410
   | 4413
-  | 4429;
+  | 4429
+  | (number & {});
 
 /** Several frames sent as one: any but `connected`, `disconnect` and `batch`. */
 export interface Batch {
@@ -288,7 +289,8 @@ export type ErrorCode =
   | "NOT_FOUND"
   | "RATE_LIMITED"
   | "UNAVAILABLE"
-  | "UNKNOWN_MESSAGE_TYPE";
+  | "UNKNOWN_MESSAGE_TYPE"
+  | (string & {});
 
 /**
  * Answers `join`. `seq` is the position of the room's stream. With `since`, `recovered` and `fetch` mean the same
@@ -705,6 +707,12 @@ export interface HistoryItem {
   to_user_id?: UserId;
   client_id?: CommandId;
   seq: number;
+}
+
+/** How many notifications of the inbox are unread and unseen; 100 stands for more than 99. */
+export interface Counts {
+  unread: number;
+  unseen: number;
 }
 
 /** An announcement in a list, in the language that is nearest to the request's, with its reader's state. */

@@ -20,6 +20,12 @@ MAPS = {
     "NotificationData": "The `data` of notifications, by their type.",
     "TopicData": "The values of topics, by their names.",
 }
+# What these unions have besides what the document lists. A newer server may send a code that this file does not know.
+MORE = {
+    "ServerFrame": " | SiteFrames[keyof SiteFrames]",
+    "ErrorCode": " | (string & {})",
+    "CloseCode": " | (number & {})",
+}
 
 
 def write_library(document: Mapping[str, Any]) -> str:
@@ -67,8 +73,7 @@ class _Writer:
         schema = self.schemas[name]
         comment = _comment(schema.get("description", ""))
         if "properties" not in schema:
-            more = " | SiteFrames[keyof SiteFrames]" if name == "ServerFrame" else ""
-            return f"{comment}{_wrap(f'export type {name} =', self.type_of(schema) + more)}"
+            return f"{comment}{_wrap(f'export type {name} =', self.type_of(schema) + MORE.get(name, ''))}"
         fields = "".join(self._field(schema, field) for field in schema["properties"])
         return f"{comment}export interface {name}{GENERIC if self._is_generic(name) else ''} {{\n{fields}}}\n"
 
