@@ -732,7 +732,7 @@ export interface AnnouncementItem {
 
 /** A message to the room of the socket. The sender is known from the socket; other fields are ignored. */
 export interface RoomInput {
-  content?: string;
+  content: string;
   kind?: Kind;
   id?: CommandId | null;
 }

@@ -100,6 +100,8 @@ def _add_others(messages: Messages, parts: Sequence[Contribution]) -> None:
     for channel in CHANNELS:
         structs = [struct for struct in (*channel.commands, *channel.frames) if name_of(struct) not in messages.found]
         messages.add(structs, examples.ON_ONE_PURPOSE)
+    # It is not required by the struct, so that a command that such a socket lacks is refused as that.
+    messages.schemas.named["RoomInput"]["required"] = ["content"]
 
 
 def _fill_batch(schemas: Schemas, batch: str, union: str) -> None:

@@ -20,7 +20,7 @@ from realtime.protocol import commands
 from realtime.protocol.dialects import RoomInput, RoomKindInput
 from realtime.protocol.translations import Accepted, RoomChat, RoomKind, RoomMessage
 from tests.contract.conversation import CLOSES, PLAIN_CLOSES, RECONNECT
-from tests.contract.description import compile_judge, read_document
+from tests.contract.description import compile_judge, find_fault, read_document
 from tests.contract.wrong_commands import VALID, wrong_commands
 from tests.protocol.test_frames_wire import DOCUMENT, FRAMES, SAMPLES, type_of
 
@@ -124,6 +124,14 @@ def test_it_refuses_what_the_server_refuses():
     for one in wrong:
         with pytest.raises(fastjsonschema.JsonSchemaValueException):
             judge(one.command)
+
+
+def test_it_finds_faults_by_the_type_of_a_frame():
+    frame = {"type": "heartbeat", "timestamp": "2025-10-22T10:00:00.123456Z"}
+    faults = [find_fault(one) for one in (frame, {**frame, "timestamp": "now"}, {**frame, "type": "beat"})]
+    assert faults[0] == ""
+    assert "timestamp" in faults[1]
+    assert "beat" in faults[2]
 
 
 def test_realtime_alone_has_a_description(specification, monkeypatch):

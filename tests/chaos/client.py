@@ -20,6 +20,7 @@ from tests.chaos.history import History, read_after
 from tests.chaos.outbox import Outbox
 from tests.chaos.people import ROOMS, Person
 from tests.chaos.road import Road, now
+from tests.contract.description import find_fault
 
 ROOMS_EACH = 3
 SILENCE_SECONDS = 6.0  # three heartbeats: nobody is there any more
@@ -139,6 +140,8 @@ class Client:
     # Frames
 
     async def _on_frame(self, frame: Frame) -> None:
+        if fault := find_fault(frame):
+            self.account.violations.append(fault)
         if "seq" in frame and "stream" in frame:
             self.account.accept(frame["stream"], frame["seq"], frame["data"]["message_id"])
             return

@@ -35,3 +35,23 @@ def require_described(frame: Any, value: Any) -> None:
     """`value` is the frame as JSON. A frame of the site is not in the document, and is no struct."""
     if isinstance(frame, msgspec.Struct):
         compile_judge(type(frame).__name__)(value)
+
+
+@functools.cache
+def frames_by_type() -> dict[str, str]:
+    """The names of the frames of a socket at `/api/v1/ws`."""
+    components = read_document()["components"]
+    names = [option["$ref"].rpartition("/")[2] for option in components["schemas"]["ServerFrame"]["oneOf"]]
+    return {components["messages"][name]["name"]: name for name in names}
+
+
+def find_fault(frame: dict[str, Any]) -> str:
+    """What is wrong with a frame of a socket at `/api/v1/ws` of a site that sends none of its own; else nothing."""
+    name = frames_by_type().get(frame["type"])
+    if name is None:
+        return f"there is no frame {frame['type']!r}"
+    try:
+        compile_judge(name)(frame)
+    except fastjsonschema.JsonSchemaValueException as fault:
+        return f"{frame['type']}: {fault.message}"
+    return ""
