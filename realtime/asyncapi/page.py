@@ -5,7 +5,7 @@ Called by `api.socket_docs`.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from django.utils.html import escape, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
+from realtime.asyncapi.page_texts import say
 from realtime.asyncapi.page_types import Field, Link, list_fields, write_type
 from realtime.asyncapi.schemas import Schema, name_of
 
@@ -84,7 +85,7 @@ class Page:
             {
                 "anchor": f"socket-{key}",
                 "address": channel["address"],
-                "title": channel["title"],
+                "title": say(channel["title"]),
                 "text": render_text(channel["description"]),
                 "messages": self._list_messages(key) if len(channel["messages"]) < len(self._everything) else [],
             }
@@ -165,14 +166,15 @@ def _write_example(value: Any) -> str:
 
 
 def render_text(text: str) -> SafeString:
-    """Paragraphs with `code` and *emphasis*, as HTML."""
-    return format_html_join("\n", "<p>{}</p>", ((render_line(part),) for part in _list_paragraphs(text)))
+    """The paragraphs of a text of the document, in the reader's language, as HTML."""
+    return format_html_join("\n", "<p>{}</p>", ((_mark(part),) for part in say(text).split("\n\n") if part))
 
 
 def render_line(text: str) -> SafeString:
+    return _mark(say(text))
+
+
+def _mark(text: str) -> SafeString:
+    """`code` and *emphasis*."""
     marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
     return mark_safe(re.sub(r"\*(\w+)\*", r"<em>\1</em>", marked))
-
-
-def _list_paragraphs(text: str) -> Iterable[str]:
-    return (part for part in text.strip().split("\n\n") if part)

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from realtime.asyncapi.page_texts import say
 from realtime.asyncapi.schemas import Schema, name_of
 
 Anchors = Mapping[str, str]
@@ -71,7 +72,7 @@ def _list_plain(schema: Schema, anchors: Anchors) -> Iterable[Link]:
 
 def _list_notes(schema: Schema) -> list[str]:
     limits = [limit for option in [schema, *schema.get("anyOf", ())] for limit in _list_limits(option)]
-    notes = [schema["description"]] if "description" in schema and "properties" not in schema else []
+    notes = [say(schema["description"])] if "description" in schema and "properties" not in schema else []
     if schema.get("default") not in (None, {}):
         notes.append(_("Default: %(value)s") % {"value": json.dumps(schema["default"])})
     return [*notes, *limits]

@@ -80,7 +80,17 @@ def test_other_requests_are_refused(method, accept, status):
 def test_it_speaks_chinese():
     page = read(**{"accept-language": "zh-hans"})
     assert '<html lang="zh-hans">' in page
-    for words in ("命令", "关闭代码", "错误代码", "可选", "最多 64 个字符", "新评论"):
+    for words in (
+        "命令",
+        "关闭代码",
+        "错误代码",
+        "可选",
+        "最多 64 个字符",
+        "新评论",
+        "主连接",
+        "<em>帧</em>",
+        "文本不是 UTF-8。",
+    ):
         assert words in page
     assert "命令" not in read(**{"accept-language": "en"})
 
