@@ -6,6 +6,7 @@ It needs no script, nothing inline and nothing from elsewhere, so it works under
 from functools import lru_cache
 from typing import Any
 
+from django.urls import get_script_prefix
 from django.utils.translation import get_language
 from rest_framework.renderers import JSONRenderer, TemplateHTMLRenderer
 from rest_framework.request import Request
@@ -35,5 +36,6 @@ class SocketDocsView(RealtimeView):
         page = describe(get_language())
         if request.accepted_renderer.format == "json":
             return Response(page.document)
-        data = {"page": page, "site": f"{'wss' if request.is_secure() else 'ws'}://{request.get_host()}"}
+        scheme = "wss" if request.is_secure() else "ws"
+        data = {"page": page, "site": f"{scheme}://{request.get_host()}{get_script_prefix().rstrip('/')}"}
         return Response(data, template_name="realtime/socket_docs.html")

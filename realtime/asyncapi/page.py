@@ -63,18 +63,16 @@ class Page:
     @cached_property
     def groups(self) -> list[Group]:
         """Commands, frames, and everything that they consist of."""
-        sites = list(self.document["x-site-frames"])
-        notifications = self._list_union("NotificationEvent")
-        commands = self._list_union("AnyCommand")
-        shown = [*commands, *self._list_union("ServerFrame")]
-        unions = {name for name, schema in self.schemas.items() if "oneOf" in schema}
-        rest = [name for name in self.schemas if name not in shown and name not in unions]
+        commands, own, notifications, every = map(
+            self._list_union, ("AnyCommand", "AnyFrame", "NotificationEvent", "ServerFrame")
+        )
+        rest = [name for name, schema in self.schemas.items() if "oneOf" not in schema]
         parts = [
             ("commands", _("Commands"), commands),
-            ("frames", _("Frames"), self._list_union("AnyFrame")),
+            ("frames", _("Frames"), own),
             ("notifications", _("Frames about notifications"), notifications),
-            ("site", _("Frames of this site"), sites),
-            ("types", _("Types"), rest),
+            ("site", _("Frames of this site"), [name for name in every if name not in own + notifications]),
+            ("types", _("Types"), [name for name in rest if name not in commands + every]),
         ]
         return [Group(anchor, title, [*map(self._show, names)]) for anchor, title, names in parts if names]
 
@@ -153,6 +151,9 @@ class Page:
         )
 
     def _list_answers(self, name: str) -> list[Link]:
+        """Frames have none, though some have the name of a command."""
+        if not name.endswith("Command"):
+            return []
         operation = self.document["operations"].get(f"receive{name.removesuffix('Command')}", {})
         return [self._link(name_of(reply)) for reply in operation.get("reply", {}).get("messages", ())]
 

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from django.core.management import call_command
 from django.test import Client
+from django.test.utils import override_script_prefix
 from django.urls import path
 from rest_framework.permissions import IsAdminUser
 from rest_framework.test import APIClient
@@ -58,6 +59,15 @@ def test_it_has_a_place_for_everything():
     assert {"topics", "notification-types", "frame-order_status_changed", "type-Metrics"} <= set(places)
     assert '"from_username": "bob"' in unescape(page)
     assert "ws://testserver/api/v1/ws" in page
+    articles = dict(re.findall(r'<article id="([^"]+)">(.*?)</article>', page, re.S))
+    assert "Answer:" in articles["command-pong"]
+    assert "Answer:" not in articles["frame-pong"]
+
+
+def test_its_addresses_are_where_the_site_is_mounted():
+    with override_script_prefix("/shop/"):
+        page = Client().get(PAGE, secure=True, headers={"accept": "text/html"}).content.decode()
+    assert "<code>wss://testserver/shop/api/v1/ws</code>" in page
 
 
 def test_it_has_no_script_and_no_style_of_its_own():
@@ -139,4 +149,4 @@ def test_what_a_site_declares_is_text(monkeypatch):
 
 def test_it_is_no_part_of_the_rest_api(capsys):
     call_command("spectacular", "--format", "openapi-json")
-    assert "docs/socket" not in capsys.readouterr().out
+    assert '"/api/docs/socket"' not in capsys.readouterr().out
