@@ -200,13 +200,16 @@ class Client:
         self.account.accept_history(stream, items, outcome["seq"])
 
     async def _load(self, stream: str, outcome: Frame) -> list[Frame] | None:
-        """Nothing is read meanwhile, heartbeats neither: it proves life unasked, however long it takes."""
+        """Nothing is read meanwhile, heartbeats neither: it proves life unasked, however long it takes.
+
+        Not by a `pong`, which would confirm frames that have not been read: a session would go on after them.
+        """
         loading = asyncio.ensure_future(
             self._history.fetch(self.person, stream, outcome["fetch"], until=outcome["seq"])
         )
         try:
             while not (await asyncio.wait([loading], timeout=PONG_SECONDS))[0]:
-                await self._send({"type": "pong"})
+                await self._send({"type": "ping"})
             return loading.result()
         finally:
             loading.cancel()
