@@ -31,7 +31,7 @@ class Delivery(Table):
         _("channel"), max_length=16, choices=[(channel, channel) for channel in CHANNELS], default="mail"
     )
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED)
-    # Why it was suppressed or is not sent yet: a rule of the cascade, or a word of `mailing.reasons`.
+    # Why it was suppressed or is not sent yet: a word of `mailing.reasons`.
     reason = models.CharField(_("reason"), max_length=16, blank=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     due_at = models.DateTimeField(_("due at"))
@@ -48,6 +48,7 @@ class Delivery(Table):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         ordering = ["-id"]
+        permissions = [("retry_delivery", "Can try failed deliveries again")]
         constraints = [
             models.UniqueConstraint(name="realtime_notifications_one_delivery", fields=["notification", "channel"]),
         ]
