@@ -1,8 +1,61 @@
-"""The app in Django's admin: notifications, announcements, what readers have chosen, mails and jobs."""
+"""The app in Django's admin: notifications, types, announcements, what readers have chosen, mails and jobs.
 
-from notifications.admin.announcements import AnnouncementAdmin
+A site with an `AdminSite` of its own calls `register`. One with another admin theme sets `ADMIN` to False in
+NOTIFICATIONS, and puts the mixins before the `ModelAdmin` of that theme.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+
+from notifications import conf
+from notifications.admin.announcements import AnnouncementAdmin, AnnouncementAdminMixin
+from notifications.admin.deliveries import DeliveryAdmin, DeliveryAdminMixin
 from notifications.admin.notifications import NotificationAdmin
-from notifications.admin.preferences import PreferenceAdmin, ReaderAdmin
-from notifications.admin.records import DeliveryAdmin, JobRunAdmin
+from notifications.admin.preferences import (
+    PreferenceAdmin,
+    PreferenceAdminMixin,
+    ReaderAdmin,
+    ReaderAdminMixin,
+)
+from notifications.admin.records import JobRunAdmin, JobRunAdminMixin
+from notifications.admin.types import TypeAdmin, TypeAdminMixin
+from notifications.models import Announcement, Delivery, JobRun, Notification, Preference, Reader, TypeSwitch
 
-__all__ = ["AnnouncementAdmin", "DeliveryAdmin", "JobRunAdmin", "NotificationAdmin", "PreferenceAdmin", "ReaderAdmin"]
+__all__ = [
+    "AnnouncementAdmin",
+    "AnnouncementAdminMixin",
+    "DeliveryAdmin",
+    "DeliveryAdminMixin",
+    "JobRunAdmin",
+    "JobRunAdminMixin",
+    "NotificationAdmin",
+    "PreferenceAdmin",
+    "PreferenceAdminMixin",
+    "ReaderAdmin",
+    "ReaderAdminMixin",
+    "TypeAdmin",
+    "TypeAdminMixin",
+    "register",
+]
+
+CLASSES: "dict[type[Model], type[admin.ModelAdmin[Any]]]" = {
+    Notification: NotificationAdmin,
+    TypeSwitch: TypeAdmin,
+    Announcement: AnnouncementAdmin,
+    Reader: ReaderAdmin,
+    Preference: PreferenceAdmin,
+    Delivery: DeliveryAdmin,
+    JobRun: JobRunAdmin,
+}
+
+
+def register(site: admin.AdminSite) -> None:
+    """Add all classes to this site."""
+    for model, admin_class in CLASSES.items():
+        site.register(model, admin_class)
+
+
+if conf.has_admin():
+    register(admin.site)

@@ -55,7 +55,6 @@ class ReadFilter(admin.SimpleListFilter):
         return queryset if unread is None else queryset.filter(read_at__isnull=unread)
 
 
-@admin.register(Notification)
 class NotificationAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     form = NotificationForm
     fields = [*SENT, *STAMPED]

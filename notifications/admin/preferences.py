@@ -6,13 +6,13 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 
+from notifications.admin.mixins import AdminMixin
 from notifications.models import Preference, Reader
 from notifications.preferences.changing import reconsider
 from realtime.integration import FindsUsers
 
 
-@admin.register(Reader)
-class ReaderAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
+class ReaderAdminMixin(FindsUsers, AdminMixin):
     """What readers have chosen for all notifications."""
 
     list_display = ["user", "socket", "mail", "digest", "muted_until", "bounced_address"]
@@ -26,8 +26,7 @@ class ReaderAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
         reconsider(obj.user_id)
 
 
-@admin.register(Preference)
-class PreferenceAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
+class PreferenceAdminMixin(FindsUsers, AdminMixin):
     """What readers have chosen for types and categories."""
 
     list_display = ["user", "scope", "key", "channel", "enabled"]
@@ -38,3 +37,12 @@ class PreferenceAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Preference, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         reconsider(obj.user_id)
+
+
+# Generic in the type stubs only: hence the ignored errors.
+class ReaderAdmin(ReaderAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+class PreferenceAdmin(PreferenceAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass

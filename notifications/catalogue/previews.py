@@ -60,7 +60,7 @@ def find_gaps(kind: NotificationType) -> list[str]:
     """The parameters that the texts need and the example lacks."""
     example = _Example(kind.example)
     templates = [kind.title, kind.message, kind.link, kind.group_key]
-    for template in [*templates, *(text for action in kind.actions for text in (action.label, action.link))]:
+    for template in [*templates, *(action.link for action in kind.actions)]:
         try:
             texts.fill(template, example)
         except (TypeError, ValueError):  # a template that wants a number; `show` reports it
