@@ -1,11 +1,16 @@
-"""The admin of rooms, members and messages. Streams and events belong to the log and are not shown."""
+"""The admin of rooms, members and messages. Streams and events belong to the log and are not shown.
 
-from typing import Any
+A site with an `AdminSite` of its own calls `register`. One with another admin theme sets `ADMIN` to False in REALTIME,
+and puts the mixins before the `ModelAdmin` of that theme.
+"""
 
+from typing import TYPE_CHECKING, Any
+
+from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
@@ -13,11 +18,18 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from realtime import conf
 from realtime.auth.user_choice import ChoosesUsers, FindsUsers
 from realtime.chat import rooms
 from realtime.delivery.refusal_texts import translate
 from realtime.models import Membership, Message, Room
 from realtime.protocol.errors import Refused
+
+if TYPE_CHECKING:
+    # So that calls of `super()` have types. At run time, the class that puts a mixin before `ModelAdmin` has one.
+    AdminMixin = admin.ModelAdmin[Any]
+else:
+    AdminMixin = object
 
 # The members that a room's form shows. With more, the form could exceed DATA_UPLOAD_MAX_NUMBER_FIELDS; the list of
 # members has no such limit.
@@ -38,6 +50,12 @@ def column(field: str, label: Any) -> Any:
         return None if name is None else Truncator(str(name)).chars(NAME_CHARS)
 
     return show
+
+
+class StyledMixin(AdminMixin):
+    @property
+    def media(self) -> forms.Media:
+        return super().media + forms.Media(css={"all": ["realtime/admin.css"]})
 
 
 # Django's forms and admin classes are generic in the type stubs only: hence the ignored errors here and below.
@@ -79,8 +97,7 @@ class NewMemberInline(ChoosesUsers, admin.TabularInline):  # type: ignore[type-a
         return super().get_queryset(request).none()
 
 
-@admin.register(Room)
-class RoomAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
+class RoomAdminMixin(FindsUsers, StyledMixin):
     form = RoomForm
     list_display = ["short_slug", "short_title", "private", "direct", "members", "written", "creator", "created_at"]
     list_display_links = ["short_slug", "short_title"]
@@ -120,7 +137,9 @@ class RoomAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("members"), ordering="members_count")
     def members(self, room: Any) -> str:
-        address = reverse("admin:realtime_membership_changelist")
+        if not self.admin_site.is_registered(Membership):
+            return str(room.members_count)
+        address = reverse("admin:realtime_membership_changelist", current_app=self.admin_site.name)
         return format_html('<a href="{}?room__id__exact={}">{}</a>', address, room.pk, room.members_count)
 
     @admin.display(description=_("events"), ordering="last_seq")
@@ -128,8 +147,7 @@ class RoomAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
         return int(room.last_seq)
 
 
-@admin.register(Membership)
-class MembershipAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
+class MembershipAdminMixin(FindsUsers, StyledMixin):
     list_display = ["member", "short_room", "role", "joined_at", "last_read_seq"]
     list_filter = ["role", "joined_at"]
     search_fields = ["room__slug", "room__title", f"user__{get_user_model().USERNAME_FIELD}"]
@@ -152,8 +170,7 @@ class MembershipAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
         return ["room"] if room_admin is not None and room_admin.has_view_permission(request) else []
 
 
-@admin.register(Message)
-class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MessageAdminMixin(StyledMixin):
     """Messages, to read and to search. They cannot be changed or deleted: clients have received them already."""
 
     list_display = ["created_at", "excerpt", "short_room", "from_user", "to_user", "kind", "seq"]
@@ -166,9 +183,6 @@ class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     short_room = column("room", _("room"))
     from_user = column("sender", _("sender"))
     to_user = column("recipient", _("recipient"))
-
-    class Media:
-        css = {"all": ["realtime/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).select_related("room", "sender", "recipient")
@@ -185,3 +199,32 @@ class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class RoomAdmin(RoomAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+class MembershipAdmin(MembershipAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+class MessageAdmin(MessageAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+CLASSES: "dict[type[Model], type[admin.ModelAdmin[Any]]]" = {
+    Room: RoomAdmin,
+    Membership: MembershipAdmin,
+    Message: MessageAdmin,
+}
+
+
+def register(site: admin.AdminSite) -> None:
+    """Add all classes to this site."""
+    for model, admin_class in CLASSES.items():
+        site.register(model, admin_class)
+
+
+if conf.has_admin():
+    register(admin.site)

@@ -2,13 +2,14 @@
 
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth import get_permission_codename, get_user_model
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.functional import Promise
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -21,7 +22,7 @@ from notifications.models import Delivery
 from realtime.integration import all_users, own_transaction
 
 STAMPED = ["created_at", "sent_at", "message_id"]
-ERROR_CHARS = 80  # of an error in a list
+SHOWN_CHARS = 30  # of names, titles and errors in the list, so that there is room for the other columns
 # A search for a name that more users have finds the mails of so many of them.
 USERS_AT_MOST = 1_000
 
@@ -41,14 +42,15 @@ class ReasonFilter(admin.SimpleListFilter):
 class DeliveryAdminMixin(RecordAdminMixin):
     """Read only, but for the action that tries failed mails again, which is a right of its own."""
 
-    list_display = ["notification", "user", "state", "why", "attempts", "due_at", "sent_at"]
-    list_display_links = ["notification"]
+    list_display = ["headline", "reader", "state", "short_reason", "attempts", "due_at", "sent_at"]
+    list_display_links = ["headline"]
     list_filter = ["state", ReasonFilter]
-    list_select_related: tuple[str, ...] = ()  # see `get_queryset`
+    list_select_related = ()  # see `get_queryset`
     list_per_page = 50
     search_fields = ["message_id"]  # shows the field for the search, which is `get_search_results`
     search_help_text = _("The name or the address of a reader, or the whole id of a mail.")
-    sortable_by: list[str] = []  # a table of millions would be sorted for it
+    show_facets = admin.ShowFacets.NEVER  # it would count the table once for each reason
+    sortable_by = ()  # a table of millions would be sorted for it
     actions = ["retry_selected"]
     fields = ["notification", "user", "channel", "state", "why", "error", "attempts", "due_at", *STAMPED]
     readonly_fields = ["why", *STAMPED]
@@ -60,10 +62,22 @@ class DeliveryAdminMixin(RecordAdminMixin):
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('retry', self.opts)}")
 
+    @admin.display(description=_("notification"))
+    def headline(self, delivery: Delivery) -> str:
+        return Truncator(str(delivery.notification)).chars(SHOWN_CHARS)
+
+    @admin.display(description=_("user"))
+    def reader(self, delivery: Delivery) -> str:
+        return Truncator(str(delivery.user)).chars(SHOWN_CHARS)
+
+    @admin.display(description=_("reason"))
+    def why(self, delivery: Delivery) -> str | Promise:
+        return REASONS.get(delivery.reason, delivery.reason)
+
     @admin.display(description=_("reason"), empty_value="")
-    def why(self, delivery: Delivery) -> str | None:
-        reason = str(REASONS.get(delivery.reason, delivery.reason))
-        return reason or Truncator(delivery.error).chars(ERROR_CHARS) or None
+    def short_reason(self, delivery: Delivery) -> str | None:
+        """In the list, an error stands in its place."""
+        return str(self.why(delivery)) or Truncator(delivery.error).chars(SHOWN_CHARS) or None
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -77,10 +91,10 @@ class DeliveryAdminMixin(RecordAdminMixin):
 
     @admin.action(description=_("Try selected failed mails again"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
-        selected = queryset.count()
+        selected, staff = queryset.count(), cast(Any, request.user).pk
         with own_transaction():
             queued = retry_failed(queryset)
-            LogEntry.objects.log_actions(request.user.pk, queued, CHANGE, str(_("Queued again.")))
+            LogEntry.objects.log_actions(staff, queued, CHANGE, str(_("Queued again.")))
         self._report(request, len(queued), selected - len(queued))
 
     def _report(self, request: HttpRequest, count: int, others: int) -> None:

@@ -20,9 +20,7 @@ from notifications.catalogue.previews import CannotBeShown, Preview
 from notifications.models import TypeSwitch
 from notifications.models.announcement import LEVEL_NAMES
 from notifications.texts import label_of
-from notifications.types import CHANNELS, NotificationType, Text, all_types, categories
-
-CHANNEL_NAMES: Mapping[str, str | Promise] = {"socket": _("push"), "mail": _("mail"), "web_push": _("web push")}
+from notifications.types import CHANNEL_NAMES, CHANNELS, NotificationType, Text, all_types, categories
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,9 @@ def _describe(kind: NotificationType) -> Iterator[Fact]:
     yield Fact(_("category"), str(categories()[kind.category]))
     yield Fact(_("level"), LEVEL_NAMES[kind.level])
     yield Fact(_("channels"), _name_channels(kind))
-    yield Fact(_("critical"), _("yes: it ignores quiet hours, mutes and what readers have chosen") if kind.critical else "")
+    yield Fact(
+        _("critical"), _("yes: it ignores quiet hours, mutes and what readers have chosen") if kind.critical else ""
+    )
     yield Fact(_("silent"), _("yes: it is stored and counted, and nothing is pushed or mailed") if kind.silent else "")
     yield Fact(_("title"), str(kind.title), is_code=True)
     yield Fact(_("message"), str(kind.message), is_code=True)

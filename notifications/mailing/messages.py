@@ -92,9 +92,7 @@ def build(letter: Letter, shown: Sequence[Notification], language: str) -> Email
     return message
 
 
-def write(
-    shown: Sequence[Notification], *, more: int = 0, user: Any, language: str, unsubscribe_url: str
-) -> Words:
+def write(shown: Sequence[Notification], *, more: int = 0, user: Any, language: str, unsubscribe_url: str) -> Words:
     """The texts of a mail to `user` about these notifications and `more` that it only counts."""
     shows_contents = conf.settings().mail_contents
     with override(language):

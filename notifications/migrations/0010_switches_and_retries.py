@@ -29,4 +29,34 @@ class Migration(OwnMigration):
             name='type',
             field=models.CharField(max_length=64, primary_key=True, serialize=False, verbose_name='type'),
         ),
+        migrations.AlterField(
+            model_name='delivery',
+            name='channel',
+            field=models.CharField(choices=[('socket', 'push'), ('mail', 'mail'), ('web_push', 'web push')], default='mail', max_length=16, verbose_name='channel'),
+        ),
+        migrations.AlterField(
+            model_name='preference',
+            name='channel',
+            field=models.CharField(choices=[('socket', 'push'), ('mail', 'mail'), ('web_push', 'web push')], max_length=16, verbose_name='channel'),
+        ),
+        migrations.AlterField(
+            model_name='reader',
+            name='digest',
+            field=models.CharField(choices=[('off', 'Each by itself'), ('hourly', 'Once an hour'), ('daily', 'Once a day'), ('weekly', 'Once a week')], default='off', max_length=8, verbose_name='digest'),
+        ),
+        migrations.AlterField(
+            model_name='reader',
+            name='mail',
+            field=models.BooleanField(default=True, verbose_name='mail'),
+        ),
+        migrations.AlterField(
+            model_name='reader',
+            name='socket',
+            field=models.BooleanField(default=True, verbose_name='push'),
+        ),
+        migrations.AlterField(
+            model_name='reader',
+            name='web_push',
+            field=models.BooleanField(default=False, verbose_name='web push'),
+        ),
     ]
