@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_POST
@@ -69,7 +70,7 @@ class TypeAdminMixin(StyledMixin):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._require_view(request)
         week = count_week()
-        context = {"title": self.opts.verbose_name_plural, "week": week, **(extra_context or {})}
+        context = {"title": capfirst(self.opts.verbose_name_plural), "week": week, **(extra_context or {})}
         context["categories"] = list_categories(week, find_switches())
         return self._render(request, self.list_template, context)
 
