@@ -42,7 +42,7 @@ class CountedList(ChangeList):
 class AnnouncementAdminMixin(StepsMixin, StyledMixin):
     """Goes before `ModelAdmin`."""
 
-    style_sheets = ("notifications/announcements.css",)
+    style_sheets = ("notifications/admin.css",)
     form = AnnouncementForm
     inlines = [TextInline]
     radio_fields = {"closing": admin.VERTICAL}

@@ -27,7 +27,25 @@ SHOWN_CHARS = 30  # of names, titles and errors in the list, so that there is ro
 USERS_AT_MOST = 1_000
 
 
-class ReasonFilter(admin.SimpleListFilter):
+class WordFilter(admin.SimpleListFilter):
+    """Filters by a column with one of some words. Nothing has another one, whatever the address says."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        is_known = self.value() in dict(self.lookup_choices)
+        return queryset.filter(**{str(self.parameter_name): self.value()}) if is_known else queryset.none()
+
+
+class StateFilter(WordFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Delivery.State.choices)
+
+
+class ReasonFilter(WordFilter):
     # Django's own filter would query the table for all values that occur in it.
     title = _("reason")
     parameter_name = "reason"
@@ -35,16 +53,13 @@ class ReasonFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return list(REASONS.items())
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(reason=self.value()) if self.value() else queryset
-
 
 class DeliveryAdminMixin(RecordAdminMixin):
     """Read only, but for the action that tries failed mails again, which is a right of its own."""
 
     list_display = ["headline", "reader", "state", "short_reason", "attempts", "due_at", "sent_at"]
     list_display_links = ["headline"]
-    list_filter = ["state", ReasonFilter]
+    list_filter = [StateFilter, ReasonFilter]
     list_select_related = ()  # see `get_queryset`
     list_per_page = 50
     search_fields = ["message_id"]  # shows the field for the search, which is `get_search_results`

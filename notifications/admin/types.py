@@ -37,7 +37,7 @@ MAIL_POLICY = "default-src 'none'; img-src https: data:; style-src 'unsafe-inlin
 class TypeAdminMixin(StyledMixin):
     """Goes before `ModelAdmin`. Switching is a right of its own; a page with a question is not needed to undo it."""
 
-    style_sheets = ("notifications/announcements.css", "notifications/types.css")
+    style_sheets = ("notifications/admin.css", "notifications/types.css")
     list_template = "admin/notifications/type/list.html"
     type_template = "admin/notifications/type/type.html"
 

@@ -66,9 +66,9 @@ def act(client: Client, selected: list[Delivery], action: str = RETRY) -> Any:
     ("query", "numbers"),
     [
         ({}, "012345"),
-        ({"state__exact": "failed"}, "01"),
+        ({"state": "failed"}, "01"),
         ({"reason": "digest"}, "4"),
-        ({"reason": "read", "state__exact": "failed"}, ""),
+        ({"reason": "read", "state": "failed"}, ""),
         ({"q": "reader3"}, "3"),
         ({"q": "READER"}, "012345"),
         ({"q": "reader3@example.org"}, "3"),
@@ -86,7 +86,8 @@ def test_filters_and_search(root: Client, query: dict[str, str], numbers: str) -
 
 def test_a_page_far_back_and_a_wrong_filter(root: Client, deliveries: list[Delivery]) -> None:
     assert root.get(LIST, {"p": "99"}).status_code in (200, 302)
-    assert root.get(LIST, {"state__exact": "\0", "q": "\0"}).status_code in (200, 302)
+    assert root.get(LIST, {"state": "\0", "reason": "\0"}).status_code == 200
+    assert root.get(LIST, {"q": "\0"}).status_code == 200
 
 
 def test_it_says_why_in_words_and_in_the_readers_language(root: Client, deliveries: list[Delivery]) -> None:
