@@ -1,5 +1,6 @@
 """Mails in Django's admin: those that wait, were sent, or were not sent, and why. Failed ones can be tried again."""
 
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from typing import Any, cast
@@ -57,7 +58,7 @@ class ReasonFilter(WordFilter):
 class DeliveryAdminMixin(RecordAdminMixin):
     """Read only, but for the action that tries failed mails again, which is a right of its own."""
 
-    list_display = ["headline", "reader", "state", "short_reason", "attempts", "due_at", "sent_at"]
+    list_display = ["headline", "reader", "state", "short_reason", "moment"]
     list_display_links = ["headline"]
     list_filter = [StateFilter, ReasonFilter]
     list_select_related = ()  # see `get_queryset`
@@ -93,6 +94,10 @@ class DeliveryAdminMixin(RecordAdminMixin):
     def short_reason(self, delivery: Delivery) -> str | None:
         """In the list, an error stands in its place."""
         return str(self.why(delivery)) or Truncator(delivery.error).chars(SHOWN_CHARS) or None
+
+    @admin.display(description=_("due or sent"))
+    def moment(self, delivery: Delivery) -> datetime:
+        return delivery.sent_at or delivery.due_at
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
