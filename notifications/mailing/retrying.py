@@ -6,13 +6,12 @@ from django.db.models import QuerySet
 
 from notifications import clock
 from notifications.models import Delivery
-from realtime.integration import own_transaction, retry_conflicts
+from realtime.integration import own_transaction
 
 # In one call. More would hold their locks for too long.
 RETRIED_AT_ONCE = 1_000
 
 
-@retry_conflicts
 def retry_failed(deliveries: "QuerySet[Delivery, Any]") -> list[Delivery]:
     """Queue the failed ones of these mails, the oldest first, and no more than `RETRIED_AT_ONCE`. Returns them.
 
