@@ -3,7 +3,7 @@
 Called by the admin. Nothing is stored or sent, and no link of a preview changes anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,24 +58,27 @@ def show_message(kind: NotificationType) -> str:
 
 def find_gaps(kind: NotificationType) -> list[str]:
     """The parameters that the texts need and the example lacks."""
+    return sorted(_complete(kind).gaps)
+
+
+def _make_row(kind: NotificationType) -> Notification:
+    """The notification, in the active language; it is not stored. Raises what lists and mails would hide."""
+    example = _complete(kind)
+    for template in (kind.title, kind.message):
+        texts.fill(template, example)
+    params = content.require_object(dict(example), "the example")
+    return Notification(pk=NO_ROW, type=kind.key, params=params, link=texts.fill_link(kind.link, example))
+
+
+def _complete(kind: NotificationType) -> "_Example":
+    """The example, with a gap for each parameter that it lacks."""
     example = _Example(kind.example)
-    templates = [kind.title, kind.message, kind.link, kind.group_key]
-    for template in [*templates, *(action.link for action in kind.actions)]:
+    for template in (kind.title, kind.message, kind.link, kind.group_key, *(action.link for action in kind.actions)):
         try:
             texts.fill(template, example)
         except (TypeError, ValueError):  # a template that wants a number; `show` reports it
             continue
-    return sorted(example.gaps)
-
-
-def _make_row(kind: NotificationType) -> Notification:
-    """The notification, in the active language; it is not stored."""
-    example = _Example(kind.example)
-    example.fill_gaps(find_gaps(kind))
-    for template in (kind.title, kind.message):
-        texts.fill(template, example)  # lists and mails would hide an error
-    params = content.require_object(dict(example), "the example")
-    return Notification(pk=NO_ROW, type=kind.key, params=params, link=texts.fill_link(kind.link, example))
+    return example
 
 
 def _unsubscribe_url(kind: NotificationType) -> str:
@@ -83,15 +86,13 @@ def _unsubscribe_url(kind: NotificationType) -> str:
 
 
 class _Example(dict[str, Any]):
-    """Example parameters, with a gap for each that is asked for and is not there."""
+    """Example parameters. A parameter that is asked for and is not there becomes a gap."""
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: Mapping[str, object]) -> None:
         super().__init__(given)
         self.gaps: set[str] = set()
 
     def __missing__(self, name: str) -> str:
         self.gaps.add(name)
+        self[name] = GAP
         return GAP
-
-    def fill_gaps(self, names: Sequence[str]) -> None:
-        self.update(dict.fromkeys(names, GAP))
