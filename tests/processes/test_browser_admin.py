@@ -38,9 +38,10 @@ announce({"en": "Maintenance"}, {"en": "Tonight."})
 Announcement.objects.create().texts.create(language="en", title="A draft")
 """
 OURS = ("/admin/notifications/", "/admin/realtime/")
-# What leads to a page of our admin that was not seen: other objects of a list look the same.
 FIND_LINKS = "() => [...document.querySelectorAll('a[href], iframe[src]')].map((link) => link.href || link.src)"
-OBJECT = re.compile(r"/[^/]+/(?=(change|delete|history|publish|cancel|mail|switch)/)")
+# Other objects of a list look the same, and so do two pages of Django for the objects of any list.
+OBJECT = re.compile(r"/[^/]+/(?=(change|publish|cancel|mail|switch)/)")
+OF_DJANGO = re.compile(r"[^/]+/[^/]+/[^/]+/(?=(delete|history)/)")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -51,7 +52,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 def process(new_database: Callable[[], str]) -> Iterator[SiteProcess]:
-    site = Site(SQLITE_PATH=new_database(), CONTENT_SECURITY_POLICY=POLICY)
+    site = Site(SQLITE_PATH=new_database(), CONTENT_POLICY=POLICY)
     site.run(FILL)
     with site.process() as process:
         yield process
@@ -92,7 +93,7 @@ async def find_pages(page: Page, seen: set[str]) -> list[str]:
     found = []
     for address in await page.evaluate(FIND_LINKS):
         path = "/" + address.partition("//")[2].partition("/")[2].partition("#")[0]
-        kind = OBJECT.sub("/1/", path.partition("?")[0])
+        kind = OF_DJANGO.sub("notifications/any/1/", OBJECT.sub("/1/", path.partition("?")[0]))
         if kind.startswith(OURS) and kind not in seen:
             seen.add(kind)
             found.append(path)

@@ -19,5 +19,5 @@ WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True
 if "runserver" not in sys.argv:
     INSTALLED_APPS.remove("daphne")  # a quarter of what a process takes to start, and only `runserver` needs it
 REALTIME = {**REALTIME, **json.loads(os.environ.get("REALTIME_JSON", "{}"))}
-if "CONTENT_SECURITY_POLICY" in os.environ:
-    MIDDLEWARE = ["tests.sites.policy.PolicyMiddleware", *MIDDLEWARE]
+if "CONTENT_POLICY" in os.environ:
+    MIDDLEWARE = [*MIDDLEWARE, "tests.sites.policy.add_policy"]
