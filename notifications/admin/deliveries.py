@@ -1,13 +1,11 @@
 """Mails in Django's admin: those that wait, were sent, or were not sent, and why. Failed ones can be tried again."""
 
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.auth import get_permission_codename, get_user_model
+from django.contrib.auth import get_permission_codename
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import Promise
@@ -16,16 +14,14 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from notifications import conf
-from notifications.admin.mixins import RecordAdminMixin
+from notifications.admin.mixins import LongListMixin, RecordAdminMixin
 from notifications.mailing.reasons import REASONS
 from notifications.mailing.retrying import RETRIED_AT_ONCE, retry_failed
 from notifications.models import Delivery
-from realtime.integration import all_users, own_transaction
+from realtime.integration import own_transaction
 
 STAMPED = ["created_at", "sent_at", "message_id"]
 SHOWN_CHARS = 30  # of names, titles and errors in the list, so that there is room for the other columns
-# A search for a name that more users have finds the mails of so many of them.
-USERS_AT_MOST = 1_000
 
 
 class WordFilter(admin.SimpleListFilter):
@@ -55,25 +51,20 @@ class ReasonFilter(WordFilter):
         return list(REASONS.items())
 
 
-class DeliveryAdminMixin(RecordAdminMixin):
+class DeliveryAdminMixin(RecordAdminMixin, LongListMixin):
     """Read only, but for the action that tries failed mails again, which is a right of its own."""
 
     list_display = ["headline", "reader", "state", "short_reason", "moment"]
     list_display_links = ["headline"]
     list_filter = [StateFilter, ReasonFilter]
-    list_select_related = ()  # see `get_queryset`
-    list_per_page = 50
-    search_fields = ["message_id"]  # shows the field for the search, which is `get_search_results`
     search_help_text = _("The name or the address of a reader, or the whole id of a mail.")
-    show_facets = admin.ShowFacets.NEVER  # it would count the table once for each reason
     sortable_by = ()  # a table of millions would be sorted for it
     actions = ["retry_selected"]
     fields = ["notification", "user", "channel", "state", "why", "error", "attempts", "due_at", *STAMPED]
     readonly_fields = ["why", *STAMPED]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        # A join would load both for all rows of the pages before, too.
-        return super().get_queryset(request).prefetch_related("notification", "user")
+        return super().get_queryset(request).prefetch_related("notification")
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm(f"{self.opts.app_label}.{get_permission_codename('retry', self.opts)}")
@@ -99,15 +90,8 @@ class DeliveryAdminMixin(RecordAdminMixin):
     def moment(self, delivery: Delivery) -> datetime:
         return delivery.sent_at or delivery.due_at
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        """By indexes: Django would compare each mail's user and id with the words."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        wanted = Q(user__in=_find_users(term)) | Q(message_id__in=[term, f"<{term}>"])
-        return queryset.filter(wanted), False
+    def match(self, term: str) -> Q:
+        return Q(message_id__in=[term, f"<{term}>"])
 
     @admin.action(description=_("Try selected failed mails again"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
@@ -133,11 +117,3 @@ class DeliveryAdminMixin(RecordAdminMixin):
 
 class DeliveryAdmin(DeliveryAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     pass
-
-
-def _find_users(term: str) -> list[Any]:
-    """The primary keys of users with these characters in their name or address."""
-    model: Any = get_user_model()
-    names = {model.USERNAME_FIELD, getattr(model, "EMAIL_FIELD", "")} & {field.name for field in model._meta.fields}
-    matches = reduce(or_, (Q(**{f"{name}__icontains": term}) for name in sorted(names)))
-    return list(all_users().filter(matches).order_by().values_list("pk", flat=True)[:USERS_AT_MOST])

@@ -1,17 +1,26 @@
 """What the mixins of the admin classes stand on. A site puts them before the `ModelAdmin` of its own admin theme."""
 
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+
+from realtime.integration import all_users
 
 if TYPE_CHECKING:
     # So that calls of `super()` have types. At run time, the class that a site or `notifications.admin` makes has one.
-    from django.contrib.admin import ModelAdmin
-
-    AdminMixin = ModelAdmin[Any]
+    AdminMixin = admin.ModelAdmin[Any]
 else:
     AdminMixin = object
+
+
+# A search for a name that more users have finds what belongs to so many of them.
+USERS_AT_MOST = 1_000
 
 
 class StyledMixin(AdminMixin):
@@ -24,10 +33,41 @@ class StyledMixin(AdminMixin):
         return super().media + forms.Media(css={"all": self.style_sheets})
 
 
+class LongListMixin(AdminMixin):
+    """A list of what belongs to users, with any number of rows."""
+
+    search_fields = ["user"]  # shows the field for the search, which is `get_search_results`
+    list_select_related = ()  # see `get_queryset`
+    list_per_page = 50
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # they would count the table once for each choice
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        # A join would load the users of all rows of the pages before, too.
+        return super().get_queryset(request).prefetch_related("user")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Django would compare the names of each row's user with the words."""
+        term = search_term.strip()
+        return (queryset.filter(Q(user__in=find_users(term)) | self.match(term)) if term else queryset), False
+
+    def match(self, term: str) -> Q:
+        """What a search finds besides the rows of users of this name."""
+        return Q()
+
+
+def find_users(term: str) -> list[Any]:
+    """The primary keys of users with these characters in their name or address."""
+    model: Any = get_user_model()
+    names = {model.USERNAME_FIELD, getattr(model, "EMAIL_FIELD", "")} & {field.name for field in model._meta.fields}
+    matches = reduce(or_, (Q(**{f"{name}__icontains": term}) for name in sorted(names)))
+    return list(all_users().filter(matches).order_by().values_list("pk", flat=True)[:USERS_AT_MOST])
+
+
 class RecordAdminMixin(AdminMixin):
     """What the app writes down, and nobody changes. Rows go with the user or the notification that they belong to."""
-
-    show_full_result_count = False
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

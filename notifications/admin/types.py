@@ -35,7 +35,7 @@ MAIL_POLICY = "default-src 'none'; img-src https: data:; style-src 'unsafe-inlin
 
 
 class TypeAdminMixin(StyledMixin):
-    """Goes before `ModelAdmin`. Switching is a right of its own; a page with a question is not needed to undo it."""
+    """Goes before `ModelAdmin`. Switching is a right of its own. No page asks first: it can be undone at once."""
 
     style_sheets = ("notifications/admin.css", "notifications/types.css")
     list_template = "admin/notifications/type/list.html"
