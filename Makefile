@@ -47,14 +47,8 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); uses PORT, WORKERS, DA
 	@echo
 	@exec env DEBUG=1 $(PY) manage.py serve --host 127.0.0.1 --port $(PORT) --workers $(WORKERS)
 
-test: $(VENV)/.dev ## Run the tests: on SQLite and memory, then on PostgreSQL and Redis if they answer
-	$(EMBEDDED) $(PY) -m pytest -n $(JOBS)
-	@if TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.backends.services; then \
-		echo "Once more, on PostgreSQL and Redis"; \
-		DATABASE_URL="$(TEST_DATABASE_URL)" REDIS_URL="$(TEST_REDIS_URL)" \
-			$(PY) -m pytest -n $(JOBS) -m "not process and not browser"; \
-	elif [ "$$CI" = true ]; then exit 1; \
-	else echo "NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only."; fi
+test: $(VENV)/.dev ## Run the tests: on SQLite and memory, and on PostgreSQL and Redis if they answer
+	@TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.halves --jobs $(JOBS)
 
 newer: ## Run the tests with newer versions: Python 3.13 with Django 6.0 and 6.1 (which root can install)
 	JOBS=$(JOBS) bash tests/newer.sh

@@ -109,7 +109,7 @@ async def test_every_page_obeys_a_strict_policy(staff: Page) -> None:
         assert answer.status == 200, answer.url
         waiting += await find_pages(staff, seen)
     models = {kind.split("/")[3] for kind in seen}
-    assert {"announcement", "delivery", "jobrun", "message", "notification", "reader", "room", "typeswitch"} <= models
+    assert {"announcement", "delivery", "jobrun", "live", "message", "notification", "reader", "room"} <= models
     assert {"/admin/realtime/room/1/change/", "/admin/notifications/typeswitch/1/mail/"} <= seen
 
 

@@ -1,5 +1,6 @@
 """README, followed word by word by somebody who has a Django site: its settings, our apps, and a page with a socket."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Route
 from websockets.exceptions import InvalidStatus
 
 from bench.readme import README
@@ -62,7 +64,6 @@ class ReadmeSite(Program):
             check=False,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -159,8 +160,17 @@ async def test_the_page_talks_with_the_session_of_its_visitor(site: ReadmeSite) 
         await page.goto(f"http://{site.address}/room")
         for field, value in {"username": "root", "password": "secret"}.items():
             await page.fill(f"#id_{field}", value)
+        script = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            await script.wait()
+            await route.continue_()
+
+        await page.route("**/realtime.js", hold)
         await page.click("[type=submit]")
         await page.fill("#text", "<b>Hello!</b>")
+        await page.press("#text", "Enter")  # too early: nobody listens to the form yet
+        script.set()
         await page.click("button")
         await page.wait_for_selector("li >> text='root: <b>Hello!</b>'")
         await page.reload()

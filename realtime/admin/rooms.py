@@ -1,16 +1,11 @@
-"""The admin of rooms, members and messages. Streams and events belong to the log and are not shown.
+"""The admin of rooms, members and messages. Streams and events belong to the log and are not shown."""
 
-A site with an `AdminSite` of its own calls `register`. One with another admin theme sets `ADMIN` to False in REALTIME,
-and puts the mixins before the `ModelAdmin` of that theme.
-"""
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
@@ -18,18 +13,12 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
-from realtime import conf
+from realtime.admin.mixins import StyledMixin
 from realtime.auth.user_choice import ChoosesUsers, FindsUsers
 from realtime.chat import rooms
 from realtime.delivery.refusal_texts import translate
 from realtime.models import Membership, Message, Room
 from realtime.protocol.errors import Refused
-
-if TYPE_CHECKING:
-    # So that calls of `super()` have types. At run time, the class that puts a mixin before `ModelAdmin` has one.
-    AdminMixin = admin.ModelAdmin[Any]
-else:
-    AdminMixin = object
 
 # The members that a room's form shows. With more, the form could exceed DATA_UPLOAD_MAX_NUMBER_FIELDS; the list of
 # members has no such limit.
@@ -50,12 +39,6 @@ def column(field: str, label: Any) -> Any:
         return None if name is None else Truncator(str(name)).chars(NAME_CHARS)
 
     return show
-
-
-class StyledMixin(AdminMixin):
-    @property
-    def media(self) -> forms.Media:
-        return super().media + forms.Media(css={"all": ["realtime/admin.css"]})
 
 
 # Django's forms and admin classes are generic in the type stubs only: hence the ignored errors here and below.
@@ -211,20 +194,3 @@ class MembershipAdmin(MembershipAdminMixin, admin.ModelAdmin):  # type: ignore[t
 
 class MessageAdmin(MessageAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     pass
-
-
-CLASSES: "dict[type[Model], type[admin.ModelAdmin[Any]]]" = {
-    Room: RoomAdmin,
-    Membership: MembershipAdmin,
-    Message: MessageAdmin,
-}
-
-
-def register(site: admin.AdminSite) -> None:
-    """Add all classes to this site."""
-    for model, admin_class in CLASSES.items():
-        site.register(model, admin_class)
-
-
-if conf.has_admin():
-    register(admin.site)
