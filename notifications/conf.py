@@ -82,6 +82,9 @@ class Settings:
     site_url: Url = ""
     site_name: Words = ""
 
+    # False: nothing is registered in Django's admin, and the site registers classes of its own.
+    admin: Switch = True
+
 
 def setting_name() -> str:
     config: Any = apps.get_containing_app_config(__name__)
@@ -100,6 +103,11 @@ def settings() -> Settings:
 def find_problems() -> list[str]:
     """What is wrong with the site's `NOTIFICATIONS`: a sentence for each key. Empty if it is right."""
     return read_settings(setting_name(), Settings)[1]
+
+
+def has_admin() -> bool:
+    """Whether the app registers its classes in Django's admin. Asked at start, where checks report what is wrong."""
+    return read_settings(setting_name(), Settings)[0].get("admin", True) is True
 
 
 def clear_cache(**_: Any) -> None:

@@ -25,6 +25,7 @@ GENERAL = "general"
 INFO: Level = "info"
 Channel = Literal["socket", "mail", "web_push"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
+CHANNEL_NAMES: Mapping[Channel, Text] = {"socket": _("push"), "mail": _("mail"), "web_push": _("web push")}
 
 
 class UnknownType(ValueError):

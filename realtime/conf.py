@@ -145,6 +145,9 @@ class Settings:
     restart_window_seconds: NotNegative = 10
     bus_beat_seconds: Positive = 1  # between proofs that the process hears itself
 
+    # False: nothing is registered in Django's admin, and the site registers classes of its own.
+    admin: Switch = True
+
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
@@ -158,6 +161,11 @@ def settings() -> Settings:
 def find_problems() -> list[str]:
     """What is wrong with the site's `REALTIME`: a sentence for each key. Empty if it is right."""
     return read_settings("REALTIME", Settings)[1]
+
+
+def has_admin() -> bool:
+    """Whether the app registers its classes in Django's admin. Asked at start, where checks report what is wrong."""
+    return read_settings("REALTIME", Settings)[0].get("admin", True) is True
 
 
 def read_settings(setting: str, model: type) -> tuple[dict[str, Any], list[str]]:

@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
 from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin
+from notifications.admin.mixins import StyledMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
 from notifications.announcements.wording import words_of
@@ -38,8 +39,10 @@ class CountedList(ChangeList):
             announcement.numbers = counted[announcement.pk]
 
 
-@admin.register(Announcement)
-class AnnouncementAdmin(AnnouncementStepsMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
+    """Goes before `ModelAdmin`."""
+
+    style_sheets = ("notifications/admin.css",)
     form = AnnouncementForm
     inlines = [TextInline]
     radio_fields = {"closing": admin.VERTICAL}
@@ -52,9 +55,6 @@ class AnnouncementAdmin(AnnouncementStepsMixin, admin.ModelAdmin):  # type: igno
     actions = ["publish_selected", "cancel_selected"]
     list_per_page = 50
     change_form_template = "admin/notifications/announcement/change_form.html"
-
-    class Media:
-        css = {"all": ["notifications/admin.css"]}
 
     def has_change_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
         """A change of what is scheduled or live is as good as published."""
@@ -192,3 +192,7 @@ class AnnouncementAdmin(AnnouncementStepsMixin, admin.ModelAdmin):  # type: igno
             str(AnnouncementState._meta.verbose_name_plural): readers,
         }
         return [str(announcement) for announcement in objs], counts, set(), []
+
+
+class AnnouncementAdmin(AnnouncementAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    pass

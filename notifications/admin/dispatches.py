@@ -11,7 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from notifications import dispatching
-from notifications.admin.records import RecordAdmin
+from notifications.admin.mixins import RecordAdminMixin, StyledMixin
 from notifications.admin.steps import StepsMixin
 from notifications.models import Dispatch, Notification
 from notifications.previews import Preview, render_all
@@ -22,8 +22,8 @@ State = Dispatch.State
 FIELDS = ["type_label", "audience", "groups", "params", "data", "link", "actor", "created_by", "created_at", "error"]
 
 
-class DispatchAdminMixin(StepsMixin):
-    """Goes before `RecordAdmin`, or a `ModelAdmin` that adds and changes nothing."""
+class DispatchAdminMixin(StepsMixin, RecordAdminMixin, StyledMixin):
+    """Goes before `ModelAdmin`, or before that of another theme."""
 
     list_display = ["type_label", "audience", "state", "stored", "created_by", "created_at"]
     list_display_links = ["type_label"]
@@ -33,8 +33,7 @@ class DispatchAdminMixin(StepsMixin):
     change_form_template = "admin/notifications/dispatch/change_form.html"
     step_template = "admin/notifications/dispatch/step.html"
 
-    class Media:
-        css = {"all": ["notifications/admin.css"]}
+    style_sheets = ("notifications/admin.css",)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -109,8 +108,7 @@ class DispatchAdminMixin(StepsMixin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-@admin.register(Dispatch)
-class DispatchAdmin(DispatchAdminMixin, RecordAdmin):
+class DispatchAdmin(DispatchAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     pass
 
 

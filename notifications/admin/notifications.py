@@ -5,22 +5,20 @@ from django.http import HttpRequest
 
 from notifications.admin.acts import ActsMixin
 from notifications.admin.lists import ListMixin
+from notifications.admin.mixins import StyledMixin
 from notifications.admin.record_page import PageMixin
 from notifications.admin.sending import SendMixin
-from notifications.models import Notification
 from realtime.integration import FindsUsers
 
 
-class NotificationAdminMixin(SendMixin, ListMixin, PageMixin, ActsMixin, FindsUsers):
+class NotificationAdminMixin(SendMixin, ListMixin, PageMixin, ActsMixin, FindsUsers, StyledMixin):
     """Goes before `ModelAdmin`, or before that of another theme."""
 
-    class Media:
-        css = {"all": ["notifications/admin.css"]}
+    style_sheets = ("notifications/admin.css",)
 
     def may_find_users(self, request: HttpRequest) -> bool:
         return self.has_send_permission(request)
 
 
-@admin.register(Notification)
 class NotificationAdmin(NotificationAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     pass

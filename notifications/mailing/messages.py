@@ -43,6 +43,15 @@ class OneLine(str):
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """What a mail says, in its reader's language."""
+
+    subject: str
+    text: str
+    html: str
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A notification as the templates see it. `url` is empty if it leads nowhere."""
 
@@ -70,28 +79,36 @@ def load(letters: Sequence[Letter]) -> Callable[[Letter], EmailMultiAlternatives
 def build(letter: Letter, shown: Sequence[Notification], language: str) -> EmailMultiAlternatives:
     """The mail, in the reader's language."""
     unsubscribe = _unsubscribe_url(letter, shown)
-    with override(language):
-        context = {
-            "entries": [_entry(row) for row in shown] if conf.settings().mail_contents else [],
-            "count": len(letter.deliveries),
-            "more": len(letter.deliveries) - len(shown) if conf.settings().mail_contents else 0,
-            "user": letter.user,
-            "site_name": addresses.site_name(),
-            "site_url": addresses.of_site("/"),
-            "unsubscribe_url": unsubscribe,
-            "language": language,
-            "is_rtl": get_language_bidi(),
-        }
-        subject, text, html = (_render(name, context) for name in ("subject.txt", "body.txt", "body.html"))
+    more = len(letter.deliveries) - len(shown)
+    words = write(shown, more=more, user=letter.user, language=language, unsubscribe_url=unsubscribe)
     message = EmailMultiAlternatives(
-        subject=Truncator(" ".join(subject.split())).chars(SUBJECT_CHARS),
-        body=text.strip() + "\n",
+        subject=words.subject,
+        body=words.text,
         from_email=conf.settings().mail_from or None,
         to=[letter.address],
         headers=_headers(letter, shown, unsubscribe),
     )
-    message.attach_alternative(html, "text/html")
+    message.attach_alternative(words.html, "text/html")
     return message
+
+
+def write(shown: Sequence[Notification], *, more: int = 0, user: Any, language: str, unsubscribe_url: str) -> Words:
+    """The texts of a mail to `user` about these notifications and `more` that it only counts."""
+    shows_contents = conf.settings().mail_contents
+    with override(language):
+        context = {
+            "entries": [_entry(row) for row in shown] if shows_contents else [],
+            "count": len(shown) + more,
+            "more": more if shows_contents else 0,
+            "user": user,
+            "site_name": addresses.site_name(),
+            "site_url": addresses.of_site("/"),
+            "unsubscribe_url": unsubscribe_url,
+            "language": language,
+            "is_rtl": get_language_bidi(),
+        }
+        subject, text, html = (_render(name, context) for name in ("subject.txt", "body.txt", "body.html"))
+    return Words(Truncator(" ".join(subject.split())).chars(SUBJECT_CHARS), text.strip() + "\n", html)
 
 
 def _render(name: str, context: dict[str, Any]) -> str:

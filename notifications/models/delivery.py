@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from notifications.models.base import Table
 from notifications.models.notification import Notification
-from notifications.types import CHANNELS
+from notifications.types import CHANNEL_NAMES
 
 
 class Delivery(Table):
@@ -27,11 +27,9 @@ class Delivery(Table):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False, verbose_name=_("user")
     )
-    channel = models.CharField(
-        _("channel"), max_length=16, choices=[(channel, channel) for channel in CHANNELS], default="mail"
-    )
+    channel = models.CharField(_("channel"), max_length=16, choices=list(CHANNEL_NAMES.items()), default="mail")
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED)
-    # Why it was suppressed or is not sent yet: a rule of the cascade, or a word of `mailing.reasons`.
+    # Why it was suppressed or is not sent yet: a word of `mailing.reasons`.
     reason = models.CharField(_("reason"), max_length=16, blank=True)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     due_at = models.DateTimeField(_("due at"))
@@ -48,6 +46,7 @@ class Delivery(Table):
         verbose_name = _("delivery")
         verbose_name_plural = _("deliveries")
         ordering = ["-id"]
+        permissions = [("retry_delivery", "Can try failed deliveries again")]
         constraints = [
             models.UniqueConstraint(name="realtime_notifications_one_delivery", fields=["notification", "channel"]),
         ]

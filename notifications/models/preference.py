@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from notifications.models.base import Table
 from notifications.preferences.quiet import zone_names
 from notifications.preferences.spans import read_quiet_hours
-from notifications.types import CHANNELS, KEY_CHARS
+from notifications.types import CHANNEL_NAMES, KEY_CHARS
 
 MOST_AWAY_MINUTES = 10_080  # a week
 
@@ -41,9 +41,9 @@ class Reader(Table):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("user")
     )
-    socket = models.BooleanField(_("in open pages"), default=True)
-    mail = models.BooleanField(_("by mail"), default=True)
-    web_push = models.BooleanField(_("as pushes of the browser"), default=False)
+    socket = models.BooleanField(_("push"), default=True)
+    mail = models.BooleanField(_("mail"), default=True)
+    web_push = models.BooleanField(_("web push"), default=False)
     muted_until = models.DateTimeField(_("muted until"), null=True, blank=True)
     time_zone = models.CharField(
         _("time zone"),
@@ -54,7 +54,7 @@ class Reader(Table):
     )
     # [{"days": [1, 2], "start": "22:00", "end": "07:00"}, …]; 1 is Monday.
     quiet_hours = models.JSONField(_("quiet hours"), default=list, blank=True, validators=[validate_quiet_hours])
-    digest = models.CharField(_("mails"), max_length=8, choices=Digest.choices, default=Digest.OFF)
+    digest = models.CharField(_("digest"), max_length=8, choices=Digest.choices, default=Digest.OFF)
     digest_hour = models.PositiveSmallIntegerField(_("hour of the digest"), default=8)
     digest_weekday = models.PositiveSmallIntegerField(_("weekday of the digest"), default=1)
     away_minutes = models.PositiveIntegerField(
@@ -93,7 +93,7 @@ class Preference(Table):
     )
     scope = models.CharField(_("scope"), max_length=8, choices=Scope.choices)
     key = models.CharField(_("key"), max_length=KEY_CHARS)
-    channel = models.CharField(_("channel"), max_length=16, choices=[(channel, channel) for channel in CHANNELS])
+    channel = models.CharField(_("channel"), max_length=16, choices=list(CHANNEL_NAMES.items()))
     enabled = models.BooleanField(_("on"))
 
     class Meta:

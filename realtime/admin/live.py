@@ -15,12 +15,12 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, get_script_prefix, path, reverse
 from django.utils.translation import gettext_lazy as _
 
+from realtime.admin.mixins import AdminMixin
 from realtime.auth.user_choice import find_by_name
 from realtime.auth.user_ids import read_id
 from realtime.auth.users import all_users
 from realtime.conf import settings
 from realtime.delivery import publishing
-from realtime.models import Live
 from realtime.presence import live, online
 from realtime.presence.live import LiveUsers
 from realtime.presence.store import StoreUnavailable
@@ -30,8 +30,7 @@ MOST_FOUND = 20  # users that a search shows
 MAX_TERM_CHARS = 150
 
 
-@admin.register(Live)
-class LiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class LiveAdminMixin(AdminMixin):
     """A page instead of a list. A site whose sockets have another address sets `socket_path`."""
 
     socket_path = "api/v1/ws"
@@ -137,6 +136,10 @@ class LiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the s
 
     def _name(self, page: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_{page}"
+
+
+class LiveAdmin(LiveAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    pass
 
 
 def _look(find: Callable[[], Any]) -> Any:

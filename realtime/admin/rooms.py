@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from realtime.admin.mixins import StyledMixin
 from realtime.auth.user_choice import ChoosesUsers, FindsUsers
 from realtime.chat import rooms
 from realtime.delivery.refusal_texts import translate
@@ -79,8 +80,7 @@ class NewMemberInline(ChoosesUsers, admin.TabularInline):  # type: ignore[type-a
         return super().get_queryset(request).none()
 
 
-@admin.register(Room)
-class RoomAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
+class RoomAdminMixin(FindsUsers, StyledMixin):
     form = RoomForm
     list_display = ["short_slug", "short_title", "private", "direct", "members", "written", "creator", "created_at"]
     list_display_links = ["short_slug", "short_title"]
@@ -120,7 +120,9 @@ class RoomAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("members"), ordering="members_count")
     def members(self, room: Any) -> str:
-        address = reverse("admin:realtime_membership_changelist")
+        if not self.admin_site.is_registered(Membership):
+            return str(room.members_count)
+        address = reverse("admin:realtime_membership_changelist", current_app=self.admin_site.name)
         return format_html('<a href="{}?room__id__exact={}">{}</a>', address, room.pk, room.members_count)
 
     @admin.display(description=_("events"), ordering="last_seq")
@@ -128,8 +130,7 @@ class RoomAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
         return int(room.last_seq)
 
 
-@admin.register(Membership)
-class MembershipAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
+class MembershipAdminMixin(FindsUsers, StyledMixin):
     list_display = ["member", "short_room", "role", "joined_at", "last_read_seq"]
     list_filter = ["role", "joined_at"]
     search_fields = ["room__slug", "room__title", f"user__{get_user_model().USERNAME_FIELD}"]
@@ -152,8 +153,7 @@ class MembershipAdmin(FindsUsers, admin.ModelAdmin):  # type: ignore[type-arg]
         return ["room"] if room_admin is not None and room_admin.has_view_permission(request) else []
 
 
-@admin.register(Message)
-class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MessageAdminMixin(StyledMixin):
     """Messages, to read and to search. They cannot be changed or deleted: clients have received them already."""
 
     list_display = ["created_at", "excerpt", "short_room", "from_user", "to_user", "kind", "seq"]
@@ -166,9 +166,6 @@ class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     short_room = column("room", _("room"))
     from_user = column("sender", _("sender"))
     to_user = column("recipient", _("recipient"))
-
-    class Media:
-        css = {"all": ["realtime/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
         return super().get_queryset(request).select_related("room", "sender", "recipient")
@@ -185,3 +182,15 @@ class MessageAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class RoomAdmin(RoomAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+class MembershipAdmin(MembershipAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass
+
+
+class MessageAdmin(MessageAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]
+    pass

@@ -4,11 +4,12 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Browser, Page, Route, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import find_binary
 
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 # What a test waits for in a page.
 FIND_FRAME = """([type, fields]) => frames.find((frame) => frame.type === type
     && Object.entries(fields).every(([name, value]) => (frame.data?.[name] ?? frame[name]) === value))"""
@@ -24,9 +25,12 @@ async def open_browser() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def open_page(browser: Browser) -> AsyncIterator[Page]:
-    """An empty page of a visitor without cookies. Fails if a script of the page raises."""
-    context = await browser.new_context()
+async def open_page(browser: Browser, **options: Any) -> AsyncIterator[Page]:
+    """An empty page of a visitor without cookies. Fails if a script of the page raises.
+
+    `options` are Playwright's for a context.
+    """
+    context = await browser.new_context(**options)
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     page = await context.new_page()
     errors: list[str] = []

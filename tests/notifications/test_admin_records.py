@@ -45,6 +45,25 @@ def test_lists_ask_the_same_queries_for_many_rows_as_for_one(staff: Client, offi
     assert len(set(counts)) == 1
 
 
+def test_readers_and_their_choices_are_found_by_name(staff: Client, office: Office) -> None:
+    for number in range(2):
+        fill(office, number)
+    Reader.objects.filter(user__username="reader0").update(bounced_address="Old@example.com")
+
+    def find(model: str, term: str) -> list[str]:
+        answer = staff.get(reverse(f"admin:notifications_{model}_changelist"), {"q": term})
+        return sorted(row.user.username for row in answer.context["cl"].result_list)
+
+    assert [find("reader", term) for term in ("ER1", "reader0@example", "old@example.com", "nobody", "\\%")] == [
+        ["reader1"],
+        ["reader0"],
+        ["reader0"],
+        [],
+        [],
+    ]
+    assert [find("preference", term) for term in ("reader", "mention", "ment")] == [["reader0", "reader1"]] * 2 + [[]]
+
+
 def test_what_is_written_down_cannot_be_changed(staff: Client, office: Office, erin: Any) -> None:
     sent(erin, "mention", message="hello")
     url = reverse("admin:notifications_delivery_change", args=[Delivery.objects.get().pk])

@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 def add_policy(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     def answer(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        response["Content-Security-Policy"] = os.environ["CONTENT_POLICY"]
+        # A view may have a policy of its own.
+        response.headers.setdefault("Content-Security-Policy", os.environ["CONTENT_POLICY"])
         return response
 
     return answer

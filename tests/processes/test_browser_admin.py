@@ -1,0 +1,158 @@
+"""The admin in a real browser, on a real server, under a strict policy: staff announce, and switch a type off."""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
+
+from tests.clients.browser import open_browser, open_page
+from tests.sites.processes import Site, SiteProcess
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.browser,
+    pytest.mark.usefixtures("logs"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+POLICY = "default-src 'self'"
+# One of each object, so that lists and pages show something.
+FILL = """
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from notifications import announce, notify
+from notifications.models import Announcement, Delivery, JobRun, Preference, Reader
+from realtime.models import Message, Room
+alice = get_user_model().objects.get(username="alice")
+room = Room.objects.get(slug="general")
+row = notify(alice, "mention", message="Lunch?", link="/lunch")
+Delivery.objects.create(notification=row, user=alice, state="failed", due_at=timezone.now())
+JobRun.objects.create(name="mails", due_at=timezone.now())
+Reader.objects.create(user=alice)
+Preference.objects.create(user=alice, scope="type", key="mention", channel="mail", enabled=False)
+Message.objects.create(room=room, sender=alice, text="Hello", seq=1)
+announce({"en": "Maintenance"}, {"en": "Tonight."})
+Announcement.objects.create().texts.create(language="en", title="A draft")
+"""
+OURS = ("/admin/notifications/", "/admin/realtime/")
+FIND_LINKS = "() => [...document.querySelectorAll('a[href], iframe[src]')].map((link) => link.href || link.src)"
+# Other objects of a list look the same, and so do two pages of Django for the objects of any list.
+OBJECT = re.compile(r"/[^/]+/(?=(change|publish|cancel|mail|switch)/)")
+OF_DJANGO = re.compile(r"[^/]+/[^/]+/[^/]+/(?=(delete|history)/)")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def process(new_database: Callable[[], str]) -> Iterator[SiteProcess]:
+    site = Site(SQLITE_PATH=new_database(), CONTENT_POLICY=POLICY)
+    site.run(FILL)
+    with site.process() as process:
+        yield process
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def login(browser: Browser, process: SiteProcess) -> Any:
+    """The cookies of the user `admin`, who has logged in by the form."""
+    async with open_page(browser, base_url=f"http://{process.address}") as page:
+        await page.goto("/admin/login/?next=/admin/")
+        await page.get_by_label("Username").fill("admin")
+        await page.get_by_label("Password").fill("demo")
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page.get_by_role("link", name="Types of notifications")).to_be_visible()
+        return await page.context.storage_state()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def staff(browser: Browser, process: SiteProcess, login: Any) -> AsyncIterator[Page]:
+    """A page of somebody who may do everything. Fails if the browser reports an error, or stops something."""
+    async with open_page(browser, base_url=f"http://{process.address}", storage_state=login, locale="en") as page:
+        errors: list[str] = []
+        note_errors(page, errors)
+        yield page
+    assert errors == []
+
+
+def note_errors(page: Page, errors: list[str]) -> None:
+    def note(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            errors.append(f"{page.url}: {message.text}")
+
+    page.on("console", note)
+
+
+async def find_pages(page: Page, seen: set[str]) -> list[str]:
+    """The addresses on this page that lead to pages of our admin of a kind that was not seen yet."""
+    found = []
+    for address in await page.evaluate(FIND_LINKS):
+        path = "/" + address.partition("//")[2].partition("/")[2].partition("#")[0]
+        kind = OF_DJANGO.sub("notifications/any/1/", OBJECT.sub("/1/", path.partition("?")[0]))
+        if kind.startswith(OURS) and kind not in seen:
+            seen.add(kind)
+            found.append(path)
+    return found
+
+
+async def test_every_page_obeys_a_strict_policy(staff: Page) -> None:
+    seen: set[str] = set()
+    waiting = [*OURS, "/admin/notifications/announcement/1/cancel/", "/admin/notifications/announcement/2/publish/"]
+    while waiting:
+        answer = await staff.goto(waiting.pop())
+        assert answer is not None
+        assert answer.status == 200, answer.url
+        waiting += await find_pages(staff, seen)
+    models = {kind.split("/")[3] for kind in seen}
+    assert {"announcement", "delivery", "jobrun", "live", "message", "notification", "reader", "room"} <= models
+    assert {"/admin/realtime/room/1/change/", "/admin/notifications/typeswitch/1/mail/"} <= seen
+
+
+async def test_the_browser_would_report_what_the_policy_stops(browser: Browser, process: SiteProcess) -> None:
+    errors: list[str] = []
+    async with open_page(browser, base_url=f"http://{process.address}") as page:
+        note_errors(page, errors)
+        await page.goto("/admin/login/")
+        async with page.expect_event("console"):
+            await page.evaluate("document.body.setAttribute('style', 'color: red')")
+    assert [POLICY in error for error in errors] == [True]
+
+
+async def test_staff_announce(staff: Page, process: SiteProcess) -> None:
+    await staff.goto("/admin/notifications/announcement/add/")
+    await staff.locator("#id_texts-0-title").fill("A picnic")
+    await staff.get_by_role("button", name="Save and publish").click()
+    await expect(staff.get_by_text("A picnic").last).to_be_visible()
+    await staff.get_by_role("button", name="Publish now").click()
+    await expect(staff.get_by_text("Published.")).to_be_visible()
+    token = process.log_in("alice")["access"]
+    listed = process.rest("GET", "/announcements", token)["announcements"]
+    assert "A picnic" in [announcement["title"] for announcement in listed]
+
+
+async def test_staff_switch_a_type_off_and_on(staff: Page) -> None:
+    await staff.goto("/admin/notifications/typeswitch/")
+    row = staff.get_by_role("row").filter(has_text="New mention")
+    await expect(row).to_contain_text("push, mail")
+    await row.get_by_role("link").click()
+    await staff.get_by_text("mail: New mention").click()
+    mail = staff.frame_locator("iframe[title*=English]")
+    await expect(mail.get_by_text("Bob mentioned you")).to_be_visible()
+    await expect(mail.locator(".card").first).to_have_css("border-radius", "8px")  # its styles are allowed
+    await staff.get_by_role("button", name="Switch off").click()
+    await expect(staff.get_by_text("nothing of this type is stored or sent.")).to_be_visible()
+    await staff.goto("/admin/notifications/typeswitch/")
+    await expect(row).to_contain_text("switched off")
+    await row.get_by_role("link").click()
+    await staff.get_by_role("button", name="Switch on").click()
+    await expect(staff.get_by_role("button", name="Switch off")).to_be_visible()
+    await staff.get_by_role("link", name="History").click()
+    await expect(staff.locator("#change-history")).to_contain_text("Switched on.")
+
+
+# What staff do with notifications, such as sending one, comes here: `staff` is logged in, and alice has a notification.
