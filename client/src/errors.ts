@@ -1,0 +1,21 @@
+/** The errors of the library. */
+
+import type { FailureCode } from "./types.js";
+
+/** A command or a request was refused, or could not be sent. `message` is for people when the server has sent it. */
+export class RealtimeError extends Error {
+  override name = "RealtimeError";
+
+  constructor(
+    readonly code: FailureCode,
+    message: string = code,
+    readonly retryAfterMs = 0,
+  ) {
+    super(message);
+  }
+}
+
+/** Thrown by a site's `credential` when nobody is logged in: the client stops in the state `signedOut`. */
+export class Unauthorized extends Error {
+  override name = "Unauthorized";
+}
