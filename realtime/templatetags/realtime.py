@@ -1,4 +1,4 @@
-"""The tag `{% realtime_client %}`, which loads the browser library. Used in templates of sites: `{% load realtime %}`."""
+"""The tag `{% realtime_client %}`, which loads the browser library. Templates of sites `{% load realtime %}`."""
 
 import json
 from typing import Any
