@@ -6,12 +6,14 @@ import type { FailureCode } from "./types.js";
 export class RealtimeError extends Error {
   override name = "RealtimeError";
 
-  constructor(
-    readonly code: FailureCode,
-    message: string = code,
-    readonly retryAfterMs = 0,
-  ) {
+  readonly code: FailureCode;
+  /** When the server accepts it again, if it has said so; else 0. */
+  readonly retryAfterMs: number;
+
+  constructor(code: FailureCode, message: string = code, retryAfterMs = 0) {
     super(message);
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

@@ -1,0 +1,67 @@
+/** Loads something over REST: once at a time, again if that was asked for meanwhile, and again after a failure. */
+
+import { RealtimeError } from "./errors.js";
+import { choosePause } from "./verdict.js";
+
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 30_000;
+
+/** `isCurrent` says after each wait whether the result is still wanted. It sets no state if it is not. */
+type Load = (isCurrent: () => boolean) => Promise<void>;
+
+export class Loader {
+  #load: Load;
+  #onError: (error: Error) => void;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #failures = 0;
+  /** Counts what was stopped, so that a late answer of it changes nothing. */
+  #round = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(load: Load, onError: (error: Error) => void) {
+    this.#load = load;
+    this.#onError = onError;
+  }
+
+  /** Never rejects: the error is given to `onError`. */
+  run(): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.#running) {
+      this.#again = true;
+      return this.#running;
+    }
+    const running = this.#attempt(this.#round).finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    return (this.#running = running);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#round++;
+    this.#failures = 0;
+    this.#again = false;
+    this.#running = undefined;
+  }
+
+  async #attempt(round: number): Promise<void> {
+    const isCurrent = (): boolean => round === this.#round;
+    do {
+      this.#again = false;
+      try {
+        await this.#load(isCurrent);
+        if (isCurrent()) this.#failures = 0;
+      } catch (error) {
+        if (isCurrent()) this.#fail(error as RealtimeError);
+      }
+    } while (isCurrent() && this.#again);
+  }
+
+  #fail(error: RealtimeError): void {
+    this.#onError(error);
+    if (!/^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_5\d\d)$/.test(error.code)) return;
+    const pause = error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
+    this.#timer = setTimeout(() => void this.run(), pause);
+  }
+}

@@ -1,0 +1,111 @@
+/** Who is online: the number of all, and the status of those whom the page shows. */
+
+import { Store } from "./events.js";
+import type { ConnectedData, UserId } from "./frames.js";
+import type { Hub, Part } from "./hub.js";
+import { Loader } from "./loader.js";
+import type * as types from "./types.js";
+
+const AT_ONCE = 200;
+/** After an `online_count`, changes of single users are not known: they are looked up within this time. */
+const LOOK_UP_MS = 10_000;
+const EMPTY: types.PresenceSnapshot = { onlineCount: null, users: {} };
+
+interface Status {
+  user_id: UserId;
+  status: types.PresenceStatus;
+}
+
+/** The number of users who are online, after a frame (`docs/protocol.md`, Counting). */
+export function countOnline(count: number, { type, data }: types.Answer): number {
+  if (type === "online_count") return data.online_count;
+  return type === "user_status" ? count + (data.status === "online" ? 1 : -1) : count;
+}
+
+export class Presence extends Store<types.PresenceSnapshot> implements types.Presence, Part {
+  #hub: Hub;
+  /** How many places of the page watch each user. */
+  #watched = new Map<string, number>();
+  #loader = new Loader(
+    (isCurrent) => this.#load(isCurrent),
+    () => {},
+  );
+  /** What this page has set, to set it again on a new socket. */
+  #own: types.Command | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(hub: Hub) {
+    super(EMPTY);
+    this.#hub = hub;
+  }
+
+  get onlineCount(): number | null {
+    return this.getSnapshot().onlineCount;
+  }
+
+  status(user: UserId): types.PresenceStatus | undefined {
+    return this.getSnapshot().users[user];
+  }
+
+  watch(users: readonly UserId[]): types.Off {
+    const names = users.map(String);
+    const unknown = names.filter((name) => !this.#watched.has(name));
+    for (const name of names) this.#watched.set(name, (this.#watched.get(name) ?? 0) + 1);
+    // In a moment, so that many views that begin together make one request.
+    if (unknown.length && this.#hub.greeting) this.#lookUp(0);
+    return () => {
+      for (const name of names.splice(0)) this.#release(name);
+    };
+  }
+
+  setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
+    this.#own = { type: "presence", status, data };
+    return this.#hub.send(this.#own);
+  }
+
+  ready({ online_count }: ConnectedData): void {
+    this.update({ onlineCount: online_count });
+    if (this.#watched.size) void this.#loader.run();
+    if (this.#own && this.#own["status"] !== "online") this.#hub.post(this.#own);
+  }
+
+  reset(): void {
+    clearTimeout(this.#timer);
+    this.#loader.stop();
+    this.#own = undefined;
+    this.update(EMPTY);
+  }
+
+  frame(frame: types.Answer): void {
+    const { onlineCount, users } = this.getSnapshot();
+    if (onlineCount !== null) this.update({ onlineCount: countOnline(onlineCount, frame) });
+    if (frame.type === "online_count" && this.#watched.size) this.#lookUp(LOOK_UP_MS * Math.random());
+    if (frame.type !== "user_status" && frame.type !== "presence") return;
+    const { user_id, status } = frame["data"] as Status;
+    if (this.#watched.has(String(user_id))) this.update({ users: { ...users, [user_id]: status } });
+  }
+
+  #release(name: string): void {
+    const left = this.#watched.get(name)! - 1;
+    if (left) return void this.#watched.set(name, left);
+    this.#watched.delete(name);
+    const { [name]: _, ...users } = this.getSnapshot().users;
+    this.update({ users });
+  }
+
+  #lookUp(afterMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#loader.run(), afterMs);
+  }
+
+  async #load(isCurrent: () => boolean): Promise<void> {
+    const names = [...this.#watched.keys()];
+    for (let at = 0; at < names.length; at += AT_ONCE) {
+      const some = names.slice(at, at + AT_ONCE);
+      const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${some.map(encodeURIComponent).join()}`);
+      if (!isCurrent()) return;
+      const loaded = found.map(({ user_id, status }) => [user_id, status]);
+      this.update({ users: { ...this.getSnapshot().users, ...Object.fromEntries(loaded) } });
+    }
+  }
+}
