@@ -4,7 +4,7 @@ import { createContext, createElement, useContext, useEffect, useMemo, useSyncEx
 import type { ReactElement, ReactNode } from "react";
 
 import { INBOX, PRESENCE, ROOM, STATE } from "./adapters/initial.js";
-import { hold, keep } from "./adapters/keeping.js";
+import { hold } from "./adapters/holding.js";
 import type { UserId } from "./frames.js";
 import type { InboxSnapshot, Message, Notifications, Observable, Off, Presence, PresenceSnapshot } from "./types.js";
 import type { Realtime, Room, RoomSnapshot, State } from "./types.js";
@@ -23,7 +23,7 @@ const Client = createContext<Realtime | null>(null);
 
 /** Gives the client to the hooks below, and keeps it connected while it is mounted. */
 export function RealtimeProvider({ client, enabled = true, children }: ProviderProps): ReactElement {
-  useKept(() => hold(client), [client], enabled);
+  useOpen(() => hold(client), [client], enabled);
   return createElement(Client.Provider, { value: client }, children);
 }
 
@@ -81,7 +81,7 @@ export function usePresence(
   { enabled = true }: Choice = {},
 ): PresenceSnapshot & { presence: Presence } {
   const { presence } = useRealtime();
-  useKept(() => presence.watch(users), [presence, JSON.stringify(users)], enabled && users.length > 0);
+  useOpen(() => presence.watch(users), [presence, JSON.stringify(users)], enabled && users.length > 0);
   const snapshot = useStore(presence, whole, PRESENCE);
   return useMemo(() => ({ ...snapshot, presence }), [snapshot, presence]);
 }
@@ -102,25 +102,25 @@ export function useUnread(choice?: Choice): number {
 export function useTopic<T = unknown>(name: string, { enabled = true }: Choice = {}): T | undefined {
   const client = useRealtime();
   const topic = useMemo(() => client.topic<T>(name), [client, name]);
-  useKept(() => topic.join(), [topic], enabled);
+  useOpen(() => topic.join(), [topic], enabled);
   return useStore<T | undefined, T | undefined>(topic, whole, undefined);
 }
 
 function useJoined(id: string, { enabled = true }: Choice = {}): Room {
   const client = useRealtime();
   const room = useMemo(() => client.room(id), [client, id]);
-  useKept(() => room.join(), [room], enabled);
+  useOpen(() => room.join(), [room], enabled);
   return room;
 }
 
 function useInbox({ enabled = true }: Choice = {}): Notifications {
   const { notifications } = useRealtime();
-  useKept(() => notifications.open(), [notifications], enabled);
+  useOpen(() => notifications.open(), [notifications], enabled);
   return notifications;
 }
 
-function useKept(start: () => Off, dependencies: unknown[], enabled: boolean): void {
-  useEffect(() => (enabled ? keep(start) : undefined), [...dependencies, enabled]);
+function useOpen(start: () => Off, dependencies: unknown[], enabled: boolean): void {
+  useEffect(() => (enabled ? start() : undefined), [...dependencies, enabled]);
 }
 
 function useStore<T, V>(store: Observable<T>, select: (snapshot: T) => V, initial: V): V {

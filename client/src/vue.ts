@@ -3,7 +3,7 @@
 import { computed, defineComponent, inject, markRaw, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
 import type { ComputedRef, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
 
-import { hold, keep } from "./adapters/keeping.js";
+import { hold } from "./adapters/holding.js";
 import type { UserId } from "./frames.js";
 import type { InboxSnapshot, Notifications, Observable, Off, Presence, PresenceSnapshot } from "./types.js";
 import type { Realtime, Room, RoomSnapshot, State } from "./types.js";
@@ -28,7 +28,7 @@ export const RealtimeProvider = defineComponent({
   setup(props, { slots }) {
     const client = markRaw(toRaw(props.client));
     provide(CLIENT, client);
-    useKept(() => hold(client), () => props.enabled);
+    useOpen(() => hold(client), () => props.enabled);
     return () => slots.default?.();
   },
 });
@@ -89,7 +89,7 @@ export function usePresence(
   const { presence } = useRealtime();
   // A list with the same ids is the same list, whether or not it was made anew.
   const key = computed(() => JSON.stringify(toValue(users)));
-  useKept(
+  useOpen(
     () => presence.watch(JSON.parse(key.value)),
     () => toValue(enabled) && key.value !== "[]",
     () => key.value,
@@ -117,7 +117,7 @@ export function useTopic<T = unknown>(
 ): Readonly<ShallowRef<T | undefined>> {
   const client = useRealtime();
   const topic = computed(() => client.topic<T>(toValue(name)));
-  useKept(
+  useOpen(
     () => topic.value.join(),
     () => toValue(enabled),
     () => topic.value,
@@ -128,7 +128,7 @@ export function useTopic<T = unknown>(
 function useJoined(id: MaybeRefOrGetter<string>, { enabled = true }: Choice = {}): ComputedRef<Room> {
   const client = useRealtime();
   const room = computed(() => client.room(toValue(id)));
-  useKept(
+  useOpen(
     () => room.value.join(),
     () => toValue(enabled),
     () => room.value,
@@ -138,7 +138,7 @@ function useJoined(id: MaybeRefOrGetter<string>, { enabled = true }: Choice = {}
 
 function useInbox({ enabled = true }: Choice = {}): Notifications {
   const { notifications } = useRealtime();
-  useKept(
+  useOpen(
     () => notifications.open(),
     () => toValue(enabled),
   );
@@ -146,9 +146,9 @@ function useInbox({ enabled = true }: Choice = {}): Notifications {
 }
 
 /** Open something while the component is mounted and it is enabled, and again when what it is about has changed. */
-function useKept(start: () => Off, enabled: () => boolean, about: () => unknown = () => null): void {
+function useOpen(start: () => Off, enabled: () => boolean, about: () => unknown = () => null): void {
   onMounted(() => {
-    watch([enabled, about], ([isEnabled], _, onCleanup) => isEnabled && onCleanup(keep(start)), { immediate: true });
+    watch([enabled, about], ([isEnabled], _, onCleanup) => isEnabled && onCleanup(start()), { immediate: true });
   });
 }
 
