@@ -1,6 +1,10 @@
-"""The browser library in a real browser, on a real server: it comes back, renews its token, and loses nothing."""
+"""The browser library in a real browser, on a real server: it comes back, renews its token, and loses nothing.
+
+So do the examples of docs/frontend.md, and clients that somebody has written without the library.
+"""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,10 +14,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
+from tests.clients import hand_written
 from tests.clients.browser import add_script, open_browser, open_page
-from tests.clients.bundles import BUILT
+from tests.clients.bundles import BUILT, bundle
 from tests.clients.people import People
-from tests.sites.processes import Site, SiteProcess
+from tests.sites.processes import ROOT, Site, SiteProcess
 from tests.sites.tcp_proxy import Proxy
 
 pytestmark = [
@@ -45,6 +50,8 @@ window.start = (tokens) => {
 window.say = (text) => void room.send(text).catch(() => {});
 window.texts = (status = "stored") => room.messages.filter((message) => message.status === status).map(({ text }) => text);
 """
+
+EXAMPLES = dict(re.findall(r"<!-- ([\w.]+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "frontend.md").read_text(), re.S))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -188,3 +195,50 @@ async def test_it_stays_closed_when_the_page_closes_it(page, process):
     await page.evaluate("client.close()")
     await page.clock.run_for(60_000)
     assert await page.evaluate("[client.state.status, greetings.length]") == ["closed", 1]
+
+
+@pytest.mark.parametrize("entry", ["main.jsx", "main.js"], ids=["React", "Vue"])
+async def test_the_examples_talk(page, process, tmp_path, entry):
+    """Where effects run twice, too: one socket, and each message once."""
+    code = 'document.body.innerHTML = `<div id="app"></div>`;' + bundle(tmp_path, entry, EXAMPLES)
+    sockets: list[Any] = []
+
+    def note(socket: Any) -> None:
+        sockets.append(socket)
+
+    page.on("websocket", note)
+    await add_script(page, process.address, code)
+    await page.wait_for_selector("[role=status] >> text=/^1 online, \\d+ unread$/")
+    async with People() as people:
+        bob = await people.connect(process, "bob", "general")
+        await page.wait_for_selector("text=/^2 online/")
+        await page.fill("input", f"Hello from {entry}!")
+        await bob.expect("typing", is_typing=True)
+        await page.wait_for_selector("text=Somebody is typing", state="detached")
+        await page.press("input", "Enter")
+        await bob.expect("chat", message=f"Hello from {entry}!")
+        await bob.send({"type": "typing", "data": {"is_typing": True, "context": "general"}})
+        await page.wait_for_selector("text=Somebody is typing")
+    shown = page.locator("li", has_text=f"alice: Hello from {entry}!")
+    await shown.and_(page.locator("[data-status=stored]")).wait_for()
+    assert await shown.count() == len(sockets) == 1
+
+
+async def test_clients_without_the_library(page, process, tmp_path):
+    """They connect, get a pong for their ping of every 30 seconds, and count people who come and go."""
+    await page.clock.install()
+    await add_script(page, process.address, bundle(tmp_path, "page.js", hand_written.FILES))
+    await page.wait_for_function("() => Boolean(window.start)")
+    await page.evaluate("(token) => start(token)", process.log_in("alice")["access"])
+    await show_each(page, "connected, 1 online, 0 pongs")
+    async with People() as people:
+        await people.connect(process, "bob")
+        await show_each(page, "connected, 2 online, 0 pongs")
+        await page.clock.run_for(30_000)
+        await show_each(page, "connected, 2 online, 1 pongs")
+    await show_each(page, "connected, 1 online, 1 pongs")
+
+
+async def show_each(page: Page, text: str) -> None:
+    for name in ("plain", "react", "vue"):
+        await page.wait_for_selector(f"#{name} >> text={text}")
