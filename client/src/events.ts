@@ -7,58 +7,49 @@ export function report(error: unknown): void {
   else console.error(error);
 }
 
-export class Listeners<A extends unknown[]> {
-  #all = new Set<(...args: A) => void>();
-
-  add(listener: (...args: A) => void): Off {
-    // An object of its own, so that adding a function twice calls it twice and `off` removes one of them.
-    const own = (...args: A): void => listener(...args);
-    this.#all.add(own);
-    return () => void this.#all.delete(own);
-  }
-
-  call(...args: A): void {
-    for (const listener of [...this.#all]) {
-      try {
-        listener(...args);
-      } catch (error) {
-        report(error);
-      }
-    }
+/** Call a function that is not ours, or one of several of which each has to be called. */
+export function attempt(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    report(error);
   }
 }
 
 /** Listeners by the type of what they listen to. */
 export class Emitter {
-  #types = new Map<string, Listeners<[any]>>();
+  #types: Record<string, Set<(event: any) => void>> = {};
 
   on(type: string, listener: (event: any) => void): Off {
-    if (!this.#types.has(type)) this.#types.set(type, new Listeners());
-    return this.#types.get(type)!.add(listener);
+    // A function of its own, so that adding one twice calls it twice and `off` removes one of them.
+    const own = (event: any): void => listener(event);
+    const all = (this.#types[type] ??= new Set());
+    all.add(own);
+    return () => void all.delete(own);
   }
 
-  emit(type: string, event: unknown): void {
-    this.#types.get(type)?.call(event);
+  emit(type: string, event?: unknown): void {
+    for (const listener of [...(this.#types[type] ?? [])]) attempt(() => listener(event));
   }
 }
 
 /** An object that is replaced as a whole, and only when something in it has changed. */
 export class Store<T extends object> implements Observable<T> {
   #value: T;
-  #listeners = new Listeners<[]>();
+  #emitter = new Emitter();
 
   constructor(value: T) {
     this.#value = value;
   }
 
   // Bound, because views hand these two functions on.
-  readonly subscribe = (listener: () => void): Off => this.#listeners.add(listener);
+  readonly subscribe = (listener: () => void): Off => this.#emitter.on("", listener);
   readonly getSnapshot = (): T => this.#value;
 
   update(changes: Partial<T>): void {
-    const keys = Object.keys(changes) as (keyof T)[];
-    if (keys.every((key) => Object.is(this.#value[key], changes[key]))) return;
+    const changed = Object.entries(changes).some(([key, value]) => this.#value[key as keyof T] !== value);
+    if (!changed) return;
     this.#value = { ...this.#value, ...changes };
-    this.#listeners.call();
+    this.#emitter.emit("");
   }
 }

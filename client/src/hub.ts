@@ -1,18 +1,17 @@
 /** What the objects of a client (rooms, topics, presence, notifications) share. Implemented by `realtime`. */
 
 import type { ConnectedData, UserId } from "./frames.js";
+import type { Outbox } from "./outbox.js";
 import type { Rest } from "./rest.js";
 import type { Answer, Command } from "./types.js";
 
 export interface Hub {
   readonly rest: Rest;
+  readonly outbox: Outbox;
   readonly messagesPerRoom: number;
   /** The greeting of the open socket; undefined while there is none. */
-  readonly greeting: ConnectedData | undefined;
-  readonly user: UserId | undefined;
-  /** A new id for a command, and whether an id was made here. */
-  makeId(): string;
-  isOwn(id: string | null | undefined): boolean;
+  greeting: ConnectedData | undefined;
+  user: UserId | undefined;
   send(command: Command, id?: string): Promise<Answer>;
   /** Send something that is of no use later: dropped while there is no connection. */
   post(command: Command): void;

@@ -105,42 +105,36 @@ function fits(item: Item, { box = "inbox" }: InboxFilter): boolean {
   return !item.archived_at && Boolean(item.snoozed_until) === (box === "snoozed");
 }
 
-function isOneOf(value: string, wanted: string | string[] | undefined): boolean {
-  return !wanted || [wanted].flat().join().split(",").includes(value);
-}
-
 /** Whether one that has just arrived belongs into the list. */
-export function isWanted(item: Item, filter: InboxFilter): boolean {
-  const { unread, type, category, level, reason, actor } = filter;
+export function isWanted(item: Item, { unread, actor, ...keys }: InboxFilter): boolean {
   if (unread !== undefined && unread === Boolean(item.read_at)) return false;
   if (actor !== undefined && String(item.actor?.user_id) !== String(actor)) return false;
-  if (!isOneOf(item.type, type) || !isOneOf(item.category, category) || !isOneOf(item.level, level)) return false;
-  return reason === undefined || item.reason === reason;
+  const lists = (["type", "category", "level", "reason"] as const).filter((key) => keys[key]);
+  return lists.every((key) => String(keys[key]).split(",").includes(item[key]));
 }
 
+/** What an act sets, if it was not set before, and what it clears. */
+const SETS: Partial<Record<Act, (keyof Item)[]>> = {
+  seen: ["seen_at"],
+  read: ["seen_at", "read_at"],
+  archive: ["archived_at"],
+};
+const CLEARS: Partial<Record<Act, keyof Item>> = {
+  unread: "read_at",
+  unarchive: "archived_at",
+  unsnooze: "snoozed_until",
+};
+
 /** What an act does to a notification, as the server does it. */
-export function changeBy(act: Act, now: string, until: string | null = null): Change {
+export function changeBy(act: Act, now: string, until?: string): Change {
+  const cleared = CLEARS[act];
   return (item) => {
-    const seen_at = item.seen_at ?? now;
-    switch (act) {
-      case "seen":
-        return { ...item, seen_at };
-      case "read":
-        return { ...item, seen_at, read_at: item.read_at ?? now };
-      case "unread":
-        return { ...item, read_at: null };
-      case "archive":
-        return { ...item, archived_at: item.archived_at ?? now };
-      case "unarchive":
-        return { ...item, archived_at: null };
-      case "snooze":
-        return { ...item, snoozed_until: until };
-      case "unsnooze":
-        return { ...item, snoozed_until: null };
-      case "delete":
-        return null;
-      default:
-        return item;
-    }
+    if (act === "delete") return null;
+    const set = SETS[act]?.map((key) => [key, item[key] ?? now]);
+    return {
+      ...{ ...item, ...Object.fromEntries(set ?? []) },
+      ...(cleared && { [cleared]: null }),
+      ...(act === "snooze" && { snoozed_until: until }),
+    };
   };
 }

@@ -9,20 +9,21 @@ export interface Sleeper {
 }
 
 /** Does nothing where there is no page, as on a server. */
-export function watchPage(sleeper: Sleeper): Off {
+export function watchPage(sleeper: () => Sleeper | undefined): Off {
+  if (typeof document === "undefined") return () => {};
   const stop = new AbortController();
-  const on = (target: EventTarget | undefined, type: string, listener: (event: any) => void): void =>
-    target?.addEventListener(type, listener, { signal: stop.signal });
-  const page = typeof document === "undefined" ? undefined : document;
-  const browser = typeof window === "undefined" ? undefined : window;
-  on(browser, "online", () => sleeper.wake());
-  on(browser, "offline", () => sleeper.wake());
-  on(page, "visibilitychange", () => page?.visibilityState === "visible" && sleeper.wake());
+  const on = (target: EventTarget, types: string, action: keyof Sleeper, counts = (_: any): boolean => true): void => {
+    const listener = (event: Event): unknown => counts(event) && sleeper()?.[action]();
+    for (const type of types.split(" ")) target.addEventListener(type, listener, { signal: stop.signal });
+  };
   // A page with an open socket is not kept for the way back, and one that is kept must not hold a dead socket.
-  on(browser, "pagehide", (event: PageTransitionEvent) => event.persisted && sleeper.suspend());
-  on(browser, "pageshow", (event: PageTransitionEvent) => event.persisted && sleeper.restore());
-  on(page, "freeze", () => sleeper.suspend());
-  on(page, "resume", () => sleeper.restore());
+  const isKept = ({ persisted }: PageTransitionEvent): boolean => persisted;
+  on(window, "online offline", "wake");
+  on(document, "visibilitychange", "wake", () => !document.hidden);
+  on(window, "pagehide", "suspend", isKept);
+  on(window, "pageshow", "restore", isKept);
+  on(document, "freeze", "suspend");
+  on(document, "resume", "restore");
   return () => stop.abort();
 }
 

@@ -1,12 +1,13 @@
 /** Loads something over REST: once at a time, again if that was asked for meanwhile, and again after a failure. */
 
-import { RealtimeError } from "./errors.js";
+import type { RealtimeError } from "./errors.js";
 import { choosePause } from "./verdict.js";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
+const PASSING = /^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_5\d\d)$/;
 
-/** `isCurrent` says after each wait whether the result is still wanted. It sets no state if it is not. */
+/** `isCurrent` says after each wait whether the result is still wanted. */
 type Load = (isCurrent: () => boolean) => Promise<void>;
 
 export class Loader {
@@ -27,27 +28,25 @@ export class Loader {
   /** Never rejects: the error is given to `onError`. */
   run(): Promise<void> {
     clearTimeout(this.#timer);
-    if (this.#running) {
-      this.#again = true;
-      return this.#running;
-    }
-    const running = this.#attempt(this.#round).finally(() => {
-      if (this.#running === running) this.#running = undefined;
-    });
-    return (this.#running = running);
+    this.#again = true;
+    return (this.#running ??= this.#repeat(this.#round));
+  }
+
+  runAfter(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.run(), ms);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
     this.#round++;
     this.#failures = 0;
-    this.#again = false;
     this.#running = undefined;
   }
 
-  async #attempt(round: number): Promise<void> {
+  async #repeat(round: number): Promise<void> {
     const isCurrent = (): boolean => round === this.#round;
-    do {
+    while (isCurrent() && this.#again) {
       this.#again = false;
       try {
         await this.#load(isCurrent);
@@ -55,13 +54,13 @@ export class Loader {
       } catch (error) {
         if (isCurrent()) this.#fail(error as RealtimeError);
       }
-    } while (isCurrent() && this.#again);
+    }
+    if (isCurrent()) this.#running = undefined;
   }
 
   #fail(error: RealtimeError): void {
     this.#onError(error);
-    if (!/^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_5\d\d)$/.test(error.code)) return;
-    const pause = error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS);
-    this.#timer = setTimeout(() => void this.run(), pause);
+    if (PASSING.test(error.code))
+      this.runAfter(error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
   }
 }

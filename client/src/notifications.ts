@@ -21,6 +21,14 @@ const EMPTY: types.InboxSnapshot = {
 /** Acts of another device after which the list can be brought up to date without loading it again. */
 const KNOWN_ACTS: Act[] = ["seen", "read", "unread", "archive", "snooze", "delete"];
 
+interface ActsBody {
+  act: Act;
+  ids?: number[];
+  filter?: types.InboxFilter;
+  up_to?: string;
+  until?: Date | undefined;
+}
+
 interface Changed {
   changed: number;
   undo: string;
@@ -118,36 +126,16 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
 
   // Acts
 
+  readonly read = this.#marker("read");
+  readonly unread = this.#marker("unread");
+  readonly archive = this.#marker("archive");
+  readonly unarchive = this.#marker("unarchive");
+  readonly snooze: types.Notifications["snooze"] = this.#marker("snooze");
+  readonly unsnooze = this.#marker("unsnooze");
+  readonly remove = this.#marker("delete");
+
   seen(ids?: types.Ids): Promise<void> {
-    return ids === undefined ? this.#markAll("seen") : this.#mark("seen", ids);
-  }
-
-  read(ids: types.Ids): Promise<void> {
-    return this.#mark("read", ids);
-  }
-
-  unread(ids: types.Ids): Promise<void> {
-    return this.#mark("unread", ids);
-  }
-
-  archive(ids: types.Ids): Promise<void> {
-    return this.#mark("archive", ids);
-  }
-
-  unarchive(ids: types.Ids): Promise<void> {
-    return this.#mark("unarchive", ids);
-  }
-
-  snooze(ids: types.Ids, until: Date): Promise<void> {
-    return this.#mark("snooze", ids, until.toISOString());
-  }
-
-  unsnooze(ids: types.Ids): Promise<void> {
-    return this.#mark("unsnooze", ids);
-  }
-
-  remove(ids: types.Ids): Promise<void> {
-    return this.#mark("delete", ids);
+    return ids === undefined ? this.#markAll("seen") : this.#marker("seen")(ids);
   }
 
   readAll(): Promise<void> {
@@ -175,10 +163,11 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     return true;
   }
 
-  #mark(act: Act, ids: types.Ids, until?: string): Promise<void> {
-    const list = [ids].flat();
-    const body = { act, ids: list, ...(until && { until }) };
-    return list.length ? this.#change(act, list, body, until) : Promise.resolve();
+  #marker(act: Act): (ids: types.Ids, until?: Date) => Promise<void> {
+    return (ids, until) => {
+      const list = [ids].flat();
+      return list.length ? this.#change(act, list, { act, ids: list, until }) : Promise.resolve();
+    };
   }
 
   #markAll(act: Act): Promise<void> {
@@ -186,12 +175,13 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     if (!newest) return Promise.resolve();
     const up_to = `${newest.arrived_at}_${newest.id}`;
     const ids = this.items.map(({ id }) => id);
-    return this.#change(act, ids, { act, filter: this.getSnapshot().filter, up_to });
+    const body = { act, filter: this.getSnapshot().filter, up_to };
+    return this.#change(act, ids, body);
   }
 
-  #change(act: Act, ids: number[], body: object, until?: string): Promise<void> {
+  #change(act: Act, ids: number[], body: ActsBody): Promise<void> {
     const before = this.#inbox.base.filter(({ id }) => ids.includes(id));
-    const change = changeBy(act, new Date().toISOString(), until);
+    const change = changeBy(act, new Date().toISOString(), body.until?.toISOString());
     const done = this.#try(ids, change, "/notifications/acts", body).then(({ undo }) => {
       if (undo && act !== "seen") this.#last = { undo, before };
     });

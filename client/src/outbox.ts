@@ -8,7 +8,6 @@ import type { Answer, Command, FailureCode } from "./types.js";
 const PASSING: FailureCode[] = ["UNAVAILABLE", "RATE_LIMITED"];
 const AGAIN_MS = 2_000;
 const DEFAULT_LIMIT = 200;
-const MARGIN_BYTES = 64;
 
 interface Entry {
   command: Sent;
@@ -40,10 +39,10 @@ export class Outbox {
     return Boolean(id?.startsWith(`${this.#page}-`));
   }
 
-  /** `id` is that of an earlier try of the same command, which was refused. */
-  send(command: Command, id = this.makeId()): Promise<Answer> {
+  /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
+  send(command: Command, id = this.makeId(), refusal?: FailureCode): Promise<Answer> {
     const sent = { ...command, id };
-    const problem = this.#refuse(sent);
+    const problem = refusal ?? this.#refuse(sent);
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
       this.#waiting.set(id, { command: sent, resolve, reject });
@@ -56,8 +55,7 @@ export class Outbox {
   #refuse(command: Sent): FailureCode | undefined {
     if (this.#waiting.size >= this.#limit) return "QUEUE_FULL";
     // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
-    const bytes = new TextEncoder().encode(JSON.stringify(command)).length;
-    return bytes > this.maxBytes - MARGIN_BYTES ? "TOO_LARGE" : undefined;
+    return new Blob([JSON.stringify(command)]).size > this.maxBytes ? "TOO_LARGE" : undefined;
   }
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */

@@ -32,7 +32,6 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   );
   /** What this page has set, to set it again on a new socket. */
   #own: types.Command | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(hub: Hub) {
     super(EMPTY);
@@ -49,10 +48,9 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   watch(users: readonly UserId[]): types.Off {
     const names = users.map(String);
-    const unknown = names.filter((name) => !this.#watched.has(name));
     for (const name of names) this.#watched.set(name, (this.#watched.get(name) ?? 0) + 1);
     // In a moment, so that many views that begin together make one request.
-    if (unknown.length && this.#hub.greeting) this.#lookUp(0);
+    if (this.#hub.greeting && names.some((name) => !this.status(name))) this.#loader.runAfter(0);
     return () => {
       for (const name of names.splice(0)) this.#release(name);
     };
@@ -66,46 +64,40 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   ready({ online_count }: ConnectedData): void {
     this.update({ onlineCount: online_count });
     if (this.#watched.size) void this.#loader.run();
-    if (this.#own && this.#own["status"] !== "online") this.#hub.post(this.#own);
+    if (this.#own) this.#hub.post(this.#own);
   }
 
   reset(): void {
-    clearTimeout(this.#timer);
     this.#loader.stop();
     this.#own = undefined;
     this.update(EMPTY);
   }
 
   frame(frame: types.Answer): void {
-    const { onlineCount, users } = this.getSnapshot();
-    if (onlineCount !== null) this.update({ onlineCount: countOnline(onlineCount, frame) });
-    if (frame.type === "online_count" && this.#watched.size) this.#lookUp(LOOK_UP_MS * Math.random());
-    if (frame.type !== "user_status" && frame.type !== "presence") return;
-    const { user_id, status } = frame["data"] as Status;
-    if (this.#watched.has(String(user_id))) this.update({ users: { ...users, [user_id]: status } });
+    const { type, data } = frame;
+    this.update({ onlineCount: countOnline(this.onlineCount ?? 0, frame) });
+    if (type === "online_count" && this.#watched.size) this.#loader.runAfter(LOOK_UP_MS * Math.random());
+    if (type === "user_status" || type === "presence") this.#set([data]);
+  }
+
+  #set(found: Status[]): void {
+    const users = { ...this.getSnapshot().users };
+    for (const { user_id, status } of found) if (this.#watched.has(String(user_id))) users[user_id] = status;
+    this.update({ users });
   }
 
   #release(name: string): void {
     const left = this.#watched.get(name)! - 1;
-    if (left) return void this.#watched.set(name, left);
-    this.#watched.delete(name);
-    const { [name]: _, ...users } = this.getSnapshot().users;
-    this.update({ users });
-  }
-
-  #lookUp(afterMs: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#loader.run(), afterMs);
+    if (left) this.#watched.set(name, left);
+    else this.#watched.delete(name);
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    const names = [...this.#watched.keys()];
-    for (let at = 0; at < names.length; at += AT_ONCE) {
-      const some = names.slice(at, at + AT_ONCE);
-      const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${some.map(encodeURIComponent).join()}`);
+    const names = [...this.#watched.keys()].map(encodeURIComponent);
+    while (names.length) {
+      const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${names.splice(0, AT_ONCE).join()}`);
       if (!isCurrent()) return;
-      const loaded = found.map(({ user_id, status }) => [user_id, status]);
-      this.update({ users: { ...this.getSnapshot().users, ...Object.fromEntries(loaded) } });
+      this.#set(found);
     }
   }
 }

@@ -1,8 +1,7 @@
 /** The client of a page: it owns the connection, and tells rooms, topics, presence and notifications what comes. */
 
 import { Connection } from "./connection.js";
-import { RealtimeError } from "./errors.js";
-import { Emitter, report, Store } from "./events.js";
+import { attempt, Emitter, Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
@@ -16,38 +15,36 @@ import { settle, type Settings } from "./settings.js";
 import { Topic } from "./topic.js";
 import type * as types from "./types.js";
 
+const MESSAGES_PER_ROOM = 1_000;
+
 export class Realtime extends Store<types.State> implements types.Realtime {
+  readonly presence: types.Presence;
+  readonly notifications: types.Notifications;
   #options: types.Options;
   /** Made when it is needed, because it reads the page's address. */
   #settings: Settings | undefined;
-  #rest: Rest | undefined;
   #link: Link | undefined;
-  /** Counts the links, so that one that is still being loaded is not used after `close`. */
-  #round = 0;
-  #greeting: ConnectedData | undefined;
-  #user: UserId | undefined;
-  #emitter = new Emitter();
-  #rooms = new Map<string, Room>();
-  #topics = new Map<string, Topic<any>>();
-  #outbox: Outbox;
-  #hub: Hub;
   #unwatch: types.Off | undefined;
-  readonly presence: types.Presence;
-  readonly notifications: types.Notifications;
-  #parts: Part[];
+  #emitter = new Emitter();
+  #hub: Hub;
+  /** Rooms and topics by their stream, and what each client has once. */
+  #parts = new Map<string, Part>();
 
   constructor(options: types.Options = {}) {
     super(IDLE);
     this.#options = options;
-    this.#outbox = new Outbox(
-      (command) => this.#link?.transmit(command) ?? false,
-      options.limits?.queuedCommands,
-    );
-    this.#hub = this.#makeHub();
-    const [presence, notifications] = [new Presence(this.#hub), new Notifications(this.#hub)];
-    this.presence = presence;
-    this.notifications = notifications;
-    this.#parts = [presence, notifications];
+    const { limits } = options;
+    this.#hub = {
+      rest: (...request) => this.rest(...request),
+      outbox: new Outbox((command) => this.#transmit(command), limits?.queuedCommands),
+      messagesPerRoom: limits?.messagesPerRoom ?? MESSAGES_PER_ROOM,
+      greeting: undefined,
+      user: undefined,
+      send: (command, id) => this.#send(command, id),
+      post: (command) => void this.#transmit(command),
+    };
+    this.presence = this.#part("presence", () => new Presence(this.#hub));
+    this.notifications = this.#part("notifications", () => new Notifications(this.#hub));
   }
 
   get state(): types.State {
@@ -55,30 +52,24 @@ export class Realtime extends Store<types.State> implements types.Realtime {
   }
 
   get user(): UserId | undefined {
-    return this.#user;
+    return this.#hub.user;
   }
 
   // The connection
 
   connect(): void {
-    this.#unwatch ??= watchPage({
-      wake: () => this.#link?.wake(),
-      suspend: () => this.#link?.suspend(),
-      restore: () => this.#link?.restore(),
-    });
-    if (this.#link) return this.#link.connect();
-    if (this.#options.share) return void this.#share(this.#round);
-    this.#use(new Connection(this.#settle(), this.#events()));
+    this.#unwatch ??= watchPage(() => this.#link);
+    if (this.#link) this.#link.connect();
+    else if (this.#options.share) void this.#share(this.#unwatch);
+    else this.#use(new Connection(this.#settle(), this.#events));
   }
 
   close(): void {
-    this.#round++;
     this.#unwatch?.();
     this.#unwatch = undefined;
     this.#link?.close();
-    this.#link = this.#greeting = undefined;
-    this.update({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
-    this.#outbox.rejectAll("CLOSED");
+    this.#link = undefined;
+    this.#follow({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
   }
 
   signOut(): void {
@@ -87,13 +78,11 @@ export class Realtime extends Store<types.State> implements types.Realtime {
   }
 
   setUser(user?: UserId): void {
-    const wanted = this.#unwatch !== undefined;
+    const wanted = this.#unwatch;
     this.close();
     this.#forget("USER_CHANGED");
-    this.#settings = this.#rest = undefined;
-    this.#options = { ...this.#options };
-    if (user === undefined) delete this.#options.user;
-    else this.#options.user = user;
+    this.#settings = undefined;
+    this.#options = { ...this.#options, user };
     if (wanted) this.connect();
   }
 
@@ -102,56 +91,50 @@ export class Realtime extends Store<types.State> implements types.Realtime {
     link.connect();
   }
 
-  async #share(round: number): Promise<void> {
+  /** The code for this is loaded only where it is used. `current` changes when the client is closed meanwhile. */
+  async #share(current: types.Off): Promise<void> {
     this.update({ status: "connecting" });
-    let link: Link | undefined;
-    try {
-      const { openShared } = await import("./share/index.js");
-      if (round === this.#round && !this.#link) link = openShared(this.#settle(), this.#options, this.#events());
-    } catch (error) {
-      report(error);
-      if (round === this.#round && !this.#link) link = new Connection(this.#settle(), this.#events());
-    }
-    if (link) this.#use(link);
+    const { openShared } = await import("./share/index.js");
+    if (current === this.#unwatch && !this.#link) this.#use(openShared(this.#settle(), this.#options, this.#events));
   }
 
   #settle(): Settings {
     return (this.#settings ??= settle(this.#options));
   }
 
-  /** What a link tells, unless another one has taken its place. */
-  #events(): LinkEvents {
-    const round = this.#round;
-    const current = (action: () => void): void => {
-      if (round === this.#round) action();
-    };
-    return {
-      state: (state) => current(() => this.#follow(state)),
-      ready: (data) => current(() => this.#begin(data)),
-      frame: (frame) => current(() => this.#receive(frame)),
-    };
+  #transmit(command: types.Command): boolean {
+    return this.#link?.transmit(command) ?? false;
   }
 
+  // What the link tells
+
+  #events: LinkEvents = {
+    state: (state) => this.#follow(state),
+    ready: (data) => this.#begin(data),
+    frame: (frame) => this.#receive(frame),
+  };
+
   #follow(state: types.State): void {
-    if (state.status !== "online") this.#greeting = undefined;
+    if (state.status !== "online") this.#hub.greeting = undefined;
     if (state.status === "signedOut") this.#forget("SIGNED_OUT");
     this.update(state);
-    if (state.status === "closed") this.#outbox.rejectAll("CLOSED");
+    if (state.status === "closed") this.#hub.outbox.rejectAll("CLOSED");
   }
 
   #begin(data: ConnectedData): void {
-    if (this.#user !== undefined && this.#user !== data.user_id) this.#forget("USER_CHANGED");
-    const first = this.#user === undefined;
-    this.#user = data.user_id;
-    this.#greeting = data;
-    this.#outbox.maxBytes = data.max_frame_bytes;
-    this.#outbox.flush();
-    if (first) this.#emitter.emit("user", { type: "user", user: data.user_id });
+    const { outbox, user } = this.#hub;
+    const isOther = user !== data.user_id;
+    if (user !== undefined && isOther) this.#forget("USER_CHANGED");
+    this.#hub.user = data.user_id;
+    this.#hub.greeting = data;
+    outbox.maxBytes = data.max_frame_bytes;
+    outbox.flush();
+    if (isOther) this.#emitter.emit("user", { type: "user", user: data.user_id });
     this.#tell((part) => part.ready(data));
   }
 
   #receive(frame: types.Answer): void {
-    this.#outbox.answer(frame);
+    this.#hub.outbox.answer(frame);
     // What answers a command is for those who have sent it.
     if (frame.id === undefined) this.#tell((part) => part.frame(frame));
     this.#emitter.emit(frame.type, frame);
@@ -159,21 +142,15 @@ export class Realtime extends Store<types.State> implements types.Realtime {
   }
 
   #forget(code: types.FailureCode): void {
-    const known = this.#user !== undefined;
-    this.#user = this.#greeting = undefined;
-    this.#outbox.rejectAll(code);
+    const known = this.#hub.user !== undefined;
+    this.#hub.user = this.#hub.greeting = undefined;
+    this.#hub.outbox.rejectAll(code);
     this.#tell((part) => part.reset());
-    if (known) this.#emitter.emit("user", { type: "user", user: undefined });
+    if (known) this.#emitter.emit("user", { type: "user" });
   }
 
   #tell(action: (part: Part) => void): void {
-    for (const part of [...this.#parts, ...this.#rooms.values(), ...this.#topics.values()]) {
-      try {
-        action(part);
-      } catch (error) {
-        report(error);
-      }
-    }
+    for (const part of [...this.#parts.values()]) attempt(() => action(part));
   }
 
   // Frames and commands
@@ -189,47 +166,26 @@ export class Realtime extends Store<types.State> implements types.Realtime {
   }
 
   #send(command: types.Command, id?: string): Promise<types.Answer> {
-    const refusal = { signedOut: "SIGNED_OUT", closed: "CLOSED" }[this.state.status as string];
-    if (!refusal) return this.#outbox.send(command, id);
-    const refused = Promise.reject(new RealtimeError(refusal));
-    refused.catch(() => {});
-    return refused;
+    const { status } = this.state;
+    const refusal = status === "signedOut" ? "SIGNED_OUT" : status === "closed" ? "CLOSED" : undefined;
+    return this.#hub.outbox.send(command, id, refusal);
   }
 
-  readonly rest: Rest = (method, path, body) => {
-    this.#rest ??= openRest(this.#settle(), this.#options.csrfToken);
-    return this.#rest(method, path, body);
-  };
+  readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);
 
   // Parts
 
   room(id: string): types.Room {
-    let room = this.#rooms.get(id);
-    if (!room) this.#rooms.set(id, (room = new Room(this.#hub, id)));
-    return room;
+    return this.#part(`room.${id}`, () => new Room(this.#hub, id));
   }
 
   topic<T = unknown>(name: string): types.Topic<T> {
-    let topic = this.#topics.get(name);
-    if (!topic) this.#topics.set(name, (topic = new Topic<T>(this.#hub, name)));
-    return topic;
+    return this.#part(`topic.${name}`, () => new Topic<T>(this.#hub, name));
   }
 
-  #makeHub(): Hub {
-    const client = this;
-    return {
-      rest: (method, path, body) => client.rest(method, path, body),
-      makeId: () => client.#outbox.makeId(),
-      isOwn: (id) => client.#outbox.isOwn(id),
-      messagesPerRoom: client.#options.limits?.messagesPerRoom ?? 1_000,
-      get greeting() {
-        return client.#greeting;
-      },
-      get user() {
-        return client.#user;
-      },
-      send: (command, id) => client.#send(command, id),
-      post: (command) => void client.#link?.transmit(command),
-    };
+  #part<P extends Part>(name: string, make: () => P): P {
+    if (!this.#parts.has(name)) this.#parts.set(name, make());
+    return this.#parts.get(name) as P;
   }
 }
+

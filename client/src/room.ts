@@ -55,7 +55,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#hub = hub;
     this.#stream = `room.${id}`;
     this.#most = hub.messagesPerRoom;
-    this.#list = new MessageList((clientId) => hub.isOwn(clientId));
+    this.#list = new MessageList((clientId) => hub.outbox.isOwn(clientId));
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
   }
 
@@ -88,7 +88,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   // Messages
 
   send(text: string, kind: Kind = "text"): Promise<types.Answer> {
-    const clientId = this.#hub.makeId();
+    const clientId = this.#hub.outbox.makeId();
     this.#list.addDraft({ clientId, text, kind, userId: this.#hub.user ?? null });
     this.typing(false);
     return this.#transmit(clientId, text, kind);

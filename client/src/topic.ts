@@ -1,23 +1,18 @@
 /** A topic of the site: its last value, as long as somebody on the page wants it. */
 
-import { Listeners, Store } from "./events.js";
+import { Emitter, Store } from "./events.js";
 import type { Hub, Part } from "./hub.js";
 import { Retained } from "./retained.js";
 import type * as types from "./types.js";
 
-interface Holder {
-  value: unknown;
-}
-
 export class Topic<T = unknown> implements types.Topic<T>, Part {
   readonly name: string;
   #hub: Hub;
-  #store = new Store<Holder>({ value: undefined });
-  #listeners = new Listeners<[T]>();
-  #subscribed = false;
+  #store = new Store<{ value?: T | undefined }>({});
+  #emitter = new Emitter();
   #retained = new Retained(
-    () => this.#begin(),
-    () => this.#end(),
+    () => this.ready(),
+    () => void this.#hub.send({ type: "unsubscribe", topic: this.name }),
   );
 
   constructor(hub: Hub, name: string) {
@@ -26,7 +21,7 @@ export class Topic<T = unknown> implements types.Topic<T>, Part {
   }
 
   readonly subscribe = (listener: () => void): types.Off => this.#store.subscribe(listener);
-  readonly getSnapshot = (): T | undefined => this.#store.getSnapshot().value as T | undefined;
+  readonly getSnapshot = (): T | undefined => this.#store.getSnapshot().value;
 
   get value(): T | undefined {
     return this.getSnapshot();
@@ -37,33 +32,23 @@ export class Topic<T = unknown> implements types.Topic<T>, Part {
   }
 
   on(listener: (value: T) => void): types.Off {
-    return this.#listeners.add(listener);
+    return this.#emitter.on("", listener);
   }
 
+  /** Most topics have no stream that could be resumed, so each socket subscribes again. */
   ready(): void {
-    if (!this.#subscribed && this.#retained.held) this.#begin();
+    if (this.#retained.held && this.#hub.greeting) void this.#hub.send({ type: "subscribe", topic: this.name });
   }
 
   reset(): void {
-    this.#subscribed = false;
     this.#store.update({ value: undefined });
   }
 
-  frame(frame: types.Answer): void {
-    if (frame["topic"] !== this.name) return;
-    if (frame.type === "unsubscribed" && frame["reason"]) this.reset();
-    if (frame.type !== "topic") return;
-    this.#store.update({ value: frame["data"] });
-    this.#listeners.call(frame["data"]);
-  }
-
-  #begin(): void {
-    this.#subscribed = true;
-    this.#hub.send({ type: "subscribe", topic: this.name }).catch(() => (this.#subscribed = false));
-  }
-
-  #end(): void {
-    if (this.#subscribed) void this.#hub.send({ type: "unsubscribe", topic: this.name });
-    this.#subscribed = false;
+  frame({ type, topic, data, reason }: types.Answer): void {
+    if (topic !== this.name) return;
+    if (reason) this.reset();
+    if (type !== "topic") return;
+    this.#store.update({ value: data });
+    this.#emitter.emit("", data);
   }
 }

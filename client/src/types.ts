@@ -40,7 +40,7 @@ export interface Options {
   /** Without it, the cookie of Django's session counts. */
   credential?: CredentialSource;
   /** The id of the user for whom the page was made, if it knows that: a socket of another user is then refused. */
-  user?: UserId;
+  user?: UserId | undefined;
   /** Django's CSRF token for requests with the session cookie. By default from the cookie `csrftoken`. */
   csrfToken?: () => string;
   /** One socket for all tabs of the browser. False by default; needs `worker` for a SharedWorker. */
@@ -116,7 +116,7 @@ export interface Gap {
 export interface LocalEvents {
   gap: Gap;
   /** The user of the socket has changed; undefined after a sign-out. */
-  user: { type: "user"; user: UserId | undefined };
+  user: { type: "user"; user?: UserId };
 }
 
 export type EventTypes = FrameTypes & LocalEvents;
@@ -132,6 +132,9 @@ export interface Command {
 export interface Answer {
   type: string;
   id?: string;
+  stream?: any;
+  seq?: any;
+  data?: any;
   [key: string]: any;
 }
 
