@@ -62,9 +62,9 @@ export class Host {
 
   #connect({ tab, setup, positions, user, state }: ToHost & { type: "connect" }, post: Post): void {
     this.#connection ??= new Connection(this.#settle(setup), this.#events, state);
-    this.#tabs.set(tab, { post, joined: new Set(Object.keys(positions)) });
     // Granted when the tab no longer holds it.
-    void navigator.locks.request(tab, () => this.drop(tab));
+    if (!this.#tabs.has(tab)) void navigator.locks.request(tab, () => this.drop(tab));
+    this.#tabs.set(tab, { post, joined: new Set(Object.keys(positions)) });
     this.#connection.adopt(user, positions);
     this.#connection.connect();
     post({ to: tab, type: "state", state: this.#connection.state });

@@ -24,6 +24,7 @@ export class RemoteLink implements Link {
   #release = (): void => {};
   #silence: ReturnType<typeof setTimeout> | undefined;
   #state: State = IDLE;
+  #suspended = false;
   #user: UserId | undefined;
   /** What this tab has had; the host may be ahead, or behind. */
   #streams = new Streams();
@@ -40,7 +41,7 @@ export class RemoteLink implements Link {
   }
 
   close(): void {
-    this.suspend();
+    this.#detach();
     this.#streams.clear();
   }
 
@@ -53,21 +54,17 @@ export class RemoteLink implements Link {
   }
 
   suspend(): void {
-    this.#say({ type: "bye" });
-    clearTimeout(this.#silence);
-    this.#release();
-    this.#line?.close();
-    this.#line = undefined;
-    this.#state = { ...this.#state, status: "idle" };
+    this.#suspended = Boolean(this.#line);
+    this.#detach();
   }
 
   restore(): void {
-    if (this.#line) this.wake();
-    else this.#attach();
+    if (this.#suspended) this.#attach();
+    else this.wake();
   }
 
   transmit(command: Sent): boolean {
-    const isOnline = this.#state.status === "online";
+    const isOnline = Boolean(this.#line) && this.#state.status === "online";
     if (isOnline) this.#say({ type: "send", command });
     return isOnline;
   }
@@ -75,21 +72,32 @@ export class RemoteLink implements Link {
   // The host
 
   #attach(): void {
+    this.#suspended = false;
     const tab = `realtime-${BUILD}-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
     this.#tab = tab;
     this.#line = this.#kinds[0]!((message) => this.#hear(message), () => this.#fail());
     if (this.#kinds.length > 1) this.#silence = setTimeout(() => this.#fail(), SILENCE_MS);
     void navigator.locks.request(tab, () => {
-      if (tab === this.#tab) this.#greet();
+      if (tab !== this.#tab) return;
+      this.#greet();
       return new Promise<void>((resolve) => (this.#release = resolve));
     });
+  }
+
+  #detach(): void {
+    this.#say({ type: "bye" });
+    clearTimeout(this.#silence);
+    this.#release();
+    this.#line?.close();
+    this.#line = undefined;
+    this.#tab = "";
   }
 
   /** This kind of host does not work here, perhaps because of the page's Content-Security-Policy. */
   #fail(): void {
     if (this.#kinds.length < 2 || !this.#line) return;
     this.#kinds.shift();
-    this.suspend();
+    this.#detach();
     this.#attach();
   }
 
@@ -114,10 +122,9 @@ export class RemoteLink implements Link {
   }
 
   #follow(state: State): void {
-    // Whoever is signed out comes back when its own page says so, and not with the next user of another tab.
-    if (this.#state.status === "signedOut" && state.status !== "connecting") return;
     this.#state = { ...state, transport: this.#line!.name };
-    if (state.status === "signedOut") this.#streams.clear();
+    // Whoever is signed out comes back when its own page says so, and not with the next user of another tab.
+    if (state.status === "signedOut") this.close();
     this.#events.state(this.#state);
   }
 
