@@ -46,7 +46,10 @@ export class Connection implements Link {
   /** The server has asked not to be disturbed before. */
   #notBefore = 0;
   #deadlines = new Deadlines({
-    attempt: () => this.#lose("TIMEOUT"),
+    attempt: () => {
+      this.#settings.credentials.forget();
+      this.#lose("TIMEOUT");
+    },
     silence: () => this.#lose("TIMEOUT"),
     retry: () => this.#open(),
     resume: () => this.#resume(this.streams.positions),
@@ -142,7 +145,6 @@ export class Connection implements Link {
 
   /** Let go of the socket and of all that is planned. Returns the number of the next attempt. */
   #end(): number {
-    if (this.#deadlines.has("attempt")) this.#settings.credentials.forget();
     this.#socket?.close();
     this.#socket = this.greeting = undefined;
     this.#suspended = false;
