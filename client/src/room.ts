@@ -44,8 +44,6 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   #seq = 0;
   /** What is known may be wrong from anywhere on, so nothing of it is kept when the history is loaded. */
   #wrong = false;
-  /** Read on this page, but the server does not know it yet. */
-  #readTo = 0;
   /** How many messages are kept; grows with what the reader has asked for. */
   #most: number;
 
@@ -142,21 +140,13 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   markRead(seq = Math.max(this.#seq, this.#list.newestSeq)): void {
-    if (seq <= Math.max(this.getSnapshot().lastReadSeq ?? 0, this.#readTo)) return;
-    this.#readTo = seq;
+    if (seq <= this.#lastRead) return;
     this.#setRead(seq);
-    this.#sendRead();
+    void this.#hub.send({ type: "read", room_id: this.id, seq });
   }
 
-  #sendRead(): void {
-    const seq = this.#readTo;
-    if (!seq || !this.#hub.greeting) return;
-    this.#hub.send({ type: "read", room_id: this.id, seq }).then(
-      () => {
-        if (this.#readTo === seq) this.#readTo = 0;
-      },
-      () => {},
-    );
+  get #lastRead(): number {
+    return this.getSnapshot().lastReadSeq ?? 0;
   }
 
   #setRead(lastReadSeq: number): void {
@@ -168,14 +158,13 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   ready(_data: ConnectedData): void {
     if (this.getSnapshot().status === "idle" && this.#retained.held) this.#enter();
     if (this.getSnapshot().error) void this.#history.run();
-    this.#sendRead();
   }
 
   reset(): void {
     this.#history.stop();
     this.#typing.clear();
     this.#list.clear();
-    this.#seq = this.#readTo = 0;
+    this.#seq = 0;
     this.update({ ...EMPTY, messages: [] });
   }
 
@@ -205,7 +194,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   #noteRead({ seq = 0 }: Read["data"]): void {
-    if (seq > (this.getSnapshot().lastReadSeq ?? 0)) this.#setRead(seq);
+    if (seq > this.#lastRead) this.#setRead(seq);
   }
 
   #loadAgain(fetch: string | null): void {
@@ -252,7 +241,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#wrong = false;
     const begins = this.#list.replace(page.messages, user);
     this.#seq = Math.max(this.#seq, room.last_seq);
-    if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, this.#readTo));
+    if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, this.#lastRead));
     this.#show({ loading: false, error: null, ...(begins && { hasOlder: page.next_before !== null }) });
   }
 
