@@ -15,14 +15,18 @@ CLIENT = ROOT / "client"
 BUILT = ROOT / "realtime" / "static" / "realtime"
 
 
-def bundle(directory: Path, entry: str, files: dict[str, str]) -> str:
-    """Write these files, and return `entry` as one module, with all that it imports.
-
-    If the packages of `client/` are not installed, the test is skipped, but in CI it fails.
-    """
-    if not (CLIENT / "node_modules").exists():
+def find_packages() -> Path:
+    """Where the packages of `client/` are. If they are not installed, the test is skipped, but in CI it fails."""
+    packages = CLIENT / "node_modules"
+    if not packages.exists():
         message = "the packages of client/ are not installed; `make client` does it"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    return packages
+
+
+def bundle(directory: Path, entry: str, files: dict[str, str]) -> str:
+    """Write these files, and return `entry` as one module, with all that it imports."""
+    find_packages()
     for name, text in files.items():
         (directory / name).write_text(text)
     node = shutil.which("node", path=str(Path(sys.executable).parent)) or find_binary("node")

@@ -48,7 +48,8 @@ window.start = (tokens) => {
   client.connect();
 };
 window.say = (text) => void room.send(text).catch(() => {});
-window.texts = (status = "stored") => room.messages.filter((message) => message.status === status).map(({ text }) => text);
+window.texts = (wanted = "stored") =>
+  room.messages.filter(({ status }) => status === wanted).map(({ text }) => text);
 """
 
 EXAMPLES = dict(re.findall(r"<!-- ([\w.]+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "frontend.md").read_text(), re.S))
