@@ -13,6 +13,7 @@ import { build } from "esbuild";
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const STATIC = join(HERE, "../realtime/static/realtime");
+const README = join(HERE, "../README.md");
 const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
 const COMMON = {
   absWorkingDir: HERE,
@@ -31,12 +32,12 @@ const FILES = {
   "realtime.worker.js": { entry: "src/share/worker.ts", format: "iife" },
 };
 
-/** The most that a page may have to load, in KB of gzip. An adapter counts without its framework. */
+/** The most that a page may have to load, in KB of gzip, by the names of README's table. Frameworks do not count. */
 const BUDGETS = [
   { name: "core", entry: "src/index.ts", external: ["./share/index.js"], most: 6 },
   { name: "core and sharing", entry: "src/index.ts", most: 9 },
-  { name: "adapter for React", entry: "src/react.ts", most: 2 },
-  { name: "adapter for Vue", entry: "src/vue.ts", most: 2 },
+  { name: "hooks for React", entry: "src/react.ts", most: 2 },
+  { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
 ];
 
 async function minify(entry, { external = [], ...options } = {}) {
@@ -61,7 +62,7 @@ async function nameBuild() {
 async function buildStatic(define) {
   const built = {};
   for (const [name, { entry, format }] of Object.entries(FILES))
-    built[name] = NOTICE + (await minify(entry, { format, define }));
+    built[join(STATIC, name)] = NOTICE + (await minify(entry, { format, define }));
   return built;
 }
 
@@ -86,30 +87,36 @@ async function buildPackage(define) {
   execFileSync(join(HERE, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json"], { cwd: HERE, stdio: "inherit" });
 }
 
-/** Returns whether all parts are small enough. */
+/** The size of each part. Fails if one is too large. */
 async function measure() {
-  let fits = true;
+  const sizes = {};
   for (const { name, entry, external, most } of BUDGETS) {
     const size = gzipSync(await minify(entry, { external }), { level: 9 }).length / 1024;
-    fits &&= size <= most;
-    console.log(`${name}: ${size.toFixed(1)} KB gzip, at most ${most}${size > most ? ": TOO LARGE" : ""}`);
+    sizes[name] = size.toFixed(1);
+    console.log(`${name}: ${sizes[name]} KB gzip, at most ${most}`);
+    if (size > most) fail(`Too large: ${name}.`);
   }
-  return fits;
+  return sizes;
 }
 
-function findStale(built) {
-  return Object.keys(built).filter((name) => {
-    const path = join(STATIC, name);
-    return !existsSync(path) || readFileSync(path, "utf8") !== built[name];
-  });
+/** README with these sizes in its table. */
+function putSizes(text, sizes) {
+  return text.replaceAll(/^\| \*\*(.+)\*\* \| [\d.]+ \|$/gm, (row, name) =>
+    name in sizes ? `| **${name}** | ${sizes[name]} |` : row,
+  );
+}
+
+function fail(message) {
+  console.error(message);
+  process.exitCode = 1;
 }
 
 const define = await nameBuild();
-const built = await buildStatic(define);
+const texts = await buildStatic(define);
 await buildPackage(define); // `publint` looks at it
-const fits = await measure();
-if (process.argv.includes("--check")) {
-  const stale = findStale(built);
-  if (stale.length > 0) console.error(`Stale: ${stale.join(", ")}. Run \`make client\`, and commit realtime/static/realtime.`);
-  if (!fits || stale.length > 0) process.exitCode = 1;
-} else for (const [name, text] of Object.entries(built)) writeFileSync(join(STATIC, name), text);
+texts[README] = putSizes(readFileSync(README, "utf8"), await measure());
+for (const [path, text] of Object.entries(texts)) {
+  if (existsSync(path) && readFileSync(path, "utf8") === text) continue;
+  if (process.argv.includes("--check")) fail(`Stale: ${basename(path)}. Run \`make client\`, and commit what it writes.`);
+  else writeFileSync(path, text);
+}
