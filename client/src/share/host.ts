@@ -49,13 +49,15 @@ export class Host {
   /** The tab is gone: end what it alone has wanted. */
   drop(name: string): void {
     const tab = this.#tabs.get(name);
-    if (!this.#tabs.delete(name)) return;
-    for (const stream of tab!.joined) this.#end(stream);
+    if (!tab) return;
+    this.#tabs.delete(name);
+    for (const stream of tab.joined) this.#end(stream);
     for (const [ask, { tab: asked, settle }] of this.#asks) if (asked === name) this.#ask(ask, settle);
     if (!this.#tabs.size) this.close();
   }
 
   close(): void {
+    this.#tabs.clear();
     this.#connection?.close();
     this.#connection = undefined;
   }
