@@ -292,7 +292,8 @@ export interface Notifications extends Observable<InboxSnapshot> {
   on(type: "notification", listener: (item: Item) => void): Off;
 }
 
-export interface Realtime extends Observable<State> {
+/** What the entry `./core` has. */
+export interface Client extends Observable<State> {
   readonly state: State;
   /** The user of the socket; undefined before the first `connected` and after a sign-out. */
   readonly user: UserId | undefined;
@@ -312,6 +313,9 @@ export interface Realtime extends Observable<State> {
   send(command: Command): Promise<Answer>;
   /** Call the REST API with the credential of this client. Rejects with a `RealtimeError`. */
   rest<T = any>(method: string, path: string, body?: unknown): Promise<T>;
+}
+
+export interface Realtime extends Client {
   room(id: string): Room;
   topic<T = unknown>(name: string): Topic<T>;
   readonly presence: Presence;
