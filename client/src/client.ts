@@ -1,7 +1,7 @@
 /** A client without rooms, presence and notifications: it owns the connection, and knows frames and commands. */
 
 import { Connection } from "./connection.js";
-import { attempt, Emitter, Store } from "./events.js";
+import { attempt, Emitter, report, Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
@@ -86,8 +86,10 @@ export class Client extends Store<types.State> implements types.Client {
   /** The code for this is loaded only where it is used. `current` changes when the client is closed meanwhile. */
   async #share(current: types.Off): Promise<void> {
     this.update({ status: "connecting" });
-    const { openShared } = await import("./share/index.js");
-    if (current === this.#unwatch && !this.#link) this.#use(openShared(this.#settle(), this.#options, this.#events));
+    const share = await import("./share/index.js").catch(report);
+    if (current !== this.#unwatch || this.#link) return;
+    const open = share?.openShared ?? ((settings, _, events) => new Connection(settings, events));
+    this.#use(open(this.#settle(), this.#options, this.#events));
   }
 
   #settle(): Settings {
@@ -102,7 +104,7 @@ export class Client extends Store<types.State> implements types.Client {
 
   #events: LinkEvents = {
     state: (state) => this.#follow(state),
-    ready: (data) => this.#begin(data),
+    ready: (data, isFresh) => this.#begin(data, isFresh),
     frame: (frame) => this.#receive(frame),
   };
 
@@ -113,7 +115,7 @@ export class Client extends Store<types.State> implements types.Client {
     if (state.status === "closed") this.hub.outbox.rejectAll("CLOSED");
   }
 
-  #begin(data: ConnectedData): void {
+  #begin(data: ConnectedData, isFresh: boolean): void {
     const { outbox, user } = this.hub;
     const isOther = user !== data.user_id;
     if (user !== undefined && isOther) this.#forget("USER_CHANGED");
@@ -122,7 +124,7 @@ export class Client extends Store<types.State> implements types.Client {
     outbox.maxBytes = data.max_frame_bytes;
     outbox.flush();
     if (isOther) this.#emitter.emit("user", { type: "user", user: data.user_id });
-    this.#tell((part) => part.ready(data));
+    this.#tell((part) => part.ready(data, isFresh));
   }
 
   #receive(frame: types.Answer): void {

@@ -235,9 +235,10 @@ export class Connection implements Link {
     this.#onlineAt = Date.now();
     this.#deadlines.clear("attempt");
     this.#listen(2000 * data.heartbeat_seconds);
-    for (const part of this.streams.begin(data.streams)) this.#resume(part);
+    const resumes = this.streams.begin(data.streams);
+    for (const part of resumes) this.#resume(part);
     this.#change({ status: "online", reason: "", code: 0 });
-    this.#events.ready(data);
+    this.#events.ready({ ...data, streams: { ...this.streams.positions } }, !resumes.length);
   }
 
   /** After so long without a frame, the connection is dead, and nobody has said so. */

@@ -1,7 +1,7 @@
 /** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
 
 import { Emitter, Store } from "./events.js";
-import type { Act, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
+import type { Act, ConnectedData, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { changeBy, type Change, Inbox, isWanted, recount } from "./inbox.js";
 import { Loader } from "./loader.js";
@@ -9,6 +9,8 @@ import { Retained } from "./retained.js";
 import type * as types from "./types.js";
 
 const PAGE = 50;
+/** A list is loaded without a socket when none was opened for so long. */
+const SOCKET_MS = 2_000;
 const EMPTY: types.InboxSnapshot = {
   items: [],
   counts: { unread: 0, unseen: 0 },
@@ -46,7 +48,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   #inbox = new Inbox();
   #emitter = new Emitter();
   #retained = new Retained(
-    () => void this.reload(),
+    () => this.#begin(),
     () => this.#loader.stop(),
   );
   #loader = new Loader(
@@ -211,8 +213,13 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
 
   // What the client tells
 
-  ready(): void {
-    if (this.#retained.held && this.getSnapshot().error) void this.reload();
+  /** What arrives between a list and the first socket would be missing, so the socket comes first, if it comes. */
+  #begin(): void {
+    this.#loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
+  }
+
+  ready(_data: ConnectedData, isFresh: boolean): void {
+    if (isFresh || this.getSnapshot().error) this.#loadAgain();
   }
 
   reset(): void {
@@ -221,7 +228,6 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#next = null;
     this.#last = undefined;
     this.update({ ...EMPTY, filter: this.getSnapshot().filter });
-    if (this.#retained.held && this.#hub.user !== undefined) void this.reload();
   }
 
   frame(frame: types.Answer): void {

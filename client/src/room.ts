@@ -155,9 +155,11 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   // What the client tells
 
-  ready(_data: ConnectedData): void {
-    if (this.getSnapshot().status === "idle" && this.#retained.held) this.#enter();
-    if (this.getSnapshot().error) void this.#history.run();
+  ready({ streams }: ConnectedData): void {
+    const { status, error } = this.getSnapshot();
+    const isLost = status === "idle" || (status === "joined" && !(this.#stream in streams));
+    if (isLost && this.#retained.held) void this.#enter();
+    else if (error) void this.#history.run();
   }
 
   reset(): void {

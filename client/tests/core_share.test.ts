@@ -153,9 +153,11 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     for (const tab of tabs) tab.room("general").join();
     await settle();
     window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+    document.dispatchEvent(new Event("freeze"));
     await settle();
     expect(site.server.sockets.size).toBe(0);
     site.server.chat("general", "four");
+    document.dispatchEvent(new Event("resume"));
     window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
     await settle();
     await settle();
