@@ -43,6 +43,9 @@ interface Page {
   counts: Counts;
 }
 
+/** What the snapshot has can be read from the object as well. */
+export interface Notifications extends types.InboxSnapshot {}
+
 export class Notifications extends Store<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
   #inbox = new Inbox();
@@ -62,14 +65,6 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   constructor(hub: Hub) {
     super(EMPTY);
     this.#hub = hub;
-  }
-
-  get items(): readonly Item[] {
-    return this.getSnapshot().items;
-  }
-
-  get counts(): Counts {
-    return this.getSnapshot().counts;
   }
 
   readonly on: types.Notifications["on"] = (type, listener) => this.#emitter.on(type, listener);
@@ -93,7 +88,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
 
   async loadMore(): Promise<void> {
     const next = this.#next;
-    if (next === null || this.getSnapshot().loading) return;
+    if (next === null || this.loading) return;
     this.update({ loading: true });
     try {
       const page = await this.#request(next);
@@ -121,7 +116,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
 
   #request(before?: string): Promise<Page> {
     const query = new URLSearchParams({ limit: String(PAGE), ...(before && { before }) });
-    for (const [key, value] of Object.entries(this.getSnapshot().filter))
+    for (const [key, value] of Object.entries(this.filter))
       if (value !== undefined) query.set(key, String(value));
     return this.#hub.rest("GET", `/notifications?${query}`);
   }
@@ -177,7 +172,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     if (!newest) return Promise.resolve();
     const up_to = `${newest.arrived_at}_${newest.id}`;
     const ids = this.items.map(({ id }) => id);
-    const body = { act, filter: this.getSnapshot().filter, up_to };
+    const body = { act, filter: this.filter, up_to };
     return this.#change(act, ids, body);
   }
 
@@ -219,7 +214,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   ready(_data: ConnectedData, isFresh: boolean): void {
-    if (isFresh || this.getSnapshot().error) this.#loadAgain();
+    if (isFresh || this.error) this.#loadAgain();
   }
 
   reset(): void {
@@ -227,7 +222,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#inbox.clear();
     this.#next = null;
     this.#last = undefined;
-    this.update({ ...EMPTY, filter: this.getSnapshot().filter });
+    this.update({ ...EMPTY, filter: this.filter });
   }
 
   frame(frame: types.Answer): void {
@@ -242,10 +237,10 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     if (this.#retained.held) {
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
-      if (!isWanted(item, this.getSnapshot().filter)) this.#inbox.replace(this.#inbox.base.slice(1));
+      if (!isWanted(item, this.filter)) this.#inbox.replace(this.#inbox.base.slice(1));
       this.#show();
       // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
-      if ((!old && item.created_at !== item.arrived_at) || this.getSnapshot().loading) this.#loadAgain();
+      if ((!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
     }
     this.#emitter.emit("notification", item);
   }
@@ -255,16 +250,15 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#inbox.change(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
     this.#show();
-    const { filter, loading } = this.getSnapshot();
-    const known = ids && KNOWN_ACTS.includes(act) && (filter.box ?? "inbox") === "inbox";
-    if (!known || loading) this.#loadAgain();
+    const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
+    if (!known || this.loading) this.#loadAgain();
   }
 
   #remove({ notification_ids, unread, unseen }: RemovedFrame["data"]): void {
     this.#inbox.change(notification_ids, () => null);
     this.#inbox.counts = { unread, unseen };
     this.#show();
-    if (this.getSnapshot().loading) this.#loadAgain();
+    if (this.loading) this.#loadAgain();
   }
 
   #loadAgain(): void {
@@ -272,9 +266,8 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   #show(changes: Partial<types.InboxSnapshot> = {}): void {
-    const shown = this.#inbox.show(changes.filter ?? this.getSnapshot().filter);
-    const { counts } = this.getSnapshot();
-    const same = counts.unread === shown.counts.unread && counts.unseen === shown.counts.unseen;
-    this.update({ ...changes, items: shown.items, counts: same ? counts : shown.counts });
+    const shown = this.#inbox.show(changes.filter ?? this.filter);
+    const same = this.counts.unread === shown.counts.unread && this.counts.unseen === shown.counts.unseen;
+    this.update({ ...changes, items: shown.items, counts: same ? this.counts : shown.counts });
   }
 }

@@ -191,15 +191,12 @@ export interface RoomSnapshot {
   readonly error: Error | null;
 }
 
-export interface Room extends Observable<RoomSnapshot> {
+/** What the snapshot has can be read from the room as well. */
+export interface Room extends Observable<RoomSnapshot>, RoomSnapshot {
   readonly id: string;
   /** Join the room, until `leave` was called as often. Returns a function that leaves once. */
   join(): Off;
   leave(): void;
-  readonly messages: readonly Message[];
-  readonly hasOlder: boolean;
-  readonly typingUsers: readonly UserId[];
-  readonly unread: number | null;
   /** The message is in the list at once. Settles when it is stored or refused; a failure is in the list, too. */
   send(text: string, kind?: Kind): Promise<Answer>;
   /** Send a message that has failed again, with the same id: it is stored once. */
@@ -233,8 +230,7 @@ export interface PresenceSnapshot {
   readonly users: Readonly<Record<string, PresenceStatus>>;
 }
 
-export interface Presence extends Observable<PresenceSnapshot> {
-  readonly onlineCount: number | null;
+export interface Presence extends Observable<PresenceSnapshot>, PresenceSnapshot {
   status(user: UserId): PresenceStatus | undefined;
   /** Load the status of these users, and keep it up to date until the returned function is called. */
   watch(users: readonly UserId[]): Off;
@@ -264,9 +260,7 @@ export interface InboxSnapshot {
 
 export type Ids = number | readonly number[];
 
-export interface Notifications extends Observable<InboxSnapshot> {
-  readonly items: readonly Item[];
-  readonly counts: Counts;
+export interface Notifications extends Observable<InboxSnapshot>, InboxSnapshot {
   /** Load the list and keep it up to date, until the returned function was called. */
   open(): Off;
   /** Show another box or other filters: the list is loaded again. */
