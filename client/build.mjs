@@ -35,7 +35,7 @@ const FILES = {
 /** The most that a page may have to load, in KB of gzip, by the names of README's table. Frameworks do not count. */
 const BUDGETS = [
   { name: "core", entry: "src/core.ts", external: ["./share/index.js"], most: 6 },
-  { name: "all", entry: "src/index.ts", most: 9 },
+  { name: "all", entry: "src/index.ts", most: 12 },
   { name: "hooks for React", entry: "src/react.ts", most: 2 },
   { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
 ];
