@@ -149,7 +149,7 @@ export class Client extends Store<types.State> implements types.Client {
 
   // Frames and commands
 
-  readonly on = (type: string, listener: (event: any) => void): types.Off => this.#emitter.on(type, listener);
+  readonly on: types.Client["on"] = (type: string, listener: (event: any) => void) => this.#emitter.on(type, listener);
 
   onState(listener: (state: types.State) => void): types.Off {
     return this.subscribe(() => listener(this.state));

@@ -21,7 +21,9 @@ export class Realtime extends Client implements types.Realtime {
     return this.part(`room.${id}`, () => new Room(this.hub, id));
   }
 
-  topic<T = unknown>(name: string): types.Topic<T> {
+  topic<N extends keyof types.TopicData>(name: N): types.Topic<types.TopicData[N]>;
+  topic<T = unknown>(name: string): types.Topic<T>;
+  topic<T>(name: string): types.Topic<T> {
     return this.part(`topic.${name}`, () => new Topic<T>(this.hub, name));
   }
 }

@@ -1,6 +1,19 @@
 /** The public types of the library. What they describe is implemented by the modules that `index` exports. */
 
-import type { AnyFrame, Counts, ErrorCode, Item, Kind, NotificationEvent, Role, Time, UserId } from "./frames.js";
+import type {
+  AnyFrame,
+  Counts,
+  ErrorCode,
+  Item,
+  Kind,
+  NotificationData,
+  NotificationEvent,
+  Role,
+  SiteFrames,
+  Time,
+  TopicData,
+  UserId,
+} from "./frames.js";
 
 // The connection
 
@@ -95,9 +108,8 @@ export interface Transport {
 
 // Frames and commands
 
-/** The frames of a site. Declare them by augmentation: `interface SiteFrames { order: { type: "order"; number: string } }`. */
-// eslint-disable-next-line @typescript-eslint/no-empty-interface
-export interface SiteFrames {}
+// A site declares its own by augmentation: `interface SiteFrames { order: { type: "order"; number: string } }`.
+export type { NotificationData, SiteFrames, TopicData };
 
 type ByType<F extends { type: string }> = { [T in F["type"]]: Extract<F, { type: T }> };
 
@@ -311,6 +323,7 @@ export interface Client extends Observable<State> {
 
 export interface Realtime extends Client {
   room(id: string): Room;
+  topic<N extends keyof TopicData>(name: N): Topic<TopicData[N]>;
   topic<T = unknown>(name: string): Topic<T>;
   readonly presence: Presence;
   readonly notifications: Notifications;
