@@ -70,6 +70,10 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#retained.release();
   }
 
+  get #address(): string {
+    return `/rooms/${encodeURIComponent(this.id)}`;
+  }
+
   // Messages
 
   send(text: string, kind: Kind = "text"): Promise<types.Answer> {
@@ -107,7 +111,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     if (!this.hasOlder || this.loading || !before) return;
     this.update({ loading: true });
     try {
-      const page = await this.#hub.rest("GET", `/rooms/${this.id}/messages?limit=${PAGE}&before=${before}`);
+      const page = await this.#hub.rest("GET", `${this.#address}/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages, or another user, has taken the place of what this one would continue.
       if (this.#list.oldestSeq !== before) return;
       this.#list.add(page.messages, this.#hub.user);
@@ -214,7 +218,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   async #load(isCurrent: () => boolean): Promise<void> {
     this.update({ loading: true });
     const { rest, user } = this.#hub;
-    const address = `/rooms/${this.id}`;
+    const address = this.#address;
     const [room, page] = await Promise.all([
       rest("GET", address),
       rest<{ messages: HistoryItem[]; next_before: number | null }>("GET", `${address}/messages?limit=${PAGE}`),

@@ -216,6 +216,12 @@ describe("commands", () => {
     expect(site.client.state.status).toBe("online");
   });
 
+  test("half of a character is mended, because the server could not even read the id", async () => {
+    await connect(site.client);
+    await say("cut \ud83d");
+    expect(texts()).toContain("cut \ufffd");
+  });
+
   test("a sign-out rejects what is waiting, and nothing of it is sent to the next user", async () => {
     const waiting = say("of the first user");
     site.client.signOut();
