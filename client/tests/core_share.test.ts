@@ -1,17 +1,18 @@
-// @vitest-environment happy-dom
 /** One socket for all tabs: what each tab sees, and what happens when tabs come, die, or sign out. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { type Options, type Realtime, Unauthorized } from "../src/index.js";
 import { settle } from "../src/testing.js";
-import { type FakeBrowser, installBrowser } from "./core_browser.js";
+import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
 import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
 
 const site = useSite();
 let browser: FakeBrowser;
+let page: FakePage;
 
 beforeEach(() => {
+  page = installPage();
   browser = installBrowser(site.server.transport);
 });
 
@@ -152,13 +153,13 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     const tabs = await openTabs(kind, 2);
     for (const tab of tabs) tab.room("general").join();
     await settle();
-    window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
-    document.dispatchEvent(new Event("freeze"));
+    page.window.dispatchEvent(transition("pagehide"));
+    page.document.dispatchEvent(new Event("freeze"));
     await settle();
     expect(site.server.sockets.size).toBe(0);
     site.server.chat("general", "four");
-    document.dispatchEvent(new Event("resume"));
-    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    page.document.dispatchEvent(new Event("resume"));
+    page.window.dispatchEvent(transition("pageshow"));
     await settle();
     await settle();
     expect(tabs.map((tab) => shown(tab))).toEqual(Array(2).fill(["one", "two", "three", "four"]));
