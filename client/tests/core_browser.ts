@@ -3,7 +3,7 @@
 import { vi } from "vitest";
 
 import { Host } from "../src/share/host.js";
-import type { Transport } from "../src/index.js";
+import type { Transport, TransportSocket } from "../src/index.js";
 
 type Job = () => unknown;
 
@@ -92,11 +92,13 @@ export interface FakeBrowser {
   workers: string[];
   /** What a page's policy, or a lost file, does to a worker. */
   workerFails: "" | "at once" | "later" | "silently";
+  /** False: they have crashed. */
+  workersLive: boolean;
 }
 
-/** Put the parts into the place of the globals. Workers open their sockets with `transport`. */
+/** Put the parts into the place of the globals. All sockets are opened with `transport`. */
 export function installBrowser(transport: Transport): FakeBrowser {
-  const browser: FakeBrowser = { locks: new FakeLocks(), workers: [], workerFails: "" };
+  const browser: FakeBrowser = { locks: new FakeLocks(), workers: [], workerFails: "", workersLive: true };
   const hosts = new Map<string, Host>();
 
   class FakeWorker {
@@ -114,9 +116,28 @@ export function installBrowser(transport: Transport): FakeBrowser {
       };
       const postMessage = (data: unknown): void => {
         const copy: any = structuredClone(data);
-        if (!browser.workerFails) queueMicrotask(() => hosts.get(name)!.hear(copy, post));
+        if (!browser.workerFails && browser.workersLive) queueMicrotask(() => hosts.get(name)!.hear(copy, post));
       };
       this.port = { onmessage: null, postMessage, close: () => (this.port.onmessage = null) };
+    }
+  }
+
+  class FakeWebSocket {
+    onmessage: ((event: { data: string }) => void) | null = null;
+    onclose: ((event: { code: number; reason: string }) => void) | null = null;
+    #socket: TransportSocket;
+
+    constructor(url: string, protocols: string[]) {
+      const message = (data: string): void => this.onmessage?.({ data });
+      this.#socket = transport.open({ url, protocols }, { message, close: (code, reason) => this.onclose?.({ code, reason }) });
+    }
+
+    send(text: string): void {
+      this.#socket.send(text);
+    }
+
+    close(): void {
+      this.#socket.close();
     }
   }
 
@@ -124,5 +145,6 @@ export function installBrowser(transport: Transport): FakeBrowser {
   vi.stubGlobal("navigator", { onLine: true, locks: browser.locks });
   vi.stubGlobal("BroadcastChannel", FakeChannel);
   vi.stubGlobal("SharedWorker", FakeWorker);
+  vi.stubGlobal("WebSocket", FakeWebSocket);
   return browser;
 }

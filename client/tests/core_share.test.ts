@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { type Options, type Realtime, Unauthorized } from "../src/index.js";
+import "../src/share/index.js"; // loaded before the first test, which would have to wait for it
 import { settle } from "../src/testing.js";
 import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
 import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
@@ -190,9 +191,23 @@ test("when the tab that leads dies, another one leads, and nothing is lost", asy
 test.each(["at once", "later", "silently"] as const)("a worker that fails %s is replaced by a leader", async (how) => {
   browser.workerFails = how;
   const tab = await openTab("worker", {});
-  await pass(3_000);
+  await pass(10_000);
   await settle();
   expect(tab.state).toMatchObject({ transport: "leader" });
+});
+
+test("a worker that has crashed is noticed when somebody looks at a tab", async () => {
+  const tab = await openTab("worker");
+  tab.room("general").join();
+  await settle();
+  browser.workersLive = false;
+  site.server.sockets.forEach((socket) => socket.close());
+  site.server.chat("general", "four");
+  page.document.dispatchEvent(new Event("visibilitychange"));
+  await pass(10_000);
+  await settle();
+  expect(tab.state).toMatchObject({ status: "online", transport: "leader" });
+  expect(shown(tab)).toEqual(["one", "two", "three", "four"]);
 });
 
 test("tabs of users, builds and sites that differ have no worker in common", async () => {

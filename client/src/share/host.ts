@@ -88,6 +88,8 @@ export class Host {
     this.#tabs.delete(name);
     this.#tabs.set(name, tab);
     this.#connection!.wake();
+    // Whoever hears nothing takes the host for dead.
+    tab.post({ to: name, type: "state", state: this.#connection!.state });
   }
 
   // Frames

@@ -8,8 +8,8 @@ import { makeGap, Streams } from "../streams.js";
 import type { Answer, Credential, State } from "../types.js";
 import { BUILD, EVERYBODY, type Line, type OpenLine, type ToHost, type ToTab } from "./wire.js";
 
-/** A host that says nothing for so long is none: the next kind is tried. */
-const SILENCE_MS = 3_000;
+/** A host that says nothing for so long is none, or has crashed: the next kind is tried. */
+const SILENCE_MS = 10_000;
 
 type Said = ToHost extends infer M ? (M extends ToHost ? Omit<M, "to" | "tab"> : never) : never;
 
@@ -52,6 +52,7 @@ export class RemoteLink implements Link {
 
   wake(): void {
     this.#say({ type: "wake" });
+    this.#expect();
   }
 
   suspend(): void {
@@ -77,12 +78,17 @@ export class RemoteLink implements Link {
     const tab = `realtime-${BUILD}-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
     this.#tab = tab;
     this.#line = this.#kinds[0]!((message) => this.#hear(message), () => this.#fail());
-    if (this.#kinds.length > 1) this.#silence = setTimeout(() => this.#fail(), SILENCE_MS);
+    this.#expect();
     void navigator.locks.request(tab, () => {
       if (tab !== this.#tab) return;
       this.#greet();
       return new Promise<void>((resolve) => (this.#release = resolve));
     });
+  }
+
+  #expect(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#fail(), SILENCE_MS);
   }
 
   #detach(): void {
