@@ -23,7 +23,7 @@ afterEach(() => void vi.unstubAllGlobals());
 async function openTab(kind: string, options: Options = {}): Promise<Realtime> {
   const { transport, ...others } = site.server.options;
   const shared = kind === "worker" ? { worker: "/worker.js", transport: undefined } : { transport };
-  const tab = site.open({ ...others, ...shared, share: true, ...options } as Options);
+  const tab = site.open({ ...others, ...shared, share: true, user: 1, ...options } as Options);
   await connect(tab);
   await settle();
   return tab;
@@ -34,6 +34,9 @@ async function openTabs(kind: string, count: number, options: Options = {}): Pro
   while (tabs.length < count) tabs.push(await openTab(kind, options));
   return tabs;
 }
+
+/** The session's cookie, whoever has logged in. */
+const COOKIE = { credential: undefined, user: undefined } as unknown as Options;
 
 function shown(tab: Realtime, room = "general"): string[] {
   return tab.room(room).messages.map(({ text }) => text);
@@ -114,7 +117,7 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
   });
 
   test("signing out in one tab ends all, and another user begins with nothing", async () => {
-    const tabs = await openTabs(kind, 3);
+    const tabs = await openTabs(kind, 3, COOKIE);
     tabs[1]!.room("general").join();
     await settle();
     site.server.hold();
@@ -212,9 +215,14 @@ test("a worker that has crashed is noticed when somebody looks at a tab", async 
 
 test("tabs of users, builds and sites that differ have no worker in common", async () => {
   await openTab("worker", { user: 1 });
-  await openTab("worker", {});
+  await openTab("worker", COOKIE);
   expect(new Set(browser.workers).size).toBe(2);
   expect(browser.workers.every((name) => name.startsWith("realtime-"))).toBe(true);
+});
+
+test("tabs whose tokens may be of different users share nothing", async () => {
+  const tabs = await openTabs("leader", 2, { user: undefined });
+  expect(tabs.map(({ state }) => state.transport)).toEqual(["fake", "fake"]);
 });
 
 test("without locks, each tab has its own socket", async () => {

@@ -43,6 +43,7 @@ export class RemoteLink implements Link {
   close(): void {
     this.#detach();
     this.#suspended = false;
+    this.#user = undefined;
     this.#streams.clear();
   }
 
