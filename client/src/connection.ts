@@ -246,7 +246,7 @@ export class Connection implements Link {
     this.transmit({ type: "resume", streams, id: RESUME });
   }
 
-  /** A `resume` was refused: for one stream for good, or as a whole, and then the streams that it has started are silent. */
+  /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
   #refuse({ stream, retry_after_ms }: Answer): void {
     if (!stream) return void this.#deadlines.set("resume", retry_after_ms ?? RESUME_AGAIN_MS);
     this.streams.forget(stream);

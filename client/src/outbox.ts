@@ -15,7 +15,7 @@ interface Entry {
   reject(error: RealtimeError): void;
 }
 
-/** Half of a character, which a text that was cut may have at its end, is no JSON: the server could not read the `id`. */
+/** Half of a character, with which a cut text may end, is no JSON: the server could not even read the `id`. */
 function mend(command: Sent): Sent {
   const text = JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
   return JSON.parse(text);

@@ -129,7 +129,8 @@ export function installBrowser(transport: Transport): FakeBrowser {
 
     constructor(url: string, protocols: string[]) {
       const message = (data: string): void => this.onmessage?.({ data });
-      this.#socket = transport.open({ url, protocols }, { message, close: (code, reason) => this.onclose?.({ code, reason }) });
+      const close = (code: number, reason: string): void => this.onclose?.({ code, reason });
+      this.#socket = transport.open({ url, protocols }, { message, close });
     }
 
     send(text: string): void {

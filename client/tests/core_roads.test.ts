@@ -83,7 +83,10 @@ const ROADS: Road[] = [
       await pass(500);
     },
   },
-  { name: "the token has expired", go: ({ server }) => happen(() => server.goodbye(4401, { reason: "TOKEN_EXPIRED" })) },
+  {
+    name: "the token has expired",
+    go: ({ server }) => happen(() => server.goodbye(4401, { reason: "TOKEN_EXPIRED" })),
+  },
   {
     name: "the server is silent",
     async go({ server }) {

@@ -101,7 +101,7 @@ describe("events", () => {
     expect(gaps).toMatchObject([{ stream: "room.general", seq: 9 }]);
   });
 
-  test.each(["UNAVAILABLE", "RATE_LIMITED"] as const)("a resume that is refused with %s is sent again", async (code) => {
+  test.each(["UNAVAILABLE", "RATE_LIMITED"] as const)("a resume refused with %s is sent again", async (code) => {
     const heard = listen();
     await joinGeneral();
     site.server.failNext("resume", code, { retry_after_ms: 3_000 });
@@ -126,7 +126,8 @@ describe("events", () => {
   test("a batch is taken apart", async () => {
     const heard = listen();
     await joinGeneral();
-    const [first, second] = [4, 5].map((seq) => ({ type: "chat", stream: "room.general", seq, data: { message: seq } }));
+    const stream = "room.general";
+    const [first, second] = [4, 5].map((seq) => ({ type: "chat", stream, seq, data: { message: seq } }));
     site.server.broadcast({ type: "batch", messages: [first, second, first] });
     await settle();
     expect(heard).toEqual([4, 5]);

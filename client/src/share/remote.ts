@@ -1,4 +1,4 @@
-/** The link of a tab that shares a socket: it speaks with the host, and compares what it has had with what the host has. */
+/** The link of a tab that shares a socket: it speaks with the host, and compares what both have had. */
 
 import { Unauthorized } from "../errors.js";
 import type { ConnectedData, UserId } from "../frames.js";
