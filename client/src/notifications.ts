@@ -1,0 +1,271 @@
+/** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
+
+import { Emitter, quiet, Store } from "./events.js";
+import type { Act, ConnectedData, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
+import type { Hub, Part } from "./hub.js";
+import { changeBy, type Change, Inbox, isWanted, recount } from "./inbox.js";
+import { Loader } from "./loader.js";
+import { Retained } from "./retained.js";
+import type * as types from "./types.js";
+
+const PAGE = 50;
+/** A list is loaded without a socket when none was opened for so long. */
+const SOCKET_MS = 2_000;
+const EMPTY: types.InboxSnapshot = {
+  items: [],
+  counts: { unread: 0, unseen: 0 },
+  filter: {},
+  hasMore: false,
+  loading: false,
+  error: null,
+};
+
+/** Acts of another device after which the list can be brought up to date without loading it again. */
+const KNOWN_ACTS: Act[] = ["seen", "read", "unread", "archive", "snooze", "delete"];
+
+interface ActsBody {
+  act: Act;
+  ids?: number[];
+  filter?: types.InboxFilter;
+  up_to?: string;
+  until?: Date | undefined;
+}
+
+/** The last act, and how the notifications were before it. */
+interface Last {
+  undo: string;
+  before: Item[];
+}
+
+interface Changed {
+  changed: number;
+  undo: string;
+  counts: Counts;
+}
+
+interface Page {
+  notifications: Item[];
+  next: string | null;
+  counts: Counts;
+}
+
+/** What the snapshot has can be read from the object as well. */
+export interface Notifications extends types.InboxSnapshot {}
+
+export class Notifications extends Store<types.InboxSnapshot> implements types.Notifications, Part {
+  #hub: Hub;
+  #inbox = new Inbox();
+  #emitter = new Emitter();
+  #retained = new Retained(
+    () => this.#begin(),
+    () => this.#loader.stop(),
+  );
+  #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
+  #next: string | null = null;
+  #last: Last | undefined;
+
+  constructor(hub: Hub) {
+    super(EMPTY);
+    this.#hub = hub;
+  }
+
+  readonly on: types.Notifications["on"] = (type, listener) => this.#emitter.on(type, listener);
+
+  // The list
+
+  open(): types.Off {
+    return this.#retained.retain();
+  }
+
+  show(filter: types.InboxFilter): Promise<void> {
+    this.#loader.stop();
+    this.#inbox.replace([]);
+    this.#show({ filter, hasMore: false });
+    return this.reload();
+  }
+
+  reload(): Promise<void> {
+    return this.#loader.run();
+  }
+
+  loadMore(): Promise<void> {
+    return this.#loader.runMore(async () => {
+      const next = this.#next;
+      if (next === null) return;
+      const page = await this.#request(next);
+      // The list was loaded again meanwhile, so this page follows something else.
+      if (next !== this.#next) return;
+      this.#next = page.next;
+      this.#inbox.append(page.notifications);
+      this.#show({ hasMore: page.next !== null });
+    });
+  }
+
+  async #load(isCurrent: () => boolean): Promise<void> {
+    const page = await this.#request();
+    if (!isCurrent()) return;
+    this.#next = page.next;
+    this.#inbox.replace(page.notifications);
+    this.#inbox.counts = page.counts;
+    this.#show({ hasMore: page.next !== null });
+  }
+
+  #request(before?: string): Promise<Page> {
+    const query = new URLSearchParams({ limit: String(PAGE), ...(before && { before }) });
+    for (const [key, value] of Object.entries(this.filter))
+      if (value !== undefined) query.set(key, String(value));
+    return this.#hub.rest("GET", `/notifications?${query}`);
+  }
+
+  // Acts
+
+  readonly read = this.#marker("read");
+  readonly unread = this.#marker("unread");
+  readonly archive = this.#marker("archive");
+  readonly unarchive = this.#marker("unarchive");
+  readonly snooze: types.Notifications["snooze"] = this.#marker("snooze");
+  readonly unsnooze = this.#marker("unsnooze");
+  readonly remove = this.#marker("delete");
+
+  seen(ids?: types.Ids): Promise<void> {
+    return ids === undefined ? this.#markAll("seen") : this.#marker("seen")(ids);
+  }
+
+  readAll(): Promise<void> {
+    return this.#markAll("read");
+  }
+
+  archiveAll(): Promise<void> {
+    return this.#markAll("archive");
+  }
+
+  act(id: number, key: string): Promise<void> {
+    const now = new Date().toISOString();
+    const change: Change = (item) => ({ ...changeBy("read", now)(item)!, action: key });
+    return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}).then(() => {}));
+  }
+
+  undo(): Promise<boolean> {
+    const last = this.#last;
+    this.#last = undefined;
+    return last ? quiet(this.#undo(last)) : Promise.resolve(false);
+  }
+
+  async #undo({ undo, before }: Last): Promise<boolean> {
+    const items = new Map(before.map((item) => [item.id, item]));
+    await this.#try([...items.keys()], (item) => items.get(item.id)!, "/notifications/undo", { undo });
+    // What was removed is in no list of this page any more.
+    await this.reload();
+    return true;
+  }
+
+  #marker(act: Act): (ids: types.Ids, until?: Date) => Promise<void> {
+    return (ids, until) => {
+      const list = [ids].flat();
+      return list.length ? this.#change(act, list, { act, ids: list, until }) : Promise.resolve();
+    };
+  }
+
+  #markAll(act: Act): Promise<void> {
+    const [newest] = this.#inbox.base;
+    if (!newest) return Promise.resolve();
+    const up_to = `${newest.arrived_at}_${newest.id}`;
+    const ids = this.items.map(({ id }) => id);
+    const body = { act, filter: this.filter, up_to };
+    return this.#change(act, ids, body);
+  }
+
+  #change(act: Act, ids: number[], body: ActsBody): Promise<void> {
+    const before = this.#inbox.base.filter(({ id }) => ids.includes(id));
+    const change = changeBy(act, new Date().toISOString(), body.until?.toISOString());
+    const done = this.#try(ids, change, "/notifications/acts", body).then(({ undo }) => {
+      if (undo && act !== "seen") this.#last = { undo, before };
+    });
+    return quiet(done);
+  }
+
+  /** Show a change at once, and take it back if the server refuses it. */
+  async #try(ids: number[], change: Change, path: string, body: unknown): Promise<Changed> {
+    const expected = this.#inbox.expect(ids, change);
+    this.#show();
+    const user = this.#hub.user;
+    try {
+      const answer = await this.#hub.rest<Changed>("POST", path, body);
+      if (user !== this.#hub.user) return { changed: 0, undo: "", counts: this.counts };
+      expected.keep();
+      // With a socket, a frame brings the counts. An answer may be older than the last frame.
+      if (!this.#hub.greeting && answer.counts) this.#inbox.counts = answer.counts;
+      this.#show({ error: null });
+      return answer;
+    } catch (error) {
+      expected.takeBack();
+      this.#show({ error: error as Error });
+      throw error;
+    }
+  }
+
+  // What the client tells
+
+  /** What arrives between a list and the first socket would be missing, so the socket comes first, if it comes. */
+  #begin(): void {
+    this.#loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
+  }
+
+  ready(_data: ConnectedData, isFresh: boolean): void {
+    if (isFresh || this.error) this.#loadAgain();
+  }
+
+  reset(): void {
+    this.#loader.stop();
+    this.#inbox.clear();
+    this.#next = null;
+    this.#last = undefined;
+    this.update({ ...EMPTY, filter: this.filter });
+  }
+
+  frame(frame: types.Answer): void {
+    if (frame.type === "notification") this.#add((frame as unknown as NotificationFrame).data);
+    else if (frame.type === "inbox") this.#follow((frame as unknown as InboxFrame).data);
+    else if (frame.type === "notification_removed") this.#remove((frame as unknown as RemovedFrame).data);
+    else if (frame.type === "notifications_waiting" || (frame.type === "gap" && frame["stream"].startsWith("user.")))
+      this.#loadAgain();
+  }
+
+  #add(item: Item): void {
+    if (this.#retained.held) {
+      const old = this.#inbox.put(item);
+      this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
+      if (!isWanted(item, this.filter)) this.#inbox.replace(this.#inbox.base.slice(1));
+      this.#show();
+      // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
+      if ((!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
+    }
+    this.#emitter.emit("notification", item);
+  }
+
+  #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {
+    const now = new Date().toISOString();
+    this.#inbox.change(ids ?? [], changeBy(act, now, now));
+    this.#inbox.counts = { unread, unseen };
+    this.#show();
+    const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
+    if (!known || this.loading) this.#loadAgain();
+  }
+
+  #remove({ notification_ids, unread, unseen }: RemovedFrame["data"]): void {
+    this.#inbox.change(notification_ids, () => null);
+    this.#inbox.counts = { unread, unseen };
+    this.#show();
+    if (this.loading) this.#loadAgain();
+  }
+
+  #loadAgain(): void {
+    if (this.#retained.held) void this.reload();
+  }
+
+  #show(changes: Partial<types.InboxSnapshot> = {}): void {
+    const shown = this.#inbox.show(changes.filter ?? this.filter);
+    const same = this.counts.unread === shown.counts.unread && this.counts.unseen === shown.counts.unseen;
+    this.update({ ...changes, items: shown.items, counts: same ? this.counts : shown.counts });
+  }
+}
