@@ -125,6 +125,10 @@ class Notification(Table):
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
         ordering = ["-id"]
+        permissions = [
+            ("send_notification", "Can send notification"),
+            ("export_notification", "Can export notification"),
+        ]
         # Names of indexes are shared by all tables of a database, so they begin as no name of the site does.
         # Every act writes a new entry into each index that has the row, a hundred thousand of them if all is marked as
         # read. So what is rare has a partial index, and one serves both counts.

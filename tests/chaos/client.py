@@ -20,11 +20,12 @@ from tests.chaos.history import History, read_after
 from tests.chaos.outbox import Outbox
 from tests.chaos.people import ROOMS, Person
 from tests.chaos.road import Road, now
+from tests.contract.description import find_fault
 
 ROOMS_EACH = 3
 SILENCE_SECONDS = 6.0  # three heartbeats: nobody is there any more
 OPEN_SECONDS = 8.0
-PONG_SECONDS = 1.0
+SIGN_OF_LIFE_SECONDS = 1.0
 LONGEST_BACK_OFF_SECONDS = 2.0
 LONGEST_TEXT = "\U0001f30a" * 10_000  # 40 KB
 FLOOD = 16  # messages
@@ -142,6 +143,8 @@ class Client:
     # Frames
 
     async def _on_frame(self, frame: Frame) -> None:
+        if fault := find_fault(frame):
+            self.account.violations.append(fault)
         if "seq" in frame and "stream" in frame:
             self.account.accept(frame["stream"], frame["seq"], read_id(frame))
             return
@@ -198,11 +201,14 @@ class Client:
         self.account.accept_history(stream, await self._load(asking), outcome["seq"])
 
     async def _load(self, asking: Coroutine[Any, Any, list[T] | None]) -> list[T]:
-        """Nothing is read meanwhile, heartbeats neither: it proves life unasked, however long it takes."""
+        """Nothing is read meanwhile, heartbeats neither: it proves life unasked, however long it takes.
+
+        Not by a `pong`, which would confirm frames that have not been read: a session would go on after them.
+        """
         loading = asyncio.ensure_future(asking)
         try:
-            while not (await asyncio.wait([loading], timeout=PONG_SECONDS))[0]:
-                await self._send({"type": "pong"})
+            while not (await asyncio.wait([loading], timeout=SIGN_OF_LIFE_SECONDS))[0]:
+                await self._send({"type": "ping"})
             if (found := loading.result()) is None:
                 raise Gone
             return found

@@ -23,7 +23,7 @@ from tests.patience import PATIENCE_SECONDS
 from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
-ALL = ["wake", "summaries", "expire", "announcements", "forget_changes", "retention", "mails"]
+ALL = ["wake", "summaries", "expire", "announcements", "forget_changes", "retention", "dispatches", "mails"]
 
 
 @pytest.fixture
