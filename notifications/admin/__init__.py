@@ -1,4 +1,4 @@
-"""The app in Django's admin: notifications, types, announcements, what readers have chosen, mails and jobs.
+"""The app in Django's admin: notifications, what staff sent, types, announcements, choices of readers, mails, jobs.
 
 A site with an `AdminSite` of its own calls `register`. One with another admin theme sets `ADMIN` to False in
 NOTIFICATIONS, and puts the mixins before the `ModelAdmin` of that theme.
@@ -12,7 +12,8 @@ from django.db.models import Model
 from notifications import conf
 from notifications.admin.announcements import AnnouncementAdmin, AnnouncementAdminMixin
 from notifications.admin.deliveries import DeliveryAdmin, DeliveryAdminMixin
-from notifications.admin.notifications import NotificationAdmin
+from notifications.admin.dispatches import DispatchAdmin, DispatchAdminMixin
+from notifications.admin.notifications import NotificationAdmin, NotificationAdminMixin
 from notifications.admin.preferences import (
     PreferenceAdmin,
     PreferenceAdminMixin,
@@ -21,16 +22,19 @@ from notifications.admin.preferences import (
 )
 from notifications.admin.records import JobRunAdmin, JobRunAdminMixin
 from notifications.admin.types import TypeAdmin, TypeAdminMixin
-from notifications.models import Announcement, Delivery, JobRun, Notification, Preference, Reader, TypeSwitch
+from notifications.models import Announcement, Delivery, Dispatch, JobRun, Notification, Preference, Reader, TypeSwitch
 
 __all__ = [
     "AnnouncementAdmin",
     "AnnouncementAdminMixin",
     "DeliveryAdmin",
     "DeliveryAdminMixin",
+    "DispatchAdmin",
+    "DispatchAdminMixin",
     "JobRunAdmin",
     "JobRunAdminMixin",
     "NotificationAdmin",
+    "NotificationAdminMixin",
     "PreferenceAdmin",
     "PreferenceAdminMixin",
     "ReaderAdmin",
@@ -42,6 +46,7 @@ __all__ = [
 
 CLASSES: "dict[type[Model], type[admin.ModelAdmin[Any]]]" = {
     Notification: NotificationAdmin,
+    Dispatch: DispatchAdmin,
     TypeSwitch: TypeAdmin,
     Announcement: AnnouncementAdmin,
     Reader: ReaderAdmin,

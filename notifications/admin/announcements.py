@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
-from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, StepsMixin
+from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin
 from notifications.admin.mixins import StyledMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
@@ -39,7 +39,7 @@ class CountedList(ChangeList):
             announcement.numbers = counted[announcement.pk]
 
 
-class AnnouncementAdminMixin(StepsMixin, StyledMixin):
+class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
     """Goes before `ModelAdmin`."""
 
     style_sheets = ("notifications/admin.css",)

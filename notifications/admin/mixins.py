@@ -2,7 +2,7 @@
 
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -10,14 +10,8 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from notifications.admin.bases import AdminMixin
 from realtime.integration import all_users
-
-if TYPE_CHECKING:
-    # So that calls of `super()` have types. At run time, the class that a site or `notifications.admin` makes has one.
-    AdminMixin = admin.ModelAdmin[Any]
-else:
-    AdminMixin = object
-
 
 # A search for a name that more users have finds what belongs to so many of them.
 USERS_AT_MOST = 1_000

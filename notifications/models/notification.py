@@ -123,6 +123,10 @@ class Notification(Table):
         verbose_name = _("notification")
         verbose_name_plural = _("notifications")
         ordering = ["-id"]
+        permissions = [
+            ("send_notification", "Can send notification"),
+            ("export_notification", "Can export notification"),
+        ]
         # Names of indexes are shared by all tables of a database, so they begin as no name of the site does.
         indexes = [
             models.Index(name="realtime_notifications_list", fields=["recipient", "-arrived_at", "-id"]),

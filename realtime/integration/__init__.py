@@ -7,7 +7,7 @@ of other apps, as `realtime` does.
 """
 
 from realtime.auth.names import display_name
-from realtime.auth.user_choice import FindsUsers
+from realtime.auth.user_choice import FindsUsers, UserSelect, UsersSelect
 from realtime.auth.user_ids import read_user, wire_id
 from realtime.auth.users import all_users
 from realtime.chat.read_positions import register_notification_marker
@@ -34,6 +34,8 @@ __all__ = [
     "ExactQuerySet",
     "FindsUsers",
     "StoreUnavailable",
+    "UserSelect",
+    "UsersSelect",
     "all_users",
     "connection",
     "count_online",

@@ -8,7 +8,7 @@ from notifications.migration import OwnMigration
 class Migration(OwnMigration):
 
     dependencies = [
-        ('notifications', '0009_preferences_and_deliveries'),
+        ('notifications', '0010_dispatches'),
     ]
 
     operations = [
