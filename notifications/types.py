@@ -213,3 +213,6 @@ register(
     category="orders",
     example={"order_id": "A-17", "status": "shipped"},
 )
+
+# The types above, whatever a site makes of their keys.
+BUILT_IN = tuple(_types.values())

@@ -12,7 +12,7 @@ from notifications import pushing, routing, withholding
 from notifications.frames import Act
 from notifications.inbox.announcing import announce_all
 from notifications.languages import languages_of
-from notifications.models import Notification
+from notifications.models import Notification, NotificationQuerySet
 from notifications.withdrawing import withdraw_some
 from realtime.integration import is_stopping, own_transaction, retry_conflicts
 
@@ -21,22 +21,23 @@ ROWS_AT_ONCE = 500
 
 def wake(now: datetime) -> None:
     """Bring back what was snoozed until now: unread, at the top of the lists, and pushed as if it were new."""
-    while not is_stopping() and _wake_page(now):
+    due = Notification.objects.existing().filter(snoozed_until__lte=now)
+    # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
+    while not is_stopping() and due.exists() and _wake_page(due, now):
         pass
 
 
 def expire(now: datetime) -> None:
     """Delete what has expired. It is in no list and no count already; open clients hear of it."""
     expired = Notification.objects.filter(expires_at__lte=now)
-    while not is_stopping() and withdraw_some(expired):
+    while not is_stopping() and expired.exists() and withdraw_some(expired):
         pass
 
 
 @retry_conflicts
-def _wake_page(now: datetime) -> bool:
+def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
     with own_transaction():
-        due = Notification.objects.existing().filter(snoozed_until__lte=now)
         found = list(due.select_for_update().order_by("recipient_id", "pk")[:ROWS_AT_ONCE])
         values: dict[str, Any] = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now}
         Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)

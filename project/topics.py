@@ -1,13 +1,20 @@
 """Topics of the demo. `realtime` imports the module `topics` of every app."""
 
 import os
-from typing import Any
+
+import msgspec
 
 import realtime
 from realtime.manager import manager
 
 
-@realtime.topic("metrics", every=5)
-async def measure() -> dict[str, Any]:
-    """The load of the machine that calls this, and how many users are online in all processes."""
-    return {"load": os.getloadavg(), "online_count": await manager.aget_online_count()}
+class Metrics(msgspec.Struct):
+    """The load of the machine in the last 1, 5 and 15 minutes, and how many users are online in all processes."""
+
+    load: tuple[float, float, float]
+    online_count: int
+
+
+@realtime.topic("metrics", every=5, data=Metrics)
+async def measure() -> Metrics:
+    return Metrics(os.getloadavg(), await manager.aget_online_count())

@@ -11,6 +11,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", views.DocsView.as_view(), name="docs"),
+    path("api/docs/socket", views.SOCKET_DOCS, name="socket-docs"),
     path("", include("realtime.urls")),
     path("", include("notifications.urls")),
     path("api/<path:rest>", views.UnknownView.as_view()),

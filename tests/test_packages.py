@@ -22,7 +22,8 @@ PACKAGES = {
     "presence": "protocol storage auth delivery",
     "chat": "protocol storage auth delivery",
     "recovery": "protocol storage auth delivery chat",
-    "api": "protocol auth delivery presence chat",
+    "asyncapi": "protocol",
+    "api": "protocol asyncapi auth delivery presence chat",
     "sockets": "protocol storage auth delivery presence chat recovery server",
     "testing": "protocol storage auth delivery presence recovery sockets",
 }
@@ -65,6 +66,7 @@ LATE = {
     ("realtime.management.commands.open_socket", "realtime.server.terminal"): "as above",
     ("notifications.apps", "notifications.announcements.publishing"): "models can be imported once the apps are loaded",
     ("notifications.apps", "notifications.checks"): "as above",
+    ("notifications.apps", "notifications.describing"): "as above",
     ("notifications.apps", "notifications.inbox"): "as above",
     ("notifications.apps", "notifications.jobs"): "as above",
     ("notifications.apps", "notifications.mailing.bounces"): "as above",

@@ -30,7 +30,9 @@ def lock_inboxes(user_ids: Iterable[Any]) -> None:
 
 def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
     """Lock these notifications, and return their ids; None if there are more than `most`."""
-    ids = list(chosen.select_for_update().order_by("pk").values_list("pk", flat=True)[: most + 1])
+    # Any of them first: to put very many in order, only to find that they are too many, takes long.
+    some = chosen.filter(pk__in=chosen.order_by().values("pk")[: most + 1])
+    ids = list(some.select_for_update().order_by("pk").values_list("pk", flat=True))
     return None if len(ids) > most else ids
 
 

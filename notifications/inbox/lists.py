@@ -127,5 +127,5 @@ def counts(user_id: Any) -> Counts:
 
 
 def _count(found: NotificationQuerySet) -> int:
-    # In the order of the partial indexes: without it, PostgreSQL may read the table, where others' rows come first.
-    return found.order_by("-arrived_at", "-id")[:MOST_COUNTED].count()
+    # In the order of the partial index: without it, PostgreSQL may read the table, where others' rows come first.
+    return found.order_by("seen_at")[:MOST_COUNTED].count()

@@ -12,7 +12,7 @@ class Migration(OwnMigration):
 
     dependencies = [
         ('auth', '0012_alter_user_first_name_max_length'),
-        ('notifications', '0009_preferences_and_deliveries'),
+        ('notifications', '0010_fewer_index_entries'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
