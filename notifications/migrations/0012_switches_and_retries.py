@@ -8,7 +8,7 @@ from notifications.migration import OwnMigration
 class Migration(OwnMigration):
 
     dependencies = [
-        ('notifications', '0010_dispatches'),
+        ('notifications', '0011_dispatches'),
     ]
 
     operations = [
