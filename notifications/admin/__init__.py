@@ -1,4 +1,4 @@
-"""The app in Django's admin: notifications, what staff sent, types, announcements, choices of readers, mails, jobs.
+"""The app in Django's admin: notifications, what staff sent, types, announcements, readers' choices, mails and jobs.
 
 A site with an `AdminSite` of its own calls `register`. One with another admin theme sets `ADMIN` to False in
 NOTIFICATIONS, and puts the mixins before the `ModelAdmin` of that theme.
@@ -22,7 +22,16 @@ from notifications.admin.preferences import (
 )
 from notifications.admin.records import JobRunAdmin, JobRunAdminMixin
 from notifications.admin.types import TypeAdmin, TypeAdminMixin
-from notifications.models import Announcement, Delivery, Dispatch, JobRun, Notification, Preference, Reader, TypeSwitch
+from notifications.models import (
+    Announcement,
+    Delivery,
+    Dispatch,
+    JobRun,
+    Notification,
+    Preference,
+    Reader,
+    TypeSwitch,
+)
 
 __all__ = [
     "AnnouncementAdmin",

@@ -23,7 +23,7 @@ FIELDS = ["type_label", "audience", "groups", "params", "data", "link", "actor",
 
 
 class DispatchAdminMixin(StepsMixin, RecordAdminMixin, StyledMixin):
-    """Goes before `ModelAdmin`. Nothing is added or changed here."""
+    """Goes before `ModelAdmin`, or before that of another theme."""
 
     list_display = ["type_label", "audience", "state", "stored", "created_by", "created_at"]
     list_display_links = ["type_label"]

@@ -14,6 +14,7 @@ from notifications.models import Notification, NotificationQuerySet
 from realtime.protocol.frames import format_time
 
 MAX_ID = 2**63 - 1  # limit of the database's column
+FEW = 500  # notifications; it costs little to put so many in order
 PLACE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)_([1-9]\d{0,18})", re.ASCII)
 
 
@@ -108,9 +109,17 @@ def find_place(user_id: Any, pk: int) -> Place | None:
 def page(user_id: Any, filters: Filters, before: Place | None, limit: int) -> list[Notification]:
     """The newest notifications that come before a place, the newest first; one more than `limit` if there are more."""
     found = select(user_id, filters)
+    if filters.unread and filters.box == "inbox":
+        found = _lead_to_few(found)
     if before is not None:
         found = found.filter(up_to(before, inclusive=False))
     return list(found.order_by("-arrived_at", "-id")[: limit + 1])
+
+
+def _lead_to_few(unread: NotificationQuerySet) -> NotificationQuerySet:
+    """The same notifications, named if they are few: else the index of lists leads through all that are read."""
+    pks = list(unread.order_by("seen_at").values_list("pk", flat=True)[: FEW + 1])
+    return unread if len(pks) > FEW else unread.filter(pk__in=pks)
 
 
 def up_to(place: Place, *, inclusive: bool = True) -> Q:

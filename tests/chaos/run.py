@@ -109,6 +109,9 @@ async def talk_while_it_breaks(world: World, clients: Sequence[Client], plan: Se
             await asyncio.sleep(max(0.0, begin + step.at - now()))
             steps.create_task(world.perform(step, clients))
     await asyncio.wait(writers)
+    for writer in writers:
+        if not writer.cancelled():
+            writer.result()  # raises what it has raised
 
 
 async def settle(world: World, clients: Sequence[Client]) -> tuple[float, list[str]]:

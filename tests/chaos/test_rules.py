@@ -57,6 +57,17 @@ def test_it_notices_a_live_event_between_those_of_a_replay():
     assert account.violations == ["room.a: 10 came after 2", "room.a: 3 came after 10"]
 
 
+def test_what_a_list_has_filled_is_known_when_it_comes_again():
+    account = open_account()
+    account.skip_to("room.a", 3)
+    account.go_on("room.a", 3)
+    assert accept(account, [4]) == [4]
+    account.expect_replay({"room.a": 1})
+    assert accept(account, [2, 3, 4]) == []
+    assert account.events["room.a"] == [0, 102, 103, 104]
+    assert not account.violations
+
+
 def test_it_notices_another_message_in_the_same_place():
     account = open_account()
     accept(account, [1, 2])

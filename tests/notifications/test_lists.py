@@ -113,3 +113,20 @@ def test_lists_and_counts_use_an_index(alice: Any, bob: Any) -> None:
         (listed,) = plans(lambda reader=reader: inbox.page(reader.pk, Filters(), None, 50))
         assert "realtime_notifications_list" in listed
         assert "Sort" not in listed
+    # Those that are unread are few, and may be older than all that are read.
+    first, second = plans(lambda: inbox.page(bob.pk, Filters(unread=True), None, 50))
+    assert "realtime_notifications_unread" in first
+    assert "realtime_notifications_list" not in second
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_a_list_of_what_is_unread_is_the_same_for_few_and_for_many(
+    bob: Any, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr(inbox.lists, "FEW", few)
+    rows = [sent(bob, "mention", message=str(number)) for number in range(4)]
+    inbox.act(bob.pk, "seen", ids=[rows[2].pk])
+    inbox.act(bob.pk, "read", ids=[rows[1].pk])
+    assert listed(bob, unread=True) == ["3", "2", "0"]
+    page = inbox.page(bob.pk, Filters(unread=True), Place.of(rows[3]), 1)
+    assert [row.message for row in page] == ["2", "0"]
