@@ -3,7 +3,10 @@
 import os
 from typing import Any
 
+from django.conf import settings
+
 import realtime
+from project.demo.performance import performance
 from realtime.manager import manager
 
 
@@ -11,3 +14,13 @@ from realtime.manager import manager
 async def measure() -> dict[str, Any]:
     """The load of the machine that calls this, and how many users are online in all processes."""
     return {"load": os.getloadavg(), "online_count": await manager.aget_online_count()}
+
+
+def is_demo(_user_id: Any) -> bool:
+    return bool(settings.DEMO)
+
+
+@realtime.topic("demo", every=5, allow=is_demo)
+async def let_actors_go_on() -> None:
+    """Pages of the demo subscribe to this topic, so that it is called while somebody looks. It has no values."""
+    await performance.go_on()
