@@ -34,9 +34,10 @@ class DemoView(RealtimeView):
 @extend_schema(exclude=True)
 class OrdersView(DemoView):
     def get(self, request: Request) -> Response:
-        """The user's orders."""
+        """The user's orders, and what the states are called in the language of the request."""
         orders = Order.objects.filter(user=request.user.pk).order_by("number")
-        return Response({"orders": [{"number": order.number, "status": order.status} for order in orders]})
+        labels = {status.value: str(status.label) for status in Status}
+        return Response({"orders": list(orders.values("number", "status")), "labels": labels})
 
 
 @extend_schema(exclude=True)

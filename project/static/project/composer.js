@@ -1,0 +1,31 @@
+/** The field for a new message. Enter sends, Shift and Enter begin a new line. */
+
+import { currentRoom } from "./conversation.js";
+import { find } from "./dom.js";
+
+export function startComposer() {
+  const form = find("composer");
+  const text = find("text");
+  const drafts = new Map(); // by room, what was written and not sent
+  let room = null;
+
+  document.addEventListener("room", ({ detail }) => {
+    if (room) drafts.set(room, text.value);
+    room = detail;
+    text.value = drafts.get(room) ?? "";
+  });
+  text.addEventListener("input", () => currentRoom()?.typing(text.value !== ""));
+  text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (!text.value.trim()) return;
+    // Whether it arrives is shown beside the message.
+    currentRoom().send(text.value.trim()).catch(() => {});
+    text.value = "";
+    text.focus();
+  });
+}

@@ -1,0 +1,54 @@
+/** The rooms at the side: all are joined, so that what others write is counted. The address's `#room` says which is shown. */
+
+import { realtime } from "./client.js";
+import { openRoom } from "./conversation.js";
+import { clone, find, part, setText, showList } from "./dom.js";
+import { fill, ngettext } from "./texts.js";
+
+let rooms = [];
+
+export async function startRooms() {
+  const answer = await realtime.rest("GET", "/rooms");
+  rooms = answer.rooms.map(({ id, title }) => ({ id, title, room: realtime.room(id) }));
+  for (const { room } of rooms) {
+    room.join();
+    room.subscribe(showRooms);
+  }
+  addEventListener("hashchange", showChosen);
+  showChosen();
+}
+
+/** Of each room, the snapshot. */
+export function snapshots() {
+  return rooms.map(({ id, room }) => ({ id, ...room.getSnapshot() }));
+}
+
+function showChosen() {
+  const chosen = rooms.find(({ id }) => `#${id}` === location.hash) ?? rooms[0];
+  if (chosen) openRoom(chosen.room, chosen.title);
+  showRooms();
+}
+
+function showRooms() {
+  showList(find("rooms"), rooms, ({ id }) => id, makeRoom, showRoom);
+}
+
+function makeRoom({ id }) {
+  const item = clone("room-piece");
+  part(item, "button").addEventListener("click", () => {
+    location.hash = id;
+    document.body.dataset.pane = "conversation";
+  });
+  return item;
+}
+
+function showRoom(item, { id, title, room }) {
+  const { unread, status, title: present } = room.getSnapshot();
+  const isChosen = (location.hash || `#${rooms[0].id}`) === `#${id}`;
+  item.hidden = status === "gone";
+  setText(part(item, ".title"), present || title);
+  part(item, "button").setAttribute("aria-current", String(isChosen));
+  const badge = part(item, ".badge");
+  setText(badge, unread ? String(Math.min(unread, 99)) : "");
+  if (unread) badge.title = fill(ngettext("%(count)s new message", "%(count)s new messages", unread), { count: unread });
+}
