@@ -10,7 +10,7 @@ from project.demo.performance import performance
 from realtime.manager import manager
 
 
-@realtime.topic("metrics", every=5)
+@realtime.topic("metrics", every=2)
 async def measure() -> dict[str, Any]:
     """The load of the machine that calls this, and how many users are online in all processes."""
     return {"load": os.getloadavg(), "online_count": await manager.aget_online_count()}

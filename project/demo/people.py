@@ -27,6 +27,7 @@ ACTORS = (
     Person("nour", "نور", "الحسن", _("Sales")),
 )
 EVERYBODY = (*VISITORS, *ACTORS)
+COLOURS = 7  # of avatars, in the style sheet
 VISITOR_NAMES = frozenset(person.username for person in VISITORS)
 
 
@@ -40,6 +41,7 @@ def list_people() -> list[dict[str, Any]]:
             "username": person.username,
             "name": display_name(accounts[person.username]),
             "role": str(person.role),
+            "hue": accounts[person.username].pk % COLOURS,
         }
         for person in EVERYBODY
         if person.username in accounts

@@ -11,7 +11,7 @@ from realtime.integration import run
 
 logger = logging.getLogger(__name__)
 
-LINE_SECONDS = 4.0  # between two lines, on average
+LINE_SECONDS = 3.0  # between two lines, on average
 
 
 class Performance:

@@ -17,10 +17,16 @@ export function startAway() {
     cut(target.checked);
     if (!target.checked) realtime.connect();
   });
-  find("missed").addEventListener("click", () => {
-    find("missed").hidden = true;
-    showSince(Number(find("missed").dataset.seq));
+  document.addEventListener("room", hide);
+  find("composer").addEventListener("submit", hide);
+  find("missed").addEventListener("click", ({ target }) => {
+    hide();
+    showSince(Number(target.dataset.seq));
   });
+}
+
+function hide() {
+  find("missed").hidden = true;
 }
 
 function noteLoss() {

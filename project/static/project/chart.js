@@ -3,7 +3,7 @@
 import { realtime } from "./client.js";
 import { find, part, setText } from "./dom.js";
 
-const MOST = 60; // values
+const MOST = 45; // values
 const [WIDTH, HEIGHT] = [240, 60];
 const values = [];
 

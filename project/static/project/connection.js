@@ -14,16 +14,16 @@ const STATUS = {
   closed: gettext("Closed"),
 };
 const REASONS = {
-  RESTARTING: gettext("The server restarts"),
-  OVERLOADED: gettext("The server is busy"),
-  HEARTBEAT_TIMEOUT: gettext("No sign of life for a while"),
-  SLOW_CONSUMER: gettext("The network is too slow"),
+  RESTARTING: gettext("Server restarts"),
+  OVERLOADED: gettext("Server busy"),
+  HEARTBEAT_TIMEOUT: gettext("No sign of life"),
+  SLOW_CONSUMER: gettext("Network too slow"),
   RATE_LIMITED: gettext("Too many commands"),
   TOO_MANY_CONNECTIONS: gettext("Too many windows"),
-  KICKED: gettext("An admin has ended the connection"),
-  USER_DISABLED: gettext("The account was disabled"),
+  KICKED: gettext("Ended by an admin"),
+  USER_DISABLED: gettext("Account disabled"),
 };
-const LOST = gettext("The connection is lost");
+const LOST = gettext("Connection lost");
 
 export function startPill() {
   const pill = find("pill");
@@ -44,5 +44,5 @@ function sayStatus({ status, reason, retryAt }) {
   if (status !== "waiting") return STATUS[status];
   const why = REASONS[reason] ?? LOST;
   const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-  return retryAt ? fill(gettext("%(why)s. Again in %(seconds)s s"), { why, seconds }) : why;
+  return retryAt ? fill(gettext("%(why)s, again in %(seconds)s s"), { why, seconds }) : why;
 }

@@ -8,7 +8,7 @@ import { fill, gettext, ngettext } from "./texts.js";
 const NEAR = 120; // pixels from an end of the list that count as being there
 
 const scroller = find("scroller");
-let shown = null; // the room, `off` for leaving it, and `mark`: up to where it was read when it was opened
+let shown = null; // the room, `off` for leaving it, and `mark`: the position before the line "New", or null
 
 export function openRoom(room, title) {
   if (shown?.room === room) return;
@@ -18,6 +18,7 @@ export function openRoom(room, title) {
   find("room-title").textContent = title;
   document.dispatchEvent(new CustomEvent("room", { detail: room }));
   showAll();
+  shown.isOpened = true;
   jumpToEnd();
 }
 
@@ -47,16 +48,22 @@ function showAll() {
   wasAtEnd = isAtEnd();
   const top = scroller.scrollHeight - scroller.scrollTop;
   const first = find("messages").firstElementChild?.dataset.key;
-  shown.mark ??= snapshot.lastReadSeq;
-  const newest = messages.find(({ seq, mine }) => seq > (shown.mark ?? Infinity) && !mine);
+  const firstNew = findFirstNew(snapshot);
   showList(find("messages"), messages, ({ key }) => key, makeMessage, (child, message, before) => {
-    showMessage(child, message, before, message === newest, shown.room);
+    showMessage(child, message, before, message === firstNew, shown.room);
   });
   keepPlace(first, top);
   find("beginning").hidden = snapshot.hasOlder || !messages.length;
   scroller.setAttribute("aria-busy", String(snapshot.loading));
   showTyping(snapshot.typingUsers);
   noteRead();
+}
+
+/** The line "New" stands where one has stopped reading. What one sees coming is not new. */
+function findFirstNew({ messages, lastReadSeq, unread }) {
+  if (shown.mark === null && unread && !isReading()) shown.mark = lastReadSeq;
+  if (messages.at(-1)?.mine) shown.mark = null;
+  return shown.mark === null ? undefined : messages.find(({ seq, mine }) => seq > shown.mark && !mine);
 }
 
 /** Older messages that were put on top leave in sight what was in sight; new ones at the end are followed. */
@@ -71,6 +78,10 @@ function isAtEnd() {
   return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
 }
 
+function isReading() {
+  return shown.isOpened && isVisible() && document.hasFocus() && isAtEnd();
+}
+
 function jumpToEnd() {
   scroller.scrollTop = scroller.scrollHeight;
 }
@@ -82,7 +93,7 @@ function loadOlder() {
 }
 
 function noteRead() {
-  if (!shown || !isVisible() || !document.hasFocus() || !isAtEnd()) return;
+  if (!shown || !isReading()) return;
   if (shown.room.unread) shown.room.markRead();
   find("newer").hidden = true;
 }

@@ -52,7 +52,7 @@ export function safeAddress(link) {
 /** Which of the few colours of avatars a user has. */
 export function paintAvatar(element, name, userId) {
   setText(element, [...name][0]?.toUpperCase() ?? "?");
-  element.classList.add("avatar", `hue-${Number(userId) % 6 || 0}`);
+  element.classList.add("avatar", `hue-${Number(userId) % 7 || 0}`);
 }
 
 export function isVisible() {

@@ -4,6 +4,8 @@ import { realtime } from "./client.js";
 import { clone, part, safeAddress, setText } from "./dom.js";
 import { gettext, timeOrDate } from "./texts.js";
 
+const CHANNELS = { socket: gettext("Here"), mail: gettext("By mail"), web_push: gettext("By web push") };
+
 export function makeItem(acts) {
   const element = clone("item-piece");
   element.addEventListener("click", ({ target }) => {
@@ -33,13 +35,17 @@ function open(item, acts) {
   window.open(safeAddress(item.link), "_blank", "noopener");
 }
 
+function explain({ channel, text }) {
+  return Object.assign(document.createElement("span"), { textContent: `${CHANNELS[channel] ?? channel}: ${text}` });
+}
+
 async function showWhy(element) {
   const why = part(element, ".why");
   why.hidden = !why.hidden;
   if (why.hidden) return;
   try {
     const { channels } = await realtime.rest("GET", `/notifications/${element.item.id}/explain`);
-    why.replaceChildren(...channels.map(({ text }) => Object.assign(document.createElement("span"), { textContent: text })));
+    why.replaceChildren(...channels.map(explain));
   } catch (error) {
     why.textContent = error.message;
   }

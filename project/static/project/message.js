@@ -1,6 +1,7 @@
 /** One message in the list. */
 
 import { clone, linked, paintAvatar, part, setText } from "./dom.js";
+import { login } from "./login.js";
 import { day, gettext, time } from "./texts.js";
 
 const TOGETHER_MS = 5 * 60_000; // messages of one person within this time have one name above them
@@ -12,7 +13,6 @@ const TICKS = {
 
 export function makeMessage(message) {
   const element = clone("message-piece");
-  paintAvatar(part(element, ".avatar"), message.username, message.userId);
   part(element, ".text").replaceChildren(...linked(message.text));
   return element;
 }
@@ -25,7 +25,9 @@ export function showMessage(element, message, before, isFirstNew, room) {
   element.dataset.day = isNewDay ? day(message.sentAt) : "";
   element.dataset.new = isFirstNew ? gettext("New") : "";
   element.dataset.status = message.status;
-  setText(part(element, ".author"), message.username);
+  const name = message.mine ? login.name : message.username;
+  setText(part(element, ".author"), name);
+  paintAvatar(part(element, ".avatar"), name, message.mine ? login.user_id : message.userId);
   setText(part(element, "time"), time(message.sentAt));
   showTick(part(element, ".tick"), message);
   showFailure(part(element, ".failure"), message, room);
