@@ -28,6 +28,7 @@ def env_list(name: str) -> list[str]:
 DEBUG = env_flag("DEBUG")
 # The demo at `/`: whoever opens it is one of its people, or the admin, with one click. Never for a site that is open.
 DEMO = env_flag("DEMO", default=DEBUG)
+DEMO_TRAFFIC = env_flag("DEMO_TRAFFIC", default=DEMO)  # some of its people talk by themselves while somebody looks
 SECRET_KEY = os.environ.get("SECRET_KEY", "")
 if not SECRET_KEY:
     if not DEBUG:

@@ -16,11 +16,11 @@ async def measure() -> dict[str, Any]:
     return {"load": os.getloadavg(), "online_count": await manager.aget_online_count()}
 
 
-def is_demo(_user_id: Any) -> bool:
-    return bool(settings.DEMO)
+def has_traffic(_user_id: Any) -> bool:
+    return bool(settings.DEMO and settings.DEMO_TRAFFIC)
 
 
-@realtime.topic("demo", every=5, allow=is_demo)
+@realtime.topic("demo", every=5, allow=has_traffic)
 async def let_actors_go_on() -> None:
     """Pages of the demo subscribe to this topic, so that it is called while somebody looks. It has no values."""
     await performance.go_on()

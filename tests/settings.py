@@ -13,6 +13,7 @@ from typing import Any
 import django
 
 os.environ.setdefault("DEBUG", "1")
+os.environ["DEMO"] = "0"  # a test of the demo turns it on
 from project.settings import *  # noqa: F403
 from project.settings import CACHES, CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, REALTIME
 from tests.patience import PATIENCE_SECONDS

@@ -71,7 +71,8 @@ class Company:
     async def perform(self) -> None:
         """Talk until nobody wants it, a socket was closed, or everything was said."""
         async with self._enter() as actors:
-            for line in itertools.islice(itertools.cycle(script.SCENES), LINES_AT_MOST):
+            start = random.randrange(len(script.SCENES))
+            for line in itertools.islice(itertools.cycle(script.SCENES), start, start + LINES_AT_MOST):
                 if not await self._is_wanted() or not all(actor.is_open for actor in actors.values()):
                     return
                 await self._speak(actors, self._answers.pop() if self._answers else line)

@@ -4,6 +4,8 @@ import asyncio
 import logging
 from secrets import token_hex
 
+from django.contrib.auth import get_user_model
+
 from project.demo import stage
 from project.demo.actors import Company
 from project.demo.sockets import open_local
@@ -30,6 +32,8 @@ class Performance:
     async def _perform(self) -> None:
         try:
             await Company(open_local, self._is_wanted, LINE_SECONDS).perform()
+        except get_user_model().DoesNotExist:
+            logger.info("Nobody talks by themselves: run `load_demo`")
         except Exception:
             logger.exception("The people of the demo have stopped talking")
         finally:

@@ -59,6 +59,7 @@ SCENES = (
     Line("emil", "general", "Yes. Somebody has to water the plants before that."),
     Line("lin", "releases", "The research build needs 2.4, so thank you for being early."),
 )
+EVERY_LINE = (*HISTORY, *SMALL_TALK, *SCENES)
 # What somebody answers to a visitor.
 ANSWERS = (
     "Thanks, {name}!",

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model, login
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
+from django.views.decorators.cache import cache_control, never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST
 from rest_framework_simplejwt.tokens import RefreshToken
@@ -35,9 +35,12 @@ def demo_only(view: View) -> View:
 
 @strict_policy
 @ensure_csrf_cookie
-@never_cache
+@cache_control(private=True, no_cache=True)
 def space(request: HttpRequest) -> HttpResponse:
-    """The page of the demo. It is the same for everybody: who somebody is, only their window knows."""
+    """The page of the demo. It is the same for everybody: who somebody is, only their window knows.
+
+    `no-store` would keep it out of the browser's back-forward cache.
+    """
     people = list_people()
     return render(request, "project/space.html", {"people": people, "visitors": people[: len(VISITORS)]})
 

@@ -29,6 +29,10 @@ export function startConversation() {
   document.addEventListener("visibilitychange", noteRead);
   addEventListener("focus", noteRead);
   find("newer").addEventListener("click", jumpToEnd);
+  find("composer").addEventListener("submit", () => {
+    shown.mark = null;
+    jumpToEnd();
+  });
   // The end stays in sight when the composer grows or the window becomes smaller.
   new ResizeObserver(() => wasAtEnd && jumpToEnd()).observe(scroller);
 }
@@ -62,7 +66,6 @@ function showAll() {
 /** The line "New" stands where one has stopped reading. What one sees coming is not new. */
 function findFirstNew({ messages, lastReadSeq, unread }) {
   if (shown.mark === null && unread && !isReading()) shown.mark = lastReadSeq;
-  if (messages.at(-1)?.mine) shown.mark = null;
   return shown.mark === null ? undefined : messages.find(({ seq, mine }) => seq > shown.mark && !mine);
 }
 
