@@ -1,6 +1,5 @@
 /** The field for a new message. Enter sends, Shift and Enter begin a new line. */
 
-import { currentRoom } from "./conversation.js";
 import { find } from "./dom.js";
 
 export function startComposer() {
@@ -14,7 +13,7 @@ export function startComposer() {
     room = detail;
     text.value = drafts.get(room) ?? "";
   });
-  text.addEventListener("input", () => currentRoom()?.typing(text.value !== ""));
+  text.addEventListener("input", () => room?.typing(text.value !== ""));
   text.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
@@ -22,9 +21,9 @@ export function startComposer() {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    if (!text.value.trim()) return;
+    if (!room || !text.value.trim()) return;
     // Whether it arrives is shown beside the message.
-    currentRoom().send(text.value.trim()).catch(() => {});
+    room.send(text.value.trim()).catch(() => {});
     text.value = "";
     text.focus();
   });

@@ -20,6 +20,7 @@ export function openRoom(room, title) {
   showAll();
   shown.isOpened = true;
   jumpToEnd();
+  noteRead();
 }
 
 export const currentRoom = () => shown?.room;
@@ -30,7 +31,7 @@ export function startConversation() {
   addEventListener("focus", noteRead);
   find("newer").addEventListener("click", jumpToEnd);
   find("composer").addEventListener("submit", () => {
-    shown.mark = null;
+    if (shown) shown.mark = null;
     jumpToEnd();
   });
   // The end stays in sight when the composer grows or the window becomes smaller.

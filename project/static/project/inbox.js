@@ -15,6 +15,7 @@ const BOXES = {
 };
 const HOUR_MS = 3_600_000;
 const inbox = realtime.notifications;
+let latest = null; // the act that was begun last, which never rejects
 
 export function startInbox() {
   inbox.open();
@@ -40,11 +41,18 @@ export const acts = {
       ? attempt(inbox.unsnooze(item.id), gettext("Back in the inbox"))
       : attempt(inbox.snooze(item.id, until), gettext("Snoozed")),
   read: (item) => attempt(inbox.read(item.id)),
-  undo: async () => (await attempt(inbox.undo())) === false && showToast(gettext("There is nothing to undo")),
+  async undo() {
+    await latest; // what was just done can be taken back once it is done
+    if ((await attempt(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
+  },
 };
 
+function attempt(promise, done) {
+  return (latest = settle(promise, done));
+}
+
 /** Show what went wrong, or offer to undo what was done. */
-async function attempt(promise, done) {
+async function settle(promise, done) {
   try {
     const result = await promise;
     if (done) showToast(done, "", { label: gettext("Undo"), run: acts.undo });
