@@ -55,7 +55,7 @@ def process(new_database) -> Iterator[SiteProcess]:
 
 
 class Windows:
-    """Windows of visitors, each in a browser of its own unless `beside` another one. What scripts raise fails the test."""
+    """Windows of visitors, each in a browser of its own or `beside` another one. What scripts raise fails the test."""
 
     def __init__(self, browser: Browser, address: str) -> None:
         self._browser = browser
@@ -302,7 +302,7 @@ async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) 
     process.site.run(
         "from django.contrib.auth.models import User; from notifications import notify;"
         "from notifications.models import Notification; alice = User.objects.get(username='alice');"
-        f"notify(alice, 'mention', data={{}}, actor=User.objects.get(username='bob'), dedupe_key='x');"
+        "notify(alice, 'mention', data={}, actor=User.objects.get(username='bob'), dedupe_key='x');"
         "Notification.objects.filter(recipient=alice).update(link='javascript:alert(1)')"
     )
     alice, bob = await windows.open("alice"), await windows.open("bob")
