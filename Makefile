@@ -17,6 +17,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.14 python
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+NPM := cd client && PATH="$(abspath $(BIN)):$$PATH" npm
 EMBEDDED := env -u DATABASE_URL -u REDIS_URL
 EXTRAS := --extra docs --extra postgres --extra project --extra redis --extra server
 COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet --strip-extras \
@@ -26,7 +27,8 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test newer flaky check lint soak autobahn bench screenshots coverage requirements clean
+.PHONY: help run test client client-test newer flaky check lint soak autobahn bench screenshots coverage requirements \
+	clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +49,7 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); uses PORT, WORKERS, DA
 	@echo
 	@exec env DEBUG=1 $(PY) manage.py serve --host 127.0.0.1 --port $(PORT) --workers $(WORKERS)
 
-test: $(VENV)/.dev ## Run the tests: on SQLite and memory, then on PostgreSQL and Redis if they answer
+test: client-test ## Run the tests: of the browser library, on SQLite and memory, and on PostgreSQL and Redis if they answer
 	$(EMBEDDED) $(PY) -m pytest -n $(JOBS)
 	@if TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.backends.services; then \
 		echo "Once more, on PostgreSQL and Redis"; \
@@ -55,6 +57,12 @@ test: $(VENV)/.dev ## Run the tests: on SQLite and memory, then on PostgreSQL an
 			$(PY) -m pytest -n $(JOBS) -m "not process and not browser"; \
 	elif [ "$$CI" = true ]; then exit 1; \
 	else echo "NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only."; fi
+
+client: client/node_modules/.installed ## Build the browser library, and the files that Django serves of it
+	$(NPM) run --silent build
+
+client-test: client/node_modules/.installed ## Test the browser library: types, tests, sizes, and whether built files are stale
+	$(NPM) run --silent check
 
 newer: ## Run the tests with newer versions: Python 3.13 with Django 6.0 and 6.1 (which root can install)
 	JOBS=$(JOBS) bash tests/newer.sh
@@ -98,7 +106,8 @@ requirements: $(VENV)/.dev ## Pin the dependencies that pyproject.toml declares
 	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
 
 clean: ## Remove caches and build products; the environment and the demo's database stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov bench/bin
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* htmlcov bench/bin \
+		client/dist
 	find . -name __pycache__ -not -path './.venv/*' -not -path './.newer/*' -prune -exec rm -rf {} +
 
 # These files record when the requirements were installed: a requirements file that is newer is installed again.
@@ -109,6 +118,11 @@ $(VENV)/.run: requirements.txt | $(PY)
 $(VENV)/.dev: requirements-dev.txt | $(PY)
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@ $(VENV)/.run
+
+# Node is one of the development requirements.
+client/node_modules/.installed: client/package-lock.json $(VENV)/.dev
+	$(NPM) ci --silent
+	@touch $@
 
 $(PY):
 	@if [ -z "$(PYTHON)" ]; then \

@@ -24,6 +24,7 @@ PACKAGES = {
     "recovery": "protocol storage auth delivery chat",
     "api": "protocol auth delivery presence chat",
     "sockets": "protocol storage auth delivery presence chat recovery server",
+    "templatetags": "auth",
     "testing": "protocol storage auth delivery presence recovery sockets",
 }
 # Which root files a root file imports besides those.

@@ -1,6 +1,10 @@
-"""The client of README in a real browser, on a real server: it comes back, renews its token, and loses nothing."""
+"""The browser library in a real browser, on a real server: it comes back, renews its token, and loses nothing.
+
+So do the examples of docs/frontend.md, and clients that somebody has written without the library.
+"""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -10,10 +14,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from bench.readme import README
-from tests.clients.browser import add_script, expect_frame, open_browser, open_page
+from tests.clients import hand_written
+from tests.clients.browser import add_script, open_browser, open_page
+from tests.clients.bundles import BUILT, bundle
 from tests.clients.people import People
-from tests.sites.processes import Site, SiteProcess
+from tests.sites.processes import ROOT, Site, SiteProcess
 from tests.sites.tcp_proxy import Proxy
 
 pytestmark = [
@@ -25,23 +30,29 @@ pytestmark = [
 
 HEARTBEAT_SECONDS = 600  # so that no heartbeat comes in the middle of a test
 EXPIRING_SECONDS = 1_000  # less than the 30 minutes for which the project's tokens last
-
-
-def example(name: str) -> str:
-    return README.read_text().split(f"<!-- example:{name} -->\n```js\n")[1].split("```")[0]
-
-
-CLIENT = example("client")
+# A page with a client whose credentials are `tokens`, one after the other, or else the session.
 HARNESS = """
-import { connect } from "./realtime.js";
-window.frames = [];
-window.start = (options) => { window.client = connect((frame) => frames.push(frame), options); };
+import { createRealtime, Unauthorized } from "./realtime.js";
+window.states = [];
+window.greetings = [];
+window.start = (tokens) => {
+  const credential = () => {
+    if (tokens.length === 0) throw new Unauthorized();
+    return tokens.shift();
+  };
+  window.tokens = tokens;
+  window.client = createRealtime(tokens ? { credential } : {});
+  window.room = client.room("general");
+  client.on("connected", (frame) => greetings.push(frame));
+  client.onState((state) => states.push(state));
+  client.connect();
+};
+window.say = (text) => void room.send(text).catch(() => {});
+window.texts = (wanted = "stored") =>
+  room.messages.filter(({ status }) => status === wanted).map(({ text }) => text);
 """
-PAGE = f"""
-const login = await new Promise((resolve) => {{ window.start = resolve; }});
-{example("page")}
-window.client = client;
-"""
+
+EXAMPLES = dict(re.findall(r"<!-- ([\w.]+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "frontend.md").read_text(), re.S))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -64,113 +75,97 @@ def process(new_database) -> Iterator[SiteProcess]:
         yield process
 
 
-async def open_client(page: Page, address: str, code: str = HARNESS) -> None:
-    await add_script(page, address, code, realtime=CLIENT)
+async def start(page: Page, address: str, *tokens: str) -> None:
+    """Open the page's client, with these tokens or with the session."""
+    await add_script(page, address, HARNESS, realtime=(BUILT / "realtime.js").read_text())
     await page.wait_for_function("() => Boolean(window.start)")
+    await page.evaluate("(tokens) => start(tokens)", list(tokens) or None)
+    await wait_for_status(page, "online")
 
 
-async def start(page: Page, address: str, login: dict[str, str] | None = None) -> dict[str, Any]:
-    """Open the client's socket. Returns the greeting."""
-    await open_client(page, address)
-    await page.evaluate("(options) => start(options)", {"login": login} if login else {})
-    return await expect_frame(page, "connected")
-
-
-async def send(page: Page, **command: Any) -> str:
-    return str(await page.evaluate("(command) => client.send(command)", command))
+async def wait_for_status(page: Page, status: str) -> None:
+    await page.wait_for_function("(status) => client.state.status === status", arg=status)
 
 
 async def join(page: Page) -> None:
-    await send(page, type="join", room_id="general")
-    await expect_frame(page, "joined")
+    await page.evaluate("void room.join()")
+    await page.wait_for_function("room.getSnapshot().status === 'joined'")
 
 
-async def say(page: Page, text: str) -> None:
-    await send(page, type="message", room_id="general", message=text)
+async def say(page: Page, *texts: str) -> None:
+    for text in texts:
+        await page.evaluate("(text) => say(text)", text)
 
 
-async def heard(page: Page) -> list[str]:
-    """The messages that the page has got, in their order."""
-    texts: list[str] = await page.evaluate(
-        "frames.filter(({ type }) => type === 'chat').map(({ data }) => data.message)"
-    )
-    return texts
+async def texts(page: Page, status: str = "stored") -> list[str]:
+    """The messages that the page shows, in their order."""
+    shown: list[str] = await page.evaluate("(status) => texts(status)", status)
+    return shown
 
 
-async def wait_for_answers(page: Page) -> None:
-    await page.wait_for_function("client.waiting.size === 0")
+async def wait_for_text(page: Page, text: str) -> None:
+    await page.wait_for_function("(text) => texts().includes(text)", arg=text)
 
 
-def said(process: SiteProcess, token: str, count: int) -> list[str]:
+def said(process: SiteProcess, count: int) -> list[str]:
     """The last messages of the room, as they are stored."""
-    page = process.rest("GET", f"/rooms/general/messages?limit={count}", token)
-    return [message["message"] for message in reversed(page["messages"])]
-
-
-def ending_in(process: SiteProcess, token: str, seconds: float) -> str:
-    """The same access token, with another end."""
-    claims = jwt.decode(token, options={"verify_signature": False})
-    return jwt.encode({**claims, "exp": int(time.time() + seconds)}, process.site.env["SECRET_KEY"], "HS256")
-
-
-async def test_the_page_of_readme_talks(page, process):
-    await open_client(page, process.address, PAGE)
-    async with page.expect_console_message(lambda message: message.text == "alice: Hello!"):
-        await page.evaluate("(login) => start(login)", process.log_in("alice"))
-    await page.wait_for_function("window.client?.waiting.size === 0")
-
-
-async def test_it_renews_its_token_before_that_expires(page, process):
-    login = process.log_in("alice")
-    greeting = await start(page, process.address, {**login, "access": ending_in(process, login["access"], 900)})
-    await page.wait_for_function("frames.some(({ type, expires_at }) => type === 'ack' && expires_at)")
-    (renewed,) = await page.evaluate("frames.filter(({ expires_at }) => expires_at)")
-    assert renewed["expires_at"] > greeting["data"]["expires_at"]
-    await join(page)
-
-
-async def test_it_renews_a_token_that_has_expired(page, process):
-    login = process.log_in("alice")
-    await start(page, process.address, {**login, "access": ending_in(process, login["access"], -60)})
-    await join(page)
-
-
-async def test_it_says_when_the_login_has_ended(page, process):
-    """And not before: a socket that ends with its token comes back with another one."""
-    login = process.log_in("alice")
-    await start(page, process.address, login)
-    process.rest("POST", "/auth/logout", refresh=login["refresh"])
-    assert (await expect_frame(page, "disconnect"))["code"] == 4401
-
-
-async def test_what_is_written_while_the_server_is_away_is_stored_once(page, process):
-    await page.clock.install()
-    login = process.log_in("alice")
-    await start(page, process.address, login)
-    await join(page)
-    await say(page, "before")
-    await expect_frame(page, "chat", message="before")
-    process.kill()
-    for text in ("one", "two", "three"):
-        await say(page, text)
-    assert await page.evaluate("client.waiting.size") == 3
-    process.start()
-    process.wait_ready()
-    await come_back(page)
-    await wait_for_answers(page)
     token = process.log_in("alice")["access"]
-    assert said(process, token, 4) == ["before", "one", "two", "three"]
-    await expect_frame(page, "chat", message="three")
-    assert (await heard(page))[-4:] == ["before", "one", "two", "three"]
+    history: dict[str, Any] = process.rest("GET", f"/rooms/general/messages?limit={count}", token)
+    return [message["message"] for message in reversed(history["messages"])]
+
+
+def token_for(process: SiteProcess, seconds: float) -> str:
+    """An access token of alice that ends after this time."""
+    claims = jwt.decode(process.log_in("alice")["access"], options={"verify_signature": False})
+    return jwt.encode({**claims, "exp": int(time.time() + seconds)}, process.site.env["SECRET_KEY"], "HS256")
 
 
 async def come_back(page: Page) -> None:
     """Let the time pass until the next attempts, which are up to ten seconds apart."""
-    count = "frames.filter(({ type }) => type === 'connected').length"
-    before = await page.evaluate(count)
-    while await page.evaluate(count) == before:
+    before = await page.evaluate("greetings.length")
+    while await page.evaluate("greetings.length") == before:
         await page.clock.run_for(1_000)
         await asyncio.sleep(0.05)
+
+
+async def test_it_renews_its_token_before_that_expires(page, process):
+    """Without another socket."""
+    await start(page, process.address, token_for(process, 900), token_for(process, 1_500))
+    await page.wait_for_function("tokens.length === 0")
+    await join(page)
+    await say(page, "I am still here.")
+    await wait_for_text(page, "I am still here.")
+    assert await page.evaluate("greetings.length") == 1
+
+
+async def test_it_renews_a_token_that_has_expired(page, process):
+    await start(page, process.address, token_for(process, -60), token_for(process, 1_500))
+    await join(page)
+
+
+async def test_it_says_when_the_login_has_ended(page, process):
+    login = process.log_in("alice")
+    await start(page, process.address, login["access"])
+    process.rest("POST", "/auth/logout", refresh=login["refresh"])
+    await wait_for_status(page, "signedOut")
+    assert await page.evaluate("client.user") is None
+
+
+async def test_what_is_written_while_the_server_is_away_is_stored_once(page, process):
+    await page.clock.install()
+    await start(page, process.address, *[token_for(process, 1_500) for _ in range(2)])
+    await page.evaluate("while (tokens.length < 50) tokens.push(tokens[0])")  # one for each attempt
+    await join(page)
+    await say(page, "before")
+    await wait_for_text(page, "before")
+    process.kill()
+    await say(page, "one", "two", "three")
+    assert await texts(page, "sending") == ["one", "two", "three"]
+    process.start()
+    process.wait_ready()
+    await come_back(page)
+    await wait_for_text(page, "three")
+    assert (await texts(page))[-4:] == said(process, 4) == ["before", "one", "two", "three"]
 
 
 async def test_it_notices_a_connection_that_is_dead(page, process):
@@ -190,16 +185,61 @@ async def test_it_notices_a_connection_that_is_dead(page, process):
         await say(page, "Can you hear me?")
         await page.clock.fast_forward(1000 * (2 * HEARTBEAT_SECONDS + 1))
         await come_back(page)
-        await wait_for_answers(page)
-        await expect_frame(page, "chat", message="Can you hear me?")
-        assert (await heard(page))[-2:] == ["Are you there?", "Can you hear me?"]
+        await wait_for_text(page, "Can you hear me?")
+        assert (await texts(page))[-2:] == ["Are you there?", "Can you hear me?"]
         await bob.expect("chat", message="Can you hear me?")
 
 
 async def test_it_stays_closed_when_the_page_closes_it(page, process):
     await page.clock.install()
-    await start(page, process.address, process.log_in("alice"))
+    await start(page, process.address, token_for(process, 1_500))
     await page.evaluate("client.close()")
-    await expect_frame(page, "disconnect", code=1000)
     await page.clock.run_for(60_000)
-    assert await page.evaluate("frames.filter(({ type }) => type === 'connected').length") == 1
+    assert await page.evaluate("[client.state.status, greetings.length]") == ["closed", 1]
+
+
+@pytest.mark.parametrize("entry", ["main.jsx", "main.js"], ids=["React", "Vue"])
+async def test_the_examples_talk(page, process, tmp_path, entry):
+    """Where effects run twice, too: one socket, and each message once."""
+    code = 'document.body.innerHTML = `<div id="app"></div>`;' + bundle(tmp_path, entry, EXAMPLES)
+    sockets: list[Any] = []
+
+    def note(socket: Any) -> None:
+        sockets.append(socket)
+
+    page.on("websocket", note)
+    await add_script(page, process.address, code)
+    await page.wait_for_selector("[role=status] >> text=/^1 online, \\d+ unread$/")
+    async with People() as people:
+        bob = await people.connect(process, "bob", "general")
+        await page.wait_for_selector("text=/^2 online/")
+        await page.fill("input", f"Hello from {entry}!")
+        await bob.expect("typing", is_typing=True)
+        await page.wait_for_selector("text=Somebody is typing", state="detached")
+        await page.press("input", "Enter")
+        await bob.expect("chat", message=f"Hello from {entry}!")
+        await bob.send({"type": "typing", "data": {"is_typing": True, "context": "general"}})
+        await page.wait_for_selector("text=Somebody is typing")
+    shown = page.locator("li", has_text=f"alice: Hello from {entry}!")
+    await shown.and_(page.locator("[data-status=stored]")).wait_for()
+    assert await shown.count() == len(sockets) == 1
+
+
+async def test_clients_without_the_library(page, process, tmp_path):
+    """They connect, get a pong for their ping of every 30 seconds, and count people who come and go."""
+    await page.clock.install()
+    await add_script(page, process.address, bundle(tmp_path, "page.js", hand_written.FILES))
+    await page.wait_for_function("() => Boolean(window.start)")
+    await page.evaluate("(token) => start(token)", process.log_in("alice")["access"])
+    await show_each(page, "connected, 1 online, 0 pongs")
+    async with People() as people:
+        await people.connect(process, "bob")
+        await show_each(page, "connected, 2 online, 0 pongs")
+        await page.clock.run_for(30_000)
+        await show_each(page, "connected, 2 online, 1 pongs")
+    await show_each(page, "connected, 1 online, 1 pongs")
+
+
+async def show_each(page: Page, text: str) -> None:
+    for name in ("plain", "react", "vue"):
+        await page.wait_for_selector(f"#{name} >> text={text}")

@@ -1,19 +1,23 @@
-"""README, followed word by word by somebody who has a Django site: its settings, our apps, and a page with a socket."""
+"""README, followed word by word by somebody who has a Django site: its settings, our apps, and pages with a socket."""
 
+import asyncio
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page
 from websockets.exceptions import InvalidStatus
 
 from bench.readme import README
 from tests.clients.browser import open_browser, open_page
+from tests.clients.bundles import find_packages
 from tests.clients.people import open_socket
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import ROOT, Program, free_port, wait_until, web
@@ -25,13 +29,30 @@ ACCOUNTS = """
 from django.contrib.auth.models import User
 import realtime
 root = User.objects.create_superuser("root", password="secret")
+User.objects.create_user("guest", password="secret")
 realtime.create_room(root, title="General")
 """
 # What README leaves to the site.
 OWN = """
+MIDDLEWARE += ["mysite.policy.StrictPolicy"]
 LOGIN_URL = "admin:login"
 INSTALLED_APPS += ["chat"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+"""
+# No page of the site may run a script inside of it, or load anything from elsewhere. The static files of a page with
+# `?elsewhere` are on another host: for a browser, `localhost` is one.
+POLICY = """
+class StrictPolicy:
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        response = self.get_response(request)
+        static = f"http://localhost:{request.get_port()}/static/" if "elsewhere" in request.GET else "'self'"
+        response["Content-Security-Policy"] = f"default-src 'self'; script-src {static}"
+        if "elsewhere" in request.GET:
+            response.content = response.content.replace(b'"/static/', f'"{static}'.encode())
+        return response
 """
 
 
@@ -39,6 +60,9 @@ def example(name: str, page: Path = README) -> str:
     """The code that follows a marker."""
     (code,) = re.findall(rf"<!-- (?:example:)?{re.escape(name)} -->\n```\w+\n(.*?)```", page.read_text(), re.S)
     return str(code)
+
+
+ONE_SOCKET = "realtime.rest('GET', `/status/${realtime.user}`).then((status) => status.connections_count === 1)"
 
 
 class ReadmeSite(Program):
@@ -83,9 +107,9 @@ class ReadmeSite(Program):
         self.add("mysite/urls.py", example("urls"), example("urls", PAGE))
         self.write("mysite/asgi.py", example("asgi"))
         self.run("-m", "django", "startapp", "chat")
-        for name in ("chat/views.py", "chat/templates/chat/room.html"):
+        for name in re.findall(r"<!-- (chat/\S+) -->", PAGE.read_text()):
             self.write(name, example(name, PAGE))
-        self.write("chat/static/chat/realtime.js", example("client"))
+        self.write("mysite/policy.py", POLICY)
 
 
 @pytest.fixture(scope="module")
@@ -153,18 +177,92 @@ async def test_a_developer_sees_why_a_handshake_is_refused(site: ReadmeSite) -> 
     wait_until(lambda: "from 'http://localhost:5173' was refused (403): ORIGIN_NOT_ALLOWED" in site.log.read_text())
 
 
-@pytest.mark.browser
-async def test_the_page_talks_with_the_session_of_its_visitor(site: ReadmeSite) -> None:
-    async with open_browser() as browser, open_page(browser) as page:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with open_browser() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, site: ReadmeSite) -> AsyncIterator[Page]:
+    """A page of a visitor who has logged in. Whatever the policy forbids fails the test."""
+    async with open_page(browser) as page:
+        forbidden: list[str] = []
+
+        def note(message: ConsoleMessage) -> None:
+            if "Content Security Policy" in message.text:
+                forbidden.append(message.text)
+
+        page.context.on("console", note)
         await page.goto(f"http://{site.address}/room")
         for field, value in {"username": "root", "password": "secret"}.items():
             await page.fill(f"#id_{field}", value)
         await page.click("[type=submit]")
-        await page.fill("#text", "<b>Hello!</b>")
-        await page.click("button")
-        await page.wait_for_selector("li >> text='root: <b>Hello!</b>'")
-        await page.reload()
-        await page.wait_for_selector("li >> text='root: <b>Hello!</b>'")
-        await page.context.clear_cookies()
-        await page.goto(f"http://{site.address}/room")
-        assert page.url.endswith("/admin/login/?next=/room")
+        await wait_for_client(page)
+        yield page
+        assert forbidden == []
+
+
+async def wait_for(page: Page, condition: str) -> None:
+    """Wait until this is so in the page. Playwright's own way to wait for it is forbidden by the policy."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            if await page.evaluate(condition):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def wait_for_client(page: Page) -> None:
+    await wait_for(page, "window.realtime?.state.status === 'online'")
+
+
+async def say(page: Page, text: str) -> None:
+    await page.fill("#text", text)
+    await page.click("text=Send")
+
+
+def item(page: Page, text: str) -> Locator:
+    return page.locator("li[data-status=stored]", has_text=text)
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_page_talks_with_the_session_of_its_visitor(page: Page, site: ReadmeSite) -> None:
+    await say(page, "<b>Hello!</b>")
+    await item(page, "root: <b>Hello!</b>").wait_for()
+    await page.reload()
+    await item(page, "root: <b>Hello!</b>").wait_for()
+    await page.context.clear_cookies()
+    await page.goto(f"http://{site.address}/room")
+    assert page.url.endswith("/admin/login/?next=/room")
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("query", "transport"), [("", "worker"), ("?elsewhere", "leader")])
+async def test_the_tabs_of_a_browser_are_one_socket(page: Page, site: ReadmeSite, query: str, transport: str) -> None:
+    """Also where the static files are on another host, from which no worker can be started."""
+    tabs = [page, *[await page.context.new_page() for _ in range(2)]]
+    for tab in tabs:
+        await tab.goto(f"http://{site.address}/room{query}")
+        await wait_for_client(tab)
+    assert {await tab.evaluate("realtime.state.transport") for tab in tabs} == {transport}
+    await wait_for(page, ONE_SOCKET)  # that of the page before may not have ended yet
+    await say(tabs[-1], f"To all tabs, by {transport}")
+    for tab in tabs:
+        await item(tab, f"To all tabs, by {transport}").wait_for()
+        assert await item(tab, f"To all tabs, by {transport}").count() == 1
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="module")
+async def test_htmx_loads_a_part_again_when_something_has_happened(page: Page, site: ReadmeSite) -> None:
+    htmx = find_packages() / "htmx.org" / "dist" / "htmx.min.js"
+    site.write("chat/static/chat/htmx.min.js", htmx.read_text())
+    await page.goto(f"http://{site.address}/visitors")
+    await page.wait_for_selector("text='Online: 1'")
+    login = web.post(
+        f"http://{site.address}/api/v1/auth/token", json={"username": "guest", "password": "secret"}
+    ).json()
+    async with open_socket(site, f"?token={login['access']}"):
+        await page.wait_for_selector("text='Online: 2'")

@@ -1,0 +1,122 @@
+/**
+ * Builds the library: `dist/`, which the npm package has, and the files for pages without a bundler, which Django
+ * serves and which are committed. With `--check` those are not written: it fails if they are stale or too large.
+ */
+
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+const STATIC = join(HERE, "../realtime/static/realtime");
+const README = join(HERE, "../README.md");
+const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
+const COMMON = {
+  absWorkingDir: HERE,
+  bundle: true,
+  external: ["react", "vue"],
+  target: "es2022",
+  charset: "utf8",
+  legalComments: "none",
+  write: false,
+};
+
+/** What Django serves: an ES module, the same as a script that `{% realtime_client %}` loads, and the shared worker. */
+const FILES = {
+  "realtime.js": { entry: "src/index.ts", format: "esm" },
+  "realtime.classic.js": { entry: "src/classic.ts", format: "iife" },
+  "realtime.worker.js": { entry: "src/share/worker.ts", format: "iife" },
+};
+
+/** The most that a page may have to load, in KB of gzip, by the names of README's table. Frameworks do not count. */
+const BUDGETS = [
+  { name: "core", entry: "src/index.ts", external: ["./share/index.js"], most: 6 },
+  { name: "core and sharing", entry: "src/index.ts", most: 9 },
+  { name: "hooks for React", entry: "src/react.ts", most: 2 },
+  { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
+];
+
+async function minify(entry, { external = [], ...options } = {}) {
+  const both = [...COMMON.external, ...external];
+  const { outputFiles } = await build({
+    ...COMMON,
+    entryPoints: [entry],
+    format: "esm",
+    minify: true,
+    ...options,
+    external: both,
+  });
+  return outputFiles[0].text;
+}
+
+/** Tabs with different builds of the library have no worker in common: each build has a name. */
+async function nameBuild() {
+  const texts = await Promise.all(["src/index.ts", "src/share/worker.ts"].map((entry) => minify(entry)));
+  return { __BUILD__: JSON.stringify(createHash("sha256").update(texts.join()).digest("hex").slice(0, 8)) };
+}
+
+async function buildStatic(define) {
+  const built = {};
+  for (const [name, { entry, format }] of Object.entries(FILES))
+    built[join(STATIC, name)] = NOTICE + (await minify(entry, { format, define }));
+  return built;
+}
+
+async function buildPackage(define) {
+  const names = ["index", "react", "vue", "testing", "share/worker"];
+  const { outputFiles } = await build({
+    ...COMMON,
+    define,
+    entryPoints: names.map((name) => `src/${name}.ts`),
+    outdir: "dist",
+    outbase: "src",
+    format: "esm",
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+  });
+  rmSync(join(HERE, "dist"), { recursive: true, force: true });
+  for (const { path, text } of outputFiles) {
+    mkdirSync(dirname(path), { recursive: true });
+    // Frameworks that render on a server have to know that hooks run in the browser.
+    writeFileSync(path, basename(path) === "react.js" ? `"use client";\n${text}` : text);
+  }
+  execFileSync(join(HERE, "node_modules/.bin/tsc"), ["-p", "tsconfig.build.json"], { cwd: HERE, stdio: "inherit" });
+}
+
+/** The size of each part. Fails if one is too large. */
+async function measure() {
+  const sizes = {};
+  for (const { name, entry, external, most } of BUDGETS) {
+    const size = gzipSync(await minify(entry, { external }), { level: 9 }).length / 1024;
+    sizes[name] = size.toFixed(1);
+    console.log(`${name}: ${sizes[name]} KB gzip, at most ${most}`);
+    if (size > most) fail(`Too large: ${name}.`);
+  }
+  return sizes;
+}
+
+/** README with these sizes in its table. */
+function putSizes(text, sizes) {
+  return text.replaceAll(/^\| \*\*(.+)\*\* \| [\d.]+ \|$/gm, (row, name) =>
+    name in sizes ? `| **${name}** | ${sizes[name]} |` : row,
+  );
+}
+
+function fail(message) {
+  console.error(message);
+  process.exitCode = 1;
+}
+
+const define = await nameBuild();
+const texts = await buildStatic(define);
+await buildPackage(define); // `publint` looks at it
+texts[README] = putSizes(readFileSync(README, "utf8"), await measure());
+for (const [path, text] of Object.entries(texts)) {
+  if (existsSync(path) && readFileSync(path, "utf8") === text) continue;
+  if (process.argv.includes("--check")) fail(`Stale: ${basename(path)}. Run \`make client\`, and commit what it writes.`);
+  else writeFileSync(path, text);
+}

@@ -1,0 +1,283 @@
+/**
+ * A connection that comes back: the state machine behind `Link`. `#open` is the only door to the network.
+ *
+ * It knows frames that concern the socket and its streams, and hands on everything else.
+ */
+
+import { Deadlines } from "./deadlines.js";
+import { Unauthorized } from "./errors.js";
+import { report } from "./events.js";
+import type { ConnectedData, Disconnect, UserId } from "./frames.js";
+import { isOffline } from "./lifecycle.js";
+import { IDLE, type Link, type LinkEvents, type Sent } from "./link.js";
+import type { Settings } from "./settings.js";
+import { makeGap, type Positions, Streams } from "./streams.js";
+import type { Answer, Credential, State, TransportSocket } from "./types.js";
+import { choosePause, judge } from "./verdict.js";
+
+/** How long a socket has to live before the next pause is a short one again. */
+const STABLE_MS = 10_000;
+/** A `resume` that was refused for now, without a time, is sent again after this one. */
+const RESUME_AGAIN_MS = 2_000;
+/** A socket that was heard a moment ago needs no probe. */
+const FRESH_MS = 1_000;
+const RESUME = "resume";
+const AUTH = "auth";
+
+export class Connection implements Link {
+  readonly streams = new Streams();
+  /** The greeting of the open socket; undefined while none is open. */
+  greeting: ConnectedData | undefined;
+  #settings: Settings;
+  #events: LinkEvents;
+  /** What is; and what is told: a connection that is lost for a moment only still counts as online. */
+  #state: State = IDLE;
+  #shown: State;
+  /** Counts attempts, so that what an earlier one has started changes nothing any more. */
+  #attempt = 0;
+  #failures = 0;
+  /** The credential was refused, and no socket has been open since. */
+  #refused = false;
+  #suspended = false;
+  #socket: TransportSocket | undefined;
+  #user: UserId | undefined;
+  #onlineAt = 0;
+  #heardAt = 0;
+  /** The server has asked not to be disturbed before. */
+  #notBefore = 0;
+  #deadlines = new Deadlines({
+    attempt: () => {
+      this.#settings.credentials.forget();
+      this.#lose("TIMEOUT");
+    },
+    silence: () => this.#lose("TIMEOUT"),
+    retry: () => this.#open(),
+    resume: () => this.#resume(this.streams.positions),
+    grace: () => this.#show(),
+  });
+
+  /** `shown` is what another connection, whose place this one takes, has told last. */
+  constructor(settings: Settings, events: LinkEvents, shown = IDLE) {
+    this.#settings = settings;
+    this.#events = events;
+    this.#shown = shown;
+  }
+
+  get state(): State {
+    return this.#shown;
+  }
+
+  connect(): void {
+    const { status } = this.#state;
+    if (!this.#suspended && status !== "idle" && status !== "signedOut" && status !== "closed") return this.wake();
+    this.#refused = false;
+    this.#failures = this.#notBefore = 0;
+    void this.#open();
+  }
+
+  close(): void {
+    this.#stop("closed", "CLOSED");
+  }
+
+  signOut(): void {
+    this.#stop("signedOut", "SIGNED_OUT");
+  }
+
+  wake(): void {
+    this.#deadlines.check();
+    const now = Date.now();
+    if (this.#deadlines.has("retry") && now >= this.#notBefore) void this.#open();
+    else if (this.greeting && now > this.#heardAt + FRESH_MS) this.#probe();
+  }
+
+  suspend(): void {
+    if (!this.#socket && !this.#deadlines.has("retry") && !this.#deadlines.has("attempt")) return;
+    this.#end();
+    this.#suspended = true;
+  }
+
+  restore(): void {
+    if (this.#suspended) this.connect();
+    else this.wake();
+  }
+
+  transmit(command: Sent): boolean {
+    if (this.greeting) this.#socket!.send(JSON.stringify(command));
+    return Boolean(this.greeting);
+  }
+
+  /** Listen to what somebody else has listened to before, from their positions on. */
+  adopt(user: UserId | undefined, positions: Positions): void {
+    this.#user ??= user;
+    if (user !== this.#user) return;
+    const added = this.streams.adopt(positions);
+    if (Object.keys(added).length) this.#resume(added);
+  }
+
+  // Opening
+
+  /** The one door to the network: asks for a credential, and opens a socket with it. */
+  async #open(): Promise<void> {
+    const attempt = this.#end();
+    const isCurrent = (): boolean => attempt === this.#attempt;
+    const { credentials, limits, transport, url } = this.#settings;
+    this.#change({ status: "connecting", retryAt: null, transport: transport.name });
+    this.#deadlines.set("attempt", limits.credentialMs);
+    try {
+      const credential = await credentials.ask();
+      if (!isCurrent()) return;
+      this.#deadlines.set("attempt", limits.connectMs);
+      this.#socket = transport.open(address(url, credential), {
+        message: (text) => isCurrent() && this.#receive(JSON.parse(text)),
+        close: (code, reason) => isCurrent() && this.#lose(reason || "NETWORK", code),
+      });
+    } catch (error) {
+      if (isCurrent()) this.#fail(error);
+    }
+  }
+
+  /** The callback, or the transport itself, has raised. */
+  #fail(error: unknown): void {
+    if (error instanceof Unauthorized) return this.#stop("signedOut", "UNAUTHORIZED");
+    report(error);
+    this.#lose("CREDENTIAL");
+  }
+
+  /** Let go of the socket and of all that is planned. Returns the number of the next attempt. */
+  #end(): number {
+    this.#socket?.close();
+    this.#socket = this.greeting = undefined;
+    this.#suspended = false;
+    this.#deadlines.clear("attempt", "silence", "retry", "resume");
+    return ++this.#attempt;
+  }
+
+  // Losing
+
+  /** The socket has ended, is dead, or could not be opened: decide by the server's words how to go on. */
+  #lose(reason: string, code = 0, goodbye?: Disconnect): void {
+    if (this.greeting && Date.now() - this.#onlineAt >= STABLE_MS) this.#failures = 0;
+    this.#end();
+    const verdict = judge(code, goodbye);
+    // The cookie is what it is. And a new credential that is refused as well was no help.
+    const refused = verdict === "renew" && (this.#refused || !this.#settings.credentials.source);
+    if (verdict === "out" || refused) return this.#stop("signedOut", reason, code);
+    if (verdict === "stop") return this.#stop("closed", reason, code);
+    this.#refused = verdict === "renew";
+    if (verdict === "renew" && !this.#failures++) void this.#open();
+    else this.#wait({ reason, code }, goodbye?.retry_after_ms);
+  }
+
+  #wait(end: Partial<State>, retryAfterMs = 0): void {
+    const { firstPauseMs, longestPauseMs } = this.#settings.limits;
+    const pause = retryAfterMs || choosePause(this.#failures++, firstPauseMs, longestPauseMs);
+    const retryAt = this.#deadlines.set("retry", pause);
+    this.#notBefore = retryAfterMs && retryAt;
+    this.#change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
+  }
+
+  #stop(status: "signedOut" | "closed", reason: string, code = 0): void {
+    this.#end();
+    this.#user = this.#settings.credentials.token = undefined;
+    this.streams.clear();
+    this.#change({ status, reason, code, retryAt: null });
+  }
+
+  // What is shown
+
+  #change(changes: Partial<State>): void {
+    this.#state = { ...this.#state, ...changes };
+    const passes = this.#deadlines.has("retry") || this.#state.status === "connecting";
+    if (!passes || this.#shown.status !== "online") return this.#show();
+    if (!this.#deadlines.has("grace")) this.#deadlines.set("grace", this.#settings.limits.graceMs);
+  }
+
+  #show(): void {
+    this.#deadlines.clear("grace");
+    this.#shown = this.#state;
+    this.#events.state(this.#shown);
+  }
+
+  // Frames
+
+  #receive(frame: Answer): void {
+    const { type, id, data } = frame;
+    this.#heardAt = Date.now();
+    if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
+    if (this.greeting) this.#listen(2000 * this.greeting.heartbeat_seconds);
+    if (type === "heartbeat") return void this.transmit({ type: "pong" });
+    if (type === "connected") this.#greet(data);
+    if (type === "auth_expiring") void this.#extend();
+    if (type === "error" && id === RESUME) this.#refuse(frame);
+    // The token of another user, perhaps: a socket of its own tells.
+    if (type === "error" && id === AUTH) void this.#open();
+    this.#hand(frame);
+    // The last frame. The close that follows may be lost on the way, so it is not waited for.
+    if (type === "disconnect") this.#lose(frame["reason"], frame["code"], frame as unknown as Disconnect);
+  }
+
+  /** Hand on a frame, unless it is an event that has come before. */
+  #hand(frame: Answer): void {
+    const { stream, seq } = frame;
+    const place = stream && seq ? this.streams.accept(stream, seq) : "";
+    if (place === "old") return;
+    const gaps = place === "hole" ? [makeGap(stream, seq)] : this.streams.note(frame);
+    for (const one of [frame, ...gaps]) this.#events.frame(one as Answer);
+  }
+
+  #greet(data: ConnectedData): void {
+    const { user } = this.#settings;
+    if (user !== undefined && String(user) !== String(data.user_id)) return this.#stop("signedOut", "USER_CHANGED");
+    if (data.user_id !== this.#user) this.streams.clear();
+    this.#user = data.user_id;
+    this.greeting = data;
+    this.#refused = false;
+    this.#onlineAt = Date.now();
+    this.#deadlines.clear("attempt");
+    this.#listen(2000 * data.heartbeat_seconds);
+    for (const part of this.streams.begin(data.streams)) this.#resume(part);
+    this.#change({ status: "online", reason: "", code: 0 });
+    this.#events.ready(data);
+  }
+
+  /** After so long without a frame, the connection is dead, and nobody has said so. */
+  #listen(ms: number): void {
+    this.#deadlines.set("silence", ms);
+  }
+
+  #probe(): void {
+    this.transmit({ type: "ping" });
+    this.#listen(this.#settings.limits.probeMs);
+  }
+
+  #resume(streams: Positions): void {
+    this.transmit({ type: "resume", streams, id: RESUME });
+  }
+
+  /** A `resume` was refused: for one stream for good, or as a whole, and then the streams that it has started are silent. */
+  #refuse({ stream, retry_after_ms }: Answer): void {
+    if (!stream) return void this.#deadlines.set("resume", retry_after_ms ?? RESUME_AGAIN_MS);
+    this.streams.forget(stream);
+    if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
+  }
+
+  /** Send a new token before the socket ends. A session is prolonged by itself; a ticket cannot extend a socket. */
+  async #extend(): Promise<void> {
+    const { credentials } = this.#settings;
+    const attempt = this.#attempt;
+    try {
+      const token = (await credentials.ask())?.token;
+      if (token && attempt === this.#attempt) this.transmit({ type: "auth", token, id: AUTH });
+    } catch (error) {
+      // With another error the socket ends when its time has come, and the next one asks again.
+      if (attempt === this.#attempt && error instanceof Unauthorized) this.#fail(error);
+    }
+  }
+}
+
+function address(url: string, credential: Credential | null): { url: string; protocols: string[] } {
+  const { ticket, token } = credential ?? {};
+  const protocols = ["realtime.v1"];
+  if (token && !ticket) protocols.push(`bearer.${token}`);
+  return { url: ticket ? `${url}${url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}` : url, protocols };
+}

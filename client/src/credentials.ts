@@ -1,0 +1,35 @@
+/** The site's credential callback: one call at a time, and the last token for requests. */
+
+import type { Credential, CredentialSource } from "./types.js";
+
+export class Credentials {
+  /** The last access token; undefined where the session cookie counts. */
+  token: string | undefined;
+  readonly source: CredentialSource | undefined;
+  #asking: Promise<Credential | null> | undefined;
+
+  constructor(source?: CredentialSource) {
+    this.source = source;
+  }
+
+  /** A new credential; null: the session cookie. Whoever asks meanwhile gets the same one. */
+  ask(): Promise<Credential | null> {
+    if (this.#asking) return this.#asking;
+    const asking = this.#call().finally(() => {
+      if (this.#asking === asking) this.#asking = undefined;
+    });
+    return (this.#asking = asking);
+  }
+
+  /** Stop waiting for a call that takes too long. */
+  forget(): void {
+    this.#asking = undefined;
+  }
+
+  async #call(): Promise<Credential | null> {
+    const given = (await this.source?.()) ?? null;
+    const credential = typeof given === "string" ? { ticket: "", token: given } : given;
+    this.token = credential?.token;
+    return credential;
+  }
+}

@@ -1,0 +1,23 @@
+/** The errors of the library. */
+
+import type { FailureCode } from "./types.js";
+
+/** A command or a request was refused, or could not be sent. `message` is for people when the server has sent it. */
+export class RealtimeError extends Error {
+  override name = "RealtimeError";
+
+  readonly code: FailureCode;
+  /** When the server accepts it again, if it has said so; else 0. */
+  readonly retryAfterMs: number;
+
+  constructor(code: FailureCode, message: string = code, retryAfterMs = 0) {
+    super(message);
+    this.code = code;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** Thrown by a site's `credential` when nobody is logged in: the client stops in the state `signedOut`. */
+export class Unauthorized extends Error {
+  override name = "Unauthorized";
+}

@@ -1,0 +1,55 @@
+/** Listeners and state that views follow. A listener that throws harms nobody else: its error is reported. */
+
+import type { Observable, Off } from "./types.js";
+
+export function report(error: unknown): void {
+  if (typeof reportError === "function") reportError(error);
+  else console.error(error);
+}
+
+/** Call a function that is not ours, or one of several of which each has to be called. */
+export function attempt(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    report(error);
+  }
+}
+
+/** Listeners by the type of what they listen to. */
+export class Emitter {
+  #types: Record<string, Set<(event: any) => void>> = {};
+
+  on(type: string, listener: (event: any) => void): Off {
+    // A function of its own, so that adding one twice calls it twice and `off` removes one of them.
+    const own = (event: any): void => listener(event);
+    const all = (this.#types[type] ??= new Set());
+    all.add(own);
+    return () => void all.delete(own);
+  }
+
+  emit(type: string, event?: unknown): void {
+    for (const listener of [...(this.#types[type] ?? [])]) attempt(() => listener(event));
+  }
+}
+
+/** An object that is replaced as a whole, and only when something in it has changed. */
+export class Store<T extends object> implements Observable<T> {
+  #value: T;
+  #emitter = new Emitter();
+
+  constructor(value: T) {
+    this.#value = value;
+  }
+
+  // Bound, because views hand these two functions on.
+  readonly subscribe = (listener: () => void): Off => this.#emitter.on("", listener);
+  readonly getSnapshot = (): T => this.#value;
+
+  update(changes: Partial<T>): void {
+    const changed = Object.entries(changes).some(([key, value]) => this.#value[key as keyof T] !== value);
+    if (!changed) return;
+    this.#value = { ...this.#value, ...changes };
+    this.#emitter.emit("");
+  }
+}

@@ -1,0 +1,28 @@
+/** What the objects of a client (rooms, topics, presence, notifications) share. Implemented by `realtime`. */
+
+import type { ConnectedData, UserId } from "./frames.js";
+import type { Outbox } from "./outbox.js";
+import type { Rest } from "./rest.js";
+import type { Answer, Command } from "./types.js";
+
+export interface Hub {
+  readonly rest: Rest;
+  readonly outbox: Outbox;
+  readonly messagesPerRoom: number;
+  /** The greeting of the open socket; undefined while there is none. */
+  greeting: ConnectedData | undefined;
+  user: UserId | undefined;
+  send(command: Command, id?: string): Promise<Answer>;
+  /** Send something that is of no use later: dropped while there is no connection. */
+  post(command: Command): void;
+}
+
+/** A part that the client tells about its sockets and users. */
+export interface Part {
+  /** A socket is open. */
+  ready(data: ConnectedData): void;
+  /** A frame that answers no command. */
+  frame(frame: Answer): void;
+  /** Forget everything of the user. */
+  reset(): void;
+}

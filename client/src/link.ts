@@ -1,0 +1,29 @@
+/** What the objects of a page need of a connection: their own (`connection`), or one that tabs share (`share`). */
+
+import type { ConnectedData } from "./frames.js";
+import type { Answer, Command, State } from "./types.js";
+
+export type Sent = Command & { id?: string };
+
+export interface LinkEvents {
+  state(state: State): void;
+  /** A socket is open: commands without an answer have to be sent again. `streams` has its present positions. */
+  ready(data: ConnectedData): void;
+  /** Every frame that a page may want, events once and in order; also `gap`. */
+  frame(frame: Answer): void;
+}
+
+export interface Link {
+  connect(): void;
+  close(): void;
+  signOut(): void;
+  /** False if the command could not be sent now. */
+  transmit(command: Sent): boolean;
+  /** Time has passed, or the network has changed: see whether the connection still works. */
+  wake(): void;
+  /** The page is put aside, and must hold no connection; `restore` takes it up again. */
+  suspend(): void;
+  restore(): void;
+}
+
+export const IDLE: State = { status: "idle", reason: "", code: 0, retryAt: null, transport: "" };

@@ -1,0 +1,274 @@
+/** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
+
+import { Emitter, Store } from "./events.js";
+import type { Act, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
+import type { Hub, Part } from "./hub.js";
+import { changeBy, type Change, Inbox, isWanted, recount } from "./inbox.js";
+import { Loader } from "./loader.js";
+import { Retained } from "./retained.js";
+import type * as types from "./types.js";
+
+const PAGE = 50;
+const EMPTY: types.InboxSnapshot = {
+  items: [],
+  counts: { unread: 0, unseen: 0 },
+  filter: {},
+  hasMore: false,
+  loading: false,
+  error: null,
+};
+
+/** Acts of another device after which the list can be brought up to date without loading it again. */
+const KNOWN_ACTS: Act[] = ["seen", "read", "unread", "archive", "snooze", "delete"];
+
+interface ActsBody {
+  act: Act;
+  ids?: number[];
+  filter?: types.InboxFilter;
+  up_to?: string;
+  until?: Date | undefined;
+}
+
+interface Changed {
+  changed: number;
+  undo: string;
+  counts: Counts;
+}
+
+interface Page {
+  notifications: Item[];
+  next: string | null;
+  counts: Counts;
+}
+
+export class Notifications extends Store<types.InboxSnapshot> implements types.Notifications, Part {
+  #hub: Hub;
+  #inbox = new Inbox();
+  #emitter = new Emitter();
+  #retained = new Retained(
+    () => void this.reload(),
+    () => this.#loader.stop(),
+  );
+  #loader = new Loader(
+    (isCurrent) => this.#load(isCurrent),
+    (error) => this.update({ error, loading: false }),
+  );
+  #next: string | null = null;
+  /** The last act, and how the notifications were before it. */
+  #last: { undo: string; before: Item[] } | undefined;
+
+  constructor(hub: Hub) {
+    super(EMPTY);
+    this.#hub = hub;
+  }
+
+  get items(): readonly Item[] {
+    return this.getSnapshot().items;
+  }
+
+  get counts(): Counts {
+    return this.getSnapshot().counts;
+  }
+
+  readonly on: types.Notifications["on"] = (type, listener) => this.#emitter.on(type, listener);
+
+  // The list
+
+  open(): types.Off {
+    return this.#retained.retain();
+  }
+
+  show(filter: types.InboxFilter): Promise<void> {
+    this.#loader.stop();
+    this.#inbox.replace([]);
+    this.#show({ filter, hasMore: false });
+    return this.reload();
+  }
+
+  reload(): Promise<void> {
+    return this.#loader.run();
+  }
+
+  async loadMore(): Promise<void> {
+    const next = this.#next;
+    if (next === null || this.getSnapshot().loading) return;
+    this.update({ loading: true });
+    try {
+      const page = await this.#request(next);
+      // The list was loaded again meanwhile, so this page follows something else.
+      if (next !== this.#next) return;
+      this.#next = page.next;
+      this.#inbox.append(page.notifications);
+      this.#show({ hasMore: page.next !== null, error: null });
+    } catch (error) {
+      this.update({ error: error as Error });
+    } finally {
+      this.update({ loading: false });
+    }
+  }
+
+  async #load(isCurrent: () => boolean): Promise<void> {
+    this.update({ loading: true });
+    const page = await this.#request();
+    if (!isCurrent()) return;
+    this.#next = page.next;
+    this.#inbox.replace(page.notifications);
+    this.#inbox.counts = page.counts;
+    this.#show({ loading: false, error: null, hasMore: page.next !== null });
+  }
+
+  #request(before?: string): Promise<Page> {
+    const query = new URLSearchParams({ limit: String(PAGE), ...(before && { before }) });
+    for (const [key, value] of Object.entries(this.getSnapshot().filter))
+      if (value !== undefined) query.set(key, String(value));
+    return this.#hub.rest("GET", `/notifications?${query}`);
+  }
+
+  // Acts
+
+  readonly read = this.#marker("read");
+  readonly unread = this.#marker("unread");
+  readonly archive = this.#marker("archive");
+  readonly unarchive = this.#marker("unarchive");
+  readonly snooze: types.Notifications["snooze"] = this.#marker("snooze");
+  readonly unsnooze = this.#marker("unsnooze");
+  readonly remove = this.#marker("delete");
+
+  seen(ids?: types.Ids): Promise<void> {
+    return ids === undefined ? this.#markAll("seen") : this.#marker("seen")(ids);
+  }
+
+  readAll(): Promise<void> {
+    return this.#markAll("read");
+  }
+
+  archiveAll(): Promise<void> {
+    return this.#markAll("archive");
+  }
+
+  act(id: number, key: string): Promise<void> {
+    const now = new Date().toISOString();
+    const change: Change = (item) => ({ ...changeBy("read", now)(item)!, action: key });
+    return this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}).then(() => {});
+  }
+
+  async undo(): Promise<boolean> {
+    const last = this.#last;
+    if (!last) return false;
+    this.#last = undefined;
+    const before = new Map(last.before.map((item) => [item.id, item]));
+    await this.#try([...before.keys()], (item) => before.get(item.id)!, "/notifications/undo", { undo: last.undo });
+    // What was removed is in no list of this page any more.
+    await this.reload();
+    return true;
+  }
+
+  #marker(act: Act): (ids: types.Ids, until?: Date) => Promise<void> {
+    return (ids, until) => {
+      const list = [ids].flat();
+      return list.length ? this.#change(act, list, { act, ids: list, until }) : Promise.resolve();
+    };
+  }
+
+  #markAll(act: Act): Promise<void> {
+    const [newest] = this.#inbox.base;
+    if (!newest) return Promise.resolve();
+    const up_to = `${newest.arrived_at}_${newest.id}`;
+    const ids = this.items.map(({ id }) => id);
+    const body = { act, filter: this.getSnapshot().filter, up_to };
+    return this.#change(act, ids, body);
+  }
+
+  #change(act: Act, ids: number[], body: ActsBody): Promise<void> {
+    const before = this.#inbox.base.filter(({ id }) => ids.includes(id));
+    const change = changeBy(act, new Date().toISOString(), body.until?.toISOString());
+    const done = this.#try(ids, change, "/notifications/acts", body).then(({ undo }) => {
+      if (undo && act !== "seen") this.#last = { undo, before };
+    });
+    done.catch(() => {}); // whoever does not wait for it sees the error in the snapshot
+    return done;
+  }
+
+  /** Show a change at once, and take it back if the server refuses it. */
+  async #try(ids: number[], change: Change, path: string, body: unknown): Promise<Changed> {
+    const expected = this.#inbox.expect(ids, change);
+    this.#show();
+    const user = this.#hub.user;
+    try {
+      const answer = await this.#hub.rest<Changed>("POST", path, body);
+      if (user !== this.#hub.user) return { changed: 0, undo: "", counts: this.counts };
+      expected.keep();
+      // With a socket, a frame brings the counts. An answer may be older than the last frame.
+      if (!this.#hub.greeting && answer.counts) this.#inbox.counts = answer.counts;
+      this.#show({ error: null });
+      return answer;
+    } catch (error) {
+      expected.takeBack();
+      this.#show({ error: error as Error });
+      throw error;
+    }
+  }
+
+  // What the client tells
+
+  ready(): void {
+    if (this.#retained.held && this.getSnapshot().error) void this.reload();
+  }
+
+  reset(): void {
+    this.#loader.stop();
+    this.#inbox.clear();
+    this.#next = null;
+    this.#last = undefined;
+    this.update({ ...EMPTY, filter: this.getSnapshot().filter });
+    if (this.#retained.held && this.#hub.user !== undefined) void this.reload();
+  }
+
+  frame(frame: types.Answer): void {
+    if (frame.type === "notification") this.#add((frame as unknown as NotificationFrame).data);
+    else if (frame.type === "inbox") this.#follow((frame as unknown as InboxFrame).data);
+    else if (frame.type === "notification_removed") this.#remove((frame as unknown as RemovedFrame).data);
+    else if (frame.type === "notifications_waiting" || (frame.type === "gap" && frame["stream"].startsWith("user.")))
+      this.#loadAgain();
+  }
+
+  #add(item: Item): void {
+    if (this.#retained.held) {
+      const old = this.#inbox.put(item);
+      this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
+      if (!isWanted(item, this.getSnapshot().filter)) this.#inbox.replace(this.#inbox.base.slice(1));
+      this.#show();
+      // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
+      if ((!old && item.created_at !== item.arrived_at) || this.getSnapshot().loading) this.#loadAgain();
+    }
+    this.#emitter.emit("notification", item);
+  }
+
+  #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {
+    const now = new Date().toISOString();
+    this.#inbox.change(ids ?? [], changeBy(act, now, now));
+    this.#inbox.counts = { unread, unseen };
+    this.#show();
+    const { filter, loading } = this.getSnapshot();
+    const known = ids && KNOWN_ACTS.includes(act) && (filter.box ?? "inbox") === "inbox";
+    if (!known || loading) this.#loadAgain();
+  }
+
+  #remove({ notification_ids, unread, unseen }: RemovedFrame["data"]): void {
+    this.#inbox.change(notification_ids, () => null);
+    this.#inbox.counts = { unread, unseen };
+    this.#show();
+    if (this.getSnapshot().loading) this.#loadAgain();
+  }
+
+  #loadAgain(): void {
+    if (this.#retained.held) void this.reload();
+  }
+
+  #show(changes: Partial<types.InboxSnapshot> = {}): void {
+    const shown = this.#inbox.show(changes.filter ?? this.getSnapshot().filter);
+    const { counts } = this.getSnapshot();
+    const same = counts.unread === shown.counts.unread && counts.unseen === shown.counts.unseen;
+    this.update({ ...changes, items: shown.items, counts: same ? counts : shown.counts });
+  }
+}

@@ -1,0 +1,89 @@
+/** The commands of one page that have no answer yet. Each is a promise that settles once, whatever happens. */
+
+import { RealtimeError } from "./errors.js";
+import type { Sent } from "./link.js";
+import type { Answer, Command, FailureCode } from "./types.js";
+
+/** Refusals that are over soon: the same command is sent again. */
+const PASSING: FailureCode[] = ["UNAVAILABLE", "RATE_LIMITED"];
+const AGAIN_MS = 2_000;
+const DEFAULT_LIMIT = 200;
+
+interface Entry {
+  command: Sent;
+  resolve(answer: Answer): void;
+  reject(error: RealtimeError): void;
+}
+
+export class Outbox {
+  /** Greatest size of a frame, as the server has said. */
+  maxBytes = 65_536;
+  #transmit: (command: Sent) => boolean;
+  #limit: number;
+  /** By id, in the order of sending. */
+  #waiting = new Map<string, Entry>();
+  /** The ids of two pages must differ. */
+  #page = [...crypto.getRandomValues(new Uint32Array(2))].map((part) => part.toString(36)).join("");
+  #count = 0;
+
+  constructor(transmit: (command: Sent) => boolean, limit = DEFAULT_LIMIT) {
+    this.#transmit = transmit;
+    this.#limit = limit;
+  }
+
+  makeId(): string {
+    return `${this.#page}-${++this.#count}`;
+  }
+
+  isOwn(id: string | null | undefined): boolean {
+    return Boolean(id?.startsWith(`${this.#page}-`));
+  }
+
+  /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
+  send(command: Command, id = this.makeId(), refusal?: FailureCode): Promise<Answer> {
+    const sent = { ...command, id };
+    const problem = refusal ?? this.#refuse(sent);
+    const promise = new Promise<Answer>((resolve, reject) => {
+      if (problem) return reject(new RealtimeError(problem));
+      this.#waiting.set(id, { command: sent, resolve, reject });
+      this.#transmit(sent);
+    });
+    promise.catch(() => {}); // whoever does not look at the answer need not catch the refusal
+    return promise;
+  }
+
+  #refuse(command: Sent): FailureCode | undefined {
+    if (this.#waiting.size >= this.#limit) return "QUEUE_FULL";
+    // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
+    return new Blob([JSON.stringify(command)]).size > this.maxBytes ? "TOO_LARGE" : undefined;
+  }
+
+  /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */
+  flush(): void {
+    for (const { command } of this.#waiting.values()) this.#transmit(command);
+  }
+
+  /** Settle the command that a frame answers. */
+  answer(frame: Answer): void {
+    const entry = frame.id === undefined ? undefined : this.#waiting.get(frame.id);
+    if (!entry) return;
+    if (frame.type !== "error") {
+      this.#waiting.delete(frame.id!);
+      return entry.resolve(frame);
+    }
+    const { error_code: code, message, retry_after_ms: after } = frame as { [key: string]: any };
+    if (PASSING.includes(code)) return void setTimeout(() => this.#again(entry), after ?? AGAIN_MS);
+    this.#waiting.delete(frame.id!);
+    entry.reject(new RealtimeError(code, message));
+  }
+
+  #again(entry: Entry): void {
+    if (this.#waiting.get(entry.command.id!) === entry) this.#transmit(entry.command);
+  }
+
+  rejectAll(code: FailureCode): void {
+    const entries = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const entry of entries) entry.reject(new RealtimeError(code));
+  }
+}

@@ -1,0 +1,103 @@
+/** Who is online: the number of all, and the status of those whom the page shows. */
+
+import { Store } from "./events.js";
+import type { ConnectedData, UserId } from "./frames.js";
+import type { Hub, Part } from "./hub.js";
+import { Loader } from "./loader.js";
+import type * as types from "./types.js";
+
+const AT_ONCE = 200;
+/** After an `online_count`, changes of single users are not known: they are looked up within this time. */
+const LOOK_UP_MS = 10_000;
+const EMPTY: types.PresenceSnapshot = { onlineCount: null, users: {} };
+
+interface Status {
+  user_id: UserId;
+  status: types.PresenceStatus;
+}
+
+/** The number of users who are online, after a frame (`docs/protocol.md`, Counting). */
+export function countOnline(count: number, { type, data }: types.Answer): number {
+  if (type === "online_count") return data.online_count;
+  return type === "user_status" ? count + (data.status === "online" ? 1 : -1) : count;
+}
+
+export class Presence extends Store<types.PresenceSnapshot> implements types.Presence, Part {
+  #hub: Hub;
+  /** How many places of the page watch each user. */
+  #watched = new Map<string, number>();
+  #loader = new Loader(
+    (isCurrent) => this.#load(isCurrent),
+    () => {},
+  );
+  /** What this page has set, to set it again on a new socket. */
+  #own: types.Command | undefined;
+
+  constructor(hub: Hub) {
+    super(EMPTY);
+    this.#hub = hub;
+  }
+
+  get onlineCount(): number | null {
+    return this.getSnapshot().onlineCount;
+  }
+
+  status(user: UserId): types.PresenceStatus | undefined {
+    return this.getSnapshot().users[user];
+  }
+
+  watch(users: readonly UserId[]): types.Off {
+    const names = users.map(String);
+    for (const name of names) this.#watched.set(name, (this.#watched.get(name) ?? 0) + 1);
+    // In a moment, so that many views that begin together make one request.
+    if (this.#hub.greeting && names.some((name) => !this.status(name))) this.#loader.runAfter(0);
+    return () => {
+      for (const name of names.splice(0)) this.#release(name);
+    };
+  }
+
+  setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
+    this.#own = { type: "presence", status, data };
+    return this.#hub.send(this.#own);
+  }
+
+  ready({ online_count }: ConnectedData): void {
+    this.update({ onlineCount: online_count });
+    if (this.#watched.size) void this.#loader.run();
+    if (this.#own) this.#hub.post(this.#own);
+  }
+
+  reset(): void {
+    this.#loader.stop();
+    this.#own = undefined;
+    this.update(EMPTY);
+  }
+
+  frame(frame: types.Answer): void {
+    const { type, data } = frame;
+    this.update({ onlineCount: countOnline(this.onlineCount ?? 0, frame) });
+    if (type === "online_count" && this.#watched.size) this.#loader.runAfter(LOOK_UP_MS * Math.random());
+    if (type === "user_status" || type === "presence") this.#set([data]);
+  }
+
+  #set(found: Status[]): void {
+    const users = { ...this.getSnapshot().users };
+    for (const { user_id, status } of found) if (this.#watched.has(String(user_id))) users[user_id] = status;
+    this.update({ users });
+  }
+
+  #release(name: string): void {
+    const left = this.#watched.get(name)! - 1;
+    if (left) this.#watched.set(name, left);
+    else this.#watched.delete(name);
+  }
+
+  async #load(isCurrent: () => boolean): Promise<void> {
+    const names = [...this.#watched.keys()].map(encodeURIComponent);
+    while (names.length) {
+      const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${names.splice(0, AT_ONCE).join()}`);
+      if (!isCurrent()) return;
+      this.#set(found);
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/** The REST API, with the credential of the client. */
+
+import { RealtimeError } from "./errors.js";
+import type { Settings } from "./settings.js";
+
+const TIMEOUT_MS = 10_000;
+
+export type Rest = <T = any>(method: string, path: string, body?: unknown) => Promise<T>;
+
+function readCsrfCookie(): string {
+  return /(?:^|;\s*)csrftoken=([^;]+)/.exec(typeof document === "undefined" ? "" : document.cookie)?.[1] ?? "";
+}
+
+export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCookie): Rest {
+  const send = (method: string, path: string, body: unknown): Promise<Response> => {
+    const { token } = credentials;
+    const headers: Record<string, string> = { Accept: "application/json" };
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (token) headers["Authorization"] = `Bearer ${token}`;
+    else if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
+    return fetch(api + path, {
+      method,
+      headers,
+      // A request with a token carries no cookies, so nobody else's login can answer it.
+      credentials: token ? "omit" : "include",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    }).catch((error: unknown) => {
+      throw new RealtimeError("NETWORK", String(error));
+    });
+  };
+
+  return async (method, path, body) => {
+    const { source } = credentials;
+    if (source && !credentials.token) await credentials.ask();
+    let answer = await send(method, path, body);
+    if (answer.status === 401 && source) {
+      await credentials.ask();
+      answer = await send(method, path, body);
+    }
+    const content = await answer.json().catch(() => null);
+    if (answer.ok) return content;
+    const after = 1000 * Number(answer.headers.get("Retry-After") ?? 0);
+    throw new RealtimeError(content?.code ?? `HTTP_${answer.status}`, content?.detail, after || 0);
+  };
+}

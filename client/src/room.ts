@@ -1,0 +1,251 @@
+/** A room as a page shows it: its messages, who is typing, and what is unread. */
+
+import { Emitter, Store } from "./events.js";
+import type { Chat, ConnectedData, HistoryItem, Kind, Read, UserId } from "./frames.js";
+import type { Hub, Part } from "./hub.js";
+import { Loader } from "./loader.js";
+import { MessageList } from "./messages.js";
+import type { RealtimeError } from "./errors.js";
+import { Retained } from "./retained.js";
+import type * as types from "./types.js";
+import { TypingUsers } from "./typing.js";
+
+const PAGE = 50;
+
+const EMPTY: types.RoomSnapshot = {
+  status: "idle",
+  title: "",
+  role: null,
+  messages: [],
+  hasOlder: false,
+  loading: false,
+  typingUsers: [],
+  lastReadSeq: null,
+  unread: null,
+  error: null,
+};
+
+export class Room extends Store<types.RoomSnapshot> implements types.Room, Part {
+  readonly id: string;
+  #hub: Hub;
+  #stream: string;
+  #list: MessageList;
+  #typing: TypingUsers;
+  #emitter = new Emitter();
+  #retained = new Retained(
+    () => this.#enter(),
+    () => this.#exit(),
+  );
+  #history = new Loader(
+    (isCurrent) => this.#load(isCurrent),
+    (error) => this.update({ error, loading: false }),
+  );
+  /** The last position of the room's stream that is known. */
+  #seq = 0;
+  /** What is known may be wrong from anywhere on, so nothing of it is kept when the history is loaded. */
+  #wrong = false;
+  /** How many messages are kept; grows with what the reader has asked for. */
+  #most: number;
+
+  constructor(hub: Hub, id: string) {
+    super(EMPTY);
+    this.id = id;
+    this.#hub = hub;
+    this.#stream = `room.${id}`;
+    this.#most = hub.messagesPerRoom;
+    this.#list = new MessageList((clientId) => hub.outbox.isOwn(clientId));
+    this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
+  }
+
+  get messages(): readonly types.Message[] {
+    return this.getSnapshot().messages;
+  }
+
+  get hasOlder(): boolean {
+    return this.getSnapshot().hasOlder;
+  }
+
+  get typingUsers(): readonly UserId[] {
+    return this.getSnapshot().typingUsers;
+  }
+
+  get unread(): number | null {
+    return this.getSnapshot().unread;
+  }
+
+  readonly on: types.Room["on"] = (type, listener) => this.#emitter.on(type, listener);
+
+  join(): types.Off {
+    return this.#retained.retain();
+  }
+
+  leave(): void {
+    this.#retained.release();
+  }
+
+  // Messages
+
+  send(text: string, kind: Kind = "text"): Promise<types.Answer> {
+    const clientId = this.#hub.outbox.makeId();
+    this.#list.addDraft({ clientId, text, kind, userId: this.#hub.user ?? null });
+    this.typing(false);
+    return this.#transmit(clientId, text, kind);
+  }
+
+  retry(clientId: string): Promise<types.Answer> {
+    const draft = this.#list.draft(clientId);
+    if (draft?.status !== "failed") return Promise.reject(new TypeError("There is no such message that has failed."));
+    this.#list.setStatus(clientId, "sending");
+    return this.#transmit(clientId, draft.text, draft.kind);
+  }
+
+  discard(clientId: string): void {
+    if (this.#list.draft(clientId)?.status === "failed") this.#list.discard(clientId);
+    this.#show();
+  }
+
+  #transmit(clientId: string, text: string, kind: Kind): Promise<types.Answer> {
+    this.#show();
+    const command = { type: "message", room_id: this.id, message: text, ...(kind !== "text" && { kind }) };
+    const answer = this.#hub.send(command, clientId);
+    answer.then(
+      ({ message_id, seq }) => this.#list.confirm(clientId, message_id, seq),
+      (error: Error) => this.#list.setStatus(clientId, "failed", error),
+    ).finally(() => this.#show());
+    return answer;
+  }
+
+  async loadOlder(): Promise<void> {
+    const before = this.#list.oldestSeq;
+    if (!this.hasOlder || this.getSnapshot().loading || !before) return;
+    this.update({ loading: true });
+    try {
+      const page = await this.#hub.rest("GET", `/rooms/${this.id}/messages?limit=${PAGE}&before=${before}`);
+      // Another page of the newest messages, or another user, has taken the place of what this one would continue.
+      if (this.#list.oldestSeq !== before) return;
+      this.#list.add(page.messages, this.#hub.user);
+      this.#most = Math.max(this.#most, this.#list.size);
+      this.#show({ hasOlder: page.next_before !== null, error: null });
+    } catch (error) {
+      this.update({ error: error as Error });
+    } finally {
+      this.update({ loading: false });
+    }
+  }
+
+  // Typing and reading
+
+  typing(isTyping = true): void {
+    this.#typing.say(isTyping);
+  }
+
+  markRead(seq = Math.max(this.#seq, this.#list.newestSeq)): void {
+    if (seq <= this.#lastRead) return;
+    this.#setRead(seq);
+    void this.#hub.send({ type: "read", room_id: this.id, seq });
+  }
+
+  get #lastRead(): number {
+    return this.getSnapshot().lastReadSeq ?? 0;
+  }
+
+  #setRead(lastReadSeq: number): void {
+    this.update({ lastReadSeq, unread: Math.max(0, Math.max(this.#seq, this.#list.newestSeq) - lastReadSeq) });
+  }
+
+  // What the client tells
+
+  ready(_data: ConnectedData): void {
+    if (this.getSnapshot().status === "idle" && this.#retained.held) this.#enter();
+    if (this.getSnapshot().error) void this.#history.run();
+  }
+
+  reset(): void {
+    this.#history.stop();
+    this.#typing.clear();
+    this.#list.clear();
+    this.#seq = 0;
+    this.update({ ...EMPTY, messages: [] });
+  }
+
+  frame(frame: types.Answer): void {
+    if (frame["stream"] === this.#stream && frame["seq"]) this.#seq = frame["seq"];
+    else if ((frame["data"]?.context ?? frame["data"]?.room_id ?? frame["room_id"]) !== this.id) return;
+    this.#apply(frame);
+    this.#emitter.emit(frame.type, frame);
+  }
+
+  #apply(frame: types.Answer): void {
+    if (frame.type === "chat") this.#addChat(frame as unknown as Chat);
+    else if (frame.type === "typing") this.#typing.note(frame["data"]);
+    else if (frame.type === "read") this.#noteRead((frame as unknown as Read).data);
+    else if (frame.type === "room_updated") this.update({ title: frame["title"] });
+    else if (frame.type === "left" && frame["reason"]) this.update({ status: "gone" });
+    else if (frame.type === "gap") this.#loadAgain(frame["fetch"]);
+    const { lastReadSeq } = this.getSnapshot();
+    if (frame["stream"] && lastReadSeq !== null) this.#setRead(lastReadSeq);
+  }
+
+  #addChat({ data, seq }: Chat): void {
+    this.#typing.remove(data.from_user_id);
+    this.#list.add([{ ...data, seq }], this.#hub.user);
+    const trimmed = this.#list.trim(this.#most);
+    this.#show(trimmed ? { hasOlder: true } : {});
+  }
+
+  #noteRead({ seq = 0 }: Read["data"]): void {
+    if (seq > this.#lastRead) this.#setRead(seq);
+  }
+
+  #loadAgain(fetch: string | null): void {
+    // Without `after`, the messages that are known may no longer exist.
+    this.#wrong ||= !fetch?.includes("after=");
+    void this.#history.run();
+  }
+
+  // Joining
+
+  async #enter(): Promise<void> {
+    this.update({ status: "joining", error: null });
+    try {
+      const { title, role, seq } = await this.#hub.send({ type: "join", room_id: this.id });
+      if (!this.#retained.held) return;
+      this.#seq = Math.max(this.#seq, seq);
+      this.update({ status: "joined", title, role });
+      await this.#history.run();
+    } catch (error) {
+      const { code } = error as RealtimeError;
+      if (code === "NOT_FOUND" || code === "FORBIDDEN") this.update({ status: "gone", error: error as Error });
+      else if (this.#retained.held) this.update({ status: "idle", error: error as Error });
+    }
+  }
+
+  #exit(): void {
+    this.#history.stop();
+    this.#typing.say(false);
+    this.#typing.clear();
+    if (this.getSnapshot().status !== "gone") void this.#hub.send({ type: "leave", room_id: this.id });
+    this.update({ status: "idle" });
+  }
+
+  async #load(isCurrent: () => boolean): Promise<void> {
+    this.update({ loading: true });
+    const { rest, user } = this.#hub;
+    const address = `/rooms/${this.id}`;
+    const [room, page] = await Promise.all([
+      rest("GET", address),
+      rest<{ messages: HistoryItem[]; next_before: number | null }>("GET", `${address}/messages?limit=${PAGE}`),
+    ]);
+    if (!isCurrent()) return;
+    if (this.#wrong) this.#list.forgetStored();
+    this.#wrong = false;
+    const begins = this.#list.replace(page.messages, user);
+    this.#seq = Math.max(this.#seq, room.last_seq);
+    if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, this.#lastRead));
+    this.#show({ loading: false, error: null, ...(begins && { hasOlder: page.next_before !== null }) });
+  }
+
+  #show(changes: Partial<types.RoomSnapshot> = {}): void {
+    this.update({ ...changes, messages: this.#list.all });
+  }
+}

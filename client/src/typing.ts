@@ -1,0 +1,57 @@
+/** Who is typing in a room, and when to say that this user is. */
+
+import type { Typing, UserId } from "./frames.js";
+import type { Hub } from "./hub.js";
+
+const DEFAULT_SECONDS = 10;
+
+export class TypingUsers {
+  #hub: Hub;
+  #room: string;
+  #onChange: (users: UserId[]) => void;
+  /** The timer of each user ends what the server was not able to end. */
+  #users = new Map<UserId, ReturnType<typeof setTimeout>>();
+  #sentAt = 0;
+
+  constructor(hub: Hub, room: string, onChange: (users: UserId[]) => void) {
+    this.#hub = hub;
+    this.#room = room;
+    this.#onChange = onChange;
+  }
+
+  get #ms(): number {
+    return 1000 * (this.#hub.greeting?.typing_seconds ?? DEFAULT_SECONDS);
+  }
+
+  /** The server ends it by itself when it hears nothing for a time, so it is repeated after half of that. */
+  say(isTyping: boolean): void {
+    const due = isTyping ? Date.now() >= this.#sentAt + this.#ms / 2 : this.#sentAt > 0;
+    if (!due) return;
+    this.#sentAt = isTyping ? Date.now() : 0;
+    this.#hub.post({ type: "typing", data: { is_typing: isTyping, context: this.#room } });
+  }
+
+  note({ user_id, is_typing }: Typing["data"]): void {
+    if (is_typing) this.#set(user_id);
+    else this.remove(user_id);
+  }
+
+  remove(user: UserId | null): void {
+    if (user === null || !this.#users.has(user)) return;
+    clearTimeout(this.#users.get(user));
+    this.#users.delete(user);
+    this.#onChange([...this.#users.keys()]);
+  }
+
+  clear(): void {
+    this.#sentAt = 0;
+    for (const user of [...this.#users.keys()]) this.remove(user);
+  }
+
+  #set(user: UserId): void {
+    const known = this.#users.has(user);
+    clearTimeout(this.#users.get(user));
+    this.#users.set(user, setTimeout(() => this.remove(user), 1.5 * this.#ms));
+    if (!known) this.#onChange([...this.#users.keys()]);
+  }
+}

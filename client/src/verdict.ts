@@ -1,0 +1,23 @@
+/** What the end of a socket means, and how long to wait (pure). The codes are those of `docs/protocol.md`. */
+
+import type { Disconnect } from "./frames.js";
+
+/** `again`: come back. `renew`: come back if a new credential can be had. `out`: signed out. `stop`: never. */
+export type Verdict = "again" | "renew" | "out" | "stop";
+
+const UNAUTHENTICATED = 4401;
+const FORBIDDEN = 4403;
+const FATAL = [1007, 1009, 4400];
+
+/** `goodbye` is the server's last frame; undefined if the socket broke without one. */
+export function judge(code: number, goodbye: Disconnect | undefined): Verdict {
+  if (goodbye?.reconnect) return "again";
+  if (code === UNAUTHENTICATED) return "renew";
+  if (code === FORBIDDEN) return "out";
+  return goodbye || FATAL.includes(code) ? "stop" : "again";
+}
+
+/** Full jitter: a random part of a time that doubles. `failures` is 0 before the first attempt to come back. */
+export function choosePause(failures: number, firstMs: number, longestMs: number): number {
+  return Math.random() * Math.min(longestMs, firstMs * 2 ** failures);
+}

@@ -1,0 +1,175 @@
+/** The entry `./vue`. The client is made outside of Vue; what components need is opened, and closed a moment later. */
+
+import { computed, defineComponent, inject, markRaw, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
+import type { ComputedRef, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
+
+import { hold } from "./adapters/holding.js";
+import type { UserId } from "./frames.js";
+import type { InboxSnapshot, Notifications, Observable, Off, Presence, PresenceSnapshot } from "./types.js";
+import type { Realtime, Room, RoomSnapshot, State } from "./types.js";
+
+export interface Choice {
+  /** False: nothing is opened yet. */
+  enabled?: MaybeRefOrGetter<boolean>;
+}
+
+/** Each value of a snapshot as a reference of its own, so that it can be taken out. */
+export type Fields<T> = { readonly [K in keyof T]: ComputedRef<T[K]> };
+
+const CLIENT: InjectionKey<Realtime> = Symbol("realtime");
+
+/** Gives the client to the functions below, and keeps it connected while it is mounted. */
+export const RealtimeProvider = defineComponent({
+  name: "RealtimeProvider",
+  props: {
+    client: { type: Object as PropType<Realtime>, required: true },
+    enabled: { type: Boolean, default: true },
+  },
+  setup(props, { slots }) {
+    const client = markRaw(toRaw(props.client));
+    provide(CLIENT, client);
+    useOpen(() => hold(client), () => props.enabled);
+    return () => slots.default?.();
+  },
+});
+
+export function useRealtime(): Realtime {
+  const client = inject(CLIENT, null);
+  if (!client) throw new Error("There is no RealtimeProvider above this component.");
+  return client;
+}
+
+export function useConnection(): Fields<State> {
+  const client = useRealtime();
+  return split(follow(() => client));
+}
+
+/** Joins the room, and follows everything that is known about it. */
+export function useRoom(
+  id: MaybeRefOrGetter<string>,
+  choice?: Choice,
+): Fields<RoomSnapshot> & { room: ComputedRef<Room> } {
+  const room = useJoined(id, choice);
+  return { ...split(follow(() => room.value)), room };
+}
+
+type MessageFields = Fields<Pick<RoomSnapshot, "messages" | "hasOlder" | "loading">>;
+type MessageActs = Pick<Room, "send" | "retry" | "discard" | "loadOlder">;
+
+/** Joins the room: its messages, and what one does with them. */
+export function useMessages(id: MaybeRefOrGetter<string>, choice?: Choice): MessageFields & MessageActs {
+  const room = useJoined(id, choice);
+  const { messages, hasOlder, loading } = split(follow(() => room.value));
+  return {
+    messages,
+    hasOlder,
+    loading,
+    send: (...content) => room.value.send(...content),
+    retry: (clientId) => room.value.retry(clientId),
+    discard: (clientId) => room.value.discard(clientId),
+    loadOlder: () => room.value.loadOlder(),
+  };
+}
+
+/** Joins the room: who is typing there, and a function to call at each key. */
+export function useTyping(
+  id: MaybeRefOrGetter<string>,
+  choice?: Choice,
+): Fields<Pick<RoomSnapshot, "typingUsers">> & Pick<Room, "typing"> {
+  const room = useJoined(id, choice);
+  const { typingUsers } = split(follow(() => room.value));
+  return { typingUsers, typing: (isTyping) => room.value.typing(isTyping) };
+}
+
+/** How many are online, and the status of these users. */
+export function usePresence(
+  users: MaybeRefOrGetter<readonly UserId[]> = [],
+  { enabled = true }: Choice = {},
+): Fields<PresenceSnapshot> & { presence: Presence } {
+  const { presence } = useRealtime();
+  // A list with the same ids is the same list, whether or not it was made anew.
+  const key = computed(() => JSON.stringify(toValue(users)));
+  useOpen(
+    () => presence.watch(JSON.parse(key.value)),
+    () => toValue(enabled) && key.value !== "[]",
+    () => key.value,
+  );
+  return { ...split(follow(() => presence)), presence };
+}
+
+/** Loads the inbox, and keeps it up to date. */
+export function useNotifications(choice?: Choice): Fields<InboxSnapshot> & { notifications: Notifications } {
+  const notifications = useInbox(choice);
+  return { ...split(follow(() => notifications)), notifications };
+}
+
+/** The number of unread notifications, of which 100 stands for more than 99. */
+export function useUnread(choice?: Choice): ComputedRef<number> {
+  const notifications = useInbox(choice);
+  const snapshot = follow(() => notifications);
+  return computed(() => snapshot.value.counts.unread);
+}
+
+/** The last value of a topic; undefined until the first. */
+export function useTopic<T = unknown>(
+  name: MaybeRefOrGetter<string>,
+  { enabled = true }: Choice = {},
+): Readonly<ShallowRef<T | undefined>> {
+  const client = useRealtime();
+  const topic = computed(() => client.topic<T>(toValue(name)));
+  useOpen(
+    () => topic.value.join(),
+    () => toValue(enabled),
+    () => topic.value,
+  );
+  return follow(() => topic.value);
+}
+
+function useJoined(id: MaybeRefOrGetter<string>, { enabled = true }: Choice = {}): ComputedRef<Room> {
+  const client = useRealtime();
+  const room = computed(() => client.room(toValue(id)));
+  useOpen(
+    () => room.value.join(),
+    () => toValue(enabled),
+    () => room.value,
+  );
+  return room;
+}
+
+function useInbox({ enabled = true }: Choice = {}): Notifications {
+  const { notifications } = useRealtime();
+  useOpen(
+    () => notifications.open(),
+    () => toValue(enabled),
+  );
+  return notifications;
+}
+
+/** Open something while the component is mounted and it is enabled, and again when what it is about has changed. */
+function useOpen(start: () => Off, enabled: () => boolean, about: () => unknown = () => null): void {
+  onMounted(() => {
+    watch([enabled, about], ([isEnabled], _, onCleanup) => isEnabled && onCleanup(start()), { immediate: true });
+  });
+}
+
+/** The snapshot of what `source` names. On a server that renders pages it stays the first one. */
+function follow<T>(source: () => Observable<T>): ShallowRef<T> {
+  const snapshot = shallowRef(source().getSnapshot());
+  onMounted(() => {
+    watch(
+      source,
+      (store, _, onCleanup) => {
+        const update = (): void => void (snapshot.value = store.getSnapshot());
+        onCleanup(store.subscribe(update));
+        update();
+      },
+      { immediate: true },
+    );
+  });
+  return snapshot;
+}
+
+function split<T extends object>(snapshot: ShallowRef<T>): Fields<T> {
+  const names = Object.keys(snapshot.value) as (keyof T)[];
+  return Object.fromEntries(names.map((name) => [name, computed(() => snapshot.value[name])])) as Fields<T>;
+}

@@ -1,0 +1,200 @@
+/** The inbox: what an act shows at once, what the server makes of it, and what other devices have done. */
+
+import { beforeEach, describe, expect, test } from "vitest";
+
+import type { Notifications } from "../src/index.js";
+import { Refusal, settle } from "../src/testing.js";
+import { codeOf, connect, pass, type Site, useSite } from "./core_site.js";
+
+const site: Site = useSite();
+let inbox: Notifications;
+let ids: number[];
+
+beforeEach(async () => {
+  ids = [1, 2, 3].map((count) => site.server.notify({ title: `n${count}` }).id).reverse();
+  inbox = site.client.notifications;
+  inbox.open();
+  await connect(site.client);
+});
+
+function titles(): string[] {
+  return inbox.items.map(({ title }) => title);
+}
+
+function refuse(code = "RATE_LIMITED", status = 429): void {
+  site.server.routes.push(({ method, path }) => {
+    if (method === "POST" && path.startsWith("/notifications")) throw new Refusal(status, code);
+    return undefined;
+  });
+}
+
+describe("the list", () => {
+  test("is loaded, newest first, with its counts", () => {
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
+    expect(inbox.getSnapshot()).toMatchObject({ loading: false, hasMore: false, error: null });
+  });
+
+  test("grows with what arrives, and tells it", async () => {
+    const told: string[] = [];
+    inbox.on("notification", ({ title }) => told.push(title));
+    site.server.notify({ title: "n4" });
+    await settle();
+    expect(titles()).toEqual(["n4", "n3", "n2", "n1"]);
+    expect(inbox.counts).toEqual({ unread: 4, unseen: 4 });
+    expect(told).toEqual(["n4"]);
+  });
+
+  test("a group that has grown moves to the top, and is counted once", async () => {
+    const old = inbox.items[2]!;
+    const grown = { ...old, title: "n1, grown", seen_at: null, group: { count: 2, last: [] } };
+    site.server.publish("user.1", { type: "notification", notification_type: "x", data: grown });
+    await settle();
+    expect(titles()).toEqual(["n1, grown", "n3", "n2"]);
+    expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
+  });
+
+  test("more of it", async () => {
+    const first = { notifications: [...inbox.items], next: "place", counts: inbox.counts };
+    const second = { notifications: [{ ...inbox.items[2]!, id: 900, title: "older" }], next: null, counts: inbox.counts };
+    site.server.routes.push(({ path, query }) =>
+      path === "/notifications" ? (query.get("before") === "place" ? second : first) : undefined,
+    );
+    await inbox.reload();
+    expect(inbox.getSnapshot().hasMore).toBe(true);
+    await inbox.loadMore();
+    expect(titles()).toEqual(["n3", "n2", "n1", "older"]);
+    expect(inbox.getSnapshot().hasMore).toBe(false);
+  });
+
+  test("another box", async () => {
+    await inbox.archive(ids[0]!);
+    await inbox.show({ box: "archived" });
+    expect(titles()).toEqual(["n3"]);
+    await inbox.unarchive(ids[0]!);
+    expect(titles()).toEqual([]);
+    await inbox.show({});
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+  });
+
+  test("what does not fit the filter is told, and not shown", async () => {
+    await inbox.show({ category: ["social", "work"] });
+    const shown = titles();
+    site.server.notify({ title: "other", category: "orders" });
+    site.server.notify({ title: "work", category: "work" });
+    await settle();
+    expect(titles()).toEqual(["work", ...shown]);
+  });
+
+  test("is loaded again after a gap", async () => {
+    site.server.drop();
+    await settle();
+    site.server.notify({ title: "n4" });
+    site.server.log.forget("user.1");
+    await pass(500);
+    expect(titles()).toEqual(["n4", "n3", "n2", "n1"]);
+    expect(inbox.counts.unread).toBe(4);
+  });
+
+  test("of another user shows nothing of the first", async () => {
+    site.client.signOut();
+    expect(inbox.getSnapshot()).toMatchObject({ items: [], counts: { unread: 0, unseen: 0 } });
+  });
+});
+
+describe("acts", () => {
+  test.each([
+    ["read", { unread: 2, unseen: 2 }, ["n3", "n2", "n1"]],
+    ["seen", { unread: 3, unseen: 2 }, ["n3", "n2", "n1"]],
+    ["archive", { unread: 2, unseen: 2 }, ["n2", "n1"]],
+    ["snooze", { unread: 2, unseen: 2 }, ["n2", "n1"]],
+    ["remove", { unread: 2, unseen: 2 }, ["n2", "n1"]],
+  ] as const)("%s shows at once, stays, and is taken back if it is refused", async (act, counts, shown) => {
+    const run = (): Promise<void> => inbox[act](ids[0]!, new Date("2025-10-23T10:00:00Z"));
+    const before = inbox.getSnapshot();
+    refuse();
+    const refused = run();
+    expect([inbox.counts, titles()]).toEqual([counts, shown]);
+    expect(await codeOf(refused)).toBe("RATE_LIMITED");
+    expect([inbox.counts, titles()]).toEqual([before.counts, ["n3", "n2", "n1"]]);
+    expect(inbox.getSnapshot().error).toMatchObject({ code: "RATE_LIMITED" });
+
+    site.server.routes.pop();
+    await run();
+    expect([inbox.counts, titles()]).toEqual([counts, shown]);
+    await settle();
+    expect([inbox.counts, titles()]).toEqual([counts, shown]);
+  });
+
+  test("two at a time: the one that is refused is taken back alone", async () => {
+    site.server.routes.push(({ body }) => {
+      if ((body as any)?.act === "archive") throw new Refusal(409, "CONFLICT");
+      return undefined;
+    });
+    const both = [inbox.read(ids[1]!), inbox.archive(ids[0]!)];
+    expect(titles()).toEqual(["n2", "n1"]);
+    expect(inbox.counts.unread).toBe(1);
+    expect(await Promise.all(both.map(codeOf))).toEqual(["", "CONFLICT"]);
+    await settle();
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    expect(inbox.counts.unread).toBe(2);
+  });
+
+  test("all, up to what is shown", async () => {
+    await inbox.readAll();
+    await settle();
+    expect(inbox.counts).toEqual({ unread: 0, unseen: 0 });
+    const request = site.server.requests.find(({ path }) => path === "/notifications/acts")!;
+    expect(request.body).toMatchObject({ act: "read", filter: {}, up_to: `${inbox.items[0]!.arrived_at}_${ids[0]}` });
+    await inbox.archiveAll();
+    await settle();
+    expect(titles()).toEqual([]);
+  });
+
+  test("undo, of the last one", async () => {
+    expect(await inbox.undo()).toBe(false);
+    await inbox.archive(ids);
+    expect(titles()).toEqual([]);
+    const undoing = inbox.undo();
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    expect(await undoing).toBe(true);
+    await settle();
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    expect(inbox.counts.unread).toBe(3);
+    expect(await inbox.undo()).toBe(false);
+  });
+
+  test("undo of a removal, and one that comes too late", async () => {
+    await inbox.remove(ids[1]!);
+    await inbox.undo();
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    await inbox.archive(ids[0]!);
+    refuse("INVALID_MESSAGE", 400);
+    expect(await codeOf(inbox.undo())).toBe("INVALID_MESSAGE");
+    expect(titles()).toEqual(["n2", "n1"]);
+  });
+
+  test("of another device", async () => {
+    site.server.inbox.act("archive", [ids[0]!], {});
+    await settle();
+    expect(titles()).toEqual(["n2", "n1"]);
+    site.server.inbox.act("unarchive", [ids[0]!], {});
+    await settle();
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
+  });
+
+  test("what is withdrawn is gone", async () => {
+    site.server.publish("user.1", {
+      ...{ type: "notification_removed", data: { unread: 2, unseen: 2, notification_ids: [ids[0]] } },
+    });
+    await settle();
+    expect(titles()).toEqual(["n2", "n1"]);
+    expect(inbox.counts).toEqual({ unread: 2, unseen: 2 });
+  });
+
+  test("none of nothing", async () => {
+    await inbox.read([]);
+    expect(site.server.requests.filter(({ method }) => method === "POST")).toEqual([]);
+  });
+});

@@ -1,0 +1,247 @@
+// @vitest-environment happy-dom
+/** Every road to the network leads through one door: each time a credential of its own is asked for, and goes out. */
+
+import { afterEach, describe, expect, test, vi } from "vitest";
+
+import { type CredentialSource, Unauthorized } from "../src/index.js";
+import { settle } from "../src/testing.js";
+import { connect, pass, sent, sleep, type Site, useSite } from "./core_site.js";
+
+const site = useSite();
+
+afterEach(() => setHidden(false));
+
+function setHidden(hidden: boolean): void {
+  vi.spyOn(document, "hidden", "get").mockReturnValue(hidden);
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+
+function tell(type: string, persisted = true): void {
+  window.dispatchEvent(Object.assign(new Event(type), { persisted }));
+}
+
+async function happen(action: () => void): Promise<void> {
+  action();
+  await settle();
+}
+
+/** A road that begins with an open socket, and leads to the next one. `pauseMs` is how long that takes. */
+interface Road {
+  name: string;
+  go(site: Site): Promise<void>;
+}
+
+const drop = ({ server }: Site): Promise<void> => happen(() => server.drop());
+
+const ROADS: Road[] = [
+  { name: "a drop", go: async (site) => void (await drop(site), await pass(500)) },
+  {
+    name: "a wait that the machine has slept through",
+    async go(site) {
+      await drop(site);
+      sleep(3_600_000);
+      await happen(() => setHidden(false));
+    },
+  },
+  { name: "the network is back", go: async (site) => void (await drop(site), await happen(() => tell("online"))) },
+  { name: "the page is visible", go: async (site) => void (await drop(site), await happen(() => setHidden(false))) },
+  {
+    name: "the page is shown again",
+    async go({ server }) {
+      await happen(() => tell("pagehide"));
+      expect(server.sockets.size).toBe(0);
+      await happen(() => tell("pageshow"));
+    },
+  },
+  {
+    name: "the page was frozen",
+    async go({ server }) {
+      await happen(() => document.dispatchEvent(new Event("freeze")));
+      expect(server.sockets.size).toBe(0);
+      await happen(() => document.dispatchEvent(new Event("resume")));
+    },
+  },
+  {
+    name: "the server restarts, and says when to come back",
+    async go({ server }) {
+      await happen(() => server.goodbye(1012, { reason: "RESTARTING", retryAfterMs: 7_000 }));
+      await happen(() => tell("online"));
+      await pass(6_999);
+      expect(server.attempts).toHaveLength(1);
+      await pass(1);
+    },
+  },
+  {
+    name: "the session has another cookie",
+    go: async ({ server }) => {
+      await happen(() => server.goodbye(4410, { reason: "SESSION_OUTDATED" }));
+      await pass(500);
+    },
+  },
+  { name: "the token has expired", go: ({ server }) => happen(() => server.goodbye(4401, { reason: "TOKEN_EXPIRED" })) },
+  {
+    name: "the server is silent",
+    async go({ server }) {
+      await pass(60_000); // two heartbeats did not come
+      expect(server.sockets.size).toBe(0);
+      await pass(500);
+    },
+  },
+  {
+    name: "a dead connection after sleep",
+    async go({ server }) {
+      server.hold();
+      sleep(20_000);
+      await happen(() => setHidden(false));
+      expect(sent(server, "ping")).toHaveLength(1);
+      await pass(5_500);
+    },
+  },
+  {
+    name: "a new token was refused on the open socket",
+    async go({ server }) {
+      server.failNext("auth", "FORBIDDEN");
+      await happen(() => server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
+    },
+  },
+  { name: "connect while it waits", go: async (site) => void (await drop(site), await connect(site.client)) },
+  {
+    name: "connect after close",
+    async go({ client }) {
+      client.close();
+      await connect(client);
+    },
+  },
+  {
+    name: "connect after a sign-out",
+    async go({ client }) {
+      client.signOut();
+      await connect(client);
+    },
+  },
+  {
+    name: "another user",
+    async go({ client }) {
+      client.setUser(1);
+      await settle();
+    },
+  },
+];
+
+describe("each road", () => {
+  test("the first one", async () => {
+    await connect(site.client);
+    expect(site.server.attempts).toEqual([{ kind: "token", value: "token-1" }]);
+  });
+
+  test.each(ROADS)("$name", async ({ go }) => {
+    await connect(site.client);
+    await go(site);
+    expect(site.client.state.status).toBe("online");
+    expect(site.server.sockets.size).toBe(1);
+    expect(site.server.attempts).toHaveLength(2);
+    expect(site.server.attempts[1]).toEqual({ kind: "token", value: site.tokens.at(-1) });
+    expect(site.server.attempts[1]!.value).not.toBe("token-1");
+  });
+
+  test.each(["connect twice", "wake at once", "a page that is not kept"])("no road: %s", async (name) => {
+    await connect(site.client);
+    if (name === "connect twice") site.client.connect();
+    if (name === "wake at once") tell("online");
+    if (name === "a page that is not kept") tell("pagehide", false);
+    await settle();
+    expect(site.server.attempts).toHaveLength(1);
+    expect(site.server.sockets.size).toBe(1);
+  });
+});
+
+describe("credentials", () => {
+  const open = (credential: CredentialSource): Promise<void> => connect(site.open({ credential }));
+
+  test.each([
+    { given: null, goes: { kind: "session", value: "" } },
+    { given: "abc", goes: { kind: "token", value: "abc" } },
+    { given: { ticket: "a b&c" }, goes: { kind: "ticket", value: "a b&c" } },
+    { given: { ticket: "t", token: "abc" }, goes: { kind: "ticket", value: "t" } },
+  ])("$given goes out as $goes.kind", async ({ given, goes }) => {
+    await open(() => given);
+    expect(site.server.attempts).toEqual([goes]);
+  });
+
+  test("without a callback, the cookie counts", async () => {
+    const { credential: _, ...options } = { credential: 0, ...site.server.options };
+    const client = site.open({ ...options, credential: undefined as unknown as CredentialSource });
+    await connect(client);
+    expect(site.server.attempts).toEqual([{ kind: "session", value: "" }]);
+  });
+
+  test("one call at a time, whoever asks", async () => {
+    const answers: ((token: string) => void)[] = [];
+    const client = site.open({ credential: () => new Promise((resolve) => answers.push(resolve)) });
+    await connect(client);
+    await happen(() => client.close());
+    await connect(client);
+    await happen(() => tell("online"));
+    expect(answers.length).toBeLessThanOrEqual(2);
+    answers.forEach((answer) => answer("late"));
+    await settle();
+    expect(site.server.attempts).toEqual([{ kind: "token", value: "late" }]);
+  });
+
+  test("a callback that hangs is given up, and called again", async () => {
+    const credential = vi.fn<CredentialSource>().mockReturnValueOnce(new Promise(() => {})).mockReturnValue("second");
+    const client = site.open({ credential });
+    await connect(client);
+    await pass(10_000);
+    expect(client.state).toMatchObject({ status: "waiting", reason: "TIMEOUT" });
+    await pass(500);
+    expect(site.server.attempts).toEqual([{ kind: "token", value: "second" }]);
+  });
+
+  test("a callback that fails is called again after a pause", async () => {
+    const reported = vi.fn();
+    vi.stubGlobal("reportError", reported);
+    const credential = vi.fn<CredentialSource>().mockRejectedValueOnce(new Error("503")).mockReturnValue("second");
+    const client = site.open({ credential });
+    await connect(client);
+    expect(client.state).toMatchObject({ status: "waiting", reason: "CREDENTIAL" });
+    expect(reported).toHaveBeenCalledOnce();
+    await pass(500);
+    expect(client.state.status).toBe("online");
+    vi.unstubAllGlobals();
+  });
+
+  test("Unauthorized signs out, and nothing more is asked", async () => {
+    const credential = vi.fn<CredentialSource>().mockRejectedValue(new Unauthorized());
+    const client = site.open({ credential });
+    await connect(client);
+    await pass(3_600_000);
+    await happen(() => tell("online"));
+    expect(client.state).toMatchObject({ status: "signedOut", reason: "UNAUTHORIZED", retryAt: null });
+    expect(credential).toHaveBeenCalledOnce();
+    expect(site.server.attempts).toEqual([]);
+  });
+
+  test("a new credential that is refused as well signs out", async () => {
+    site.server.findUser = () => null;
+    await connect(site.client);
+    expect(site.server.attempts.map(({ value }) => value)).toEqual(["token-1", "token-2"]);
+    expect(site.client.state).toMatchObject({ status: "signedOut", code: 4401 });
+  });
+
+  test("the token is renewed on the open socket", async () => {
+    await connect(site.client);
+    await happen(() => site.server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
+    expect(sent(site.server, "auth")).toMatchObject([{ token: "token-2" }]);
+    expect(site.server.attempts).toHaveLength(1);
+  });
+
+  test("a login that has ended before the socket signs out", async () => {
+    const credential = vi.fn<CredentialSource>().mockReturnValueOnce("first").mockRejectedValue(new Unauthorized());
+    const client = site.open({ credential });
+    await connect(client);
+    await happen(() => site.server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
+    expect(client.state).toMatchObject({ status: "signedOut", reason: "UNAUTHORIZED" });
+    expect(site.server.sockets.size).toBe(0);
+  });
+});

@@ -1,0 +1,376 @@
+/** Rooms, topics and presence as a page shows them. */
+
+import { beforeEach, describe, expect, test, vi } from "vitest";
+
+import type { Room } from "../src/index.js";
+import { Refusal, settle } from "../src/testing.js";
+import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
+
+const site = useSite();
+let room: Room;
+
+beforeEach(() => {
+  room = site.client.room("general");
+});
+
+async function open(): Promise<void> {
+  room.join();
+  await connect(site.client);
+}
+
+function shown(of = room): string[] {
+  return of.messages.map(({ text, status }) => (status === "stored" ? text : `${text} (${status})`));
+}
+
+async function comeBack(whileAway: () => void): Promise<void> {
+  site.server.drop();
+  await settle();
+  whileAway();
+  await pass(500);
+}
+
+describe("messages", () => {
+  test("joining loads the newest ones", async () => {
+    await open();
+    expect(room.getSnapshot()).toMatchObject({ status: "joined", title: "general", loading: false, error: null });
+    expect(shown()).toEqual(["one", "two", "three"]);
+    expect(room.messages[0]).toMatchObject({ userId: 2, username: "bob", mine: false, seq: 1, clientId: null });
+  });
+
+  test("one that is sent shows at once, and is stored under the same key", async () => {
+    await open();
+    const sending = room.send("four");
+    expect(shown()).toEqual(["one", "two", "three", "four (sending)"]);
+    const { key } = room.messages.at(-1)!;
+    await sending;
+    await settle();
+    expect(shown()).toEqual(["one", "two", "three", "four"]);
+    expect(room.messages.at(-1)).toMatchObject({ key, clientId: key, mine: true, userId: 1, seq: 4 });
+  });
+
+  test("one that is refused stays as failed, and is sent again with the same id, or discarded", async () => {
+    await open();
+    site.server.failNext("message", "FORBIDDEN");
+    expect(await codeOf(room.send("four"))).toBe("FORBIDDEN");
+    await settle();
+    expect(shown().at(-1)).toBe("four (failed)");
+    const { clientId } = room.messages.at(-1)!;
+    await room.retry(clientId!);
+    await settle();
+    expect(shown().at(-1)).toBe("four");
+    expect(sent(site.server, "message").map(({ id }) => id)).toEqual([clientId, clientId]);
+    await expect(room.retry(clientId!)).rejects.toThrow(TypeError);
+
+    site.server.failNext("message", "FORBIDDEN");
+    await codeOf(room.send("five"));
+    await settle();
+    room.discard(room.messages.at(-1)!.clientId!);
+    expect(shown()).toEqual(["one", "two", "three", "four"]);
+  });
+
+  test("those of others come in their order before those that are not stored", async () => {
+    await open();
+    site.server.hold();
+    void room.send("mine");
+    site.server.chat("general", "four");
+    await settle();
+    expect(shown()).toEqual(["one", "two", "three", "four", "mine (sending)"]);
+    site.server.release();
+    await settle();
+    expect(shown()).toEqual(["one", "two", "three", "four", "mine"]);
+  });
+
+  test("after a reconnect nothing is missing, and nothing twice", async () => {
+    await open();
+    await comeBack(() => {
+      void room.send("mine");
+      site.server.chat("general", "four");
+    });
+    expect(shown()).toEqual(["one", "two", "three", "four", "mine"]);
+  });
+
+  test("after a gap, the newest page takes the place of what does not touch it", async () => {
+    await open();
+    await comeBack(() => {
+      for (let count = 0; count < 60; count++) site.server.chat("general", `missed ${count}`);
+      site.server.log.replay = () => ({
+        events: [],
+        outcome: { recovered: false, seq: 63, fetch: "/api/v1/rooms/general/messages?after=3" },
+      });
+    });
+    expect(room.messages).toHaveLength(50);
+    expect(shown()[0]).toBe("missed 10");
+    expect(room.hasOlder).toBe(true);
+    await room.loadOlder();
+    expect(shown()).toHaveLength(63);
+    expect(shown().slice(0, 4)).toEqual(["one", "two", "three", "missed 0"]);
+    expect(room.hasOlder).toBe(false);
+  });
+
+  test("a history without a beginning may be wrong from anywhere on", async () => {
+    await open();
+    site.server.routes.push(({ path }) =>
+      path.endsWith("/messages") ? { messages: [site.server.history("general")[0]], next_before: null } : undefined,
+    );
+    const fetch = "/api/v1/rooms/general/messages";
+    site.server.broadcast({ type: "resumed", streams: { "room.general": { recovered: false, seq: 1, fetch } } });
+    await settle();
+    expect(shown()).toEqual(["one"]);
+  });
+
+  test("only so many are kept", async () => {
+    const client = site.open({ limits: { messagesPerRoom: 3 } });
+    const few = client.room("general");
+    few.join();
+    await connect(client);
+    site.server.chat("general", "four");
+    await settle();
+    expect(shown(few)).toEqual(["two", "three", "four"]);
+    expect(few.hasOlder).toBe(true);
+    await few.loadOlder();
+    expect(shown(few)).toEqual(["one", "two", "three", "four"]);
+  });
+
+  test("a history that cannot be loaded is loaded later", async () => {
+    let isBroken = true;
+    site.server.routes.push(({ path }) => {
+      if (isBroken && path.endsWith("/messages")) throw new Refusal(503, "UNAVAILABLE");
+      return undefined;
+    });
+    await open();
+    expect(room.getSnapshot().error).toMatchObject({ code: "UNAVAILABLE" });
+    isBroken = false;
+    await pass(500);
+    expect(room.getSnapshot().error).toBeNull();
+    expect(shown()).toHaveLength(3);
+  });
+});
+
+describe("joining", () => {
+  test("counts: the room is left when the last one has left", async () => {
+    const [first, second] = [room.join(), room.join()];
+    await connect(site.client);
+    first();
+    first();
+    await pass(1_000);
+    expect(sent(site.server, "leave")).toEqual([]);
+    second();
+    await pass(1_000);
+    expect(sent(site.server, "leave")).toMatchObject([{ room_id: "general" }]);
+    expect(room.getSnapshot().status).toBe("idle");
+    room.leave();
+    await pass(1_000);
+    expect(sent(site.server, "leave")).toHaveLength(1);
+  });
+
+  test("a view that is mounted again goes on with what it had", async () => {
+    const leave = room.join();
+    await connect(site.client);
+    leave();
+    room.join();
+    await pass(5_000);
+    expect(sent(site.server, "join")).toHaveLength(1);
+    expect(sent(site.server, "leave")).toEqual([]);
+  });
+
+  test("a room that does not exist", async () => {
+    const none = site.client.room("none");
+    none.join();
+    await connect(site.client);
+    expect(none.getSnapshot()).toMatchObject({ status: "gone", error: { code: "NOT_FOUND" } });
+  });
+
+  test("a room from which the user was removed", async () => {
+    await open();
+    site.server.broadcast({ type: "left", room_id: "general", reason: "REMOVED" });
+    await settle();
+    expect(room.getSnapshot().status).toBe("gone");
+  });
+
+  test("another user sees nothing of the first, and joins anew", async () => {
+    await open();
+    site.client.signOut();
+    expect(room.getSnapshot()).toMatchObject({ status: "idle", messages: [], unread: null });
+    site.server.user = 7;
+    await connect(site.client);
+    expect(room.getSnapshot().status).toBe("joined");
+    expect(shown()).toHaveLength(3);
+  });
+
+  test("frames of other rooms are not of this one", async () => {
+    await open();
+    const heard: string[] = [];
+    room.on("chat", ({ data }) => heard.push(data.message));
+    await site.client.send({ type: "join", room_id: "team" });
+    site.server.chat("team", "not here");
+    site.server.chat("general", "here");
+    await settle();
+    expect(heard).toEqual(["here"]);
+    expect(shown()).toEqual(["one", "two", "three", "here"]);
+  });
+
+  test("a new title", async () => {
+    await open();
+    site.server.broadcast({ type: "room_updated", room_id: "general", title: "Tea room", private: false });
+    await settle();
+    expect(room.getSnapshot().title).toBe("Tea room");
+  });
+});
+
+describe("reading and typing", () => {
+  beforeEach(() => {
+    site.server.rooms.get("general")!.lastRead = 1;
+  });
+
+  test("what is unread is known, and read once", async () => {
+    await open();
+    expect(room.unread).toBe(2);
+    site.server.chat("general", "four");
+    await settle();
+    expect(room.unread).toBe(3);
+    room.markRead();
+    room.markRead();
+    expect(room.unread).toBe(0);
+    await settle();
+    expect(sent(site.server, "read")).toMatchObject([{ room_id: "general", seq: 4 }]);
+    site.server.broadcast({ type: "read", data: { room_id: "general", seq: 2, unread: 2 } }); // older than ours
+    await settle();
+    expect(room.getSnapshot()).toMatchObject({ unread: 0, lastReadSeq: 4 });
+  });
+
+  test("what is read while the connection is away is told later", async () => {
+    await open();
+    await comeBack(() => room.markRead(2));
+    expect(sent(site.server, "read")).toMatchObject([{ seq: 2 }]);
+    expect(room.unread).toBe(1);
+  });
+
+  test("another device has read", async () => {
+    await open();
+    site.server.broadcast({ type: "read", data: { room_id: "general", seq: 3, unread: 0 } });
+    await settle();
+    expect(room.unread).toBe(0);
+  });
+
+  test("typing is told now and then, and ends with the message", async () => {
+    await open();
+    const told = (): boolean[] => sent(site.server, "typing").map(({ data }) => data.is_typing);
+    for (let key = 0; key < 5; key++) room.typing();
+    await settle();
+    expect(told()).toEqual([true]);
+    await pass(5_000);
+    room.typing();
+    await settle();
+    expect(told()).toEqual([true, true]);
+    await room.send("four");
+    room.typing(false);
+    await settle();
+    expect(told()).toEqual([true, true, false]);
+  });
+
+  test("who types, until they stop, write, or nothing is heard of it", async () => {
+    await open();
+    const type = async (user_id: number, is_typing = true): Promise<void> => {
+      site.server.broadcast({ type: "typing", data: { user_id, is_typing, context: "general" } });
+      await settle();
+    };
+    await type(2);
+    await type(3);
+    await type(4);
+    expect(room.typingUsers).toEqual([2, 3, 4]);
+    await type(3, false);
+    site.server.chat("general", "four");
+    await settle();
+    expect(room.typingUsers).toEqual([4]);
+    await pass(15_000);
+    expect(room.typingUsers).toEqual([]);
+  });
+});
+
+describe("topics", () => {
+  test("the last value, on each socket again", async () => {
+    const topic = site.client.topic<number>("load");
+    const values: number[] = [];
+    topic.on((value) => values.push(value));
+    site.server.setTopic("load", 1);
+    const leave = topic.join();
+    await connect(site.client);
+    expect(topic.value).toBe(1);
+    await comeBack(() => {});
+    site.server.setTopic("load", 2);
+    await settle();
+    expect(topic.getSnapshot()).toBe(2);
+    expect(values.at(-1)).toBe(2);
+    leave();
+    await pass(1_000);
+    expect(sent(site.server, "unsubscribe")).toMatchObject([{ topic: "load" }]);
+  });
+
+  test("a topic that may not be read any more has no value", async () => {
+    site.server.setTopic("load", 1);
+    const topic = site.client.topic("load");
+    topic.join();
+    await connect(site.client);
+    site.server.broadcast({ type: "unsubscribed", topic: "load", reason: "REMOVED" });
+    await settle();
+    expect(topic.value).toBeUndefined();
+  });
+});
+
+describe("presence", () => {
+  test("the number follows the frames", async () => {
+    site.server.onlineCount = 5;
+    await connect(site.client);
+    expect(site.client.presence.onlineCount).toBe(5);
+    site.server.setStatus(2, "online");
+    site.server.setStatus(3, "online");
+    site.server.setStatus(2, "offline");
+    await settle();
+    expect(site.client.presence.onlineCount).toBe(6);
+    site.server.broadcast({ type: "online_count", data: { online_count: 60 } });
+    await settle();
+    expect(site.client.presence.onlineCount).toBe(60);
+  });
+
+  test("those who are watched are looked up in one request, and on each socket again", async () => {
+    const { presence } = site.client;
+    site.server.statuses.set("2", "online");
+    await connect(site.client);
+    const stop = [presence.watch([2, 3]), presence.watch([3, 4])];
+    await pass(0);
+    const asked = (): string[] => site.server.requests.filter(({ path }) => path === "/status").map(({ path }) => path);
+    expect(asked()).toHaveLength(1);
+    expect(presence.status(2)).toBe("online");
+    site.server.broadcast({ type: "presence", data: { user_id: 3, status: "busy", data: {} } });
+    site.server.broadcast({ type: "presence", data: { user_id: 9, status: "busy", data: {} } });
+    await settle();
+    expect(presence.getSnapshot().users).toMatchObject({ 2: "online", 3: "busy" });
+    expect(presence.status(9)).toBeUndefined();
+    await comeBack(() => {});
+    expect(asked()).toHaveLength(2);
+    stop.forEach((off) => off());
+    await comeBack(() => {});
+    expect(asked()).toHaveLength(2);
+  });
+
+  test("the own status is set again on a new socket", async () => {
+    await connect(site.client);
+    await site.client.presence.setStatus("away", { device: "phone" });
+    await comeBack(() => {});
+    const expected = { status: "away", data: { device: "phone" } };
+    expect(sent(site.server, "presence")).toMatchObject([expected, expected]);
+  });
+});
+
+test("requests ask for a new token once when theirs has expired", async () => {
+  await connect(site.client);
+  const refused = vi.fn();
+  site.server.routes.push(({ path }) => {
+    if (path !== "/rooms/general" || refused.mock.calls.length) return undefined;
+    refused();
+    throw new Refusal(401, "TOKEN_EXPIRED");
+  });
+  await site.client.rest("GET", "/rooms/general");
+  expect(site.tokens).toHaveLength(2);
+  expect(await codeOf(site.client.rest("GET", "/rooms/none"))).toBe("NOT_FOUND");
+});

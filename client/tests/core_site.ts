@@ -1,0 +1,79 @@
+/** A client and the fake server for tests of the core, with fake time. Used by all `core_*` tests. */
+
+import { afterEach, beforeEach, vi } from "vitest";
+
+import { createRealtime, type Options, type Realtime, type State } from "../src/index.js";
+import { createFakeServer, type FakeServer, type FakeServerOptions, installFetch, settle } from "../src/testing.js";
+
+export const ROOM_MESSAGES = ["one", "two", "three"];
+
+export interface Site {
+  server: FakeServer;
+  client: Realtime;
+  /** The clients that `open` has made, to close them. */
+  clients: Realtime[];
+  /** The tokens that the credential callback has given, in their order. */
+  tokens: string[];
+  /** The states that the client has told. */
+  states: State[];
+  open(options?: Options): Realtime;
+}
+
+/** For each test a new server and a client that asks for a new token at each attempt. Nothing is connected yet. */
+export function useSite(given: FakeServerOptions = { rooms: { general: { messages: ROOM_MESSAGES }, team: {} } }): Site {
+  const site = {} as Site;
+  let uninstall: () => void;
+
+  beforeEach(() => {
+    vi.useFakeTimers({ now: new Date("2025-10-22T10:00:00Z") });
+    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    Object.assign(site, { server: createFakeServer(given), clients: [], tokens: [], states: [] });
+    site.open = (options = {}) => {
+      const client = createRealtime({ ...site.server.options, credential: giveToken, ...options });
+      site.clients.push(client);
+      client.onState((state) => site.states.push(state));
+      return client;
+    };
+    const giveToken = (): string => {
+      site.tokens.push(`token-${site.tokens.length + 1}`);
+      return site.tokens.at(-1)!;
+    };
+    uninstall = installFetch(site.server);
+    site.client = site.open();
+  });
+
+  afterEach(() => {
+    site.clients.forEach((client) => client.close());
+    uninstall();
+    vi.useRealTimers();
+  });
+  return site;
+}
+
+export async function connect(client: Realtime): Promise<void> {
+  client.connect();
+  await settle();
+}
+
+/** Time passes, and what it brings about arrives. */
+export async function pass(ms: number): Promise<void> {
+  await vi.advanceTimersByTimeAsync(ms);
+  await settle();
+}
+
+/** Time passes without timers, as on a machine that sleeps. */
+export function sleep(ms: number): void {
+  vi.setSystemTime(Date.now() + ms);
+}
+
+export function sent(server: FakeServer, type: string): any[] {
+  return server.received.filter((command) => command.type === type);
+}
+
+/** The code with which a promise is rejected; "" if it is fulfilled. */
+export function codeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => "",
+    (error) => error.code,
+  );
+}

@@ -1,0 +1,217 @@
+/** The state machine: what each state becomes, what is shown of it, and how long pauses are. */
+
+import { describe, expect, test, vi } from "vitest";
+
+import type { Status } from "../src/index.js";
+import { settle } from "../src/testing.js";
+import { connect, pass, sleep, type Site, useSite } from "./core_site.js";
+
+const site = useSite();
+
+/** How to come into each state. */
+const ENTER: Record<Status, (site: Site) => Promise<void>> = {
+  idle: async () => {},
+  connecting: async ({ client }) => client.connect(),
+  online: ({ client }) => connect(client),
+  waiting: async ({ client, server }) => {
+    server.isAway = true;
+    await connect(client);
+  },
+  offline: async (site) => {
+    vi.stubGlobal("navigator", { onLine: false });
+    await ENTER.waiting(site);
+    vi.unstubAllGlobals();
+  },
+  signedOut: async ({ client, server }) => {
+    await connect(client);
+    server.goodbye(4403, { reason: "KICKED" });
+    await settle();
+  },
+  closed: async ({ client }) => {
+    await connect(client);
+    client.close();
+  },
+};
+
+const ACTIONS: Record<string, (site: Site) => Promise<void>> = {
+  connect: ({ client, server }) => {
+    server.isAway = false;
+    return connect(client);
+  },
+  close: async ({ client }) => client.close(),
+  signOut: async ({ client }) => client.signOut(),
+  drop: async ({ server }) => {
+    server.isAway = true;
+    server.drop();
+    await pass(5_000);
+  },
+  kick: async ({ server }) => {
+    server.goodbye(4403, { reason: "KICKED" });
+    await settle();
+  },
+  "bad frames": async ({ server }) => {
+    server.goodbye(4400, { reason: "TOO_MANY_ERRORS" });
+    await settle();
+  },
+  "the pause is over": async ({ server }) => {
+    server.isAway = false;
+    await pass(500);
+  },
+};
+
+const TABLE: [Status, string, Status][] = [
+  ["idle", "connect", "online"],
+  ["idle", "close", "closed"],
+  ["idle", "signOut", "idle"],
+  ["connecting", "connect", "online"],
+  ["connecting", "close", "closed"],
+  ["connecting", "signOut", "signedOut"],
+  ["online", "connect", "online"],
+  ["online", "close", "closed"],
+  ["online", "signOut", "signedOut"],
+  ["online", "drop", "waiting"],
+  ["online", "kick", "signedOut"],
+  ["online", "bad frames", "closed"],
+  ["waiting", "connect", "online"],
+  ["waiting", "close", "closed"],
+  ["waiting", "signOut", "signedOut"],
+  ["waiting", "the pause is over", "online"],
+  ["offline", "connect", "online"],
+  ["offline", "close", "closed"],
+  ["offline", "signOut", "signedOut"],
+  ["offline", "the pause is over", "online"],
+  ["signedOut", "connect", "online"],
+  ["signedOut", "close", "closed"],
+  ["signedOut", "the pause is over", "signedOut"],
+  ["closed", "connect", "online"],
+  ["closed", "close", "closed"],
+  ["closed", "signOut", "closed"],
+  ["closed", "the pause is over", "closed"],
+];
+
+test.each(TABLE)("%s, %s: %s", async (from, action, to) => {
+  await ENTER[from](site);
+  expect(site.client.state.status).toBe(from);
+  await ACTIONS[action]!(site);
+  expect(site.client.state.status).toBe(to);
+  expect(site.server.sockets.size).toBe(to === "online" ? 1 : 0);
+});
+
+describe("what is shown", () => {
+  test("a short loss is not", async () => {
+    await connect(site.client);
+    site.server.isAway = true;
+    site.server.drop();
+    await pass(3_499);
+    expect(site.client.state.status).toBe("online");
+    site.server.isAway = false;
+    await pass(60_000);
+    expect(site.states.map(({ status }) => status)).not.toContain("waiting");
+    expect(site.server.attempts.length).toBe(4);
+  });
+
+  test("a longer one is, with the reason and the next attempt", async () => {
+    await connect(site.client);
+    site.server.isAway = true;
+    site.server.drop(1006);
+    await pass(5_000);
+    const { status, retryAt } = site.client.state;
+    expect(site.client.state).toMatchObject({ reason: "NETWORK", code: 1006, transport: "fake" });
+    expect(["waiting", "connecting"]).toContain(status);
+    expect(retryAt).toBeGreaterThan(Date.now());
+  });
+
+  test("the end of the login is at once, with its code", async () => {
+    await connect(site.client);
+    site.server.goodbye(4403, { reason: "USER_DISABLED" });
+    await settle();
+    expect(site.client.state).toEqual({
+      ...{ status: "signedOut", reason: "USER_DISABLED", code: 4403 },
+      ...{ retryAt: null, transport: "fake" },
+    });
+  });
+
+  test("the same object until something has changed", async () => {
+    await connect(site.client);
+    const before = site.client.getSnapshot();
+    site.server.heartbeat();
+    await settle();
+    expect(site.client.getSnapshot()).toBe(before);
+  });
+});
+
+describe("pauses", () => {
+  test.each([
+    [0.001, [1, 2, 4]],
+    [0.5, [500, 1_000, 2_000, 4_000, 5_000, 5_000]],
+    [1, [1_000, 2_000, 4_000, 8_000, 10_000, 10_000]],
+  ])("a random part, %f, of a time that doubles", async (part, pauses) => {
+    vi.mocked(Math.random).mockReturnValue(part);
+    site.server.isAway = true;
+    await connect(site.client);
+    for (const pause of pauses) {
+      expect(site.client.state.retryAt).toBe(Date.now() + pause);
+      await pass(pause);
+    }
+    expect(site.server.attempts).toHaveLength(pauses.length + 1);
+  });
+
+  test("a socket that has lived starts with a short one again, another one does not", async () => {
+    site.server.isAway = true;
+    await connect(site.client);
+    await pass(500);
+    site.server.isAway = false;
+    await pass(1_000);
+    site.server.drop();
+    await settle();
+    await pass(1_999);
+    expect(site.server.sockets.size).toBe(0);
+    await pass(1);
+    await pass(10_000);
+    site.server.drop();
+    await settle();
+    await pass(500);
+    expect(site.server.sockets.size).toBe(1);
+  });
+
+  test("a clock that is set back does not prolong them", async () => {
+    site.server.isAway = true;
+    await connect(site.client);
+    site.server.isAway = false;
+    sleep(-3_600_000);
+    await pass(500);
+    expect(site.client.state.status).toBe("online");
+  });
+
+  test("a socket that says nothing at first is given up", async () => {
+    const sockets: string[] = [];
+    const open = ({ url }: { url: string }): { send(): void; close(): void } => {
+      sockets.push(url);
+      return { send() {}, close() {} };
+    };
+    const client = site.open({ transport: { name: "mute", open } });
+    await connect(client);
+    await pass(15_500);
+    expect(sockets).toHaveLength(2);
+  });
+});
+
+test("heartbeats are answered", async () => {
+  await connect(site.client);
+  site.server.heartbeat();
+  await settle();
+  expect(site.server.received).toEqual([{ type: "pong" }]);
+});
+
+test("the socket of another user than the page's is refused", async () => {
+  const client = site.open({ user: "7" });
+  await connect(client);
+  expect(client.state).toMatchObject({ status: "signedOut", reason: "USER_CHANGED" });
+  expect(client.user).toBeUndefined();
+});
+
+test("nothing happens before connect", async () => {
+  await pass(60_000);
+  expect(site.server.attempts).toEqual([]);
+  expect(site.tokens).toEqual([]);
+});

@@ -1,0 +1,183 @@
+// @vitest-environment happy-dom
+/** The hooks for React, with the fake server. Effects run twice at first, as StrictMode has it. */
+
+import { act, createElement, type FunctionComponent, StrictMode } from "react";
+import { createRoot, type Root } from "react-dom/client";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { createRealtime, type Realtime } from "../src/index.js";
+import * as hooks from "../src/react.js";
+import { createFakeServer, type FakeServer, installFetch, settle } from "../src/testing.js";
+
+let server: FakeServer;
+let client: Realtime;
+let root: Root;
+let uninstall: () => void;
+
+beforeEach(() => {
+  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
+  vi.useFakeTimers();
+  server = createFakeServer({ rooms: { general: { messages: ["Hello!"] }, team: {} } });
+  uninstall = installFetch(server);
+  client = createRealtime(server.options);
+  root = createRoot(document.createElement("div"));
+});
+
+afterEach(async () => {
+  await act(async () => root.unmount());
+  client.close();
+  uninstall();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+/** Shows a component that uses a hook. Returns what the hook has given at each rendering. */
+async function show<T>(use: () => T, props: Partial<hooks.ProviderProps> = {}): Promise<T[]> {
+  const given: T[] = [];
+  const Probe: FunctionComponent = () => {
+    given.push(use());
+    return null;
+  };
+  await render(createElement(Probe), props);
+  return given;
+}
+
+async function render(child: React.ReactNode, props: Partial<hooks.ProviderProps> = {}): Promise<void> {
+  const provider = createElement(hooks.RealtimeProvider, { client, ...props }, child);
+  await happen(() => root.render(createElement(StrictMode, null, provider)));
+}
+
+async function happen(what: () => void): Promise<void> {
+  await act(async () => {
+    what();
+    await settle();
+  });
+}
+
+function sent(type: string): object[] {
+  return server.received.filter((command) => command.type === type);
+}
+
+describe("the connection", () => {
+  test("is one socket under StrictMode, and ends a moment after the last provider", async () => {
+    const states = await show(hooks.useConnection);
+    expect(states.at(-1)!.status).toBe("online");
+    expect(server.attempts).toHaveLength(1);
+    await happen(() => root.render(null));
+    expect(server.sockets.size).toBe(1);
+    await happen(() => vi.advanceTimersByTime(1000));
+    expect(server.sockets.size).toBe(0);
+    expect(client.state.status).toBe("closed");
+  });
+
+  test("survives a provider that is replaced, as hot reload does", async () => {
+    await show(hooks.useConnection);
+    await happen(() => root.render(null));
+    await show(hooks.useConnection);
+    await happen(() => vi.advanceTimersByTime(5000));
+    expect(server.attempts).toHaveLength(1);
+    expect(server.sockets.size).toBe(1);
+  });
+
+  test("is not opened while it is not enabled", async () => {
+    const states = await show(hooks.useConnection, { enabled: false });
+    expect(states.at(-1)!.status).toBe("idle");
+    expect(server.attempts).toHaveLength(0);
+    await show(hooks.useConnection);
+    expect(server.attempts).toHaveLength(1);
+  });
+
+  test("of the site's own is neither opened nor closed", async () => {
+    client.connect();
+    await show(hooks.useConnection);
+    await happen(() => root.render(null));
+    await happen(() => vi.advanceTimersByTime(5000));
+    expect(server.attempts).toHaveLength(1);
+    expect(client.state.status).toBe("online");
+  });
+
+  test("needs a provider", () => {
+    const Lost: FunctionComponent = () => (hooks.useRealtime(), null);
+    const failure = vi.spyOn(console, "error").mockImplementation(() => {});
+    expect(() => act(() => root.render(createElement(Lost)))).toThrow("RealtimeProvider");
+    failure.mockRestore();
+  });
+});
+
+describe("a room", () => {
+  test("is joined once, however many hooks use it, and left a moment after the last", async () => {
+    const use = (): object => [hooks.useRoom("general"), hooks.useMessages("general"), hooks.useTyping("general")];
+    await show(use);
+    expect(sent("join")).toHaveLength(1);
+    await show(() => hooks.useMessages("general"));
+    await happen(() => vi.advanceTimersByTime(5000));
+    expect(sent("leave")).toHaveLength(0);
+    await render(null);
+    await happen(() => vi.advanceTimersByTime(1000));
+    expect(sent("leave")).toHaveLength(1);
+  });
+
+  test("shows its messages, and what is sent at once", async () => {
+    const given = await show(() => hooks.useMessages("general"));
+    expect(given.at(-1)!.messages.map(({ text }) => text)).toEqual(["Hello!"]);
+    server.hold();
+    await happen(() => void given.at(-1)!.send("Hi!"));
+    expect(given.at(-1)!.messages.map(({ status }) => status)).toEqual(["stored", "sending"]);
+    await happen(() => server.release());
+    expect(given.at(-1)!.messages.map(({ status }) => status)).toEqual(["stored", "stored"]);
+  });
+
+  test("does not render for what a component does not show", async () => {
+    const given = await show(() => hooks.useMessages("general"));
+    const before = given.length;
+    await happen(() => {
+      server.broadcast({ type: "typing", data: { user_id: 2, is_typing: true, context: "general" } });
+    });
+    expect(client.room("general").typingUsers).toEqual([2]);
+    expect(given).toHaveLength(before);
+  });
+
+  test("shows who is typing", async () => {
+    const given = await show(() => hooks.useTyping("general"));
+    await happen(() => {
+      server.broadcast({ type: "typing", data: { user_id: 2, is_typing: true, context: "general" } });
+      given.at(-1)!.typing();
+    });
+    expect(given.at(-1)!.typingUsers).toEqual([2]);
+    expect(sent("typing")).toMatchObject([{ data: { is_typing: true, context: "general" } }]);
+  });
+
+  test("changes with its id, and waits until it is enabled", async () => {
+    await show(() => hooks.useRoom("general", { enabled: false }));
+    expect(sent("join")).toHaveLength(0);
+    await show(() => hooks.useRoom("team"));
+    const given = await show(() => hooks.useRoom("general"));
+    expect(sent("join")).toMatchObject([{ room_id: "team" }, { room_id: "general" }]);
+    expect(given.at(-1)!.room.id).toBe("general");
+  });
+});
+
+test("the inbox is loaded once, and its count follows", async () => {
+  server.notify({ title: "First" });
+  const given = await show(() => [hooks.useNotifications(), hooks.useUnread()] as const);
+  expect(given.at(-1)![0].items.map(({ title }) => title)).toEqual(["First"]);
+  await happen(() => void server.notify({ title: "Second" }));
+  expect(given.at(-1)![1]).toBe(2);
+  await happen(() => void given.at(-1)![0].notifications.readAll());
+  expect(given.at(-1)![1]).toBe(0);
+});
+
+test("presence has the count, and the status of those who are watched", async () => {
+  server.statuses.set("2", "away");
+  const given = await show(() => hooks.usePresence([2]));
+  expect(given.at(-1)).toMatchObject({ onlineCount: 1, users: { 2: "away" } });
+  await happen(() => server.setStatus(2, "offline"));
+  expect(given.at(-1)!.users).toEqual({ 2: "offline" });
+});
+
+test("a topic has its last value", async () => {
+  const given = await show(() => hooks.useTopic<number>("price"));
+  expect(given.at(-1)).toBeUndefined();
+  await happen(() => server.setTopic("price", 9));
+  expect(given.at(-1)).toBe(9);
+});

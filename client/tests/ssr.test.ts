@@ -1,0 +1,62 @@
+/** On a server that renders pages: nothing is opened, and importing the library touches no global. */
+
+import { createElement } from "react";
+import { renderToString } from "react-dom/server";
+import { afterEach, expect, test, vi } from "vitest";
+import { createSSRApp, h } from "vue";
+import { renderToString as renderVue } from "vue/server-renderer";
+
+import { createFakeServer } from "../src/testing.js";
+
+const BROWSER_GLOBALS = ["window", "document", "location", "navigator", "WebSocket", "SharedWorker", "BroadcastChannel", "fetch"];
+
+afterEach(() => {
+  vi.unstubAllGlobals();
+  vi.resetModules();
+});
+
+test("importing touches no global", async () => {
+  for (const name of BROWSER_GLOBALS)
+    Object.defineProperty(globalThis, name, {
+      configurable: true,
+      get: () => {
+        throw new Error(`${name} was touched`);
+      },
+    });
+  try {
+    const entries = ["index", "react", "vue", "testing"].map((name) => import(`../src/${name}.ts`));
+    expect(await Promise.all(entries)).toHaveLength(4);
+  } finally {
+    for (const name of BROWSER_GLOBALS) delete (globalThis as Record<string, unknown>)[name];
+  }
+});
+
+test("React renders what is shown before anything is known", async () => {
+  const [{ createRealtime }, hooks] = [await import("../src/index.js"), await import("../src/react.js")];
+  const server = createFakeServer({ rooms: { general: {} } });
+  const client = createRealtime(server.options);
+  const Page = (): string => {
+    const { status } = hooks.useConnection();
+    const { messages } = hooks.useMessages("general");
+    const { onlineCount } = hooks.usePresence([2]);
+    return `${status} ${messages.length} ${onlineCount} ${hooks.useUnread()} ${hooks.useTopic("price")}`;
+  };
+  const page = createElement(hooks.RealtimeProvider, { client }, createElement(Page));
+  expect(renderToString(page)).toBe("idle 0 null 0 undefined");
+  expect(server.attempts).toHaveLength(0);
+});
+
+test("Vue does the same", async () => {
+  const [{ createRealtime }, hooks] = [await import("../src/index.js"), await import("../src/vue.js")];
+  const server = createFakeServer({ rooms: { general: {} } });
+  const client = createRealtime(server.options);
+  const Page = {
+    setup() {
+      const [{ status }, { messages }] = [hooks.useConnection(), hooks.useMessages("general")];
+      return () => `${status.value} ${messages.value.length}`;
+    },
+  };
+  const app = createSSRApp(() => h(hooks.RealtimeProvider, { client }, () => h(Page)));
+  expect(await renderVue(app)).toContain("idle 0");
+  expect(server.attempts).toHaveLength(0);
+});

@@ -1,0 +1,141 @@
+// @vitest-environment happy-dom
+/** The functions for Vue, with the fake server. */
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type App, createApp, defineComponent, h, nextTick, ref } from "vue";
+
+import { createRealtime, type Realtime } from "../src/index.js";
+import { createFakeServer, type FakeServer, installFetch, settle } from "../src/testing.js";
+import * as hooks from "../src/vue.js";
+
+let server: FakeServer;
+let client: Realtime;
+let app: App | undefined;
+let uninstall: () => void;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  server = createFakeServer({ rooms: { general: { messages: ["Hello!"] }, team: {} } });
+  uninstall = installFetch(server);
+  client = createRealtime(server.options);
+});
+
+afterEach(() => {
+  app?.unmount();
+  app = undefined;
+  client.close();
+  uninstall();
+  vi.useRealTimers();
+});
+
+/** Shows a component. Returns what its setup has given. */
+async function show<T>(setup: () => T, props: { enabled?: boolean } = {}): Promise<T> {
+  app?.unmount();
+  let given!: T;
+  const Probe = defineComponent(() => {
+    given = setup();
+    return () => null;
+  });
+  app = createApp(() => h(hooks.RealtimeProvider, { client, ...props }, () => h(Probe)));
+  app.mount(document.createElement("div"));
+  await settle();
+  return given;
+}
+
+function sent(type: string): object[] {
+  return server.received.filter((command) => command.type === type);
+}
+
+describe("the connection", () => {
+  test("is one socket for one page after the other, and ends a moment after the last", async () => {
+    await show(hooks.useConnection);
+    const { status } = await show(hooks.useConnection);
+    expect(status.value).toBe("online");
+    vi.advanceTimersByTime(5000);
+    expect(server.attempts).toHaveLength(1);
+    app!.unmount();
+    app = undefined;
+    vi.advanceTimersByTime(1000);
+    await settle();
+    expect(server.sockets.size).toBe(0);
+  });
+
+  test("is not opened while it is not enabled", async () => {
+    const { status } = await show(hooks.useConnection, { enabled: false });
+    expect([status.value, server.attempts.length]).toEqual(["idle", 0]);
+  });
+
+  test("needs a provider", () => {
+    const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const lost = createApp({ setup: () => hooks.useRealtime(), render: () => null });
+    expect(() => lost.mount(document.createElement("div"))).toThrow("RealtimeProvider");
+    warning.mockRestore();
+  });
+});
+
+describe("a room", () => {
+  test("shows its messages, what is sent, and who is typing, and is joined once", async () => {
+    const { messages, send, typingUsers, title } = await show(() => ({
+      ...hooks.useRoom("general"),
+      ...hooks.useMessages("general"),
+      ...hooks.useTyping("general"),
+    }));
+    expect(title.value).toBe("general");
+    expect(messages.value.map(({ text }) => text)).toEqual(["Hello!"]);
+    void send("Hi!");
+    expect(messages.value.map(({ status }) => status)).toEqual(["stored", "sending"]);
+    server.broadcast({ type: "typing", data: { user_id: 2, is_typing: true, context: "general" } });
+    await settle();
+    expect(messages.value.map(({ status }) => status)).toEqual(["stored", "stored"]);
+    expect(typingUsers.value).toEqual([2]);
+    expect(sent("join")).toHaveLength(1);
+  });
+
+  test("changes with its id, and is left a moment later", async () => {
+    const [id, enabled] = [ref("general"), ref(false)];
+    const { room, messages } = await show(() => hooks.useRoom(id, { enabled }));
+    expect(sent("join")).toHaveLength(0);
+    enabled.value = true;
+    await nextTick();
+    await settle();
+    expect(messages.value).toHaveLength(1);
+    id.value = "team";
+    await nextTick();
+    await settle();
+    expect([room.value.id, messages.value.length]).toEqual(["team", 0]);
+    expect(sent("leave")).toHaveLength(0);
+    vi.advanceTimersByTime(1000);
+    await settle();
+    expect(sent("leave")).toMatchObject([{ room_id: "general" }]);
+  });
+});
+
+test("the inbox is loaded, and its count follows", async () => {
+  server.notify({ title: "First" });
+  const [{ items, notifications }, unread] = await show(() => [hooks.useNotifications(), hooks.useUnread()] as const);
+  expect(items.value.map(({ title }) => title)).toEqual(["First"]);
+  server.notify({ title: "Second" });
+  await settle();
+  expect(unread.value).toBe(2);
+  await notifications.readAll();
+  expect(unread.value).toBe(0);
+});
+
+test("presence watches those whom it is given", async () => {
+  server.statuses.set("2", "away");
+  const watched = ref<number[]>([]);
+  const { onlineCount, users } = await show(() => hooks.usePresence(watched));
+  expect(onlineCount.value).toBe(1);
+  watched.value = [2];
+  await nextTick();
+  vi.advanceTimersByTime(0); // those whom views watch in one turn are asked for together
+  await settle();
+  expect(users.value[2]).toBe("away");
+});
+
+test("a topic has its last value", async () => {
+  const value = await show(() => hooks.useTopic<number>("price"));
+  server.setTopic("price", 9);
+  await settle();
+  expect(value.value).toBe(9);
+});

@@ -1,0 +1,33 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const HERE = fileURLToPath(new URL(".", import.meta.url));
+
+/** `example:chat.test.js` is the code that has this mark in `docs/frontend.md`. */
+const examples = {
+  name: "examples",
+  resolveId: (id: string) => (id.startsWith("example:") ? `\0${id}` : null),
+  load(id: string) {
+    if (!id.startsWith("\0example:")) return null;
+    const page = readFileSync(`${HERE}../docs/frontend.md`, "utf8");
+    return page.split(`<!-- ${id.slice("\0example:".length)} -->\n`)[1]!.split("```")[1]!.replace(/^\w+\n/, "");
+  },
+};
+
+export default defineConfig({
+  plugins: [examples],
+  resolve: {
+    alias: [
+      { find: /^django-realtime-hub$/, replacement: `${HERE}src/index.ts` },
+      { find: /^django-realtime-hub\/(\w+)$/, replacement: `${HERE}src/$1.ts` },
+    ],
+  },
+  test: {
+    include: ["tests/**/*.test.ts"],
+    environment: "node", // a file that needs a document says so in its first line
+    restoreMocks: true,
+    pool: "threads",
+    reporters: ["dot"],
+  },
+});
