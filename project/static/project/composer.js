@@ -11,6 +11,7 @@ export function startComposer() {
   document.addEventListener("room", ({ detail }) => {
     if (room) drafts.set(room, text.value);
     room = detail;
+    form.querySelector("button").disabled = false;
     text.value = drafts.get(room) ?? "";
   });
   text.addEventListener("input", () => room?.typing(text.value !== ""));

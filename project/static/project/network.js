@@ -1,39 +1,37 @@
-/** The switch "cut my network": a transport that hands out no sockets while it is on. */
-
-import { webSocketTransport } from "../realtime/realtime.js";
+/** The switch "cut my network": a transport of the page's own, whose sockets all break while the switch is on. */
 
 const LOST = 1006; // what a browser says of a socket that has broken
-const open = new Map(); // by the real socket, the events of the library
+const lose = new Set(); // for each open socket, what breaks it
 let isCut = false;
 
 export const transport = {
-  name: webSocketTransport.name,
-  open(request, events) {
-    if (isCut) return refuse(events);
-    const socket = webSocketTransport.open(request, {
-      ...events,
-      message: (text) => events.message(text),
-      close(code, reason) {
-        open.delete(socket);
+  name: "websocket",
+
+  open({ url, protocols }, events) {
+    const socket = isCut ? null : new WebSocket(url, protocols);
+    const end = () => {
+      lose.delete(breakOff);
+      if (socket) socket.onmessage = socket.onclose = null;
+      socket?.close();
+    };
+    const breakOff = () => {
+      end();
+      events.close(LOST, "");
+    };
+    lose.add(breakOff);
+    if (!socket) setTimeout(() => lose.has(breakOff) && breakOff());
+    else {
+      socket.onmessage = ({ data }) => events.message(data);
+      socket.onclose = ({ code, reason }) => {
+        lose.delete(breakOff);
         events.close(code, reason);
-      },
-    });
-    open.set(socket, events);
-    return { send: (text) => socket.send(text), close: () => (open.delete(socket), socket.close()) };
+      };
+    }
+    return { send: (text) => socket?.send(text), close: end };
   },
 };
 
 export function cut(wanted) {
   isCut = wanted;
-  if (!isCut) return;
-  for (const [socket, events] of open) {
-    socket.close();
-    events.close(LOST, "");
-  }
-  open.clear();
-}
-
-function refuse(events) {
-  const timer = setTimeout(() => events.close(LOST, ""));
-  return { send() {}, close: () => clearTimeout(timer) };
+  if (isCut) for (const breakOff of [...lose]) breakOff();
 }
