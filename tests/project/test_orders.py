@@ -130,7 +130,7 @@ def test_the_demo_has_orders_however_often_it_is_loaded(settings: Any) -> None:
     for _ in range(2):
         call_command("load_demo", bare=True, verbosity=0)
     assert Order.objects.filter(user__username="alice").count() == 2
-    assert Order.objects.count() == 4
+    assert Order.objects.count() == 6
 
 
 def test_the_admin_speaks_chinese(staff: Client, order: Order) -> None:

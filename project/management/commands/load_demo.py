@@ -20,7 +20,9 @@ ORDERS = {
     "A-17": ("alice", Order.Status.PAID),
     "A-18": ("alice", Order.Status.NEW),
     "A-19": ("bob", Order.Status.SENT),
-    "A-20": ("carol", Order.Status.NEW),
+    "A-20": ("bob", Order.Status.NEW),
+    "A-21": ("carol", Order.Status.NEW),
+    "A-22": ("carol", Order.Status.PAID),
 }
 
 

@@ -59,6 +59,7 @@ function showAll() {
   });
   keepPlace(first, top);
   find("beginning").hidden = snapshot.hasOlder || !messages.length;
+  find("nothing").hidden = snapshot.status !== "joined" || snapshot.loading || messages.length > 0;
   scroller.setAttribute("aria-busy", String(snapshot.loading));
   showTyping(snapshot.typingUsers);
   noteRead();

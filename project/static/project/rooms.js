@@ -24,9 +24,14 @@ export function snapshots() {
 }
 
 function showChosen() {
-  const chosen = rooms.find(({ id }) => `#${id}` === location.hash) ?? rooms[0];
+  const chosen = findChosen();
   if (chosen) openRoom(chosen.room, chosen.title);
   showRooms();
+}
+
+function findChosen() {
+  const find = (wanted) => rooms.find(({ id }) => id === wanted);
+  return find(location.hash.slice(1)) ?? find("general") ?? rooms[0];
 }
 
 function showRooms() {
@@ -44,7 +49,7 @@ function makeRoom({ id }) {
 
 function showRoom(item, { id, title, room }) {
   const { unread, status, title: present } = room.getSnapshot();
-  const isChosen = (location.hash || `#${rooms[0].id}`) === `#${id}`;
+  const isChosen = findChosen().id === id;
   item.hidden = status === "gone";
   setText(part(item, ".title"), present || title);
   part(item, "button").setAttribute("aria-current", String(isChosen));
