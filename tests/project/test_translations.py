@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CATALOG = "locale/*/LC_MESSAGES/django.po"
+CATALOG = "locale/*/LC_MESSAGES/django*.po"
 SOURCES = sorted([*ROOT.glob(f"*/{CATALOG}"), *ROOT.glob(f"project/*/{CATALOG}")])
 STRING = re.compile(r'^(?:(msgctxt|msgid|msgid_plural|msgstr|msgstr\[(\d+)\]) )?(".*")$')
 
