@@ -22,9 +22,12 @@ class Performance:
     def __init__(self) -> None:
         self._name = token_hex(8)
         self._task: asyncio.Task[None] | None = None
+        self._has_people = True  # until their accounts were looked for in vain
 
     async def go_on(self) -> None:
         """A visitor is looking: let the actors go on, or begin."""
+        if not self._has_people:
+            return
         await run(stage.note_visitor)
         if (self._task is None or self._task.done()) and await run(stage.take_place, self._name):
             self._task = asyncio.create_task(self._perform())
@@ -33,7 +36,8 @@ class Performance:
         try:
             await Company(open_local, self._is_wanted, LINE_SECONDS).perform()
         except get_user_model().DoesNotExist:
-            logger.info("Nobody talks by themselves: run `load_demo`")
+            self._has_people = False
+            logger.warning("Nobody talks by themselves: run `load_demo`, and start the site again")
         except Exception:
             logger.exception("The people of the demo have stopped talking")
         finally:

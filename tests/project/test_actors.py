@@ -143,7 +143,9 @@ async def test_without_their_accounts_nobody_talks(site: Any, alice: Any, caplog
     await show.go_on()
     assert show._task is not None
     await show._task
-    assert "run `load_demo`" in caplog.text
+    assert caplog.text.count("run `load_demo`") == 1
+    await show.go_on()
+    assert show._task.done()
 
 
 def test_the_command_is_for_the_demo_and_needs_a_site(settings: Any) -> None:
