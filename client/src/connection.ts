@@ -4,6 +4,7 @@
  * It knows frames that concern the socket and its streams, and hands on everything else.
  */
 
+import { makeRequest } from "./credentials.js";
 import { Deadlines } from "./deadlines.js";
 import { Unauthorized } from "./errors.js";
 import { report } from "./events.js";
@@ -11,8 +12,9 @@ import type { ConnectedData, Disconnect, UserId } from "./frames.js";
 import { isOffline } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents, type Sent } from "./link.js";
 import type { Settings } from "./settings.js";
+import { StatusReport } from "./status.js";
 import { makeGap, type Positions, Streams } from "./streams.js";
-import type { Answer, Credential, State, TransportSocket } from "./types.js";
+import type { Answer, State, TransportSocket } from "./types.js";
 import { choosePause, judge } from "./verdict.js";
 
 /** How long a socket has to live before the next pause is a short one again. */
@@ -30,9 +32,7 @@ export class Connection implements Link {
   greeting: ConnectedData | undefined;
   #settings: Settings;
   #events: LinkEvents;
-  /** What is; and what is told: a connection that is lost for a moment only still counts as online. */
-  #state: State = IDLE;
-  #shown: State;
+  #status: StatusReport;
   /** Counts attempts, so that what an earlier one has started changes nothing any more. */
   #attempt = 0;
   #failures = 0;
@@ -53,22 +53,21 @@ export class Connection implements Link {
     silence: () => this.#lose("TIMEOUT"),
     retry: () => this.#open(),
     resume: () => this.#resume(this.streams.positions),
-    grace: () => this.#show(),
   });
 
-  /** `shown` is what another connection, whose place this one takes, has told last. */
-  constructor(settings: Settings, events: LinkEvents, shown = IDLE) {
+  /** `told` is what another connection, whose place this one takes, has told last. */
+  constructor(settings: Settings, events: LinkEvents, told = IDLE) {
     this.#settings = settings;
     this.#events = events;
-    this.#shown = shown;
+    this.#status = new StatusReport(settings.limits.graceMs, (state) => events.state(state), told);
   }
 
   get state(): State {
-    return this.#shown;
+    return this.#status.told;
   }
 
   connect(): void {
-    const { status } = this.#state;
+    const { status } = this.#status.state;
     if (!this.#suspended && status !== "idle" && status !== "signedOut" && status !== "closed") return this.wake();
     this.#refused = false;
     this.#failures = this.#notBefore = 0;
@@ -84,6 +83,7 @@ export class Connection implements Link {
   }
 
   wake(): void {
+    this.#status.check();
     this.#deadlines.check();
     const now = Date.now();
     if (this.#deadlines.has("retry") && now >= this.#notBefore) void this.#open();
@@ -121,13 +121,13 @@ export class Connection implements Link {
     const attempt = this.#end();
     const isCurrent = (): boolean => attempt === this.#attempt;
     const { credentials, limits, transport, url } = this.#settings;
-    this.#change({ status: "connecting", retryAt: null, transport: transport.name });
+    this.#status.change({ status: "connecting", retryAt: null, transport: transport.name });
     this.#deadlines.set("attempt", limits.credentialMs);
     try {
       const credential = await credentials.ask();
       if (!isCurrent()) return;
       this.#deadlines.set("attempt", limits.connectMs);
-      this.#socket = transport.open(address(url, credential), {
+      this.#socket = transport.open(makeRequest(url, credential), {
         message: (text) => isCurrent() && this.#receive(JSON.parse(text)),
         close: (code, reason) => isCurrent() && this.#lose(reason || "NETWORK", code),
       });
@@ -173,29 +173,14 @@ export class Connection implements Link {
     const pause = retryAfterMs || choosePause(this.#failures++, firstPauseMs, longestPauseMs);
     const retryAt = this.#deadlines.set("retry", pause);
     this.#notBefore = retryAfterMs && retryAt;
-    this.#change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
+    this.#status.change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
   }
 
   #stop(status: "signedOut" | "closed", reason: string, code = 0): void {
     this.#end();
     this.#user = this.#settings.credentials.token = undefined;
     this.streams.clear();
-    this.#change({ status, reason, code, retryAt: null });
-  }
-
-  // What is shown
-
-  #change(changes: Partial<State>): void {
-    this.#state = { ...this.#state, ...changes };
-    const passes = this.#deadlines.has("retry") || this.#state.status === "connecting";
-    if (!passes || this.#shown.status !== "online") return this.#show();
-    if (!this.#deadlines.has("grace")) this.#deadlines.set("grace", this.#settings.limits.graceMs);
-  }
-
-  #show(): void {
-    this.#deadlines.clear("grace");
-    this.#shown = this.#state;
-    this.#events.state(this.#shown);
+    this.#status.change({ status, reason, code, retryAt: null });
   }
 
   // Frames
@@ -235,9 +220,10 @@ export class Connection implements Link {
     this.#onlineAt = Date.now();
     this.#deadlines.clear("attempt");
     this.#listen(2000 * data.heartbeat_seconds);
-    for (const part of this.streams.begin(data.streams)) this.#resume(part);
-    this.#change({ status: "online", reason: "", code: 0 });
-    this.#events.ready(data);
+    const resumes = this.streams.begin(data.streams);
+    for (const part of resumes) this.#resume(part);
+    this.#status.change({ status: "online", reason: "", code: 0 });
+    this.#events.ready({ ...data, streams: { ...this.streams.positions } }, !resumes.length);
   }
 
   /** After so long without a frame, the connection is dead, and nobody has said so. */
@@ -273,11 +259,4 @@ export class Connection implements Link {
       if (attempt === this.#attempt && error instanceof Unauthorized) this.#fail(error);
     }
   }
-}
-
-function address(url: string, credential: Credential | null): { url: string; protocols: string[] } {
-  const { ticket, token } = credential ?? {};
-  const protocols = ["realtime.v1"];
-  if (token && !ticket) protocols.push(`bearer.${token}`);
-  return { url: ticket ? `${url}${url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}` : url, protocols };
 }

@@ -1,6 +1,6 @@
 /** The site's credential callback: one call at a time, and the last token for requests. */
 
-import type { Credential, CredentialSource } from "./types.js";
+import type { Credential, CredentialSource, OpenRequest } from "./types.js";
 
 export class Credentials {
   /** The last access token; undefined where the session cookie counts. */
@@ -32,4 +32,13 @@ export class Credentials {
     this.token = credential?.token;
     return credential;
   }
+}
+
+/** How a credential goes out: a ticket in the address, a token as a protocol, and the cookie by itself. */
+export function makeRequest(url: string, credential: Credential | null): OpenRequest {
+  const { ticket, token } = credential ?? {};
+  const protocols = ["realtime.v1"];
+  if (ticket) return { url: `${url}${url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}`, protocols };
+  if (token) protocols.push(`bearer.${token}`);
+  return { url, protocols };
 }

@@ -33,13 +33,17 @@ export class Emitter {
   }
 }
 
-/** An object that is replaced as a whole, and only when something in it has changed. */
+/**
+ * An object that is replaced as a whole, and only when something in it has changed. Its keys can be read from the store
+ * itself: an interface with the name of the class declares them.
+ */
 export class Store<T extends object> implements Observable<T> {
   #value: T;
   #emitter = new Emitter();
 
   constructor(value: T) {
     this.#value = value;
+    for (const key in value) Object.defineProperty(this, key, { get: () => this.#value[key] });
   }
 
   // Bound, because views hand these two functions on.

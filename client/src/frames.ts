@@ -1,5 +1,14 @@
 /** The frames that the server sends, as types: an interface for each `type`, named as the server names them. */
 
+/** The frames of a site, by their type. */
+export interface SiteFrames {}
+
+/** The `data` of notifications, by their type. */
+export interface NotificationData {}
+
+/** The values of topics, by their names. */
+export interface TopicData {}
+
 export type UserId = number | string;
 /** ISO 8601 in UTC with microseconds: `2025-10-22T10:00:00.123456Z`. */
 export type Time = string;

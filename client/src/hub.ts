@@ -19,8 +19,8 @@ export interface Hub {
 
 /** A part that the client tells about its sockets and users. */
 export interface Part {
-  /** A socket is open. */
-  ready(data: ConnectedData): void;
+  /** A socket is open; see `LinkEvents`. */
+  ready(data: ConnectedData, isFresh: boolean): void;
   /** A frame that answers no command. */
   frame(frame: Answer): void;
   /** Forget everything of the user. */

@@ -7,8 +7,11 @@ export type Sent = Command & { id?: string };
 
 export interface LinkEvents {
   state(state: State): void;
-  /** A socket is open: commands without an answer have to be sent again. `streams` has its present positions. */
-  ready(data: ConnectedData): void;
+  /**
+   * A socket is open: commands without an answer have to be sent again. `streams` has what is listened to, with its
+   * positions. `isFresh`: nothing is resumed, so whatever a page shows may be out of date.
+   */
+  ready(data: ConnectedData, isFresh: boolean): void;
   /** Every frame that a page may want, events once and in order; also `gap`. */
   frame(frame: Answer): void;
 }

@@ -1,7 +1,7 @@
 /** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
 
 import { Emitter, Store } from "./events.js";
-import type { Act, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
+import type { Act, ConnectedData, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { changeBy, type Change, Inbox, isWanted, recount } from "./inbox.js";
 import { Loader } from "./loader.js";
@@ -9,6 +9,8 @@ import { Retained } from "./retained.js";
 import type * as types from "./types.js";
 
 const PAGE = 50;
+/** A list is loaded without a socket when none was opened for so long. */
+const SOCKET_MS = 2_000;
 const EMPTY: types.InboxSnapshot = {
   items: [],
   counts: { unread: 0, unseen: 0 },
@@ -41,12 +43,15 @@ interface Page {
   counts: Counts;
 }
 
+/** What the snapshot has can be read from the object as well. */
+export interface Notifications extends types.InboxSnapshot {}
+
 export class Notifications extends Store<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
   #inbox = new Inbox();
   #emitter = new Emitter();
   #retained = new Retained(
-    () => void this.reload(),
+    () => this.#begin(),
     () => this.#loader.stop(),
   );
   #loader = new Loader(
@@ -60,14 +65,6 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   constructor(hub: Hub) {
     super(EMPTY);
     this.#hub = hub;
-  }
-
-  get items(): readonly Item[] {
-    return this.getSnapshot().items;
-  }
-
-  get counts(): Counts {
-    return this.getSnapshot().counts;
   }
 
   readonly on: types.Notifications["on"] = (type, listener) => this.#emitter.on(type, listener);
@@ -91,7 +88,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
 
   async loadMore(): Promise<void> {
     const next = this.#next;
-    if (next === null || this.getSnapshot().loading) return;
+    if (next === null || this.loading) return;
     this.update({ loading: true });
     try {
       const page = await this.#request(next);
@@ -119,7 +116,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
 
   #request(before?: string): Promise<Page> {
     const query = new URLSearchParams({ limit: String(PAGE), ...(before && { before }) });
-    for (const [key, value] of Object.entries(this.getSnapshot().filter))
+    for (const [key, value] of Object.entries(this.filter))
       if (value !== undefined) query.set(key, String(value));
     return this.#hub.rest("GET", `/notifications?${query}`);
   }
@@ -175,7 +172,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     if (!newest) return Promise.resolve();
     const up_to = `${newest.arrived_at}_${newest.id}`;
     const ids = this.items.map(({ id }) => id);
-    const body = { act, filter: this.getSnapshot().filter, up_to };
+    const body = { act, filter: this.filter, up_to };
     return this.#change(act, ids, body);
   }
 
@@ -211,8 +208,13 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
 
   // What the client tells
 
-  ready(): void {
-    if (this.#retained.held && this.getSnapshot().error) void this.reload();
+  /** What arrives between a list and the first socket would be missing, so the socket comes first, if it comes. */
+  #begin(): void {
+    this.#loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
+  }
+
+  ready(_data: ConnectedData, isFresh: boolean): void {
+    if (isFresh || this.error) this.#loadAgain();
   }
 
   reset(): void {
@@ -220,8 +222,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#inbox.clear();
     this.#next = null;
     this.#last = undefined;
-    this.update({ ...EMPTY, filter: this.getSnapshot().filter });
-    if (this.#retained.held && this.#hub.user !== undefined) void this.reload();
+    this.update({ ...EMPTY, filter: this.filter });
   }
 
   frame(frame: types.Answer): void {
@@ -236,10 +237,10 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     if (this.#retained.held) {
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
-      if (!isWanted(item, this.getSnapshot().filter)) this.#inbox.replace(this.#inbox.base.slice(1));
+      if (!isWanted(item, this.filter)) this.#inbox.replace(this.#inbox.base.slice(1));
       this.#show();
       // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
-      if ((!old && item.created_at !== item.arrived_at) || this.getSnapshot().loading) this.#loadAgain();
+      if ((!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
     }
     this.#emitter.emit("notification", item);
   }
@@ -249,16 +250,15 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#inbox.change(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
     this.#show();
-    const { filter, loading } = this.getSnapshot();
-    const known = ids && KNOWN_ACTS.includes(act) && (filter.box ?? "inbox") === "inbox";
-    if (!known || loading) this.#loadAgain();
+    const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
+    if (!known || this.loading) this.#loadAgain();
   }
 
   #remove({ notification_ids, unread, unseen }: RemovedFrame["data"]): void {
     this.#inbox.change(notification_ids, () => null);
     this.#inbox.counts = { unread, unseen };
     this.#show();
-    if (this.getSnapshot().loading) this.#loadAgain();
+    if (this.loading) this.#loadAgain();
   }
 
   #loadAgain(): void {
@@ -266,9 +266,8 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   #show(changes: Partial<types.InboxSnapshot> = {}): void {
-    const shown = this.#inbox.show(changes.filter ?? this.getSnapshot().filter);
-    const { counts } = this.getSnapshot();
-    const same = counts.unread === shown.counts.unread && counts.unseen === shown.counts.unseen;
-    this.update({ ...changes, items: shown.items, counts: same ? counts : shown.counts });
+    const shown = this.#inbox.show(changes.filter ?? this.filter);
+    const same = this.counts.unread === shown.counts.unread && this.counts.unseen === shown.counts.unseen;
+    this.update({ ...changes, items: shown.items, counts: same ? this.counts : shown.counts });
   }
 }

@@ -22,6 +22,9 @@ export function countOnline(count: number, { type, data }: types.Answer): number
   return type === "user_status" ? count + (data.status === "online" ? 1 : -1) : count;
 }
 
+/** What the snapshot has can be read from the object as well. */
+export interface Presence extends types.PresenceSnapshot {}
+
 export class Presence extends Store<types.PresenceSnapshot> implements types.Presence, Part {
   #hub: Hub;
   /** How many places of the page watch each user. */
@@ -38,12 +41,8 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     this.#hub = hub;
   }
 
-  get onlineCount(): number | null {
-    return this.getSnapshot().onlineCount;
-  }
-
   status(user: UserId): types.PresenceStatus | undefined {
-    return this.getSnapshot().users[user];
+    return this.users[user];
   }
 
   watch(users: readonly UserId[]): types.Off {
@@ -81,7 +80,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   }
 
   #set(found: Status[]): void {
-    const users = { ...this.getSnapshot().users };
+    const users = { ...this.users };
     for (const { user_id, status } of found) if (this.#watched.has(String(user_id))) users[user_id] = status;
     this.update({ users });
   }

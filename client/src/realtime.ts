@@ -1,191 +1,29 @@
-/** The client of a page: it owns the connection, and tells rooms, topics, presence and notifications what comes. */
+/** The client of a page: with rooms, topics, presence and notifications. */
 
-import { Connection } from "./connection.js";
-import { attempt, Emitter, Store } from "./events.js";
-import type { ConnectedData, UserId } from "./frames.js";
-import type { Hub, Part } from "./hub.js";
-import { watchPage } from "./lifecycle.js";
-import { IDLE, type Link, type LinkEvents } from "./link.js";
+import { Client } from "./client.js";
 import { Notifications } from "./notifications.js";
-import { Outbox } from "./outbox.js";
 import { Presence } from "./presence.js";
-import { openRest, type Rest } from "./rest.js";
 import { Room } from "./room.js";
-import { settle, type Settings } from "./settings.js";
 import { Topic } from "./topic.js";
 import type * as types from "./types.js";
 
-const MESSAGES_PER_ROOM = 1_000;
-
-export class Realtime extends Store<types.State> implements types.Realtime {
+export class Realtime extends Client implements types.Realtime {
   readonly presence: types.Presence;
   readonly notifications: types.Notifications;
-  #options: types.Options;
-  /** Made when it is needed, because it reads the page's address. */
-  #settings: Settings | undefined;
-  #link: Link | undefined;
-  #unwatch: types.Off | undefined;
-  #emitter = new Emitter();
-  #hub: Hub;
-  /** Rooms and topics by their stream, and what each client has once. */
-  #parts = new Map<string, Part>();
 
-  constructor(options: types.Options = {}) {
-    super(IDLE);
-    this.#options = options;
-    const { limits } = options;
-    this.#hub = {
-      rest: (...request) => this.rest(...request),
-      outbox: new Outbox((command) => this.#transmit(command), limits?.queuedCommands),
-      messagesPerRoom: limits?.messagesPerRoom ?? MESSAGES_PER_ROOM,
-      greeting: undefined,
-      user: undefined,
-      send: (command, id) => this.#send(command, id),
-      post: (command) => void this.#transmit(command),
-    };
-    this.presence = this.#part("presence", () => new Presence(this.#hub));
-    this.notifications = this.#part("notifications", () => new Notifications(this.#hub));
+  constructor(options?: types.Options) {
+    super(options);
+    this.presence = this.part("presence", () => new Presence(this.hub));
+    this.notifications = this.part("notifications", () => new Notifications(this.hub));
   }
-
-  get state(): types.State {
-    return this.getSnapshot();
-  }
-
-  get user(): UserId | undefined {
-    return this.#hub.user;
-  }
-
-  // The connection
-
-  connect(): void {
-    this.#unwatch ??= watchPage(() => this.#link);
-    if (this.#link) this.#link.connect();
-    else if (this.#options.share) void this.#share(this.#unwatch);
-    else this.#use(new Connection(this.#settle(), this.#events));
-  }
-
-  close(): void {
-    this.#unwatch?.();
-    this.#unwatch = undefined;
-    this.#link?.close();
-    this.#link = undefined;
-    this.#follow({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
-  }
-
-  signOut(): void {
-    this.#link?.signOut();
-    this.#forget("SIGNED_OUT");
-  }
-
-  setUser(user?: UserId): void {
-    const wanted = this.#unwatch;
-    this.close();
-    this.#forget("USER_CHANGED");
-    this.#settings = undefined;
-    this.#options = { ...this.#options, user };
-    if (wanted) this.connect();
-  }
-
-  #use(link: Link): void {
-    this.#link = link;
-    link.connect();
-  }
-
-  /** The code for this is loaded only where it is used. `current` changes when the client is closed meanwhile. */
-  async #share(current: types.Off): Promise<void> {
-    this.update({ status: "connecting" });
-    const { openShared } = await import("./share/index.js");
-    if (current === this.#unwatch && !this.#link) this.#use(openShared(this.#settle(), this.#options, this.#events));
-  }
-
-  #settle(): Settings {
-    return (this.#settings ??= settle(this.#options));
-  }
-
-  #transmit(command: types.Command): boolean {
-    return this.#link?.transmit(command) ?? false;
-  }
-
-  // What the link tells
-
-  #events: LinkEvents = {
-    state: (state) => this.#follow(state),
-    ready: (data) => this.#begin(data),
-    frame: (frame) => this.#receive(frame),
-  };
-
-  #follow(state: types.State): void {
-    if (state.status !== "online") this.#hub.greeting = undefined;
-    if (state.status === "signedOut") this.#forget("SIGNED_OUT");
-    this.update(state);
-    if (state.status === "closed") this.#hub.outbox.rejectAll("CLOSED");
-  }
-
-  #begin(data: ConnectedData): void {
-    const { outbox, user } = this.#hub;
-    const isOther = user !== data.user_id;
-    if (user !== undefined && isOther) this.#forget("USER_CHANGED");
-    this.#hub.user = data.user_id;
-    this.#hub.greeting = data;
-    outbox.maxBytes = data.max_frame_bytes;
-    outbox.flush();
-    if (isOther) this.#emitter.emit("user", { type: "user", user: data.user_id });
-    this.#tell((part) => part.ready(data));
-  }
-
-  #receive(frame: types.Answer): void {
-    this.#hub.outbox.answer(frame);
-    // What answers a command is for those who have sent it.
-    if (frame.id === undefined) this.#tell((part) => part.frame(frame));
-    this.#emitter.emit(frame.type, frame);
-    this.#emitter.emit("*", frame);
-  }
-
-  #forget(code: types.FailureCode): void {
-    const known = this.#hub.user !== undefined;
-    this.#hub.user = this.#hub.greeting = undefined;
-    this.#hub.outbox.rejectAll(code);
-    this.#tell((part) => part.reset());
-    if (known) this.#emitter.emit("user", { type: "user" });
-  }
-
-  #tell(action: (part: Part) => void): void {
-    for (const part of [...this.#parts.values()]) attempt(() => action(part));
-  }
-
-  // Frames and commands
-
-  readonly on = (type: string, listener: (event: any) => void): types.Off => this.#emitter.on(type, listener);
-
-  onState(listener: (state: types.State) => void): types.Off {
-    return this.subscribe(() => listener(this.state));
-  }
-
-  send(command: types.Command): Promise<types.Answer> {
-    return this.#send(command);
-  }
-
-  #send(command: types.Command, id?: string): Promise<types.Answer> {
-    const { status } = this.state;
-    const refusal = status === "signedOut" ? "SIGNED_OUT" : status === "closed" ? "CLOSED" : undefined;
-    return this.#hub.outbox.send(command, id, refusal);
-  }
-
-  readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);
-
-  // Parts
 
   room(id: string): types.Room {
-    return this.#part(`room.${id}`, () => new Room(this.#hub, id));
+    return this.part(`room.${id}`, () => new Room(this.hub, id));
   }
 
-  topic<T = unknown>(name: string): types.Topic<T> {
-    return this.#part(`topic.${name}`, () => new Topic<T>(this.#hub, name));
-  }
-
-  #part<P extends Part>(name: string, make: () => P): P {
-    if (!this.#parts.has(name)) this.#parts.set(name, make());
-    return this.#parts.get(name) as P;
+  topic<N extends keyof types.TopicData>(name: N): types.Topic<types.TopicData[N]>;
+  topic<T = unknown>(name: string): types.Topic<T>;
+  topic<T>(name: string): types.Topic<T> {
+    return this.part(`topic.${name}`, () => new Topic<T>(this.hub, name));
   }
 }
-

@@ -1,7 +1,7 @@
 /** A room as a page shows it: its messages, who is typing, and what is unread. */
 
 import { Emitter, Store } from "./events.js";
-import type { Chat, ConnectedData, HistoryItem, Kind, Read, UserId } from "./frames.js";
+import type { Chat, ConnectedData, HistoryItem, Kind, Read } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
 import { MessageList } from "./messages.js";
@@ -24,6 +24,9 @@ const EMPTY: types.RoomSnapshot = {
   unread: null,
   error: null,
 };
+
+/** What the snapshot has can be read from the room as well. */
+export interface Room extends types.RoomSnapshot {}
 
 export class Room extends Store<types.RoomSnapshot> implements types.Room, Part {
   readonly id: string;
@@ -55,22 +58,6 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#most = hub.messagesPerRoom;
     this.#list = new MessageList((clientId) => hub.outbox.isOwn(clientId));
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
-  }
-
-  get messages(): readonly types.Message[] {
-    return this.getSnapshot().messages;
-  }
-
-  get hasOlder(): boolean {
-    return this.getSnapshot().hasOlder;
-  }
-
-  get typingUsers(): readonly UserId[] {
-    return this.getSnapshot().typingUsers;
-  }
-
-  get unread(): number | null {
-    return this.getSnapshot().unread;
   }
 
   readonly on: types.Room["on"] = (type, listener) => this.#emitter.on(type, listener);
@@ -117,7 +104,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   async loadOlder(): Promise<void> {
     const before = this.#list.oldestSeq;
-    if (!this.hasOlder || this.getSnapshot().loading || !before) return;
+    if (!this.hasOlder || this.loading || !before) return;
     this.update({ loading: true });
     try {
       const page = await this.#hub.rest("GET", `/rooms/${this.id}/messages?limit=${PAGE}&before=${before}`);
@@ -140,13 +127,9 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   markRead(seq = Math.max(this.#seq, this.#list.newestSeq)): void {
-    if (seq <= this.#lastRead) return;
+    if (seq <= (this.lastReadSeq ?? 0)) return;
     this.#setRead(seq);
     void this.#hub.send({ type: "read", room_id: this.id, seq });
-  }
-
-  get #lastRead(): number {
-    return this.getSnapshot().lastReadSeq ?? 0;
   }
 
   #setRead(lastReadSeq: number): void {
@@ -155,9 +138,10 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   // What the client tells
 
-  ready(_data: ConnectedData): void {
-    if (this.getSnapshot().status === "idle" && this.#retained.held) this.#enter();
-    if (this.getSnapshot().error) void this.#history.run();
+  ready({ streams }: ConnectedData): void {
+    const isLost = this.status === "idle" || (this.status === "joined" && !(this.#stream in streams));
+    if (isLost && this.#retained.held) void this.#enter();
+    else if (this.error) void this.#history.run();
   }
 
   reset(): void {
@@ -182,8 +166,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     else if (frame.type === "room_updated") this.update({ title: frame["title"] });
     else if (frame.type === "left" && frame["reason"]) this.update({ status: "gone" });
     else if (frame.type === "gap") this.#loadAgain(frame["fetch"]);
-    const { lastReadSeq } = this.getSnapshot();
-    if (frame["stream"] && lastReadSeq !== null) this.#setRead(lastReadSeq);
+    if (frame.stream && this.lastReadSeq !== null) this.#setRead(this.lastReadSeq);
   }
 
   #addChat({ data, seq }: Chat): void {
@@ -194,7 +177,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   #noteRead({ seq = 0 }: Read["data"]): void {
-    if (seq > this.#lastRead) this.#setRead(seq);
+    if (seq > (this.lastReadSeq ?? 0)) this.#setRead(seq);
   }
 
   #loadAgain(fetch: string | null): void {
@@ -224,7 +207,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#history.stop();
     this.#typing.say(false);
     this.#typing.clear();
-    if (this.getSnapshot().status !== "gone") void this.#hub.send({ type: "leave", room_id: this.id });
+    if (this.status !== "gone") void this.#hub.send({ type: "leave", room_id: this.id });
     this.update({ status: "idle" });
   }
 
@@ -241,7 +224,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#wrong = false;
     const begins = this.#list.replace(page.messages, user);
     this.#seq = Math.max(this.#seq, room.last_seq);
-    if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, this.#lastRead));
+    if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, (this.lastReadSeq ?? 0)));
     this.#show({ loading: false, error: null, ...(begins && { hasOlder: page.next_before !== null }) });
   }
 

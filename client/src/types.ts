@@ -1,6 +1,19 @@
 /** The public types of the library. What they describe is implemented by the modules that `index` exports. */
 
-import type { AnyFrame, Counts, ErrorCode, Item, Kind, NotificationEvent, Role, Time, UserId } from "./frames.js";
+import type {
+  AnyFrame,
+  Counts,
+  ErrorCode,
+  Item,
+  Kind,
+  NotificationData,
+  NotificationEvent,
+  Role,
+  SiteFrames,
+  Time,
+  TopicData,
+  UserId,
+} from "./frames.js";
 
 // The connection
 
@@ -95,9 +108,8 @@ export interface Transport {
 
 // Frames and commands
 
-/** The frames of a site. Declare them by augmentation: `interface SiteFrames { order: { type: "order"; number: string } }`. */
-// eslint-disable-next-line @typescript-eslint/no-empty-interface
-export interface SiteFrames {}
+// A site declares its own by augmentation: `interface SiteFrames { order: { type: "order"; number: string } }`.
+export type { NotificationData, SiteFrames, TopicData };
 
 type ByType<F extends { type: string }> = { [T in F["type"]]: Extract<F, { type: T }> };
 
@@ -191,15 +203,12 @@ export interface RoomSnapshot {
   readonly error: Error | null;
 }
 
-export interface Room extends Observable<RoomSnapshot> {
+/** What the snapshot has can be read from the room as well. */
+export interface Room extends Observable<RoomSnapshot>, RoomSnapshot {
   readonly id: string;
   /** Join the room, until `leave` was called as often. Returns a function that leaves once. */
   join(): Off;
   leave(): void;
-  readonly messages: readonly Message[];
-  readonly hasOlder: boolean;
-  readonly typingUsers: readonly UserId[];
-  readonly unread: number | null;
   /** The message is in the list at once. Settles when it is stored or refused; a failure is in the list, too. */
   send(text: string, kind?: Kind): Promise<Answer>;
   /** Send a message that has failed again, with the same id: it is stored once. */
@@ -233,8 +242,7 @@ export interface PresenceSnapshot {
   readonly users: Readonly<Record<string, PresenceStatus>>;
 }
 
-export interface Presence extends Observable<PresenceSnapshot> {
-  readonly onlineCount: number | null;
+export interface Presence extends Observable<PresenceSnapshot>, PresenceSnapshot {
   status(user: UserId): PresenceStatus | undefined;
   /** Load the status of these users, and keep it up to date until the returned function is called. */
   watch(users: readonly UserId[]): Off;
@@ -264,9 +272,7 @@ export interface InboxSnapshot {
 
 export type Ids = number | readonly number[];
 
-export interface Notifications extends Observable<InboxSnapshot> {
-  readonly items: readonly Item[];
-  readonly counts: Counts;
+export interface Notifications extends Observable<InboxSnapshot>, InboxSnapshot {
   /** Load the list and keep it up to date, until the returned function was called. */
   open(): Off;
   /** Show another box or other filters: the list is loaded again. */
@@ -292,7 +298,8 @@ export interface Notifications extends Observable<InboxSnapshot> {
   on(type: "notification", listener: (item: Item) => void): Off;
 }
 
-export interface Realtime extends Observable<State> {
+/** What the entry `./core` has. */
+export interface Client extends Observable<State> {
   readonly state: State;
   /** The user of the socket; undefined before the first `connected` and after a sign-out. */
   readonly user: UserId | undefined;
@@ -312,7 +319,11 @@ export interface Realtime extends Observable<State> {
   send(command: Command): Promise<Answer>;
   /** Call the REST API with the credential of this client. Rejects with a `RealtimeError`. */
   rest<T = any>(method: string, path: string, body?: unknown): Promise<T>;
+}
+
+export interface Realtime extends Client {
   room(id: string): Room;
+  topic<N extends keyof TopicData>(name: N): Topic<TopicData[N]>;
   topic<T = unknown>(name: string): Topic<T>;
   readonly presence: Presence;
   readonly notifications: Notifications;

@@ -10,7 +10,7 @@ import { build } from "esbuild";
 import { compileScript, parse } from "vue/compiler-sfc";
 
 const CLIENT = fileURLToPath(new URL("..", import.meta.url));
-const entries = { "": "index", "/react": "react", "/vue": "vue", "/testing": "testing" };
+const entries = { "": "index", "/core": "core", "/react": "react", "/vue": "vue", "/testing": "testing" };
 
 /** Components in `.vue` files, as far as the recipes need it. */
 const components = {

@@ -96,6 +96,23 @@ describe("the list", () => {
     expect(inbox.counts.unread).toBe(4);
   });
 
+  test("is loaded again by a socket that resumes nothing", async () => {
+    site.client.close();
+    site.server.notify({ title: "n4" });
+    await connect(site.client);
+    expect(titles()).toEqual(["n4", "n3", "n2", "n1"]);
+  });
+
+  test("is loaded once, by the first socket, or without one", async () => {
+    const lists = (): number => site.server.requests.filter(({ path }) => path === "/notifications").length;
+    expect(lists()).toBe(1);
+    const client = site.open();
+    client.notifications.open();
+    await pass(2_000);
+    expect(lists()).toBe(2);
+    expect(client.notifications.items).toHaveLength(3);
+  });
+
   test("of another user shows nothing of the first", async () => {
     site.client.signOut();
     expect(inbox.getSnapshot()).toMatchObject({ items: [], counts: { unread: 0, unseen: 0 } });

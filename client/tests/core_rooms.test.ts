@@ -197,6 +197,18 @@ describe("joining", () => {
     expect(shown()).toHaveLength(3);
   });
 
+  test.each(["the page", "the server"])("after %s has closed the socket, a new one joins anew", async (who) => {
+    await open();
+    if (who === "the page") site.client.close();
+    else site.server.goodbye(4400, { reason: "TOO_MANY_ERRORS" });
+    await settle();
+    expect(site.client.state.status).toBe("closed");
+    site.server.chat("general", "four");
+    await connect(site.client);
+    expect(sent(site.server, "join")).toHaveLength(2);
+    expect(shown()).toEqual(["one", "two", "three", "four"]);
+  });
+
   test("frames of other rooms are not of this one", async () => {
     await open();
     const heard: string[] = [];

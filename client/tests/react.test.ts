@@ -87,6 +87,18 @@ describe("the connection", () => {
     expect(server.attempts).toHaveLength(1);
   });
 
+  test("begins again after a new login, also when the old view has only just gone", async () => {
+    await show(hooks.useConnection);
+    server.user = null;
+    await happen(() => server.goodbye(4401, { reason: "UNAUTHENTICATED" }));
+    expect(client.state.status).toBe("signedOut");
+    await show(hooks.useConnection, { enabled: false });
+    server.user = 2;
+    await show(hooks.useConnection);
+    await happen(() => vi.advanceTimersByTime(5000));
+    expect([client.state.status, client.user]).toEqual(["online", 2]);
+  });
+
   test("of the site's own is neither opened nor closed", async () => {
     client.connect();
     await show(hooks.useConnection);

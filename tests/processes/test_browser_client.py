@@ -215,7 +215,6 @@ async def test_the_examples_talk(page, process, tmp_path, entry):
         await page.wait_for_selector("text=/^2 online/")
         await page.fill("input", f"Hello from {entry}!")
         await bob.expect("typing", is_typing=True)
-        await page.wait_for_selector("text=Somebody is typing", state="detached")
         await page.press("input", "Enter")
         await bob.expect("chat", message=f"Hello from {entry}!")
         await bob.send({"type": "typing", "data": {"is_typing": True, "context": "general"}})
@@ -231,15 +230,15 @@ async def test_clients_without_the_library(page, process, tmp_path):
     await add_script(page, process.address, bundle(tmp_path, "page.js", hand_written.FILES))
     await page.wait_for_function("() => Boolean(window.start)")
     await page.evaluate("(token) => start(token)", process.log_in("alice")["access"])
-    await show_each(page, "connected, 1 online, 0 pongs")
+    await show_each(page, r"connected, 1 online, \d+ pongs")
     async with People() as people:
         await people.connect(process, "bob")
-        await show_each(page, "connected, 2 online, 0 pongs")
+        await show_each(page, r"connected, 2 online, \d+ pongs")
         await page.clock.run_for(30_000)
-        await show_each(page, "connected, 2 online, 1 pongs")
-    await show_each(page, "connected, 1 online, 1 pongs")
+        await show_each(page, r"connected, 2 online, [1-9]\d* pongs")
+    await show_each(page, r"connected, 1 online, [1-9]\d* pongs")
 
 
-async def show_each(page: Page, text: str) -> None:
+async def show_each(page: Page, pattern: str) -> None:
     for name in ("plain", "react", "vue"):
-        await page.wait_for_selector(f"#{name} >> text={text}")
+        await page.wait_for_selector(f"#{name} >> text=/^{pattern}$/")

@@ -232,6 +232,7 @@ async def test_the_page_talks_with_the_session_of_its_visitor(page: Page, site: 
     await item(page, "root: <b>Hello!</b>").wait_for()
     await page.reload()
     await item(page, "root: <b>Hello!</b>").wait_for()
+    assert (await page.evaluate("realtime.rest('POST', '/rooms', { title: 'Tea' })"))["id"] == "tea"
     await page.context.clear_cookies()
     await page.goto(f"http://{site.address}/room")
     assert page.url.endswith("/admin/login/?next=/room")

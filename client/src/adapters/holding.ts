@@ -10,9 +10,10 @@ const holders = new WeakMap<Realtime, number>();
 /** Keep the client connected, until the last of those that hold it lets go. What the site has connected stays so. */
 export function hold(client: Realtime): Off {
   const count = holders.get(client);
-  if (count === undefined && !["idle", "closed"].includes(client.state.status)) return () => {};
+  const isClosed = ["idle", "closed", "signedOut"].includes(client.state.status);
+  if (count === undefined && !isClosed) return () => {};
   holders.set(client, (count ?? 0) + 1);
-  if (count === undefined) client.connect();
+  if (isClosed) client.connect();
   return () => void setTimeout(() => release(client), LINGER_MS);
 }
 

@@ -11,6 +11,7 @@ import type { Answer, Credential, Transport } from "../types.js";
 import { EVERYBODY, type Setup, type ToHost, type ToTab } from "./wire.js";
 
 type Post = (message: ToTab) => void;
+type Settle = (answer: Promise<Credential | null>) => void;
 
 interface Tab {
   post: Post;
@@ -26,7 +27,8 @@ export class Host {
   #tabs = new Map<string, Tab>();
   /** Which tab has sent the command with an id. */
   #senders = new Map<string, string>();
-  #asks = new Map<number, { tab: string; settle(answer: Promise<Credential | null>): void }>();
+  /** The credential that the connection waits for, and which tab was asked for it. */
+  #asked: { ask: number; tab: string; settle: Settle } | undefined;
   #count = 0;
 
   constructor(transport: Transport = webSocket) {
@@ -49,13 +51,16 @@ export class Host {
   /** The tab is gone: end what it alone has wanted. */
   drop(name: string): void {
     const tab = this.#tabs.get(name);
-    if (!this.#tabs.delete(name)) return;
-    for (const stream of tab!.joined) this.#end(stream);
-    for (const [ask, { tab: asked, settle }] of this.#asks) if (asked === name) this.#ask(ask, settle);
+    if (!tab) return;
+    this.#tabs.delete(name);
+    for (const stream of tab.joined) this.#end(stream);
+    for (const [id, sender] of this.#senders) if (sender === name) this.#senders.delete(id);
+    if (this.#asked?.tab === name) this.#ask(this.#asked.settle);
     if (!this.#tabs.size) this.close();
   }
 
   close(): void {
+    this.#tabs.clear();
     this.#connection?.close();
     this.#connection = undefined;
   }
@@ -72,7 +77,7 @@ export class Host {
   }
 
   #settle({ url, user, limits, credential }: Setup): Settings {
-    const source = (): Promise<Credential | null> => new Promise((settle) => this.#ask(++this.#count, settle));
+    const source = (): Promise<Credential | null> => new Promise((settle) => this.#ask(settle));
     const credentials = new Credentials(credential ? source : undefined);
     return { url, api: "", user, limits, credentials, transport: this.#transport };
   }
@@ -147,16 +152,18 @@ export class Host {
 
   // Credentials
 
-  #ask(ask: number, settle: (answer: Promise<Credential | null>) => void): void {
-    const [tab, { post }] = [...this.#tabs].at(-1) ?? ["", { post: () => {} }];
-    this.#asks.set(ask, { tab, settle });
-    post({ to: tab, type: "ask", ask });
+  #ask(settle: Settle): void {
+    const ask = ++this.#count;
+    const [tab, asked] = [...this.#tabs].at(-1) ?? [""];
+    this.#asked = { ask, tab, settle };
+    asked?.post({ to: tab, type: "ask", ask });
   }
 
   #answer({ ask, credential = null, error }: ToHost & { type: "credential" }): void {
+    if (this.#asked?.ask !== ask) return;
     const failure = error === "unauthorized" ? new Unauthorized() : error && new Error("A tab has no credential.");
-    this.#asks.get(ask)?.settle(failure ? Promise.reject(failure) : Promise.resolve(credential));
-    this.#asks.delete(ask);
+    this.#asked.settle(failure ? Promise.reject(failure) : Promise.resolve(credential));
+    this.#asked = undefined;
   }
 }
 

@@ -42,6 +42,7 @@ export class RemoteLink implements Link {
 
   close(): void {
     this.#detach();
+    this.#suspended = false;
     this.#streams.clear();
   }
 
@@ -54,7 +55,7 @@ export class RemoteLink implements Link {
   }
 
   suspend(): void {
-    this.#suspended = Boolean(this.#line);
+    this.#suspended ||= Boolean(this.#line);
     this.#detach();
   }
 
@@ -130,11 +131,12 @@ export class RemoteLink implements Link {
 
   #begin(data: ConnectedData): void {
     if (data.user_id !== this.#user) this.#streams.clear();
+    const isFresh = !Object.keys(this.#streams.positions).length;
     this.#user = data.user_id;
     const gaps = Object.entries(data.streams).filter(([name, seq]) => seq > (this.#streams.positions[name] ?? seq));
     const own = Object.entries(data.streams).filter(([name]) => !/^(room|topic)\./.test(name));
     Object.assign(this.#streams.positions, Object.fromEntries([...own, ...gaps]));
-    this.#events.ready(data);
+    this.#events.ready({ ...data, streams: { ...this.#streams.positions } }, isFresh);
     for (const [name, seq] of gaps) this.#events.frame(makeGap(name, seq));
   }
 

@@ -1,0 +1,109 @@
+/** The parts of a browser that tabs share: locks, channels and a SharedWorker. Used by `core_share`. */
+
+import { vi } from "vitest";
+
+import { Host } from "../src/share/host.js";
+import type { Transport } from "../src/index.js";
+
+type Job = () => unknown;
+
+/** Locks of `navigator.locks`: who asks first holds first. */
+class FakeLocks {
+  #queues = new Map<string, Job[]>();
+
+  request(name: string, ...rest: any[]): Promise<void> {
+    const [options, job] = rest.length === 2 ? rest : [{}, rest[0]];
+    const queue = this.#queues.get(name) ?? [];
+    this.#queues.set(name, queue);
+    return new Promise((resolve, reject) => {
+      const run = async (): Promise<void> => {
+        await job();
+        queue.splice(queue.indexOf(run), 1);
+        void queue[0]?.();
+        resolve();
+      };
+      options.signal?.addEventListener("abort", () => {
+        // Only a request that is still waiting can be taken back.
+        if (queue.indexOf(run) > 0) reject(queue.splice(queue.indexOf(run), 1));
+      });
+      queue.push(run);
+      if (queue[0] === run) queueMicrotask(() => void run());
+    });
+  }
+
+  /** The holder has died: what it holds goes to the next one. */
+  kill(names: (name: string) => boolean): void {
+    for (const [name, queue] of this.#queues) {
+      if (!names(name)) continue;
+      queue.shift();
+      void queue[0]?.();
+    }
+  }
+
+  get names(): string[] {
+    return [...this.#queues].filter(([, queue]) => queue.length).map(([name]) => name);
+  }
+}
+
+class FakeChannel {
+  static all = new Set<FakeChannel>();
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+    FakeChannel.all.add(this);
+  }
+
+  postMessage(data: unknown): void {
+    const copy = structuredClone(data);
+    for (const channel of FakeChannel.all)
+      if (channel !== this && channel.name === this.name) queueMicrotask(() => channel.onmessage?.({ data: copy }));
+  }
+
+  close(): void {
+    this.onmessage = null;
+    FakeChannel.all.delete(this);
+  }
+}
+
+export interface FakeBrowser {
+  locks: FakeLocks;
+  /** The names of the workers that were started. */
+  workers: string[];
+  /** What a page's policy, or a lost file, does to a worker. */
+  workerFails: "" | "at once" | "later" | "silently";
+}
+
+/** Put the parts into the place of the globals. Workers open their sockets with `transport`. */
+export function installBrowser(transport: Transport): FakeBrowser {
+  const browser: FakeBrowser = { locks: new FakeLocks(), workers: [], workerFails: "" };
+  const hosts = new Map<string, Host>();
+
+  class FakeWorker {
+    onerror: (() => void) | null = null;
+    port: { onmessage: ((event: { data: unknown }) => void) | null; postMessage(data: any): void; close(): void };
+
+    constructor(_address: string, { name }: { name: string }) {
+      if (browser.workerFails === "at once") throw new Error("SecurityError");
+      if (browser.workerFails === "later") queueMicrotask(() => this.onerror?.());
+      browser.workers.push(name);
+      if (!hosts.has(name)) hosts.set(name, new Host(transport));
+      const post = (data: unknown): void => {
+        const copy = structuredClone(data);
+        queueMicrotask(() => this.port.onmessage?.({ data: copy }));
+      };
+      const postMessage = (data: unknown): void => {
+        const copy: any = structuredClone(data);
+        if (!browser.workerFails) queueMicrotask(() => hosts.get(name)!.hear(copy, post));
+      };
+      this.port = { onmessage: null, postMessage, close: () => (this.port.onmessage = null) };
+    }
+  }
+
+  FakeChannel.all.clear();
+  vi.stubGlobal("navigator", { onLine: true, locks: browser.locks });
+  vi.stubGlobal("BroadcastChannel", FakeChannel);
+  vi.stubGlobal("SharedWorker", FakeWorker);
+  return browser;
+}

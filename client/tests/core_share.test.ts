@@ -1,0 +1,209 @@
+// @vitest-environment happy-dom
+/** One socket for all tabs: what each tab sees, and what happens when tabs come, die, or sign out. */
+
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+
+import { type Options, type Realtime, Unauthorized } from "../src/index.js";
+import { settle } from "../src/testing.js";
+import { type FakeBrowser, installBrowser } from "./core_browser.js";
+import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
+
+const site = useSite();
+let browser: FakeBrowser;
+
+beforeEach(() => {
+  browser = installBrowser(site.server.transport);
+});
+
+afterEach(() => void vi.unstubAllGlobals());
+
+/** With a transport of its own a tab cannot use the worker, which has the server's. */
+async function openTab(kind: string, options: Options = {}): Promise<Realtime> {
+  const { transport, ...others } = site.server.options;
+  const shared = kind === "worker" ? { worker: "/worker.js", transport: undefined } : { transport };
+  const tab = site.open({ ...others, ...shared, share: true, ...options } as Options);
+  await connect(tab);
+  await settle();
+  return tab;
+}
+
+async function openTabs(kind: string, count: number, options: Options = {}): Promise<Realtime[]> {
+  const tabs: Realtime[] = [];
+  while (tabs.length < count) tabs.push(await openTab(kind, options));
+  return tabs;
+}
+
+function shown(tab: Realtime, room = "general"): string[] {
+  return tab.room(room).messages.map(({ text }) => text);
+}
+
+describe.each(["worker", "leader"])("with a %s", (kind) => {
+  test("five tabs are one socket, with one credential", async () => {
+    const tabs = await openTabs(kind, 5);
+    expect(tabs.map(({ state }) => [state.status, state.transport])).toEqual(Array(5).fill(["online", kind]));
+    expect(tabs.map(({ user }) => user)).toEqual(Array(5).fill(1));
+    expect(site.server.sockets.size).toBe(1);
+    expect(site.server.attempts).toEqual([{ kind: "token", value: "token-1" }]);
+  });
+
+  test("each tab gets its own answers, and all get what happens", async () => {
+    const [first, second] = await openTabs(kind, 2);
+    const answers: object[] = [];
+    second!.on("ack", (frame) => answers.push(frame));
+    for (const tab of [first!, second!]) tab.room("general").join();
+    await settle();
+    await first!.room("general").send("four");
+    await settle();
+    expect([shown(first!), shown(second!)]).toEqual(Array(2).fill(["one", "two", "three", "four"]));
+    expect(answers).toEqual([]);
+    first!.room("general").markRead();
+    await settle();
+    expect(second!.room("general").unread).toBe(0);
+  });
+
+  test("a room that another tab has joined is none of this one", async () => {
+    const [first, second] = await openTabs(kind, 2);
+    const heard: string[] = [];
+    second!.on("chat", ({ data }) => heard.push(data.message));
+    first!.room("general").join();
+    await settle();
+    site.server.chat("general", "four");
+    await settle();
+    expect(heard).toEqual([]);
+  });
+
+  test("a room is left when the last tab has left, also by dying", async () => {
+    const [first, second, third] = await openTabs(kind, 3);
+    const leave = [second!, third!].map((tab) => tab.room("general").join());
+    await settle();
+    leave[0]!();
+    await pass(1_000);
+    expect(sent(site.server, "leave")).toEqual([]);
+    expect(second!.room("general").getSnapshot().status).toBe("idle");
+    third!.close();
+    await settle();
+    expect(sent(site.server, "leave")).toMatchObject([{ room_id: "general" }]);
+    expect(first!.state.status).toBe("online");
+  });
+
+  test("the socket ends with the last tab", async () => {
+    const tabs = await openTabs(kind, 2);
+    tabs[0]!.close();
+    await settle();
+    expect(site.server.sockets.size).toBe(1);
+    tabs[1]!.close();
+    await settle();
+    expect(site.server.sockets.size).toBe(0);
+  });
+
+  test("after a reconnect nothing is missing in any tab, and nothing twice", async () => {
+    const tabs = await openTabs(kind, 3);
+    for (const tab of tabs) tab.room("general").join();
+    await settle();
+    site.server.drop();
+    await settle();
+    site.server.chat("general", "four");
+    void tabs[2]!.room("general").send("five");
+    await pass(500);
+    await settle();
+    expect(tabs.map((tab) => shown(tab))).toEqual(Array(3).fill(["one", "two", "three", "four", "five"]));
+    expect(site.server.sockets.size).toBe(1);
+    expect(sent(site.server, "resume")).toHaveLength(1);
+  });
+
+  test("signing out in one tab ends all, and another user begins with nothing", async () => {
+    const tabs = await openTabs(kind, 3);
+    tabs[1]!.room("general").join();
+    await settle();
+    site.server.hold();
+    const waiting = tabs[1]!.send({ type: "ping" });
+    tabs[0]!.signOut();
+    await settle();
+    expect(tabs.map(({ state, user }) => [state.status, user])).toEqual(Array(3).fill(["signedOut", undefined]));
+    expect(await codeOf(waiting)).toBe("SIGNED_OUT");
+    expect(shown(tabs[1]!)).toEqual([]);
+    expect(site.server.sockets.size).toBe(0);
+
+    site.server.release();
+    site.server.user = 7;
+    await connect(tabs[0]!);
+    await settle();
+    expect([tabs[0]!.user, tabs[0]!.state.status]).toEqual([7, "online"]);
+    expect([tabs[1]!.user, tabs[1]!.state.status]).toEqual([undefined, "signedOut"]);
+  });
+
+  test("the server's end of the login ends all", async () => {
+    const tabs = await openTabs(kind, 2);
+    site.server.goodbye(4403, { reason: "KICKED" });
+    await settle();
+    expect(tabs.map(({ state }) => state.reason)).toEqual(["KICKED", "KICKED"]);
+  });
+
+  test("nobody is logged in", async () => {
+    const credential = (): never => {
+      throw new Unauthorized();
+    };
+    const tabs = await openTabs(kind, 2, { credential });
+    expect(tabs.map(({ state }) => state.status)).toEqual(["signedOut", "signedOut"]);
+    expect(site.server.attempts).toEqual([]);
+  });
+
+  test("tabs that were put aside, and are shown again, go on where they were", async () => {
+    const tabs = await openTabs(kind, 2);
+    for (const tab of tabs) tab.room("general").join();
+    await settle();
+    window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
+    document.dispatchEvent(new Event("freeze"));
+    await settle();
+    expect(site.server.sockets.size).toBe(0);
+    site.server.chat("general", "four");
+    document.dispatchEvent(new Event("resume"));
+    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    await settle();
+    await settle();
+    expect(tabs.map((tab) => shown(tab))).toEqual(Array(2).fill(["one", "two", "three", "four"]));
+    expect(tabs.map(({ state }) => state.status)).toEqual(["online", "online"]);
+    expect(site.server.sockets.size).toBe(1);
+    expect(sent(site.server, "join")).toHaveLength(2);
+  });
+});
+
+test("when the tab that leads dies, another one leads, and nothing is lost", async () => {
+  const tabs = await openTabs("leader", 3);
+  for (const tab of tabs) tab.room("general").join();
+  await settle();
+  const [dead, ...others] = tabs;
+  const [socket] = site.server.sockets;
+  socket!.close(); // its socket goes with it
+  site.server.chat("general", "four");
+  void others[0]!.room("general").send("five");
+  browser.locks.kill((name) => !/-\d+-\d+-\d+-\d+$/.test(name)); // the lock of the leader
+  await settle();
+  await settle();
+  expect(others.map(({ state }) => state.status)).toEqual(["online", "online"]);
+  expect(others.map((tab) => shown(tab))).toEqual(Array(2).fill(["one", "two", "three", "four", "five"]));
+  expect(site.server.sockets.size).toBe(1);
+  dead!.close();
+});
+
+test.each(["at once", "later", "silently"] as const)("a worker that fails %s is replaced by a leader", async (how) => {
+  browser.workerFails = how;
+  const tab = await openTab("worker", {});
+  await pass(3_000);
+  await settle();
+  expect(tab.state).toMatchObject({ transport: "leader" });
+});
+
+test("tabs of users, builds and sites that differ have no worker in common", async () => {
+  await openTab("worker", { user: 1 });
+  await openTab("worker", {});
+  expect(new Set(browser.workers).size).toBe(2);
+  expect(browser.workers.every((name) => name.startsWith("realtime-"))).toBe(true);
+});
+
+test("without locks, each tab has its own socket", async () => {
+  vi.stubGlobal("navigator", { onLine: true });
+  const tabs = await openTabs("leader", 2);
+  expect(tabs.map(({ state }) => state.transport)).toEqual(["fake", "fake"]);
+  expect(site.server.sockets.size).toBe(2);
+});
