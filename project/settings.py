@@ -142,6 +142,7 @@ else:
 REALTIME: dict[str, Any] = {"REDIS_URL": REDIS_URL}
 if DEMO:
     REALTIME["DISPLAY_NAME"] = "project.demo.people.display_name"
+    NOTIFICATIONS = {"LANGUAGE": "project.demo.languages.find_language"}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from project.demo.languages import note_language
 from project.demo.people import VISITORS, display_name, list_people
 from project.security import strict_policy
 
@@ -56,6 +57,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         user = get_user_model().objects.filter(username=wanted, is_active=True).first()
     if user is None:
         return JsonResponse({"detail": _("There is no such person. Has `load_demo` been run?")}, status=404)
+    note_language(user)
     refresh = RefreshToken.for_user(user)
     login = {"access": str(refresh.access_token), "refresh": str(refresh)}
     return JsonResponse({**login, "user_id": user.pk, "username": user.username, "name": display_name(user)})

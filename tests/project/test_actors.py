@@ -148,6 +148,11 @@ async def test_without_their_accounts_nobody_talks(site: Any, alice: Any, caplog
     assert show._task.done()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_command_is_for_the_demo_and_needs_a_site(settings: Any) -> None:
     with pytest.raises(CommandError, match="DEBUG"):
         call_command("demo_traffic")
+    settings.DEMO = True
+    make_actor(ACTORS[0])
+    with pytest.raises(CommandError, match="does not answer"):
+        call_command("demo_traffic", url="ws://127.0.0.1:1/api/v1/ws")

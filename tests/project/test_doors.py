@@ -9,6 +9,8 @@ from django.core.checks import run_checks
 from django.core.management import call_command
 from django.test import Client
 
+from project.demo.languages import find_language
+
 pytestmark = pytest.mark.django_db
 
 SIGN_IN, ADMIN = "/demo/sign-in", "/demo/admin"
@@ -71,6 +73,14 @@ def test_its_page_runs_nothing_that_is_written_in_it() -> None:
     page = answer.content.decode()
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|<script(?![^>]*\ssrc=)", page)
     assert all(name in page for name in ("Alice", "Bob", "Carol")) or "alice" in page
+
+
+@pytest.mark.usefixtures("demo")
+def test_a_person_is_notified_in_the_language_of_their_window() -> None:
+    alice = get_user_model().objects.get(username="alice")
+    assert find_language(alice) == "en"
+    Client().post(SIGN_IN, {"username": "alice"}, headers={"Accept-Language": "zh-hans"})
+    assert find_language(alice) == "zh-hans"
 
 
 @pytest.mark.usefixtures("demo")

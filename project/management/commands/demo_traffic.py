@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 from project.demo.actors import Company
 from project.demo.sockets import Line, issue_ticket
@@ -35,7 +36,7 @@ class Command(BaseCommand):
 
         try:
             asyncio.run(Company(open_line, is_wanted, every).perform())
-        except OSError as error:
-            raise CommandError(f"There is no site at {url}: {error}") from None
+        except (OSError, WebSocketException) as error:
+            raise CommandError(f"The site at {url} does not answer: {error}") from None
         except KeyboardInterrupt:
             return
