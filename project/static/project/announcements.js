@@ -1,4 +1,4 @@
-/** Announcements of the site above the conversation. The list is loaded with each connection, and frames keep it right. */
+/** Announcements, above the conversation. The list is loaded with each connection, and frames keep it right. */
 
 import { realtime } from "./client.js";
 import { clone, find, part, safeAddress, setText, showList } from "./dom.js";

@@ -1,7 +1,7 @@
 /** The inbox: its list, its tabs, and what one can do with a notification. */
 
 import { realtime } from "./client.js";
-import { find, showList } from "./dom.js";
+import { find, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
 import { showToast } from "./toasts.js";
@@ -13,7 +13,7 @@ const BOXES = {
   snoozed: { box: "snoozed" },
   archived: { box: "archived" },
 };
-const HOUR_MS = 3_600_000;
+const SNOOZE_MS = 60_000; // short, so that one sees it come back
 const inbox = realtime.notifications;
 let latest = null; // the act that was begun last, which never rejects
 
@@ -24,22 +24,22 @@ export function startInbox() {
   find("close-inbox").addEventListener("click", () => toggle(false));
   find("read-all").addEventListener("click", () => attempt(inbox.readAll(), gettext("All are read")));
   find("more-items").addEventListener("click", () => attempt(inbox.loadMore()));
-  document.querySelector("#inbox .tabs").addEventListener("change", ({ target }) => attempt(inbox.show(BOXES[target.value])));
+  part(find("inbox"), ".tabs").addEventListener("change", ({ target }) => attempt(inbox.show(BOXES[target.value])));
   listenToKeys({ ...acts, close: () => toggle(false) });
   show();
 }
 
-/** What the buttons of a notification and the keys do. `until` is a moment. */
+/** What the buttons of a notification and the keys do. */
 export const acts = {
   archive: (item) =>
     item.archived_at
       ? attempt(inbox.unarchive(item.id), gettext("Back in the inbox"))
       : attempt(inbox.archive(item.id), gettext("Archived")),
   toggle: (item) => attempt(item.read_at ? inbox.unread(item.id) : inbox.read(item.id)),
-  snooze: (item, until = new Date(Date.now() + HOUR_MS)) =>
+  snooze: (item) =>
     item.snoozed_until
       ? attempt(inbox.unsnooze(item.id), gettext("Back in the inbox"))
-      : attempt(inbox.snooze(item.id, until), gettext("Snoozed")),
+      : attempt(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
   read: (item) => attempt(inbox.read(item.id)),
   async undo() {
     await latest; // what was just done can be taken back once it is done

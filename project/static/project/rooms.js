@@ -1,4 +1,4 @@
-/** The rooms at the side: all are joined, so that what others write is counted. The address's `#room` says which is shown. */
+/** The rooms at the side. All are joined, so that what is new is counted; `#room` in the address is shown. */
 
 import { realtime } from "./client.js";
 import { openRoom } from "./conversation.js";
@@ -55,5 +55,6 @@ function showRoom(item, { id, title, room }) {
   part(item, "button").setAttribute("aria-current", String(isChosen));
   const badge = part(item, ".badge");
   setText(badge, unread ? String(Math.min(unread, 99)) : "");
-  if (unread) badge.title = fill(ngettext("%(count)s new message", "%(count)s new messages", unread), { count: unread });
+  const label = ngettext("%(count)s new message", "%(count)s new messages", unread ?? 0);
+  badge.title = unread ? fill(label, { count: unread }) : "";
 }
