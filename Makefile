@@ -53,13 +53,7 @@ demo-traffic: $(VENV)/.run ## Let the people of the demo that `make run` serves 
 	@DEBUG=1 $(PY) manage.py demo_traffic --url ws://127.0.0.1:$(PORT)/api/v1/ws --every $(EVERY)
 
 test: client-test ## Run the tests: of the browser library, on SQLite and memory, and on PostgreSQL and Redis if they answer
-	$(EMBEDDED) $(PY) -m pytest -n $(JOBS)
-	@if TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.backends.services; then \
-		echo "Once more, on PostgreSQL and Redis"; \
-		DATABASE_URL="$(TEST_DATABASE_URL)" REDIS_URL="$(TEST_REDIS_URL)" \
-			$(PY) -m pytest -n $(JOBS) -m "not process and not browser"; \
-	elif [ "$$CI" = true ]; then exit 1; \
-	else echo "NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only."; fi
+	@TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.halves --jobs $(JOBS)
 
 client: client/node_modules/.installed ## Build the browser library, and the files that Django serves of it
 	$(NPM) run --silent build

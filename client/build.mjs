@@ -25,6 +25,18 @@ const COMMON = {
   write: false,
 };
 
+/** In a file without chunks nothing can be loaded later. What esbuild would keep ready for that is 0.3 KB. */
+const inOneFile = {
+  name: "in one file",
+  setup({ onLoad }) {
+    onLoad({ filter: /\bclient\.ts$/ }, ({ path }) => {
+      const [before, after] = readFileSync(path, "utf8").split('import("./share/index.js")');
+      const contents = `import * as shareModule from "./share/index.js";${before}Promise.resolve(shareModule)${after}`;
+      return { loader: "ts", contents };
+    });
+  },
+};
+
 /** What Django serves: an ES module, the same as a script that `{% realtime_client %}` loads, and the shared worker. */
 const FILES = {
   "realtime.js": { entry: "src/index.ts", format: "esm" },
@@ -35,7 +47,7 @@ const FILES = {
 /** The most that a page may have to load, in KB of gzip, by the names of README's table. Frameworks do not count. */
 const BUDGETS = [
   { name: "core", entry: "src/core.ts", external: ["./share/index.js"], most: 6 },
-  { name: "all", entry: "src/index.ts", most: 12 },
+  { name: "all", entry: "src/index.ts", plugins: [inOneFile], most: 12 },
   { name: "hooks for React", entry: "src/react.ts", most: 2 },
   { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
 ];
@@ -62,7 +74,7 @@ async function nameBuild() {
 async function buildStatic(define) {
   const built = {};
   for (const [name, { entry, format }] of Object.entries(FILES))
-    built[join(STATIC, name)] = NOTICE + (await minify(entry, { format, define }));
+    built[join(STATIC, name)] = NOTICE + (await minify(entry, { format, define, plugins: [inOneFile] }));
   return built;
 }
 
@@ -90,8 +102,8 @@ async function buildPackage(define) {
 /** The size of each part. Fails if one is too large. */
 async function measure() {
   const sizes = {};
-  for (const { name, entry, external, most } of BUDGETS) {
-    const size = gzipSync(await minify(entry, { external }), { level: 9 }).length / 1024;
+  for (const { name, entry, most, ...options } of BUDGETS) {
+    const size = gzipSync(await minify(entry, options), { level: 9 }).length / 1024;
     sizes[name] = size.toFixed(1);
     console.log(`${name}: ${sizes[name]} KB gzip, at most ${most}`);
     if (size > most) fail(`Too large: ${name}.`);

@@ -296,3 +296,19 @@ class LastSeen(ExactModel):
 
     def __str__(self) -> str:
         return f"{name_related(self, 'user')}, {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Live(LastSeen):
+    """What is going on at this moment. It has no rows: it stands for a page of the admin and for the rights to it."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("live")
+        verbose_name_plural = _("live")
+        default_permissions = ()
+        permissions = [
+            ("view_live_users", "Can see who is online"),
+            ("view_live_processes", "Can see the sockets of each process"),
+            ("view_live_rooms", "Can see which rooms are open, also private ones"),
+            ("disconnect_user", "Can close all sockets of a user"),
+        ]

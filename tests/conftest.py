@@ -4,12 +4,14 @@ import functools
 import logging
 import os
 import random
+import re
 import signal
 import sys
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -33,6 +35,8 @@ from tests.settings import REALTIME
 from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
 from tests.sites.processes import show_logs
 
+SERVERS: list[type[InProcessServer]] = [AsgiServer, TcpServer]
+
 # Made by `migrate`, and the same for every test.
 KEPT_TABLES = ("django_content_type", "auth_permission")
 
@@ -49,6 +53,7 @@ LIMITS = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run in a random order, the same for the same SEED")
+    parser.addoption("--one-kind", action="store_true", help="run each test on one kind of server, by its name")
 
 
 def pytest_configure() -> None:
@@ -67,10 +72,23 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shuffle the tests, or spread those of real processes over the workers of pytest-xdist."""
+    if config.getoption("--one-kind"):
+        others = [item for item in items if is_of_other_kind(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
     if (seed := config.getoption("--shuffle")) is not None:
         items[:] = shuffle(items, random.Random(seed))
     else:
         items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def is_of_other_kind(item: pytest.Item) -> bool:
+    """Whether the test is left to the other kind of server. Either kind gets about half of the tests."""
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or "site" not in callspec.params:
+        return False
+    name = re.sub("queue|direct", "", item.nodeid)
+    return bool(SERVERS[crc32(name.encode()) % 2] is not callspec.params["site"])
 
 
 def shuffle(items: list[pytest.Item], chance: random.Random) -> list[pytest.Item]:
@@ -227,7 +245,7 @@ def logs() -> Iterator[None]:
     show_logs()
 
 
-@pytest.fixture(params=[AsgiServer, TcpServer], ids=["queue", "direct"])
+@pytest.fixture(params=SERVERS, ids=["queue", "direct"])
 async def site(
     request: pytest.FixtureRequest,
     transactional_db: None,

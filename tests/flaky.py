@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.backends.services import find_missing
+from tests.halves import Half, embedded, services
 
 LOADS = ("cpu", "disk", "stops")
 DEFAULT_LOADS = "cpu,disk"
@@ -30,8 +31,6 @@ STOP_SECONDS = (1.0, 5.0)  # how long a process stands still, and
 GO_SECONDS = (0.0, 2.0)  # how long all of them run in between
 # Happens when only some files are selected, and one of the halves has no test in them.
 NOTHING_TO_RUN = pytest.ExitCode.NO_TESTS_COLLECTED
-# As in `make test`: tests of processes start a Redis and a PostgreSQL of their own.
-SERVICES_ONLY = ["-m", "not process and not browser"]
 
 
 def is_wanted() -> bool:
@@ -115,16 +114,12 @@ def loaded(kinds: list[str], directory: Path) -> Iterator[None]:
             process.join()
 
 
-def halves() -> dict[str, tuple[dict[str, str], list[str]]]:
+def find_halves() -> dict[str, Half]:
     """The runs that make up `make test`, each with its environment and its options."""
-    embedded = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
-    runs: dict[str, tuple[dict[str, str], list[str]]] = {"embedded": (embedded, [])}
     if missing := find_missing():
         print("Embedded only:", *missing, sep="\n  ")
-    else:
-        urls = {"DATABASE_URL": os.environ["TEST_DATABASE_URL"], "REDIS_URL": os.environ["TEST_REDIS_URL"]}
-        runs["services"] = ({**embedded, **urls}, SERVICES_ONLY)
-    return runs
+        return {"embedded": embedded()}
+    return {"embedded": embedded(), "services": services()}
 
 
 def run_once(name: Path, seed: int, env: dict[str, str], options: list[str], *, one_core: bool) -> list[str]:
@@ -172,7 +167,7 @@ def main() -> int:
     arguments.logs.mkdir(parents=True, exist_ok=True)
 
     found: defaultdict[str, list[str]] = defaultdict(list)
-    runs = halves()
+    runs = find_halves()
     with loaded(kinds, arguments.logs):
         for number in range(1, arguments.runs + 1):
             seed = arguments.seed if arguments.seed is not None else random.randrange(1_000_000)

@@ -1,3 +1,3 @@
 """How long a test waits for something that must happen. It may be long: only a test that fails waits until the end."""
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0

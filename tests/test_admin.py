@@ -194,7 +194,7 @@ async def in_general(transactional_db):
 
 
 def test_it_leaves_out_the_members_of_a_crowded_room(admin, room, monkeypatch):
-    monkeypatch.setattr("realtime.admin.INLINE_MEMBERS", 2)
+    monkeypatch.setattr("realtime.admin.rooms.INLINE_MEMBERS", 2)
     page = admin.get(f"{ROOMS}{room.pk}/change/").content.decode()
     assert "general-2" not in page
     assert "memberships-0-user" in page  # to add one

@@ -42,6 +42,7 @@ ROOT_FILES = {
     "models": "",
     "routing": "checks consumers health",
     "signals": "",
+    "topics": "",
     "urls": "",
 }
 # What `notifications` uses of `realtime`: what sites use, the frames, and the seam that is made for it.

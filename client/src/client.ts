@@ -138,6 +138,7 @@ export class Client extends Store<types.State> implements types.Client {
   #forget(code: types.FailureCode): void {
     const known = this.hub.user !== undefined;
     this.hub.user = this.hub.greeting = undefined;
+    if (this.#settings) this.#settings.credentials.token = undefined;
     this.hub.outbox.rejectAll(code);
     this.#tell((part) => part.reset());
     if (known) this.#emitter.emit("user", { type: "user" });

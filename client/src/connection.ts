@@ -178,7 +178,7 @@ export class Connection implements Link {
 
   #stop(status: "signedOut" | "closed", reason: string, code = 0): void {
     this.#end();
-    this.#user = this.#settings.credentials.token = undefined;
+    this.#user = undefined;
     this.streams.clear();
     this.#status.change({ status, reason, code, retryAt: null });
   }
@@ -191,7 +191,8 @@ export class Connection implements Link {
     if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
     if (this.greeting) this.#listen(2000 * this.greeting.heartbeat_seconds);
     if (type === "heartbeat") return void this.transmit({ type: "pong" });
-    if (type === "connected") this.#greet(data);
+    // The socket of another user than the page's is closed, and the page hears nothing of it.
+    if (type === "connected" && !this.#greet(data)) return;
     if (type === "auth_expiring") void this.#extend();
     if (type === "error" && id === RESUME) this.#refuse(frame);
     // The token of another user, perhaps: a socket of its own tells.
@@ -210,9 +211,13 @@ export class Connection implements Link {
     for (const one of [frame, ...gaps]) this.#events.frame(one as Answer);
   }
 
-  #greet(data: ConnectedData): void {
+  /** Returns false for the socket of a user who is not expected. */
+  #greet(data: ConnectedData): boolean {
     const { user } = this.#settings;
-    if (user !== undefined && String(user) !== String(data.user_id)) return this.#stop("signedOut", "USER_CHANGED");
+    if (user !== undefined && String(user) !== String(data.user_id)) {
+      this.#stop("signedOut", "USER_CHANGED");
+      return false;
+    }
     if (data.user_id !== this.#user) this.streams.clear();
     this.#user = data.user_id;
     this.greeting = data;
@@ -224,6 +229,7 @@ export class Connection implements Link {
     for (const part of resumes) this.#resume(part);
     this.#status.change({ status: "online", reason: "", code: 0 });
     this.#events.ready({ ...data, streams: { ...this.streams.positions } }, !resumes.length);
+    return true;
   }
 
   /** After so long without a frame, the connection is dead, and nobody has said so. */
@@ -240,7 +246,7 @@ export class Connection implements Link {
     this.transmit({ type: "resume", streams, id: RESUME });
   }
 
-  /** A `resume` was refused: for one stream for good, or as a whole, and then the streams that it has started are silent. */
+  /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
   #refuse({ stream, retry_after_ms }: Answer): void {
     if (!stream) return void this.#deadlines.set("resume", retry_after_ms ?? RESUME_AGAIN_MS);
     this.streams.forget(stream);

@@ -3,8 +3,8 @@
 import type { Credential, CredentialSource, OpenRequest } from "./types.js";
 
 export class Credentials {
-  /** The last access token; undefined where the session cookie counts. */
-  token: string | undefined;
+  /** The last access token; null where the session cookie counts, undefined while nobody has asked. */
+  token: string | null | undefined;
   readonly source: CredentialSource | undefined;
   #asking: Promise<Credential | null> | undefined;
 
@@ -29,7 +29,7 @@ export class Credentials {
   async #call(): Promise<Credential | null> {
     const given = (await this.source?.()) ?? null;
     const credential = typeof given === "string" ? { ticket: "", token: given } : given;
-    this.token = credential?.token;
+    this.token = credential?.token ?? null;
     return credential;
   }
 }

@@ -1,4 +1,4 @@
-/** The notifications of a list in their order, with what the reader has done shown before the server knows it (pure). */
+/** The notifications of a list in their order, with acts of the reader shown before the server knows them (pure). */
 
 import type { Act, Counts, Item } from "./frames.js";
 import type { InboxFilter } from "./types.js";
@@ -59,7 +59,8 @@ export class Inbox {
     const keep = (): void => {
       takeBack();
       // If the frame about it has come before, this changes nothing: neither the items nor, so, the counts.
-      for (const item of this.#items) if (pending.ids.has(item.id)) this.counts = recount(this.counts, item, change(item));
+      for (const item of this.#items.filter(({ id }) => pending.ids.has(id)))
+        this.counts = recount(this.counts, item, change(item));
       this.change(ids, change);
     };
     return { keep, takeBack };

@@ -1,6 +1,7 @@
 /** Loads something over REST: once at a time, again if that was asked for meanwhile, and again after a failure. */
 
 import type { RealtimeError } from "./errors.js";
+import type { Store } from "./events.js";
 import { choosePause } from "./verdict.js";
 
 const FIRST_PAUSE_MS = 1_000;
@@ -10,9 +11,14 @@ const PASSING = /^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_5\d\d)$/;
 /** `isCurrent` says after each wait whether the result is still wanted. */
 type Load = (isCurrent: () => boolean) => Promise<void>;
 
+export interface Loading {
+  readonly loading: boolean;
+  readonly error: Error | null;
+}
+
 export class Loader {
+  #store: Store<Loading>;
   #load: Load;
-  #onError: (error: Error) => void;
   #running: Promise<void> | undefined;
   #again = false;
   #failures = 0;
@@ -20,12 +26,13 @@ export class Loader {
   #round = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(load: Load, onError: (error: Error) => void) {
+  /** Whether it is under way, and the error of the last time, are told in `store`. */
+  constructor(store: Store<any>, load: Load) {
+    this.#store = store;
     this.#load = load;
-    this.#onError = onError;
   }
 
-  /** Never rejects: the error is given to `onError`. */
+  /** Never rejects: the error is in the store. */
   run(): Promise<void> {
     clearTimeout(this.#timer);
     this.#again = true;
@@ -35,6 +42,11 @@ export class Loader {
   runAfter(ms: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => void this.run(), ms);
+  }
+
+  /** Load what follows, unless something is being loaded already. */
+  async runMore(load: () => Promise<void>): Promise<void> {
+    if (!this.#store.getSnapshot().loading) await this.#tell(load);
   }
 
   stop(): void {
@@ -48,19 +60,23 @@ export class Loader {
     const isCurrent = (): boolean => round === this.#round;
     while (isCurrent() && this.#again) {
       this.#again = false;
-      try {
-        await this.#load(isCurrent);
-        if (isCurrent()) this.#failures = 0;
-      } catch (error) {
-        if (isCurrent()) this.#fail(error as RealtimeError);
-      }
+      const error = await this.#tell(() => this.#load(isCurrent), isCurrent);
+      if (!isCurrent()) return;
+      if (error && PASSING.test(error.code))
+        this.runAfter(error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
+      else this.#failures = 0;
     }
     if (isCurrent()) this.#running = undefined;
   }
 
-  #fail(error: RealtimeError): void {
-    this.#onError(error);
-    if (PASSING.test(error.code))
-      this.runAfter(error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
+  /** Returns the error, if there was one. */
+  async #tell(load: () => Promise<void>, isCurrent = (): boolean => true): Promise<RealtimeError | null> {
+    this.#store.update({ loading: true });
+    const error = await load().then(
+      () => null,
+      (reason: RealtimeError) => reason,
+    );
+    if (isCurrent()) this.#store.update({ loading: false, error });
+    return error;
   }
 }

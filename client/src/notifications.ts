@@ -54,10 +54,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     () => this.#begin(),
     () => this.#loader.stop(),
   );
-  #loader = new Loader(
-    (isCurrent) => this.#load(isCurrent),
-    (error) => this.update({ error, loading: false }),
-  );
+  #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null = null;
   /** The last act, and how the notifications were before it. */
   #last: { undo: string; before: Item[] } | undefined;
@@ -86,32 +83,26 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     return this.#loader.run();
   }
 
-  async loadMore(): Promise<void> {
-    const next = this.#next;
-    if (next === null || this.loading) return;
-    this.update({ loading: true });
-    try {
+  loadMore(): Promise<void> {
+    return this.#loader.runMore(async () => {
+      const next = this.#next;
+      if (next === null) return;
       const page = await this.#request(next);
       // The list was loaded again meanwhile, so this page follows something else.
       if (next !== this.#next) return;
       this.#next = page.next;
       this.#inbox.append(page.notifications);
-      this.#show({ hasMore: page.next !== null, error: null });
-    } catch (error) {
-      this.update({ error: error as Error });
-    } finally {
-      this.update({ loading: false });
-    }
+      this.#show({ hasMore: page.next !== null });
+    });
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    this.update({ loading: true });
     const page = await this.#request();
     if (!isCurrent()) return;
     this.#next = page.next;
     this.#inbox.replace(page.notifications);
     this.#inbox.counts = page.counts;
-    this.#show({ loading: false, error: null, hasMore: page.next !== null });
+    this.#show({ hasMore: page.next !== null });
   }
 
   #request(before?: string): Promise<Page> {

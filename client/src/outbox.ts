@@ -15,6 +15,12 @@ interface Entry {
   reject(error: RealtimeError): void;
 }
 
+/** Half of a character, with which a cut text may end, is no JSON: the server could not even read the `id`. */
+function mend(command: Sent): Sent {
+  const text = JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
+  return JSON.parse(text);
+}
+
 export class Outbox {
   /** Greatest size of a frame, as the server has said. */
   maxBytes = 65_536;
@@ -41,7 +47,7 @@ export class Outbox {
 
   /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
   send(command: Command, id = this.makeId(), refusal?: FailureCode): Promise<Answer> {
-    const sent = { ...command, id };
+    const sent = mend({ ...command, id });
     const problem = refusal ?? this.#refuse(sent);
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));

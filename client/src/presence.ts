@@ -29,10 +29,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   #hub: Hub;
   /** How many places of the page watch each user. */
   #watched = new Map<string, number>();
-  #loader = new Loader(
-    (isCurrent) => this.#load(isCurrent),
-    () => {},
-  );
+  #loader = new Loader(new Store({}), (isCurrent) => this.#load(isCurrent));
   /** What this page has set, to set it again on a new socket. */
   #own: types.Command | undefined;
 

@@ -32,7 +32,7 @@ export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCoo
 
   return async (method, path, body) => {
     const { source } = credentials;
-    if (source && !credentials.token) await credentials.ask();
+    if (source && credentials.token === undefined) await credentials.ask();
     let answer = await send(method, path, body);
     if (answer.status === 401 && source) {
       await credentials.ask();

@@ -39,10 +39,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     () => this.#enter(),
     () => this.#exit(),
   );
-  #history = new Loader(
-    (isCurrent) => this.#load(isCurrent),
-    (error) => this.update({ error, loading: false }),
-  );
+  #history = new Loader(this, (isCurrent) => this.#load(isCurrent));
   /** The last position of the room's stream that is known. */
   #seq = 0;
   /** What is known may be wrong from anywhere on, so nothing of it is kept when the history is loaded. */
@@ -68,6 +65,10 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   leave(): void {
     this.#retained.release();
+  }
+
+  get #address(): string {
+    return `/rooms/${encodeURIComponent(this.id)}`;
   }
 
   // Messages
@@ -102,22 +103,17 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     return answer;
   }
 
-  async loadOlder(): Promise<void> {
-    const before = this.#list.oldestSeq;
-    if (!this.hasOlder || this.loading || !before) return;
-    this.update({ loading: true });
-    try {
-      const page = await this.#hub.rest("GET", `/rooms/${this.id}/messages?limit=${PAGE}&before=${before}`);
+  loadOlder(): Promise<void> {
+    return this.#history.runMore(async () => {
+      const before = this.#list.oldestSeq;
+      if (!this.hasOlder || !before) return;
+      const page = await this.#hub.rest("GET", `${this.#address}/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages, or another user, has taken the place of what this one would continue.
       if (this.#list.oldestSeq !== before) return;
       this.#list.add(page.messages, this.#hub.user);
       this.#most = Math.max(this.#most, this.#list.size);
-      this.#show({ hasOlder: page.next_before !== null, error: null });
-    } catch (error) {
-      this.update({ error: error as Error });
-    } finally {
-      this.update({ loading: false });
-    }
+      this.#show({ hasOlder: page.next_before !== null });
+    });
   }
 
   // Typing and reading
@@ -212,9 +208,8 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    this.update({ loading: true });
     const { rest, user } = this.#hub;
-    const address = `/rooms/${this.id}`;
+    const address = this.#address;
     const [room, page] = await Promise.all([
       rest("GET", address),
       rest<{ messages: HistoryItem[]; next_before: number | null }>("GET", `${address}/messages?limit=${PAGE}`),
@@ -225,7 +220,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     const begins = this.#list.replace(page.messages, user);
     this.#seq = Math.max(this.#seq, room.last_seq);
     if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, (this.lastReadSeq ?? 0)));
-    this.#show({ loading: false, error: null, ...(begins && { hasOlder: page.next_before !== null }) });
+    this.#show(begins ? { hasOlder: page.next_before !== null } : {});
   }
 
   #show(changes: Partial<types.RoomSnapshot> = {}): void {

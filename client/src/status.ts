@@ -1,4 +1,4 @@
-/** What is told about a connection: one that is lost for a moment only still counts as online, so that nothing flickers. */
+/** What is told about a connection: one that is lost for a moment still counts as online, so that nothing flickers. */
 
 import { Deadlines } from "./deadlines.js";
 import type { State } from "./types.js";

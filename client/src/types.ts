@@ -116,7 +116,7 @@ type ByType<F extends { type: string }> = { [T in F["type"]]: Extract<F, { type:
 export type FrameTypes = ByType<AnyFrame> & ByType<NotificationEvent> & SiteFrames;
 export type Frame = FrameTypes[keyof FrameTypes] | { type: string; stream?: string; seq?: number; id?: string };
 
-/** Something was missed that cannot be replayed: load it again. `fetch` is the address of the chat history, if there is one. */
+/** Something was missed and cannot be replayed: load it again. `fetch` is the address of the chat history, if any. */
 export interface Gap {
   type: "gap";
   stream: string;

@@ -1,9 +1,9 @@
-/** The parts of a browser that tabs share: locks, channels and a SharedWorker. Used by `core_share`. */
+/** Parts of a browser: a page's events, and the locks, channels and workers that tabs share. */
 
 import { vi } from "vitest";
 
 import { Host } from "../src/share/host.js";
-import type { Transport } from "../src/index.js";
+import type { Transport, TransportSocket } from "../src/index.js";
 
 type Job = () => unknown;
 
@@ -67,17 +67,38 @@ class FakeChannel {
   }
 }
 
+export interface FakePage {
+  window: EventTarget;
+  document: EventTarget & { hidden: boolean; cookie: string };
+}
+
+/** A page without content: much faster than a whole DOM. */
+export function installPage(): FakePage {
+  const document = Object.assign(new EventTarget(), { hidden: false, cookie: "" });
+  const page = { window: new EventTarget(), document };
+  vi.stubGlobal("window", page.window);
+  vi.stubGlobal("document", page.document);
+  return page;
+}
+
+/** An event of a page that is put aside or shown again. `persisted`: it is kept for the way back. */
+export function transition(type: string, persisted = true): Event {
+  return Object.assign(new Event(type), { persisted });
+}
+
 export interface FakeBrowser {
   locks: FakeLocks;
   /** The names of the workers that were started. */
   workers: string[];
   /** What a page's policy, or a lost file, does to a worker. */
   workerFails: "" | "at once" | "later" | "silently";
+  /** False: they have crashed. */
+  workersLive: boolean;
 }
 
-/** Put the parts into the place of the globals. Workers open their sockets with `transport`. */
+/** Put the parts into the place of the globals. All sockets are opened with `transport`. */
 export function installBrowser(transport: Transport): FakeBrowser {
-  const browser: FakeBrowser = { locks: new FakeLocks(), workers: [], workerFails: "" };
+  const browser: FakeBrowser = { locks: new FakeLocks(), workers: [], workerFails: "", workersLive: true };
   const hosts = new Map<string, Host>();
 
   class FakeWorker {
@@ -95,9 +116,29 @@ export function installBrowser(transport: Transport): FakeBrowser {
       };
       const postMessage = (data: unknown): void => {
         const copy: any = structuredClone(data);
-        if (!browser.workerFails) queueMicrotask(() => hosts.get(name)!.hear(copy, post));
+        if (!browser.workerFails && browser.workersLive) queueMicrotask(() => hosts.get(name)!.hear(copy, post));
       };
       this.port = { onmessage: null, postMessage, close: () => (this.port.onmessage = null) };
+    }
+  }
+
+  class FakeWebSocket {
+    onmessage: ((event: { data: string }) => void) | null = null;
+    onclose: ((event: { code: number; reason: string }) => void) | null = null;
+    #socket: TransportSocket;
+
+    constructor(url: string, protocols: string[]) {
+      const message = (data: string): void => this.onmessage?.({ data });
+      const close = (code: number, reason: string): void => this.onclose?.({ code, reason });
+      this.#socket = transport.open({ url, protocols }, { message, close });
+    }
+
+    send(text: string): void {
+      this.#socket.send(text);
+    }
+
+    close(): void {
+      this.#socket.close();
     }
   }
 
@@ -105,5 +146,6 @@ export function installBrowser(transport: Transport): FakeBrowser {
   vi.stubGlobal("navigator", { onLine: true, locks: browser.locks });
   vi.stubGlobal("BroadcastChannel", FakeChannel);
   vi.stubGlobal("SharedWorker", FakeWorker);
+  vi.stubGlobal("WebSocket", FakeWebSocket);
   return browser;
 }

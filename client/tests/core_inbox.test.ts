@@ -56,7 +56,8 @@ describe("the list", () => {
 
   test("more of it", async () => {
     const first = { notifications: [...inbox.items], next: "place", counts: inbox.counts };
-    const second = { notifications: [{ ...inbox.items[2]!, id: 900, title: "older" }], next: null, counts: inbox.counts };
+    const older = { ...inbox.items[2]!, id: 900, title: "older" };
+    const second = { notifications: [older], next: null, counts: inbox.counts };
     site.server.routes.push(({ path, query }) =>
       path === "/notifications" ? (query.get("before") === "place" ? second : first) : undefined,
     );

@@ -1,23 +1,28 @@
-// @vitest-environment happy-dom
 /** Every road to the network leads through one door: each time a credential of its own is asked for, and goes out. */
 
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { type CredentialSource, Unauthorized } from "../src/index.js";
 import { settle } from "../src/testing.js";
+import { type FakePage, installPage, transition } from "./core_browser.js";
 import { connect, pass, sent, sleep, type Site, useSite } from "./core_site.js";
 
 const site = useSite();
+let page: FakePage;
 
-afterEach(() => setHidden(false));
+beforeEach(() => {
+  page = installPage();
+});
 
-function setHidden(hidden: boolean): void {
-  vi.spyOn(document, "hidden", "get").mockReturnValue(hidden);
-  document.dispatchEvent(new Event("visibilitychange"));
+afterEach(() => void vi.unstubAllGlobals());
+
+function show(): void {
+  page.document.hidden = false;
+  page.document.dispatchEvent(new Event("visibilitychange"));
 }
 
 function tell(type: string, persisted = true): void {
-  window.dispatchEvent(Object.assign(new Event(type), { persisted }));
+  page.window.dispatchEvent(transition(type, persisted));
 }
 
 async function happen(action: () => void): Promise<void> {
@@ -40,11 +45,11 @@ const ROADS: Road[] = [
     async go(site) {
       await drop(site);
       sleep(3_600_000);
-      await happen(() => setHidden(false));
+      await happen(() => show());
     },
   },
   { name: "the network is back", go: async (site) => void (await drop(site), await happen(() => tell("online"))) },
-  { name: "the page is visible", go: async (site) => void (await drop(site), await happen(() => setHidden(false))) },
+  { name: "the page is visible", go: async (site) => void (await drop(site), await happen(() => show())) },
   {
     name: "the page is shown again",
     async go({ server }) {
@@ -56,9 +61,9 @@ const ROADS: Road[] = [
   {
     name: "the page was frozen",
     async go({ server }) {
-      await happen(() => document.dispatchEvent(new Event("freeze")));
+      await happen(() => page.document.dispatchEvent(new Event("freeze")));
       expect(server.sockets.size).toBe(0);
-      await happen(() => document.dispatchEvent(new Event("resume")));
+      await happen(() => page.document.dispatchEvent(new Event("resume")));
     },
   },
   {
@@ -78,7 +83,10 @@ const ROADS: Road[] = [
       await pass(500);
     },
   },
-  { name: "the token has expired", go: ({ server }) => happen(() => server.goodbye(4401, { reason: "TOKEN_EXPIRED" })) },
+  {
+    name: "the token has expired",
+    go: ({ server }) => happen(() => server.goodbye(4401, { reason: "TOKEN_EXPIRED" })),
+  },
   {
     name: "the server is silent",
     async go({ server }) {
@@ -92,7 +100,7 @@ const ROADS: Road[] = [
     async go({ server }) {
       server.hold();
       sleep(20_000);
-      await happen(() => setHidden(false));
+      await happen(() => show());
       expect(sent(server, "ping")).toHaveLength(1);
       await pass(5_500);
     },
@@ -208,7 +216,6 @@ describe("credentials", () => {
     expect(reported).toHaveBeenCalledOnce();
     await pass(500);
     expect(client.state.status).toBe("online");
-    vi.unstubAllGlobals();
   });
 
   test("Unauthorized signs out, and nothing more is asked", async () => {

@@ -374,6 +374,14 @@ describe("presence", () => {
   });
 });
 
+test("requests with a ticket's session ask for no ticket each", async () => {
+  let count = 0;
+  const client = site.open({ credential: () => ({ ticket: `ticket-${++count}` }) });
+  await client.rest("GET", "/rooms/general");
+  await client.rest("GET", "/rooms/general");
+  expect(count).toBe(1);
+});
+
 test("requests ask for a new token once when theirs has expired", async () => {
   await connect(site.client);
   const refused = vi.fn();

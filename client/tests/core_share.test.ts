@@ -1,17 +1,19 @@
-// @vitest-environment happy-dom
 /** One socket for all tabs: what each tab sees, and what happens when tabs come, die, or sign out. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { type Options, type Realtime, Unauthorized } from "../src/index.js";
+import "../src/share/index.js"; // loaded before the first test, which would have to wait for it
 import { settle } from "../src/testing.js";
-import { type FakeBrowser, installBrowser } from "./core_browser.js";
+import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
 import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
 
 const site = useSite();
 let browser: FakeBrowser;
+let page: FakePage;
 
 beforeEach(() => {
+  page = installPage();
   browser = installBrowser(site.server.transport);
 });
 
@@ -21,7 +23,7 @@ afterEach(() => void vi.unstubAllGlobals());
 async function openTab(kind: string, options: Options = {}): Promise<Realtime> {
   const { transport, ...others } = site.server.options;
   const shared = kind === "worker" ? { worker: "/worker.js", transport: undefined } : { transport };
-  const tab = site.open({ ...others, ...shared, share: true, ...options } as Options);
+  const tab = site.open({ ...others, ...shared, share: true, user: 1, ...options } as Options);
   await connect(tab);
   await settle();
   return tab;
@@ -32,6 +34,9 @@ async function openTabs(kind: string, count: number, options: Options = {}): Pro
   while (tabs.length < count) tabs.push(await openTab(kind, options));
   return tabs;
 }
+
+/** The session's cookie, whoever has logged in. */
+const COOKIE = { credential: undefined, user: undefined } as unknown as Options;
 
 function shown(tab: Realtime, room = "general"): string[] {
   return tab.room(room).messages.map(({ text }) => text);
@@ -112,7 +117,7 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
   });
 
   test("signing out in one tab ends all, and another user begins with nothing", async () => {
-    const tabs = await openTabs(kind, 3);
+    const tabs = await openTabs(kind, 3, COOKIE);
     tabs[1]!.room("general").join();
     await settle();
     site.server.hold();
@@ -152,13 +157,13 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     const tabs = await openTabs(kind, 2);
     for (const tab of tabs) tab.room("general").join();
     await settle();
-    window.dispatchEvent(Object.assign(new Event("pagehide"), { persisted: true }));
-    document.dispatchEvent(new Event("freeze"));
+    page.window.dispatchEvent(transition("pagehide"));
+    page.document.dispatchEvent(new Event("freeze"));
     await settle();
     expect(site.server.sockets.size).toBe(0);
     site.server.chat("general", "four");
-    document.dispatchEvent(new Event("resume"));
-    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    page.document.dispatchEvent(new Event("resume"));
+    page.window.dispatchEvent(transition("pageshow"));
     await settle();
     await settle();
     expect(tabs.map((tab) => shown(tab))).toEqual(Array(2).fill(["one", "two", "three", "four"]));
@@ -189,16 +194,35 @@ test("when the tab that leads dies, another one leads, and nothing is lost", asy
 test.each(["at once", "later", "silently"] as const)("a worker that fails %s is replaced by a leader", async (how) => {
   browser.workerFails = how;
   const tab = await openTab("worker", {});
-  await pass(3_000);
+  await pass(10_000);
   await settle();
   expect(tab.state).toMatchObject({ transport: "leader" });
 });
 
+test("a worker that has crashed is noticed when somebody looks at a tab", async () => {
+  const tab = await openTab("worker");
+  tab.room("general").join();
+  await settle();
+  browser.workersLive = false;
+  site.server.sockets.forEach((socket) => socket.close());
+  site.server.chat("general", "four");
+  page.document.dispatchEvent(new Event("visibilitychange"));
+  await pass(10_000);
+  await settle();
+  expect(tab.state).toMatchObject({ status: "online", transport: "leader" });
+  expect(shown(tab)).toEqual(["one", "two", "three", "four"]);
+});
+
 test("tabs of users, builds and sites that differ have no worker in common", async () => {
   await openTab("worker", { user: 1 });
-  await openTab("worker", {});
+  await openTab("worker", COOKIE);
   expect(new Set(browser.workers).size).toBe(2);
   expect(browser.workers.every((name) => name.startsWith("realtime-"))).toBe(true);
+});
+
+test("tabs whose tokens may be of different users share nothing", async () => {
+  const tabs = await openTabs("leader", 2, { user: undefined });
+  expect(tabs.map(({ state }) => state.transport)).toEqual(["fake", "fake"]);
 });
 
 test("without locks, each tab has its own socket", async () => {

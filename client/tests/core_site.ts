@@ -5,7 +5,7 @@ import { afterEach, beforeEach, vi } from "vitest";
 import { createRealtime, type Options, type Realtime, type State } from "../src/index.js";
 import { createFakeServer, type FakeServer, type FakeServerOptions, installFetch, settle } from "../src/testing.js";
 
-export const ROOM_MESSAGES = ["one", "two", "three"];
+const ROOM_MESSAGES = ["one", "two", "three"];
 
 export interface Site {
   server: FakeServer;
@@ -20,7 +20,8 @@ export interface Site {
 }
 
 /** For each test a new server and a client that asks for a new token at each attempt. Nothing is connected yet. */
-export function useSite(given: FakeServerOptions = { rooms: { general: { messages: ROOM_MESSAGES }, team: {} } }): Site {
+export function useSite(): Site {
+  const given: FakeServerOptions = { rooms: { general: { messages: ROOM_MESSAGES }, team: {} } };
   const site = {} as Site;
   let uninstall: () => void;
 

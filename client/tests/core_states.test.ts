@@ -205,7 +205,10 @@ test("heartbeats are answered", async () => {
 
 test("the socket of another user than the page's is refused", async () => {
   const client = site.open({ user: "7" });
+  const heard: string[] = [];
+  client.on("*", ({ type }) => heard.push(type));
   await connect(client);
+  expect(heard).toEqual([]);
   expect(client.state).toMatchObject({ status: "signedOut", reason: "USER_CHANGED" });
   expect(client.user).toBeUndefined();
 });

@@ -101,7 +101,7 @@ describe("events", () => {
     expect(gaps).toMatchObject([{ stream: "room.general", seq: 9 }]);
   });
 
-  test.each(["UNAVAILABLE", "RATE_LIMITED"] as const)("a resume that is refused with %s is sent again", async (code) => {
+  test.each(["UNAVAILABLE", "RATE_LIMITED"] as const)("a resume refused with %s is sent again", async (code) => {
     const heard = listen();
     await joinGeneral();
     site.server.failNext("resume", code, { retry_after_ms: 3_000 });
@@ -126,7 +126,8 @@ describe("events", () => {
   test("a batch is taken apart", async () => {
     const heard = listen();
     await joinGeneral();
-    const [first, second] = [4, 5].map((seq) => ({ type: "chat", stream: "room.general", seq, data: { message: seq } }));
+    const stream = "room.general";
+    const [first, second] = [4, 5].map((seq) => ({ type: "chat", stream, seq, data: { message: seq } }));
     site.server.broadcast({ type: "batch", messages: [first, second, first] });
     await settle();
     expect(heard).toEqual([4, 5]);
@@ -214,6 +215,12 @@ describe("commands", () => {
     await connect(site.client);
     expect(await codeOf(say("語".repeat(30_000)))).toBe("TOO_LARGE");
     expect(site.client.state.status).toBe("online");
+  });
+
+  test("half of a character is mended, because the server could not even read the id", async () => {
+    await connect(site.client);
+    await say("cut \ud83d");
+    expect(texts()).toContain("cut \ufffd");
   });
 
   test("a sign-out rejects what is waiting, and nothing of it is sent to the next user", async () => {

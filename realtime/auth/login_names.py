@@ -11,11 +11,24 @@ LOGIN_CLAIM = "sid"
 SESSION_PREFIX = "cookie."
 PAIR_PREFIX = "pair."
 ROW_PREFIX = "row."
+CLAIM_PREFIX = "claim."
+
+MAX_LENGTH = 64  # of `Ticket.token_login`
 
 
 def cookie_login(key: str) -> str:
     """The name of a login by session cookie. A digest, because the key itself would open Django's session."""
     return SESSION_PREFIX + _digest(key)
+
+
+def claimed_login(claims: Mapping[str, Any]) -> str:
+    """The login that these claims name; empty if they name none.
+
+    A site may have a `sid` of its own. One that the database could not keep is represented by its digest.
+    """
+    claim = str(claims.get(LOGIN_CLAIM) or "")
+    is_short = len(claim) <= MAX_LENGTH and claim.isprintable()
+    return claim if is_short else CLAIM_PREFIX + _digest(claim)
 
 
 def refresh_login(claims: Mapping[str, Any], jti: str) -> str:
@@ -24,7 +37,7 @@ def refresh_login(claims: Mapping[str, Any], jti: str) -> str:
     Without a `sid` it is named after the id, but not the id itself: blacklisting that ends one token, and may be a
     rotation.
     """
-    return str(claims.get(LOGIN_CLAIM) or (PAIR_PREFIX + _digest(jti) if jti else ""))
+    return claimed_login(claims) or (PAIR_PREFIX + _digest(jti) if jti else "")
 
 
 def row_login(table: str, key: Any) -> str:
@@ -38,4 +51,4 @@ def unnamed_tokens(user_key: str) -> str:
 
 
 def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:32]
+    return sha256(text.encode(errors="backslashreplace")).hexdigest()[:32]

@@ -19,7 +19,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import AccessToken, BlacklistMixin, RefreshToken, Token
 from rest_framework_simplejwt.utils import aware_utcnow, get_md5_hash_password
 
-from realtime.auth.login_names import LOGIN_CLAIM, refresh_login
+from realtime.auth.login_names import LOGIN_CLAIM, claimed_login, refresh_login
 from realtime.auth.login_names import cookie_login as cookie_login
 from realtime.auth.outstanding import find_refreshes
 from realtime.auth.outstanding import login_of as login_of
@@ -150,7 +150,7 @@ def to_claims(token: Token) -> Claims:
         or (api_settings.CHECK_REVOKE_TOKEN and not password_hash)
     ):
         raise _unauthenticated()
-    login = refresh_login(token.payload, str(jti)) if isinstance(token, RefreshToken) else token.get(LOGIN_CLAIM)
+    login = refresh_login(token.payload, str(jti)) if isinstance(token, RefreshToken) else claimed_login(token.payload)
     # A sliding token is its own refresh token.
     is_unnamed = not login and not isinstance(token, BlacklistMixin)
     return Claims(

@@ -58,17 +58,10 @@ class UserSearch(AutocompleteJsonView):
     def process_request(self, request: HttpRequest) -> tuple[str, Any, Any, str]:
         """The word, the admin class that searches, and the name of the key."""
         model: Any = get_user_model()
-        site = self.asker.admin_site
-        people = site._registry.get(model)
-        if people is None or not people.get_search_fields(request):
-            people = PlainUsers(model, site)
-        return request.GET.get("term", ""), people, None, model._meta.pk.attname
+        return request.GET.get("term", ""), choose_admin(self.asker.admin_site, request), None, model._meta.pk.attname
 
     def get_queryset(self) -> QuerySet[Any]:
-        everybody = self.model_admin.get_queryset(self.request)
-        found, repeats = self.model_admin.get_search_results(self.request, everybody, self.term)
-        found = found.distinct() if repeats else found
-        return found if found.ordered else found.order_by("pk")
+        return find_by_name(self.asker.admin_site, self.request, self.term)
 
 
 class PlainUsers(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -76,6 +69,23 @@ class PlainUsers(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [get_user_model().USERNAME_FIELD]
+
+
+def choose_admin(site: admin.AdminSite, request: HttpRequest) -> Any:
+    """The admin class that searches users: the site's own, if it can be searched."""
+    model: Any = get_user_model()
+    people = site._registry.get(model)
+    return people if people is not None and people.get_search_fields(request) else PlainUsers(model, site)
+
+
+def find_by_name(site: admin.AdminSite, request: HttpRequest, term: str) -> QuerySet[Any]:
+    """The users with a word in their names, as the admin finds them."""
+    people = choose_admin(site, request)
+    every: QuerySet[Any] = people.get_queryset(request)
+    found: QuerySet[Any]
+    found, repeats = people.get_search_results(request, every, term)
+    found = found.distinct() if repeats else found
+    return found if found.ordered else found.order_by("pk")
 
 
 def address_of(page: type[Model]) -> str:

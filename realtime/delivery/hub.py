@@ -6,7 +6,6 @@ The consumers register connections here. `publish` takes this process's publicat
 import asyncio
 import logging
 import random
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from realtime.delivery.connection import Connection
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.fanout import write_all
 from realtime.delivery.feed import EarlyBytes, Feed
+from realtime.delivery.process_names import name_process
 from realtime.delivery.registry import Registry
 from realtime.delivery.review import Reviewer
 from realtime.protocol.errors import CloseCode, Closed
@@ -50,7 +50,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.id = secrets.token_hex(8)  # the name of this process for others
+        self.id = name_process()  # for others
         self.registry = Registry()
         self.connections = self.registry.connections  # by connection id
         self.users = self.registry.users  # by user key

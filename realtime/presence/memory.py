@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, StatusResult, SyncResult, Visible, to_ms
+from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, Process, StatusResult, SyncResult, Visible, to_ms
 from realtime.protocol.census import Census
 
 
@@ -90,6 +90,12 @@ class MemoryPresence:
 
     async def get(self, user_ids: Sequence[str]) -> dict[str, Entry]:
         return {user: self._entry(user) for user in user_ids if user in self._totals}
+
+    async def processes(self, limit: int) -> list[Process]:
+        now = self._now()
+        live = sorted(process for process, ends in self._leases.items() if ends > now)
+        counts = ((name, self._counts.get(name, {})) for name in live[:limit])
+        return [Process(name, len(mine), sum(mine.values()), name in self._retiring) for name, mine in counts]
 
     async def close(self) -> None:
         return None

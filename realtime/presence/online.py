@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from realtime.conf import settings
 from realtime.delivery import bridge
 from realtime.presence import open_store
-from realtime.presence.store import Entry, PresenceStore
+from realtime.presence.store import Entry, PresenceStore, Process
 
 T = TypeVar("T")
 
@@ -60,6 +60,30 @@ async def apage(offset: int, limit: int) -> OnlinePage:
         return OnlinePage(await store.count(), entries)
 
     return await _ask(look_up)
+
+
+def newest(limit: int) -> OnlinePage:
+    return bridge.call(anewest(limit))
+
+
+async def anewest(limit: int) -> OnlinePage:
+    """Those who came online last, the newest first, and the count."""
+
+    async def look_up(store: PresenceStore) -> OnlinePage:
+        online_count = await store.count()
+        entries = await store.page(max(0, online_count - limit), limit)
+        return OnlinePage(online_count, entries[::-1])
+
+    return await _ask(look_up)
+
+
+def processes(limit: int) -> list[Process]:
+    return bridge.call(aprocesses(limit))
+
+
+async def aprocesses(limit: int) -> list[Process]:
+    """The processes that serve sockets."""
+    return await _ask(lambda store: store.processes(limit))
 
 
 def page_of(user_keys: Sequence[str], offset: int, limit: int) -> OnlinePage:

@@ -18,6 +18,7 @@ from realtime.presence.store import (
     ONLINE,
     Change,
     Entry,
+    Process,
     StatusResult,
     StoreUnavailable,
     SyncResult,
@@ -126,6 +127,13 @@ class RedisPresence:
             answer = await self._run(redis_scripts.GET, *user_ids[start : start + BATCH])
             found.update((entry.user_id, entry) for entry in parse_entries(answer))
         return found
+
+    async def processes(self, limit: int) -> list[Process]:
+        found = await self._run(redis_scripts.PROCESSES, self._now())
+        listed = [
+            Process(name.decode(), users, int(sockets), bool(retiring)) for name, users, sockets, retiring in found
+        ]
+        return sorted(listed, key=lambda process: process.name)[:limit]
 
     async def close(self) -> None:
         with translated_errors(StoreUnavailable):

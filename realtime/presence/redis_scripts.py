@@ -9,6 +9,7 @@ else meanwhile. KEYS[1] is the prefix. The scripts make the names of keys, so th
 # - `total`: user -> sockets in all processes, 0 for users who are leaving
 # - `leaving`: user -> when the grace time ends, in ms
 # - `online`: visible users in the order of arrival; `status`: user -> `<status>:<data>` of users who have set one
+# - `sockets`: process -> the sum of its counts in `process:<id>`
 # - `retiring`: processes that will stop
 # - `ghosts`, `ghosts:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`;
 #   `ghosts:last`: the last `n`
@@ -23,7 +24,7 @@ SHARED = """
 local prefix = KEYS[1]
 local leases, total, leaving = prefix .. 'leases', prefix .. 'total', prefix .. 'leaving'
 local online, status, ghosts = prefix .. 'online', prefix .. 'status', prefix .. 'ghosts'
-local sequence = prefix .. 'sequence'
+local sequence, sockets = prefix .. 'sequence', prefix .. 'sockets'
 
 local function now(given)
   if given ~= '' then return tonumber(given) end
@@ -70,6 +71,7 @@ end
 -- it starts from nothing, and what is left of the old counts is still subtracted exactly once.
 local function bury(process)
   redis.call('ZREM', leases, process)
+  redis.call('HDEL', sockets, process)
   local counts = prefix .. 'process:' .. process
   if redis.call('EXISTS', counts) == 0 then return end
   local ghost = ghosts .. ':' .. redis.call('INCR', ghosts .. ':last')
@@ -118,13 +120,15 @@ def complete(body: str) -> str:
 SYNC = complete("""
 local time, process, lease, grace = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local added = redis.call('ZADD', leases, time + lease, process)
-local counts, arrived = prefix .. 'process:' .. process, {}
+local counts, arrived, change = prefix .. 'process:' .. process, {}, 0
 for i = 5, #ARGV, 2 do
   local user, count = ARGV[i], tonumber(ARGV[i + 1])
   local before = tonumber(redis.call('HGET', counts, user) or 0)
   if count > 0 then redis.call('HSET', counts, user, count) else redis.call('HDEL', counts, user) end
+  change = change + count - before
   if add(user, count - before, time + grace) then arrived[#arrived + 1] = user end
 end
+if change ~= 0 then redis.call('HINCRBY', sockets, process, change) end
 return {redis.call('ZCARD', online), added == 0, version(), arrived}
 """)
 
@@ -190,6 +194,15 @@ for first = 1, #ARGV, batch do
   end
 end
 return {version(), found}
+""")
+PROCESSES = complete("""
+local found, retiring = {}, prefix .. 'retiring'
+for _, process in ipairs(redis.call('ZRANGEBYSCORE', leases, '(' .. now(ARGV[1]), '+inf')) do
+  local users = redis.call('HLEN', prefix .. 'process:' .. process)
+  local count = redis.call('HGET', sockets, process) or '0'
+  found[#found + 1] = {process, users, count, redis.call('SISMEMBER', retiring, process)}
+end
+return found
 """)
 PAGE = complete("return describe(redis.call('ZRANGE', online, ARGV[1], ARGV[2]))")
 GET = complete("return describe(ARGV)")

@@ -71,6 +71,16 @@ class StatusResult:
     census: Census = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that has a lease, with its users and their sockets as last reported."""
+
+    name: str
+    users: int
+    sockets: int
+    retiring: bool  # it will stop
+
+
 class Visible(NamedTuple):
     """Those of some users who are visible, in the order in which they came online, after the change `version`."""
 
@@ -140,6 +150,10 @@ class PresenceStore(Protocol):
 
     async def get(self, user_ids: Sequence[str]) -> dict[str, Entry]:
         """Those of the users who are present. Users who appear offline are included."""
+        ...
+
+    async def processes(self, limit: int) -> list[Process]:
+        """The processes that have a lease, `limit` at most, in the order of their names."""
         ...
 
     async def close(self) -> None:

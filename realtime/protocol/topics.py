@@ -29,6 +29,7 @@ class Topic:
     allow: Allow | None = None  # None for every user
     every: float | None = None
     function: Function | None = None
+    recheck: bool = False  # whether `allow` is asked again while users are subscribed
 
     @property
     def stream(self) -> str:
@@ -39,29 +40,39 @@ _topics: dict[str, Topic] = {}
 
 
 @overload
-def topic(name: str, *, every: None = None, durable: bool = False, allow: Allow | None = None) -> None: ...
-@overload
-def topic(name: str, *, every: float, durable: bool = False, allow: Allow | None = None) -> Callable[[F], F]: ...
 def topic(
-    name: str, *, every: float | None = None, durable: bool = False, allow: Allow | None = None
+    name: str, *, every: None = None, durable: bool = False, allow: Allow | None = None, recheck: bool = False
+) -> None: ...
+@overload
+def topic(
+    name: str, *, every: float, durable: bool = False, allow: Allow | None = None, recheck: bool = False
+) -> Callable[[F], F]: ...
+def topic(
+    name: str,
+    *,
+    every: float | None = None,
+    durable: bool = False,
+    allow: Allow | None = None,
+    recheck: bool = False,
 ) -> Callable[[F], F] | None:
     """Declare a topic. With `every`, this is a decorator: the function's result is pushed every `every` seconds.
 
     The function is called in only one process, and only while somebody is subscribed in any process; `make_body` says
     what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread; the function
-    may instead be asynchronous. Values of a durable topic are stored as events and can be resumed.
+    may instead be asynchronous. Values of a durable topic are stored as events and can be resumed. With `recheck`,
+    `allow` is called again every AUTH_RECHECK_SECONDS for each user who is subscribed, and False ends the subscription.
     Raises ValueError for a bad name or interval, and for a name that is already declared differently.
     """
     if not NAME_PATTERN.match(name):
         raise ValueError(f"{name!r} is no name of a topic: it is 1 to 64 of A-Z a-z 0-9 _ -.")
     if every is None:
-        _declare(Topic(name, durable, allow))
+        _declare(Topic(name, durable, allow, recheck=recheck))
         return None
     if not (every > 0 and math.isfinite(every)):
         raise ValueError(f"The topic {name!r} needs a number of seconds above 0, not {every!r}.")
 
     def declare(function: F) -> F:
-        _declare(Topic(name, durable, allow, every, function))
+        _declare(Topic(name, durable, allow, every, function, recheck))
         return function
 
     return declare
@@ -76,7 +87,7 @@ def _declare(topic: Topic) -> None:
 
 def _origin(topic: Topic) -> tuple[object, ...]:
     """What stays the same when a module is loaded again. Its functions do not: they are new objects then."""
-    return topic.durable, topic.every, _path(topic.allow), _path(topic.function)
+    return topic.durable, topic.every, _path(topic.allow), _path(topic.function), topic.recheck
 
 
 def _path(function: Callable[..., Any] | None) -> object:
@@ -97,6 +108,11 @@ def find_stream(stream: str) -> Topic | None:
 def timed() -> list[Topic]:
     """The topics that a function fills."""
     return [topic for topic in _topics.values() if topic.function is not None]
+
+
+def rechecked() -> list[Topic]:
+    """The topics whose subscribers are asked for their right again and again."""
+    return [topic for topic in _topics.values() if topic.recheck]
 
 
 def make_body(topic: Topic, result: Any) -> bytes:

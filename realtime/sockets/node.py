@@ -31,7 +31,7 @@ from realtime.recovery.sessions.keeper import Keeper
 from realtime.server.held_signals import HeldSignals
 from realtime.sockets.drain import Drain
 from realtime.sockets.errands import Errands
-from realtime.sockets.recheck import Checker, check, recheck
+from realtime.sockets.recheck import Checker, check, recheck, recheck_topics
 from realtime.storage import database, log
 from realtime.storage.jobs import Runner
 from realtime.storage.leases import open_store as open_leases
@@ -150,6 +150,7 @@ class Node:
 
     async def _recheck(self) -> None:
         await recheck(self.hub, self.clock.watch_end)
+        await recheck_topics(self.hub)
 
     async def _look_at_blacklist(self) -> None:
         await database.run(self.silent_rows.look)

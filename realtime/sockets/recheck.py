@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime.auth import logins, sessions
+from realtime.auth.access import may_subscribe
 from realtime.auth.logins import Login
 from realtime.auth.user_ids import read_id
 from realtime.auth.users import UNKNOWN, find_passwords, mark_password
 from realtime.delivery.connection import Connection
 from realtime.delivery.hub import Hub
 from realtime.models import Membership
+from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.streams import room_stream
 from realtime.storage import database
@@ -77,6 +79,19 @@ async def recheck(hub: Hub, watch_end: Callable[[Connection], None] = lambda con
             _enforce(hub, connection, joined, rights)
             if connection.session_key in rights.sessions and not connection.closing:
                 _follow_session(connection, rights.sessions[connection.session_key], watch_end)
+
+
+async def recheck_topics(hub: Hub) -> None:
+    """End the subscriptions of users who may not read a topic any more, for topics that are declared with `recheck`."""
+    for topic in topics.rechecked():
+        feed = hub.feeds.get(topic.stream)
+        rights: dict[str, bool] = {}  # by user key
+        for connection in list(feed.fanout.connections) if feed else ():
+            key = connection.user_key
+            if key not in rights:
+                rights[key] = await may_subscribe(connection.user_id, topic.name)
+            if not rights[key]:
+                hub.revoke(connection, topic.stream)
 
 
 def _enforce(hub: Hub, connection: Connection, joined: Mapping[str, int], rights: Rights) -> None:

@@ -91,6 +91,7 @@ from accounts.models import Account
 from notifications import notify
 from realtime.manager import manager
 from realtime.models import Event
+from realtime.presence import live
 from realtime.testing import connect
 
 KEYS = {keys}
@@ -120,6 +121,7 @@ class Keys(TransactionTestCase):
                     await socket.expect("chat", message="Hello!", to_user_id=key)
                     self.assertTrue(await manager.ais_user_online(user))
                     self.assertTrue(await manager.ais_user_online(str(user.pk)))
+                    self.assertIn(key, [one.user_id for one in (await live.afind_users()).users])
                 async with connect(user, path="/api/v1/ws", resume=socket) as again:
                     self.assertEqual(again.greeting["user_id"], key)
 

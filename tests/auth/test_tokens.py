@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken, SlidingToken
 from rest_framework_simplejwt.utils import get_md5_hash_password
 
@@ -55,6 +55,21 @@ def test_it_reads_an_access_token_without_asking_the_database(django_assert_num_
 def test_it_names_the_login_by_the_tokens_own_id_where_it_has_no_sid():
     token = AccessToken.for_user(make_user("alice"))
     assert tokens.parse_access(str(token)).login == token["jti"]
+
+
+@pytest.mark.parametrize("sid", ["x" * 64, "x" * 65, "x" * 300, "a\0b", "\ud800", {"of": "the site"}, 17])
+def test_a_login_of_the_site_may_have_any_name(sid):
+    user = make_user("alice")
+    refresh, other = tokens.start_login(user), tokens.start_login(user)
+    refresh["sid"], other["sid"] = sid, f"{sid} too"
+    OutstandingToken.objects.filter(jti=refresh["jti"]).update(token=str(refresh))
+    claims = tokens.parse_access(str(refresh.access_token))
+    assert len(claims.login) <= 64
+    ticket = tickets.redeem(tickets.issue(user.pk, claims))
+    assert ticket.token_login == claims.login == tokens.to_claims(refresh).login
+    assert tokens.login_of(OutstandingToken.objects.get(jti=refresh["jti"])) == claims.login
+    tokens.end_login(refresh)
+    assert tokens.revoked([claims.login, tokens.to_claims(other).login]) == {claims.login}
 
 
 BAD_TOKENS = {

@@ -67,6 +67,7 @@ from django.test import TransactionTestCase
 import realtime
 from members.models import Company, Member, Person, Phone
 from notifications import anotify
+from realtime.presence import live
 from realtime.sockets.node import get_node
 from realtime.sockets.recheck import recheck
 from realtime.testing import connect
@@ -96,6 +97,9 @@ class Members(TransactionTestCase):
     async def test_talking(self):
         async with connect(self.anna) as hers, connect(self.ben) as his:
             await hers.expect("user_status", user_id=self.ben.pk, status="online")
+            self.assertEqual([one.username for one in (await live.afind_users()).users], ["+222", "+111"])
+            await hers.send({"type": "subscribe", "topic": live.USERS, "id": "s"})
+            await hers.expect_error("NOT_FOUND", id="s")
             await hers.send({"type": "message", "to_user_id": self.ben.pk, "message": "Hello!", "id": "c"})
             await hers.expect("ack", id="c")
             await his.expect("chat", message="Hello!", from_username="+111", from_user_id=self.anna.pk)

@@ -1,10 +1,6 @@
-"""`python -m tests.backends.services`: reports which of PostgreSQL and Redis `make test` cannot reach.
-
-Run by `make test`; `tests.flaky` calls `find_missing`.
-"""
+"""Which of PostgreSQL and Redis `make test` cannot reach. Asked by `tests.halves` and `tests.flaky`."""
 
 import os
-import sys
 
 import psycopg
 import redis
@@ -22,9 +18,3 @@ def find_missing() -> list[str]:
     except (redis.RedisError, OSError) as error:
         missing.append(f"Redis does not answer: {error}")
     return missing
-
-
-if __name__ == "__main__":
-    absent = find_missing()
-    print("\n".join(absent), end="\n" if absent else "")
-    sys.exit(bool(absent))

@@ -55,7 +55,8 @@ async def take_step(backend: PresenceBackend, name: str, *args: Any) -> Any:
         answer = sorted(answer, key=lambda change: change.user_id)
     store = backend.store
     visible = (await store.choose_visible(USERS)).user_ids
-    return answer, await store.page(0, 10), await store.get(USERS), await store.count(), visible
+    seen = await store.page(0, 10), await store.get(USERS), await store.count(), visible
+    return answer, *seen, await store.processes(10)
 
 
 @settings(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from realtime.presence.store import Change, Entry
+from realtime.presence.store import Change, Entry, Process
 from tests.backends.presence import GRACE, LEASE, PresenceBackend, open_memory, open_redis
 from tests.backends.redis_server import own_redis_prefix
 
@@ -334,3 +334,26 @@ async def test_it_chooses_from_a_crowd(backend: PresenceBackend, monkeypatch: py
     chosen = await backend.store.choose_visible([*reversed(crowd), *(f"x{number}" for number in range(2_500))])
     assert chosen.user_ids == crowd
     assert chosen.version == (await backend.store.census()).version
+
+
+async def test_it_lists_processes_with_their_sockets(backend: PresenceBackend) -> None:
+    assert await backend.store.processes(9) == []
+    await backend.store.sync("p2", {"7": 2, "8": 1})
+    await backend.other.sync("p1", {"7": 1})
+    await backend.other.sync("p3", {})
+    two = Process("p2", 2, 3, False)
+    assert await backend.store.processes(9) == [Process("p1", 1, 1, False), two, Process("p3", 0, 0, False)]
+    assert await backend.store.processes(2) == [Process("p1", 1, 1, False), two]
+    await backend.store.sync("p2", {"7": 0, "8": 2})
+    await backend.store.retire("p2")
+    await backend.store.drop("p1")
+    assert await backend.other.processes(9) == [Process("p2", 1, 2, True), Process("p3", 0, 0, False)]
+
+
+async def test_a_process_that_was_taken_for_dead_is_listed_when_it_reports_again(backend: PresenceBackend) -> None:
+    await backend.store.sync("p1", {"7": 2})
+    backend.sleep(LEASE)
+    assert await backend.store.processes(9) == []
+    await backend.store.sweep()
+    await backend.store.sync("p1", {"7": 3})
+    assert await backend.store.processes(9) == [Process("p1", 1, 3, False)]

@@ -1,4 +1,4 @@
-"""One socket for all tabs of a real browser, on a real server: by a SharedWorker, and by a tab that leads the others."""
+"""One socket for all tabs of a real browser, on a real server: in a SharedWorker, or in a tab that leads the others."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

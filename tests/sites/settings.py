@@ -5,7 +5,7 @@ import os
 import sys
 
 from project.settings import *  # noqa: F403
-from project.settings import CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, REALTIME
+from project.settings import CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, MIDDLEWARE, REALTIME
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if "SQLITE_PATH" in os.environ:
@@ -14,6 +14,10 @@ if "SQLITE_PATH" in os.environ:
 for host in CHANNEL_LAYERS["default"].get("CONFIG", {}).get("hosts", []):
     host["socket_timeout"] = 2
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.sites.constants.SiteConstants"]
+# Static files of the apps, for pages in a browser, without collecting them first.
+WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True
 if "runserver" not in sys.argv:
     INSTALLED_APPS.remove("daphne")  # a quarter of what a process takes to start, and only `runserver` needs it
 REALTIME = {**REALTIME, **json.loads(os.environ.get("REALTIME_JSON", "{}"))}
+if "CONTENT_POLICY" in os.environ:
+    MIDDLEWARE = [*MIDDLEWARE, "tests.sites.policy.add_policy"]

@@ -88,6 +88,8 @@ export class Host {
     this.#tabs.delete(name);
     this.#tabs.set(name, tab);
     this.#connection!.wake();
+    // Whoever hears nothing takes the host for dead.
+    tab.post({ to: name, type: "state", state: this.#connection!.state });
   }
 
   // Frames
@@ -126,7 +128,8 @@ export class Host {
     if (type in ENDS) {
       tab.joined.delete(joined);
       // Others still want it: the tab is answered here.
-      if (this.#isWanted(joined)) return tab.post({ to: name, type: "frame", frame: { ...command, type: ENDS[type]! } });
+      const frame = { ...command, type: ENDS[type]! };
+      if (this.#isWanted(joined)) return tab.post({ to: name, type: "frame", frame });
     }
     if (id) this.#senders.set(id, name);
     this.#connection!.transmit(command);
@@ -146,7 +149,8 @@ export class Host {
   #end(stream: string): void {
     const [, kind, name] = /^(room|topic)\.(.+)$/.exec(stream) ?? [];
     if (!kind || this.#isWanted(stream)) return;
-    this.#connection!.transmit(kind === "room" ? { type: "leave", room_id: name } : { type: "unsubscribe", topic: name });
+    const isRoom = kind === "room";
+    this.#connection!.transmit(isRoom ? { type: "leave", room_id: name } : { type: "unsubscribe", topic: name });
     this.#connection!.streams.forget(stream);
   }
 

@@ -9,8 +9,11 @@ import { RemoteLink } from "./remote.js";
 import { BUILD, type OpenLine } from "./wire.js";
 
 export function openShared(settings: Settings, { worker, transport }: Options, events: LinkEvents): Link {
+  // Tabs have one session cookie, but each may have a token of another user.
+  const isSafe = settings.user !== undefined || !settings.credentials.source;
   // Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS.
-  if (!navigator.locks || typeof BroadcastChannel === "undefined") return new Connection(settings, events);
+  const isPossible = navigator.locks && typeof BroadcastChannel !== "undefined";
+  if (!isSafe || !isPossible) return new Connection(settings, events);
   const key = `realtime-${BUILD}-${settings.url}-${settings.user ?? ""}`;
   const kinds = [leadBy(key, settings.transport)];
   if (worker && !transport && typeof SharedWorker !== "undefined") kinds.unshift(workIn(worker, key));

@@ -1,4 +1,4 @@
-/** The link of a tab that shares a socket: it speaks with the host, and compares what it has had with what the host has. */
+/** The link of a tab that shares a socket: it speaks with the host, and compares what both have had. */
 
 import { Unauthorized } from "../errors.js";
 import type { ConnectedData, UserId } from "../frames.js";
@@ -8,8 +8,8 @@ import { makeGap, Streams } from "../streams.js";
 import type { Answer, Credential, State } from "../types.js";
 import { BUILD, EVERYBODY, type Line, type OpenLine, type ToHost, type ToTab } from "./wire.js";
 
-/** A host that says nothing for so long is none: the next kind is tried. */
-const SILENCE_MS = 3_000;
+/** A host that says nothing for so long is none, or has crashed: the next kind is tried. */
+const SILENCE_MS = 10_000;
 
 type Said = ToHost extends infer M ? (M extends ToHost ? Omit<M, "to" | "tab"> : never) : never;
 
@@ -43,6 +43,7 @@ export class RemoteLink implements Link {
   close(): void {
     this.#detach();
     this.#suspended = false;
+    this.#user = undefined;
     this.#streams.clear();
   }
 
@@ -52,6 +53,7 @@ export class RemoteLink implements Link {
 
   wake(): void {
     this.#say({ type: "wake" });
+    this.#expect();
   }
 
   suspend(): void {
@@ -77,12 +79,17 @@ export class RemoteLink implements Link {
     const tab = `realtime-${BUILD}-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
     this.#tab = tab;
     this.#line = this.#kinds[0]!((message) => this.#hear(message), () => this.#fail());
-    if (this.#kinds.length > 1) this.#silence = setTimeout(() => this.#fail(), SILENCE_MS);
+    this.#expect();
     void navigator.locks.request(tab, () => {
       if (tab !== this.#tab) return;
       this.#greet();
       return new Promise<void>((resolve) => (this.#release = resolve));
     });
+  }
+
+  #expect(): void {
+    clearTimeout(this.#silence);
+    this.#silence = setTimeout(() => this.#fail(), SILENCE_MS);
   }
 
   #detach(): void {

@@ -1,11 +1,11 @@
-"""Looks up who has a room open, from any thread. Called by other apps through `integration`.
+"""Looks up who has a room open, from any thread. Called by other apps through `integration`, and by `presence.live`.
 
 As in `presence.online`, a store belongs to the event loop of this process's sockets or, without any, to the bridge's.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from realtime.auth.user_ids import read_user
@@ -15,6 +15,8 @@ from realtime.presence.attendance import open_store
 from realtime.presence.attendance.store import AttendanceStore
 from realtime.presence.store import StoreUnavailable
 from realtime.protocol.streams import is_room, is_stream
+
+T = TypeVar("T")
 
 # A caller may be in the middle of a transaction.
 PATIENCE_SECONDS = 1
@@ -46,15 +48,27 @@ def find_present(stream: str, users: Iterable[Any]) -> frozenset[Any]:
     if not is_stream(stream) or not is_room(stream):
         raise ValueError(f"The stream of a room is needed, such as room.general, not {stream!r}.")
     by_key = {str(read_user(user)): user for user in users}
-    found = bridge.call(_find(stream, list(by_key)))
+    found = bridge.call(_ask(lambda store: store.find(stream, list(by_key))))
     return frozenset(by_key[key] for key in found)
 
 
-async def _find(stream: str, keys: list[str]) -> set[str]:
+def find_largest(limit: int) -> list[tuple[str, int]]:
+    return bridge.call(_ask(lambda store: store.largest(limit)))
+
+
+async def afind_largest(limit: int) -> list[tuple[str, int]]:
+    """The rooms' streams that are open on the most sockets, with their numbers, as of about a second ago.
+
+    For the loop that serves this process's sockets. Raises StoreUnavailable.
+    """
+    return await _ask(lambda store: store.largest(limit))
+
+
+async def _ask(question: Callable[[AttendanceStore], Awaitable[T]]) -> T:
     if before_look is not None:
         await before_look()
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await loop_store().find(stream, keys)
+            return await question(loop_store())
     except TimeoutError as error:
         raise StoreUnavailable("It does not answer in time") from error

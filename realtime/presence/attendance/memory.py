@@ -2,9 +2,9 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from realtime.presence.attendance.store import Attendance
+from realtime.presence.attendance.store import Attendance, choose_largest
 from realtime.presence.store import to_ms
 
 
@@ -40,11 +40,11 @@ class MemoryAttendance:
         present = [self._open[process].get(stream, {}) for process in self._live()]
         return {user for user in users if any(user in there for there in present)}
 
-    async def totals(self) -> Mapping[str, int]:
+    async def largest(self, limit: int) -> list[tuple[str, int]]:
         found: Counter[str] = Counter()
         for process in self._live():
             found.update({stream: sum(users.values()) for stream, users in self._open[process].items()})
-        return found
+        return choose_largest(found, limit)
 
     async def sweep(self) -> None:
         for process in self._leases.keys() - self._live():

@@ -5,20 +5,21 @@ Redis, not a cluster.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
 
-from realtime.presence.attendance.store import Attendance
+from realtime.presence.attendance.store import Attendance, choose_largest
 from realtime.presence.redis_scripts import BATCH
 from realtime.presence.store import StoreUnavailable, to_ms
 from realtime.storage.redis_client import open_client, translated_errors
 
 # The keys, after the prefix:
 # - `leases`: process -> when its lease ends, in ms
-# - `streams:<process>`: stream -> sockets in that process; `users:<process>:<stream>`: user -> sockets; never 0
+# - `open:<process>`: streams, ordered by their sockets in that process; `users:<process>:<stream>`: user -> sockets;
+#   neither is ever 0
 SHARED = """
 local prefix = KEYS[1]
 local leases = prefix .. 'leases'
@@ -30,7 +31,7 @@ local function now(given)
 end
 
 local function live(given) return redis.call('ZRANGEBYSCORE', leases, '(' .. now(given), '+inf') end
-local function streams_of(process) return prefix .. 'streams:' .. process end
+local function open_in(process) return prefix .. 'open:' .. process end
 local function users_of(process, stream) return prefix .. 'users:' .. process .. ':' .. stream end
 """
 
@@ -46,8 +47,8 @@ for _, change in ipairs(cjson.decode(ARGV[4])) do
   local users = users_of(process, stream)
   local before = tonumber(redis.call('HGET', users, user) or 0)
   if sockets > 0 then redis.call('HSET', users, user, sockets) else redis.call('HDEL', users, user) end
-  if sockets ~= before and redis.call('HINCRBY', streams_of(process), stream, sockets - before) <= 0 then
-    redis.call('HDEL', streams_of(process), stream)
+  if sockets ~= before and tonumber(redis.call('ZINCRBY', open_in(process), sockets - before, stream)) <= 0 then
+    redis.call('ZREM', open_in(process), stream)
   end
 end
 return 1
@@ -66,9 +67,21 @@ end
 return found
 """
 
-TOTALS = """
+# The largest streams of each process, with their sockets there.
+LARGEST = """
 local found = {}
-for _, process in ipairs(live(ARGV[1])) do found[#found + 1] = redis.call('HGETALL', streams_of(process)) end
+for _, process in ipairs(live(ARGV[1])) do
+  found[#found + 1] = redis.call('ZREVRANGE', open_in(process), 0, ARGV[2] - 1, 'WITHSCORES')
+end
+return found
+"""
+
+# The sockets of some streams, for each process.
+COUNT = """
+local found, wanted = {}, cjson.decode(ARGV[2])
+for _, process in ipairs(live(ARGV[1])) do
+  found[#found + 1] = redis.call('ZMSCORE', open_in(process), unpack(wanted))
+end
 return found
 """
 
@@ -76,12 +89,12 @@ return found
 SWEEP = f"""
 local process = redis.call('ZRANGEBYSCORE', leases, '-inf', now(ARGV[1]), 'LIMIT', 0, 1)[1]
 if not process then return 0 end
-local streams = redis.call('HRANDFIELD', streams_of(process), {BATCH})
+local streams = redis.call('ZRANGE', open_in(process), 0, {BATCH} - 1)
 for _, stream in ipairs(streams) do
   redis.call('UNLINK', users_of(process, stream))
-  redis.call('HDEL', streams_of(process), stream)
+  redis.call('ZREM', open_in(process), stream)
 end
-if redis.call('EXISTS', streams_of(process)) == 0 then redis.call('ZREM', leases, process) end
+if redis.call('EXISTS', open_in(process)) == 0 then redis.call('ZREM', leases, process) end
 return 1
 """
 
@@ -123,12 +136,21 @@ class RedisAttendance:
             found |= {user.decode() for user in await self._run(FIND, stream, batch)}
         return found
 
-    async def totals(self) -> Mapping[str, int]:
-        found: Counter[str] = Counter()
-        for flat in await self._run(TOTALS):
+    async def largest(self, limit: int) -> list[tuple[str, int]]:
+        known: Counter[str] = Counter()
+        for flat in await self._run(LARGEST, 2 * limit):
             parts = iter(flat)
-            found.update({stream.decode(): int(count) for stream, count in zip(parts, parts, strict=True)})
-        return found
+            known.update({stream.decode(): int(count) for stream, count in zip(parts, parts, strict=True)})
+        # Each of these may have more sockets, in processes where it is not among the largest.
+        likely = [stream for stream, _ in choose_largest(known, 2 * limit)]
+        return choose_largest(await self._count(likely), limit)
+
+    async def _count(self, streams: Sequence[str]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        if streams:
+            for counts in await self._run(COUNT, msgspec.json.encode(streams)):
+                found.update({stream: int(count or 0) for stream, count in zip(streams, counts, strict=True)})
+        return +found
 
     async def sweep(self) -> None:
         while await self._run(SWEEP):

@@ -4,6 +4,7 @@ Two stores implement it, `memory` and `redis`, and one test file runs on both. C
 """
 
 from collections.abc import Mapping, Sequence
+from heapq import nsmallest
 from typing import NamedTuple, Protocol
 
 
@@ -37,8 +38,12 @@ class AttendanceStore(Protocol):
         """Those of the users who have the stream open."""
         ...
 
-    async def totals(self) -> Mapping[str, int]:
-        """On how many sockets each stream is open; streams that nobody has open are left out."""
+    async def largest(self, limit: int) -> list[tuple[str, int]]:
+        """The streams that are open on the most sockets, each with their number, the largest first.
+
+        The numbers are exact. A store for several processes looks only at the largest streams of each of them: it may
+        leave out one that is among twice the `limit` largest of none.
+        """
         ...
 
     async def sweep(self) -> None:
@@ -52,3 +57,11 @@ class AttendanceStore(Protocol):
     async def close(self) -> None:
         """Close the connections of this store. Its data stays."""
         ...
+
+
+def choose_largest(totals: Mapping[str, int], limit: int) -> list[tuple[str, int]]:
+    """The largest of some streams; of equal ones, those whose names come first, so that their order is always the same.
+
+    `totals` has the number of sockets of each stream.
+    """
+    return nsmallest(limit, totals.items(), key=lambda item: (-item[1], item[0]))
