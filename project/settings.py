@@ -140,9 +140,10 @@ else:
     }
 
 REALTIME: dict[str, Any] = {"REDIS_URL": REDIS_URL}
+NOTIFICATIONS: dict[str, Any] = {}
 if DEMO:
     REALTIME["DISPLAY_NAME"] = "project.demo.people.display_name"
-    NOTIFICATIONS = {"LANGUAGE": "project.demo.languages.find_language"}
+    NOTIFICATIONS["LANGUAGE"] = "project.demo.languages.find_language"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

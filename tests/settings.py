@@ -58,7 +58,7 @@ changes: Any = {
 }
 REALTIME = {**REALTIME, **changes}
 # A test runs the jobs that it is about.
-NOTIFICATIONS: Any = {"JOBS_SECONDS": 0}
+NOTIFICATIONS = {"JOBS_SECONDS": 0}
 if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 CACHES["default"]["KEY_PREFIX"] = f"test-{RUN}"
