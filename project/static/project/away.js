@@ -36,7 +36,7 @@ function noteLoss() {
 const lastSeq = (messages) => messages.findLast(({ seq }) => seq !== null)?.seq ?? 0;
 
 function showMissed({ streams }) {
-  if (!before) return;
+  if (!before || !currentRoom()) return;
   const counts = snapshots().map(({ id, messages }) => countMissed(messages, before[id], streams[`room.${id}`]));
   const count = counts.reduce((sum, number) => sum + number, 0);
   const missed = find("missed");

@@ -30,8 +30,10 @@ export function nameOf(userId) {
 
 function showStatus(item) {
   const isMe = item.dataset.userId === String(login.user_id);
-  const status = realtime.presence.status(Number(item.dataset.userId)) ?? "offline";
+  const known = realtime.presence.status(Number(item.dataset.userId));
+  const status = known ?? "offline";
   item.dataset.status = status;
+  if (isMe && known) find("my-status").value = known;
   setText(part(item, ".status"), isMe ? gettext("you") : STATUS[status]);
 }
 

@@ -3,19 +3,32 @@
 import { realtime } from "./client.js";
 import { openRoom } from "./conversation.js";
 import { clone, find, part, setText, showList } from "./dom.js";
-import { fill, ngettext } from "./texts.js";
+import { showToast } from "./toasts.js";
+import { fill, gettext, ngettext } from "./texts.js";
 
 let rooms = [];
 
-export async function startRooms() {
-  const answer = await realtime.rest("GET", "/rooms");
-  rooms = answer.rooms.map(({ id, title }) => ({ id, title, room: realtime.room(id) }));
-  for (const { room } of rooms) {
-    room.join();
-    room.subscribe(showRooms);
-  }
+export function startRooms() {
+  realtime.on("connected", load);
   addEventListener("hashchange", showChosen);
+}
+
+/** With each connection, so that rooms that were created meanwhile are there, too. */
+async function load() {
+  try {
+    const answer = await realtime.rest("GET", "/rooms");
+    rooms = answer.rooms.map((room) => rooms.find(({ id }) => id === room.id) ?? enter(room));
+  } catch (error) {
+    return showToast(gettext("That did not work"), error.message);
+  }
   showChosen();
+}
+
+function enter({ id, title }) {
+  const room = realtime.room(id);
+  room.join();
+  room.subscribe(showRooms);
+  return { id, title, room };
 }
 
 /** Of each room, the snapshot. */

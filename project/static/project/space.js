@@ -15,8 +15,12 @@ import { startOrders } from "./orders.js";
 import { startPanes } from "./panes.js";
 import { startPeople } from "./people.js";
 import { startRooms } from "./rooms.js";
-import { showToast } from "./toasts.js";
-import { gettext } from "./texts.js";
+
+async function signOut() {
+  realtime.close();
+  await realtime.rest("POST", "/auth/logout").catch(() => {}); // the tokens expire anyway
+  leave();
+}
 
 export function startSpace() {
   startPill();
@@ -24,6 +28,7 @@ export function startSpace() {
   startPeople();
   startConversation();
   startComposer();
+  startRooms();
   startAway();
   startInbox();
   startNews();
@@ -32,9 +37,8 @@ export function startSpace() {
   startChart();
   // While somebody is subscribed to it, the people of the demo talk.
   realtime.topic("demo").join();
-  find("sign-out").addEventListener("click", () => (realtime.close(), leave()));
+  find("sign-out").addEventListener("click", signOut);
   // The language is chosen for the person, too: what is pushed to them is in it.
   for (const next of document.getElementsByName("next")) next.value = `/?as=${login.username}`;
-  startRooms().catch((error) => showToast(gettext("That did not work"), error.message));
   realtime.connect();
 }
