@@ -16,6 +16,12 @@ export function attempt(action: () => void): void {
   }
 }
 
+/** A promise whose rejection need not be caught: the failure shows elsewhere, too. */
+export function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
 /** Listeners by the type of what they listen to. */
 export class Emitter {
   #types: Record<string, Set<(event: any) => void>> = {};

@@ -1,6 +1,6 @@
 /** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
 
-import { Emitter, Store } from "./events.js";
+import { Emitter, quiet, Store } from "./events.js";
 import type { Act, ConnectedData, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { changeBy, type Change, Inbox, isWanted, recount } from "./inbox.js";
@@ -31,6 +31,12 @@ interface ActsBody {
   until?: Date | undefined;
 }
 
+/** The last act, and how the notifications were before it. */
+interface Last {
+  undo: string;
+  before: Item[];
+}
+
 interface Changed {
   changed: number;
   undo: string;
@@ -56,8 +62,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   );
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null = null;
-  /** The last act, and how the notifications were before it. */
-  #last: { undo: string; before: Item[] } | undefined;
+  #last: Last | undefined;
 
   constructor(hub: Hub) {
     super(EMPTY);
@@ -137,15 +142,18 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   act(id: number, key: string): Promise<void> {
     const now = new Date().toISOString();
     const change: Change = (item) => ({ ...changeBy("read", now)(item)!, action: key });
-    return this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}).then(() => {});
+    return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}).then(() => {}));
   }
 
-  async undo(): Promise<boolean> {
+  undo(): Promise<boolean> {
     const last = this.#last;
-    if (!last) return false;
     this.#last = undefined;
-    const before = new Map(last.before.map((item) => [item.id, item]));
-    await this.#try([...before.keys()], (item) => before.get(item.id)!, "/notifications/undo", { undo: last.undo });
+    return last ? quiet(this.#undo(last)) : Promise.resolve(false);
+  }
+
+  async #undo({ undo, before }: Last): Promise<boolean> {
+    const items = new Map(before.map((item) => [item.id, item]));
+    await this.#try([...items.keys()], (item) => items.get(item.id)!, "/notifications/undo", { undo });
     // What was removed is in no list of this page any more.
     await this.reload();
     return true;
@@ -173,8 +181,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     const done = this.#try(ids, change, "/notifications/acts", body).then(({ undo }) => {
       if (undo && act !== "seen") this.#last = { undo, before };
     });
-    done.catch(() => {}); // whoever does not wait for it sees the error in the snapshot
-    return done;
+    return quiet(done);
   }
 
   /** Show a change at once, and take it back if the server refuses it. */

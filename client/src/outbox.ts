@@ -1,6 +1,7 @@
 /** The commands of one page that have no answer yet. Each is a promise that settles once, whatever happens. */
 
 import { RealtimeError } from "./errors.js";
+import { quiet } from "./events.js";
 import type { Sent } from "./link.js";
 import type { Answer, Command, FailureCode } from "./types.js";
 
@@ -54,8 +55,7 @@ export class Outbox {
       this.#waiting.set(id, { command: sent, resolve, reject });
       this.#transmit(sent);
     });
-    promise.catch(() => {}); // whoever does not look at the answer need not catch the refusal
-    return promise;
+    return quiet(promise);
   }
 
   #refuse(command: Sent): FailureCode | undefined {

@@ -211,6 +211,23 @@ describe("acts", () => {
     expect(inbox.counts).toEqual({ unread: 2, unseen: 2 });
   });
 
+  test("whoever does not wait for an act need not catch its error", async () => {
+    await inbox.read(ids[0]!);
+    refuse();
+    const rejected: unknown[] = [];
+    const note = (reason: unknown): void => void rejected.push(reason);
+    process.on("unhandledRejection", note);
+    void inbox.undo();
+    void inbox.archive(ids[0]!);
+    void inbox.act(ids[0]!, "accept");
+    void inbox.readAll();
+    await settle();
+    process.off("unhandledRejection", note);
+    expect(rejected).toEqual([]);
+    expect(inbox.getSnapshot().error).toMatchObject({ code: "RATE_LIMITED" });
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+  });
+
   test("none of nothing", async () => {
     await inbox.read([]);
     expect(site.server.requests.filter(({ method }) => method === "POST")).toEqual([]);

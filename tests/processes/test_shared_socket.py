@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from tests.clients.browser import open_browser
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
-from tests.sites.processes import Site, SiteProcess
+from tests.sites.processes import Site, SiteProcess, find_binary
 
 pytestmark = [
     pytest.mark.process,
@@ -23,10 +22,10 @@ pytestmark = [
 TABS = 5
 WORKER = "/static/realtime/realtime.worker.js"
 # What each tab runs. A pause is short, so that nobody waits for it when the server is back.
-CODE = """async (worker) => {
+CODE = """async ([worker, share]) => {
   const { createRealtime } = await import("/static/realtime/realtime.js");
   window.client = createRealtime({
-    share: true, ...(worker && { worker }), limits: { firstPauseMs: 100, longestPauseMs: 100, graceMs: 600_000 },
+    share, ...(worker && { worker }), limits: { firstPauseMs: 100, longestPauseMs: 100, graceMs: 600_000 },
   });
   window.heard = [];
   client.on("chat", ({ data }) => heard.push(data.message));
@@ -38,8 +37,15 @@ CODE = """async (worker) => {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as browser:
+    """A browser that keeps pages for the way back, which Playwright turns off otherwise."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=find_binary("chromium"),
+            args=["--no-sandbox"],
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
         yield browser
+        await browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +71,10 @@ async def context(browser: Browser, process: SiteProcess) -> AsyncIterator[Brows
     await context.close()
 
 
-async def open_tab(context: BrowserContext, process: SiteProcess, worker: str) -> Page:
+async def open_tab(context: BrowserContext, process: SiteProcess, worker: str, share: bool = True) -> Page:
     page = await context.new_page()
     await page.goto(f"http://{process.address}/")
-    await page.evaluate(CODE, worker)
+    await page.evaluate(CODE, [worker, share])
     return page
 
 
@@ -139,6 +145,26 @@ async def test_five_tabs_are_one_socket(context, process, worker, transport):
     for tab in tabs:
         await tab.wait_for_function("client.state.status === 'signedOut'")
         assert await tab.evaluate("[client.user ?? null, room.messages.length]") == [None, 0]
+
+
+@pytest.mark.parametrize(
+    ("worker", "transport"), [(WORKER, "worker"), ("", "leader"), ("", "websocket")], ids=["worker", "leader", "own"]
+)
+async def test_a_page_on_the_way_back_goes_on_where_it_was(context, process, worker, transport):
+    page = await open_tab(context, process, worker, share=transport != "websocket")
+    await wait_joined(page)
+    assert await page.evaluate("client.state.transport") == transport
+    admin: int = await page.evaluate("client.user")
+    await page.goto(f"http://{process.address}/admin/")
+    await wait_for_sockets(process, process.log_in("bob")["access"], admin, 0)
+    async with People() as people:
+        bob = await people.connect(process, "bob", "general")
+        await bob.send({"type": "message", "room_id": "general", "message": f"{transport}: meanwhile", "id": transport})
+        await bob.expect("ack")
+    await page.evaluate("setTimeout(() => history.back(), 0)")
+    await page.wait_for_function("window.client?.state.status === 'online'")
+    await wait_for(page, f"{transport}: meanwhile")
+    assert await page.evaluate("heard.at(-1)") == f"{transport}: meanwhile"
 
 
 async def csrf(context: BrowserContext) -> dict[str, Any]:

@@ -30,6 +30,7 @@ export class Host {
   /** The credential that the connection waits for, and which tab was asked for it. */
   #asked: { ask: number; tab: string; settle: Settle } | undefined;
   #count = 0;
+  #stop = new AbortController();
 
   constructor(transport: Transport = webSocket) {
     this.#transport = transport;
@@ -61,19 +62,27 @@ export class Host {
 
   close(): void {
     this.#tabs.clear();
+    // A page that waits for a lock is not kept for the way back.
+    this.#stop.abort();
+    this.#stop = new AbortController();
     this.#connection?.close();
     this.#connection = undefined;
   }
 
   #connect({ tab, setup, positions, user, state }: ToHost & { type: "connect" }, post: Post): void {
     this.#connection ??= new Connection(this.#settle(setup), this.#events, state);
-    // Granted when the tab no longer holds it.
-    if (!this.#tabs.has(tab)) void navigator.locks.request(tab, () => this.drop(tab));
+    if (!this.#tabs.has(tab)) this.#watch(tab);
     this.#tabs.set(tab, { post, joined: new Set(Object.keys(positions)) });
     this.#connection.adopt(user, positions);
     this.#connection.connect();
     post({ to: tab, type: "state", state: this.#connection.state });
     if (this.#connection.greeting) post(this.#greet(tab));
+  }
+
+  /** The tab holds a lock of its name, so it is gone when this one is granted. */
+  #watch(tab: string): void {
+    const { signal } = this.#stop;
+    navigator.locks.request(tab, { signal }, () => this.drop(tab)).catch(() => {});
   }
 
   #settle({ url, user, limits, credential }: Setup): Settings {

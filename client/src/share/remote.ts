@@ -95,9 +95,9 @@ export class RemoteLink implements Link {
   #detach(): void {
     this.#say({ type: "bye" });
     clearTimeout(this.#silence);
-    this.#release();
     this.#line?.close();
     this.#line = undefined;
+    this.#release();
     this.#tab = "";
   }
 
