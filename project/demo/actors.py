@@ -7,6 +7,7 @@ import json
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from secrets import token_hex
 from typing import Any
 
 from project.demo import script
@@ -29,17 +30,27 @@ class Actor:
     def __init__(self, line: Line, heard: Callable[[dict[str, Any]], None]) -> None:
         self._line = line
         self._heard = heard
-        self._numbers = itertools.count()
+        self._greeted = asyncio.Event()  # nothing is sent before, as by any client
+        self._answered = asyncio.Event()  # the last message
         self.is_open = True
 
     async def listen(self) -> None:
         async for text in self._line:
-            frame = json.loads(text)
-            if frame["type"] == "heartbeat":
-                await self._send(type="pong")
-            elif frame["type"] == "chat":
-                self._heard(frame["data"])
+            await self._take(json.loads(text))
         self.is_open = False
+        self._greeted.set()
+        self._answered.set()
+
+    async def _take(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "connected":
+                self._greeted.set()
+            case "heartbeat":
+                await self._send(type="pong")
+            case "chat":
+                self._heard(frame["data"])
+            case "ack" | "error":
+                self._answered.set()
 
     async def join(self, room: str) -> None:
         await self._send(type="join", room_id=room)
@@ -48,14 +59,21 @@ class Actor:
         await self._send(type="typing", data={"is_typing": True, "context": room})
 
     async def say(self, room: str, text: str) -> None:
+        """Returns when the message is stored: a socket that closes before would take it along."""
         await self._send(type="typing", data={"is_typing": False, "context": room})
-        await self._send(type="message", room_id=room, message=text, id=f"line-{random.getrandbits(64):x}")
+        if not self.is_open:
+            return
+        self._answered.clear()
+        await self._line.send(json.dumps({"type": "message", "room_id": room, "message": text, "id": token_hex(8)}))
+        await self._answered.wait()
 
     async def close(self) -> None:
         await self._line.close()
 
     async def _send(self, **frame: Any) -> None:
-        await self._line.send(json.dumps(frame))
+        await self._greeted.wait()
+        if self.is_open:
+            await self._line.send(json.dumps(frame))
 
 
 class Company:

@@ -29,7 +29,6 @@ class LocalSocket:
     def __init__(self, ticket: str) -> None:
         self._to_server: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._to_client: asyncio.Queue[str | None] = asyncio.Queue()  # None: there is nothing more
-        self._answered = asyncio.Event()  # the handshake; before that, no client can send anything
         self._to_server.put_nowait({"type": "websocket.connect"})
         scope = {
             "type": "websocket",
@@ -45,10 +44,9 @@ class LocalSocket:
             "server": ("127.0.0.1", 80),
         }
         self._task = asyncio.get_running_loop().create_task(APPLICATION(scope, self._to_server.get, self._take))
-        self._task.add_done_callback(self._end)
+        self._task.add_done_callback(lambda _: self._to_client.put_nowait(None))
 
     async def send(self, message: str) -> None:
-        await self._answered.wait()
         self._to_server.put_nowait({"type": "websocket.receive", "text": message})
 
     async def close(self) -> None:
@@ -59,12 +57,7 @@ class LocalSocket:
         while (text := await self._to_client.get()) is not None:
             yield text
 
-    def _end(self, task: asyncio.Task[None]) -> None:
-        self._answered.set()
-        self._to_client.put_nowait(None)
-
     async def _take(self, message: dict[str, Any]) -> None:
-        self._answered.set()
         if message["type"] == "websocket.send":
             self._to_client.put_nowait(message["text"])
         elif message["type"] == "websocket.close":

@@ -24,9 +24,9 @@ async def open_browser() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def open_page(browser: Browser) -> AsyncIterator[Page]:
+async def open_page(browser: Browser, **options: Any) -> AsyncIterator[Page]:
     """An empty page of a visitor without cookies. Fails if a script of the page raises."""
-    context = await browser.new_context()
+    context = await browser.new_context(**options)
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     page = await context.new_page()
     errors: list[str] = []

@@ -26,9 +26,12 @@ class PaperLine:
         self.sent: list[dict[str, Any]] = []
         self.incoming: asyncio.Queue[str | None] = asyncio.Queue()
         self.is_closed = False
+        self.hear(type="connected")
 
     async def send(self, message: str) -> None:
         self.sent.append(json.loads(message))
+        if self.sent[-1]["type"] == "message":
+            self.hear(type="ack", id=self.sent[-1]["id"])
 
     async def close(self) -> None:
         self.is_closed = True
