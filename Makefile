@@ -28,8 +28,8 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-traffic test client client-test newer flaky check lint soak autobahn bench screenshots coverage requirements \
-	clean
+.PHONY: help run demo-traffic test client client-test newer flaky check lint soak autobahn bench screenshots coverage \
+	sockets requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ coverage: $(VENV)/.dev ## List the lines that no test runs
 
 screenshots: $(VENV)/.dev ## Take the screenshots of the demo in docs/images (needs Chromium)
 	$(PY) -m docs.screenshots
+
+sockets: $(VENV)/.dev ## Write the description of the sockets: docs/asyncapi.json and client/src/frames.ts
+	DEBUG=1 $(PY) manage.py asyncapi --without-site --output docs/asyncapi.json --typescript client/src/frames.ts
 
 requirements: $(VENV)/.dev ## Pin the dependencies that pyproject.toml declares
 	$(COMPILE) --output-file requirements.txt pyproject.toml

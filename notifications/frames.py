@@ -3,9 +3,9 @@
 Sent by `pushing`, `inbox` and `announcements`.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from notifications.types import Level
 from realtime.protocol.frames import (
@@ -18,6 +18,8 @@ from realtime.protocol.frames import (
     Text,
     Time,
     UserId,
+    key_of,
+    value_of,
 )
 
 # Counts end here: "99+".
@@ -63,10 +65,10 @@ class Item(Data, frozen=True):
     """A notification as clients see it. `data` is what the site passed to `notify`."""
 
     id: int
-    type: Text
+    type: Annotated[Text, key_of("NotificationData")]
     title: str
     message: str
-    data: dict[str, Any]
+    data: Annotated[dict[str, Any], value_of("NotificationData")]
     link: str
     created_at: Time
     category: Text
@@ -89,7 +91,7 @@ class Item(Data, frozen=True):
 class NotificationBody(ServerFrame, tag="notification", frozen=True):
     """A `notification` frame as the log stores it, before it gets its `seq`."""
 
-    notification_type: Text
+    notification_type: Annotated[Text, key_of("NotificationData")]
     data: Item
     timestamp: Time
 
@@ -257,3 +259,4 @@ AnnouncementEvent = AnnouncementFrame | AnnouncementChangedFrame | AnnouncementE
 
 # Every frame that this app sends to a socket.
 NotificationEvent = NotificationFrame | InboxFrame | RemovedFrame | WaitingFrame | AnnouncementEvent
+EVENTS: tuple[type[Struct], ...] = get_args(NotificationEvent)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
 
-from notifications import clock, conf, retention, summaries, waking
+from notifications import clock, conf, dispatching, retention, summaries, waking
 from notifications.announcements import schedule
 from notifications.mailing import sending
 from notifications.models import JobRun
@@ -38,6 +38,7 @@ JOBS = (
     Job("announcements", schedule.keep_schedule, 5),
     Job("forget_changes", retention.forget_undone, 600),
     Job("retention", retention.prune_old, 3600),
+    Job("dispatches", dispatching.run_due, 5),
     Job("mails", sending.send_due, 5),
 )
 

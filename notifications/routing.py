@@ -62,6 +62,16 @@ def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notificat
     return [row for row in rows if decisions[row.pk].is_sent]
 
 
+def mail_again(rows: Sequence[Notification], now: datetime) -> None:
+    """Queue the mails of stored notifications once more, also those that were settled."""
+    if not conf.settings().mail:
+        return
+    wishes = all_wishes([row.recipient_id for row in rows], now)
+    mailed = {row.pk: row.recipient_id for row in rows if _decide_for(row, wishes, "mail").verdict != "off"}
+    queue.add(mailed, wishes)
+    queue.restart(list(mailed), now)
+
+
 def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channel: Channel) -> dict[Any, Decision]:
     """The decision for each reader. Nearly all have chosen nothing, and are decided together."""
     decisions = dict.fromkeys(readers, wishes.decide(None, content.kind, channel))
@@ -70,9 +80,9 @@ def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channe
     return decisions
 
 
-def _decide_for(row: Notification, wishes: Wishes) -> Decision:
+def _decide_for(row: Notification, wishes: Wishes, channel: Channel = "socket") -> Decision:
     target = Target(row.target_type_id, row.target_key)
-    return wishes.decide(row.recipient_id, find_type(row.type), "socket", target, silent=row.silent)
+    return wishes.decide(row.recipient_id, find_type(row.type), channel, target, silent=row.silent)
 
 
 def _too_many(readers: Sequence[Any], now: datetime) -> dict[Any, Decision]:

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from django.db import IntegrityError
 from django.db.models import Q
 
 from notifications import bulk
 from notifications.content import Content
 from notifications.models import GroupMember, Notification
-from realtime.integration import connection, plain, rows, stored_id, user_column, wire_id
+from realtime.integration import connection, own_transaction, plain, rows, stored_id, user_column, wire_id
 
 ROWS_AT_ONCE = 1_000
 NAMED = 3  # people of a group
@@ -25,6 +26,9 @@ GROW = (
     " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
     " burst_at = CASE WHEN {table}.burst_at > %s THEN {table}.burst_at ELSE excluded.burst_at END"
 )
+# The group remembers the key of its newest notification. The row is looked at when it is locked.
+GROW_ONCE = ", dedupe_key = excluded.dedupe_key WHERE {table}.dedupe_key <> excluded.dedupe_key"
+ATTEMPTS = 3
 GROWN = ("arrived_at", "params", "data", "link", "title", "message", "actor_id", "reason", "expires_at")
 
 
@@ -46,24 +50,42 @@ def insert_or_grow(
     """Store a row for each reader, or let the reader's open group grow. Returns the ids of the rows, by reader.
 
     A group that was opened or has grown before these moments is closed first. With an actor, the group counts people,
-    each once; without one, it counts notifications. Two writers wait for each other, so the count is exact.
+    each once; without one, it counts notifications. Two writers wait for each other, so the count is exact. Readers who
+    have a notification with the same `dedupe_key` are left out.
     """
     open_groups = Notification.objects.filter(group_key=content.group_key, group_open=True)
     too_old = Q(created_at__lte=opened_after) | Q(arrived_at__lte=grown_after) | Q(expires_at__lte=content.now)
-    counts_people = content.actor is not None
-    values = content.columns() | {"group_open": True, "group_count": 0 if counts_people else 1, "burst_at": content.now}
-    minute_ago = connection.ops.adapt_datetimefield_value(content.now - timedelta(minutes=1))
-    grow = GROW.format(
-        table=TABLE, is_open=_read_condition(), grown=", ".join(f"{name} = excluded.{name}" for name in GROWN)
-    )
     found: dict[Any, int] = {}
     for part in _parts(keys):
         open_groups.filter(too_old, recipient__in=part).update(group_open=False)
-        stored = _insert(values, part, grow, [minute_ago, minute_ago])
-        if counts_people:
+        stored = _grow_once(content, part) if content.dedupe_key else _grow(content, part)
+        if content.actor is not None and stored:
             _count(content, list(stored.values()))
         found |= stored
     return found
+
+
+def _grow(content: Content, keys: Sequence[Any]) -> dict[Any, int]:
+    values = {"group_open": True, "group_count": 1 if content.actor is None else 0, "burst_at": content.now}
+    minute_ago = connection.ops.adapt_datetimefield_value(content.now - timedelta(minutes=1))
+    grow = (GROW + GROW_ONCE if content.dedupe_key else GROW).format(
+        table=TABLE, is_open=_read_condition(), grown=", ".join(f"{name} = excluded.{name}" for name in GROWN)
+    )
+    return _insert(content.columns() | values, keys, grow, [minute_ago, minute_ago])
+
+
+def _grow_once(content: Content, keys: Sequence[Any]) -> dict[Any, int]:
+    """Without the readers who have a notification with this `dedupe_key`, in whichever group it is."""
+    repeats = Notification.objects.filter(dedupe_key=content.dedupe_key, recipient__in=keys)
+    for attempt in range(1, ATTEMPTS + 1):
+        known = set(repeats.values_list("recipient_id", flat=True))
+        try:
+            with own_transaction():
+                return _grow(content, [pk for pk in keys if pk not in known])
+        except IntegrityError:  # another process has just stored one in another group: look again
+            if attempt == ATTEMPTS:
+                raise
+    return {}
 
 
 def _read_condition() -> str:

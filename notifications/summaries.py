@@ -10,7 +10,7 @@ from typing import Any
 from notifications import bulk, withholding
 from notifications.frames import WaitingBody, WaitingData
 from notifications.inbox.counting import counts_of
-from notifications.models import Notification
+from notifications.models import Notification, NotificationQuerySet
 from notifications.models.target import Target
 from notifications.preferences.cascade import Decision
 from notifications.preferences.deciding import Wishes, all_wishes
@@ -27,15 +27,16 @@ FIELDS = ("recipient", "type", "target_type", "target_key", *STATES)
 
 def send_due(now: datetime) -> None:
     """Send the summaries whose time has come."""
-    while not is_stopping() and _send_page(now):
+    due = Notification.objects.filter(withheld_until__lte=now)
+    # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
+    while not is_stopping() and due.exists() and _send_page(due, now):
         pass
 
 
 @retry_conflicts
-def _send_page(now: datetime) -> bool:
+def _send_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row is told of once."""
     with own_transaction():
-        due = Notification.objects.filter(withheld_until__lte=now)
         first = due.order_by("withheld_until").values_list("recipient_id", flat=True)[:READERS_AT_ONCE]
         if not (readers := list(dict.fromkeys(first))):
             return False

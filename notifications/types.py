@@ -134,7 +134,11 @@ def keys_of_levels(levels: Iterable[str]) -> list[str]:
 
 def categories() -> dict[str, Text]:
     """The labels of all categories that have a type, by key."""
-    return {kind.category: _categories.get(kind.category, capfirst(kind.category)) for kind in _types.values()}
+    return {kind.category: label_of_category(kind.category) for kind in _types.values()}
+
+
+def label_of_category(key: str) -> Text:
+    return _categories.get(key, capfirst(key))
 
 
 def choices() -> list[tuple[str, Text]]:
@@ -208,3 +212,6 @@ register(
     category="orders",
     example={"order_id": "A-17", "status": "shipped"},
 )
+
+# The types above, whatever a site makes of their keys.
+BUILT_IN = tuple(_types.values())

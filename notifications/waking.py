@@ -1,14 +1,18 @@
-"""Notifications whose time has come: snoozed ones come back unread, and expired ones go. Called by the jobs."""
+"""Notifications whose time has come: snoozed ones come back unread, and expired ones go. Called by the jobs.
+
+Staff bring back any notification in the same way: the admin calls `send_again`.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from notifications import pushing, routing
+from notifications import pushing, routing, withholding
+from notifications.frames import Act
 from notifications.inbox.announcing import announce_all
 from notifications.languages import languages_of
-from notifications.models import Notification
+from notifications.models import Notification, NotificationQuerySet
 from notifications.withdrawing import withdraw_some
 from realtime.integration import is_stopping, own_transaction, retry_conflicts
 
@@ -17,22 +21,23 @@ ROWS_AT_ONCE = 500
 
 def wake(now: datetime) -> None:
     """Bring back what was snoozed until now: unread, at the top of the lists, and pushed as if it were new."""
-    while not is_stopping() and _wake_page(now):
+    due = Notification.objects.existing().filter(snoozed_until__lte=now)
+    # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
+    while not is_stopping() and due.exists() and _wake_page(due, now):
         pass
 
 
 def expire(now: datetime) -> None:
     """Delete what has expired. It is in no list and no count already; open clients hear of it."""
     expired = Notification.objects.filter(expires_at__lte=now)
-    while not is_stopping() and withdraw_some(expired):
+    while not is_stopping() and expired.exists() and withdraw_some(expired):
         pass
 
 
 @retry_conflicts
-def _wake_page(now: datetime) -> bool:
+def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
     with own_transaction():
-        due = Notification.objects.existing().filter(snoozed_until__lte=now)
         found = list(due.select_for_update().order_by("recipient_id", "pk")[:ROWS_AT_ONCE])
         values: dict[str, Any] = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now}
         Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
@@ -42,10 +47,32 @@ def _wake_page(now: datetime) -> bool:
     return bool(found)
 
 
-def _announce(woken: Sequence[Notification], now: datetime) -> None:
+@retry_conflicts
+def send_again(keys: Sequence[int], now: datetime) -> int:
+    """Bring back notifications as if they were new, out of the archive as well, and mail them once more.
+
+    What its reader has deleted stays so. Returns how many there were.
+    """
+    with own_transaction():
+        chosen = Notification.objects.existing().filter(pk__in=keys)
+        found = list(chosen.select_for_update().order_by("recipient_id", "pk"))
+        unread: dict[str, Any] = {"snoozed_until": None, "archived_at": None, "read_at": None, "seen_at": None}
+        values = unread | {"arrived_at": now}
+        Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
+        for row in found:
+            vars(row).update(values)
+        pushed = _announce(found, now, "unread")
+        withholding.forget([row.pk for row in pushed])
+        routing.mail_again(found, now)
+    return len(found)
+
+
+def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> list[Notification]:
+    """Push them as if they were new. Returns those that are pushed now."""
     by_reader: dict[Any, list[int]] = defaultdict(list)
     for row in woken:
         by_reader[row.recipient_id].append(row.pk)
-    announce_all("unsnooze", by_reader)
+    announce_all(act, by_reader)
     pushed = routing.choose_pushed(woken, now)
     pushing.push(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
+    return pushed

@@ -169,6 +169,7 @@ SPECTACULAR_SETTINGS = {
         "Log in, get tickets for sockets, see who is online, manage rooms and their members, read messages, and mark "
         "notifications.\n\n"
         "To try it on this page, log in with `POST /api/v1/auth/token`, press *Authorize* and paste the `access` token."
+        "\n\nThe sockets have [a page of their own](docs/socket)."
     ),
     "TAGS": [
         {"name": "auth", "description": "Log in and out, and get tickets for sockets."},

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import msgspec
 from django.conf import settings
 
 import realtime
@@ -10,10 +11,16 @@ from project.demo.performance import performance
 from realtime.manager import manager
 
 
-@realtime.topic("metrics", every=2)
-async def measure() -> dict[str, Any]:
-    """The load of the machine that calls this, and how many users are online in all processes."""
-    return {"load": os.getloadavg(), "online_count": await manager.aget_online_count()}
+class Metrics(msgspec.Struct):
+    """The load of the machine in the last 1, 5 and 15 minutes, and how many users are online in all processes."""
+
+    load: tuple[float, float, float]
+    online_count: int
+
+
+@realtime.topic("metrics", every=2, data=Metrics)
+async def measure() -> Metrics:
+    return Metrics(os.getloadavg(), await manager.aget_online_count())
 
 
 def has_traffic(_user_id: Any) -> bool:

@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/docs", views.DocsView.as_view(), name="docs"),
     path("api/v1/orders", orders.OrdersView.as_view(), name="orders"),
     path("api/v1/orders/<slug:number>/next", orders.NextStepView.as_view(), name="order-next"),
+    path("api/docs/socket", views.SOCKET_DOCS, name="socket-docs"),
     path("", include("realtime.urls")),
     path("", include("notifications.urls")),
     path("api/<path:rest>", views.UnknownView.as_view()),

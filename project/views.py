@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views import defaults
 from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from project.demo.views import space
 from project.security import strict_policy
 from realtime.api.base import RealtimeView
+from realtime.api.socket_docs import SocketDocsView
 from realtime.delivery.refusal_texts import say
 from realtime.protocol.errors import Reason
 
@@ -32,13 +33,24 @@ def landing(request: HttpRequest) -> HttpResponse:
     return render(request, "project/landing.html")
 
 
-class DocsView(SpectacularSwaggerView):
+class DocsView(SpectacularSwaggerSplitView):
+    """Swagger UI. Its settings come as a script of their own, so that nothing in the page is inline."""
+
+    template_name = "project/docs.html"
+
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
         # By default Swagger UI sends the address of the schema to a validator on the web.
-        response.data["settings"] = json.dumps({"deepLinking": True, "validatorUrl": None})
+        if "settings" in response.data:
+            response.data["settings"] = json.dumps({"deepLinking": True, "validatorUrl": None})
         return response
+
+
+# Whoever may read about the REST API may read about the sockets.
+SOCKET_DOCS = SocketDocsView.as_view(
+    permission_classes=DocsView.permission_classes, authentication_classes=DocsView.authentication_classes
+)
 
 
 @extend_schema(exclude=True)

@@ -1,12 +1,13 @@
 """Real-time sockets, rooms, chat and presence for Django.
 
-Site code imports its functions from here. Each has an asynchronous version with an `a` in front, except `topic`, which
-declares a topic.
+Site code imports its functions from here. Each has an asynchronous version with an `a` in front, except `topic` and
+`frame`, which declare a topic and a frame.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from realtime.protocol.site_frames import frame
 from realtime.protocol.topics import topic
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "asend_to_user",
     "create_room",
     "disconnect_user",
+    "frame",
     "publish",
     "send_to_user",
     "topic",

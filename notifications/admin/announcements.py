@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
-from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, StepsMixin
+from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
 from notifications.announcements.wording import words_of
@@ -39,7 +39,7 @@ class CountedList(ChangeList):
 
 
 @admin.register(Announcement)
-class AnnouncementAdmin(StepsMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+class AnnouncementAdmin(AnnouncementStepsMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     form = AnnouncementForm
     inlines = [TextInline]
     radio_fields = {"closing": admin.VERTICAL}
@@ -54,7 +54,7 @@ class AnnouncementAdmin(StepsMixin, admin.ModelAdmin):  # type: ignore[type-arg]
     change_form_template = "admin/notifications/announcement/change_form.html"
 
     class Media:
-        css = {"all": ["notifications/announcements.css"]}
+        css = {"all": ["notifications/admin.css"]}
 
     def has_change_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
         """A change of what is scheduled or live is as good as published."""

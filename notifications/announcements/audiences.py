@@ -3,7 +3,7 @@
 A dictionary that is filled while apps are loaded. `reading` asks it for one user, `publishing` and the admin for all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,10 +91,7 @@ def users_of(announcement: Announcement) -> "QuerySet[Any]":
     if announcement.audience == EVERYONE:
         return everybody()
     if announcement.audience == GROUPS:
-        if not has_groups():
-            return everybody().none()
-        members = exact(get_user_model()._base_manager).filter(groups__in=announcement.groups.all())
-        return everybody().filter(pk__in=members.values("pk"))
+        return members(announcement.groups.all()) if has_groups() else everybody().none()
     audience = _audiences.get(announcement.audience)
     return everybody().filter(pk__in=audience.users().values("pk")) if audience else everybody().none()
 
@@ -116,6 +113,12 @@ def find_online() -> dict[str, int]:
         if len(entries) < ONLINE_AT_ONCE:
             return found
         offset += ONLINE_AT_ONCE - ONLINE_OVERLAP
+
+
+def members(groups: "Iterable[Group]") -> "QuerySet[Any]":
+    """All active users in any of these groups, each once. The user model has groups."""
+    found = exact(get_user_model()._base_manager).filter(groups__in=groups)
+    return everybody().filter(pk__in=found.values("pk"))
 
 
 def everybody() -> "QuerySet[Any]":

@@ -65,15 +65,8 @@ def announce(
     texts = spell_out(title, message)
     _require_valid(row, texts)
     with own_transaction():
-        if (known := _find(dedupe_key)) is not None:
+        if (known := _find(dedupe_key) or _save(row)) is not None:
             return known
-        try:
-            with own_transaction():
-                row.save()
-        except IntegrityError:
-            if (known := _find(dedupe_key)) is not None:  # of another process, at the same moment
-                return known
-            raise
         row.groups.set(groups)
         AnnouncementText.objects.bulk_create([_of(row, text) for text in texts])
         publish(row)
@@ -212,6 +205,18 @@ def _require_valid(row: Announcement, texts: list[AnnouncementText]) -> None:
     for text in texts:
         text.clean_fields(exclude=["announcement"])
     ProhibitNullCharactersValidator()(row.dedupe_key)
+
+
+def _save(row: Announcement) -> Announcement | None:
+    """Returns the one that another process has saved with the same `dedupe_key` at the same moment."""
+    try:
+        with own_transaction():
+            row.save()
+    except IntegrityError:
+        if (known := _find(row.dedupe_key)) is None:
+            raise
+        return known
+    return None
 
 
 def _find(dedupe_key: str) -> Announcement | None:

@@ -14,9 +14,11 @@ State = Announcement.State
 def keep_schedule(now: datetime) -> None:
     """Publish what is due, and end what is over. One that cannot be published does not keep the others waiting."""
     scheduled = Announcement.objects.filter(state=State.SCHEDULED, starts_at__lte=now)
-    # No process was running for so long that it would go live and end at once: nobody need hear of it.
-    scheduled.filter(ends_at__lte=now).update(state=State.ENDED, over_at=now)
-    for key in scheduled.order_by("starts_at").values_list("pk", flat=True):
+    due = list(scheduled.order_by("starts_at").values_list("pk", "ends_at"))
+    if any(ends_at is not None and ends_at <= now for _key, ends_at in due):
+        # No process was running for so long that it would go live and end at once: nobody need hear of it.
+        scheduled.filter(ends_at__lte=now).update(state=State.ENDED, over_at=now)
+    for key, _ends_at in due:
         try:
             publishing.go_live(key, now, only_due=True)
         except ValueError:

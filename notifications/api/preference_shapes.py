@@ -1,27 +1,16 @@
 """Shapes of a request that changes preferences, which the OpenAPI document also shows. Used by `preferences`."""
 
-from datetime import UTC
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
-from django.utils.timezone import is_naive
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from notifications import clock, types
+from notifications import types
+from notifications.api.fields import ExactTimeField
+from notifications.api.serializers import StrictShape
 from notifications.models import Digest
 from notifications.models.preference import MOST_AWAY_MINUTES, validate_zone
 from notifications.preferences.spans import CLOCK, MOST_SPANS
-from realtime.integration.rest import MomentField, Shape
-
-
-class StrictShape(Shape):
-    # Refuses fields that do not exist: a misspelt switch would seem to be turned.
-    def to_internal_value(self, data: Any) -> Any:
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
-        if unknown:
-            raise serializers.ValidationError({str(key): [_("There is no such field.")] for key in unknown})
-        return super().to_internal_value(data)
 
 
 class SwitchesShape(StrictShape):
@@ -59,21 +48,6 @@ class DigestShape(StrictShape):
     )
 
 
-class UntilField(MomentField):
-    """A time in ISO 8601 with a time zone."""
-
-    default_error_messages = {"invalid": _("Enter a time with a time zone, such as 2030-01-31T08:00:00Z.")}
-
-    def to_internal_value(self, value: Any) -> Any:
-        try:
-            moment = parse_datetime(value) if isinstance(value, str) else None
-            if moment is not None and not is_naive(moment):
-                return clock.as_stored(moment.astimezone(UTC))
-        except (ValueError, OverflowError):
-            pass
-        self.fail("invalid")
-
-
 class ByKeyField(serializers.DictField):
     """Choices by the key of a category or a type."""
 
@@ -95,7 +69,7 @@ class ByKeyField(serializers.DictField):
 
 class PreferencesShape(StrictShape):
     channels = SwitchesShape(required=False, help_text=_("Switches for everything that comes in one way."))
-    muted_until = UntilField(
+    muted_until = ExactTimeField(
         required=False, allow_null=True, help_text=_("Nothing but what is critical disturbs you before this time.")
     )
     time_zone = serializers.CharField(

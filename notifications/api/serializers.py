@@ -45,9 +45,10 @@ class InboxQuery(FilterShape):
 
 
 class StrictShape(Shape):
-    # Refuses fields that do not exist: with a misspelt filter, an act would change more than was meant.
+    # Refuses fields that do not exist: with a misspelt filter, an act would change more than was meant, and a misspelt
+    # switch would seem to be turned.
     def to_internal_value(self, data: Any) -> Any:
-        unknown = set(data) - set(self.fields) if type(data) is dict else set()
+        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
         if unknown:
             raise serializers.ValidationError({str(key): [_("There is no such field.")] for key in unknown})
         return super().to_internal_value(data)

@@ -163,13 +163,27 @@ def mark(user_id: Any, ids: Sequence[int]) -> list[int]:
     return _mark(user_id, ids, "read", to_other_sockets=False)
 
 
+@retry_conflicts
 def mark_all(name: Act, notifications: NotificationQuerySet) -> int:
-    """Do `read` or `unread` to notifications of any users. Their sockets hear of it. Returns how many changed."""
-    by_recipient: dict[Any, list[int]] = defaultdict(list)
-    for pk, recipient in notifications.order_by("recipient_id", "pk").values_list("pk", "recipient_id"):
-        by_recipient[recipient].append(pk)
+    """Do an act, but `snooze`, to notifications of any readers, up to some thousand, with a few statements.
+
+    Their sockets hear of it. Returns how many changed.
+    """
+    step = STEPS[name]
     with own_transaction():
-        return sum(len(_mark(recipient, ids, name)) for recipient, ids in by_recipient.items())
+        chosen = notifications.existing().filter(step.before)
+        changes.lock_inboxes(set(chosen.order_by().values_list("recipient_id", flat=True)))
+        at = clock.now()
+        by_reader: dict[Any, list[int]] = defaultdict(list)
+        locked = chosen.select_for_update().order_by("recipient_id", "pk")
+        for pk, reader in locked.values_list("pk", "recipient_id"):
+            by_reader[reader].append(pk)
+        found = Notification.objects.filter(pk__in=[pk for ids in by_reader.values() for pk in ids])
+        if not step.is_set:
+            changes.record(found, at, step.column, None)
+        changed = found.update(**{step.column: at if step.is_set else None, **step.values(at)})
+        announcing.announce_all(name, by_reader)
+    return changed
 
 
 def _mark(user_id: Any, ids: Sequence[int], name: Act, *, to_other_sockets: bool = True) -> list[int]:

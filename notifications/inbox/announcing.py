@@ -21,8 +21,7 @@ def announce(user_id: Any, act: Act, ids: list[int] | None, *, to_other_sockets:
     data = InboxData(unread=now.unread, unseen=now.unseen, act=act, notification_ids=ids or None)
     publish_all([(user_stream(user_id), InboxBody(data))])
     if act == "read" and ids and to_other_sockets:
-        frame = Read(ReadData(notification_ids=ids))
-        realtime.send_to_user(user_id, msgspec.to_builtins(frame), durable=False)
+        _send_read(user_id, ids)
 
 
 def announce_all(act: Act, by_reader: Mapping[Any, Sequence[int]]) -> None:
@@ -32,6 +31,8 @@ def announce_all(act: Act, by_reader: Mapping[Any, Sequence[int]]) -> None:
         for ids in _parts(by_reader[reader]):
             data = InboxData(unread=now.unread, unseen=now.unseen, act=act, notification_ids=ids)
             events.append((user_stream(reader), InboxBody(data)))
+            if act == "read":
+                _send_read(reader, ids)
     publish_all(events)
 
 
@@ -43,6 +44,11 @@ def announce_removed(by_reader: Mapping[Any, Sequence[int]]) -> None:
             data = RemovedData(unread=now.unread, unseen=now.unseen, notification_ids=ids)
             events.append((user_stream(reader), RemovedBody(data)))
     publish_all(events)
+
+
+def _send_read(user_id: Any, ids: list[int]) -> None:
+    frame = Read(ReadData(notification_ids=ids))
+    realtime.send_to_user(user_id, msgspec.to_builtins(frame), durable=False)
 
 
 def _parts(ids: Sequence[int]) -> list[list[int]]:

@@ -3,6 +3,7 @@
 Called by `acts` and `retention`.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -15,14 +16,23 @@ from realtime.integration import connection
 
 def lock_inbox(user_id: Any) -> None:
     """One act of a reader at a time, until the caller's transaction ends: so each event has the counts after it."""
-    if connection.vendor == "postgresql":  # SQLite has one writer at a time
+    lock_inboxes([user_id])
+
+
+def lock_inboxes(user_ids: Iterable[Any]) -> None:
+    """Of several readers, in one order, so that nobody who does the same waits for a reader whom we wait for."""
+    keys = sorted(f"notifications.{user_id}" for user_id in user_ids)
+    if connection.vendor == "postgresql" and keys:  # SQLite has one writer at a time
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"notifications.{user_id}"])
+            lock = "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key"
+            cursor.execute(lock, [keys])
 
 
 def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
     """Lock these notifications, and return their ids; None if there are more than `most`."""
-    ids = list(chosen.select_for_update().order_by("pk").values_list("pk", flat=True)[: most + 1])
+    # Any of them first: to put very many in order, only to find that they are too many, takes long.
+    some = chosen.filter(pk__in=chosen.order_by().values("pk")[: most + 1])
+    ids = list(some.select_for_update().order_by("pk").values_list("pk", flat=True))
     return None if len(ids) > most else ids
 
 

@@ -12,9 +12,10 @@ from realtime.integration import connection, plain, rows, stored_id, user_column
 COUNT = (
     f"(SELECT COUNT(*) FROM (SELECT 1 AS one FROM {Notification._meta.db_table} n"
     " WHERE n.recipient_id = given.recipient"
-    " AND n.archived_at IS NULL AND n.snoozed_until IS NULL AND n.deleted_at IS NULL AND n.{column} IS NULL"
-    " AND (n.expires_at IS NULL OR n.expires_at > %s) ORDER BY n.arrived_at DESC, n.id DESC LIMIT %s) AS counted)"
+    " AND n.archived_at IS NULL AND n.snoozed_until IS NULL AND n.deleted_at IS NULL AND n.read_at IS NULL{unseen}"
+    " AND (n.expires_at IS NULL OR n.expires_at > %s) ORDER BY n.seen_at LIMIT %s) AS counted)"
 )
+UNSEEN = " AND n.seen_at IS NULL"
 
 
 def counts_of(readers: Sequence[Any]) -> dict[Any, Counts]:
@@ -31,7 +32,7 @@ def _count(readers: Sequence[Any]) -> dict[Any, Counts]:
     limits = [connection.ops.adapt_datetimefield_value(clock.now()), MOST_COUNTED]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT given.recipient, {COUNT.format(column='read_at')}, {COUNT.format(column='seen_at')}"
+            f"SELECT given.recipient, {COUNT.format(unseen='')}, {COUNT.format(unseen=UNSEEN)}"
             f" FROM (SELECT {table.columns} AS recipient FROM {table.source}) AS given",
             [*limits, *limits, bulk.as_json([{"recipient": stored_id(reader)} for reader in readers])],
         )

@@ -67,7 +67,7 @@ def select(user_id: Any, filters: Filters) -> NotificationQuerySet:
     found = Notification.objects.filter(BOXES[filters.box], recipient_id=user_id).existing()
     if filters.unread is not None:
         found = found.filter(read_at__isnull=filters.unread)
-    for of_wanted_types in _type_conditions(filters):
+    for of_wanted_types in type_conditions(filters):
         found = found.filter(of_wanted_types)
     if filters.reason is not None:
         found = found.filter(reason=filters.reason)
@@ -78,7 +78,8 @@ def select(user_id: Any, filters: Filters) -> NotificationQuerySet:
     return found
 
 
-def _type_conditions(filters: Filters) -> Iterator[Q]:
+def type_conditions(filters: Filters) -> Iterator[Q]:
+    """For the types, categories and levels of the filters."""
     if filters.types is not None:
         yield Q(type__in=filters.types)
     if filters.categories is not None:
@@ -126,5 +127,5 @@ def counts(user_id: Any) -> Counts:
 
 
 def _count(found: NotificationQuerySet) -> int:
-    # In the order of the partial indexes: without it, PostgreSQL may read the table, where others' rows come first.
-    return found.order_by("-arrived_at", "-id")[:MOST_COUNTED].count()
+    # In the order of the partial index: without it, PostgreSQL may read the table, where others' rows come first.
+    return found.order_by("seen_at")[:MOST_COUNTED].count()

@@ -1,6 +1,6 @@
 """Queues mails when notifications are stored, in the same transaction. Called by `routing` and by preferences."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ def add(readers: Mapping[int, Any], wishes: Wishes) -> None:
     for start in range(0, len(values), bulk.ROWS_AT_ONCE):
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO notifications_delivery (notification_id, user_id, due_at, channel, state, created_at,"
+                f"INSERT INTO {Delivery._meta.db_table} (notification_id, user_id, due_at, channel, state, created_at,"
                 f" attempts, reason, lease, error, message_id) SELECT {table.columns}, 'mail', 'queued', %s,"
                 f" 0, '', '', '', '' FROM {table.source} WHERE true ON CONFLICT DO NOTHING",
                 [created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])],
@@ -44,3 +44,10 @@ def reconsider(reader: Any, now: datetime) -> None:
     """The reader has changed something: what waits for the reader's sake is checked again by the next job."""
     queued = Delivery.objects.filter(user_id=reader, state=Delivery.State.QUEUED, reason__in=CHOSEN_REASONS)
     queued.filter(due_at__gt=now).update(due_at=now)
+
+
+def restart(keys: Sequence[int], now: datetime) -> None:
+    """The mails of these notifications that were sent, or not sent for a reason, begin again."""
+    settled = Delivery.objects.filter(notification__in=keys, channel="mail").exclude(state=Delivery.State.QUEUED)
+    new: dict[str, Any] = {"reason": "", "error": "", "attempts": 0, "sent_at": None, "lease": "", "leased_until": None}
+    settled.update(state=Delivery.State.QUEUED, due_at=now, **new)

@@ -2,6 +2,7 @@
 
 from notifications.models.announcement import Announcement, AnnouncementState, AnnouncementText
 from notifications.models.delivery import Delivery, JobRun
+from notifications.models.dispatch import Dispatch
 from notifications.models.follow import Follow
 from notifications.models.notification import Change, GroupMember, Notification, NotificationQuerySet, validate_link
 from notifications.models.preference import Digest, Preference, Reader
@@ -14,6 +15,7 @@ __all__ = [
     "Change",
     "Delivery",
     "Digest",
+    "Dispatch",
     "Follow",
     "GroupMember",
     "JobRun",

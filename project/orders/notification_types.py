@@ -3,11 +3,23 @@
 A new status, whoever saves it and wherever, stores a notification and sends a frame to the user's sockets.
 """
 
+import msgspec
+
 import realtime
 from notifications import register_followable
 from notifications.rules import Occasion, changed, notify_on, on
 from project.orders.models import Order
-from realtime.protocol.frames import utc_now
+from realtime.protocol.frames import Time, utc_now
+
+
+@realtime.frame
+class OrderStatusChanged(msgspec.Struct, tag_field="type", tag="order_status_changed"):
+    """An order of the user has another status."""
+
+    order_id: str
+    status: str
+    timestamp: Time
+
 
 register_followable(Order, visible_to=lambda user: Order.objects.filter(user=user.pk))
 
@@ -24,5 +36,4 @@ notify_on(
 @on(Order, changed("status"))
 def push_status(occasion: Occasion) -> None:
     order: Order = occasion.object
-    frame = {"type": "order_status_changed", "order_id": order.number, "status": occasion.new["status"]}
-    realtime.send_to_user(order.user_id, {**frame, "timestamp": utc_now()})
+    realtime.send_to_user(order.user_id, OrderStatusChanged(order.number, occasion.new["status"], utc_now()))

@@ -8,11 +8,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.contrib.admin.widgets import AutocompleteSelect
+from django.contrib.admin.widgets import AutocompleteMixin, AutocompleteSelect, AutocompleteSelectMultiple
 from django.contrib.auth import get_user_model
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import path
+
+from realtime.auth.user_ids import read_id
 
 # Django's admin classes are generic in the type stubs only: hence the ignored errors below.
 
@@ -38,13 +40,30 @@ class FindsUsers(ChoosesUsers):
         found = path("users/", self.admin_site.admin_view(view), name=address_of(self.model))
         return [found, *super().get_urls()]  # type: ignore[misc]
 
+    def may_find_users(self, request: HttpRequest) -> bool:
+        page: Any = self
+        return bool(page.has_add_permission(request) or page.has_change_permission(request))
 
-class UserSelect(AutocompleteSelect):
-    """A choice of one user."""
+
+class FindsByName(AutocompleteMixin):
+    """`field` is any foreign key to users; `page` is the model of the `FindsUsers` that answers."""
 
     def __init__(self, field: Any, site: admin.AdminSite, page: type[Model]) -> None:
         super().__init__(field, site)
         self.url_name = f"%s:{address_of(page)}"
+
+    def optgroups(self, name: str, value: Any, attrs: Any = None) -> Any:
+        """Django looks up what was sent, and fails if it is no key."""
+        keys = [one for one in value if not one or read_id(one) is not None]
+        return super().optgroups(name, keys, attrs)
+
+
+class UserSelect(FindsByName, AutocompleteSelect):
+    """A choice of one user."""
+
+
+class UsersSelect(FindsByName, AutocompleteSelectMultiple):
+    """A choice of several users."""
 
 
 class UserSearch(AutocompleteJsonView):
@@ -53,7 +72,7 @@ class UserSearch(AutocompleteJsonView):
     asker: Any = None  # the `FindsUsers` whose form asks
 
     def has_perm(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(self.asker.has_add_permission(request) or self.asker.has_change_permission(request))
+        return bool(self.asker.may_find_users(request))
 
     def process_request(self, request: HttpRequest) -> tuple[str, Any, Any, str]:
         """The word, the admin class that searches, and the name of the key."""

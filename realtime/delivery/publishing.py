@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from django.db import InterfaceError, OperationalError
 from django.utils.asyncio import async_unsafe
 
 from realtime.auth.user_ids import read_user
@@ -16,7 +17,7 @@ from realtime.delivery.envelopes import Control, Envelope, Passing, require_send
 from realtime.models import Room
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
-from realtime.protocol.frames import RoomUpdated, encode
+from realtime.protocol.frames import RoomUpdated, encode, is_frame
 from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log
 from realtime.storage.commit_hooks import CommitHook, find_last, on_commit
@@ -26,11 +27,13 @@ from realtime.storage.transactions import is_in_transaction, is_manual
 
 logger = logging.getLogger(__name__)
 
+Frame = Mapping[str, Any] | msgspec.Struct
+
 CONTROLS_AT_ONCE = 10_000  # of one transaction; more than `backlog.WAITING_CONTROLS` would close all sockets
 
 
-def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
-    """Send `frame` (with a `type` of its own) to all subscribers of `stream`, on every process.
+def publish(stream: str, frame: Frame, durable: bool | None = None) -> None:
+    """Send `frame`, a mapping or a struct with a `type` of its own, to all subscribers of `stream`, on every process.
 
     `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. A durable frame is stored as the stream's next
     event, so that a client that is away gets it on resume. The default is durable; for a topic it is what the topic's
@@ -48,7 +51,7 @@ def publish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) 
 
 
 @async_unsafe(USE_TWIN)
-def publish_all(events: Sequence[tuple[str, Mapping[str, Any] | msgspec.Struct]]) -> None:
+def publish_all(events: Sequence[tuple[str, Frame]]) -> None:
     """`publish` many durable frames, each to its own stream, in a few statements. They keep their order."""
     bodies = [(stream, _body(stream, frame)) for stream, frame in events]
     if not bodies:
@@ -60,17 +63,17 @@ def publish_all(events: Sequence[tuple[str, Mapping[str, Any] | msgspec.Struct]]
         send_events(log.commit(bodies[start : start + log.READ_CHUNK]))
 
 
-async def apublish(stream: str, frame: Mapping[str, Any], durable: bool | None = None) -> None:
+async def apublish(stream: str, frame: Frame, durable: bool | None = None) -> None:
     """`publish` from asynchronous code, where there is no transaction to wait for."""
     await run(publish, stream, frame, durable)
 
 
-def send_to_user(user: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+def send_to_user(user: Any, frame: Frame, durable: bool = True) -> None:
     """`publish` to all sockets of one user, given as a user or a primary key. Raises TypeError for anything else."""
     publish(user_stream(read_user(user)), frame, durable)
 
 
-async def asend_to_user(user: Any, frame: Mapping[str, Any], durable: bool = True) -> None:
+async def asend_to_user(user: Any, frame: Frame, durable: bool = True) -> None:
     await apublish(user_stream(read_user(user)), frame, durable)
 
 
@@ -186,10 +189,10 @@ def _is_durable(stream: str, wanted: bool | None) -> bool:
     return topic.durable if wanted is None else wanted
 
 
-def _body(stream: str, frame: Mapping[str, Any] | msgspec.Struct) -> bytes:
+def _body(stream: str, frame: Frame) -> bytes:
     if not is_stream(stream):
         raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
-    if isinstance(frame, Mapping) and not isinstance(frame.get("type"), str):
+    if not is_frame(frame):
         raise ValueError("A frame needs a `type`.")
     return require_sendable(encode(frame))
 
@@ -225,6 +228,8 @@ class _PendingFlush(CommitHook):
         try:
             for start in range(0, len(self.keys), log.READ_CHUNK):
                 self._flush(self.keys[start : start + log.READ_CHUNK])
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("Events wait for the sweep, because the database is away: %s", error)
         except Exception:
             logger.exception("Events wait for the sweep: they could not be sequenced")
 

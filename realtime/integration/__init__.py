@@ -2,12 +2,13 @@
 
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
 periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
-reads settings and arguments that name users, names users to others, lets staff choose users by name, and finds tables
-of other apps, as `realtime` does.
+reads settings and arguments that name users, names users to others, lets staff choose users by name, finds tables of
+other apps, as `realtime` does, and describes its frames.
 """
 
+from realtime.asyncapi.contributions import Contribution, register_description
 from realtime.auth.names import display_name
-from realtime.auth.user_choice import FindsUsers
+from realtime.auth.user_choice import FindsUsers, UserSelect, UsersSelect
 from realtime.auth.user_ids import read_user, wire_id
 from realtime.auth.users import all_users
 from realtime.chat.read_positions import register_notification_marker
@@ -30,10 +31,13 @@ from realtime.storage.transactions import own_transaction, retry_conflicts
 
 __all__ = [
     "USE_TWIN",
+    "Contribution",
     "ExactModel",
     "ExactQuerySet",
     "FindsUsers",
     "StoreUnavailable",
+    "UserSelect",
+    "UsersSelect",
     "all_users",
     "connection",
     "count_online",
@@ -51,6 +55,7 @@ __all__ = [
     "publish_all",
     "read_settings",
     "read_user",
+    "register_description",
     "register_job",
     "register_notification_marker",
     "retry_conflicts",

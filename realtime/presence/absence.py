@@ -8,14 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from realtime.auth.user_ids import read_user
+from realtime.delivery import bridge
 from realtime.models import LastSeen
-from realtime.presence import online
+from realtime.presence import circuit, online
 
 
 def find_connected(users: Iterable[Any]) -> frozenset[Any]:
     """Those of the users, by primary keys, who have a socket or had one until a moment ago. Raises StoreUnavailable."""
     by_key = {str(read_user(user)): user for user in users}
-    return frozenset(by_key[key] for key in online.entries(list(by_key)))
+    found = bridge.call(circuit.ask(lambda: online.aentries(list(by_key))))
+    return frozenset(by_key[key] for key in found)
 
 
 def find_last_seen(users: Iterable[Any]) -> dict[Any, datetime]:

@@ -31,31 +31,43 @@ class Command(msgspec.Struct, tag_field="type"):
 
 
 class Ping(Command, tag="ping"):
+    """Ask whether the server is there. `timestamp` comes back in the `pong`; without one, it has the server's time."""
+
     timestamp: Timestamp | UnsetType = UNSET
 
 
 class Pong(Command, tag="pong"):
+    """Answer a `heartbeat`. It also confirms that all frames before the heartbeat have arrived."""
+
     acknowledged: ClassVar[bool] = True
 
     timestamp: Timestamp = None
 
 
 class Auth(Command, tag="auth", kw_only=True):
+    """Authenticate a socket that was opened without a credential, or extend one with a new access token of its user."""
+
     token: Annotated[str, Meta(min_length=1, max_length=8192)]
 
 
-class TypingData(msgspec.Struct):
+class TypingInput(msgspec.Struct):
+    """`context` is a room's id, whose members hear of it, or any word for those who may see the user's presence."""
+
     is_typing: bool
     context: Annotated[str, Meta(min_length=1, max_length=100)] = "general"
 
 
 class Typing(Command, tag="typing", kw_only=True):
+    """Report that the user has begun or stopped typing."""
+
     acknowledged: ClassVar[bool] = True
 
-    data: TypingData
+    data: TypingInput
 
 
 class Presence(Command, tag="presence", kw_only=True):
+    """Set the user's status on all of their sockets. With `offline` they appear offline. `data` is free, up to 1 KB."""
+
     acknowledged: ClassVar[bool] = True
 
     status: Status
@@ -63,6 +75,8 @@ class Presence(Command, tag="presence", kw_only=True):
 
 
 class Message(Command, tag="message", kw_only=True):
+    """Send a message to a room (`room_id`) or to a user (`to_user_id`). The same `id` again stores nothing twice."""
+
     message: Annotated[str, Meta(min_length=1)]
     to_user_id: UserId | None = None
     room_id: RoomId | None = None
@@ -75,15 +89,21 @@ class Note(Message, tag="note", kw_only=True):
 
 
 class Join(Command, tag="join", kw_only=True):
+    """Subscribe this socket to a room. With `since`, the events after that position follow."""
+
     room_id: RoomId
     since: Seq | None = None
 
 
 class Leave(Command, tag="leave", kw_only=True):
+    """End this socket's subscription to a room. The user stays a member."""
+
     room_id: RoomId
 
 
 class Read(Command, tag="read", kw_only=True):
+    """Report how far the user has read a room (`room_id` and `seq`), or which notifications (`notification_ids`)."""
+
     acknowledged: ClassVar[bool] = True
 
     room_id: RoomId | None = None
@@ -92,29 +112,39 @@ class Read(Command, tag="read", kw_only=True):
 
 
 class Subscribe(Command, tag="subscribe", kw_only=True):
+    """Subscribe this socket to a topic. With `since`, the events of a stored topic after that position follow."""
+
     topic: TopicName
     since: Seq | None = None
 
 
 class Unsubscribe(Command, tag="unsubscribe", kw_only=True):
+    """End this socket's subscription to a topic."""
+
     topic: TopicName
 
 
 class Resume(Command, tag="resume", kw_only=True):
+    """Subscribe this socket to streams, and get what has happened after these positions."""
+
     streams: Annotated[dict[Annotated[str, Meta(max_length=100)], Seq], Meta(max_length=250)]
 
 
 class Batch(Command, tag="batch", kw_only=True):
-    """Several commands in one frame. Each is decoded when its turn comes, so that each gets an answer of its own."""
+    """Several commands in one frame. Each of them is executed in its turn, and gets an answer of its own."""
 
     acknowledged: ClassVar[bool] = True
 
+    # Each is decoded when its turn comes.
     messages: Annotated[list[msgspec.Raw], Meta(max_length=100)]
 
 
-_commands = msgspec.json.Decoder(
+# Every command that a socket at `/api/v1/ws` accepts.
+AnyCommand = (
     Ping | Pong | Auth | Typing | Presence | Message | Join | Leave | Read | Subscribe | Unsubscribe | Resume | Batch
 )
+
+_commands = msgspec.json.Decoder(AnyCommand)
 _anything = msgspec.json.Decoder()
 
 

@@ -44,24 +44,24 @@ KINDS = frozenset(get_args(Kind))
 ABOUT_NOTIFICATIONS = IN_ROOMS | {"read", "resume"}
 
 
-class Said(msgspec.Struct):
-    """A message that a client writes in a room. The sender is known from the socket; other fields are ignored."""
+class RoomInput(msgspec.Struct):
+    """A message to the room of the socket. The sender is known from the socket; other fields are ignored."""
 
     content: Annotated[str, Meta(min_length=1)] | UnsetType = UNSET
     kind: Kind = "text"
     id: CommandId | None = None
 
 
-class ToldKind(msgspec.Struct):
-    """A message of `/ws/advanced/{room_id}`. A sender and a time in it are ignored."""
+class RoomKindInput(msgspec.Struct):
+    """A message to the room of the socket; its kind is the `type`. A sender and a time in it are ignored."""
 
     type: Kind
     content: Annotated[str, Meta(min_length=1)]
     id: CommandId | None = None
 
 
-_told_kind = msgspec.json.Decoder(ToldKind)
-_said = msgspec.json.Decoder(Said)
+_told_kind = msgspec.json.Decoder(RoomKindInput)
+_said = msgspec.json.Decoder(RoomInput)
 
 
 def parse_text(room_id: str, text: str) -> Command:

@@ -4,7 +4,9 @@ from enum import IntEnum, StrEnum, auto
 
 
 class ErrorCode(StrEnum):
-    """`error_code` of an `error` frame and `code` of a REST error (protocol §6)."""
+    """The `error_code` of an `error` frame, and the `code` of an error over REST."""
+
+    # What each means is in `meanings`.
 
     INVALID_JSON = "INVALID_JSON"
     INVALID_MESSAGE = "INVALID_MESSAGE"
@@ -115,7 +117,9 @@ class Reason(StrEnum):
 
 
 class CloseCode(IntEnum):
-    """Codes with which the server closes a socket (protocol §6)."""
+    """A code with which the server closes a socket."""
+
+    # What each means is in `meanings`.
 
     NORMAL = 1000
     INVALID_DATA = 1007

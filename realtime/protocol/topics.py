@@ -5,11 +5,11 @@ Site code declares them on import, in a module `topics.py` of any app. The socke
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from realtime.protocol.frames import TopicValue, encode, utc_now
+from realtime.protocol.frames import TopicValue, encode, is_frame, utc_now
 from realtime.protocol.streams import split_stream, topic_stream
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -30,6 +30,7 @@ class Topic:
     every: float | None = None
     function: Function | None = None
     recheck: bool = False  # whether `allow` is asked again while users are subscribed
+    data: Any = None  # the type of its values, for clients; None if nothing is said about them
 
     @property
     def stream(self) -> str:
@@ -41,11 +42,23 @@ _topics: dict[str, Topic] = {}
 
 @overload
 def topic(
-    name: str, *, every: None = None, durable: bool = False, allow: Allow | None = None, recheck: bool = False
+    name: str,
+    *,
+    every: None = None,
+    durable: bool = False,
+    allow: Allow | None = None,
+    recheck: bool = False,
+    data: Any = None,
 ) -> None: ...
 @overload
 def topic(
-    name: str, *, every: float, durable: bool = False, allow: Allow | None = None, recheck: bool = False
+    name: str,
+    *,
+    every: float,
+    durable: bool = False,
+    allow: Allow | None = None,
+    recheck: bool = False,
+    data: Any = None,
 ) -> Callable[[F], F]: ...
 def topic(
     name: str,
@@ -54,6 +67,7 @@ def topic(
     durable: bool = False,
     allow: Allow | None = None,
     recheck: bool = False,
+    data: Any = None,
 ) -> Callable[[F], F] | None:
     """Declare a topic. With `every`, this is a decorator: the function's result is pushed every `every` seconds.
 
@@ -61,18 +75,19 @@ def topic(
     what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread; the function
     may instead be asynchronous. Values of a durable topic are stored as events and can be resumed. With `recheck`,
     `allow` is called again every AUTH_RECHECK_SECONDS for each user who is subscribed, and False ends the subscription.
+    `data` is the type of the values, such as a `msgspec.Struct`: clients find it in the description of the sockets.
     Raises ValueError for a bad name or interval, and for a name that is already declared differently.
     """
     if not NAME_PATTERN.match(name):
         raise ValueError(f"{name!r} is no name of a topic: it is 1 to 64 of A-Z a-z 0-9 _ -.")
     if every is None:
-        _declare(Topic(name, durable, allow, recheck=recheck))
+        _declare(Topic(name, durable, allow, recheck=recheck, data=data))
         return None
     if not (every > 0 and math.isfinite(every)):
         raise ValueError(f"The topic {name!r} needs a number of seconds above 0, not {every!r}.")
 
     def declare(function: F) -> F:
-        _declare(Topic(name, durable, allow, every, function, recheck))
+        _declare(Topic(name, durable, allow, every, function, recheck, data))
         return function
 
     return declare
@@ -105,6 +120,10 @@ def find_stream(stream: str) -> Topic | None:
     return _topics.get(name) if kind == "topic" else None
 
 
+def all_topics() -> list[Topic]:
+    return list(_topics.values())
+
+
 def timed() -> list[Topic]:
     """The topics that a function fills."""
     return [topic for topic in _topics.values() if topic.function is not None]
@@ -116,9 +135,9 @@ def rechecked() -> list[Topic]:
 
 
 def make_body(topic: Topic, result: Any) -> bytes:
-    """The frame for what a function returned: a mapping with a `type` is sent as it is, any other value becomes the
+    """The frame for what a function returned: a frame of the site is sent as it is, any other value becomes the
     `data` of a `topic` frame. Raises TypeError for a value that JSON cannot express.
     """
-    if isinstance(result, Mapping) and isinstance(result.get("type"), str):
+    if is_frame(result):
         return encode(result)
     return encode(TopicValue(topic.name, result, utc_now()))

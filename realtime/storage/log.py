@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from realtime.conf import settings
@@ -168,31 +169,44 @@ def sequence(keys: Iterable[int]) -> list[LoggedEvent]:
 
     Events that another process is handling or has handled are left out.
     """
-    pending: list[Event] = []
+    numbered: list[LoggedEvent] = []
+    pks: list[int] = []
     try:
         with own_transaction():
             locked = Event.objects.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
-            pending += locked.filter(pk__in=list(keys), seq=None).order_by("pk")
-            if pending:
-                _assign(pending)
+            # Tuples: ten thousand instances of the model would take longer than all the rest in this process.
+            pending = locked.filter(pk__in=_among(keys), seq=None).order_by("pk").values_list("pk", "stream", "body")
+            for pk, stream, body in pending:
+                pks.append(pk)
+                numbered.append(LoggedEvent(stream, 0, body.encode()))
+            if pks:
+                numbered = _assign(pks, numbered)
     except OutcomeUnknown as unknown:
-        rows = Event.objects.filter(pk__in=[event.pk for event in pending])
-        _require_stored(unknown, rows, [(event.stream, event.seq, event.body) for event in pending])
-    return [LoggedEvent(event.stream, event.seq, event.body.encode()) for event in pending if event.seq]
+        stored = Event.objects.filter(pk__in=pks)
+        _require_stored(unknown, stored, [(event.stream, event.seq, event.body.decode()) for event in numbered])
+    return numbered
 
 
-def _assign(pending: Sequence[Event]) -> None:
+def _among(keys: Iterable[int]) -> RawSQL:
+    """For a filter such as `pk__in`: any number of keys as one parameter."""
+    table = rows(id="bigint")
+    payload = msgspec.json.encode([{"id": key} for key in keys]).decode()
+    return RawSQL(f"SELECT {table.columns} FROM {table.source}", [payload])
+
+
+def _assign(pks: Sequence[int], pending: Sequence[LoggedEvent]) -> list[LoggedEvent]:
     place = Places(reserve(Counter(event.stream for event in pending)))
-    for event in pending:
-        event.seq = place.next(event.stream)
+    numbered = [event._replace(seq=place.next(event.stream)) for event in pending]
     table = rows(id="bigint", seq="bigint")
-    column, payload = table.column, [{"id": event.pk, "seq": event.seq} for event in pending]
+    column = table.column
+    payload = [{"id": pk, "seq": event.seq} for pk, event in zip(pks, numbered, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(
             f"UPDATE realtime_event SET seq = given.seq FROM (SELECT {column['id']} AS id, {column['seq']} AS seq"
             f" FROM {table.source}) AS given WHERE realtime_event.id = given.id",
             [msgspec.json.encode(payload).decode()],
         )
+    return numbered
 
 
 def _require_stored(unknown: OutcomeUnknown, rows: QuerySet[Event], wanted: list[tuple[str, int | None, str]]) -> None:

@@ -189,7 +189,7 @@ def summaries(client, **headers):
     return [operation["summary"] for operations in paths.values() for operation in operations.values()]
 
 
-@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/schema", "/admin/login/"])
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/docs/socket", "/api/schema", "/admin/login/"])
 def test_it_has_pages_that_take_nothing_from_elsewhere(path):
     answer = Client().get(path)
     assert answer.status_code == 200
@@ -207,14 +207,14 @@ def test_an_address_of_the_api_with_a_slash_too_many_is_unknown(path):
     assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize("path", ["/", "/api/docs", "/admin/login/"])
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/docs/socket", "/admin/login/"])
 def test_it_gives_its_pages_an_icon(path):
     """Without one, browsers ask for `/favicon.ico`."""
     assert '<link rel="icon"' in Client().get(path).content.decode()
 
 
 def test_it_asks_no_validator_on_the_web():
-    assert b'"validatorUrl": null' in Client().get("/api/docs").content
+    assert b'"validatorUrl": null' in Client().get("/api/docs?script=").content
 
 
 def test_it_says_where_to_go():

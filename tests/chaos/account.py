@@ -6,6 +6,14 @@ from typing import Any
 
 Frame = dict[str, Any]
 
+SKIPPED = 0  # an event that filled a gap: it is known that it is there, but not at which place
+
+
+def read_id(event: Frame) -> int:
+    """The id of the message or notification that an event is about."""
+    data = event["data"]
+    return int(data["message_id"] if event["type"] == "chat" else data["id"])
+
 
 @dataclass
 class Account:
@@ -17,7 +25,7 @@ class Account:
     at the moment is behind a client that comes from one of them.
     """
 
-    events: dict[str, list[int]] = field(default_factory=dict)  # message ids by stream; the place is `seq` - 1
+    events: dict[str, list[int]] = field(default_factory=dict)  # ids by stream; the place is `seq` - 1
     waiting: set[str] = field(default_factory=set)  # streams that are yet to go on over this socket
     last: dict[str, int] = field(default_factory=dict)  # the last `seq` of each stream on this socket
     starts: dict[str, int] = field(default_factory=dict)  # with which a replay may begin
@@ -55,7 +63,9 @@ class Account:
             return True
         if seq > len(events):
             self.early += 1
-        elif (known := events[seq - 1]) != message_id:
+        elif (known := events[seq - 1]) == SKIPPED:
+            events[seq - 1] = message_id
+        elif known != message_id:
             self.violations.append(f"{stream}/{seq} was message {known}, and is {message_id} now")
         else:
             self.repeats += 1
@@ -66,6 +76,11 @@ class Account:
         for item in sorted(items, key=lambda item: int(item["seq"])):
             if item["seq"] <= until:
                 self.fetched += self._keep(stream, item["seq"], item["message_id"])
+
+    def skip_to(self, stream: str, seq: int) -> None:
+        """Everything up to `seq` was found in a list that does not say in which order it was sent."""
+        events = self.events.setdefault(stream, [])
+        events += [SKIPPED] * (seq - len(events))
 
     def go_on(self, stream: str, seq: int) -> None:
         """The server says that `seq` + 1 comes next: everything up to `seq` has been there."""

@@ -32,6 +32,12 @@ SETTINGS = {
     "SWEEP_SECONDS": 2,
 }
 
+OWN = {
+    "REALTIME_JSON": json.dumps(SETTINGS),
+    "NOTIFICATIONS_JSON": json.dumps({"PUSHES_PER_MINUTE": 0}),  # each notification is an event
+    "SITE_URLS": "tests.chaos.urls",
+}
+
 
 @dataclass
 class World:
@@ -39,6 +45,7 @@ class World:
     postgres: Postgres
     servers: Sequence[SiteProcess]
     people: Sequence[Person]
+    readers: Sequence[Person]
     locks: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))  # by victim
     done: Counter[str] = field(default_factory=Counter)  # steps that were carried out, by their action
 
@@ -99,6 +106,6 @@ def flush(redis: Redis) -> None:
 def open_world() -> Iterator[World]:
     with contextlib.ExitStack() as stack:
         redis, postgres = stack.enter_context(Redis(*REDIS_LIMITS)), stack.enter_context(Postgres())
-        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, REALTIME_JSON=json.dumps(SETTINGS)).prepare()
+        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, **OWN).prepare()
         servers = [stack.enter_context(site.process()) for _ in range(SERVERS)]
-        yield World(redis, postgres, servers, make_people(site, servers[0]))
+        yield World(redis, postgres, servers, *make_people(site, servers[0]))

@@ -8,29 +8,32 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from tests.chaos.account import Account, Frame
+from tests.chaos.account import Account, Frame, read_id
 from tests.chaos.history import History, read_after
 from tests.chaos.outbox import Outbox
 from tests.chaos.people import ROOMS, Person
 from tests.chaos.road import Road, now
+from tests.contract.description import find_fault
 
 ROOMS_EACH = 3
 SILENCE_SECONDS = 6.0  # three heartbeats: nobody is there any more
 OPEN_SECONDS = 8.0
-PONG_SECONDS = 1.0
+SIGN_OF_LIFE_SECONDS = 1.0
 LONGEST_BACK_OFF_SECONDS = 2.0
 LONGEST_TEXT = "\U0001f30a" * 10_000  # 40 KB
 FLOOD = 16  # messages
 MAY_COME_BACK = {1011, 1012, 1013, 4408, 4409, 4413, 4429}
 TORN = "lost in the middle of a frame"
 PASSING_ERRORS = {"UNAVAILABLE", "RATE_LIMITED"}
+
+T = TypeVar("T")
 
 
 class Gone(Exception):
@@ -50,6 +53,7 @@ class Client:
         self.longest_away = 0.0
         self.is_ready = False  # all streams go on where they were
         self.is_leaving = False
+        self.listed: set[int] = set()  # what filled a gap without an order
         self._random = Random(f"client {seed} {number}")
         self._ports = ports
         self._history = history
@@ -139,8 +143,10 @@ class Client:
     # Frames
 
     async def _on_frame(self, frame: Frame) -> None:
+        if fault := find_fault(frame):
+            self.account.violations.append(fault)
         if "seq" in frame and "stream" in frame:
-            self.account.accept(frame["stream"], frame["seq"], frame["data"]["message_id"])
+            self.account.accept(frame["stream"], frame["seq"], read_id(frame))
             return
         handler: Callable[[Frame], Any] | None = getattr(self, f"_on_{frame['type']}", None)
         if handler is not None and (work := handler(frame)) is not None:
@@ -191,20 +197,21 @@ class Client:
             return
         if outcome["seq"] < read_after(outcome["fetch"]):
             self.account.violations.append(f"{stream} was sent back: {outcome}")
-        items = await self._load(stream, outcome)
-        if items is None:
-            raise Gone
-        self.account.accept_history(stream, items, outcome["seq"])
+        asking = self._history.fetch(self.person, stream, outcome["fetch"], until=outcome["seq"])
+        self.account.accept_history(stream, await self._load(asking), outcome["seq"])
 
-    async def _load(self, stream: str, outcome: Frame) -> list[Frame] | None:
-        """Nothing is read meanwhile, heartbeats neither: it proves life unasked, however long it takes."""
-        loading = asyncio.ensure_future(
-            self._history.fetch(self.person, stream, outcome["fetch"], until=outcome["seq"])
-        )
+    async def _load(self, asking: Coroutine[Any, Any, list[T] | None]) -> list[T]:
+        """Nothing is read meanwhile, heartbeats neither: it proves life unasked, however long it takes.
+
+        Not by a `pong`, which would confirm frames that have not been read: a session would go on after them.
+        """
+        loading = asyncio.ensure_future(asking)
         try:
-            while not (await asyncio.wait([loading], timeout=PONG_SECONDS))[0]:
-                await self._send({"type": "pong"})
-            return loading.result()
+            while not (await asyncio.wait([loading], timeout=SIGN_OF_LIFE_SECONDS))[0]:
+                await self._send({"type": "ping"})
+            if (found := loading.result()) is None:
+                raise Gone
+            return found
         finally:
             loading.cancel()
 

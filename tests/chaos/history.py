@@ -42,6 +42,18 @@ class History:
             items += found
         return items
 
+    async def list_notifications(self, person: Person) -> list[int] | None:
+        """The ids of all of the person's notifications; None when nobody answers."""
+        ids: list[int] = []
+        path, following = f"/api/v1/notifications?box=all&limit={PAGE}", ""
+        while following is not None:
+            page = await self._ask(person, f"{path}&before={following}" if following else path)
+            if page is None:
+                return None
+            ids += [item["id"] for item in page["notifications"]]
+            following = page["next"]
+        return ids
+
     async def _read_pages(self, person: Person, address: str, until: int) -> list[Frame] | None:
         items: list[Frame] = []
         following: int | None = read_after(address)

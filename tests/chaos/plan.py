@@ -21,6 +21,7 @@ Action = Literal[
 ]
 
 CLIENTS = 50
+WRITERS = 44  # of them; the others get notifications only
 SERVERS = 3
 QUIET_SECONDS = 3.0  # at the beginning, so that all are there to see it
 SLOT_SECONDS = 4.6  # each has one outage, and a minute has slots for all kinds however they get in each other's way

@@ -11,7 +11,8 @@ import psycopg
 from tests.chaos.breakage import World, open_world
 from tests.chaos.client import TORN, Client
 from tests.chaos.history import History
-from tests.chaos.plan import CLIENTS, OUTAGES, ROAD_ACTIONS, SILENT_SECONDS, Step, make_plan
+from tests.chaos.plan import CLIENTS, OUTAGES, ROAD_ACTIONS, SILENT_SECONDS, WRITERS, Step, make_plan
+from tests.chaos.reader import Reader
 from tests.chaos.road import now
 from tests.chaos.verdict import judge, read_record
 from tests.sites.processes import SiteProcess, health, show_logs
@@ -19,7 +20,8 @@ from tests.sites.processes import SiteProcess, health, show_logs
 SETTLE_SECONDS = 120.0  # only a run that fails waits that long
 MOST_BYTES = 400_000_000  # of a server; one that has served all of these clients has 150 MB
 FULL_SECONDS = 60.0  # a plan of that length has everything in it
-LEAST_ACKED_PER_SECOND = 10  # of 50 clients that write about once a second
+LEAST_ACKED_PER_SECOND = 10  # of 44 clients that write about once a second
+LEAST_NOTIFIED_PER_SECOND = 1  # of six clients that let the site notify people about once a second
 ERRORS = re.compile(r"^.* (?:ERROR|CRITICAL) .*$|^[\w.]+(?:Error|Exception)\b.*$|exception was never retrieved", re.M)
 # REST answers 503 while the database is away, and says so in the log. Of everything else nobody may be surprised.
 OUR_FAULT = re.compile(
@@ -33,6 +35,7 @@ class Report:
     seconds: float
     violations: list[str]
     acked: int
+    notified: int
     received: int
     longest_away: float
     settled_after: float
@@ -42,7 +45,8 @@ class Report:
 
     def __str__(self) -> str:
         facts = [
-            f"seed {self.seed}, {self.seconds:.0f} s: {self.acked} messages acked, {self.received} events received",
+            f"seed {self.seed}, {self.seconds:.0f} s: {self.acked} messages acked, {self.notified} notifications"
+            f" committed, {self.received} events received",
             f"longest away {self.longest_away:.1f} s, still {self.settled_after:.1f} s after the end",
             list_counts(self.outages),
             list_counts(self.counts),
@@ -72,8 +76,9 @@ async def rehearse(world: World, seed: int, seconds: float) -> Report:
     plan = make_plan(seed, seconds)
     ports = [server.port for server in world.servers]
     history = History(world.people, ports, seed)
-    people = world.people
-    clients = [Client(number, people[number % len(people)], ports, history, seed) for number in range(CLIENTS)]
+    people, readers = world.people, world.readers
+    clients = [Client(number, people[number % len(people)], ports, history, seed) for number in range(WRITERS)]
+    clients += [Reader(number, readers, ports, history, seed) for number in range(WRITERS, CLIENTS)]
     async with asyncio.TaskGroup() as lives:
         for client in clients:
             lives.create_task(client.live())
@@ -88,7 +93,7 @@ async def rehearse(world: World, seed: int, seconds: float) -> Report:
         *history.violations,
         *judge(read_record(world.postgres.url), clients),
     ]
-    report = Report(seed, seconds, violations, 0, 0, 0, settled_after, Counter(), world.done)
+    report = Report(seed, seconds, violations, 0, 0, 0, 0, settled_after, Counter(), world.done)
     summarize(clients, report)
     report.violations += find_missing_trouble(report)
     return report
@@ -144,6 +149,8 @@ def find_missing_trouble(report: Report) -> list[str]:
     found = []
     if report.acked < report.seconds * LEAST_ACKED_PER_SECOND:
         found.append(f"only {report.acked} messages were acked")
+    if report.notified < report.seconds * LEAST_NOTIFIED_PER_SECOND:
+        found.append(f"only {report.notified} notifications were committed")
     if report.seconds >= FULL_SECONDS:
         missing = [action for action in (*OUTAGES, *dict.fromkeys(ROAD_ACTIONS)) if not report.outages[action]]
         missing += [] if report.counts[TORN] else [TORN]
@@ -157,6 +164,7 @@ def summarize(clients: Sequence[Client], report: Report) -> None:
         report.counts.update(client.counts)
         report.counts.update(repeats=account.repeats, early=account.early, fetched=account.fetched)
         report.acked += len(client.outbox.acked)
+        report.notified += len(client.committed) if isinstance(client, Reader) else 0
         report.received += sum(len(events) for events in account.events.values())
     report.longest_away = max(client.longest_away for client in clients)
 

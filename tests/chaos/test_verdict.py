@@ -7,13 +7,15 @@ from unittest.mock import Mock
 
 import pytest
 
+from tests.chaos.account import SKIPPED
 from tests.chaos.client import TORN, Client
 from tests.chaos.people import Person
 from tests.chaos.plan import OUTAGES, ROAD_ACTIONS
+from tests.chaos.reader import Reader
 from tests.chaos.run import MOST_BYTES, OUR_FAULT, Report, count_errors, find_large, find_missing_trouble
 from tests.chaos.verdict import Record, judge
 
-ALICE, BOB = 1, 2
+ALICE, BOB, CAROL = 1, 2, 3
 MESSAGES = [(1, 101), (2, 102), (3, 103)]  # of one room: `seq` and message id
 
 
@@ -108,9 +110,73 @@ def test_it_names_what_is_not_as_it_should_be(record, client, spoil):
     assert judge(record, [client])
 
 
+@pytest.fixture
+def notified(record):
+    """Carol's client, who let the site notify her twice. The second notification filled a gap."""
+    reader = Reader(1, [Person(CAROL, "carol", "token")], [], Mock(), seed=0)
+    stream = reader.streams[0]
+    reader.committed, reader.listed = {"1-1": [CAROL], "1-2": [CAROL]}, {8}
+    reader.account.events[stream] = [7, SKIPPED]
+    record.streams[stream], record.last_seqs[stream], record.notified[stream] = [(1, 7), (2, 8)], 2, [8, 7]
+    record.keys.update({(CAROL, "1-1"): 1, (CAROL, "1-2"): 1})
+    return reader
+
+
+def test_it_finds_nothing_where_all_notifications_have_arrived(record, notified):
+    assert judge(record, [notified]) == []
+
+
+def commit_a_notification_that_is_lost(record, reader):
+    reader.committed["1-3"] = [CAROL]
+
+
+def store_what_was_taken_back(record, reader):
+    record.keys[CAROL, "1-3"] = 1
+
+
+def store_a_notification_twice(record, reader):
+    record.keys[CAROL, "1-1"] = 2
+
+
+def push_none(record, reader):
+    record.notified[reader.streams[0]].append(9)
+
+
+def list_another(record, reader):
+    reader.listed = {9}
+
+
+def get_them_in_another_order(record, reader):
+    reader.account.events[reader.streams[0]] = [8, 7]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        commit_a_notification_that_is_lost,
+        store_what_was_taken_back,
+        store_a_notification_twice,
+        push_none,
+        list_another,
+        get_them_in_another_order,
+    ],
+)
+def test_it_names_notifications_that_are_not_as_they_should_be(record, notified, spoil):
+    spoil(record, notified)
+    assert judge(record, [notified])
+
+
 def make_report(**changes):
     everything = Counter([*OUTAGES, *ROAD_ACTIONS])
-    facts = {"seed": 1, "seconds": 60, "violations": [], "acked": 2000, "received": 50_000, "longest_away": 5.0}
+    facts = {
+        "seed": 1,
+        "seconds": 60,
+        "violations": [],
+        "acked": 2000,
+        "notified": 200,
+        "received": 50_000,
+        "longest_away": 5.0,
+    }
     return Report(**{**facts, "settled_after": 5.0, "counts": Counter([TORN]), "outages": everything, **changes})
 
 
@@ -128,6 +194,7 @@ def test_it_does_not_believe_a_run_in_which_something_never_broke(missing):
 def test_it_does_not_believe_a_run_without_a_torn_frame_or_without_talk():
     assert len(find_missing_trouble(make_report(counts=Counter()))) == 1
     assert len(find_missing_trouble(make_report(acked=20))) == 1
+    assert len(find_missing_trouble(make_report(notified=2))) == 1
 
 
 def test_it_does_not_expect_everything_of_a_short_run():

@@ -39,6 +39,7 @@ from realtime.protocol.frames import (
     Unsubscribed,
     encode,
 )
+from tests.contract.description import require_described
 
 CLOSES = {
     1007: {"INVALID_DATA"},
@@ -65,8 +66,13 @@ _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
 def check_keys(frame: Any, text: str | bytes) -> None:
-    """The frame must not have keys that its type does not know: encoded again, it must equal what was sent."""
-    assert _any.decode(encode(frame)) == _any.decode(text), text
+    """The frame must not have keys that its type does not know: encoded again, it must equal what was sent.
+
+    It must also be what the description of the sockets says.
+    """
+    value = _any.decode(text)
+    assert _any.decode(encode(frame)) == value, text
+    require_described(frame, value)
 
 
 class Contract:

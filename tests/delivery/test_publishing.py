@@ -1,7 +1,7 @@
 """What site code publishes: stored, sent, refused. Transactions have a file of their own."""
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 
 import realtime
 from realtime.delivery import bridge, outbox, publishing
@@ -103,15 +103,17 @@ def test_it_does_not_fail_its_caller_when_the_layer_is_set_up_wrongly(own_bridge
     assert "did not reach the channel layer" in caplog.text
 
 
-def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, caplog):
+@pytest.mark.parametrize(("error", "level"), [(RuntimeError("broken"), "ERROR"), (OperationalError("away"), "WARNING")])
+def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, caplog, error, level):
     def fail(keys):
-        raise RuntimeError("broken")
+        raise error
 
     with monkeypatch.context() as broken:
         broken.setattr(log, "sequence", fail)
         with transaction.atomic():
             say(1)
-    assert "wait for the sweep" in caplog.text
+    (logged,) = caplog.records
+    assert (logged.levelname, "wait for the sweep" in logged.getMessage()) == (level, True)
     assert (sent, [(event.stream, event.seq) for event in log.sweep(-1)]) == ([], [("site", 1)])
 
 

@@ -1,9 +1,11 @@
 """What a reader does with notifications, what others hear of it, and how it is undone."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from notifications import inbox
@@ -12,6 +14,8 @@ from notifications.inbox.acts import STEPS
 from notifications.models import Notification
 from notifications.testing import clock
 from tests.notifications.rows import pushed, sent
+from tests.patience import PATIENCE_SECONDS
+from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +137,28 @@ def test_all_of_a_list_up_to_what_the_reader_saw(alice: Any, bob: Any, five: lis
     outcome = inbox.act(bob.pk, "read", filters=Filters(), place=Place(newest.arrived_at, newest.pk))
     assert outcome.ids == five[1:]
     assert set(Notification.objects.filter(recipient=bob).unread().values_list("pk", flat=True)) == {five[0], late.pk}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_an_act_leaves_alone_what_is_committed_after_it(bob: Any) -> None:
+    is_sent, is_over = threading.Event(), threading.Event()
+
+    def send_late() -> None:
+        with transaction.atomic():
+            sent(bob, "mention", message="late")
+            is_sent.set()
+            assert is_over.wait(PATIENCE_SECONDS)
+
+    def read_all() -> None:
+        assert is_sent.wait(PATIENCE_SECONDS)
+        newest = sent(bob, "mention", message="newest")
+        assert do(bob, "read", filters=Filters(), place=Place.of(newest)).ids == [newest.pk]
+        is_over.set()
+
+    assert at_once(send_late, read_all) == [None, None]
+    late, newest = Notification.objects.order_by("arrived_at")
+    assert (late.message, late.is_read, newest.is_read) == ("late", False, True)
 
 
 def test_very_many_are_named_by_nobody(bob: Any, five: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,151 +1,238 @@
-"""The notifications in the admin: reading, filtering, marking, and sending a new one."""
+"""The notifications in the admin: the list, the page of one, and what staff do with those that they choose."""
 
-import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.test import Client
-from django.urls import reverse
+from django.test.utils import CaptureQueriesContext
 
 from notifications import inbox, notify
+from notifications.admin import lists
+from notifications.inbox.acts import act, take_action
+from notifications.mailing import sending
 from notifications.models import Notification
-from realtime.models import Event
+from tests.notifications.announced_admin import log_in_root
+from tests.notifications.choices import NOON, choose
+from tests.notifications.mails import Office
+from tests.notifications.rows import pushed, row_of, sent
+from tests.notifications.staffed import address, staff
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db
 
-LIST = "admin:notifications_notification_changelist"
-ADD = "admin:notifications_notification_add"
-CHANGE = "admin:notifications_notification_change"
-
 
 @pytest.fixture
-def staff(client: Client) -> Client:
-    client.force_login(get_user_model().objects.create_superuser("root"))
-    return client
+def root(db: None) -> Client:
+    return log_in_root()
 
 
-def form(recipient: Any, **changed: str) -> dict[str, str]:
-    optional = {"actor": "", "link": "", "data": "{}", "message": "See you at noon."}
-    return {**optional, "recipient": str(recipient.pk), "type": "mention", "title": "Lunch"} | changed
+def lunch(reader: Any, title: str = "Lunch", **options: Any) -> Notification:
+    return sent(reader, "mention", title=title, message="See you", **options)
 
 
-def shown(response: Any) -> set[str]:
-    assert response.status_code == 200
-    return {notification.title for notification in response.context["cl"].result_list}
+def shown(answer: Any) -> set[str]:
+    assert answer.status_code == 200
+    return {row.render().title for row in answer.context["cl"].result_list}
 
 
-def test_adding_one_pushes_it(staff: Client, bob: Any) -> None:
-    response = staff.post(reverse(ADD), form(bob, data='{"room": "大厅"}', link="/lunch"))
-    assert response.status_code == 302
-    row = Notification.objects.get()
-    event = Event.objects.get()
-    assert event.stream == f"user.{bob.pk}"
-    item = json.loads(event.body)["data"]
-    assert (item["id"], item["title"], item["link"], item["data"]) == (row.pk, "Lunch", "/lunch", {"room": "大厅"})
+def listed(client: Client, **query: str) -> set[str]:
+    return shown(client.get(address("changelist"), query))
 
 
-def test_a_failed_push_stores_nothing(staff: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("no log")
-
-    monkeypatch.setattr("notifications.pushing.publish_all", fail)
-    with pytest.raises(RuntimeError, match="no log"):
-        staff.post(reverse(ADD), form(bob))
-    assert not Notification.objects.exists()
+def do(client: Client, action: str, *rows: Notification, **more: str) -> Any:
+    selected = [str(row.pk) for row in rows]
+    return client.post(address("changelist"), {"action": action, "_selected_action": selected, **more}, follow=True)
 
 
-def test_empty_data_is_an_empty_object(staff: Client, bob: Any) -> None:
-    staff.post(reverse(ADD), form(bob, data=""))
-    assert Notification.objects.get().data == {}
+def says(answer: Any) -> str:
+    return str(next(iter(answer.context["messages"])))
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("data", "[1]"), ("data", '{"x": NaN}'), ("data", "{"), ("type", "unheard_of"), ("title", ""), ("actor", "0")],
-)
-def test_what_cannot_be_sent_is_explained(staff: Client, bob: Any, field: str, value: str) -> None:
-    response = staff.post(reverse(ADD), form(bob, **{field: value}))
-    assert response.status_code == 200
-    assert set(response.context["adminform"].form.errors) == {field}
-    assert not Notification.objects.exists()
-    assert not Event.objects.exists()
+def logged() -> list[str]:
+    return [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")]
 
 
-def test_what_was_sent_stays_as_it_was_sent(staff: Client, bob: Any) -> None:
-    row = notify(bob, "mention", title="Lunch", message="See you")
-    assert row is not None
-    url = reverse(CHANGE, args=[row.pk])
-    assert staff.get(url).status_code == 200
-    staff.post(url, form(bob, title="Dinner"))
-    row.refresh_from_db()
-    assert row.title == "Lunch"
-    assert Event.objects.count() == 1
+# The list
 
 
-def test_the_list_asks_the_same_queries_for_many_rows_as_for_one(
-    staff: Client, bob: Any, django_assert_max_num_queries: Any
-) -> None:
-    carol = get_user_model().objects.create_user("carol")
-    for number in range(30):
-        notify(carol if number % 2 else bob, "mention", title=f"n{number}", message="hello")
-    with django_assert_max_num_queries(8):
-        assert len(shown(staff.get(reverse(LIST)))) == 30
+def test_the_list_asks_the_same_queries_for_many_rows_as_for_one(root: Client, bob: Any) -> None:
+    counts = []
+    for number in range(3):
+        reader = make_user(f"reader{number}")
+        for title in range(1 + number * 10):
+            lunch(reader, title=f"n{title}", actor=bob)
+        with CaptureQueriesContext(connection) as queries:
+            assert root.get(address("changelist")).status_code == 200
+        counts.append(len(queries))
+    assert len(set(counts)) == 1
+    assert counts[0] <= 8
 
 
-def test_filters_and_search(staff: Client, bob: Any) -> None:
-    carol = get_user_model().objects.create_user("carol")
-    notify(bob, "mention", title="one", message="apple")
-    notify(carol, "new_like", title="two", message="pear")
+def test_it_filters(root: Client, bob: Any, carol: Any) -> None:
+    lunch(bob, title="one")
+    notify(carol, "order_status_changed", title="two", order_id="A-1", status="sent")
+    Notification.objects.create(recipient=bob, type="gone", title="three", withheld_by="mute")
     inbox.mark_all("read", Notification.objects.filter(title="two"))
-
-    def listed(**query: str) -> set[str]:
-        return shown(staff.get(reverse(LIST), query))
-
-    assert listed() == {"one", "two"}
-    assert listed(read="no") == {"one"}
-    assert listed(read="yes") == {"two"}
-    assert listed(type="new_like") == {"two"}
-    assert listed(q="apple") == {"one"}
-    assert listed(q="carol") == {"two"}
-
-
-def test_actions_mark_read_and_unread(staff: Client, bob: Any) -> None:
-    for title in ("one", "two"):
-        notify(bob, "mention", title=title, message="hello")
-    selected = [str(pk) for pk in Notification.objects.values_list("pk", flat=True)]
-
-    def act(action: str) -> str:
-        response = staff.post(reverse(LIST), {"action": action, "_selected_action": selected}, follow=True)
-        return str(next(iter(response.context["messages"])))
-
-    assert act("mark_read") == "2 notifications were changed."
-    assert not Notification.objects.unread().exists()
-    assert act("mark_unread") == "2 notifications were changed."
-    assert Notification.objects.unread().count() == 2
+    inbox.mark_all("archive", Notification.objects.filter(title="one"))
+    for query, found in {
+        ("state", "unread"): {"one", "three"},
+        ("state", "read"): {"two"},
+        ("state", "archived"): {"one"},
+        ("state", "withheld"): {"three"},
+        ("state", "deleted"): set(),
+        ("state", "odd"): {"one", "two", "three"},
+        ("type", "mention"): {"one"},
+        ("category", "orders"): {"two"},
+        ("category", "general"): {"three"},
+        ("level", "info"): {"one", "two", "three"},
+        ("level", "error"): set(),
+        ("created_at__gte", "2020-01-01 00:00:00Z"): {"one", "two", "three"},
+        ("created_at__lt", "2020-01-01 00:00:00Z"): set(),
+    }.items():
+        assert listed(root, **dict([query])) == found, query
 
 
-def test_the_admin_speaks_chinese(staff: Client, bob: Any) -> None:
-    notify(bob, "mention", title="one", message="hello")
-    chinese = {"headers": {"accept-language": "zh-hans"}}
-    page = staff.get(reverse(LIST), **chinese).content.decode()
-    for text in (
-        "通知",
-        "接收者",
-        "新提及",
-        "类型",
-        "未读",
-        "已读",
-        "创建时间",
-        "将所选通知标为已读",
-        "将所选通知标为未读",
-    ):
+def test_it_finds_readers_and_types(
+    root: Client, bob: Any, carol: Any, django_assert_max_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lunch(bob, title="one")
+    notify(carol, "order_status_changed", title="two", order_id="A-1", status="sent")
+    with django_assert_max_num_queries(9):
+        assert listed(root, q="bob") == {"one"}
+    assert listed(root, q="AR") == {"two"}  # in the name of carol
+    assert listed(root, q="mention") == {"one"}
+    assert listed(root, q="carol mention") == set()
+    assert listed(root, q="nobody") == set()
+    monkeypatch.setattr(lists, "MOST_READERS", 1)
+    answer = root.get(address("changelist"), {"q": "o"})
+    assert "Many people have" in says(answer)
+
+
+def test_it_ends_after_a_bounded_number_and_says_so(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        lunch(bob, title=f"n{number}")
+    monkeypatch.setattr(lists, "MOST_LISTED", 4)
+    monkeypatch.setattr(lists.ListMixin, "list_per_page", 3)
+    answer = root.get(address("changelist"))
+    assert shown(answer) == {"n4", "n3", "n2"}
+    assert "There are more than 4." in answer.content.decode()
+    assert listed(root, p="2") == {"n1"}
+    assert root.get(address("changelist"), {"p": "3"}).status_code == 302
+    notify(bob, "new_like", actor=make_user("dan"))
+    assert "There are more" not in root.get(address("changelist"), {"type": "new_like"}).content.decode()
+
+
+def test_dates_lead_to_years_months_and_days(root: Client, bob: Any, time: Any) -> None:
+    lunch(bob, title="one")
+    year, month, day = NOON.year, NOON.month, NOON.day
+
+    def dates(**query: Any) -> list[str]:
+        answer = root.get(address("changelist"), query)
+        assert shown(answer) == {"one"}
+        return [str(choice["title"]) for choice in answer.context["cl"].dates["choices"]]
+
+    assert dates() == [str(year)]
+    chosen = {"created_at__year": year}
+    assert len(dates(**chosen)) == 12
+    chosen["created_at__month"] = month
+    assert len(dates(**chosen)) >= 28
+    chosen["created_at__day"] = day
+    assert len(dates(**chosen)) == 1
+    assert listed(root, created_at__year="1999") == set()
+    for odd in ("x", "99999", "0"):
+        assert root.get(address("changelist"), {"created_at__year": odd}).status_code == 302
+
+
+# One notification
+
+
+def test_its_page_tells_what_it_says_and_what_has_become_of_it(
+    root: Client, office: Office, erin: Any, django_assert_max_num_queries: Any
+) -> None:
+    choose(erin, mail=True)
+    row = sent(erin, "mention", actor=make_user("bob"), data={"post": 7}, target=erin, reason="mentioned")
+    office.time.pass_by(minutes=30)
+    sending.send_due(office.time.now)
+    office.time.pass_by(minutes=1)
+    act(erin.pk, "read", ids=[row.pk])
+    act(erin.pk, "archive", ids=[row.pk])
+    with django_assert_max_num_queries(20):
+        answer = root.get(address("change", row))
+    page = answer.content.decode()
+    labels = [step.label for step in answer.context["steps"]]
+    assert labels == ["Stored", "Pushed", "Mail queued", "Mail sent", "Seen", "Read", "Archived"]
+    for text in ("bob mentioned you", "新提及", "auth.user", "mentioned", "This type is sent in this way"):
         assert text in page
-    page = staff.get(reverse(ADD), **chinese).content.decode()
-    for text in ("触发者", "标题", "消息", "链接", "数据", "阅读时间", "新粉丝"):
-        assert text in page
+    assert [found.verdict for _outcome, found in answer.context["explanations"]] == ["sent", "sent", "off"]
 
 
-def test_users_without_permission_see_nothing(client: Client, bob: Any) -> None:
-    client.force_login(bob)
-    assert client.get(reverse(LIST)).status_code == 302
+def test_its_page_tells_why_it_was_not_pushed_or_mailed(root: Client, office: Office, erin: Any) -> None:
+    choose(erin, muted_until=office.time.now + timedelta(hours=1))
+    row = lunch(erin)
+    act(erin.pk, "read", ids=[row.pk])
+    office.time.pass_by(minutes=90)
+    sending.send_due(office.time.now)
+    steps = {step.label: step.detail for step in root.get(address("change", row)).context["steps"]}
+    assert "muted" in steps["Not pushed"]
+    assert "had read it" in steps["No mail"]
+    assert "A summary is due" in steps
+
+
+def test_its_page_shows_the_action_that_was_taken(root: Client, bob: Any) -> None:
+    row = lunch(bob, title="<b>Lunch</b>")
+    take_action(bob.pk, row.pk, "accept")
+    answer = root.get(address("change", row))
+    assert {"Acted", "Read", "Seen"} <= {step.label for step in answer.context["steps"]}
+    assert "<b>Lunch" not in answer.content.decode()
+
+
+def test_what_was_sent_stays_as_it_was_sent(root: Client, bob: Any) -> None:
+    row = lunch(bob)
+    assert root.get(address("change", row)).status_code == 200
+    assert root.post(address("change", row), {"title": "Dinner"}).status_code == 403
+    assert row_of(bob).title == "Lunch"
+    root.post(address("delete", row), {"post": "yes"})
+    assert not Notification.objects.exists()
+    assert len(pushed(bob, "notification_removed")) == 1
+
+
+# Rights
+
+
+def test_pages_have_their_rights(client: Client, bob: Any) -> None:
+    row = lunch(bob)
+    pages = [address("changelist"), address("change", row), address("history", row)]
+    client.force_login(bob)  # the reader, who is not of the staff
+    for page in pages:
+        assert Client().get(page).status_code == client.get(page).status_code == 302
+        assert staff("send_notification", "view_dispatch").get(page).status_code == 403
+        assert staff("view_notification").get(page).status_code == 200
+        get_user_model().objects.filter(is_staff=True).delete()
+
+
+def test_the_admin_speaks_chinese(root: Client, bob: Any) -> None:
+    row = lunch(bob, title="one")
+    chinese: Any = {"headers": {"accept-language": "zh-hans"}}
+    for page, texts in {
+        address("changelist"): (
+            "通知",
+            "接收者",
+            "新提及",
+            "类型",
+            "未读",
+            "已读",
+            "创建时间",
+            "发送通知",
+            "归档所选通知",
+        ),
+        address("add"): ("发送通知", "继续", "新粉丝"),
+        address("add") + "?type=mention": ("接收者", "触发者", "标题", "消息", "链接", "数据", "检查…"),
+        address("change", row): ("内容", "后续情况", "已存储", "已推送", "没有邮件"),
+    }.items():
+        found = root.get(page, **chinese).content.decode()
+        for text in texts:
+            assert text in found, (page, text)

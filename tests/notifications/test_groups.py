@@ -1,18 +1,24 @@
 """Groups: notifications with one key become one row, which counts people. Repeats are stored once."""
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import override
 
 from notifications import inbox, notify, texts
-from notifications.models import Notification
+from notifications.models import GroupMember, Notification
 from tests.notifications.rows import pushed, row_of, sent
 from tests.racing import at_once
+from tests.sites.processes import ROOT
 
 pytestmark = pytest.mark.django_db
 
@@ -113,13 +119,89 @@ def test_a_repeat_is_not_stored(alice: Any, bob: Any) -> None:
     assert len(pushed(bob)) == 1
 
 
+@pytest.mark.parametrize("with_actor", [True, False])
+def test_a_repeat_does_not_let_a_group_grow(bob: Any, with_actor: bool) -> None:
+    fans = people(2)
+
+    def like_once(number: int, key: str) -> Any:
+        actor = fans[number] if with_actor else None
+        texts = {} if with_actor else {"title": "Liked", "message": "x"}
+        return notify(bob, "mention", actor=actor, group_key="like:7", dedupe_key=key, **texts)
+
+    first = like_once(0, "a")
+    assert like_once(0, "a") is None
+    assert like_once(1, "b").pk == first.pk
+    assert like_once(1, "b") is None
+    assert row_of(bob).group_count == 2
+    inbox.act(bob.pk, "read")
+    assert like_once(1, "b") is None  # the group is closed: it would be a second row
+    assert like_once(0, "c").group_count == 1
+    assert len(pushed(bob, "notification")) == 3
+
+
 @pytest.mark.django_db(transaction=True)
-def test_the_count_is_exact_whoever_writes_at_the_same_time(bob: Any) -> None:
-    fans = people(40)
+@pytest.mark.parametrize("groups", [["one"], ["one", "other", ""]])
+def test_of_several_at_once_with_one_key_one_is_stored(bob: Any, groups: list[str]) -> None:
+    def send(group: str) -> Any:
+        return notify(bob, "mention", message="x", group_key=group, dedupe_key="once")
 
-    def like_all(some: list[Any]) -> None:
-        for fan in [*some, *some]:
-            like(bob, fan)
+    results = at_once(*[partial(send, group) for group in groups * (6 // len(groups))])
+    assert [result for result in results if result is not None] == [row_of(bob)]
+    assert row_of(bob).group_count == 1
 
-    assert at_once(*(partial(like_all, fans[start::4]) for start in range(4))) == [None] * 4
-    assert row_of(bob).group_count == 40
+
+LIKES = """
+import sys
+import django
+django.setup()
+from django.contrib.auth import get_user_model
+from django.db import connection
+from notifications import notify
+
+connection.settings_dict["NAME"] = sys.argv[1]
+users = get_user_model().objects.in_bulk([int(pk) for pk in sys.argv[2:]])
+print("ready", flush=True)
+sys.stdin.readline()
+for fan in sys.argv[3:]:
+    notify(users[int(sys.argv[2])], "new_like", actor=users[int(fan)], group_key="like:7", silent=True)
+"""
+
+
+@contextmanager
+def liking(reader: Any, fans: list[int]) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own that is ready to let these people like something, as soon as it gets a line."""
+    arguments = [str(connection.settings_dict["NAME"]), str(reader.pk), *map(str, fans)]
+    command, pipe = [sys.executable, "-c", LIKES, *arguments], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_thousand_likes_by_two_processes_are_counted_exactly(bob: Any) -> None:
+    get_user_model().objects.bulk_create([get_user_model()(username=f"fan{number}") for number in range(900)])
+    fans = list(get_user_model().objects.exclude(pk=bob.pk).order_by("pk").values_list("pk", flat=True))
+    both, first, second = fans[:100], fans[100:500], fans[500:]
+    with liking(bob, [*both, *first]) as one, liking(bob, [*both, *second]) as other:
+        assert [process.communicate()[0] for process in started(one, other)] == ["", ""]
+        assert (one.returncode, other.returncode) == (0, 0)
+    row = row_of(bob)
+    assert row.group_count == GroupMember.objects.count() == 900
+    named = [person["user_id"] for person in row.group_actors]
+    assert len(set(named)) == 3
+    # Nobody knows which process came last, but each of them named its people in order.
+    for own in (first, second):
+        newest = [pk for pk in named if pk in own]
+        assert newest == own[::-1][: len(newest)]
+
+
+def started(*processes: subprocess.Popen[str]) -> tuple[subprocess.Popen[str], ...]:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return processes

@@ -104,9 +104,10 @@ def test_it_sends_a_link_that_is_resolved_late(bob: Any) -> None:
 @pytest.mark.django_db
 def test_the_admin_sends_no_unsafe_link(client: Client, django_user_model: Any, bob: Any) -> None:
     client.force_login(django_user_model.objects.create_superuser("root"))
-    form = {"recipient": bob.pk, "type": "mention", "title": "Look", "message": "", "data": "{}", "actor": ""}
-    answer = client.post(reverse("admin:notifications_notification_add"), {**form, "link": "javascript:alert(1)"})
-    assert list(answer.context["adminform"].form.errors) == ["link"]
+    form = {"type": "order_status_changed", "param_order_id": "1", "param_status": "sent", "data": "{}"}
+    form |= {"audience": "people", "people": bob.pk, "form_key": "key", "link": "javascript:alert(1)", "_send": "1"}
+    answer = client.post(reverse("admin:notifications_notification_add"), form)
+    assert list(answer.context["form"].errors) == ["link"]
     assert not Notification.objects.exists()
 
 

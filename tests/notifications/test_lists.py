@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications import inbox
 from notifications.inbox import Filters, Place
+from notifications.inbox.counting import counts_of
 from notifications.models import Notification
 from tests.notifications.rows import sent
 
@@ -82,13 +84,32 @@ def test_counts_look_at_no_more_than_they_show(bob: Any, django_assert_num_queri
     assert all("LIMIT 100" in query["sql"] for query in queries)
 
 
+def plans(work: Any) -> list[str]:
+    """How PostgreSQL answers the queries that a function asks."""
+    with CaptureQueriesContext(connection) as asked:
+        work()
+    with connection.cursor() as cursor:
+        found = []
+        for query in asked.captured_queries:
+            cursor.execute(f"EXPLAIN {query['sql']}")
+            found.append("\n".join(line for (line,) in cursor.fetchall()))
+    return found
+
+
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite explains in another way")
-def test_counts_use_an_index(bob: Any) -> None:
+def test_lists_and_counts_use_an_index(alice: Any, bob: Any) -> None:
     now = timezone.now()
+    theirs = [Notification(recipient=alice, type="mention") for _ in range(3_000)]
     read = [Notification(recipient=bob, type="mention", seen_at=now, read_at=now) for _ in range(3_000)]
-    Notification.objects.bulk_create([*read, Notification(recipient=bob, type="mention")])
+    Notification.objects.bulk_create([*theirs, *read, Notification(recipient=bob, type="mention")])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE notifications_notification")
-    inboxed = Notification.objects.filter(recipient=bob.pk).in_inbox()
-    assert "notifications_unread" in inboxed.unread().order_by()[:100].explain()
-    assert "notifications_unseen" in inboxed.unseen().order_by()[:100].explain()
+    for reader in (alice, bob):
+        counted = plans(lambda reader=reader: inbox.counts(reader.pk)) + plans(
+            lambda reader=reader: counts_of([reader.pk])
+        )
+        assert len(counted) == 3
+        assert all("realtime_notifications_unread" in plan and "Seq Scan" not in plan for plan in counted), counted
+        (listed,) = plans(lambda reader=reader: inbox.page(reader.pk, Filters(), None, 50))
+        assert "realtime_notifications_list" in listed
+        assert "Sort" not in listed

@@ -23,7 +23,10 @@ from tests.notifications.rows import pushed, row_of, sent
 pytestmark = pytest.mark.django_db
 
 # Tables of the app that hold nothing about one person.
-IMPERSONAL = {"announcement", "announcement_groups", "announcementtext", "jobrun", "typeswitch"}
+IMPERSONAL = {"announcement", "announcement_groups", "announcementtext", "jobrun", "typeswitch"} | {
+    "dispatch",
+    "dispatch_groups",
+}
 
 
 def like(actor: Any, *readers: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from realtime.integration import StoreUnavailable, find_present
+from realtime.presence import circuit
 from realtime.presence.attendance import lookup
 from realtime.presence.attendance.memory import MemoryAttendance
 from realtime.presence.attendance.reporter import MOST_CHANGES, Reporter
@@ -172,7 +173,8 @@ async def test_a_store_that_hangs_is_given_up(alice: Any, monkeypatch: pytest.Mo
             await asyncio.Event().wait()
             raise AssertionError
 
-    monkeypatch.setattr(lookup, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(circuit, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(circuit, "_away_until", {})
     monkeypatch.setattr(lookup, "loop_store", lambda: Hanging(lease_seconds=20))
     async with connect(alice):
         with pytest.raises(StoreUnavailable):

@@ -5,7 +5,7 @@ import os
 import sys
 
 from project.settings import *  # noqa: F403
-from project.settings import CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, MIDDLEWARE, REALTIME
+from project.settings import CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, MIDDLEWARE, REALTIME, ROOT_URLCONF
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if "SQLITE_PATH" in os.environ:
@@ -19,5 +19,7 @@ WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True
 if "runserver" not in sys.argv:
     INSTALLED_APPS.remove("daphne")  # a quarter of what a process takes to start, and only `runserver` needs it
 REALTIME = {**REALTIME, **json.loads(os.environ.get("REALTIME_JSON", "{}"))}
+NOTIFICATIONS = json.loads(os.environ.get("NOTIFICATIONS_JSON", "{}"))
+ROOT_URLCONF = os.environ.get("SITE_URLS", ROOT_URLCONF)
 if "CONTENT_POLICY" in os.environ:
     MIDDLEWARE = [*MIDDLEWARE, "tests.sites.policy.add_policy"]

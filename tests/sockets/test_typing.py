@@ -154,7 +154,7 @@ async def test_it_shows_nobody_who_left_while_the_room_was_looked_up(site, alice
     """Nobody ended that typing, and it was kept with its connection until it was over by itself."""
     typist, node = await site.connect(alice), get_node()
     (connection,) = node.hub.connections.values()
-    command = commands.Typing(data=commands.TypingData(is_typing=True, context=context))
+    command = commands.Typing(data=commands.TypingInput(is_typing=True, context=context))
     looking_up = on_typing(node, connection, command)
     await typist.close()
     await until(lambda: not node.hub.connections)

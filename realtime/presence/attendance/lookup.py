@@ -11,15 +11,12 @@ from weakref import WeakKeyDictionary
 from realtime.auth.user_ids import read_user
 from realtime.conf import settings
 from realtime.delivery import bridge
+from realtime.presence import circuit
 from realtime.presence.attendance import open_store
 from realtime.presence.attendance.store import AttendanceStore
-from realtime.presence.store import StoreUnavailable
 from realtime.protocol.streams import is_room, is_stream
 
 T = TypeVar("T")
-
-# A caller may be in the middle of a transaction.
-PATIENCE_SECONDS = 1
 
 # Awaited before each look. Set by `realtime.testing`, where nobody is to wait for a report.
 before_look: Callable[[], Awaitable[None]] | None = None
@@ -67,8 +64,4 @@ async def afind_largest(limit: int) -> list[tuple[str, int]]:
 async def _ask(question: Callable[[AttendanceStore], Awaitable[T]]) -> T:
     if before_look is not None:
         await before_look()
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await question(loop_store())
-    except TimeoutError as error:
-        raise StoreUnavailable("It does not answer in time") from error
+    return await circuit.ask(lambda: question(loop_store()))

@@ -1,0 +1,84 @@
+"""The page of one notification in the admin: what it says, and what has become of it. Nobody changes it. A mixin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from notifications import timeline
+from notifications.admin.bases import AdminMixin
+from notifications.followables import label_of
+from notifications.models import Notification
+from notifications.models.target import content_types
+from notifications.preferences.explaining import explain
+from notifications.previews import render_stored
+from notifications.types import INFO, find_type, label_of_category
+
+OUTCOMES = {"sent": _("sent"), "waiting": _("waiting"), "off": _("not sent")}
+EMPTY = "-"  # as Django's admin has it
+FIELDS: Any = [
+    *("recipient", "type_label", "category", "actor", "about", "reason", "link", "params", "data"),
+    *("group", "silent", "dedupe_key"),
+]
+
+
+class PageMixin(AdminMixin):
+    """What the page has."""
+
+    fields = FIELDS
+    readonly_fields = FIELDS
+    change_form_template = "admin/notifications/notification/change_form.html"
+
+    def has_change_permission(self, request: HttpRequest, obj: Notification | None = None) -> bool:
+        """The right is for the actions of the list: what was sent stays as it was sent."""
+        return obj is None and super().has_change_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Notification | None = None) -> bool:
+        return super().has_view_permission(request, obj) or super().has_change_permission(request)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        row: Notification | None = kwargs.get("obj")
+        if row is not None:
+            kind, found = find_type(row.type), explain(row, row.recipient_id)
+            context |= {
+                "previews": render_stored(row),
+                "level": kind.level if kind else INFO,
+                "steps": timeline.build(row, found),
+                "explanations": [(OUTCOMES[one.verdict], one) for one in found],
+            }
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """What belongs to a notification goes with it and needs no list."""
+        rows: list[Any] = list(objs)
+        return [str(row) for row in rows], {str(Notification._meta.verbose_name_plural): len(rows)}, set(), []
+
+    @admin.display(description=_("category"))
+    def category(self, row: Notification) -> str:
+        kind = find_type(row.type)
+        return str(label_of_category(kind.category)) if kind else EMPTY
+
+    @admin.display(description=_("about"))
+    def about(self, row: Notification) -> str:
+        """The object, with a link to its page in the admin if it has one."""
+        if row.target_type_id is None:
+            return EMPTY
+        name = f"{label_of(row.target_type_id)} {row.target_key}"
+        kind = content_types().get_for_id(row.target_type_id)
+        try:
+            address = f"admin:{kind.app_label}_{kind.model}_change"
+            link = reverse(address, args=[quote(row.target_key)], current_app=self.admin_site.name)
+        except NoReverseMatch:
+            return name
+        return format_html('<a href="{}">{}</a>', link, name)
+
+    @admin.display(description=_("group"))
+    def group(self, row: Notification) -> str:
+        if row.group_count < 2:
+            return row.group_key or EMPTY
+        names = ", ".join(str(person["name"]) for person in row.group_actors)
+        return f"{row.group_key}: {row.group_count} ({names}, …)"

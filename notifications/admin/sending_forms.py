@@ -1,0 +1,214 @@
+"""The form of "Send a notification": who gets it, and what the chosen type wants to know. Used by `sending`."""
+
+import secrets
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
+from django.core.validators import ProhibitNullCharactersValidator
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from notifications import conf, content, parameters, previews
+from notifications.admin.parameter_fields import LARGE, make_actor, make_data, make_field, make_link, name_of
+from notifications.announcements.audiences import everybody, has_groups
+from notifications.dispatching import Chosen, Draft, find_reached
+from notifications.models import Dispatch, Notification, TypeSwitch
+from notifications.types import MissingParameter, NotificationType
+from realtime.integration import UsersSelect, display_name
+
+# They get it within one request, and a browser sends one field for each.
+MOST_PEOPLE = 500
+WORDS = ("title", "message")
+Audience = Dispatch.Audience
+
+
+def new_key() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def too_many() -> ValidationError:
+    return ValidationError(_("Name %(count)d people at most."), "too_many", {"count": MOST_PEOPLE})
+
+
+class RecipientsForm(forms.Form):
+    """Who gets it. Names can be typed as well, for those whose browser runs no scripts, and to paste a list."""
+
+    audience = forms.ChoiceField(label=_("Who gets it"), widget=forms.RadioSelect(attrs={"class": "radiolist"}))
+    people: Any = forms.ModelMultipleChoiceField(None, label=_("By name"), required=False)
+    names = forms.CharField(
+        label=_("More names"),
+        required=False,
+        max_length=MOST_PEOPLE * 200,
+        validators=[ProhibitNullCharactersValidator()],
+        widget=forms.Textarea(attrs={"rows": 2, **LARGE}),
+        help_text=_("Their login names, one on each line."),
+    )
+    groups: Any = forms.ModelMultipleChoiceField(None, label=capfirst(_("groups")), required=False)
+    # Made with the form: when it is sent twice, the second one has the key of the first.
+    form_key = forms.CharField(max_length=255, initial=new_key, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, site: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people: Any = self.fields["people"]
+        people.queryset = everybody()
+        people.widget = UsersSelect(Dispatch._meta.get_field("created_by"), site, Notification)
+        people.widget.choices = people.choices
+        groups: Any = self.fields["groups"]
+        groups.queryset = Group.objects.order_by("name")
+        audience: Any = self.fields["audience"]
+        audience.choices = Audience.choices
+        audience.initial = Audience.PEOPLE
+        if not has_groups():
+            audience.choices = [pair for pair in Audience.choices if pair[0] != Audience.GROUPS]
+            del self.fields["groups"]
+
+    def clean_people(self) -> list[Any]:
+        return [user.pk for user in self.cleaned_data["people"]]
+
+    def clean_names(self) -> list[Any]:
+        """The primary keys of those who have these names."""
+        names = {line.strip() for line in self.cleaned_data["names"].splitlines()} - {""}
+        if len(names) > MOST_PEOPLE:
+            raise too_many()
+        field = get_user_model().USERNAME_FIELD
+        found = dict(everybody().filter(**{f"{field}__in": names}).values_list(field, "pk"))
+        if missing := sorted(names - found.keys()):
+            text = _("There is nobody with the name %(names)s.")
+            raise ValidationError(text, "unknown", {"names": ", ".join(missing[:10])})
+        return list(found.values())
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if given.get("audience") == Audience.GROUPS and not given.get("groups"):
+            self.add_error("groups", _("Choose at least one group."))
+        if given.get("audience") == Audience.PEOPLE and "people" in given and "names" in given:
+            named = {*given["people"], *given["names"]}
+            if not named:
+                self.add_error("people", _("Choose at least one person."))
+            elif len(named) > MOST_PEOPLE:
+                self.add_error("people", too_many())
+        return given
+
+    @property
+    def chosen(self) -> Chosen:
+        """Of a form that is valid."""
+        given = self.cleaned_data
+        audience = given["audience"]
+        people = sorted({*given["people"], *given["names"]}) if audience == Audience.PEOPLE else []
+        return Chosen(
+            audience=audience, people=people, groups=list(given["groups"]) if audience == Audience.GROUPS else []
+        )
+
+    def names_chosen(self, most: int) -> list[str]:
+        """The first of the people or groups that were chosen."""
+        chosen = self.chosen
+        if chosen.audience == Audience.PEOPLE:
+            return [str(user) for user in chosen.users().order_by("pk")[:most]]
+        return [group.name for group in chosen.groups[:most]]
+
+
+class SendForm(RecipientsForm):
+    """With the fields of one type."""
+
+    title = forms.CharField(
+        label=capfirst(_("title")),
+        max_length=255,
+        required=False,
+        widget=forms.TextInput(attrs=LARGE),
+        validators=[ProhibitNullCharactersValidator()],
+    )
+    message = forms.CharField(
+        label=capfirst(_("message")),
+        max_length=10_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 4, **LARGE}),
+        validators=[ProhibitNullCharactersValidator()],
+    )
+
+    def __init__(self, *args: Any, kind: NotificationType, site: Any, **kwargs: Any) -> None:
+        super().__init__(*args, site=site, **kwargs)
+        self.kind = kind
+        self.previews: list[previews.Preview] = []  # of a form that is valid
+        self.languages = [*conf.languages()] or [conf.default_language()]
+        self.parameters = parameters.find_parameters(kind, self.languages)
+        needed = self._names_needed()
+        for parameter in self.parameters:
+            is_required = parameter.name in needed if parameter.in_texts else parameter.is_required
+            self.fields[name_of(parameter)] = make_field(parameter, is_required, kind.example.get(parameter.name))
+        if parameters.ACTOR in parameters.find_names(parameters.templates_of(kind), self.languages):
+            self.fields["actor"] = make_actor(site, parameters.ACTOR in needed)
+        if not kind.link:
+            self.fields["link"] = make_link()
+        if parameters.find_schema(kind) is None:
+            self.fields["data"] = make_data()
+
+    def _names_needed(self) -> set[str]:
+        """The parameters of the texts that are not replaced by others."""
+        title, message = (bool(self.data.get(self.add_prefix(word))) for word in WORDS)
+        templates = parameters.templates_of(self.kind, own_title=title, own_message=message)
+        return parameters.find_names(templates, self.languages)
+
+    def fieldsets(self) -> list[tuple[Any, dict[str, Any]]]:
+        """As Django's admin shows them."""
+        who = [name for name in ("audience", "people", "names", "groups") if name in self.fields]
+        own = [name_of(parameter) for parameter in self.parameters]
+        what = [name for name in ("actor", *own, "link", "data") if name in self.fields]
+        words = _("One text for all languages. Leave them empty for the words of the type.")
+        return [
+            (_("Recipients"), {"fields": who}),
+            (_("Content"), {"fields": what}),
+            (_("Other words"), {"fields": WORDS, "classes": ("collapse",), "description": words}),
+        ]
+
+    def clean_data(self) -> dict[str, Any]:
+        try:
+            return content.require_object(self.cleaned_data["data"] or {})
+        except content.InvalidData as error:
+            raise ValidationError(_("Enter a JSON object.")) from error
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        if TypeSwitch.objects.filter(type=self.kind.key, off=True).exists():
+            self.add_error(None, _("Staff have switched this type off."))
+        if not self.errors:
+            self._require_sendable()
+        return given
+
+    def _require_sendable(self) -> None:
+        """What `notify` would refuse is refused here, where it can be mended."""
+        try:
+            draft = self.draft
+            params = draft.params if draft.actor is None else {**draft.params, "actor": display_name(draft.actor)}
+            words: Any = {"title": draft.title or None, "message": draft.message, "link": draft.link}
+            content.prepare(self.kind, params, data=draft.data, group_key="", **words)
+            self.previews = previews.render_all(self.kind, params, **words)
+        except ValidationError as error:
+            self.add_error(None, error.messages)
+        except (MissingParameter, content.InvalidData, ValueError, TypeError) as error:
+            self.add_error(None, str(error))
+
+    def count_reach(self) -> int:
+        """How many users it is for, as of now. People get none of what they cause."""
+        return find_reached(self.draft, self.chosen).count()
+
+    @property
+    def draft(self) -> Draft:
+        """Of a form that is valid."""
+        given = self.cleaned_data
+        filled = {parameter.name: given[name_of(parameter)] for parameter in self.parameters}
+        filled = {name: value for name, value in filled.items() if value is not None and value != ""}
+        in_texts = {parameter.name for parameter in self.parameters if parameter.in_texts}
+        in_data = {parameter.name for parameter in self.parameters if parameter.in_data}
+        data = {name: value for name, value in filled.items() if name in in_data} | parameters.find_tag(self.kind)
+        return Draft(
+            type=self.kind.key,
+            params=content.require_object({name: value for name, value in filled.items() if name in in_texts}),
+            data=content.require_object(given.get("data") or data),
+            link=given.get("link", ""),
+            title=given["title"],
+            message=given["message"] or None,
+            actor=given.get("actor"),
+        )

@@ -1,0 +1,119 @@
+"""What staff fill in to send a notification of a type: the parameters of its texts, and the fields of its `data`.
+
+Pure. Called by the admin.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import override
+from msgspec import NODEFAULT, inspect
+
+from notifications.types import NotificationType, Text
+
+ACTOR = "actor"
+# What a template takes: `%(name)s`, with a letter that says what it is for.
+PLACE = re.compile(r"%(?:\((?P<name>[^)]*)\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[hlL]?(?P<letter>.)", re.S)
+NUMBERS = dict.fromkeys("diouxXc", int) | dict.fromkeys("eEfFgG", float)
+PLAIN: Mapping[type[inspect.Type], type] = {
+    inspect.StrType: str,
+    inspect.BoolType: bool,
+    inspect.IntType: int,
+    inspect.FloatType: float,
+    inspect.DecimalType: Decimal,
+    inspect.DateTimeType: datetime,
+    inspect.DateType: date,
+    inspect.UUIDType: UUID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """`kind` is what the value is: `object` for anything that JSON can hold. With `choices`, it is one of those."""
+
+    name: str
+    kind: type = str
+    choices: tuple[str | int, ...] = ()
+    is_required: bool = True
+    default: Any = None
+    in_texts: bool = False
+    in_data: bool = False
+
+
+def find_parameters(kind: NotificationType, languages: Iterable[str]) -> list[Parameter]:
+    """The parameters of a type, without the name of the actor. What both its texts and its `data` have is one of them.
+
+    Those of the texts come first.
+    """
+    found = {parameter.name: parameter for parameter in _of_data(kind)}
+    for name, number in _read(templates_of(kind), languages).items():
+        if name != ACTOR:
+            known = found.get(name, Parameter(name, number))
+            found[name] = replace(known, in_texts=True, is_required=True)
+    return sorted(found.values(), key=lambda parameter: not parameter.in_texts)
+
+
+def find_names(templates: Iterable[Text], languages: Iterable[str]) -> set[str]:
+    """The names of the parameters that these templates need in any of the languages."""
+    return set(_read(templates, languages))
+
+
+def templates_of(kind: NotificationType, *, own_title: bool = False, own_message: bool = False) -> list[Text]:
+    """All templates of a type, without those that are replaced by texts of a notification's own."""
+    words = [] if own_title else [kind.title]
+    words += [] if own_message else [kind.message]
+    return [*words, kind.link, kind.group_key, *(action.link for action in kind.actions)]
+
+
+def find_tag(kind: NotificationType) -> dict[str, Any]:
+    """What `data` has besides the fields, if the schema has a tag."""
+    schema = find_schema(kind)
+    return {schema.tag_field: schema.tag} if schema is not None and schema.tag_field else {}
+
+
+def find_schema(kind: NotificationType) -> inspect.StructType | None:
+    """The description of `data`, if it has one by which a form can ask for each field."""
+    found = None if kind.data is None else inspect.type_info(kind.data)
+    return found if isinstance(found, inspect.StructType) and not found.array_like else None
+
+
+def _of_data(kind: NotificationType) -> list[Parameter]:
+    schema = find_schema(kind)
+    return [] if schema is None else [_of_field(field) for field in schema.fields]
+
+
+def _of_field(field: inspect.Field) -> Parameter:
+    value, is_optional = field.type, False
+    if isinstance(value, inspect.UnionType):
+        others = [one for one in value.types if not isinstance(one, inspect.NoneType)]
+        is_optional = len(others) < len(value.types)
+        value = others[0] if len(others) == 1 else inspect.AnyType()
+    # What has a default can be left out; None is given by leaving it out.
+    is_required = field.required and not is_optional
+    default = None if field.default is NODEFAULT else field.default
+    choices = _choices_of(value)
+    plain = type(choices[0]) if choices else PLAIN.get(type(value), object)
+    return Parameter(field.encode_name, plain, choices, is_required, default, in_data=True)
+
+
+def _choices_of(value: inspect.Type) -> tuple[Any, ...]:
+    if isinstance(value, inspect.LiteralType):
+        return tuple(value.values)
+    return tuple(member.value for member in value.cls) if isinstance(value, inspect.EnumType) else ()
+
+
+def _read(templates: Iterable[Text], languages: Iterable[str]) -> dict[str, type]:
+    """The names in these templates, which need not be the same in each language, and what their values are."""
+    wanted: Sequence[Text] = list(templates)
+    found: dict[str, type] = {}
+    for language in languages:
+        with override(language):
+            for place in (place for text in wanted for place in PLACE.finditer(str(text))):
+                if place["name"]:
+                    found[place["name"]] = NUMBERS.get(place["letter"], str)
+    return found

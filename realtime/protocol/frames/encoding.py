@@ -1,0 +1,52 @@
+"""The JSON of frames, and how times are written in it (pure)."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar, overload
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(frame: Mapping[str, Any] | msgspec.Struct) -> bytes:
+    """A frame's JSON. Raises TypeError for a value that JSON cannot express."""
+    return _encoder.encode(frame)
+
+
+def is_frame(value: object) -> bool:
+    """Whether its JSON is an object with a `type`: a mapping that has one, or a struct whose tag is one."""
+    if isinstance(value, msgspec.Struct):
+        return value.__struct_config__.tag_field == "type"
+    return isinstance(value, Mapping) and isinstance(value.get("type"), str)
+
+
+def given(value: T | None) -> T | UnsetType:
+    """The value of a key that is left out when the value is None."""
+    return UNSET if value is None else value
+
+
+def stamp(body: bytes, stream: str, seq: int) -> bytes:
+    """The JSON of an event as it is sent: `body` with `stream` and `seq` added at the end."""
+    return b'%b,"stream":"%b","seq":%d}' % (body[:-1], stream.encode(), seq)
+
+
+def format_time(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds: `2025-10-22T10:00:00.123456Z`."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@overload
+def format_epoch(seconds: float) -> str: ...
+@overload
+def format_epoch(seconds: float | None) -> str | None: ...
+def format_epoch(seconds: float | None) -> str | None:
+    """A Unix time in the form of `format_time`; None stays None."""
+    return None if seconds is None else format_time(datetime.fromtimestamp(seconds, UTC))
+
+
+def utc_now() -> str:
+    return format_time(datetime.now(UTC))

@@ -1,0 +1,36 @@
+"""The site's addresses, and one more: site code that notifies people, within a transaction of the site."""
+
+import json
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
+
+from notifications import notify
+from project.urls import handler500
+
+__all__ = ["handler500", "urlpatterns"]
+
+
+class TakenBackError(Exception):
+    """The site has changed its mind."""
+
+
+@csrf_exempt
+def notify_readers(request: HttpRequest) -> HttpResponse:
+    """204 if it is committed, 409 if it was rolled back, 503 if nobody knows."""
+    given = json.loads(request.body)
+    try:
+        with transaction.atomic():
+            notify(given["readers"], "mention", message=given["key"], dedupe_key=given["key"])
+            if given["is_taken_back"]:
+                raise TakenBackError
+    except TakenBackError:
+        return HttpResponse(status=409)
+    except (OperationalError, InterfaceError):
+        return HttpResponse(status=503)
+    return HttpResponse(status=204)
+
+
+urlpatterns = [path("chaos/notify", notify_readers), path("", include("project.urls"))]

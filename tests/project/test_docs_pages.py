@@ -1,0 +1,56 @@
+"""The pages about the API in a real browser, under a strict Content-Security-Policy: nothing is blocked."""
+
+import asyncio
+import mimetypes
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+from tests.clients.browser import open_browser, open_page
+
+pytestmark = pytest.mark.browser
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+NOTE = """window.blocked = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  blocked.push(`${event.effectiveDirective} ${event.blockedURI}`));"""
+SITE = "http://testserver"
+
+
+def answer(url):
+    """What the site answers. No server is needed: these pages are the same for everybody."""
+    address = urlsplit(url)
+    if address.path.startswith("/static/"):
+        path = Path(finders.find(address.path.removeprefix("/static/")))
+        return {"body": path.read_bytes(), "content_type": mimetypes.guess_type(path)[0]}
+    reply = Client().get(f"{address.path}?{address.query}", headers={"accept": "text/html, */*;q=0.5"})
+    headers = {"content-type": reply["Content-Type"], "content-security-policy": POLICY}
+    return {"status": reply.status_code, "headers": headers, "body": reply.content}
+
+
+async def serve(route):
+    await route.fulfill(**await asyncio.to_thread(answer, route.request.url))
+
+
+async def test_nothing_is_blocked_under_a_strict_policy():
+    async with open_browser() as browser, open_page(browser) as page:
+        await page.add_init_script(NOTE)
+        await page.route("**/*", serve)
+        await page.goto(f"{SITE}/api/docs/socket#frame-chat")
+        await page.set_viewport_size({"width": 390, "height": 844})
+        assert await page.evaluate("document.documentElement.scrollWidth") == 390
+        await page.click(".menu summary")
+        await page.click(".menu a[href='#closes']")
+        assert await page.evaluate("blocked") == []
+        await page.goto(f"{SITE}/api/docs")
+        await page.click(".opblock-summary-control >> nth=0")
+        await page.click(".try-out__btn >> nth=0")
+        await page.wait_for_selector(".execute")
+        await page.click(".model-toggle >> nth=0")
+        assert await page.evaluate("blocked") == []
