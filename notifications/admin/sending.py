@@ -119,7 +119,7 @@ class SendMixin(StepsMixin):
             return HttpResponseRedirect(self._address_of(request, known))
         dispatching.take_step(row.pk)
         row.refresh_from_db()
-        if row.state == Dispatch.State.FAILED:
+        if row.error:
             messages.error(request, row.error)
         else:
             messages.success(request, describe(row))
