@@ -1,6 +1,5 @@
 """The form of "Send a notification": who gets it, and what the chosen type wants to know. Used by `sending`."""
 
-import secrets
 from typing import Any
 
 from django import forms
@@ -11,6 +10,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from notifications import conf, content, parameters, previews
+from notifications.admin.form_fields import KeysField, new_key
 from notifications.admin.parameter_fields import LARGE, make_actor, make_data, make_field, make_link, name_of
 from notifications.announcements.audiences import everybody, has_groups
 from notifications.dispatching import Chosen, Draft, find_reached
@@ -24,22 +24,8 @@ WORDS = ("title", "message")
 Audience = Dispatch.Audience
 
 
-def new_key() -> str:
-    return secrets.token_urlsafe(24)
-
-
 def too_many() -> ValidationError:
     return ValidationError(_("Name %(count)d people at most."), "too_many", {"count": MOST_PEOPLE})
-
-
-class KeysField(forms.ModelMultipleChoiceField):
-    """SQLite takes no number of more than 64 bits, which Django notices for single keys only."""
-
-    def clean(self, value: Any) -> Any:
-        try:
-            return super().clean(value)
-        except OverflowError:
-            raise ValidationError(self.error_messages["invalid_pk_value"], "invalid_pk_value", {"pk": "…"}) from None
 
 
 class RecipientsForm(forms.Form):
@@ -55,7 +41,6 @@ class RecipientsForm(forms.Form):
         help_text=_("Their login names, one on each line."),
     )
     groups: Any = KeysField(None, label=capfirst(_("groups")), required=False)
-    # Made with the form: when it is sent twice, the second one has the key of the first.
     form_key = forms.CharField(max_length=255, initial=new_key, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, site: Any, **kwargs: Any) -> None:
