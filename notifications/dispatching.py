@@ -20,6 +20,7 @@ from notifications import clock
 from notifications.announcements.audiences import everybody, members
 from notifications.models import Dispatch, Notification, TypeSwitch
 from notifications.sending import notify
+from notifications.types import find_type
 from notifications.withdrawing import withdraw_rows, withdraw_some
 from realtime.integration import is_stopping, own_transaction, read_user, retry_conflicts
 
@@ -185,6 +186,10 @@ def _send(row: Dispatch, keys: Sequence[Any]) -> int:
     if not keys:
         return 0
     own: dict[str, Any] = {"title": row.title or None, "message": row.message, "dedupe_key": row.dedupe_key}
+    kind = find_type(row.type)
+    if kind is not None and kind.group_key:
+        # A group of its own: to withdraw it must not take along what others have sent.
+        own["group_key"] = row.dedupe_key
     count = notify(list(keys), row.type, actor=row.actor, data=row.data, link=row.link, **own, **row.params)
     assert isinstance(count, int)
     return count

@@ -16,7 +16,7 @@ from notifications.admin.steps import StepsMixin
 from notifications.models import Dispatch, Notification
 from notifications.previews import Preview, render_all
 from notifications.types import find_type
-from realtime.integration import display_name
+from realtime.integration import display_name, own_transaction
 
 State = Dispatch.State
 FIELDS = ["type_label", "audience", "groups", "params", "data", "link", "actor", "created_by", "created_at", "error"]
@@ -83,8 +83,11 @@ class DispatchAdminMixin(StepsMixin, RecordAdminMixin, StyledMixin):
     ) -> HttpResponse:
         if request.method != "POST":
             raise PermissionDenied
-        if step(row.pk):
-            self.log_step(request, row, done)
+        with own_transaction():
+            is_done = step(row.pk)
+            if is_done:
+                self.log_step(request, row, done)
+        if is_done:
             dispatching.take_step(row.pk)
             messages.success(request, str(done))
         else:

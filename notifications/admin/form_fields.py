@@ -12,7 +12,7 @@ def new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
-class KeysField(forms.ModelMultipleChoiceField):
+class KeysField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in the stubs only
     """Refuses numbers of more than 64 bits, which SQLite does not take. Django does so for single keys only."""
 
     def clean(self, value: Any) -> Any:

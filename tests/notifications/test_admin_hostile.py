@@ -13,6 +13,7 @@ from notifications.admin import exporting
 from notifications.catalogue import switching
 from notifications.models import Dispatch, Notification, TypeSwitch
 from tests.notifications.announced_admin import log_in_root, messages_of
+from tests.notifications.rows import sent
 from tests.notifications.staffed import address, errors, send, staff
 from tests.people import make_user
 
@@ -119,3 +120,17 @@ def test_a_text_that_cannot_be_filled_in_is_an_error_of_the_form(root: Client, b
 def test_every_cell_of_a_csv_is_quoted() -> None:
     """A spreadsheet that separates cells by semicolons would take the rest for another cell, and for a formula."""
     assert exporting._write([["a;=1+1", 'b"c', ""]]) == '"a;=1+1","b""c",""\r\n'
+
+
+def test_withdrawing_what_staff_sent_spares_what_others_sent(root: Client, bob: Any) -> None:
+    """A type may put notifications together. What staff send stays apart, because it can be withdrawn."""
+    types.register("party", title="Party", message="Come", group_key="party")
+    sent(bob, "party")
+    send(root, bob, type="party")
+    dispatch = Dispatch.objects.get()
+    assert (dispatch.stored, Notification.objects.filter(recipient=bob).count()) == (1, 2)
+    sent(bob, "party")
+    root.post(address("withdraw", dispatch, "dispatch"))
+    dispatching.run_due(dispatch.created_at)
+    assert Notification.objects.get(recipient=bob).group_count == 2
+    assert (Dispatch.objects.get().state, Dispatch.objects.get().stored) == ("withdrawn", 0)
