@@ -19,6 +19,7 @@ from notifications.parameters import Parameter
 from realtime.integration import UserSelect
 
 LARGE = {"class": "vLargeTextField"}
+TEXT_CHARS = 10_000
 
 
 def name_of(parameter: Parameter) -> str:
@@ -71,12 +72,12 @@ def make_field(parameter: Parameter, is_required: bool, example: object) -> form
         options["help_text"] = _("For example: %(example)s") % {"example": example}
     if parameter.choices:
         return _make_choice(parameter.choices, options)
-    field: forms.Field = FIELDS[parameter.kind](**options, **_widget_of(parameter.kind))
+    if parameter.kind is str:
+        options["max_length"] = TEXT_CHARS
+    if parameter.kind in WIDGETS:
+        options["widget"] = WIDGETS[parameter.kind]()
+    field: forms.Field = FIELDS[parameter.kind](**options)
     return field
-
-
-def _widget_of(kind: type) -> dict[str, Any]:
-    return {"widget": WIDGETS[kind]()} if kind in WIDGETS else {}
 
 
 def _make_choice(values: Sequence[str | int], options: dict[str, Any]) -> forms.Field:

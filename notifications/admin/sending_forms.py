@@ -11,7 +11,15 @@ from django.utils.translation import gettext_lazy as _
 
 from notifications import conf, content, parameters, previews
 from notifications.admin.form_fields import KeysField, new_key
-from notifications.admin.parameter_fields import LARGE, make_actor, make_data, make_field, make_link, name_of
+from notifications.admin.parameter_fields import (
+    LARGE,
+    TEXT_CHARS,
+    make_actor,
+    make_data,
+    make_field,
+    make_link,
+    name_of,
+)
 from notifications.announcements.audiences import everybody, has_groups
 from notifications.dispatching import Chosen, Draft, find_reached
 from notifications.models import Dispatch, Notification, TypeSwitch
@@ -114,7 +122,7 @@ class SendForm(RecipientsForm):
     )
     message = forms.CharField(
         label=capfirst(_("message")),
-        max_length=10_000,
+        max_length=TEXT_CHARS,
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, **LARGE}),
     )

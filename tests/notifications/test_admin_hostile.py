@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
 from django.test import Client
@@ -115,6 +116,14 @@ def test_a_text_that_cannot_be_filled_in_is_an_error_of_the_form(root: Client, b
         answer = send(root, bob, type="letter", param_sign=sign)
         assert errors(answer) == {"__all__"}, sign
     assert not Dispatch.objects.exists()
+
+
+def test_what_is_too_large_to_be_pushed_is_an_error_of_the_form(root: Client, bob: Any) -> None:
+    assert errors(send(root, bob, param_name="x" * 10_001)) == {"param_name"}
+    answer = send(root, bob, data=f'{{"a": "{"x" * 1_500_000}"}}')
+    assert "MAX_QUEUED_BYTES" in answer.context["form"].non_field_errors()[0]
+    assert not Dispatch.objects.exists()
+    assert not LogEntry.objects.exists()
 
 
 def test_every_cell_of_a_csv_is_quoted() -> None:
