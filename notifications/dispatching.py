@@ -14,11 +14,13 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.db import InterfaceError, OperationalError
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext as _
 
 from notifications import clock
 from notifications.announcements.audiences import everybody, members
-from notifications.models import Dispatch, Notification
+from notifications.models import Dispatch, Notification, TypeSwitch
 from notifications.sending import notify
+from notifications.types import find_type
 from notifications.withdrawing import withdraw_rows, withdraw_some
 from realtime.integration import is_stopping, own_transaction, read_user, retry_conflicts
 
@@ -32,6 +34,10 @@ ERROR_CHARS = 500
 State, Audience = Dispatch.State, Dispatch.Audience
 OVER = {State.SENDING: State.SENT, State.WITHDRAWING: State.WITHDRAWN}
 UNDER_WAY = tuple(OVER)
+
+
+class SwitchedOff(Exception):
+    """Staff have switched the type off meanwhile, so nobody got the portion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +135,17 @@ def take_step(key: int) -> bool:
         return _take_step(key)
     except (OperationalError, InterfaceError):
         raise
+    except SwitchedOff:
+        _halt(key, State.STOPPED, _("Staff have switched this type off."))
     except Exception as failure:
         logger.exception("The dispatch %s failed", key)
-        values = {"state": State.FAILED, "error": repr(failure)[:ERROR_CHARS], "ended_at": clock.now()}
-        Dispatch.objects.filter(pk=key, state=State.SENDING).update(**values)
-        return False
+        _halt(key, State.FAILED, repr(failure))
+    return False
+
+
+def _halt(key: int, state: str, error: str) -> None:
+    sending = Dispatch.objects.filter(pk=key, state=State.SENDING)
+    sending.update(state=state, error=error[:ERROR_CHARS], ended_at=clock.now())
 
 
 @retry_conflicts
@@ -147,6 +159,8 @@ def _take_step(key: int) -> bool:
         keys = _next_keys(row)
         work: Callable[[Dispatch, Sequence[Any]], int] = _send if row.state == State.SENDING else _withdraw
         changed = work(row, keys)
+        if row.state == State.SENDING and TypeSwitch.is_off(row.type):
+            raise SwitchedOff
         passed = sum(pk != row.actor_id for pk in keys)  # who has caused it was not counted as a recipient
         values: dict[str, Any] = {"passed": F("passed") + passed, "stored": F("stored") + changed}
         if keys:
@@ -172,6 +186,10 @@ def _send(row: Dispatch, keys: Sequence[Any]) -> int:
     if not keys:
         return 0
     own: dict[str, Any] = {"title": row.title or None, "message": row.message, "dedupe_key": row.dedupe_key}
+    kind = find_type(row.type)
+    if kind is not None and kind.group_key:
+        # A group of its own: to withdraw it must not take along what others have sent.
+        own["group_key"] = row.dedupe_key
     count = notify(list(keys), row.type, actor=row.actor, data=row.data, link=row.link, **own, **row.params)
     assert isinstance(count, int)
     return count

@@ -101,7 +101,7 @@ async def anotify(recipients: Any, type_name: str, **options: Any) -> Notificati
 def send(prepared: Content, recipients: Recipients, unless_present: str) -> dict[Any, int]:
     """Store and push. Returns the ids of the rows, by reader. `notifications.testing` listens here."""
     keys = [pk for pk in recipients.keys if prepared.actor is None or pk != prepared.actor.pk]
-    if not keys or TypeSwitch.objects.filter(type=prepared.kind.key, off=True).exists():
+    if not keys or TypeSwitch.is_off(prepared.kind.key):
         return {}
     present = routing.find_present(unless_present, keys) if unless_present else frozenset()
     with own_transaction():

@@ -38,11 +38,16 @@ class Rendered:
 
 
 def fill(template: Text, params: Mapping[str, object]) -> str:
-    """`template` in the active language, filled with `params`. Raises MissingParameter."""
+    """`template` in the active language, filled with `params`.
+
+    Raises MissingParameter, and TypeError or ValueError for a value that the template cannot take.
+    """
     try:
         return str(template) % params
     except KeyError as error:
         raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}") from None
+    except OverflowError as error:  # such as %c for a number that no character has
+        raise ValueError(str(error)) from error
 
 
 def fill_link(template: str, params: Mapping[str, object]) -> str:

@@ -37,9 +37,10 @@ class ActsMixin(StepsMixin):
     def has_send_permission(self, request: HttpRequest) -> bool:
         return self.has_right(request, "send")
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Deleting is withdrawing: open clients hear of that."""
-        found: dict[str, Any] = super().get_actions(request)
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """Deleting is withdrawing: open clients hear of that. Django passes `action_location` from 6.1 on."""
+        given = {} if action_location is None else {"action_location": action_location}
+        found: dict[str, Any] = super().get_actions(request, **given)
         found.pop("delete_selected", None)
         return found
 

@@ -1,6 +1,5 @@
 """The form of an announcement in the admin, with its texts. Used by `announcements`."""
 
-import secrets
 from typing import Any
 
 from django import forms
@@ -11,6 +10,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from notifications import conf
+from notifications.admin.form_fields import KeysField, new_key
 from notifications.announcements import audiences
 from notifications.announcements.wording import default_code
 from notifications.models import Announcement, AnnouncementText
@@ -20,18 +20,14 @@ from notifications.models.announcement import GROUPS
 LANGUAGES_SHOWN = 4
 
 
-def new_key() -> str:
-    return secrets.token_urlsafe(24)
-
-
 class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     audience = forms.ChoiceField(label=capfirst(_("audience")))
-    # Made with the form: when it is sent twice, the second announcement has the key of the first.
     form_key = forms.CharField(max_length=255, required=False, initial=new_key, widget=forms.HiddenInput)
 
     class Meta:
         model = Announcement
         fields = ["level", "link", "closing", "audience", "groups", "for_newer", "starts_at", "ends_at"]
+        field_classes = {"groups": KeysField}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The base of the mixins of admin classes: none at all, but type checkers take it for the class that follows them."""
+"""The base of the mixins of admin classes. Type checkers take it for the class that follows them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,8 +7,9 @@ if TYPE_CHECKING:
 
     AdminMixin = ModelAdmin[Any]
 else:
+    from realtime.integration import CarefulLists
 
-    class AdminMixin:
+    class AdminMixin(CarefulLists):
         """Goes before `ModelAdmin`, or before the class that another theme has in its place."""
 
 

@@ -16,7 +16,7 @@ from notifications.admin.steps import StepsMixin
 from notifications.models import Dispatch, Notification
 from notifications.previews import Preview, render_all
 from notifications.types import find_type
-from realtime.integration import display_name
+from realtime.integration import display_name, own_transaction
 
 State = Dispatch.State
 FIELDS = ["type_label", "audience", "groups", "params", "data", "link", "actor", "created_by", "created_at", "error"]
@@ -83,8 +83,11 @@ class DispatchAdminMixin(StepsMixin, RecordAdminMixin, StyledMixin):
     ) -> HttpResponse:
         if request.method != "POST":
             raise PermissionDenied
-        if step(row.pk):
-            self.log_step(request, row, done)
+        with own_transaction():
+            is_done = step(row.pk)
+            if is_done:
+                self.log_step(request, row, done)
+        if is_done:
             dispatching.take_step(row.pk)
             messages.success(request, str(done))
         else:
@@ -94,18 +97,25 @@ class DispatchAdminMixin(StepsMixin, RecordAdminMixin, StyledMixin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         row: Dispatch | None = kwargs.get("obj")
         if row is not None:
-            notifications = reverse(f"admin:{self.opts.app_label}_{Notification._meta.model_name}_changelist")
             can_send = self.has_send_permission(request)
             can_withdraw = self.has_withdraw_permission(request) and bool(row.stored)
             context |= {
                 "previews": preview(row),
                 **level_of(row),
-                "list_address": f"{notifications}?dedupe_key={row.dedupe_key}",
+                "list_address": self._find_list(request, row),
                 "can_stop": can_send and row.state == State.SENDING,
                 "can_resume": can_send and row.state in (State.STOPPED, State.FAILED),
                 "can_withdraw": can_withdraw and row.state not in (State.WITHDRAWING, State.WITHDRAWN),
             }
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _find_list(self, request: HttpRequest, row: Dispatch) -> str:
+        """The list of what it has stored; "" for those who may not see it."""
+        notifications = self.admin_site._registry.get(Notification)
+        if notifications is None or not notifications.has_view_permission(request):
+            return ""
+        name = f"admin:{self.opts.app_label}_{Notification._meta.model_name}_changelist"
+        return f"{reverse(name, current_app=self.admin_site.name)}?dedupe_key={row.dedupe_key}"
 
 
 class DispatchAdmin(DispatchAdminMixin, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only

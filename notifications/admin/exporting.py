@@ -78,5 +78,6 @@ def escape(value: object) -> str:
 
 def _write(lines: Any) -> str:
     text = io.StringIO()
-    csv.writer(text).writerows(lines)
+    # Quoted, because spreadsheets of other countries end a cell at a semicolon, and begin another one there.
+    csv.writer(text, quoting=csv.QUOTE_ALL).writerows(lines)
     return text.getvalue()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib.admin import widgets
-from django.core.validators import ProhibitNullCharactersValidator
+from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +19,7 @@ from notifications.parameters import Parameter
 from realtime.integration import UserSelect
 
 LARGE = {"class": "vLargeTextField"}
+TEXT_CHARS = 10_000
 
 
 def name_of(parameter: Parameter) -> str:
@@ -28,6 +29,13 @@ def name_of(parameter: Parameter) -> str:
 
 class JsonField(forms.JSONField):
     """Shows what was typed as it was typed: Django writes it anew, and half a surrogate pair cannot be sent."""
+
+    def to_python(self, value: Any) -> Any:
+        """Django expects no other error than that of wrong JSON, but a number or the nesting may be too much, too."""
+        try:
+            return super().to_python(value)
+        except (ValueError, RecursionError):
+            raise ValidationError(self.error_messages["invalid"], "invalid", {"value": value}) from None
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         return None if data is None else InvalidJSONInput(data)
@@ -64,14 +72,12 @@ def make_field(parameter: Parameter, is_required: bool, example: object) -> form
         options["help_text"] = _("For example: %(example)s") % {"example": example}
     if parameter.choices:
         return _make_choice(parameter.choices, options)
-    field: forms.Field = FIELDS[parameter.kind](**options, **_widget_of(parameter.kind))
     if parameter.kind is str:
-        field.validators.append(ProhibitNullCharactersValidator())
+        options["max_length"] = TEXT_CHARS
+    if parameter.kind in WIDGETS:
+        options["widget"] = WIDGETS[parameter.kind]()
+    field: forms.Field = FIELDS[parameter.kind](**options)
     return field
-
-
-def _widget_of(kind: type) -> dict[str, Any]:
-    return {"widget": WIDGETS[kind]()} if kind in WIDGETS else {}
 
 
 def _make_choice(values: Sequence[str | int], options: dict[str, Any]) -> forms.Field:

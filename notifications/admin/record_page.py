@@ -37,9 +37,6 @@ class PageMixin(AdminMixin):
         """The right is for the actions of the list: what was sent stays as it was sent."""
         return obj is None and super().has_change_permission(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Notification | None = None) -> bool:
-        return super().has_view_permission(request, obj) or super().has_change_permission(request)
-
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         row: Notification | None = kwargs.get("obj")
         if row is not None:

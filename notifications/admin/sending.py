@@ -117,9 +117,12 @@ class SendMixin(StepsMixin):
                 raise
             messages.warning(request, _("This form was sent before. Here is what it has sent."))
             return HttpResponseRedirect(self._address_of(request, known))
+        except ValueError as error:  # what nobody knows before it is pushed, such as a frame that is too large
+            form.add_error(None, str(error))
+            return self._show_form(request, form)
         dispatching.take_step(row.pk)
         row.refresh_from_db()
-        if row.state == Dispatch.State.FAILED:
+        if row.error:
             messages.error(request, row.error)
         else:
             messages.success(request, describe(row))

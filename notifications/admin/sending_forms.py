@@ -1,18 +1,25 @@
 """The form of "Send a notification": who gets it, and what the chosen type wants to know. Used by `sending`."""
 
-import secrets
 from typing import Any
 
 from django import forms
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from notifications import conf, content, parameters, previews
-from notifications.admin.parameter_fields import LARGE, make_actor, make_data, make_field, make_link, name_of
+from notifications.admin.form_fields import KeysField, new_key
+from notifications.admin.parameter_fields import (
+    LARGE,
+    TEXT_CHARS,
+    make_actor,
+    make_data,
+    make_field,
+    make_link,
+    name_of,
+)
 from notifications.announcements.audiences import everybody, has_groups
 from notifications.dispatching import Chosen, Draft, find_reached
 from notifications.models import Dispatch, Notification, TypeSwitch
@@ -25,10 +32,6 @@ WORDS = ("title", "message")
 Audience = Dispatch.Audience
 
 
-def new_key() -> str:
-    return secrets.token_urlsafe(24)
-
-
 def too_many() -> ValidationError:
     return ValidationError(_("Name %(count)d people at most."), "too_many", {"count": MOST_PEOPLE})
 
@@ -37,17 +40,15 @@ class RecipientsForm(forms.Form):
     """Who gets it. Names can be typed as well, for those whose browser runs no scripts, and to paste a list."""
 
     audience = forms.ChoiceField(label=_("Who gets it"), widget=forms.RadioSelect(attrs={"class": "radiolist"}))
-    people: Any = forms.ModelMultipleChoiceField(None, label=_("By name"), required=False)
+    people: Any = KeysField(None, label=_("By name"), required=False)
     names = forms.CharField(
         label=_("More names"),
         required=False,
         max_length=MOST_PEOPLE * 200,
-        validators=[ProhibitNullCharactersValidator()],
         widget=forms.Textarea(attrs={"rows": 2, **LARGE}),
         help_text=_("Their login names, one on each line."),
     )
-    groups: Any = forms.ModelMultipleChoiceField(None, label=capfirst(_("groups")), required=False)
-    # Made with the form: when it is sent twice, the second one has the key of the first.
+    groups: Any = KeysField(None, label=capfirst(_("groups")), required=False)
     form_key = forms.CharField(max_length=255, initial=new_key, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, site: Any, **kwargs: Any) -> None:
@@ -118,14 +119,12 @@ class SendForm(RecipientsForm):
         max_length=255,
         required=False,
         widget=forms.TextInput(attrs=LARGE),
-        validators=[ProhibitNullCharactersValidator()],
     )
     message = forms.CharField(
         label=capfirst(_("message")),
-        max_length=10_000,
+        max_length=TEXT_CHARS,
         required=False,
         widget=forms.Textarea(attrs={"rows": 4, **LARGE}),
-        validators=[ProhibitNullCharactersValidator()],
     )
 
     def __init__(self, *args: Any, kind: NotificationType, site: Any, **kwargs: Any) -> None:
@@ -165,13 +164,14 @@ class SendForm(RecipientsForm):
 
     def clean_data(self) -> dict[str, Any]:
         try:
-            return content.require_object(self.cleaned_data["data"] or {})
+            given = self.cleaned_data["data"]
+            return content.require_object({} if given is None else given)
         except content.InvalidData as error:
             raise ValidationError(_("Enter a JSON object.")) from error
 
     def clean(self) -> dict[str, Any]:
         given = super().clean()
-        if TypeSwitch.objects.filter(type=self.kind.key, off=True).exists():
+        if TypeSwitch.is_off(self.kind.key):
             self.add_error(None, _("Staff have switched this type off."))
         if not self.errors:
             self._require_sendable()

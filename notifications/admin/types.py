@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -98,7 +98,9 @@ class TypeAdminMixin(StyledMixin):
         kind, switch = self._require_type(request, object_id)
         if not self.has_switch_permission(request):
             raise PermissionDenied
-        off = request.POST.get("off") == "1"
+        if (given := request.POST.get("off")) not in ("0", "1"):
+            raise BadRequest("Neither off nor on")
+        off = given == "1"
         with own_transaction():
             if switch_type(kind.key, off=off):
                 self.log_change(request, switch, str(_("Switched off.") if off else _("Switched on.")))

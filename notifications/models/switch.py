@@ -27,3 +27,8 @@ class TypeSwitch(Table):
 
     def __str__(self) -> str:
         return self.type
+
+    @classmethod
+    def is_off(cls, key: str) -> bool:
+        """Whether staff have switched the type off."""
+        return cls.objects.filter(type=key, off=True).exists()

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 
+from realtime.auth.admin_lists import CarefulLists
+
 if TYPE_CHECKING:
     # So that calls of `super()` have types. At run time, the class that puts a mixin before `ModelAdmin` has one.
     AdminMixin = admin.ModelAdmin[Any]
 else:
-    AdminMixin = object
+    AdminMixin = CarefulLists
 
 
 class StyledMixin(AdminMixin):

@@ -84,25 +84,30 @@ class UserSearch(AutocompleteJsonView):
 
 
 class PlainUsers(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Searches users where the site has no admin of its own for that."""
+    """Searches users by name, where the site has no admin of its own for that, and for staff who may not see users."""
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return [get_user_model().USERNAME_FIELD]
 
 
 def choose_admin(site: admin.AdminSite, request: HttpRequest) -> Any:
-    """The admin class that searches users: the site's own, if it can be searched."""
+    """The admin class that searches users: the site's own, if it can be searched, for staff who may see users.
+
+    It may search addresses, too. Others would find out an address with it, letter by letter.
+    """
     model: Any = get_user_model()
     people = site._registry.get(model)
-    return people if people is not None and people.get_search_fields(request) else PlainUsers(model, site)
+    is_open = people is not None and people.get_search_fields(request) and people.has_view_permission(request)
+    return people if is_open else PlainUsers(model, site)
 
 
 def find_by_name(site: admin.AdminSite, request: HttpRequest, term: str) -> QuerySet[Any]:
     """The users with a word in their names, as the admin finds them."""
     people = choose_admin(site, request)
-    every: QuerySet[Any] = people.get_queryset(request)
+    # The site's own admin may hide users from some staff, whoever searches.
+    every: QuerySet[Any] = site._registry.get(get_user_model(), people).get_queryset(request)
     found: QuerySet[Any]
-    found, repeats = people.get_search_results(request, every, term)
+    found, repeats = people.get_search_results(request, every, term.replace("\0", ""))
     found = found.distinct() if repeats else found
     return found if found.ordered else found.order_by("pk")
 

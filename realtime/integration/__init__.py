@@ -2,11 +2,12 @@
 
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
 periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
-reads settings and arguments that name users, names users to others, lets staff choose users by name, finds tables of
-other apps, as `realtime` does, and describes its frames.
+reads settings and arguments that name users, names users to others, lets staff choose users by name, refuses lists of
+the admin that make no sense, finds tables of other apps, as `realtime` does, and describes its frames.
 """
 
 from realtime.asyncapi.contributions import Contribution, register_description
+from realtime.auth.admin_lists import CarefulLists
 from realtime.auth.names import display_name
 from realtime.auth.user_choice import FindsUsers, UserSelect, UsersSelect
 from realtime.auth.user_ids import read_user, wire_id
@@ -31,6 +32,7 @@ from realtime.storage.transactions import own_transaction, retry_conflicts
 
 __all__ = [
     "USE_TWIN",
+    "CarefulLists",
     "Contribution",
     "ExactModel",
     "ExactQuerySet",

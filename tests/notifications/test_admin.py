@@ -144,7 +144,7 @@ def test_dates_lead_to_years_months_and_days(root: Client, bob: Any, time: Any) 
     assert len(dates(**chosen)) == 1
     assert listed(root, created_at__year="1999") == set()
     for odd in ("x", "99999", "0"):
-        assert root.get(address("changelist"), {"created_at__year": odd}).status_code == 302
+        assert root.get(address("changelist"), {"created_at__year": odd}).status_code == 400
 
 
 # One notification

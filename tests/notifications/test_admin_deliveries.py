@@ -84,8 +84,7 @@ def test_filters_and_search(root: Client) -> None:
 
 def test_a_page_far_back_and_a_wrong_filter(root: Client, deliveries: list[Delivery]) -> None:
     assert root.get(LIST, {"p": "99"}).status_code in (200, 302)
-    assert root.get(LIST, {"state": "\0", "reason": "\0"}).status_code == 200
-    assert root.get(LIST, {"q": "\0"}).status_code == 200
+    assert root.get(LIST, {"state": "x", "reason": "'"}).context["cl"].result_count == 0
 
 
 def test_it_says_why_in_words_and_in_the_readers_language(root: Client, deliveries: list[Delivery]) -> None:

@@ -54,7 +54,7 @@ def test_readers_and_their_choices_are_found_by_name(staff: Client, office: Offi
         answer = staff.get(reverse(f"admin:notifications_{model}_changelist"), {"q": term})
         return sorted(row.user.username for row in answer.context["cl"].result_list)
 
-    assert [find("reader", term) for term in ("ER1", "reader0@example", "old@example.com", "nobody", "\\%")] == [
+    assert [find("reader", term) for term in ("ER1", "READER0@example.org", "old@example.com", "nobody", "\\%")] == [
         ["reader1"],
         ["reader0"],
         ["reader0"],

@@ -1,0 +1,50 @@
+"""Refuses requests to lists of the admin that make no sense. Used by the admin classes of both apps.
+
+Django answers some of them with an error of the server: a NUL character on PostgreSQL, a year that has no next one, and
+a selected row whose key is none.
+"""
+
+import re
+from typing import Any
+
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import BadRequest, ValidationError
+from django.http import HttpRequest
+
+# Those with a day before them and after them, in each time zone.
+YEARS = range(2, 9999)
+
+
+class CarefulLists:
+    """For an admin class, before `ModelAdmin`."""
+
+    opts: Any
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        require_sense(request, self.opts.pk)
+        return super().changelist_view(request, extra_context)  # type: ignore[misc]
+
+
+def require_sense(request: HttpRequest, key: Any) -> None:
+    """`key` is the primary key of the list's rows. Raises BadRequest, which Django answers with status 400."""
+    for name, values in request.GET.lists():
+        if any("\0" in value for value in values):
+            raise BadRequest("A NUL character")
+        if name.endswith("__year") and not all(_is_year(value) for value in values):
+            raise BadRequest("No year")
+    if not all(_is_key(value, key) for value in request.POST.getlist(ACTION_CHECKBOX_NAME)):
+        raise BadRequest("No key of a row")
+
+
+def _is_year(value: str) -> bool:
+    return re.fullmatch("[0-9]{1,4}", value) is not None and int(value) in YEARS
+
+
+def _is_key(value: str, field: Any) -> bool:
+    while field.remote_field is not None:  # the key may be that of another model
+        field = field.target_field
+    try:
+        field.clean(value, None)
+    except ValidationError:
+        return False
+    return "\0" not in value
