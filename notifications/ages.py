@@ -18,7 +18,7 @@ DISORDER = timedelta(hours=1)
 
 
 def created_since(rows: NotificationQuerySet, moment: datetime) -> NotificationQuerySet:
-    """Those that were created then or later. What was stored with an older moment, such as an import, may be missing."""
+    """Those that were created then or later. Imports, whose keys are newer than their dates, may be missing."""
     return rows.filter(created_at__gte=moment, pk__gte=_search(moment, -DISORDER).start)
 
 
