@@ -65,7 +65,8 @@ class BoundedList(ChangeList):
         self.title: Any = capfirst(self.opts.verbose_name_plural)  # nothing is selected to be changed
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        return ages.narrow(super().get_queryset(request, exclude_parameters))
+        rows: Any = super().get_queryset(request, exclude_parameters)
+        return ages.narrow(rows)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
