@@ -7,13 +7,13 @@ reader's next event.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 
-from notifications import conf
+from notifications import ages, conf
 from notifications.announcements.numbers import delete_states
 from notifications.inbox import changes
 from notifications.inbox.acts import UNDO_SECONDS
-from notifications.models import Announcement, AnnouncementState, Change, Notification
+from notifications.models import Announcement, AnnouncementState, Change, Notification, NotificationQuerySet
 from notifications.pruning import delete_rows
 
 # Columns whose values can be taken back by `undo`.
@@ -40,11 +40,11 @@ def prune(now: datetime, read_days: float, unread_days: float) -> Pruned:
     read, unread, states = 0, 0, 0
     if read_days:
         before = now - timedelta(days=read_days)
-        read = delete_rows(_old(now, before).filter(read_at__isnull=False), by="created_at")
+        read = _delete(now, before, Q(read_at__isnull=False))
         states += _prune_states(before, Q(read_at__isnull=False) | Q(dismissed_at__isnull=False))
     if unread_days:
         before = now - timedelta(days=unread_days)
-        unread = delete_rows(_old(now, before).filter(read_at__isnull=True), by="created_at")
+        unread = _delete(now, before, Q(read_at__isnull=True))
         states += _prune_states(before, Q(read_at__isnull=True, dismissed_at__isnull=True))
     return Pruned(read, unread, states)
 
@@ -54,16 +54,19 @@ def forget_undone(now: datetime) -> None:
     changes.forget(now - timedelta(seconds=UNDO_SECONDS))
 
 
-def _old(now: datetime, before: datetime) -> "QuerySet[Notification]":
+def _delete(now: datetime, before: datetime, which: Q) -> int:
+    # What arrived before the moment was created before it, too.
+    return sum(delete_rows(rows) for rows in ages.portions_before(_old(now, before).filter(which), before))
+
+
+def _old(now: datetime, before: datetime) -> NotificationQuerySet:
     """Notifications that arrived before a moment, but those that are snoozed, or in which an act can be undone yet."""
     undoable = now - timedelta(seconds=UNDO_SECONDS)
     settled = Q(deleted_at__isnull=True)  # those that their readers deleted are forgotten separately
     for column in UNDOABLE:
         settled &= Q(**{f"{column}__isnull": True}) | Q(**{f"{column}__lt": undoable})
     lately = Change.objects.filter(notification=OuterRef("pk"), at__gte=undoable)
-    # What arrived before the moment was created before it, too; there is an index on that.
-    old = Notification.objects.filter(settled, created_at__lt=before, arrived_at__lt=before)
-    return old.filter(~Exists(lately), snoozed_until__isnull=True)
+    return Notification.objects.filter(settled, ~Exists(lately), arrived_at__lt=before, snoozed_until__isnull=True)
 
 
 def _prune_states(before: datetime, which: Q) -> int:

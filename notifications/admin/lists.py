@@ -20,7 +20,7 @@ from django.utils.functional import cached_property
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
-from notifications import texts, types
+from notifications import ages, texts, types
 from notifications.admin.bases import AdminMixin
 from notifications.admin.filters import CategoryFilter, LevelFilter, StateFilter, TypeFilter
 from notifications.models import Notification
@@ -63,6 +63,10 @@ class BoundedList(ChangeList):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.title: Any = capfirst(self.opts.verbose_name_plural)  # nothing is selected to be changed
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        rows: Any = super().get_queryset(request, exclude_parameters)
+        return ages.narrow(rows)
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -30,10 +30,12 @@ def lock_inboxes(user_ids: Iterable[Any]) -> None:
 
 def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
     """Lock these notifications, and return their ids; None if there are more than `most`."""
-    # Any of them first: to put very many in order, only to find that they are too many, takes long.
-    some = chosen.filter(pk__in=chosen.order_by().values("pk")[: most + 1])
-    ids = list(some.select_for_update().order_by("pk").values_list("pk", flat=True))
-    return None if len(ids) > most else ids
+    # Any of them first: to put very many in order, only to find that they are too many, takes long. Not in one
+    # statement: where the database guesses that there is one row, it would look for all of them again for each.
+    some = list(chosen.order_by().values_list("pk", flat=True)[: most + 1])
+    if len(some) > most:
+        return None
+    return list(chosen.filter(pk__in=some).select_for_update().order_by("pk").values_list("pk", flat=True))
 
 
 def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> None:

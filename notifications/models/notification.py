@@ -131,7 +131,7 @@ class Notification(Table):
         ]
         # Names of indexes are shared by all tables of a database, so they begin as no name of the site does.
         # Every act writes a new entry into each index that has the row, a hundred thousand of them if all is marked as
-        # read. So what is rare has a partial index, and one serves both counts.
+        # read. So what is rare has a partial index, one serves both counts, and none has `created_at` (see `ages`).
         indexes = [
             # In ascending order, and read backwards: what arrives goes to the end of its reader's part.
             models.Index(name="realtime_notifications_list", fields=["recipient", "arrived_at", "id"]),
@@ -142,8 +142,6 @@ class Notification(Table):
                 condition=Q(read_at__isnull=True, **IN_INBOX),
             ),
             models.Index(name="realtime_notifications_actor", fields=["actor"], condition=Q(actor__isnull=False)),
-            # With `read_at`, so that the retention finds what is read, or unread, without a look at the rows.
-            models.Index(name="realtime_notifications_age", fields=["created_at", "read_at"]),
             models.Index(
                 name="realtime_notifications_snoozed",
                 fields=["snoozed_until"],

@@ -103,7 +103,7 @@ def test_the_queries_are_the_same_for_more_types(root: Client, bob: Any, monkeyp
             with CaptureQueriesContext(connection) as queries:
                 page = root.get(LIST).content.decode()
             counts.append(len(queries))
-    assert counts[0] == counts[1] <= 6
+    assert counts[0] == counts[1] <= 7
     assert "Kind 19" in page
     assert page.count("switched off") == 10
 

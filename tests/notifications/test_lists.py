@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from notifications import inbox
+from notifications import ages, inbox
 from notifications.inbox import Filters, Place
 from notifications.inbox.counting import counts_of
 from notifications.models import Notification
@@ -117,6 +117,32 @@ def test_lists_and_counts_use_an_index(alice: Any, bob: Any) -> None:
     first, second = plans(lambda: inbox.page(bob.pk, Filters(unread=True), None, 50))
     assert "realtime_notifications_unread" in first
     assert "realtime_notifications_list" not in second
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite explains in another way")
+def test_acts_write_into_three_indexes_and_age_needs_none(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ages, "KEYS_AT_ONCE", 100)
+    now = timezone.now()
+    rows = [
+        Notification(recipient=bob, type="mention", created_at=now - timedelta(days=n)) for n in range(5_000, 0, -1)
+    ]
+    Notification.objects.bulk_create(rows)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE notifications_notification")
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = 'notifications_notification'")
+        # Of a row that was notified by nobody about nothing: all others have conditions that it does not fit.
+        whole = {line.split(" USING ")[1] for (line,) in cursor.fetchall() if " WHERE " not in line}
+    assert whole == {"btree (id)", "btree (recipient_id, arrived_at, id)"}
+    day = timedelta(days=1)
+    chosen = Notification.objects.order_by("-pk").filter(
+        created_at__gte=now - 2_001 * day, created_at__lt=now - 2_000 * day
+    )
+    for plan in [
+        *plans(lambda: list(ages.narrow(chosen))),
+        *plans(lambda: list(ages.portions_before(chosen, now - day))),
+    ]:
+        assert "notifications_notification_pkey" in plan
+        assert "Seq Scan" not in plan
 
 
 @pytest.mark.parametrize("few", [1, 3])
