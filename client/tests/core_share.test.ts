@@ -6,7 +6,7 @@ import { type Options, type Realtime, Unauthorized } from "../src/index.js";
 import "../src/share/index.js"; // loaded before the first test, which would have to wait for it
 import { settle } from "../src/testing.js";
 import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
-import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
+import { codeOf, connect, pass, sent, sleep, useSite } from "./core_site.js";
 
 const site = useSite();
 let browser: FakeBrowser;
@@ -204,6 +204,7 @@ test("a worker that has crashed is noticed when somebody looks at a tab", async 
   tab.room("general").join();
   await settle();
   browser.workersLive = false;
+  sleep(2_000); // what was heard a moment ago needs no probe
   site.server.sockets.forEach((socket) => socket.close());
   site.server.chat("general", "four");
   page.document.dispatchEvent(new Event("visibilitychange"));

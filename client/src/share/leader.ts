@@ -2,25 +2,26 @@
 
 import type { Transport } from "../types.js";
 import { Host } from "./host.js";
-import { EVERYBODY, type OpenLine, type ToHost, type ToTab } from "./wire.js";
+import { EVERYBODY, type Kind, type ToHost, type ToTab } from "./wire.js";
 
-export function leadBy(key: string, transport: Transport): OpenLine {
-  return (hear) => {
-    const channel = new BroadcastChannel(key);
-    const stop = new AbortController();
-    channel.onmessage = ({ data }: MessageEvent<ToTab | ToHost>) => {
-      if (data.to !== "host") hear(data as ToTab);
-    };
-    // The lock is held until this tab goes, so that the request of another one is granted then.
-    navigator.locks.request(key, { signal: stop.signal }, () => lead(key, transport, stop.signal)).catch(() => {});
-    return {
-      name: "leader",
-      post: (message) => channel.postMessage(message),
-      close() {
-        stop.abort();
-        channel.close();
-      },
-    };
+export function leadBy(key: string, transport: Transport): Kind {
+  return {
+    name: "leader",
+    open(hear) {
+      const channel = new BroadcastChannel(key);
+      const stop = new AbortController();
+      const { signal } = stop;
+      channel.onmessage = ({ data }) => hear(data);
+      // The lock is held until this tab goes, so that the request of another one is granted then.
+      navigator.locks.request(key, { signal }, () => lead(key, transport, signal)).catch(() => {});
+      return {
+        post: (message) => channel.postMessage(message),
+        close() {
+          stop.abort();
+          channel.close();
+        },
+      };
+    },
   };
 }
 
@@ -29,15 +30,17 @@ function lead(key: string, transport: Transport, stop: AbortSignal): Promise<voi
   const host = new Host(transport);
   const channel = new BroadcastChannel(key);
   const post = (message: ToTab): void => channel.postMessage(message);
-  channel.onmessage = ({ data }: MessageEvent<ToTab | ToHost>) => {
-    if (data.to === "host") host.hear(data as ToHost, post);
-  };
-  post({ to: EVERYBODY, type: "who" });
   return new Promise((resolve) => {
-    stop.addEventListener("abort", () => {
+    stop.onabort = () => {
       host.close();
       channel.close();
       resolve();
-    });
+    };
+    channel.onmessage = ({ data }: MessageEvent<ToHost | ToTab>) => {
+      if (data.to === "host") host.hear(data as ToHost, post);
+      // Another one leads.
+      else if (data.to === EVERYBODY) host.close();
+    };
+    post({ to: EVERYBODY });
   });
 }
