@@ -26,7 +26,7 @@ class SharedConnection extends Connection {
   #channel: BroadcastChannel | undefined;
 
   constructor(settings: Settings, events: LinkEvents, key: string, kinds: Kind[]) {
-    super({ ...settings, transport: new SharedTransport(kinds, () => this.wake()) }, events);
+    super({ ...settings, transport: new SharedTransport(kinds, settings.transport, () => this.wake()) }, events);
     this.#key = `${key}-signOut`;
   }
 

@@ -9,19 +9,24 @@ const SILENCE_MS = 4_000;
 export class SharedTransport implements Transport {
   /** The kinds of hosts that are left to try. */
   #kinds: Kind[];
+  /** What is left when no kind works: a socket of the tab's own. */
+  #own: Transport;
   /** Opens a socket at once, in the place of one that has ended. */
   #again: () => void;
 
-  constructor(kinds: Kind[], again: () => void) {
+  constructor(kinds: Kind[], own: Transport, again: () => void) {
     this.#kinds = kinds;
+    this.#own = own;
     this.#again = again;
   }
 
   get name(): string {
-    return this.#kinds[0]!.name;
+    return (this.#kinds[0] ?? this.#own).name;
   }
 
   open(request: OpenRequest, events: TransportEvents): TransportSocket {
+    const [kind] = this.#kinds;
+    if (!kind) return this.#own.open(request, events);
     // The name of this socket, and of the lock that the tab holds meanwhile: when it is free, the tab has gone.
     const tab = `realtime-${BUILD}-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
     const say = (message: Partial<ToHost>): void => line.post({ ...message, to: "host", tab });
@@ -36,11 +41,11 @@ export class SharedTransport implements Transport {
     };
     /** This kind of host does not work here, perhaps because of the page's Content-Security-Policy. */
     const fail = (): void => {
-      if (!isOpen || this.#kinds.length < 2) return;
-      this.#kinds.shift();
+      if (isOpen) this.#kinds.shift();
       reopen();
     };
-    const silence = setTimeout(fail, SILENCE_MS);
+    // The last kind may take its time: another tab leads, or is about to.
+    const silence = setTimeout(() => this.#kinds.length > 1 && fail(), SILENCE_MS);
     const hear = ({ to, text, code, reason = "" }: ToTab): void => {
       if (!isOpen || (to !== tab && to !== EVERYBODY)) return;
       clearTimeout(silence);
@@ -49,7 +54,7 @@ export class SharedTransport implements Transport {
       if (text) events.message(text);
       else if (code !== undefined) events.close(code, reason);
     };
-    const line = this.#kinds[0]!.open(hear, fail);
+    const line = kind.open(hear, fail);
     void navigator.locks.request(tab, () => {
       if (!isOpen) return;
       say({ request });
