@@ -91,6 +91,22 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(first!.state.status).toBe("online");
   });
 
+  test("a tab that leaves a room while it is away takes it from nobody", async () => {
+    const [first, second] = await openTabs(kind, 2);
+    const leave = first!.room("general").join();
+    second!.room("general").join();
+    await settle();
+    leave();
+    await pass(900);
+    site.server.drop();
+    await pass(500);
+    await settle();
+    site.server.chat("general", "four");
+    await settle();
+    expect(sent(site.server, "leave")).toHaveLength(1);
+    expect(shown(second!)).toEqual(["one", "two", "three", "four"]);
+  });
+
   test("the socket ends with the last tab", async () => {
     const tabs = await openTabs(kind, 2);
     tabs[0]!.close();

@@ -140,6 +140,8 @@ export class Host {
       wanted.delete(stream);
       // Others still want it: the tab is answered here.
       if (this.#isWanted(stream)) return this.#post(name, { ...command, type: ENDS[type]! });
+      // Whoever resumes it before the answer has come has to ask the server.
+      this.#streams.forget(stream);
     }
     if (id) this.#senders.set(id, name);
     this.#transmit(command);
