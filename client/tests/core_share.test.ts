@@ -2,7 +2,8 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { type Options, type Realtime, Unauthorized } from "../src/index.js";
+import { type Options, type Realtime, type TransportEvents, Unauthorized } from "../src/index.js";
+import { Host } from "../src/share/host.js";
 import "../src/share/index.js"; // loaded before the first test, which would have to wait for it
 import { settle } from "../src/testing.js";
 import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
@@ -89,22 +90,6 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     await settle();
     expect(sent(site.server, "leave")).toMatchObject([{ room_id: "general" }]);
     expect(first!.state.status).toBe("online");
-  });
-
-  test("a tab that leaves a room while it is away takes it from nobody", async () => {
-    const [first, second] = await openTabs(kind, 2);
-    const leave = first!.room("general").join();
-    second!.room("general").join();
-    await settle();
-    leave();
-    await pass(900);
-    site.server.drop();
-    await pass(500);
-    await settle();
-    site.server.chat("general", "four");
-    await settle();
-    expect(sent(site.server, "leave")).toHaveLength(1);
-    expect(shown(second!)).toEqual(["one", "two", "three", "four"]);
   });
 
   test("the socket ends with the last tab", async () => {
@@ -247,4 +232,23 @@ test("without locks, each tab has its own socket", async () => {
   const tabs = await openTabs("leader", 2);
   expect(tabs.map(({ state }) => state.transport)).toEqual(["fake", "fake"]);
   expect(site.server.sockets.size).toBe(2);
+});
+
+test("a room that one tab is about to leave is resumed for another one", () => {
+  const received: string[] = [];
+  let server = {} as TransportEvents;
+  const open = (_: unknown, events: TransportEvents) => {
+    server = events;
+    return { send: (text: string) => void received.push(JSON.parse(text).type), close() {} };
+  };
+  const host = new Host({ name: "fake", open });
+  const hear = (tab: string, message: object): void => host.hear({ to: "host", tab, ...message }, () => {});
+  const send = (tab: string, command: object): void => hear(tab, { text: JSON.stringify(command) });
+  for (const tab of ["a", "b"]) hear(tab, { request: { url: "", protocols: [] } });
+  server.message(JSON.stringify({ type: "connected", data: { streams: {} } }));
+  const resume = { type: "resume", streams: { "room.general": 3 }, id: "resume" };
+  send("a", resume);
+  send("a", { type: "leave", room_id: "general", id: "1" });
+  send("b", resume);
+  expect(received).toEqual(["resume", "leave", "resume"]);
 });
