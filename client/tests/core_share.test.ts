@@ -92,6 +92,23 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(first!.state.status).toBe("online");
   });
 
+  test("tabs ask for a credential one after the other", async () => {
+    let asking = 0;
+    let most = 0;
+    const credential = async (): Promise<string> => {
+      most = Math.max(most, ++asking);
+      await settle();
+      asking--;
+      return "token";
+    };
+    const tabs = await openTabs(kind, 3, { credential });
+    for (const tab of tabs) await vi.waitFor(() => expect(tab.user).toBe(1));
+    site.server.drop();
+    await pass(500);
+    await vi.waitFor(() => expect([asking, site.server.sockets.size]).toEqual([0, 1]));
+    expect(most).toBe(1);
+  });
+
   test("the socket ends with the last tab", async () => {
     const tabs = await openTabs(kind, 2);
     tabs[0]!.close();
