@@ -3,6 +3,7 @@
 VENV ?= .venv
 PORT ?= 8000
 WORKERS ?= 1
+EVERY ?= 1
 JOBS ?= 4
 MINUTES ?= 10
 SEEDS ?= 1
@@ -27,8 +28,8 @@ COMPILE := CUSTOM_COMPILE_COMMAND="make requirements" $(BIN)/pip-compile --quiet
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test client client-test newer flaky check lint soak autobahn bench screenshots coverage sockets \
-	requirements clean
+.PHONY: help run demo-traffic test client client-test newer flaky check lint soak autobahn bench screenshots coverage \
+	sockets requirements clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,16 +39,18 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); uses PORT, WORKERS, DA
 	@DEBUG=1 $(PY) manage.py migrate --verbosity 0
 	@DEBUG=1 $(PY) manage.py load_demo --verbosity 0 > /dev/null
 	@echo
-	@echo "  The site       http://127.0.0.1:$(PORT)/"
+	@echo "  The demo       http://127.0.0.1:$(PORT)/   open it in two windows"
 	@echo "  The API        http://127.0.0.1:$(PORT)/api/docs"
 	@echo "  The admin      http://127.0.0.1:$(PORT)/admin/"
 	@echo "  Accounts       alice, bob, carol, and admin for the admin; password: demo"
 	@echo
+	@echo "  More traffic   make demo-traffic"
 	@echo "  A socket       $(PY) manage.py open_socket alice --url ws://127.0.0.1:$(PORT)/api/v1/ws"
-	@echo "  Then type      {\"type\":\"join\",\"room_id\":\"general\"}"
-	@echo "                 {\"type\":\"message\",\"room_id\":\"general\",\"message\":\"Hello!\",\"id\":\"c-1\"}"
 	@echo
 	@exec env DEBUG=1 $(PY) manage.py serve --host 127.0.0.1 --port $(PORT) --workers $(WORKERS)
+
+demo-traffic: $(VENV)/.run ## Let the people of the demo that `make run` serves talk, a line every EVERY seconds
+	@DEBUG=1 $(PY) manage.py demo_traffic --url ws://127.0.0.1:$(PORT)/api/v1/ws --every $(EVERY)
 
 test: client-test ## Run the tests: of the browser library, on SQLite and memory, and on PostgreSQL and Redis if they answer
 	@TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.halves --jobs $(JOBS)

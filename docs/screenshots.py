@@ -1,9 +1,8 @@
-"""`python -m docs.screenshots`: fills a temporary demo with data and takes the pictures of README in docs/images.
+"""`python -m docs.screenshots`: serves a temporary demo and takes the pictures of README and docs in docs/images.
 
 Run by `make screenshots`. Needs Chromium. The server and its database are deleted afterwards.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,60 +13,31 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
-from websockets.sync.client import connect
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 PORT = 8765
 SITE = f"http://127.0.0.1:{PORT}"
 START_SECONDS = 20
+DESK: Any = {"width": 1280, "height": 760}
+PHONE: Any = {"width": 390, "height": 760}
+VALUES = 12  # of the chart, which gets one every two seconds
+CHART_HAS = "(count) => document.querySelector('#chart .line').getAttribute('d')?.split('L').length > count"
 # Path, width, height, and what must be on the page before the picture is taken.
-SHOTS = {
-    "landing": ("/", 900, 560, "h1"),
+ADMIN_SHOTS = {
     "api": ("/api/docs", 1100, 860, ".opblock"),
     "rooms": ("/admin/realtime/room/", 1480, 620, "#result_list"),
     "notifications": ("/admin/notifications/notification/", 1480, 620, "#result_list"),
 }
-PEOPLE = """
-from django.contrib.auth import get_user_model
-from notifications import notify
-from notifications.models import Notification
-from realtime.chat import rooms
-user = {u.username: u for u in get_user_model().objects.all()}
-for name, first, last in [("alice", "Alice", "Meyer"), ("bob", "Bob", "Okafor"), ("carol", "Carol", "Lindqvist")]:
-    get_user_model().objects.filter(username=name).update(first_name=first, last_name=last)
-    user[name].refresh_from_db()
-alice, bob, carol, admin = (user[name] for name in ("alice", "bob", "carol", "admin"))
-for title, private in [("Releases", False), ("Support", False), ("Design", True)]:
-    rooms.create_room(carol.pk, title=title, private=private)
-for slug in ("releases", "support"):
-    rooms.join(alice.pk, slug)
-    rooms.join(bob.pk, slug)
-notify(alice, "new_follower", actor=bob, link=f"/users/{bob.pk}")
-notify(alice, "new_comment", actor=carol, data={"post_id": 17}, link="/posts/17")
-notify(bob, "mention", actor=alice, link="/posts/17#c4")
-notify(carol, "new_like", actor=alice, data={"post_id": 21}, link="/posts/21")
-notify(carol, "comment_reply", actor=bob, link="/posts/21#c2")
-notify(admin, "new_follower", actor=carol, link=f"/users/{carol.pk}")
-Notification.objects.filter(recipient=alice, type="new_follower").mark_read()
-notify(bob, "new_like", actor=carol, data={"post_id": 9}, link="/posts/9")
-"""
-TALK = [
-    ("alice", "general", "Good morning! The build is green again."),
-    ("bob", "general", "Then I tag 2.4 after lunch."),
-    ("alice", "general", "I will write the notes."),
-    ("bob", "support", "Two customers asked about the export."),
-    ("alice", "releases", "2.4 is out."),
-]
 
 
 def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="screenshots-"))
     try:
         with serve(directory):
-            talk()
             take_all()
     finally:
         shutil.rmtree(directory)
@@ -75,7 +45,7 @@ def main() -> None:
 
 @contextmanager
 def serve(directory: Path) -> Iterator[None]:
-    """The demo on a new SQLite database, filled with people and notifications."""
+    """The demo on a new SQLite database."""
     (directory / "shots_settings.py").write_text(
         "from project.settings import *\n"
         "from project.settings import DATABASES\n"
@@ -83,11 +53,13 @@ def serve(directory: Path) -> Iterator[None]:
     )
     paths = os.pathsep.join([str(ROOT), str(directory)])
     environment = {**os.environ, "DEBUG": "1", "PYTHONPATH": paths, "DJANGO_SETTINGS_MODULE": "shots_settings"}
-    environment = {name: value for name, value in environment.items() if name not in ("DATABASE_URL", "REDIS_URL")}
+    left_out = ("DATABASE_URL", "REDIS_URL", "DEMO", "DEMO_TRAFFIC")
+    environment = {name: value for name, value in environment.items() if name not in left_out}
     manage = [sys.executable, str(ROOT / "manage.py")]
-    for arguments in (["migrate", "-v0"], ["load_demo"], ["shell", "-v0", "-c", PEOPLE]):
+    for arguments in (["migrate", "-v0"], ["load_demo"]):
         subprocess.run([*manage, *arguments], env=environment, check=True, stdout=subprocess.DEVNULL)
-    server = subprocess.Popen([*manage, "serve", "--port", str(PORT)], env=environment, stdout=subprocess.DEVNULL)
+    serve = [*manage, "serve", "--no-access-log", "--port", str(PORT)]
+    server = subprocess.Popen(serve, env=environment, stdout=subprocess.DEVNULL)
     try:
         wait_until_up()
         yield
@@ -108,43 +80,80 @@ def wait_until_up() -> None:
             time.sleep(0.1)
 
 
-def talk() -> None:
-    for number, (name, room, text) in enumerate(TALK):
-        command = {"type": "message", "room_id": room, "message": text, "id": str(number)}
-        with connect(f"ws://127.0.0.1:{PORT}/api/v1/ws?token={log_in(name)}") as socket:
-            socket.send(json.dumps(command))
-            while json.loads(socket.recv(timeout=5)).get("id") != str(number):
-                pass
-
-
-def log_in(name: str) -> str:
-    """An access token."""
-    body = json.dumps({"username": name, "password": "demo"}).encode()
-    request = urllib.request.Request(f"{SITE}/api/v1/auth/token", body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=5) as answer:
-        return str(json.load(answer)["access"])
-
-
 def take_all() -> None:
     IMAGES.mkdir(exist_ok=True)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page()
-        open_admin(page)
-        for name, (path, width, height, content) in SHOTS.items():
-            page.set_viewport_size({"width": width, "height": height})
-            page.goto(SITE + path, wait_until="networkidle")
-            page.wait_for_selector(content)
-            page.screenshot(path=IMAGES / f"{name}.png")
+        take_space(browser)
+        take_admin(browser)
         browser.close()
 
 
-def open_admin(page: Page) -> None:
+def take_space(browser: Browser) -> None:
+    """Two windows of people who talk to each other, on a desk and on a phone, in daylight and at night."""
+    bob = open_window(browser, "bob", viewport=DESK, color_scheme="dark")
+    alice = open_window(browser, "alice", viewport=DESK, color_scheme="light")
+    say(bob, "The release notes look good. Shall we ship?")
+    say(alice, "Yes! I tell everybody.")
+    bob.wait_for_selector("text=I tell everybody")
+    bob.type("#text", "Then I ")
+    alice.wait_for_selector("#typing:has-text('Bob')")
+    alice.wait_for_function(CHART_HAS, arg=VALUES)
+    take(alice, "demo-light")
+    take_return(bob)
+    bob.click("#bell")
+    bob.wait_for_selector("#items > li")
+    take(bob, "demo-dark")
+    for scheme in ("light", "dark"):
+        phone = open_window(browser, "carol", viewport=PHONE, color_scheme=scheme)
+        if scheme == "dark":
+            phone.click("[data-pane=live]")
+            phone.wait_for_selector("#chart .line[d*=L]", state="attached")
+        take(phone, f"demo-phone-{scheme}")
+
+
+def take_return(page: Page) -> None:
+    """A network that was cut, and what has happened meanwhile."""
+    page.check("#cut")
+    page.fill("#text", "Written without a network")
+    page.press("#text", "Enter")
+    page.wait_for_selector("#pill[data-status=waiting]")
+    take(page, "demo-cut")
+    page.uncheck("#cut")
+    page.wait_for_selector("#missed:not([hidden])")
+
+
+def open_window(browser: Browser, name: str, **view: Any) -> Page:
+    page = browser.new_context(**view).new_page()
+    page.goto(f"{SITE}/?as={name}")
+    page.wait_for_selector("#pill[data-status=online]")
+    page.wait_for_selector("#messages .message")
+    page.wait_for_selector("#people [data-username=nour][data-status=online]", state="attached")
+    return page
+
+
+def say(page: Page, text: str) -> None:
+    page.fill("#text", text)
+    page.press("#text", "Enter")
+    page.wait_for_selector(f".message[data-status=stored] >> text={text}")
+
+
+def take(page: Page, name: str) -> None:
+    page.screenshot(path=IMAGES / f"{name}.png", animations="disabled")
+
+
+def take_admin(browser: Browser) -> None:
+    page = browser.new_page()
     page.goto(f"{SITE}/admin/login/?next=/admin/")
     page.fill("#id_username", "admin")
     page.fill("#id_password", "demo")
     page.click("[type=submit]")
+    for name, (path, width, height, content) in ADMIN_SHOTS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(SITE + path, wait_until="networkidle")
+        page.wait_for_selector(content)
+        page.screenshot(path=IMAGES / f"{name}.png")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Embedded by default: one process, SQLite in `var/`, memory for the channel layer
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -15,8 +16,9 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 
 
-def env_flag(name: str) -> bool:
-    return os.environ.get(name, "").lower() in {"1", "true", "yes", "on"}
+def env_flag(name: str, default: bool = False) -> bool:
+    value = os.environ.get(name, "").lower()
+    return value in {"1", "true", "yes", "on"} if value else default
 
 
 def env_list(name: str) -> list[str]:
@@ -24,6 +26,9 @@ def env_list(name: str) -> list[str]:
 
 
 DEBUG = env_flag("DEBUG")
+# The demo at `/`: whoever opens it is one of its people, or the admin, with one click. Never for a site that is open.
+DEMO = env_flag("DEMO", default=DEBUG)
+DEMO_TRAFFIC = env_flag("DEMO_TRAFFIC", default=DEMO)  # some of its people talk by themselves while somebody looks
 SECRET_KEY = os.environ.get("SECRET_KEY", "")
 if not SECRET_KEY:
     if not DEBUG:
@@ -134,7 +139,11 @@ else:
         }
     }
 
-REALTIME = {"REDIS_URL": REDIS_URL}
+REALTIME: dict[str, Any] = {"REDIS_URL": REDIS_URL}
+NOTIFICATIONS: dict[str, Any] = {}
+if DEMO:
+    REALTIME["DISPLAY_NAME"] = "project.demo.people.display_name"
+    NOTIFICATIONS["LANGUAGE"] = "project.demo.languages.find_language"
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

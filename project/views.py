@@ -14,6 +14,8 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from project.demo.views import space
+from project.security import strict_policy
 from realtime.api.base import RealtimeView
 from realtime.api.socket_docs import SocketDocsView
 from realtime.delivery.refusal_texts import say
@@ -21,8 +23,14 @@ from realtime.protocol.errors import Reason
 
 
 @require_safe
+def start(request: HttpRequest) -> HttpResponse:
+    """The demo, or in a deployment a page that says where to go."""
+    return space(request) if settings.DEMO else landing(request)
+
+
+@strict_policy
 def landing(request: HttpRequest) -> HttpResponse:
-    return render(request, "project/landing.html", {"demo": settings.DEBUG})
+    return render(request, "project/landing.html")
 
 
 class DocsView(SpectacularSwaggerSplitView):

@@ -11,7 +11,7 @@ from django.core.validators import RegexValidator
 from django.db import models, router
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from realtime.protocol.streams import room_stream
@@ -303,8 +303,8 @@ class Live(LastSeen):
 
     class Meta:
         proxy = True
-        verbose_name = _("live")
-        verbose_name_plural = _("live")
+        verbose_name = pgettext_lazy("page", "live")
+        verbose_name_plural = pgettext_lazy("page", "live")
         default_permissions = ()
         permissions = [
             ("view_live_users", "Can see who is online"),

@@ -13,6 +13,7 @@ from typing import Any
 import django
 
 os.environ.setdefault("DEBUG", "1")
+os.environ["DEMO"] = "0"  # a test of the demo turns it on
 from project.settings import *  # noqa: F403
 from project.settings import CACHES, CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, REALTIME
 from tests.patience import PATIENCE_SECONDS
@@ -57,7 +58,7 @@ changes: Any = {
 }
 REALTIME = {**REALTIME, **changes}
 # A test runs the jobs that it is about.
-NOTIFICATIONS: Any = {"JOBS_SECONDS": 0}
+NOTIFICATIONS = {"JOBS_SECONDS": 0}
 if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 CACHES["default"]["KEY_PREFIX"] = f"test-{RUN}"

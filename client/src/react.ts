@@ -5,7 +5,7 @@ import type { ReactElement, ReactNode } from "react";
 
 import { INBOX, PRESENCE, ROOM, STATE } from "./adapters/initial.js";
 import { hold } from "./adapters/holding.js";
-import type { UserId } from "./frames.js";
+import type { TopicData, UserId } from "./frames.js";
 import type { InboxSnapshot, Message, Notifications, Observable, Off, Presence, PresenceSnapshot } from "./types.js";
 import type { Realtime, Room, RoomSnapshot, State } from "./types.js";
 
@@ -99,11 +99,13 @@ export function useUnread(choice?: Choice): number {
 }
 
 /** The last value of a topic; undefined until the first. */
-export function useTopic<T = unknown>(name: string, { enabled = true }: Choice = {}): T | undefined {
+export function useTopic<N extends keyof TopicData>(name: N, choice?: Choice): TopicData[N] | undefined;
+export function useTopic<T = unknown>(name: string, choice?: Choice): T | undefined;
+export function useTopic(name: string, { enabled = true }: Choice = {}): unknown {
   const client = useRealtime();
-  const topic = useMemo(() => client.topic<T>(name), [client, name]);
+  const topic = useMemo(() => client.topic(name), [client, name]);
   useOpen(() => topic.join(), [topic], enabled);
-  return useStore<T | undefined, T | undefined>(topic, whole, undefined);
+  return useStore<unknown, unknown>(topic, whole, undefined);
 }
 
 function useJoined(id: string, { enabled = true }: Choice = {}): Room {

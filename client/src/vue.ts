@@ -4,7 +4,7 @@ import { computed, defineComponent, inject, markRaw, onMounted, provide, shallow
 import type { ComputedRef, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
 
 import { hold } from "./adapters/holding.js";
-import type { UserId } from "./frames.js";
+import type { TopicData, UserId } from "./frames.js";
 import type { InboxSnapshot, Notifications, Observable, Off, Presence, PresenceSnapshot } from "./types.js";
 import type { Realtime, Room, RoomSnapshot, State } from "./types.js";
 
@@ -111,12 +111,20 @@ export function useUnread(choice?: Choice): ComputedRef<number> {
 }
 
 /** The last value of a topic; undefined until the first. */
+export function useTopic<N extends keyof TopicData>(
+  name: MaybeRefOrGetter<N>,
+  choice?: Choice,
+): Readonly<ShallowRef<TopicData[N] | undefined>>;
 export function useTopic<T = unknown>(
   name: MaybeRefOrGetter<string>,
+  choice?: Choice,
+): Readonly<ShallowRef<T | undefined>>;
+export function useTopic(
+  name: MaybeRefOrGetter<string>,
   { enabled = true }: Choice = {},
-): Readonly<ShallowRef<T | undefined>> {
+): Readonly<ShallowRef<unknown>> {
   const client = useRealtime();
-  const topic = computed(() => client.topic<T>(toValue(name)));
+  const topic = computed(() => client.topic(toValue(name)));
   useOpen(
     () => topic.value.join(),
     () => toValue(enabled),

@@ -27,9 +27,10 @@ class StyledMixin(AdminMixin):
         return super().media + forms.Media(css={"all": self.style_sheets})
 
 
-class LongListMixin(AdminMixin):
+class LongListMixin(StyledMixin):
     """A list of what belongs to users, with any number of rows."""
 
+    style_sheets = ("notifications/admin.css",)
     search_fields = ["user"]  # shows the field for the search, which is `get_search_results`
     list_select_related = ()  # see `get_queryset`
     list_per_page = 50

@@ -16,7 +16,7 @@ from notifications.models import Notification
 from notifications.models.target import content_types
 from notifications.preferences.explaining import explain
 from notifications.previews import render_stored
-from notifications.types import INFO, find_type, label_of_category
+from notifications.types import CHANNEL_NAMES, INFO, find_type, label_of_category
 
 OUTCOMES = {"sent": _("sent"), "waiting": _("waiting"), "off": _("not sent")}
 EMPTY = "-"  # as Django's admin has it
@@ -48,7 +48,7 @@ class PageMixin(AdminMixin):
                 "previews": render_stored(row),
                 "level": kind.level if kind else INFO,
                 "steps": timeline.build(row, found),
-                "explanations": [(OUTCOMES[one.verdict], one) for one in found],
+                "explanations": [(CHANNEL_NAMES[one.channel], OUTCOMES[one.verdict], one) for one in found],
             }
         return super().render_change_form(request, context, *args, **kwargs)
 

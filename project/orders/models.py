@@ -3,15 +3,16 @@
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class Order(models.Model):
     class Status(models.TextChoices):
-        NEW = "new", _("new")
-        PAID = "paid", _("paid")
-        SENT = "sent", _("sent")
-        DELIVERED = "delivered", _("delivered")
-        CANCELLED = "cancelled", _("cancelled")
+        NEW = "new", pgettext_lazy("order", "new")
+        PAID = "paid", pgettext_lazy("order", "paid")
+        SENT = "sent", pgettext_lazy("order", "sent")
+        DELIVERED = "delivered", pgettext_lazy("order", "delivered")
+        CANCELLED = "cancelled", pgettext_lazy("order", "cancelled")
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="orders", verbose_name=_("user"))
     number = models.CharField(_("order number"), max_length=20, unique=True)

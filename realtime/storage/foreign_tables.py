@@ -36,7 +36,7 @@ def _make_tables(loader: MigrationLoader, nodes: Nodes, label: str, database: st
     return [
         (model._meta.db_table, {str(field.column) for field in model._meta.local_concrete_fields})
         for model in loader.project_state(nodes).apps.get_models()
-        if model._meta.app_label == label and router.allow_migrate_model(database, model)
+        if model._meta.app_label == label and not model._meta.proxy and router.allow_migrate_model(database, model)
     ]
 
 

@@ -167,7 +167,7 @@ def test_its_page_tells_what_it_says_and_what_has_become_of_it(
     assert labels == ["Stored", "Pushed", "Mail queued", "Mail sent", "Seen", "Read", "Archived"]
     for text in ("bob mentioned you", "新提及", "auth.user", "mentioned", "This type is sent in this way"):
         assert text in page
-    assert [found.verdict for _outcome, found in answer.context["explanations"]] == ["sent", "sent", "off"]
+    assert [found.verdict for *_, found in answer.context["explanations"]] == ["sent", "sent", "off"]
 
 
 def test_its_page_tells_why_it_was_not_pushed_or_mailed(root: Client, office: Office, erin: Any) -> None:

@@ -1,4 +1,4 @@
-"""The admin in a real browser, on a real server, under a strict policy: staff announce, and switch a type off."""
+"""The admin in a real browser, on a real server, under a strict policy: staff announce, send, and switch a type off."""
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -155,4 +155,19 @@ async def test_staff_switch_a_type_off_and_on(staff: Page) -> None:
     await expect(staff.locator("#change-history")).to_contain_text("Switched on.")
 
 
-# What staff do with notifications, such as sending one, comes here: `staff` is logged in, and alice has a notification.
+async def test_staff_send_a_notification(staff: Page, process: SiteProcess) -> None:
+    await staff.goto("/admin/notifications/notification/")
+    await staff.get_by_role("link", name="Send a notification").click()
+    await staff.locator("select[name=type]").select_option("mention")
+    await staff.get_by_role("button", name="Continue").click()
+    await staff.locator(".field-people .select2-selection").click()
+    await staff.keyboard.type("bo")
+    await staff.get_by_role("option", name="bob").click()
+    await staff.get_by_role("button", name="Check it").click()
+    await expect(staff.get_by_text("admin mentioned you")).to_be_visible()
+    await staff.get_by_role("button", name="Send it to 1 person").click()
+    await expect(staff.get_by_text("Sent to 1 person.").first).to_be_visible()
+    token = process.log_in("bob")["access"]
+    assert [row["message"] for row in process.rest("GET", "/notifications", token)["notifications"]] == [
+        "admin mentioned you"
+    ]

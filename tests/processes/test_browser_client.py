@@ -63,7 +63,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser) -> AsyncIterator[Page]:
-    async with open_page(browser) as page:
+    # The start page, to which the tests add scripts, allows none that are written in it.
+    async with open_page(browser, bypass_csp=True) as page:
         yield page
 
 

@@ -60,7 +60,7 @@ def process(new_database) -> Iterator[SiteProcess]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def context(browser: Browser, process: SiteProcess) -> AsyncIterator[BrowserContext]:
     """A browser in which the admin is logged in."""
-    context = await browser.new_context()
+    context = await browser.new_context(bypass_csp=True)  # Playwright waits with `eval`
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
     page = await context.new_page()
     await page.goto(f"http://{process.address}/admin/login/")

@@ -7,14 +7,16 @@ import pytest
 from django.contrib.auth import authenticate, get_user_model
 from django.core.management import CommandError, call_command
 
-from realtime.models import Membership, Room
+from notifications.models import Notification
+from realtime.chat.rooms import describe
+from realtime.models import Membership, Message, Room
 
 pytestmark = pytest.mark.django_db
 
 
-def load():
+def load(**options):
     said = StringIO()
-    call_command("load_demo", stdout=said)
+    call_command("load_demo", stdout=said, **options)
     return said.getvalue()
 
 
@@ -31,8 +33,8 @@ def test_it_refuses_where_debug_is_off():
 
 def test_it_makes_accounts_and_rooms_however_often(settings):
     settings.DEBUG = True
-    assert "alice" in load()
-    load()
+    assert "alice" in load(bare=True)
+    load(bare=True)
     assert get_user_model().objects.count() == 4
     assert people_in("general") == ["admin", "alice", "bob", "carol"]
     assert people_in("team") == ["alice", "bob"]
@@ -40,11 +42,26 @@ def test_it_makes_accounts_and_rooms_however_often(settings):
     assert dict(Room.objects.values_list("slug", "private")) == {"general": False, "team": True}
 
 
+def test_it_writes_a_past_once(settings):
+    settings.DEBUG = True
+    load(bare=True)
+    load()
+    before = Message.objects.count(), Notification.objects.count()
+    assert Message.objects.filter(room__slug="general").count() > 100
+    assert Notification.objects.filter(recipient__username="carol", type="new_like").count() == 1  # of four people
+    load()
+    assert before == (Message.objects.count(), Notification.objects.count())
+    assert "dana" in people_in("support")
+    assert not authenticate(username="dana", password="demo")
+    unread = [room.last_seq - room.last_read_seq for room in describe(get_user_model().objects.get(username="bob").pk)]
+    assert unread == [0] * 4
+
+
 def test_it_makes_accounts_that_can_log_in(settings):
     settings.DEBUG = True
-    load()
+    load(bare=True)
     get_user_model().objects.filter(username="alice").update(password="!", is_active=False)
-    load()
+    load(bare=True)
     accounts = {name: authenticate(username=name, password="demo") for name in ("alice", "bob", "carol", "admin")}
     assert [name for name, user in accounts.items() if user.is_superuser] == ["admin"]
 

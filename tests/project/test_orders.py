@@ -8,12 +8,13 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from rest_framework.test import APIClient
 
 from notifications.rules import notify_changes
 from notifications.testing import assert_not_notified, assert_notified
 from project.orders.models import Order
 from realtime.storage.database import run
-from tests.people import client_for
+from tests.people import client_for, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,12 +100,38 @@ def test_a_user_mutes_an_order_over_rest(alice: Any, bob: Any, order: Order) -> 
     assert client_for(alice).put(address).status_code == 200
 
 
+def test_in_the_demo_a_user_moves_their_own_orders_along(settings: Any, alice: Any, bob: Any, order: Order) -> None:
+    settings.DEMO = True
+    answer = client_for(alice).get("/api/v1/orders", headers={"Accept-Language": "zh-hans"}).json()
+    assert answer["orders"] == [{"number": "A-17", "status": "new"}]
+    labels = {"new": "新建", "paid": "已付款", "sent": "已发货", "delivered": "已送达", "cancelled": "已取消"}
+    assert answer["labels"] == labels
+    for status in ("paid", "sent", "delivered", "new"):
+        assert client_for(alice).post("/api/v1/orders/A-17/next").status_code == 204
+        order.refresh_from_db()
+        assert order.status == status
+        assert_notified(alice, "order_status_changed", status=status)
+    staff = make_user("root", is_staff=True, is_superuser=True)
+    for client, status in ((client_for(bob), 404), (client_for(staff), 404), (APIClient(), 401)):
+        assert client.post("/api/v1/orders/A-17/next").status_code == status
+    assert client_for(alice).post("/api/v1/orders/%00/next").status_code == 404
+    assert APIClient().get("/api/v1/orders").status_code == 401
+    assert client_for(bob).get("/api/v1/orders").json()["orders"] == []
+
+
+def test_outside_the_demo_nobody_does(alice: Any, order: Order) -> None:
+    for call in (client_for(alice).get("/api/v1/orders"), client_for(alice).post("/api/v1/orders/A-17/next")):
+        assert call.status_code == 404
+    order.refresh_from_db()
+    assert order.status == "new"
+
+
 def test_the_demo_has_orders_however_often_it_is_loaded(settings: Any) -> None:
     settings.DEBUG = True
     for _ in range(2):
-        call_command("load_demo", verbosity=0)
+        call_command("load_demo", bare=True, verbosity=0)
     assert Order.objects.filter(user__username="alice").count() == 2
-    assert Order.objects.count() == 3
+    assert Order.objects.count() == 6
 
 
 def test_the_admin_speaks_chinese(staff: Client, order: Order) -> None:

@@ -65,3 +65,14 @@ def test_nothing_is_left_untranslated(source: Path) -> None:
         if "fuzzy" in entry or not all(text for name, text in entry.items() if name.startswith("msgstr"))
     ]
     assert not left
+
+
+@pytest.mark.parametrize("domain", sorted({source.stem for source in SOURCES}))
+def test_no_text_is_translated_in_two_ways(domain: str) -> None:
+    """Django has one catalog for all apps. A text with two meanings needs a context."""
+    found: dict[object, set[str]] = {}
+    for source in SOURCES:
+        if source.stem == domain:
+            for key, text in expected_catalog(source).items():
+                found.setdefault(key, set()).add(text)
+    assert {key: texts for key, texts in found.items() if len(texts) > 1} == {}

@@ -260,7 +260,9 @@ class Site:
 
     def prepare(self) -> Self:
         """Create the tables, users and rooms."""
-        self.run("from django.core.management import call_command as c; c('migrate', verbosity=0); c('load_demo')")
+        self.run(
+            "from django.core.management import call_command as c; c('migrate', verbosity=0); c('load_demo', bare=True)"
+        )
         return self
 
     def run(self, code: str) -> str:

@@ -1,0 +1,132 @@
+"""The people who talk by themselves: clients like any other. Called by `performance` and the command `demo_traffic`."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from secrets import token_hex
+from typing import Any
+
+from project.demo import script
+from project.demo.people import ACTORS, VISITOR_NAMES
+from project.demo.sockets import Line
+
+logger = logging.getLogger(__name__)
+
+Open = Callable[[str], Awaitable[Line]]
+IsWanted = Callable[[], Awaitable[bool]]
+
+# Nobody reads more in one sitting, and a forgotten tab must not fill the database.
+LINES_AT_MOST = 400
+TYPING_SHARE = 0.4  # of the pause before a line, its speaker is seen typing
+
+
+class Actor:
+    """One person with an open socket. `heard` gets what is said in the rooms."""
+
+    def __init__(self, line: Line, heard: Callable[[dict[str, Any]], None]) -> None:
+        self._line = line
+        self._heard = heard
+        self._greeted = asyncio.Event()  # nothing is sent before, as by any client
+        self._answered = asyncio.Event()  # the last message
+        self.is_open = True
+
+    async def listen(self) -> None:
+        async for text in self._line:
+            await self._take(json.loads(text))
+        self.is_open = False
+        self._greeted.set()
+        self._answered.set()
+
+    async def _take(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "connected":
+                self._greeted.set()
+            case "heartbeat":
+                await self._send(type="pong")
+            case "chat":
+                self._heard(frame["data"])
+            case "ack" | "error":
+                self._answered.set()
+
+    async def join(self, room: str) -> None:
+        await self._send(type="join", room_id=room)
+
+    async def type(self, room: str) -> None:
+        await self._send(type="typing", data={"is_typing": True, "context": room})
+
+    async def say(self, room: str, text: str) -> None:
+        """Returns when the message is stored: a socket that closes before would take it along."""
+        await self._send(type="typing", data={"is_typing": False, "context": room})
+        if not self.is_open:
+            return
+        self._answered.clear()
+        await self._line.send(json.dumps({"type": "message", "room_id": room, "message": text, "id": token_hex(8)}))
+        await self._answered.wait()
+
+    async def close(self) -> None:
+        await self._line.close()
+
+    async def _send(self, **frame: Any) -> None:
+        await self._greeted.wait()
+        if self.is_open:
+            await self._line.send(json.dumps(frame))
+
+
+class Company:
+    """All actors, and what they say next: an answer to a visitor, or the next line of the script."""
+
+    def __init__(self, open_line: Open, is_wanted: IsWanted, seconds: float) -> None:
+        """`seconds` is the average pause between two lines."""
+        self._open_line = open_line
+        self._is_wanted = is_wanted
+        self._seconds = seconds
+        self._answers: list[script.Line] = []  # at most one, so that two visitors can talk to each other
+
+    async def perform(self) -> None:
+        """Talk until nobody wants it, a socket was closed, or everything was said."""
+        async with self._enter() as actors:
+            start = random.randrange(len(script.SCENES))
+            for line in itertools.islice(itertools.cycle(script.SCENES), start, start + LINES_AT_MOST):
+                if not await self._is_wanted() or not all(actor.is_open for actor in actors.values()):
+                    return
+                await self._speak(actors, self._answers.pop() if self._answers else line)
+
+    async def _speak(self, actors: dict[str, Actor], line: script.Line) -> None:
+        pause = self._seconds * random.uniform(0.5, 1.5)
+        await asyncio.sleep(pause * (1 - TYPING_SHARE))
+        await actors[line.speaker].type(line.room)
+        await asyncio.sleep(pause * TYPING_SHARE)
+        await actors[line.speaker].say(line.room, line.text)
+
+    @contextlib.asynccontextmanager
+    async def _enter(self) -> AsyncIterator[dict[str, Actor]]:
+        actors: dict[str, Actor] = {}
+        listening: list[asyncio.Task[None]] = []
+        try:
+            for person in ACTORS:
+                # One of them listens for all.
+                heard = self._note_message if not actors else ignore
+                actors[person.username] = actor = Actor(await self._open_line(person.username), heard)
+                listening.append(asyncio.create_task(actor.listen()))
+                for room in sorted({line.room for line in script.SCENES}):
+                    await actor.join(room)
+            yield actors
+        finally:
+            for task in listening:
+                task.cancel()
+            await asyncio.gather(*listening, *(actor.close() for actor in actors.values()), return_exceptions=True)
+
+    def _note_message(self, data: dict[str, Any]) -> None:
+        """Let somebody answer what a visitor has said in a room."""
+        name = data["from_username"].split()[0]
+        if data.get("room_id") and name.lower() in VISITOR_NAMES:
+            text = random.choice(script.ANSWERS).format(name=name)
+            self._answers = [script.Line(random.choice(ACTORS).username, data["room_id"], text)]
+
+
+def ignore(data: dict[str, Any]) -> None:
+    pass

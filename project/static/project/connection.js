@@ -1,0 +1,48 @@
+/** The pill that says how the connection is, why, and when the next attempt is. A click tries at once. */
+
+import { realtime } from "./client.js";
+import { find, setText } from "./dom.js";
+import { leave } from "./login.js";
+import { fill, gettext } from "./texts.js";
+
+const STATUS = {
+  idle: gettext("Connecting…"),
+  connecting: gettext("Connecting…"),
+  online: gettext("Live"),
+  offline: gettext("No network"),
+  signedOut: gettext("Signed out"),
+  closed: gettext("Closed"),
+};
+const REASONS = {
+  RESTARTING: gettext("Server restarts"),
+  OVERLOADED: gettext("Server busy"),
+  HEARTBEAT_TIMEOUT: gettext("No sign of life"),
+  SLOW_CONSUMER: gettext("Network too slow"),
+  RATE_LIMITED: gettext("Too many commands"),
+  TOO_MANY_CONNECTIONS: gettext("Too many windows"),
+  KICKED: gettext("Ended by an admin"),
+  USER_DISABLED: gettext("Account disabled"),
+};
+const LOST = gettext("Connection lost");
+
+export function startPill() {
+  const pill = find("pill");
+  pill.addEventListener("click", () => realtime.connect());
+  find("choose-again").addEventListener("click", leave);
+  setInterval(() => showPill(pill, realtime.state), 500);
+  realtime.onState((state) => showPill(pill, state));
+  showPill(pill, realtime.state);
+}
+
+function showPill(pill, state) {
+  if (pill.dataset.status !== state.status) pill.dataset.status = state.status;
+  setText(pill, sayStatus(state));
+  find("ended").hidden = state.status !== "signedOut";
+}
+
+function sayStatus({ status, reason, retryAt }) {
+  if (status !== "waiting") return STATUS[status];
+  const why = REASONS[reason] ?? LOST;
+  const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
+  return retryAt ? fill(gettext("%(why)s, again in %(seconds)s s"), { why, seconds }) : why;
+}

@@ -1,0 +1,114 @@
+/** The messages of the room that is shown: older ones on scrolling up, what is new, and how far one has read. */
+
+import { find, isVisible, setText, showList } from "./dom.js";
+import { makeMessage, showMessage } from "./message.js";
+import { nameOf } from "./people.js";
+import { fill, gettext, ngettext } from "./texts.js";
+
+const NEAR = 120; // pixels from an end of the list that count as being there
+
+const scroller = find("scroller");
+let shown = null; // the room, `off` for leaving it, and `mark`: the position before the line "New", or null
+
+export function openRoom(room, title) {
+  if (shown?.room === room) return;
+  shown?.off();
+  shown = { room, mark: null, off: room.subscribe(showAll) };
+  find("messages").replaceChildren();
+  find("room-title").textContent = title;
+  document.dispatchEvent(new CustomEvent("room", { detail: room }));
+  showAll();
+  shown.isOpened = true;
+  jumpToEnd();
+  noteRead();
+}
+
+export const currentRoom = () => shown?.room;
+
+export function startConversation() {
+  scroller.addEventListener("scroll", () => (loadOlder(), noteRead()), { passive: true });
+  document.addEventListener("visibilitychange", noteRead);
+  addEventListener("focus", noteRead);
+  find("newer").addEventListener("click", jumpToEnd);
+  find("composer").addEventListener("submit", () => {
+    if (shown) shown.mark = null;
+    jumpToEnd();
+  });
+  // The end stays in sight when the composer grows or the window becomes smaller.
+  new ResizeObserver(() => wasAtEnd && jumpToEnd()).observe(scroller);
+}
+
+/** Scroll to the first message after a position, which becomes the mark of what is new. */
+export function showSince(seq) {
+  shown.mark = seq;
+  showAll();
+  find("messages").querySelector(".first-new")?.scrollIntoView({ block: "center" });
+}
+
+let wasAtEnd = true;
+
+function showAll() {
+  const snapshot = shown.room.getSnapshot();
+  const { messages } = snapshot;
+  wasAtEnd = isAtEnd();
+  const top = scroller.scrollHeight - scroller.scrollTop;
+  const first = find("messages").firstElementChild?.dataset.key;
+  const firstNew = findFirstNew(snapshot);
+  showList(find("messages"), messages, ({ key }) => key, makeMessage, (child, message, before) => {
+    showMessage(child, message, before, message === firstNew, shown.room);
+  });
+  keepPlace(first, top);
+  find("beginning").hidden = snapshot.hasOlder || !messages.length;
+  find("nothing").hidden = snapshot.status !== "joined" || snapshot.loading || messages.length > 0;
+  scroller.setAttribute("aria-busy", String(snapshot.loading));
+  showTyping(snapshot.typingUsers);
+  noteRead();
+}
+
+/** The line "New" stands where one has stopped reading. What one sees coming is not new. */
+function findFirstNew({ messages, lastReadSeq, unread }) {
+  if (shown.mark === null && unread && !isReading()) shown.mark = lastReadSeq;
+  return shown.mark === null ? undefined : messages.find(({ seq, mine }) => seq > shown.mark && !mine);
+}
+
+/** Older messages that were put on top leave in sight what was in sight; new ones at the end are followed. */
+function keepPlace(first, top) {
+  const isOlder = first && find("messages").firstElementChild?.dataset.key !== first;
+  if (wasAtEnd) jumpToEnd();
+  else if (isOlder) scroller.scrollTop = scroller.scrollHeight - top;
+  find("newer").hidden = isAtEnd() || !shown.room.unread;
+}
+
+function isAtEnd() {
+  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
+}
+
+function isReading() {
+  return shown.isOpened && isVisible() && document.hasFocus() && isAtEnd();
+}
+
+function jumpToEnd() {
+  scroller.scrollTop = scroller.scrollHeight;
+}
+
+function loadOlder() {
+  wasAtEnd = isAtEnd();
+  const { hasOlder, loading } = shown.room.getSnapshot();
+  if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});
+}
+
+function noteRead() {
+  if (!shown || !isReading()) return;
+  if (shown.room.unread) shown.room.markRead();
+  find("newer").hidden = true;
+}
+
+function showTyping(users) {
+  const names = users.slice(0, 2).map(nameOf).join(", ");
+  const text = users.length > 2 ? gettext("Several people are typing…") : sayTyping(users.length, names);
+  setText(find("typing"), text);
+}
+
+function sayTyping(count, names) {
+  return count ? fill(ngettext("%(names)s is typing…", "%(names)s are typing…", count), { names }) : "";
+}

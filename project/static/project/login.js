@@ -1,0 +1,48 @@
+/** Who this window is. The tokens are kept in the window alone: another window is another person. */
+
+import { Unauthorized } from "../realtime/realtime.js";
+
+const KEY = "login";
+const SPARE_SECONDS = 120; // a token that lasts less is renewed
+
+export const login = JSON.parse(sessionStorage.getItem(KEY));
+
+export async function signIn(username) {
+  const csrf = document.querySelector("[name=csrfmiddlewaretoken]").value;
+  const body = new URLSearchParams({ username, csrfmiddlewaretoken: csrf });
+  const answer = await fetch("/demo/sign-in", { method: "POST", body });
+  if (!answer.ok) throw new Error((await answer.json()).detail);
+  keep(await answer.json());
+  location.replace("/");
+}
+
+export function leave() {
+  sessionStorage.removeItem(KEY);
+  location.replace("/");
+}
+
+/** The access token, for every socket that is opened. The library calls this, and stops when it is `Unauthorized`. */
+export async function credential() {
+  if (secondsLeft(login.access) < SPARE_SECONDS) await renew();
+  return login.access;
+}
+
+async function renew() {
+  const answer = await fetch("/api/v1/auth/refresh", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ refresh: login.refresh }),
+  });
+  if (answer.status === 401) throw new Unauthorized();
+  if (!answer.ok) throw new Error(answer.statusText);
+  keep(Object.assign(login, await answer.json()));
+}
+
+function keep(tokens) {
+  sessionStorage.setItem(KEY, JSON.stringify(tokens));
+}
+
+function secondsLeft(token) {
+  const claims = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
+  return claims.exp - Date.now() / 1000;
+}

@@ -1,0 +1,64 @@
+/** The visitor's orders. A click asks for the next step; what is shown changes when the frame has come. */
+
+import { realtime } from "./client.js";
+import { clone, find, part, setText, showList } from "./dom.js";
+import { showToast } from "./toasts.js";
+import { gettext } from "./texts.js";
+
+const STEPS = ["new", "paid", "sent", "delivered"];
+const NEXT = {
+  new: gettext("Pay"),
+  paid: gettext("Send"),
+  sent: gettext("Deliver"),
+  delivered: gettext("Order again"),
+  cancelled: gettext("Order again"),
+};
+let orders = [];
+let labels = {};
+
+export function startOrders() {
+  realtime.on("connected", load);
+  realtime.on("order_status_changed", ({ order_id, status }) => {
+    orders = orders.map((order) => (order.number === order_id ? { ...order, status } : order));
+    show();
+  });
+}
+
+async function load() {
+  try {
+    ({ orders, labels } = await realtime.rest("GET", "/orders"));
+  } catch {
+    return; // the next connection loads it again
+  }
+  show();
+}
+
+function show() {
+  showList(find("orders"), orders, ({ number }) => number, makeOrder, showOrder);
+}
+
+function makeOrder({ number }) {
+  const element = clone("order-piece");
+  const button = part(element, "button");
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await realtime.rest("POST", `/orders/${number}/next`);
+    } catch (error) {
+      showToast(gettext("That did not work"), error.message);
+      button.disabled = false;
+    }
+  });
+  return element;
+}
+
+function showOrder(element, { number, status }) {
+  const button = part(element, "button");
+  setText(part(element, ".number"), number);
+  setText(part(element, ".state"), labels[status] ?? status);
+  setText(button, NEXT[status]);
+  part(element, "progress").value = STEPS.indexOf(status);
+  part(element, "progress").setAttribute("aria-label", labels[status] ?? status);
+  if (element.dataset.status !== status) button.disabled = false;
+  element.dataset.status = status;
+}

@@ -1,0 +1,24 @@
+/** Texts in the language of the page, from Django's catalogue. */
+
+const { gettext, ngettext, interpolate } = window;
+
+export { gettext, ngettext };
+
+/** A text with `%(name)s` filled in. */
+export function fill(text, values) {
+  return interpolate(text, values, true);
+}
+
+const language = document.documentElement.lang;
+const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
+const short = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
+
+export const time = (moment) => clock.format(new Date(moment));
+export const day = (moment) => calendar.format(new Date(moment));
+
+/** The time for today, the date for earlier days. */
+export function timeOrDate(moment) {
+  const date = new Date(moment);
+  return date.toDateString() === new Date().toDateString() ? clock.format(date) : short.format(date);
+}

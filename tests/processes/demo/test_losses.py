@@ -1,0 +1,122 @@
+"""The demo in a real browser, when networks, servers and logins end, and on the browser's way back."""
+
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import jwt
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.clients.people import People
+from tests.processes.demo.conftest import EXPIRING_SECONDS
+from tests.processes.demo.windows import Windows, expect_texts, lines, say, talk, texts
+from tests.sites.processes import SiteProcess
+from tests.sites.tcp_proxy import Proxy
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.browser,
+    pytest.mark.usefixtures("logs"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@contextlib.asynccontextmanager
+async def switch(page: Page, proxy: Proxy) -> AsyncIterator[None]:
+    await page.check("#cut")
+    yield
+    await page.uncheck("#cut")
+
+
+@contextlib.asynccontextmanager
+async def silence(page: Page, proxy: Proxy) -> AsyncIterator[None]:
+    await proxy.fall_silent()
+    yield
+
+
+@contextlib.asynccontextmanager
+async def offline(page: Page, proxy: Proxy) -> AsyncIterator[None]:
+    await page.context.set_offline(True)
+    await proxy.fall_silent()
+    await expect(page.locator("#pill")).to_have_text("No network")
+    yield
+    await page.context.set_offline(False)
+
+
+@pytest.mark.parametrize("cut", [switch, silence, offline])
+async def test_nothing_is_missing_after_the_network_was_cut(windows: Windows, process: SiteProcess, cut: Any) -> None:
+    async with Proxy(process.port) as proxy, People() as people:
+        alice = await windows.open("alice", address=f"127.0.0.1:{proxy.port}")
+        await talk(people, process, [f"{cut.__name__} before"])
+        await expect(alice.locator(".message .text").last).to_have_text(f"{cut.__name__} before")
+        async with cut(alice, proxy):
+            await talk(people, process, lines(cut.__name__, 37))
+            await say(alice, f"{cut.__name__} mine")
+            await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Sending")
+        if cut is not silence:
+            await expect(alice.locator("#missed")).to_have_text("While you were away: 37 messages")
+        await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+        wanted = [f"{cut.__name__} before", *lines(cut.__name__, 37), f"{cut.__name__} mine"]
+        await expect_texts(alice, wanted)
+
+
+async def test_nothing_is_missing_after_the_server_was_killed(windows: Windows, process: SiteProcess) -> None:
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    process.kill()
+    await say(alice, "one")
+    await say(alice, "two")
+    await expect(alice.locator("#pill")).to_have_attribute("data-status", "waiting")
+    await expect(alice.locator("#pill")).to_contain_text("again in")
+    process.start()
+    process.wait_ready()
+    await alice.click("#pill")
+    await bob.click("#pill")
+    await say(bob, "three")
+    for page in (alice, bob):
+        for text in ("one", "two", "three"):
+            await expect(page.get_by_text(text, exact=True)).to_be_visible()
+        await expect(page.locator(".message[data-status=sending]")).to_have_count(0)
+    assert sorted(await texts(alice, 3)) == ["one", "three", "two"]
+    assert await texts(alice, 3) == await texts(bob, 3)
+
+
+def ending_in(process: SiteProcess, token: str, seconds: float) -> str:
+    """The same access token, with another end."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return jwt.encode({**claims, "exp": int(time.time() + seconds)}, process.site.env["SECRET_KEY"], "HS256")
+
+
+async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProcess) -> None:
+    """A token that has expired is renewed before a socket is opened, and one that expires soon on the open socket."""
+    alice = await windows.open("alice")
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    for seconds in (-60, EXPIRING_SECONDS + 8):
+        token = ending_in(process, login["access"], seconds)
+        await alice.evaluate("(text) => sessionStorage.setItem('login', text)", json.dumps({**login, "access": token}))
+        await alice.reload()
+        await alice.wait_for_function("(token) => JSON.parse(sessionStorage.login).access !== token", arg=token)
+        await expect(alice.locator("#rooms button").first).to_be_attached()
+        await say(alice, f"Renewed after {seconds}")
+        await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+
+
+async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads_it_on_scrolling(
+    windows: Windows, process: SiteProcess
+) -> None:
+    alice = await windows.open("alice")
+    await alice.evaluate("addEventListener('pageshow', ({ persisted }) => { window.wasKept = persisted; })")
+    await alice.goto(f"http://{windows.address}/health/live")
+    async with People() as people:
+        await talk(people, process, lines("meanwhile", 60))
+    await alice.evaluate("history.back()")
+    await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
+    await expect_texts(alice, lines("meanwhile", 60))
+    assert await alice.evaluate("window.wasKept") is True
+    carol = await windows.open("carol")
+    await expect(carol.get_by_text("meanwhile 59", exact=True)).to_be_visible()
+    await expect(carol.get_by_text("meanwhile 0", exact=True)).to_have_count(0)
+    await carol.evaluate("document.getElementById('scroller').scrollTop = 0")
+    await expect(carol.get_by_text("meanwhile 0", exact=True)).to_have_count(1)

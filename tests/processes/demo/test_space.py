@@ -1,0 +1,168 @@
+"""The demo in a real browser: windows that meet, the admin, the inbox, hostile texts, size and barriers."""
+
+import os
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.clients.browser import open_page
+from tests.processes.demo.windows import Windows, say, status
+from tests.sites.processes import ROOT, SiteProcess
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.browser,
+    pytest.mark.usefixtures("logs"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+FIRST_VIEW_BYTES = 100 * 1024
+AXE = ROOT / "client/node_modules/axe-core/axe.min.js"
+HOSTILE = "<img src=x onerror=alert(1)> javascript:alert(1) https://example.com/?q=<b>"
+
+
+async def test_two_people_meet(windows: Windows) -> None:
+    """They come, are seen typing, talk, and go."""
+    alice = await windows.open("alice")
+    await expect(status(alice, "bob")).to_have_attribute("data-status", "offline")
+    bob = await windows.open("bob")
+    await expect(status(alice, "bob")).to_have_attribute("data-status", "online")
+    await expect(alice.locator("#online-count")).to_have_text("2 online")
+    await bob.fill("#text", "Hel")
+    await expect(alice.locator("#typing")).to_have_text("bob is typing…")
+    await say(bob, "Hello, alice!")
+    await expect(alice.locator(".message .text").last).to_have_text("Hello, alice!")
+    await expect(alice.locator("#typing")).to_have_text("")
+    await say(alice, "Hello, bob!")
+    await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+    await bob.click("#rooms button >> text=Team")
+    await say(bob, "Only for us.")
+    await expect(alice.locator("#rooms li", has_text="Team").locator(".badge")).to_have_text("1")
+    await alice.click("#rooms button >> text=Team")
+    await expect(alice.locator("#rooms li", has_text="Team").locator(".badge")).to_be_empty()
+    await bob.close()
+    await expect(status(alice, "bob")).to_have_attribute("data-status", "offline")
+
+
+async def test_two_tabs_are_one_person(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    bob = await windows.open("bob")
+    tab = await windows.open("bob", beside=bob)
+    await expect(alice.locator("#online-count")).to_have_text("2 online")
+    await say(tab, "From the other tab")
+    await expect(bob.locator(".message.mine .text").last).to_have_text("From the other tab")
+    await bob.close()
+    await say(tab, "Still here")
+    await expect(alice.locator(".message .text").last).to_have_text("Still here")
+    await expect(status(alice, "bob")).to_have_attribute("data-status", "online")
+
+
+async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> None:
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    async with alice.context.expect_page() as opening:
+        await alice.click("#live button >> text=Open the admin")
+    admin = await opening.value
+    await expect(admin).to_have_title("Site administration | Django site admin")
+    await admin.goto(f"http://{windows.address}/admin/orders/order/")
+    row = admin.locator("tr", has_text="A-18")
+    await row.locator("select").select_option("sent")
+    await admin.click("[name=_save]")
+    toast = alice.locator(".toast")
+    await expect(toast).to_contain_text("The order is now: sent")
+    await toast.hover()
+    await expect(toast).to_have_css("animation-play-state", "paused")
+    await expect(alice.locator("#orders li", has_text="A-18").locator(".state")).to_have_text("sent")
+    await expect(alice).to_have_title(re.compile(r"\(\d+\) Realtime"))
+    await expect(bob.locator("#unread")).to_be_empty()
+    # The window is still alice's, though the browser has the admin's cookie.
+    await say(alice, "It has been sent")
+    await expect(bob.locator(".message .author").last).to_have_text("alice")
+
+
+async def test_the_inbox_by_its_keys(windows: Windows) -> None:
+    carol = await windows.open("carol")
+    for step in ("paid", "sent", "delivered"):
+        await carol.locator("#orders button").first.click()
+        await expect(carol.locator("#orders .state").first).to_have_text(step)
+    await carol.click("#bell")
+    items = carol.locator("#items > li")
+    await expect(items).to_have_count(3)
+    await carol.keyboard.press("j")
+    await carol.keyboard.press("e")
+    await expect(items).to_have_count(2)
+    await carol.keyboard.press("z")
+    await expect(items).to_have_count(3)
+    await carol.keyboard.press("u")
+    await expect(carol.locator("#unread")).to_have_text("2")
+    await carol.keyboard.press("h")
+    await expect(items).to_have_count(2)
+    await carol.locator("#inbox .tabs span", has_text="Snoozed").click()
+    await expect(items).to_have_count(1)
+    await items.locator("[data-act=why]").click()
+    await expect(items.locator(".why")).to_contain_text("Here: ")
+    await carol.keyboard.press("?")
+    await expect(carol.locator("#keys")).to_be_visible()
+    await carol.keyboard.press("Escape")
+    await carol.keyboard.press("Escape")
+    await expect(carol.locator("#inbox")).to_be_hidden()
+
+
+async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
+    process.site.run(
+        "from django.contrib.auth.models import User; from notifications import notify;"
+        "from notifications.models import Notification; alice = User.objects.get(username='alice');"
+        "notify(alice, 'mention', data={}, actor=User.objects.get(username='bob'), dedupe_key='x');"
+        "Notification.objects.filter(recipient=alice).update(link='javascript:alert(1)')"
+    )
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    for page in (alice, bob):
+        page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    await say(bob, HOSTILE)
+    message = alice.locator(".message .text").last
+    await expect(message).to_have_text(HOSTILE)
+    links = message.locator("a")
+    await expect(links).to_have_count(1)
+    assert await links.get_attribute("href") == "https://example.com/?q="
+    assert await alice.locator("#messages img").count() == 0
+    await alice.click("#bell")
+    await expect(alice.locator("#items > li").first).to_be_visible()
+    await expect(alice.locator("[data-act=open]:not([hidden])")).to_have_count(0)
+
+
+async def test_the_first_view_is_small(browser: Browser, process: SiteProcess) -> None:
+    async with open_page(browser) as page:
+        await page.goto(f"http://{process.address}/", wait_until="networkidle")
+        await expect(page.locator("#sign-in button").first).to_be_enabled()
+        sizes = await page.evaluate(
+            "Object.fromEntries([...performance.getEntriesByType('navigation'),"
+            " ...performance.getEntriesByType('resource')].map((entry) => [entry.name, entry.transferSize]))"
+        )
+    assert sizes
+    assert sum(sizes.values()) < FIRST_VIEW_BYTES, sizes
+
+
+def read_axe() -> str:
+    """The script that looks for barriers. `make client` installs it."""
+    if not AXE.exists():
+        pytest.fail(f"{AXE} is missing") if os.environ.get("CI") == "true" else pytest.skip("axe-core is not installed")
+    return AXE.read_text()
+
+
+@pytest.mark.parametrize("view", [{"width": 1280, "height": 800}, {"width": 390, "height": 844}], ids=["desk", "phone"])
+async def test_it_is_still_and_accessible(windows: Windows, view: Any) -> None:
+    """Nothing moves while the page is made, and axe finds nothing serious."""
+    page = await windows.open("alice", viewport=view, color_scheme="dark", locale="zh-CN")
+    moved = await page.evaluate(
+        """new Promise((resolve) => new PerformanceObserver((list) => resolve(
+            list.getEntries().reduce((sum, entry) => sum + entry.value, 0)
+        )).observe({ type: "layout-shift", buffered: true }) || setTimeout(() => resolve(0)))"""
+    )
+    assert moved < 0.02
+    await page.click("#bell")
+    await expect(page.locator("#inbox")).to_be_visible()
+    await page.evaluate(read_axe())
+    report = await page.evaluate("axe.run()")
+    serious = [one for one in report["violations"] if one["impact"] in ("serious", "critical")]
+    assert not serious, [(one["id"], [node["html"] for node in one["nodes"]]) for one in serious]

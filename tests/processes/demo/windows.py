@@ -1,0 +1,78 @@
+"""Windows of the demo's visitors in a real browser, and what a test does and sees in them."""
+
+import asyncio
+from secrets import token_hex
+from typing import Any
+
+from playwright.async_api import Browser, Page, expect
+
+from tests.clients.people import People
+from tests.patience import PATIENCE_SECONDS
+from tests.sites.processes import SiteProcess
+
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
+
+
+class Windows:
+    """Windows of visitors, each in a browser of its own or `beside` another one. What scripts raise fails the test."""
+
+    def __init__(self, browser: Browser, address: str) -> None:
+        self._browser = browser
+        self.address = address
+        self._errors: list[str] = []
+
+    async def open(
+        self, name: str, *, address: str = "", beside: Page | None = None, locale: str = "en", **view: Any
+    ) -> Page:
+        """A window of this person whose socket is open and whose messages are there."""
+        context = beside.context if beside else await self._browser.new_context(locale=locale, **view)
+        context.set_default_timeout(1000 * PATIENCE_SECONDS)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("console", lambda line: self._errors.append(line.text) if "Content Security" in line.text else None)
+        await page.goto(f"http://{address or self.address}/?as={name}")
+        await expect(page.locator("#my-name")).to_have_text(name)
+        await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
+        await expect(page.locator("#rooms button").first).to_be_attached()
+        return page
+
+    async def close(self) -> None:
+        for context in self._browser.contexts:
+            await context.close()
+        assert self._errors == []
+
+
+async def say(page: Page, text: str) -> None:
+    await page.fill("#text", text)
+    await page.press("#text", "Enter")
+
+
+async def texts(page: Page, count: int) -> list[str]:
+    """The newest messages of the room that is shown, and of those that are mine only if they are stored."""
+    found = await page.eval_on_selector_all(
+        ".message:is(:not(.mine), [data-status=stored]) .text", "(all) => all.map((one) => one.textContent)"
+    )
+    return found[-count:]
+
+
+async def expect_texts(page: Page, wanted: list[str]) -> None:
+    """Wait until these are the newest messages, each once and in this order."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await expect(page.locator(".message .text", has_text=wanted[-1])).to_be_visible()
+    assert await texts(page, len(wanted)) == wanted
+
+
+def status(page: Page, name: str) -> Any:
+    return page.locator(f"#people [data-username={name}]")
+
+
+async def talk(people: People, process: SiteProcess, lines: list[str]) -> None:
+    """Bob, who has no browser, says these lines in the room."""
+    bob = await people.connect(process, "bob")
+    for line in lines:
+        answer = await bob.ask("message", id=token_hex(8), room_id="general", message=line)
+        assert answer["type"] == "ack", answer
+
+
+def lines(word: str, count: int) -> list[str]:
+    return [f"{word} {number}" for number in range(count)]

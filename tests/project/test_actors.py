@@ -1,0 +1,161 @@
+"""The people of the demo who talk by themselves: what they do, when they stop, and that there is one company."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import CommandError, call_command
+
+from project.demo import actors, performance, stage
+from project.demo.actors import Company
+from project.demo.people import ACTORS
+from project.demo.script import EVERY_LINE
+from project.management.commands.load_demo import make_actor, make_room
+from realtime.storage.database import run
+
+NAMES = [person.username for person in ACTORS]
+
+
+class PaperLine:
+    """A socket of which the test is the server."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.incoming: asyncio.Queue[str | None] = asyncio.Queue()
+        self.is_closed = False
+        self.hear(type="connected")
+
+    async def send(self, message: str) -> None:
+        self.sent.append(json.loads(message))
+        if self.sent[-1]["type"] == "message":
+            self.hear(type="ack", id=self.sent[-1]["id"])
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (text := await self.incoming.get()) is not None:
+            yield text
+
+    def hear(self, **frame: Any) -> None:
+        self.incoming.put_nowait(json.dumps(frame))
+
+
+class Stage:
+    """Papers instead of sockets, and a number of lines after which nobody wants more."""
+
+    def __init__(self, lines: int, then: Any = lambda stage: None) -> None:
+        self.lines: dict[str, PaperLine] = {}
+        self._left = lines
+        self._then = then
+
+    async def open(self, username: str) -> PaperLine:
+        return self.lines.setdefault(username, PaperLine())
+
+    async def is_wanted(self) -> bool:
+        await asyncio.sleep(0)  # so that they hear what was said
+        self._then(self)
+        self._left -= 1
+        return self._left >= 0
+
+    async def perform(self) -> None:
+        await Company(self.open, self.is_wanted, 0).perform()
+
+    def said(self, kind: str = "message") -> list[dict[str, Any]]:
+        return [frame for line in self.lines.values() for frame in line.sent if frame["type"] == kind]
+
+
+async def test_each_joins_the_rooms_types_and_talks() -> None:
+    paper = Stage(lines=20)
+    await paper.perform()
+    assert list(paper.lines) == NAMES
+    assert len(paper.said()) == 20
+    assert len(paper.said("typing")) == 40
+    assert {frame["room_id"] for frame in paper.said("join")} >= {frame["room_id"] for frame in paper.said()}
+    assert {frame["message"] for frame in paper.said()} <= {line.text for line in EVERY_LINE}
+    assert all(line.is_closed for line in paper.lines.values())
+
+
+async def test_they_answer_heartbeats_and_visitors() -> None:
+    def say(stage: Stage) -> None:
+        for line in stage.lines.values():
+            line.hear(type="heartbeat")
+            line.hear(type="chat", data={"from_username": "Alice Meyer", "room_id": "team-x", "message": "Hello?"})
+            line.hear(type="chat", data={"from_username": "Emil Novák", "room_id": "support", "message": "Hm."})
+            line.hear(type="chat", data={"from_username": "Alice Meyer", "to_user_id": 7, "message": "Secret."})
+
+    paper = Stage(lines=3, then=say)
+    await paper.perform()
+    assert paper.said("pong")
+    assert any(frame["room_id"] == "team-x" for frame in paper.said())
+
+
+async def test_they_stop_when_a_socket_was_closed_or_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = Stage(lines=1000, then=lambda stage: stage.lines["lin"].incoming.put_nowait(None))
+    await paper.perform()
+    assert len(paper.said()) <= 2
+    monkeypatch.setattr(actors, "LINES_AT_MOST", 5)
+    paper = Stage(lines=1000)
+    await paper.perform()
+    assert len(paper.said()) == 5
+
+
+def test_one_company_has_the_place_while_somebody_looks() -> None:
+    stage.note_visitor()
+    assert stage.take_place("first")
+    assert stage.keep_place("first")
+    assert not stage.take_place("second")
+    assert not stage.keep_place("second")
+    stage.leave_place("second")
+    cache.delete(stage.LOOKED_AT)
+    assert not stage.keep_place("first")
+    stage.leave_place("first")
+    assert stage.take_place("second")
+
+
+async def test_a_visitor_sees_them_come_and_hears_them(
+    site: Any, general: Any, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over real sockets of this process, as the topic of the demo starts them."""
+    monkeypatch.setattr(performance, "LINE_SECONDS", 0)
+    monkeypatch.setattr(actors, "LINES_AT_MOST", 30)
+
+    def furnish() -> None:
+        people = [make_actor(person) for person in ACTORS]
+        for room in ("general", "releases", "support"):
+            make_room(room, room, [bob, *people])
+
+    await run(furnish)
+    visitor = await site.connect(alice)
+    await visitor.ask("join", room_id="general")
+    show = performance.Performance()
+    await show.go_on()
+    await show.go_on()
+    frame = await visitor.expect("chat")
+    assert frame["data"]["message"] in {line.text for line in EVERY_LINE}
+    assert show._task is not None
+    await show._task
+    assert not await run(cache.get, stage.PLACE)
+
+
+async def test_without_their_accounts_nobody_talks(site: Any, alice: Any, caplog: pytest.LogCaptureFixture) -> None:
+    show = performance.Performance()
+    await show.go_on()
+    assert show._task is not None
+    await show._task
+    assert caplog.text.count("run `load_demo`") == 1
+    await show.go_on()
+    assert show._task.done()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_is_for_the_demo_and_needs_a_site(settings: Any) -> None:
+    with pytest.raises(CommandError, match="DEBUG"):
+        call_command("demo_traffic")
+    settings.DEMO = True
+    make_actor(ACTORS[0])
+    with pytest.raises(CommandError, match="does not answer"):
+        call_command("demo_traffic", url="ws://127.0.0.1:1/api/v1/ws")
