@@ -150,7 +150,7 @@ export class Client extends Store<types.State> implements types.Client {
 
   // Frames and commands
 
-  readonly on: types.Client["on"] = (type: string, listener: (event: any) => void) => this.#emitter.on(type, listener);
+  readonly on: types.Client["on"] = this.#emitter.on;
 
   onState(listener: (state: types.State) => void): types.Off {
     return this.subscribe(() => listener(this.state));

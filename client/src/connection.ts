@@ -10,10 +10,10 @@ import { Unauthorized } from "./errors.js";
 import { report } from "./events.js";
 import type { ConnectedData, Disconnect, UserId } from "./frames.js";
 import { isOffline } from "./lifecycle.js";
-import { IDLE, type Link, type LinkEvents, type Sent } from "./link.js";
+import type { Link, LinkEvents, Sent } from "./link.js";
 import type { Settings } from "./settings.js";
 import { StatusReport } from "./status.js";
-import { makeGap, type Positions, Streams } from "./streams.js";
+import { makeGap, type Positions, RESUME, Streams } from "./streams.js";
 import type { Answer, State, TransportSocket } from "./types.js";
 import { choosePause, judge } from "./verdict.js";
 
@@ -23,13 +23,12 @@ const STABLE_MS = 10_000;
 const RESUME_AGAIN_MS = 2_000;
 /** A socket that was heard a moment ago needs no probe. */
 const FRESH_MS = 1_000;
-const RESUME = "resume";
 const AUTH = "auth";
 
 export class Connection implements Link {
-  readonly streams = new Streams();
+  #streams = new Streams();
   /** The greeting of the open socket; undefined while none is open. */
-  greeting: ConnectedData | undefined;
+  #greeting: ConnectedData | undefined;
   #settings: Settings;
   #events: LinkEvents;
   #status: StatusReport;
@@ -52,18 +51,13 @@ export class Connection implements Link {
     },
     silence: () => this.#lose("TIMEOUT"),
     retry: () => this.#open(),
-    resume: () => this.#resume(this.streams.positions),
+    resume: () => this.#resume(this.#streams.positions),
   });
 
-  /** `told` is what another connection, whose place this one takes, has told last. */
-  constructor(settings: Settings, events: LinkEvents, told = IDLE) {
+  constructor(settings: Settings, events: LinkEvents) {
     this.#settings = settings;
     this.#events = events;
-    this.#status = new StatusReport(settings.limits.graceMs, (state) => events.state(state), told);
-  }
-
-  get state(): State {
-    return this.#status.told;
+    this.#status = new StatusReport(settings.limits.graceMs, (state) => events.state(state));
   }
 
   connect(): void {
@@ -87,7 +81,7 @@ export class Connection implements Link {
     this.#deadlines.check();
     const now = Date.now();
     if (this.#deadlines.has("retry") && now >= this.#notBefore) void this.#open();
-    else if (this.greeting && now > this.#heardAt + FRESH_MS) this.#probe();
+    else if (this.#greeting && now > this.#heardAt + FRESH_MS) this.#probe();
   }
 
   suspend(): void {
@@ -102,16 +96,8 @@ export class Connection implements Link {
   }
 
   transmit(command: Sent): boolean {
-    if (this.greeting) this.#socket!.send(JSON.stringify(command));
-    return Boolean(this.greeting);
-  }
-
-  /** Listen to what somebody else has listened to before, from their positions on. */
-  adopt(user: UserId | undefined, positions: Positions): void {
-    this.#user ??= user;
-    if (user !== this.#user) return;
-    const added = this.streams.adopt(positions);
-    if (Object.keys(added).length) this.#resume(added);
+    if (this.#greeting) this.#socket!.send(JSON.stringify(command));
+    return Boolean(this.#greeting);
   }
 
   // Opening
@@ -146,7 +132,7 @@ export class Connection implements Link {
   /** Let go of the socket and of all that is planned. Returns the number of the next attempt. */
   #end(): number {
     this.#socket?.close();
-    this.#socket = this.greeting = undefined;
+    this.#socket = this.#greeting = undefined;
     this.#suspended = false;
     this.#deadlines.clear("attempt", "silence", "retry", "resume");
     return ++this.#attempt;
@@ -156,7 +142,7 @@ export class Connection implements Link {
 
   /** The socket has ended, is dead, or could not be opened: decide by the server's words how to go on. */
   #lose(reason: string, code = 0, goodbye?: Disconnect): void {
-    if (this.greeting && Date.now() - this.#onlineAt >= STABLE_MS) this.#failures = 0;
+    if (this.#greeting && Date.now() - this.#onlineAt >= STABLE_MS) this.#failures = 0;
     this.#end();
     const verdict = judge(code, goodbye);
     // The cookie is what it is. And a new credential that is refused as well was no help.
@@ -179,7 +165,7 @@ export class Connection implements Link {
   #stop(status: "signedOut" | "closed", reason: string, code = 0): void {
     this.#end();
     this.#user = undefined;
-    this.streams.clear();
+    this.#streams.clear();
     this.#status.change({ status, reason, code, retryAt: null });
   }
 
@@ -189,7 +175,7 @@ export class Connection implements Link {
     const { type, id, data } = frame;
     this.#heardAt = Date.now();
     if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
-    if (this.greeting) this.#listen(2000 * this.greeting.heartbeat_seconds);
+    if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
     if (type === "heartbeat") return void this.transmit({ type: "pong" });
     // The socket of another user than the page's is closed, and the page hears nothing of it.
     if (type === "connected" && !this.#greet(data)) return;
@@ -205,9 +191,9 @@ export class Connection implements Link {
   /** Hand on a frame, unless it is an event that has come before. */
   #hand(frame: Answer): void {
     const { stream, seq } = frame;
-    const place = stream && seq ? this.streams.accept(stream, seq) : "";
+    const place = stream && seq ? this.#streams.accept(stream, seq) : "";
     if (place === "old") return;
-    const gaps = place === "hole" ? [makeGap(stream, seq)] : this.streams.note(frame);
+    const gaps = place === "hole" ? [makeGap(stream, seq)] : this.#streams.note(frame);
     for (const one of [frame, ...gaps]) this.#events.frame(one as Answer);
   }
 
@@ -218,17 +204,17 @@ export class Connection implements Link {
       this.#stop("signedOut", "USER_CHANGED");
       return false;
     }
-    if (data.user_id !== this.#user) this.streams.clear();
+    if (data.user_id !== this.#user) this.#streams.clear();
     this.#user = data.user_id;
-    this.greeting = data;
+    this.#greeting = data;
     this.#refused = false;
     this.#onlineAt = Date.now();
     this.#deadlines.clear("attempt");
     this.#listen(2000 * data.heartbeat_seconds);
-    const resumes = this.streams.begin(data.streams);
+    const resumes = this.#streams.begin(data.streams);
     for (const part of resumes) this.#resume(part);
     this.#status.change({ status: "online", reason: "", code: 0 });
-    this.#events.ready({ ...data, streams: { ...this.streams.positions } }, !resumes.length);
+    this.#events.ready({ ...data, streams: { ...this.#streams.positions } }, !resumes.length);
     return true;
   }
 
@@ -243,13 +229,13 @@ export class Connection implements Link {
   }
 
   #resume(streams: Positions): void {
-    this.transmit({ type: "resume", streams, id: RESUME });
+    this.transmit({ type: RESUME, streams, id: RESUME });
   }
 
   /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
   #refuse({ stream, retry_after_ms }: Answer): void {
     if (!stream) return void this.#deadlines.set("resume", retry_after_ms ?? RESUME_AGAIN_MS);
-    this.streams.forget(stream);
+    this.#streams.forget(stream);
     if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
   }
 

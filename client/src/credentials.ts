@@ -5,7 +5,7 @@ import type { Credential, CredentialSource, OpenRequest } from "./types.js";
 export class Credentials {
   /** The last access token; null where the session cookie counts, undefined while nobody has asked. */
   token: string | null | undefined;
-  readonly source: CredentialSource | undefined;
+  source: CredentialSource | undefined;
   #asking: Promise<Credential | null> | undefined;
 
   constructor(source?: CredentialSource) {

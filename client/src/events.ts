@@ -26,13 +26,14 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
 export class Emitter {
   #types: Record<string, Set<(event: any) => void>> = {};
 
-  on(type: string, listener: (event: any) => void): Off {
+  // Bound, because others hand it on as theirs.
+  readonly on = (type: string, listener: (event: any) => void): Off => {
     // A function of its own, so that adding one twice calls it twice and `off` removes one of them.
     const own = (event: any): void => listener(event);
     const all = (this.#types[type] ??= new Set());
     all.add(own);
     return () => void all.delete(own);
-  }
+  };
 
   emit(type: string, event?: unknown): void {
     for (const listener of [...(this.#types[type] ?? [])]) attempt(() => listener(event));

@@ -9,7 +9,7 @@ export const MOST_COUNTED = 100;
 export type Change = (item: Item) => Item | null;
 
 interface Pending {
-  ids: Set<number>;
+  ids: readonly number[];
   change: Change;
 }
 
@@ -33,11 +33,6 @@ export class Inbox {
     this.#items = items;
   }
 
-  append(items: Item[]): void {
-    const known = new Set(this.#items.map(({ id }) => id));
-    this.#items = [...this.#items, ...items.filter(({ id }) => !known.has(id))];
-  }
-
   /** A notification has arrived, or has changed and moves to the top. Returns the one that it replaces. */
   put(item: Item): Item | undefined {
     const old = this.#items.find(({ id }) => id === item.id);
@@ -46,22 +41,23 @@ export class Inbox {
   }
 
   /** Something has happened to these, for good. */
-  change(ids: Iterable<number>, change: Change): void {
-    const wanted = new Set(ids);
-    this.#items = this.#items.flatMap((item) => (wanted.has(item.id) ? (change(item) ?? []) : [item]));
+  change(ids: readonly number[], change: Change): void {
+    this.#items = this.#items.flatMap((item) => (ids.includes(item.id) ? (change(item) ?? []) : [item]));
   }
 
   /** Show a change before the server has agreed, until one of the two functions is called. */
-  expect(ids: Iterable<number>, change: Change): { keep(): void; takeBack(): void } {
-    const pending = { ids: new Set(ids), change };
+  expect(ids: readonly number[], change: Change): { keep(): void; takeBack(): void } {
+    const pending = { ids, change };
     this.#pending.add(pending);
     const takeBack = (): void => void this.#pending.delete(pending);
     const keep = (): void => {
       takeBack();
       // If the frame about it has come before, this changes nothing: neither the items nor, so, the counts.
-      for (const item of this.#items.filter(({ id }) => pending.ids.has(id)))
-        this.counts = recount(this.counts, item, change(item));
-      this.change(ids, change);
+      this.change(ids, (item) => {
+        const changed = change(item);
+        this.counts = recount(this.counts, item, changed);
+        return changed;
+      });
     };
     return { keep, takeBack };
   }
@@ -79,7 +75,7 @@ export class Inbox {
 
   #expected(item: Item): Item | null {
     let shown: Item | null = item;
-    for (const { ids, change } of this.#pending) if (shown && ids.has(item.id)) shown = change(shown);
+    for (const { ids, change } of this.#pending) if (shown && ids.includes(item.id)) shown = change(shown);
     return shown;
   }
 }
@@ -106,14 +102,6 @@ function fits(item: Item, { box = "inbox" }: InboxFilter): boolean {
   return !item.archived_at && Boolean(item.snoozed_until) === (box === "snoozed");
 }
 
-/** Whether one that has just arrived belongs into the list. */
-export function isWanted(item: Item, { unread, actor, ...keys }: InboxFilter): boolean {
-  if (unread !== undefined && unread === Boolean(item.read_at)) return false;
-  if (actor !== undefined && String(item.actor?.user_id) !== String(actor)) return false;
-  const lists = (["type", "category", "level", "reason"] as const).filter((key) => keys[key]);
-  return lists.every((key) => String(keys[key]).split(",").includes(item[key]));
-}
-
 /** What an act sets, if it was not set before, and what it clears. */
 const SETS: Partial<Record<Act, (keyof Item)[]>> = {
   seen: ["seen_at"],
@@ -131,11 +119,10 @@ export function changeBy(act: Act, now: string, until?: string): Change {
   const cleared = CLEARS[act];
   return (item) => {
     if (act === "delete") return null;
-    const set = SETS[act]?.map((key) => [key, item[key] ?? now]);
-    return {
-      ...{ ...item, ...Object.fromEntries(set ?? []) },
-      ...(cleared && { [cleared]: null }),
-      ...(act === "snooze" && { snoozed_until: until }),
-    };
+    const changed: Record<string, unknown> = { ...item };
+    for (const key of SETS[act] ?? []) changed[key] ??= now;
+    if (cleared) changed[cleared] = null;
+    if (act === "snooze") changed["snoozed_until"] = until;
+    return changed as unknown as Item;
   };
 }

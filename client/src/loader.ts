@@ -2,11 +2,10 @@
 
 import type { RealtimeError } from "./errors.js";
 import type { Store } from "./events.js";
-import { choosePause } from "./verdict.js";
+import { choosePause, isPassing } from "./verdict.js";
 
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
-const PASSING = /^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_5\d\d)$/;
 
 /** `isCurrent` says after each wait whether the result is still wanted. */
 type Load = (isCurrent: () => boolean) => Promise<void>;
@@ -62,7 +61,7 @@ export class Loader {
       this.#again = false;
       const error = await this.#tell(() => this.#load(isCurrent), isCurrent);
       if (!isCurrent()) return;
-      if (error && PASSING.test(error.code))
+      if (error && isPassing(error.code))
         this.runAfter(error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
       else this.#failures = 0;
     }

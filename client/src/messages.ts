@@ -3,13 +3,6 @@
 import type { HistoryItem, Kind, UserId } from "./frames.js";
 import type { Message } from "./types.js";
 
-interface Draft {
-  clientId: string;
-  text: string;
-  kind: Kind;
-  userId: UserId | null;
-}
-
 export class MessageList {
   /** By their `seq`, ascending. */
   #stored: Message[] = [];
@@ -63,11 +56,11 @@ export class MessageList {
     for (const item of items) this.#put(this.#read(item, user));
   }
 
-  addDraft({ clientId, text, kind, userId }: Draft): void {
-    this.#local.set(clientId, {
-      ...{ key: clientId, id: null, seq: null, clientId, userId, username: "", text, kind },
-      ...{ sentAt: new Date().toISOString(), mine: true, status: "sending", error: null },
-    });
+  addDraft(clientId: string, text: string, kind: Kind, user: UserId | undefined): void {
+    const own = { client_id: clientId, from_user_id: user ?? null, from_username: "", message: text, kind };
+    const unknown = { message_id: null, seq: null, timestamp: new Date().toISOString() };
+    const draft = this.#read({ ...own, ...unknown } as unknown as HistoryItem, user);
+    this.#local.set(clientId, { ...draft, mine: true, status: "sending" });
   }
 
   draft(clientId: string): Message | undefined {

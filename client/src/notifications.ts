@@ -3,7 +3,7 @@
 import { Emitter, quiet, Store } from "./events.js";
 import type { Act, ConnectedData, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
-import { changeBy, type Change, Inbox, isWanted, recount } from "./inbox.js";
+import { changeBy, type Change, Inbox, recount } from "./inbox.js";
 import { Loader } from "./loader.js";
 import { Retained } from "./retained.js";
 import type * as types from "./types.js";
@@ -69,7 +69,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#hub = hub;
   }
 
-  readonly on: types.Notifications["on"] = (type, listener) => this.#emitter.on(type, listener);
+  readonly on: types.Notifications["on"] = this.#emitter.on;
 
   // The list
 
@@ -93,21 +93,23 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
       const next = this.#next;
       if (next === null) return;
       const page = await this.#request(next);
-      // The list was loaded again meanwhile, so this page follows something else.
-      if (next !== this.#next) return;
-      this.#next = page.next;
-      this.#inbox.append(page.notifications);
-      this.#show({ hasMore: page.next !== null });
+      // The list may have been loaded again meanwhile, so that this page follows something else.
+      if (next === this.#next) this.#take(page, this.#inbox.base);
     });
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
     const page = await this.#request();
     if (!isCurrent()) return;
-    this.#next = page.next;
-    this.#inbox.replace(page.notifications);
     this.#inbox.counts = page.counts;
-    this.#show({ hasMore: page.next !== null });
+    this.#take(page, []);
+  }
+
+  #take({ next, notifications }: Page, before: readonly Item[]): void {
+    this.#next = next;
+    const known = before.map(({ id }) => id);
+    this.#inbox.replace([...before, ...notifications.filter(({ id }) => !known.includes(id))]);
+    this.#show({ hasMore: next !== null });
   }
 
   #request(before?: string): Promise<Page> {
@@ -226,16 +228,19 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   frame(frame: types.Answer): void {
     if (frame.type === "notification") this.#add((frame as unknown as NotificationFrame).data);
     else if (frame.type === "inbox") this.#follow((frame as unknown as InboxFrame).data);
-    else if (frame.type === "notification_removed") this.#remove((frame as unknown as RemovedFrame).data);
+    else if (frame.type === "notification_removed")
+      this.#follow({ ...(frame as unknown as RemovedFrame).data, act: "delete" });
     else if (frame.type === "notifications_waiting" || (frame.type === "gap" && frame["stream"].startsWith("user.")))
       this.#loadAgain();
   }
 
   #add(item: Item): void {
-    if (this.#retained.held) {
+    const { box, ...others } = this.filter;
+    // What fits other filters, the server knows.
+    if (Object.keys(others).length) this.#loadAgain();
+    else if (this.#retained.held) {
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
-      if (!isWanted(item, this.filter)) this.#inbox.replace(this.#inbox.base.slice(1));
       this.#show();
       // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
       if ((!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
@@ -250,13 +255,6 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#show();
     const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
     if (!known || this.loading) this.#loadAgain();
-  }
-
-  #remove({ notification_ids, unread, unseen }: RemovedFrame["data"]): void {
-    this.#inbox.change(notification_ids, () => null);
-    this.#inbox.counts = { unread, unseen };
-    this.#show();
-    if (this.loading) this.#loadAgain();
   }
 
   #loadAgain(): void {

@@ -4,9 +4,8 @@ import { RealtimeError } from "./errors.js";
 import { quiet } from "./events.js";
 import type { Sent } from "./link.js";
 import type { Answer, Command, FailureCode } from "./types.js";
+import { isPassing } from "./verdict.js";
 
-/** Refusals that are over soon: the same command is sent again. */
-const PASSING: FailureCode[] = ["UNAVAILABLE", "RATE_LIMITED"];
 const AGAIN_MS = 2_000;
 const DEFAULT_LIMIT = 200;
 
@@ -78,7 +77,7 @@ export class Outbox {
       return entry.resolve(frame);
     }
     const { error_code: code, message, retry_after_ms: after } = frame as { [key: string]: any };
-    if (PASSING.includes(code)) return void setTimeout(() => this.#again(entry), after ?? AGAIN_MS);
+    if (isPassing(code)) return void setTimeout(() => this.#again(entry), after ?? AGAIN_MS);
     this.#waiting.delete(frame.id!);
     entry.reject(new RealtimeError(code, message));
   }

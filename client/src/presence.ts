@@ -1,5 +1,6 @@
 /** Who is online: the number of all, and the status of those whom the page shows. */
 
+import { countOnline } from "./counting.js";
 import { Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
@@ -14,12 +15,6 @@ const EMPTY: types.PresenceSnapshot = { onlineCount: null, users: {} };
 interface Status {
   user_id: UserId;
   status: types.PresenceStatus;
-}
-
-/** The number of users who are online, after a frame (`docs/protocol.md`, Counting). */
-export function countOnline(count: number, { type, data }: types.Answer): number {
-  if (type === "online_count") return data.online_count;
-  return type === "user_status" ? count + (data.status === "online" ? 1 : -1) : count;
 }
 
 /** What the snapshot has can be read from the object as well. */

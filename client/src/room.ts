@@ -57,7 +57,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
   }
 
-  readonly on: types.Room["on"] = (type, listener) => this.#emitter.on(type, listener);
+  readonly on: types.Room["on"] = this.#emitter.on;
 
   join(): types.Off {
     return this.#retained.retain();
@@ -75,14 +75,14 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   send(text: string, kind: Kind = "text"): Promise<types.Answer> {
     const clientId = this.#hub.outbox.makeId();
-    this.#list.addDraft({ clientId, text, kind, userId: this.#hub.user ?? null });
+    this.#list.addDraft(clientId, text, kind, this.#hub.user);
     this.typing(false);
     return this.#transmit(clientId, text, kind);
   }
 
   retry(clientId: string): Promise<types.Answer> {
     const draft = this.#list.draft(clientId);
-    if (draft?.status !== "failed") return Promise.reject(new TypeError("There is no such message that has failed."));
+    if (draft?.status !== "failed") return Promise.reject(new TypeError("It has not failed."));
     this.#list.setStatus(clientId, "sending");
     return this.#transmit(clientId, draft.text, draft.kind);
   }

@@ -3,6 +3,8 @@
 import type { Resumed, StreamOutcome } from "./frames.js";
 import type { Answer, Gap } from "./types.js";
 
+/** The command, and its id: one of its answers may be the last for several. */
+export const RESUME = "resume";
 const MOST_IN_ONE_RESUME = 250;
 
 export type Positions = Record<string, number>;
@@ -27,14 +29,10 @@ export class Streams {
     return parts;
   }
 
-  /** Streams of somebody who has had their events up to there. Returns those that are new here, to resume them. */
-  adopt(positions: Positions): Positions {
-    const added = Object.entries(positions).filter(([name]) => !(name in this.positions));
-    for (const [name, seq] of added) {
-      this.positions[name] = seq;
-      this.#resuming.add(name);
-    }
-    return Object.fromEntries(added);
+  /** Streams that somebody has had up to there are replayed. */
+  resume(positions: Positions): void {
+    Object.assign(this.positions, positions);
+    for (const name in positions) this.#resuming.add(name);
   }
 
   forget(name: string): void {
@@ -69,7 +67,8 @@ export class Streams {
 
   #finish(name: string, { recovered, seq, fetch }: StreamOutcome): Gap[] {
     this.#resuming.delete(name);
-    if (recovered) return [];
+    // A shared socket has streams of other tabs, too.
+    if (recovered || !(name in this.positions)) return [];
     this.positions[name] = seq;
     return [makeGap(name, seq, fetch)];
   }

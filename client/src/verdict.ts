@@ -17,6 +17,11 @@ export function judge(code: number, goodbye: Disconnect | undefined): Verdict {
   return goodbye || FATAL.includes(code) ? "stop" : "again";
 }
 
+/** Refusals that are over soon: the same command or request is sent again. */
+export function isPassing(code: string): boolean {
+  return /^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_5..)$/.test(code);
+}
+
 /** Full jitter: a random part of a time that doubles. `failures` is 0 before the first attempt to come back. */
 export function choosePause(failures: number, firstMs: number, longestMs: number): number {
   return Math.random() * Math.min(longestMs, firstMs * 2 ** failures);

@@ -11,16 +11,17 @@ type Job = () => unknown;
 class FakeLocks {
   #queues = new Map<string, Job[]>();
 
-  request(name: string, ...rest: any[]): Promise<void> {
+  request(name: string, ...rest: any[]): Promise<unknown> {
     const [options, job] = rest.length === 2 ? rest : [{}, rest[0]];
     const queue = this.#queues.get(name) ?? [];
     this.#queues.set(name, queue);
     return new Promise((resolve, reject) => {
       const run = async (): Promise<void> => {
-        await job();
+        const result = Promise.resolve().then(job);
+        await result.catch(() => {});
         queue.splice(queue.indexOf(run), 1);
         void queue[0]?.();
-        resolve();
+        resolve(result);
       };
       options.signal?.addEventListener("abort", () => {
         // Only a request that is still waiting can be taken back.

@@ -2,11 +2,12 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { type Options, type Realtime, Unauthorized } from "../src/index.js";
+import { type Options, type Realtime, type TransportEvents, Unauthorized } from "../src/index.js";
+import { Host } from "../src/share/host.js";
 import "../src/share/index.js"; // loaded before the first test, which would have to wait for it
 import { settle } from "../src/testing.js";
 import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
-import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
+import { codeOf, connect, pass, sent, sleep, useSite } from "./core_site.js";
 
 const site = useSite();
 let browser: FakeBrowser;
@@ -89,6 +90,23 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     await settle();
     expect(sent(site.server, "leave")).toMatchObject([{ room_id: "general" }]);
     expect(first!.state.status).toBe("online");
+  });
+
+  test("tabs ask for a credential one after the other", async () => {
+    let asking = 0;
+    let most = 0;
+    const credential = async (): Promise<string> => {
+      most = Math.max(most, ++asking);
+      await settle();
+      asking--;
+      return "token";
+    };
+    const tabs = await openTabs(kind, 3, { credential });
+    for (const tab of tabs) await vi.waitFor(() => expect(tab.user).toBe(1));
+    site.server.drop();
+    await pass(500);
+    await vi.waitFor(() => expect([asking, site.server.sockets.size]).toEqual([0, 1]));
+    expect(most).toBe(1);
   });
 
   test("the socket ends with the last tab", async () => {
@@ -204,6 +222,7 @@ test("a worker that has crashed is noticed when somebody looks at a tab", async 
   tab.room("general").join();
   await settle();
   browser.workersLive = false;
+  sleep(2_000); // what was heard a moment ago needs no probe
   site.server.sockets.forEach((socket) => socket.close());
   site.server.chat("general", "four");
   page.document.dispatchEvent(new Event("visibilitychange"));
@@ -230,4 +249,23 @@ test("without locks, each tab has its own socket", async () => {
   const tabs = await openTabs("leader", 2);
   expect(tabs.map(({ state }) => state.transport)).toEqual(["fake", "fake"]);
   expect(site.server.sockets.size).toBe(2);
+});
+
+test("a room that one tab is about to leave is resumed for another one", () => {
+  const received: string[] = [];
+  let server = {} as TransportEvents;
+  const open = (_: unknown, events: TransportEvents) => {
+    server = events;
+    return { send: (text: string) => void received.push(JSON.parse(text).type), close() {} };
+  };
+  const host = new Host({ name: "fake", open });
+  const hear = (tab: string, message: object): void => host.hear({ to: "host", tab, ...message }, () => {});
+  const send = (tab: string, command: object): void => hear(tab, { text: JSON.stringify(command) });
+  for (const tab of ["a", "b"]) hear(tab, { request: { url: "", protocols: [] } });
+  server.message(JSON.stringify({ type: "connected", data: { streams: {} } }));
+  const resume = { type: "resume", streams: { "room.general": 3 }, id: "resume" };
+  send("a", resume);
+  send("a", { type: "leave", room_id: "general", id: "1" });
+  send("b", resume);
+  expect(received).toEqual(["resume", "leave", "resume"]);
 });

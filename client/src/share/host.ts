@@ -1,35 +1,38 @@
-/** The side of the common socket: one connection for all tabs. It runs in the worker, or in the tab that leads. */
+/**
+ * The other side of the common socket, in the worker, or in the tab that leads. To each tab it is what the server is,
+ * and to the server it is one client. Each tab has a state machine of its own, so this has none.
+ */
 
-import { Connection } from "../connection.js";
-import { Unauthorized } from "../errors.js";
-import type { LinkEvents, Sent } from "../link.js";
-import { Credentials } from "../credentials.js";
-import { countOnline } from "../presence.js";
-import type { Settings } from "../settings.js";
+import { countOnline } from "../counting.js";
+import { type Positions, RESUME, Streams } from "../streams.js";
 import { webSocket } from "../transport.js";
-import type { Answer, Credential, Transport } from "../types.js";
-import { EVERYBODY, type Setup, type ToHost, type ToTab } from "./wire.js";
+import type { Answer, OpenRequest, Transport, TransportSocket } from "../types.js";
+import type { ToHost, ToTab } from "./wire.js";
 
 type Post = (message: ToTab) => void;
-type Settle = (answer: Promise<Credential | null>) => void;
 
 interface Tab {
   post: Post;
   /** The streams that it wants. */
-  joined: Set<string>;
+  wanted: Set<string>;
 }
 
+/** So many events are kept for tabs that come a moment later than the others. */
+const MOST_RECENT = 200;
 const ENDS: Record<string, string> = { leave: "left", unsubscribe: "unsubscribed" };
+/** Streams that a socket has only if it asks for them. */
+const ASKED = /^(room|topic)\.(.+)$/;
 
 export class Host {
   #transport: Transport;
-  #connection: Connection | undefined;
+  #socket: TransportSocket | undefined;
+  #greeting: Answer | undefined;
+  #streams = new Streams();
+  /** The last events. */
+  #recent: Answer[] = [];
   #tabs = new Map<string, Tab>();
   /** Which tab has sent the command with an id. */
   #senders = new Map<string, string>();
-  /** The credential that the connection waits for, and which tab was asked for it. */
-  #asked: { ask: number; tab: string; settle: Settle } | undefined;
-  #count = 0;
   #stop = new AbortController();
 
   constructor(transport: Transport = webSocket) {
@@ -37,150 +40,148 @@ export class Host {
   }
 
   /** `post` reaches the tab that has said this. */
-  hear(message: ToHost, post: Post): void {
-    const { tab } = message;
-    if (message.type === "connect") return this.#connect(message, post);
-    // A tab that was taken for dead speaks again.
-    if (!this.#tabs.has(tab)) return post({ to: tab, type: "who" });
-    if (message.type === "send") this.#send(tab, message.command);
-    else if (message.type === "credential") this.#answer(message);
-    else if (message.type === "signOut") this.#connection!.signOut();
-    else if (message.type === "bye") this.drop(tab);
-    else this.#wake(tab);
+  hear({ tab, request, text }: ToHost, post: Post): void {
+    if (request) this.#open(tab, request, post);
+    else if (!text) this.drop(tab);
+    else if (this.#tabs.has(tab)) this.#send(tab, JSON.parse(text));
+    // It was taken for dead.
+    else post({ to: tab, code: 0 });
   }
 
   /** The tab is gone: end what it alone has wanted. */
   drop(name: string): void {
     const tab = this.#tabs.get(name);
-    if (!tab) return;
-    this.#tabs.delete(name);
-    for (const stream of tab.joined) this.#end(stream);
-    for (const [id, sender] of this.#senders) if (sender === name) this.#senders.delete(id);
-    if (this.#asked?.tab === name) this.#ask(this.#asked.settle);
-    if (!this.#tabs.size) this.close();
+    if (!this.#tabs.delete(name)) return;
+    if (!this.#tabs.size) return this.close();
+    for (const stream of tab!.wanted) this.#end(stream);
   }
 
   close(): void {
+    this.#socket?.close();
+    this.#socket = this.#greeting = undefined;
+    this.#streams.clear();
     this.#tabs.clear();
+    this.#senders.clear();
+    this.#recent = [];
     // A page that waits for a lock is not kept for the way back.
     this.#stop.abort();
     this.#stop = new AbortController();
-    this.#connection?.close();
-    this.#connection = undefined;
   }
 
-  #connect({ tab, setup, positions, user, state }: ToHost & { type: "connect" }, post: Post): void {
-    this.#connection ??= new Connection(this.#settle(setup), this.#events, state);
-    if (!this.#tabs.has(tab)) this.#watch(tab);
-    this.#tabs.set(tab, { post, joined: new Set(Object.keys(positions)) });
-    this.#connection.adopt(user, positions);
-    this.#connection.connect();
-    post({ to: tab, type: "state", state: this.#connection.state });
-    if (this.#connection.greeting) post(this.#greet(tab));
-  }
-
-  /** The tab holds a lock of its name, so it is gone when this one is granted. */
-  #watch(tab: string): void {
+  /** The first tab opens the socket, with its credential. The others find it open. */
+  #open(tab: string, request: OpenRequest, post: Post): void {
     const { signal } = this.#stop;
-    navigator.locks.request(tab, { signal }, () => this.drop(tab)).catch(() => {});
-  }
-
-  #settle({ url, user, limits, credential }: Setup): Settings {
-    const source = (): Promise<Credential | null> => new Promise((settle) => this.#ask(settle));
-    const credentials = new Credentials(credential ? source : undefined);
-    return { url, api: "", user, limits, credentials, transport: this.#transport };
-  }
-
-  #wake(name: string): void {
-    // The last one is asked first for a credential: the tab that somebody looks at.
-    const tab = this.#tabs.get(name)!;
-    this.#tabs.delete(name);
-    this.#tabs.set(name, tab);
-    this.#connection!.wake();
-    // Whoever hears nothing takes the host for dead.
-    tab.post({ to: name, type: "state", state: this.#connection!.state });
+    // The tab holds this lock, so it is gone when the lock is granted here.
+    if (!this.#tabs.has(tab)) navigator.locks.request(tab, { signal }, () => this.drop(tab)).catch(() => {});
+    this.#tabs.set(tab, { post, wanted: new Set() });
+    post({ to: tab });
+    if (this.#greeting) this.#greet(tab);
+    this.#socket ??= this.#transport.open(request, {
+      message: (text) => this.#receive(JSON.parse(text)),
+      close: (code, reason) => {
+        for (const [to, { post }] of this.#tabs) post({ to, code, reason });
+        this.close();
+      },
+    });
   }
 
   // Frames
 
-  #events: LinkEvents = {
-    state: (state) => this.#tell({ to: EVERYBODY, type: "state", state }),
-    ready: () => this.#tell(this.#greet(EVERYBODY)),
-    frame: (frame) => this.#hand(frame),
-  };
-
-  #greet(to: string): ToTab {
-    const { greeting, streams } = this.#connection!;
-    return { to, type: "ready", data: { ...greeting!, streams: { ...streams.positions } } };
-  }
-
-  #hand(frame: Answer): void {
-    const greeting = this.#connection?.greeting;
+  #receive(frame: Answer): void {
+    const { type, id, stream, seq, data } = frame;
+    if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
+    if (type === "connected") {
+      this.#greeting = frame;
+      this.#streams.begin(data.streams);
+      for (const tab of this.#tabs.keys()) this.#greet(tab);
+      return;
+    }
+    const greeting = this.#greeting?.data;
     if (greeting) greeting.online_count = countOnline(greeting.online_count, frame);
-    if (frame.id === undefined) return this.#tell({ to: EVERYBODY, type: "frame", frame });
-    const tab = this.#senders.get(frame.id) ?? "";
-    this.#senders.delete(frame.id);
-    this.#tabs.get(tab)?.post({ to: tab, type: "frame", frame });
+    // Refused as a whole: what is replayed is not known any more, so each tab's streams are resumed again.
+    if (type === "error" && id === RESUME && !stream) this.#streams.clear();
+    if (stream && seq) {
+      if (this.#streams.accept(stream, seq) === "old") return;
+      this.#recent = [...this.#recent.slice(-MOST_RECENT), frame];
+    }
+    this.#streams.note(frame);
+    if (id === undefined || id === RESUME) return this.#tell(frame);
+    this.#post(this.#senders.get(id), frame);
+    this.#senders.delete(id);
   }
 
-  #tell(message: ToTab): void {
-    for (const [to, { post }] of this.#tabs) post({ ...message, to });
+  #tell(frame: Answer): void {
+    const { type, stream, seq } = frame;
+    const isForAll = !seq || !ASKED.test(stream);
+    const names = [...this.#tabs.keys()].filter((name) => isForAll || this.#tabs.get(name)!.wanted.has(stream));
+    // One new token is enough.
+    for (const name of type === "auth_expiring" ? names.slice(-1) : names) this.#post(name, frame);
+  }
+
+  #post(to: string | undefined, frame: object): void {
+    if (to) this.#tabs.get(to)?.post({ to, text: JSON.stringify(frame) });
+  }
+
+  /** What a tab wants, it has to say itself. */
+  #greet(tab: string): void {
+    const streams = Object.fromEntries(Object.entries(this.#streams.positions).filter(([name]) => !ASKED.test(name)));
+    this.#post(tab, { ...this.#greeting, data: { ...this.#greeting!.data, streams } });
   }
 
   // Commands
 
-  #send(name: string, command: Sent): void {
+  #send(name: string, command: Answer): void {
     const { id, type } = command;
-    const tab = this.#tabs.get(name)!;
-    const joined = nameOf(command);
-    if (type === "join" || type === "subscribe") tab.joined.add(joined);
+    const { wanted } = this.#tabs.get(name)!;
+    if (type === RESUME) return this.#resume(name, command["streams"]);
+    const stream = command["topic"] ? `topic.${command["topic"]}` : `room.${command["room_id"]}`;
+    if (type === "join" || type === "subscribe") wanted.add(stream);
     if (type in ENDS) {
-      tab.joined.delete(joined);
+      wanted.delete(stream);
       // Others still want it: the tab is answered here.
-      const frame = { ...command, type: ENDS[type]! };
-      if (this.#isWanted(joined)) return tab.post({ to: name, type: "frame", frame });
+      if (this.#isWanted(stream)) return this.#post(name, { ...command, type: ENDS[type]! });
+      // Whoever resumes it before the answer has come has to ask the server.
+      this.#streams.forget(stream);
     }
     if (id) this.#senders.set(id, name);
-    this.#connection!.transmit(command);
-    if (type === "read") this.#echo(name, command);
+    this.#transmit(command);
+    // The server reports what was read to other sockets only, and the other tabs have this one.
+    if (type !== "read") return;
+    const data = { room_id: command["room_id"], seq: command.seq };
+    for (const tab of this.#tabs.keys()) if (tab !== name) this.#post(tab, { type, data });
   }
 
-  /** The server reports what was read to other sockets only, and the other tabs have this one. */
-  #echo(sender: string, { room_id, seq }: Sent): void {
-    const frame = { type: "read", data: { room_id, seq } };
-    for (const [to, { post }] of this.#tabs) if (to !== sender) post({ to, type: "frame", frame });
+  /** What another tab has asked for a moment ago is replayed from here. */
+  #resume(name: string, streams: Positions): void {
+    const { positions } = this.#streams;
+    const { wanted } = this.#tabs.get(name)!;
+    const missing: Positions = {};
+    const known: Record<string, object> = {};
+    for (const [stream, seq] of Object.entries(streams)) {
+      wanted.add(stream);
+      const missed = this.#recent.filter((frame) => frame.stream === stream && frame.seq > seq);
+      if (positions[stream] === seq + missed.length) {
+        for (const frame of missed) this.#post(name, frame);
+        known[stream] = { recovered: true, seq };
+      } else missing[stream] = seq;
+    }
+    this.#streams.resume(missing);
+    if (Object.keys(missing).length) this.#transmit({ type: RESUME, streams: missing, id: RESUME });
+    if (Object.keys(known).length) this.#post(name, { type: "resumed", streams: known });
   }
 
-  #isWanted(joined: string): boolean {
-    return [...this.#tabs.values()].some((tab) => tab.joined.has(joined));
+  #transmit(command: Answer): void {
+    if (this.#greeting) this.#socket!.send(JSON.stringify(command));
+  }
+
+  #isWanted(stream: string): boolean {
+    return [...this.#tabs.values()].some(({ wanted }) => wanted.has(stream));
   }
 
   #end(stream: string): void {
-    const [, kind, name] = /^(room|topic)\.(.+)$/.exec(stream) ?? [];
+    const [, kind, name] = ASKED.exec(stream) ?? [];
     if (!kind || this.#isWanted(stream)) return;
-    const isRoom = kind === "room";
-    this.#connection!.transmit(isRoom ? { type: "leave", room_id: name } : { type: "unsubscribe", topic: name });
-    this.#connection!.streams.forget(stream);
+    this.#transmit(kind === "room" ? { type: "leave", room_id: name } : { type: "unsubscribe", topic: name });
+    this.#streams.forget(stream);
   }
-
-  // Credentials
-
-  #ask(settle: Settle): void {
-    const ask = ++this.#count;
-    const [tab, asked] = [...this.#tabs].at(-1) ?? [""];
-    this.#asked = { ask, tab, settle };
-    asked?.post({ to: tab, type: "ask", ask });
-  }
-
-  #answer({ ask, credential = null, error }: ToHost & { type: "credential" }): void {
-    if (this.#asked?.ask !== ask) return;
-    const failure = error === "unauthorized" ? new Unauthorized() : error && new Error("A tab has no credential.");
-    this.#asked.settle(failure ? Promise.reject(failure) : Promise.resolve(credential));
-    this.#asked = undefined;
-  }
-}
-
-/** The stream of what a command joins or leaves. */
-function nameOf({ room_id, topic }: Sent): string {
-  return topic ? `topic.${topic}` : `room.${room_id}`;
 }

@@ -5,38 +5,83 @@ import type { Link, LinkEvents } from "../link.js";
 import type { Settings } from "../settings.js";
 import type { Options } from "../types.js";
 import { leadBy } from "./leader.js";
-import { RemoteLink } from "./remote.js";
-import { BUILD, type OpenLine } from "./wire.js";
+import { SharedTransport } from "./tab.js";
+import { BUILD, type Kind } from "./wire.js";
 
-export function openShared(settings: Settings, { worker, transport }: Options, events: LinkEvents): Link {
+export function openShared(settings: Settings, options: Options, events: LinkEvents): Link {
+  const { credential, worker, transport } = options;
   // Tabs have one session cookie, but each may have a token of another user.
   const isSafe = settings.user !== undefined || !settings.credentials.source;
   // Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS.
   const isPossible = navigator.locks && typeof BroadcastChannel !== "undefined";
   if (!isSafe || !isPossible) return new Connection(settings, events);
   const key = `realtime-${BUILD}-${settings.url}-${settings.user ?? ""}`;
+  // Tabs ask one after the other: a refresh token that two of them used at once would count as stolen.
+  if (credential) settings.credentials.source = () => navigator.locks.request(`${key}-credential`, credential);
   const kinds = [leadBy(key, settings.transport)];
   if (worker && !transport && typeof SharedWorker !== "undefined") kinds.unshift(workIn(worker, key));
-  return new RemoteLink(settings, events, kinds);
+  return new SharedConnection(settings, events, key, kinds);
+}
+
+/** A connection of many: signing out in one tab ends all, also those that have no socket at the moment. */
+class SharedConnection extends Connection {
+  #key: string;
+  #channel: BroadcastChannel | undefined;
+
+  constructor(settings: Settings, events: LinkEvents, key: string, kinds: Kind[]) {
+    super({ ...settings, transport: new SharedTransport(kinds, settings.transport, () => this.wake()) }, events);
+    this.#key = `${key}-signOut`;
+  }
+
+  override connect(): void {
+    if (!this.#channel) {
+      this.#channel = new BroadcastChannel(this.#key);
+      this.#channel.onmessage = () => super.signOut();
+    }
+    super.connect();
+  }
+
+  override signOut(): void {
+    this.#channel?.postMessage("");
+    super.signOut();
+  }
+
+  override close(): void {
+    super.close();
+    this.#leave();
+  }
+
+  override suspend(): void {
+    super.suspend();
+    this.#leave();
+  }
+
+  /** A page that has a channel is not kept for the way back. */
+  #leave(): void {
+    this.#channel?.close();
+    this.#channel = undefined;
+  }
 }
 
 /** Tabs that name the worker alike share it. */
-function workIn(address: string | URL, name: string): OpenLine {
-  return (hear, onFailure) => {
-    let port: MessagePort | undefined;
-    try {
-      const worker = new SharedWorker(address, { name });
-      worker.onerror = onFailure;
-      port = worker.port;
-      port.onmessage = ({ data }) => hear(data);
-    } catch {
-      // The address is of another origin, or the page's policy forbids it.
-      queueMicrotask(onFailure);
-    }
-    return {
-      name: "worker",
-      post: (message) => port?.postMessage(message),
-      close: () => port?.close(),
-    };
+function workIn(address: string | URL, name: string): Kind {
+  return {
+    name: "worker",
+    open(hear, onFailure) {
+      let port: MessagePort | undefined;
+      try {
+        const worker = new SharedWorker(address, { name });
+        worker.onerror = onFailure;
+        port = worker.port;
+        port.onmessage = ({ data }) => hear(data);
+      } catch {
+        // The address is of another origin, or the page's policy forbids it.
+        queueMicrotask(onFailure);
+      }
+      return {
+        post: (message) => port?.postMessage(message),
+        close: () => port?.close(),
+      };
+    },
   };
 }
