@@ -36,7 +36,7 @@ def narrow(rows: NotificationQuerySet) -> NotificationQuerySet:
 def portions_before(rows: NotificationQuerySet, moment: datetime) -> Iterator[NotificationQuerySet]:
     """Those that were created before a moment, in portions of so few keys that no query looks at many rows."""
     stop = _search(moment, DISORDER).stop
-    start = _next_key(0)
+    start = _next_key(0) if stop else None
     while start is not None and start < stop:
         end = min(start + KEYS_AT_ONCE, stop)
         yield rows.filter(created_at__lt=moment, pk__gte=start, pk__lt=end)
@@ -45,9 +45,9 @@ def portions_before(rows: NotificationQuerySet, moment: datetime) -> Iterator[No
 
 def _search(moment: datetime, offset: timedelta) -> range:
     """Among these keys is the first one of those that were created so long after the moment, or later."""
-    first, last = _next_key(0), Notification.objects.order_by("-pk").values_list("pk", flat=True).first()
-    if first is None or last is None:
+    if (first := _next_key(0)) is None:
         return range(0)
+    last = Notification.objects.order_by("-pk").values_list("pk", flat=True).first() or first
     low, high = first, last + 1
     while high - low > KEYS_AT_ONCE:
         middle = (low + high) // 2

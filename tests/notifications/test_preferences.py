@@ -68,7 +68,7 @@ def test_who_has_chosen_nothing(hers: APIClient) -> None:
 
 def test_in_the_language_of_the_request(hers: APIClient) -> None:
     shown = hers.get(URL, headers={"accept-language": "zh-hans"}).json()
-    assert category(shown, "social")["label"] == "人"
+    assert category(shown, "social")["label"] == "成员"
     assert kind(shown, "mention")["label"] == "新提及"
 
 
