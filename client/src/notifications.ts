@@ -63,6 +63,8 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null = null;
   #last: Last | undefined;
+  /** Those without an answer yet: until then, nobody knows what the last one was. */
+  #acts = new Set<Promise<void>>();
 
   constructor(hub: Hub) {
     super(EMPTY);
@@ -148,12 +150,15 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   undo(): Promise<boolean> {
-    const last = this.#last;
-    this.#last = undefined;
-    return last ? quiet(this.#undo(last)) : Promise.resolve(false);
+    const acts = this.#acts;
+    return quiet(acts.size ? Promise.allSettled(acts).then(() => this.#undo()) : this.#undo());
   }
 
-  async #undo({ undo, before }: Last): Promise<boolean> {
+  async #undo(): Promise<boolean> {
+    const last = this.#last;
+    if (!last) return false;
+    this.#last = undefined;
+    const { undo, before } = last;
     const items = new Map(before.map((item) => [item.id, item]));
     await this.#try([...items.keys()], (item) => items.get(item.id)!, "/notifications/undo", { undo });
     // What was removed is in no list of this page any more.
@@ -180,9 +185,12 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   #change(act: Act, ids: number[], body: ActsBody): Promise<void> {
     const before = this.#inbox.base.filter(({ id }) => ids.includes(id));
     const change = changeBy(act, new Date().toISOString(), body.until?.toISOString());
-    const done = this.#try(ids, change, "/notifications/acts", body).then(({ undo }) => {
-      if (undo && act !== "seen") this.#last = { undo, before };
-    });
+    const done: Promise<void> = this.#try(ids, change, "/notifications/acts", body)
+      .then(({ undo }) => {
+        if (undo && act !== "seen") this.#last = { undo, before };
+      })
+      .finally(() => this.#acts.delete(done));
+    this.#acts.add(done);
     return quiet(done);
   }
 

@@ -15,6 +15,9 @@ export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCoo
   const send = (method: string, path: string, body: unknown): Promise<Response> => {
     const { token } = credentials;
     const headers: Record<string, string> = { Accept: "application/json" };
+    // Texts in the language of the page, which need not be that of the browser.
+    const lang = typeof document !== "undefined" && document.documentElement.lang;
+    if (lang) headers["Accept-Language"] = lang;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (token) headers["Authorization"] = `Bearer ${token}`;
     else if (method !== "GET") headers["X-CSRFToken"] = csrfToken();

@@ -1,6 +1,6 @@
 /** The inbox: what an act shows at once, what the server makes of it, and what other devices have done. */
 
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { Notifications } from "../src/index.js";
 import { Refusal, settle } from "../src/testing.js";
@@ -180,6 +180,21 @@ describe("acts", () => {
     expect(titles()).toEqual(["n3", "n2", "n1"]);
     expect(inbox.counts.unread).toBe(3);
     expect(await inbox.undo()).toBe(false);
+  });
+
+  test("undo, before the act has its answer", async () => {
+    const archiving = inbox.archive(ids[0]!);
+    expect(await inbox.undo()).toBe(true);
+    await archiving;
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    expect(await inbox.undo()).toBe(false);
+  });
+
+  test("in the language of the page", async () => {
+    vi.stubGlobal("document", { documentElement: { lang: "zh-hans" }, cookie: "" });
+    await inbox.reload();
+    vi.unstubAllGlobals();
+    expect(site.server.requests.at(-1)!.headers.get("Accept-Language")).toBe("zh-hans");
   });
 
   test("undo of a removal, and one that comes too late", async () => {

@@ -15,7 +15,6 @@ const BOXES = {
 };
 const SNOOZE_MS = 60_000; // short, so that one sees it come back
 const inbox = realtime.notifications;
-let latest = null; // the act that was begun last, which never rejects
 
 export function startInbox() {
   inbox.open();
@@ -42,17 +41,12 @@ export const acts = {
       : attempt(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
   read: (item) => attempt(inbox.read(item.id)),
   async undo() {
-    await latest; // what was just done can be taken back once it is done
     if ((await attempt(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
   },
 };
 
-function attempt(promise, done) {
-  return (latest = settle(promise, done));
-}
-
 /** Show what went wrong, or offer to undo what was done. */
-async function settle(promise, done) {
+async function attempt(promise, done) {
   try {
     const result = await promise;
     if (done) showToast(done, "", { label: gettext("Undo"), run: acts.undo });
