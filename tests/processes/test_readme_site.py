@@ -124,7 +124,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadmeSite]:
 
 
 def test_the_terminal_has_a_socket(site: ReadmeSite) -> None:
-    lines = re.findall(r"```json\n(\{.*?)```", README.read_text(), re.S)[0]
+    lines = re.findall(r"```json\n(\{.*?)```", (ROOT / "docs" / "demo.md").read_text(), re.S)[0]
     said = TypedFrames(site, lines)
     assert [frame["type"] for frame in said.frames] == ["connected", "joined", "chat", "ack"]
     assert said.frames[0]["data"]["expires_at"] is None

@@ -87,7 +87,7 @@ def test_it_finds_the_modules_of_the_apps():
 
     assert project.topics.measure.__module__ == "project.topics"  # imported when Django was set up
     importlib.reload(project.topics)
-    assert topics.find("metrics").every == 5
+    assert topics.find("metrics").every == 2
 
 
 @pytest.mark.django_db(transaction=True)
