@@ -13,8 +13,9 @@ import tempfile
 from tests.backends.services import find_missing
 
 # Tests of processes start a Redis and a PostgreSQL of their own. What needs a server runs on both kinds in the first
-# half, and on one of them here.
+# half, and on one of them here. What the packages import does not depend on servers.
 SERVICES_ONLY = ["-m", "not process and not browser", "--one-kind", "-p", "no:cacheprovider"]
+SERVICES_ONLY += ["--ignore=tests/test_packages.py"]
 
 Half = tuple[dict[str, str], list[str]]
 
@@ -39,9 +40,10 @@ def start(half: Half, jobs: int, output: int | None = None) -> subprocess.Popen[
 def run_both(jobs: int) -> int:
     """Run both halves at once. Returns 0 if both pass."""
     with tempfile.TemporaryFile() as output:
-        # Few of its tests wait for anything: two workers keep a core busy.
-        second = start(services(), max(1, jobs // 2), output.fileno())
-        codes = [start(embedded(), jobs).wait(), second.wait()]
+        # Few of its tests wait for anything, and each worker has to load all tests first.
+        few = max(1, jobs // 4)
+        second = start(services(), few, output.fileno())
+        codes = [start(embedded(), max(1, jobs - few)).wait(), second.wait()]
         output.seek(0)
         print("\nThe same on PostgreSQL and Redis", flush=True)
         sys.stdout.buffer.write(output.read())
@@ -51,7 +53,7 @@ def run_both(jobs: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.halves", description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=4, help="workers of the first half; the second has half of them")
+    parser.add_argument("--jobs", type=int, default=4, help="workers in all; a quarter of them for the second half")
     jobs = parser.parse_args().jobs
     if not (missing := find_missing()):
         return run_both(jobs)

@@ -37,7 +37,7 @@ def ends(monkeypatch, capfdbinary):
 def test_both_have_to_pass(ends, codes, code):
     result, output = ends(*codes)
     assert result == code
-    assert output.splitlines() == ["first 3", "", "The same on PostgreSQL and Redis", "second 1"]
+    assert output.splitlines() == ["first 2", "", "The same on PostgreSQL and Redis", "second 1"]
 
 
 @pytest.mark.parametrize("code", [0, 1])
