@@ -70,12 +70,12 @@ class FakeChannel {
 
 export interface FakePage {
   window: EventTarget;
-  document: EventTarget & { hidden: boolean; cookie: string };
+  document: EventTarget & { hidden: boolean; cookie: string; documentElement: { lang: string } };
 }
 
 /** A page without content: much faster than a whole DOM. */
 export function installPage(): FakePage {
-  const document = Object.assign(new EventTarget(), { hidden: false, cookie: "" });
+  const document = Object.assign(new EventTarget(), { hidden: false, cookie: "", documentElement: { lang: "" } });
   const page = { window: new EventTarget(), document };
   vi.stubGlobal("window", page.window);
   vi.stubGlobal("document", page.document);
