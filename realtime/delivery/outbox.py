@@ -39,6 +39,13 @@ class Outbox:
                     await _send_all(layer, group, rest)
             except Exception as error:
                 self._note_away(str(error) or "it does not answer")
+            except asyncio.CancelledError:
+                # The caller has given up, because the layer went on in spite of the time-out. Nothing is lost by that.
+                self._keep(layer, group, rest)
+                raise
+        self._keep(layer, group, rest)
+
+    def _keep(self, layer: Any, group: str, rest: Backlog) -> None:
         # Behind what waits already: a layer that has just come back gets everything in order.
         while rest:
             self._waiting.add(rest.take())

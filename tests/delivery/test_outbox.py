@@ -174,3 +174,21 @@ async def test_it_keeps_what_was_not_sent_of_a_publication(box, layer, never_aga
     assert [control.user for control in layer.publications[0].controls] == ["7"]
     assert box._waiting.take().passing == [Passing(large)]
     assert box._waiting.take().passing == [Passing(large)]
+
+
+async def test_it_keeps_what_a_caller_has_given_up(box, never_again):
+    """A layer may go on in spite of a time-out. Then the caller gives up later."""
+    begun = asyncio.Event()
+
+    class Stubborn(Layer):
+        async def group_send(self, group, message):
+            begun.set()
+            await asyncio.Event().wait()
+
+    sending = asyncio.create_task(box.send(Stubborn(), "group", passing("kept")))
+    await begun.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert [one.body for one in box._waiting.take().passing] == [b"kept"]
+    assert box._retrying is not None
