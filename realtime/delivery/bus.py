@@ -13,7 +13,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_la
 from realtime.conf import settings
 from realtime.delivery.backlog import Backlog
 from realtime.delivery.envelopes import Envelope, pack, unpack
-from realtime.storage.tasks import end_tasks
+from realtime.storage.tasks import end_tasks, time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class Bus:
         self._tasks, self._listener = [], None
         # Last, because a publication whose sending was cancelled is waiting again: twice is better than never.
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(2):
+            async with time_limit(2):
                 await self._flush()
 
     def publish(self, envelope: Envelope) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from realtime.delivery.backlog import Backlog
 from realtime.delivery.bus import RETRY_SECONDS, send_portion
 from realtime.delivery.envelopes import Envelope
+from realtime.storage.tasks import time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +36,12 @@ class Outbox:
         rest.add(envelope)
         if self._retrying is None:
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with time_limit(PATIENCE_SECONDS):
                     await _send_all(layer, group, rest)
             except Exception as error:
                 self._note_away(str(error) or "it does not answer")
             except asyncio.CancelledError:
-                # The caller has given up, because the layer went on in spite of the time-out. Nothing is lost by that.
+                # The caller has given up. Nothing is lost by that.
                 self._keep(layer, group, rest)
                 raise
         self._keep(layer, group, rest)
@@ -56,7 +57,7 @@ class Outbox:
         while self._waiting:
             await asyncio.sleep(RETRY_SECONDS)
             with suppress(Exception):
-                async with asyncio.timeout(TIMEOUT_SECONDS):
+                async with time_limit(TIMEOUT_SECONDS):
                     await _send_all(layer, group, self._waiting)
         self._retrying = None
         logger.info("The channel layer is available")

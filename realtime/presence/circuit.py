@@ -10,6 +10,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from realtime.presence.store import StoreUnavailable
+from realtime.storage.tasks import time_limit
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ async def ask(question: Callable[[], Awaitable[T]]) -> T:
             raise StoreUnavailable("It did not answer a moment ago")
         _away_until[loop] = loop.time() + RETRY_SECONDS  # nobody else waits meanwhile
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with time_limit(PATIENCE_SECONDS):
             answer = await question()
     except (StoreUnavailable, TimeoutError) as error:
         _away_until[loop] = loop.time() + RETRY_SECONDS

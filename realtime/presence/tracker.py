@@ -22,7 +22,7 @@ from realtime.protocol.census import Census
 from realtime.protocol.commands import Status
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.protocol.frames import Presence, PresenceData, encode
-from realtime.storage.tasks import end_tasks
+from realtime.storage.tasks import end_tasks, time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Tracker:
         for user in self._counts:
             self._departures.note_gone(user, hidden=self._is_hidden(user))
         with contextlib.suppress(Refused, StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with time_limit(PATIENCE_SECONDS):
                 await self._departures.choose_seen(self.store)
                 await self._departures.write()
         with contextlib.suppress(StoreUnavailable):
@@ -99,7 +99,7 @@ class Tracker:
         """Report that this process will stop. Returns whether another one goes on; True if that cannot be known."""
         others = 1
         with contextlib.suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with time_limit(PATIENCE_SECONDS):
                 others = await self.store.retire(self._process)
         self._return_seconds = 0.0 if others else settings().restart_window_seconds
         return others > 0
@@ -119,7 +119,7 @@ class Tracker:
         reported: asyncio.Future[Census] = asyncio.get_running_loop().create_future()
         self._waiting.append(Waiting(user_key, reported))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with time_limit(PATIENCE_SECONDS):
                 # Not `self.census`: a count that was asked for before may have arrived after the report.
                 census = await reported
                 return census if audience.is_everyone() else await audience.count_visible(self.store, user_key)

@@ -37,6 +37,7 @@ from realtime.storage.jobs import Runner
 from realtime.storage.leases import open_store as open_leases
 from realtime.storage.leases.store import LeasesUnavailable
 from realtime.storage.retention import Pruner
+from realtime.storage.tasks import time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ async def stop_node() -> None:
     if node is None:
         return
     try:
-        async with asyncio.timeout(STOP_SECONDS):
+        async with time_limit(STOP_SECONDS):
             await node.stop()
     except TimeoutError:
         logger.error("Stopping took longer than %s s: some parts were not ended", STOP_SECONDS)

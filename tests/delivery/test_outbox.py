@@ -177,7 +177,6 @@ async def test_it_keeps_what_was_not_sent_of_a_publication(box, layer, never_aga
 
 
 async def test_it_keeps_what_a_caller_has_given_up(box, never_again):
-    """A layer may go on in spite of a time-out. Then the caller gives up later."""
     begun = asyncio.Event()
 
     class Stubborn(Layer):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from realtime.delivery.connection import Connection
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from realtime.recovery.sessions.store import Session, SessionStore, SessionsUnavailable
+from realtime.storage.tasks import time_limit
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Keeper:
         Raises Refused: NOT_FOUND for an unknown, expired, given up or foreign session, UNAVAILABLE.
         """
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with time_limit(PATIENCE_SECONDS):
                 # The client is back before its session was saved: a claim must not overtake a `save` that is running.
                 if id in self._changed or self._saving.locked():
                     await self.save()
