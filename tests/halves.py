@@ -41,9 +41,8 @@ def run_both(jobs: int) -> int:
     """Run both halves at once. Returns 0 if both pass."""
     with tempfile.TemporaryFile() as output:
         # Few of its tests wait for anything, and each worker has to load all tests first.
-        few = max(1, jobs // 4)
-        second = start(services(), few, output.fileno())
-        codes = [start(embedded(), max(1, jobs - few)).wait(), second.wait()]
+        second = start(services(), max(1, jobs // 2), output.fileno())
+        codes = [start(embedded(), max(1, jobs - 1)).wait(), second.wait()]
         output.seek(0)
         print("\nThe same on PostgreSQL and Redis", flush=True)
         sys.stdout.buffer.write(output.read())
@@ -53,7 +52,7 @@ def run_both(jobs: int) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.halves", description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=4, help="workers in all; a quarter of them for the second half")
+    parser.add_argument("--jobs", type=int, default=4, help="workers, of which each half gets fewer if both run")
     jobs = parser.parse_args().jobs
     if not (missing := find_missing()):
         return run_both(jobs)

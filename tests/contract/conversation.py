@@ -174,25 +174,17 @@ class Contract:
     def _check_position(self, frame: ServerFrame) -> None:
         assert self.positions is not None
         match frame:
-            case Chat():
-                addressed = f"room.{frame.data.room_id}" if frame.data.room_id else "user."
-                assert frame.stream.startswith(addressed)
-                assert bool(frame.data.room_id) != bool(frame.data.to_user_id)
-                assert frame.data.from_user_id is not None
-                assert frame.data.from_username
-                self._check_next(frame.stream, frame.seq)
-            case NotificationFrame():
-                assert frame.notification_type == frame.data.type
-                self._check_next(frame.stream, frame.seq)
-            case AnnouncementFrame():
-                assert frame.stream.startswith("user." if frame.data.test else "site")
-                assert frame.data.fallback in {text.language for text in frame.data.texts}
-                self._check_next(frame.stream, frame.seq)
-            case AnnouncementChangedFrame() | AnnouncementEndedFrame():
-                assert frame.stream == "site"
-                self._check_next(frame.stream, frame.seq)
-            case InboxFrame() | RemovedFrame() | WaitingFrame():
-                self._check_next(frame.stream, frame.seq)
+            case (
+                Chat()
+                | NotificationFrame()
+                | AnnouncementFrame()
+                | AnnouncementChangedFrame()
+                | AnnouncementEndedFrame()
+                | InboxFrame()
+                | RemovedFrame()
+                | WaitingFrame()
+            ):
+                self._check_event(frame)
             case Joined():
                 self._check_place(f"room.{frame.room_id}", frame)
             case Subscribed():
@@ -218,6 +210,23 @@ class Contract:
                 assert (frame.error_code == "RATE_LIMITED") == (frame.retry_after_ms is not UNSET), frame
             case _:
                 self.check_other(frame)
+
+    def _check_event(self, frame: Any) -> None:
+        match frame:
+            case Chat():
+                addressed = f"room.{frame.data.room_id}" if frame.data.room_id else "user."
+                assert frame.stream.startswith(addressed)
+                assert bool(frame.data.room_id) != bool(frame.data.to_user_id)
+                assert frame.data.from_user_id is not None
+                assert frame.data.from_username
+            case NotificationFrame():
+                assert frame.notification_type == frame.data.type
+            case AnnouncementFrame():
+                assert frame.stream.startswith("user." if frame.data.test else "site")
+                assert frame.data.fallback in {text.language for text in frame.data.texts}
+            case AnnouncementChangedFrame() | AnnouncementEndedFrame():
+                assert frame.stream == "site"
+        self._check_next(frame.stream, frame.seq)
 
     def check_other(self, frame: Any) -> None:
         """Check a frame of the site, or one that only sockets of another kind may get."""
