@@ -3,13 +3,18 @@
 (() => {
   "use strict";
   const LATE_MS = 10_000; // the server sends values every two seconds
-  const LONGEST_PAUSE_MS = 10_000;
+  // What the page says in each state of the client.
+  const WORDS = { connecting: "opening", online: "open", waiting: "waiting", offline: "waiting" };
 
   const page = document.querySelector(".live");
   const state = page.querySelector("[data-opening]");
   const parts = new Map([...page.querySelectorAll("[data-topic]")].map((part) => [part.dataset.topic, part]));
-  let failures = 0;
-  let retry; // the timer of the next attempt; undefined while there is a socket
+  const client = createRealtime({
+    url: page.dataset.socket,
+    limits: { graceMs: 0 }, // numbers that stand still look like those of a quiet site
+    ...(page.dataset.ticket && { credential: askTicket }),
+  });
+  let status, lateness;
 
   function show(name) {
     state.hidden = false;
@@ -17,88 +22,47 @@
     page.classList.toggle("live-old", name === "waiting" || name === "ended" || name === "late");
   }
 
-  async function open() {
-    retry = undefined;
-    if (!failures) show("opening");
-    const ticket = page.dataset.ticket ? await askTicket() : "";
-    if (ticket === null) return;
-    const query = ticket && `?ticket=${encodeURIComponent(ticket)}`;
-    listen(new WebSocket(location.origin.replace(/^http/, "ws") + page.dataset.socket + query));
-  }
-
-  // A ticket; null if there is none, and then what follows has been decided.
   async function askTicket() {
     const headers = { "X-CSRFToken": page.querySelector("[name=csrfmiddlewaretoken]").value };
-    const answer = await fetch(page.dataset.ticket, { method: "POST", headers }).catch(() => null);
-    if (answer?.ok) return (await answer.json()).ticket;
-    if (answer && answer.status < 500 && answer.status !== 429) show("ended");
-    else comeBack();
-    return null;
+    const answer = await fetch(page.dataset.ticket, { method: "POST", headers });
+    if (answer.ok) return answer.json();
+    throw answer.status < 500 && answer.status !== 429 ? new Unauthorized() : new Error(answer.statusText);
   }
 
-  function comeBack(afterMs = 0) {
-    show("waiting");
-    const pause = Math.min(LONGEST_PAUSE_MS, 1000 * 2 ** failures++) * (0.5 + Math.random() / 2);
-    retry = setTimeout(open, afterMs || pause);
+  function expectValue() {
+    clearTimeout(lateness);
+    lateness = setTimeout(show, LATE_MS, "late");
   }
 
-  function listen(socket) {
-    let goodbye = { reconnect: true }; // until the server says otherwise: the network ends sockets, too
-    let silence; // the timer that notices that nothing comes any more
-    let lateness;
-
-    function watch(seconds) {
-      clearTimeout(silence);
-      silence = setTimeout(end, 2000 * seconds);
+  async function subscribe(topic) {
+    try {
+      await client.send({ type: "subscribe", topic });
+    } catch ({ code }) {
+      if (code === "NOT_FOUND") remove(topic);
     }
+  }
 
-    function end() {
-      clearTimeout(silence);
-      clearTimeout(lateness);
-      socket.onclose = socket.onmessage = null; // a dead connection may wake up
-      socket.close();
-      if (goodbye.reconnect && parts.size) comeBack(goodbye.retry_after_ms);
-      else show("ended");
-    }
-
-    function expectValue() {
-      clearTimeout(lateness);
-      lateness = setTimeout(show, LATE_MS, "late");
-    }
-
-    let heartbeat = 30;
-    watch(heartbeat);
-    socket.onclose = end;
-    socket.onmessage = ({ data }) => {
-      const frame = JSON.parse(data);
-      if (frame.type === "connected") heartbeat = frame.data.heartbeat_seconds;
-      watch(heartbeat);
-      if (frame.type === "connected") {
-        show("open");
-        for (const topic of parts.keys()) socket.send(JSON.stringify({ type: "subscribe", topic, id: topic }));
-        expectValue();
-      } else if (frame.type === "subscribed") failures = 0;
-      else if (frame.type === "heartbeat") socket.send(JSON.stringify({ type: "pong" }));
-      else if (frame.type === "disconnect") goodbye = frame;
-      else if (frame.type === "topic" && parts.has(frame.topic)) {
-        render(parts.get(frame.topic), frame.data);
-        show("open");
-        expectValue();
-      } else if (frame.error_code === "NOT_FOUND" && parts.has(frame.id)) remove(parts.get(frame.id));
-      else if (frame.error_code && parts.has(frame.id)) end(); // not now: subscribe again, with another socket
-      else if (frame.type === "unsubscribed" && parts.has(frame.topic)) remove(parts.get(frame.topic));
-      if (!parts.size) end();
-    };
+  function follow(now) {
+    if (now === status) return;
+    // After a loss, the first attempt follows at once; what was said about the loss stays until it succeeds.
+    if (now !== "connecting" || !status || status === "idle") show(WORDS[now] ?? "ended");
+    status = now;
+    clearTimeout(lateness);
+    if (now !== "online") return;
+    expectValue();
+    for (const topic of parts.keys()) subscribe(topic); // each socket anew
   }
 
   // The right to see a part has ended.
-  function remove(part) {
-    parts.delete(part.dataset.topic);
+  function remove(topic) {
+    const part = parts.get(topic);
+    if (!parts.delete(topic)) return;
     for (const content of part.querySelectorAll("table, form, .live-note, .live-count")) content.remove();
     const note = document.createElement("p");
     note.className = "live-note";
     note.textContent = page.dataset.gone;
     part.append(note);
+    if (!parts.size) client.close();
   }
 
   function render(part, values) {
@@ -134,10 +98,13 @@
     for (const link of row.querySelectorAll("[data-link]")) link.href = link.dataset.link + encodeURIComponent(item.user_id);
   }
 
-  addEventListener("online", () => {
-    if (retry === undefined) return;
-    clearTimeout(retry);
-    open();
+  client.onState((now) => follow(now.status));
+  client.on("unsubscribed", ({ topic }) => remove(topic));
+  client.on("topic", ({ topic, data }) => {
+    if (!parts.has(topic)) return;
+    render(parts.get(topic), data);
+    show("open");
+    expectValue();
   });
-  if (parts.size) open();
+  if (parts.size) client.connect();
 })();
