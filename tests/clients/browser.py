@@ -16,10 +16,14 @@ FIND_FRAME = """([type, fields]) => frames.find((frame) => frame.type === type
 
 
 @contextlib.asynccontextmanager
-async def open_browser() -> AsyncIterator[Browser]:
+async def open_browser(*, keeps_pages: bool = False) -> AsyncIterator[Browser]:
+    """Chromium. With `keeps_pages`, it keeps pages for the way back, which Playwright turns off otherwise."""
     path = find_binary("chromium")
+    without = ["--disable-back-forward-cache"] if keeps_pages else []
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"], ignore_default_args=without
+        )
         yield browser
         await browser.close()
 

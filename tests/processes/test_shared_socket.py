@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page
 
+from tests.clients.browser import open_browser
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
-from tests.sites.processes import Site, SiteProcess, find_binary
+from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [
     pytest.mark.process,
@@ -37,15 +38,8 @@ CODE = """async ([worker, share]) => {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """A browser that keeps pages for the way back, which Playwright turns off otherwise."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=find_binary("chromium"),
-            args=["--no-sandbox"],
-            ignore_default_args=["--disable-back-forward-cache"],
-        )
+    async with open_browser(keeps_pages=True) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture(scope="module")

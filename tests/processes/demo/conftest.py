@@ -4,26 +4,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser
 
+from tests.clients.browser import open_browser
 from tests.processes.demo.windows import Windows
-from tests.sites.processes import Site, SiteProcess, find_binary
+from tests.sites.processes import Site, SiteProcess
 
 # Less than for what the page renews a token before it opens a socket.
 EXPIRING_SECONDS = 115
-# Playwright switches it off by default.
-BACK_FORWARD_CACHE = "--disable-back-forward-cache"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    path = find_binary("chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"], ignore_default_args=[BACK_FORWARD_CACHE]
-        )
+    async with open_browser(keeps_pages=True) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture(scope="module")
