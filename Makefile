@@ -52,7 +52,7 @@ run: $(VENV)/.run ## Serve the demo on 127.0.0.1:$(PORT); uses PORT, WORKERS, DA
 demo-traffic: $(VENV)/.run ## Let the people of the demo that `make run` serves talk, a line every EVERY seconds
 	@DEBUG=1 $(PY) manage.py demo_traffic --url ws://127.0.0.1:$(PORT)/api/v1/ws --every $(EVERY)
 
-test: client-test ## Run the tests: of the browser library, on SQLite and memory, and on PostgreSQL and Redis if they answer
+test: client/node_modules/.installed ## Run the tests: of the browser library, on SQLite and memory, and on PostgreSQL and Redis if they answer
 	@TEST_DATABASE_URL="$(TEST_DATABASE_URL)" TEST_REDIS_URL="$(TEST_REDIS_URL)" $(PY) -m tests.halves --jobs $(JOBS)
 
 client: client/node_modules/.installed ## Build the browser library, and the files that Django serves of it

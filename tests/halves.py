@@ -1,10 +1,12 @@
 """`python -m tests.halves`: run the whole suite. Called by `make test`; `tests.flaky` runs the same halves.
 
 The suite runs on SQLite and memory and, if PostgreSQL and Redis answer, once more on those. Both halves run at the same
-time, because tests of processes wait a lot. The output of the second one follows when the first has ended.
+time, and the tests of the browser library beside them, because tests of processes wait a lot. What those have written
+follows when the first half has ended.
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from tests.backends.services import find_missing
 # half, and on one of them here. What the packages import does not depend on servers.
 SERVICES_ONLY = ["-m", "not process and not browser", "--one-kind", "-p", "no:cacheprovider"]
 SERVICES_ONLY += ["--ignore=tests/test_packages.py"]
+
+LIBRARY = ["make", "--no-print-directory", "client-test"]
 
 Half = tuple[dict[str, str], list[str]]
 
@@ -31,22 +35,31 @@ def services() -> Half:
     return {**embedded()[0], **urls}, SERVICES_ONLY
 
 
-def start(half: Half, jobs: int, output: int | None = None) -> subprocess.Popen[bytes]:
-    env, options = half
-    command = [sys.executable, "-m", "pytest", "-n", str(jobs), *options]
-    return subprocess.Popen(command, env=env, stdout=output, stderr=output)
+def command(half: Half, jobs: int) -> list[str]:
+    return [sys.executable, "-m", "pytest", "-n", str(jobs), *half[1]]
 
 
-def run_both(jobs: int) -> int:
-    """Run both halves at once. Returns 0 if both pass."""
-    with tempfile.TemporaryFile() as output:
-        # Few of its tests wait for anything, and each worker has to load all tests first.
-        second = start(services(), max(1, jobs // 2), output.fileno())
-        codes = [start(embedded(), max(1, jobs - 1)).wait(), second.wait()]
-        output.seek(0)
-        print("\nThe same on PostgreSQL and Redis", flush=True)
-        sys.stdout.buffer.write(output.read())
-        sys.stdout.flush()
+def run_all(jobs: int, *, both: bool) -> int:
+    """Run the first half or both, and the tests of the browser library. Returns 0 if all pass."""
+    first = embedded()
+    beside = {"The browser library": (LIBRARY, first[0])}
+    if both:
+        # Few tests of the second half wait for anything, and each worker has to load all tests first.
+        second = services()
+        beside["The same on PostgreSQL and Redis"] = (command(second, max(1, jobs // 2)), second[0])
+        jobs = max(1, jobs - 1)
+    with contextlib.ExitStack() as stack:
+        running = []
+        for title, (arguments, env) in beside.items():
+            output = stack.enter_context(tempfile.TemporaryFile())
+            running.append((title, output, subprocess.Popen(arguments, env=env, stdout=output, stderr=output)))
+        codes = [subprocess.call(command(first, jobs), env=first[0])]
+        for title, output, process in running:
+            codes.append(process.wait())
+            output.seek(0)
+            print(f"\n{title}", flush=True)
+            sys.stdout.buffer.write(output.read())
+            sys.stdout.flush()
     return int(any(codes))
 
 
@@ -55,12 +68,12 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=4, help="workers, of which each half gets fewer if both run")
     jobs = parser.parse_args().jobs
     if not (missing := find_missing()):
-        return run_both(jobs)
-    print(*missing, sep="\n")
+        return run_all(jobs, both=True)
+    print(*missing, sep="\n", flush=True)
     if os.environ.get("CI") == "true":
         return 1
-    code = start(embedded(), jobs).wait()
-    print("NOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only.")
+    code = run_all(jobs, both=False)
+    print("\nNOT TESTED: PostgreSQL and Redis. The tests above ran on SQLite and memory only.")
     return code
 
 

@@ -1,6 +1,5 @@
-"""The two runs of the suite: which there are, what decides about their success, and what the second one leaves out."""
+"""The parts of the suite: which there are, what decides about their success, and what the second half leaves out."""
 
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -11,46 +10,50 @@ from tests import conftest, halves
 
 @pytest.fixture
 def ends(monkeypatch, capfdbinary):
-    """Runs `main` with halves that write their name and end with these codes. Returns its code and what it printed."""
+    """Runs `main` with parts that write their name and end with these codes. Returns its code and what it printed."""
 
     def run(*codes, missing=()):
-        waiting = dict(zip(["first", "second"], codes, strict=False))
+        waiting = dict(zip(["first", "library", "second"], codes, strict=False))
 
-        def start(half, jobs, output=None):
-            name = "second" if half[1] else "first"
-            code = f"print({name!r}, {jobs}); raise SystemExit({waiting.pop(name)})"
-            return subprocess.Popen([sys.executable, "-c", code], stdout=output)
+        def program(name, jobs=0):
+            return [sys.executable, "-c", f"print({name!r}, {jobs}); raise SystemExit({waiting.pop(name)})"]
 
-        monkeypatch.setattr(halves, "start", start)
+        monkeypatch.setattr(halves, "command", lambda half, jobs: program("second" if half[1] else "first", jobs))
         monkeypatch.setattr(halves, "find_missing", lambda: list(missing))
         monkeypatch.setattr(sys, "argv", ["halves", "--jobs", "3"])
         monkeypatch.setenv("TEST_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
         monkeypatch.setenv("TEST_REDIS_URL", "redis://127.0.0.1:1/0")
+        monkeypatch.setattr(halves, "LIBRARY", program("library"))
         result = halves.main()
-        assert not waiting or missing
         return result, capfdbinary.readouterr().out.decode()
 
     return run
 
 
-@pytest.mark.parametrize(("codes", "code"), [((0, 0), 0), ((1, 0), 1), ((0, 2), 1), ((1, 1), 1)])
-def test_both_have_to_pass(ends, codes, code):
+@pytest.mark.parametrize(("codes", "code"), [((0, 0, 0), 0), ((1, 0, 0), 1), ((0, 2, 0), 1), ((0, 0, 1), 1)])
+def test_all_have_to_pass(ends, codes, code):
     result, output = ends(*codes)
     assert result == code
-    assert output.splitlines() == ["first 2", "", "The same on PostgreSQL and Redis", "second 1"]
+    assert output.split("\n\n") == [
+        "first 2",
+        "The browser library\nlibrary 0",
+        "The same on PostgreSQL and Redis\nsecond 1\n",
+    ]
 
 
-@pytest.mark.parametrize("code", [0, 1])
-def test_without_servers_it_says_what_was_not_tested(ends, monkeypatch, code):
+@pytest.mark.parametrize("codes", [(0, 0), (1, 0), (0, 1)])
+def test_without_servers_it_says_what_was_not_tested(ends, monkeypatch, codes):
     monkeypatch.delenv("CI", raising=False)
-    result, output = ends(code, missing=["Redis does not answer"])
-    assert result == code
-    assert output.startswith("Redis does not answer\nfirst 3\nNOT TESTED: PostgreSQL and Redis.")
+    result, output = ends(*codes, missing=["Redis does not answer"])
+    assert result == any(codes)
+    assert output.startswith(
+        "Redis does not answer\nfirst 3\n\nThe browser library\nlibrary 0\n\nNOT TESTED: PostgreSQL"
+    )
 
 
 def test_ci_does_not_do_without_servers(ends, monkeypatch):
     monkeypatch.setenv("CI", "true")
-    assert ends(0, missing=["Redis does not answer"]) == (1, "Redis does not answer\n")
+    assert ends(0, 0, missing=["Redis does not answer"]) == (1, "Redis does not answer\n")
 
 
 def test_the_second_one_has_the_servers_and_the_first_one_none(monkeypatch):
