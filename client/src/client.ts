@@ -1,8 +1,8 @@
 /** A client without rooms, presence and notifications: it owns the connection, and knows frames and commands. */
 
 import { Connection } from "./connection.js";
-import { attempt, Emitter, report, Store } from "./events.js";
-import type { ConnectedData, UserId } from "./frames.js";
+import { attempt, report, Store } from "./events.js";
+import type { UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents } from "./link.js";
@@ -19,7 +19,6 @@ export class Client extends Store<types.State> implements types.Client {
   #settings: Settings | undefined;
   #link: Link | undefined;
   #unwatch: types.Off | undefined;
-  #emitter = new Emitter();
   protected hub: Hub;
   /** What is told about sockets and users: rooms and topics by their stream, and what each client has once. */
   #parts = new Map<string, Part>();
@@ -29,13 +28,13 @@ export class Client extends Store<types.State> implements types.Client {
     this.#options = options;
     const { limits } = options;
     this.hub = {
-      rest: (...request) => this.rest(...request),
-      outbox: new Outbox((command) => this.#transmit(command), limits?.queuedCommands),
+      rest: this.rest,
+      outbox: new Outbox(this.#transmit, limits?.queuedCommands),
       messagesPerRoom: limits?.messagesPerRoom ?? MESSAGES_PER_ROOM,
       greeting: undefined,
       user: undefined,
       send: (command, id) => this.#send(command, id),
-      post: (command) => void this.#transmit(command),
+      post: this.#transmit,
     };
   }
 
@@ -61,7 +60,7 @@ export class Client extends Store<types.State> implements types.Client {
     this.#unwatch = undefined;
     this.#link?.close();
     this.#link = undefined;
-    this.#follow({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
+    this.#events.state({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
   }
 
   signOut(): void {
@@ -96,44 +95,38 @@ export class Client extends Store<types.State> implements types.Client {
     return (this.#settings ??= settle(this.#options));
   }
 
-  #transmit(command: types.Command): boolean {
-    return this.#link?.transmit(command) ?? false;
-  }
+  #transmit = (command: types.Command): boolean => this.#link?.transmit(command) ?? false;
 
   // What the link tells
 
   #events: LinkEvents = {
-    state: (state) => this.#follow(state),
-    ready: (data, isFresh) => this.#begin(data, isFresh),
-    frame: (frame) => this.#receive(frame),
+    state: (state) => {
+      if (state.status !== "online") this.hub.greeting = undefined;
+      if (state.status === "signedOut") this.#forget("SIGNED_OUT");
+      this.update(state);
+      if (state.status === "closed") this.hub.outbox.rejectAll("CLOSED");
+    },
+
+    ready: (data, isFresh) => {
+      const { outbox, user } = this.hub;
+      const isOther = user !== data.user_id;
+      if (user !== undefined && isOther) this.#forget("USER_CHANGED");
+      this.hub.user = data.user_id;
+      this.hub.greeting = data;
+      outbox.maxBytes = data.max_frame_bytes;
+      outbox.flush();
+      if (isOther) this.emit("user", { type: "user", user: data.user_id });
+      this.#tell((part) => part.ready(data, isFresh));
+    },
+
+    frame: (frame) => {
+      this.hub.outbox.answer(frame);
+      // What answers a command is for those who have sent it.
+      if (frame.id === undefined) this.#tell((part) => part.frame(frame));
+      this.emit(frame.type, frame);
+      this.emit("*", frame);
+    },
   };
-
-  #follow(state: types.State): void {
-    if (state.status !== "online") this.hub.greeting = undefined;
-    if (state.status === "signedOut") this.#forget("SIGNED_OUT");
-    this.update(state);
-    if (state.status === "closed") this.hub.outbox.rejectAll("CLOSED");
-  }
-
-  #begin(data: ConnectedData, isFresh: boolean): void {
-    const { outbox, user } = this.hub;
-    const isOther = user !== data.user_id;
-    if (user !== undefined && isOther) this.#forget("USER_CHANGED");
-    this.hub.user = data.user_id;
-    this.hub.greeting = data;
-    outbox.maxBytes = data.max_frame_bytes;
-    outbox.flush();
-    if (isOther) this.#emitter.emit("user", { type: "user", user: data.user_id });
-    this.#tell((part) => part.ready(data, isFresh));
-  }
-
-  #receive(frame: types.Answer): void {
-    this.hub.outbox.answer(frame);
-    // What answers a command is for those who have sent it.
-    if (frame.id === undefined) this.#tell((part) => part.frame(frame));
-    this.#emitter.emit(frame.type, frame);
-    this.#emitter.emit("*", frame);
-  }
 
   #forget(code: types.FailureCode): void {
     const known = this.hub.user !== undefined;
@@ -141,7 +134,7 @@ export class Client extends Store<types.State> implements types.Client {
     if (this.#settings) this.#settings.credentials.token = undefined;
     this.hub.outbox.rejectAll(code);
     this.#tell((part) => part.reset());
-    if (known) this.#emitter.emit("user", { type: "user" });
+    if (known) this.emit("user", { type: "user" });
   }
 
   #tell(action: (part: Part) => void): void {
@@ -150,7 +143,7 @@ export class Client extends Store<types.State> implements types.Client {
 
   // Frames and commands
 
-  readonly on: types.Client["on"] = this.#emitter.on;
+  declare readonly on: types.Client["on"];
 
   onState(listener: (state: types.State) => void): types.Off {
     return this.subscribe(() => listener(this.state));

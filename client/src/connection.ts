@@ -61,8 +61,7 @@ export class Connection implements Link {
   }
 
   connect(): void {
-    const { status } = this.#status.state;
-    if (!this.#suspended && status !== "idle" && status !== "signedOut" && status !== "closed") return this.wake();
+    if (!this.#suspended && this.#isActive) return this.wake();
     this.#refused = false;
     this.#failures = this.#notBefore = 0;
     void this.#open();
@@ -77,6 +76,7 @@ export class Connection implements Link {
   }
 
   wake(): void {
+    if (this.#suspended) return this.connect();
     this.#status.check();
     this.#deadlines.check();
     const now = Date.now();
@@ -85,19 +85,19 @@ export class Connection implements Link {
   }
 
   suspend(): void {
-    if (!this.#socket && !this.#deadlines.has("retry") && !this.#deadlines.has("attempt")) return;
+    if (!this.#isActive) return;
     this.#end();
     this.#suspended = true;
-  }
-
-  restore(): void {
-    if (this.#suspended) this.connect();
-    else this.wake();
   }
 
   transmit(command: Sent): boolean {
     if (this.#greeting) this.#socket!.send(JSON.stringify(command));
     return Boolean(this.#greeting);
+  }
+
+  /** Whether somebody wants a socket. */
+  get #isActive(): boolean {
+    return !["idle", "signedOut", "closed"].includes(this.#status.state.status);
   }
 
   // Opening
@@ -134,7 +134,7 @@ export class Connection implements Link {
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
     this.#suspended = false;
-    this.#deadlines.clear("attempt", "silence", "retry", "resume");
+    this.#deadlines.clear();
     return ++this.#attempt;
   }
 
@@ -175,10 +175,10 @@ export class Connection implements Link {
     const { type, id, data } = frame;
     this.#heardAt = Date.now();
     if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
-    if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
-    if (type === "heartbeat") return void this.transmit({ type: "pong" });
     // The socket of another user than the page's is closed, and the page hears nothing of it.
     if (type === "connected" && !this.#greet(data)) return;
+    if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
+    if (type === "heartbeat") return void this.transmit({ type: "pong" });
     if (type === "auth_expiring") void this.#extend();
     if (type === "error" && id === RESUME) this.#refuse(frame);
     // The token of another user, perhaps: a socket of its own tells.
@@ -210,7 +210,6 @@ export class Connection implements Link {
     this.#refused = false;
     this.#onlineAt = Date.now();
     this.#deadlines.clear("attempt");
-    this.#listen(2000 * data.heartbeat_seconds);
     const resumes = this.#streams.begin(data.streams);
     for (const part of resumes) this.#resume(part);
     this.#status.change({ status: "online", reason: "", code: 0 });

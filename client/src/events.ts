@@ -3,8 +3,7 @@
 import type { Observable, Off } from "./types.js";
 
 export function report(error: unknown): void {
-  if (typeof reportError === "function") reportError(error);
-  else console.error(error);
+  (globalThis.reportError ?? console.error)(error);
 }
 
 /** Call a function that is not ours, or one of several of which each has to be called. */
@@ -42,25 +41,26 @@ export class Emitter {
 
 /**
  * An object that is replaced as a whole, and only when something in it has changed. Its keys can be read from the store
- * itself: an interface with the name of the class declares them.
+ * itself: an interface with the name of the class declares them. A change is an event without a name; subclasses have
+ * others.
  */
-export class Store<T extends object> implements Observable<T> {
+export class Store<T extends object> extends Emitter implements Observable<T> {
   #value: T;
-  #emitter = new Emitter();
 
   constructor(value: T) {
+    super();
     this.#value = value;
     for (const key in value) Object.defineProperty(this, key, { get: () => this.#value[key] });
   }
 
   // Bound, because views hand these two functions on.
-  readonly subscribe = (listener: () => void): Off => this.#emitter.on("", listener);
+  readonly subscribe = (listener: () => void): Off => this.on("", listener);
   readonly getSnapshot = (): T => this.#value;
 
   update(changes: Partial<T>): void {
     const changed = Object.entries(changes).some(([key, value]) => this.#value[key as keyof T] !== value);
     if (!changed) return;
     this.#value = { ...this.#value, ...changes };
-    this.#emitter.emit("");
+    this.emit("");
   }
 }

@@ -1,6 +1,6 @@
 /** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
 
-import { Emitter, quiet, Store } from "./events.js";
+import { quiet, Store } from "./events.js";
 import type { Act, ConnectedData, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { changeBy, type Change, Inbox, recount } from "./inbox.js";
@@ -55,7 +55,6 @@ export interface Notifications extends types.InboxSnapshot {}
 export class Notifications extends Store<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
   #inbox = new Inbox();
-  #emitter = new Emitter();
   #retained = new Retained(
     () => this.#begin(),
     () => this.#loader.stop(),
@@ -70,8 +69,6 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     super(EMPTY);
     this.#hub = hub;
   }
-
-  readonly on: types.Notifications["on"] = this.#emitter.on;
 
   // The list
 
@@ -253,7 +250,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
       // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
       if ((!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
     }
-    this.#emitter.emit("notification", item);
+    this.emit("notification", item);
   }
 
   #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {

@@ -29,7 +29,7 @@ export class Outbox {
   /** By id, in the order of sending. */
   #waiting = new Map<string, Entry>();
   /** The ids of two pages must differ. */
-  #page = [...crypto.getRandomValues(new Uint32Array(2))].map((part) => part.toString(36)).join("");
+  #page = Math.random().toString(36).slice(2);
   #count = 0;
 
   constructor(transmit: (command: Sent) => boolean, limit = DEFAULT_LIMIT) {
@@ -70,7 +70,7 @@ export class Outbox {
 
   /** Settle the command that a frame answers. */
   answer(frame: Answer): void {
-    const entry = frame.id === undefined ? undefined : this.#waiting.get(frame.id);
+    const entry = this.#waiting.get(frame.id!);
     if (!entry) return;
     if (frame.type !== "error") {
       this.#waiting.delete(frame.id!);
@@ -87,8 +87,7 @@ export class Outbox {
   }
 
   rejectAll(code: FailureCode): void {
-    const entries = [...this.#waiting.values()];
+    for (const { reject } of this.#waiting.values()) reject(new RealtimeError(code));
     this.#waiting.clear();
-    for (const entry of entries) entry.reject(new RealtimeError(code));
   }
 }

@@ -1,6 +1,6 @@
 /** A room as a page shows it: its messages, who is typing, and what is unread. */
 
-import { Emitter, Store } from "./events.js";
+import { Store } from "./events.js";
 import type { Chat, ConnectedData, HistoryItem, Kind, Read } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
@@ -34,7 +34,6 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   #stream: string;
   #list: MessageList;
   #typing: TypingUsers;
-  #emitter = new Emitter();
   #retained = new Retained(
     () => this.#enter(),
     () => this.#exit(),
@@ -56,8 +55,6 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#list = new MessageList((clientId) => hub.outbox.isOwn(clientId));
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
   }
-
-  readonly on: types.Room["on"] = this.#emitter.on;
 
   join(): types.Off {
     return this.#retained.retain();
@@ -152,7 +149,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     if (frame["stream"] === this.#stream && frame["seq"]) this.#seq = frame["seq"];
     else if ((frame["data"]?.context ?? frame["data"]?.room_id ?? frame["room_id"]) !== this.id) return;
     this.#apply(frame);
-    this.#emitter.emit(frame.type, frame);
+    this.emit(frame.type, frame);
   }
 
   #apply(frame: types.Answer): void {

@@ -1,6 +1,6 @@
 /** A topic of the site: its last value, as long as somebody on the page wants it. */
 
-import { Emitter, Store } from "./events.js";
+import { Store } from "./events.js";
 import type { Hub, Part } from "./hub.js";
 import { Retained } from "./retained.js";
 import type * as types from "./types.js";
@@ -9,7 +9,6 @@ export class Topic<T = unknown> implements types.Topic<T>, Part {
   readonly name: string;
   #hub: Hub;
   #store = new Store<{ value?: T | undefined }>({});
-  #emitter = new Emitter();
   #retained = new Retained(
     () => this.ready(),
     () => void this.#hub.send({ type: "unsubscribe", topic: this.name }),
@@ -32,7 +31,7 @@ export class Topic<T = unknown> implements types.Topic<T>, Part {
   }
 
   on(listener: (value: T) => void): types.Off {
-    return this.#emitter.on("", listener);
+    return this.#store.on("value", listener);
   }
 
   /** Most topics have no stream that could be resumed, so each socket subscribes again. */
@@ -49,6 +48,6 @@ export class Topic<T = unknown> implements types.Topic<T>, Part {
     if (reason) this.reset();
     if (type !== "topic") return;
     this.#store.update({ value: data });
-    this.#emitter.emit("", data);
+    this.#store.emit("value", data);
   }
 }
