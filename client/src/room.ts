@@ -142,7 +142,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#typing.clear();
     this.#list.clear();
     this.#seq = 0;
-    this.update({ ...EMPTY, messages: [] });
+    this.update(EMPTY);
   }
 
   frame(frame: types.Answer): void {
@@ -154,7 +154,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   #apply(frame: types.Answer): void {
     if (frame.type === "chat") this.#addChat(frame as unknown as Chat);
-    else if (frame.type === "typing") this.#typing.note(frame["data"]);
+    else if (frame.type === "typing") this.#typing.note(frame["data"].user_id, frame["data"].is_typing);
     else if (frame.type === "read") this.#noteRead((frame as unknown as Read).data);
     else if (frame.type === "room_updated") this.update({ title: frame["title"] });
     else if (frame.type === "left" && frame["reason"]) this.update({ status: "gone" });
@@ -163,7 +163,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   #addChat({ data, seq }: Chat): void {
-    this.#typing.remove(data.from_user_id);
+    if (data.from_user_id !== null) this.#typing.note(data.from_user_id, false);
     this.#list.add([{ ...data, seq }], this.#hub.user);
     const trimmed = this.#list.trim(this.#most);
     this.#show(trimmed ? { hasOlder: true } : {});
