@@ -29,7 +29,7 @@ export class Outbox {
   /** By id, in the order of sending. */
   #waiting = new Map<string, Entry>();
   /** The ids of two pages must differ. */
-  #page = Math.random().toString(36).slice(2);
+  #page = crypto.getRandomValues(new Uint32Array(2)).join("");
   #count = 0;
 
   constructor(transmit: (command: Sent) => boolean, limit = DEFAULT_LIMIT) {

@@ -1,7 +1,7 @@
 /** A room as a page shows it: its messages, who is typing, and what is unread. */
 
 import { Store } from "./events.js";
-import type { Chat, ConnectedData, HistoryItem, Kind, Read } from "./frames.js";
+import type { ConnectedData, HistoryItem, Kind } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
 import { MessageList } from "./messages.js";
@@ -52,7 +52,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#hub = hub;
     this.#stream = `room.${id}`;
     this.#most = hub.messagesPerRoom;
-    this.#list = new MessageList((clientId) => hub.outbox.isOwn(clientId));
+    this.#list = new MessageList(hub);
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
   }
 
@@ -72,7 +72,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   send(text: string, kind: Kind = "text"): Promise<types.Answer> {
     const clientId = this.#hub.outbox.makeId();
-    this.#list.addDraft(clientId, text, kind, this.#hub.user);
+    this.#list.addDraft(clientId, text, kind);
     this.typing(false);
     return this.#transmit(clientId, text, kind);
   }
@@ -80,7 +80,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   retry(clientId: string): Promise<types.Answer> {
     const draft = this.#list.draft(clientId);
     if (draft?.status !== "failed") return Promise.reject(new TypeError("It has not failed."));
-    this.#list.setStatus(clientId, "sending");
+    this.#list.revise(clientId, { status: "sending" });
     return this.#transmit(clientId, draft.text, draft.kind);
   }
 
@@ -94,8 +94,8 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     const command = { type: "message", room_id: this.id, message: text, ...(kind !== "text" && { kind }) };
     const answer = this.#hub.send(command, clientId);
     answer.then(
-      ({ message_id, seq }) => this.#list.confirm(clientId, message_id, seq),
-      (error: Error) => this.#list.setStatus(clientId, "failed", error),
+      ({ message_id: id, seq }) => this.#list.revise(clientId, { id, seq, status: "stored" }),
+      (error: Error) => this.#list.revise(clientId, { error, status: "failed" }),
     ).finally(() => this.#show());
     return answer;
   }
@@ -107,7 +107,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
       const page = await this.#hub.rest("GET", `${this.#address}/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages, or another user, has taken the place of what this one would continue.
       if (this.#list.oldestSeq !== before) return;
-      this.#list.add(page.messages, this.#hub.user);
+      this.#list.add(page.messages);
       this.#most = Math.max(this.#most, this.#list.size);
       this.#show({ hasOlder: page.next_before !== null });
     });
@@ -119,14 +119,20 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#typing.say(isTyping);
   }
 
-  markRead(seq = Math.max(this.#seq, this.#list.newestSeq)): void {
+  markRead(seq = this.#newestSeq): void {
     if (seq <= (this.lastReadSeq ?? 0)) return;
     this.#setRead(seq);
     void this.#hub.send({ type: "read", room_id: this.id, seq });
   }
 
-  #setRead(lastReadSeq: number): void {
-    this.update({ lastReadSeq, unread: Math.max(0, Math.max(this.#seq, this.#list.newestSeq) - lastReadSeq) });
+  /** The user has read up to there, or further. */
+  #setRead(seq: number): void {
+    const lastReadSeq = Math.max(seq, this.lastReadSeq ?? 0);
+    this.update({ lastReadSeq, unread: Math.max(0, this.#newestSeq - lastReadSeq) });
+  }
+
+  get #newestSeq(): number {
+    return Math.max(this.#seq, this.#list.newestSeq);
   }
 
   // What the client tells
@@ -146,31 +152,27 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   frame(frame: types.Answer): void {
-    if (frame["stream"] === this.#stream && frame["seq"]) this.#seq = frame["seq"];
-    else if ((frame["data"]?.context ?? frame["data"]?.room_id ?? frame["room_id"]) !== this.id) return;
+    const { type, stream, seq, data, room_id } = frame;
+    if (stream === this.#stream && seq) this.#seq = seq;
+    else if ((data?.context ?? data?.room_id ?? room_id) !== this.id) return;
     this.#apply(frame);
-    this.emit(frame.type, frame);
+    if (stream && this.lastReadSeq !== null) this.#setRead(this.lastReadSeq);
+    this.emit(type, frame);
   }
 
-  #apply(frame: types.Answer): void {
-    if (frame.type === "chat") this.#addChat(frame as unknown as Chat);
-    else if (frame.type === "typing") this.#typing.note(frame["data"].user_id, frame["data"].is_typing);
-    else if (frame.type === "read") this.#noteRead((frame as unknown as Read).data);
-    else if (frame.type === "room_updated") this.update({ title: frame["title"] });
-    else if (frame.type === "left" && frame["reason"]) this.update({ status: "gone" });
-    else if (frame.type === "gap") this.#loadAgain(frame["fetch"]);
-    if (frame.stream && this.lastReadSeq !== null) this.#setRead(this.lastReadSeq);
+  #apply({ type, seq, data, title, reason, fetch }: types.Answer): void {
+    if (type === "chat") this.#add({ ...data, seq });
+    else if (type === "typing") this.#typing.note(data.user_id, data.is_typing);
+    else if (type === "read" && data.seq) this.#setRead(data.seq);
+    else if (type === "room_updated") this.update({ title });
+    else if (type === "left" && reason) this.update({ status: "gone" });
+    else if (type === "gap") this.#loadAgain(fetch);
   }
 
-  #addChat({ data, seq }: Chat): void {
-    if (data.from_user_id !== null) this.#typing.note(data.from_user_id, false);
-    this.#list.add([{ ...data, seq }], this.#hub.user);
-    const trimmed = this.#list.trim(this.#most);
-    this.#show(trimmed ? { hasOlder: true } : {});
-  }
-
-  #noteRead({ seq = 0 }: Read["data"]): void {
-    if (seq > (this.lastReadSeq ?? 0)) this.#setRead(seq);
+  #add(item: HistoryItem): void {
+    if (item.from_user_id !== null) this.#typing.note(item.from_user_id, false);
+    this.#list.add([item]);
+    this.#show(this.#list.trim(this.#most) ? { hasOlder: true } : {});
   }
 
   #loadAgain(fetch: string | null): void {
@@ -190,9 +192,8 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
       this.update({ status: "joined", title, role });
       await this.#history.run();
     } catch (error) {
-      const { code } = error as RealtimeError;
-      if (code === "NOT_FOUND" || code === "FORBIDDEN") this.update({ status: "gone", error: error as Error });
-      else if (this.#retained.held) this.update({ status: "idle", error: error as Error });
+      const isGone = ["NOT_FOUND", "FORBIDDEN"].includes((error as RealtimeError).code);
+      if (isGone || this.#retained.held) this.update({ status: isGone ? "gone" : "idle", error: error as Error });
     }
   }
 
@@ -205,7 +206,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    const { rest, user } = this.#hub;
+    const { rest } = this.#hub;
     const address = this.#address;
     const [room, page] = await Promise.all([
       rest("GET", address),
@@ -214,9 +215,9 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     if (!isCurrent()) return;
     if (this.#wrong) this.#list.forgetStored();
     this.#wrong = false;
-    const begins = this.#list.replace(page.messages, user);
+    const begins = this.#list.replace(page.messages);
     this.#seq = Math.max(this.#seq, room.last_seq);
-    if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, (this.lastReadSeq ?? 0)));
+    if (room.last_read_seq !== null) this.#setRead(room.last_read_seq);
     this.#show(begins ? { hasOlder: page.next_before !== null } : {});
   }
 
