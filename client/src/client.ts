@@ -12,6 +12,8 @@ import { settle, type Settings } from "./settings.js";
 import type * as types from "./types.js";
 
 const MESSAGES_PER_ROOM = 1_000;
+/** States in which no command waits for a socket. */
+const REFUSALS: { [status: string]: types.FailureCode } = { signedOut: "SIGNED_OUT", closed: "CLOSED" };
 
 export class Client extends Store<types.State> implements types.Client {
   #options: types.Options;
@@ -33,7 +35,7 @@ export class Client extends Store<types.State> implements types.Client {
       messagesPerRoom: limits?.messagesPerRoom ?? MESSAGES_PER_ROOM,
       greeting: undefined,
       user: undefined,
-      send: (command, id) => this.#send(command, id),
+      send: (command, id) => this.hub.outbox.send(command, id, REFUSALS[this.state.status]),
       post: this.#transmit,
     };
   }
@@ -87,8 +89,8 @@ export class Client extends Store<types.State> implements types.Client {
     this.update({ status: "connecting" });
     const share = await import("./share/index.js").catch(report);
     if (current !== this.#unwatch || this.#link) return;
-    const open = share?.openShared ?? ((settings, _, events) => new Connection(settings, events));
-    this.#use(open(this.#settle(), this.#options, this.#events));
+    const settings = this.#settle();
+    this.#use(share?.openShared(settings, this.#options, this.#events) ?? new Connection(settings, this.#events));
   }
 
   #settle(): Settings {
@@ -101,10 +103,11 @@ export class Client extends Store<types.State> implements types.Client {
 
   #events: LinkEvents = {
     state: (state) => {
-      if (state.status !== "online") this.hub.greeting = undefined;
-      if (state.status === "signedOut") this.#forget("SIGNED_OUT");
+      const { status } = state;
+      if (status !== "online") this.hub.greeting = undefined;
+      if (status === "signedOut") this.#forget("SIGNED_OUT");
       this.update(state);
-      if (state.status === "closed") this.hub.outbox.rejectAll("CLOSED");
+      if (status === "closed") this.hub.outbox.rejectAll("CLOSED");
     },
 
     ready: (data, isFresh) => {
@@ -150,13 +153,7 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   send(command: types.Command): Promise<types.Answer> {
-    return this.#send(command);
-  }
-
-  #send(command: types.Command, id?: string): Promise<types.Answer> {
-    const { status } = this.state;
-    const refusal = status === "signedOut" ? "SIGNED_OUT" : status === "closed" ? "CLOSED" : undefined;
-    return this.hub.outbox.send(command, id, refusal);
+    return this.hub.send(command);
   }
 
   readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);

@@ -144,11 +144,9 @@ export class Connection implements Link {
   #lose(reason: string, code = 0, goodbye?: Disconnect): void {
     if (this.#greeting && Date.now() - this.#onlineAt >= STABLE_MS) this.#failures = 0;
     this.#end();
-    const verdict = judge(code, goodbye);
     // The cookie is what it is. And a new credential that is refused as well was no help.
-    const refused = verdict === "renew" && (this.#refused || !this.#settings.credentials.source);
-    if (verdict === "out" || refused) return this.#stop("signedOut", reason, code);
-    if (verdict === "stop") return this.#stop("closed", reason, code);
+    const verdict = judge(code, goodbye, !this.#refused && this.#settings.credentials.source);
+    if (verdict === "signedOut" || verdict === "closed") return this.#stop(verdict, reason, code);
     this.#refused = verdict === "renew";
     if (verdict === "renew" && !this.#failures++) void this.#open();
     else this.#wait({ reason, code }, goodbye?.retry_after_ms);
@@ -243,7 +241,7 @@ export class Connection implements Link {
     const { credentials } = this.#settings;
     const attempt = this.#attempt;
     try {
-      const token = (await credentials.ask())?.token;
+      const token = (await credentials.ask()).token;
       if (token && attempt === this.#attempt) this.transmit({ type: "auth", token, id: AUTH });
     } catch (error) {
       // With another error the socket ends when its time has come, and the next one asks again.
