@@ -25,7 +25,6 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
 export class Emitter {
   #types: Record<string, Set<(event: any) => void>> = {};
 
-  // Bound, because others hand it on as theirs.
   readonly on = (type: string, listener: (event: any) => void): Off => {
     // A function of its own, so that adding one twice calls it twice and `off` removes one of them.
     const own = (event: any): void => listener(event);
@@ -54,7 +53,7 @@ export class Store<T extends object> extends Emitter implements Observable<T> {
   }
 
   // Bound, because views hand these two functions on.
-  readonly subscribe = (listener: () => void): Off => this.on("", listener);
+  readonly subscribe: (listener: () => void) => Off = this.on.bind(null, "");
   readonly getSnapshot = (): T => this.#value;
 
   update(changes: Partial<T>): void {

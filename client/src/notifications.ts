@@ -1,6 +1,6 @@
 /** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
 
-import { quiet, Store } from "./events.js";
+import { quiet } from "./events.js";
 import type { Act, ConnectedData, Counts, InboxFrame, Item } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { changeBy, type Change, Inbox, recount } from "./inbox.js";
@@ -44,13 +44,9 @@ interface Page {
 /** What the snapshot has can be read from the object as well. */
 export interface Notifications extends types.InboxSnapshot {}
 
-export class Notifications extends Store<types.InboxSnapshot> implements types.Notifications, Part {
+export class Notifications extends Retained<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
   #inbox = new Inbox();
-  #retained = new Retained(
-    () => this.#begin(),
-    () => this.#loader.stop(),
-  );
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null = null;
   #last: Last | undefined;
@@ -65,7 +61,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   // The list
 
   open(): types.Off {
-    return this.#retained.retain();
+    return this.join();
   }
 
   show(filter: types.InboxFilter): Promise<void> {
@@ -196,8 +192,12 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   // What the client tells
 
   /** What arrives between a list and the first socket would be missing, so the socket comes first, if it comes. */
-  #begin(): void {
+  protected override begin(): void {
     this.#loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
+  }
+
+  protected override end(): void {
+    this.#loader.stop();
   }
 
   ready(_data: ConnectedData, isFresh: boolean): void {
@@ -223,7 +223,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     const { box, ...others } = this.filter;
     // What fits other filters, the server knows.
     if (Object.keys(others).length) this.#loadAgain();
-    else if (this.#retained.held) {
+    else if (this.held) {
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
       this.#show();
@@ -243,7 +243,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   #loadAgain(): void {
-    if (this.#retained.held) void this.reload();
+    if (this.held) void this.reload();
   }
 
   #show(changes: Partial<types.InboxSnapshot> = {}): void {

@@ -1,6 +1,5 @@
 /** A room as a page shows it: its messages, who is typing, and what is unread. */
 
-import { Store } from "./events.js";
 import type { ConnectedData, HistoryItem, Kind } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
@@ -28,16 +27,12 @@ const EMPTY: types.RoomSnapshot = {
 /** What the snapshot has can be read from the room as well. */
 export interface Room extends types.RoomSnapshot {}
 
-export class Room extends Store<types.RoomSnapshot> implements types.Room, Part {
+export class Room extends Retained<types.RoomSnapshot> implements types.Room, Part {
   readonly id: string;
   #hub: Hub;
   #stream: string;
   #list: MessageList;
   #typing: TypingUsers;
-  #retained = new Retained(
-    () => this.#enter(),
-    () => this.#exit(),
-  );
   #history = new Loader(this, (isCurrent) => this.#load(isCurrent));
   /** The last position of the room's stream that is known. */
   #seq = 0;
@@ -54,14 +49,6 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#most = hub.messagesPerRoom;
     this.#list = new MessageList(hub);
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
-  }
-
-  join(): types.Off {
-    return this.#retained.retain();
-  }
-
-  leave(): void {
-    this.#retained.release();
   }
 
   get #address(): string {
@@ -139,7 +126,7 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   ready({ streams }: ConnectedData): void {
     const isLost = this.status === "idle" || (this.status === "joined" && !(this.#stream in streams));
-    if (isLost && this.#retained.held) void this.#enter();
+    if (isLost && this.held) void this.begin();
     else if (this.error) void this.#history.run();
   }
 
@@ -183,21 +170,21 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
 
   // Joining
 
-  async #enter(): Promise<void> {
+  protected override async begin(): Promise<void> {
     this.update({ status: "joining", error: null });
     try {
       const { title, role, seq } = await this.#hub.send({ type: "join", room_id: this.id });
-      if (!this.#retained.held) return;
+      if (!this.held) return;
       this.#seq = Math.max(this.#seq, seq);
       this.update({ status: "joined", title, role });
       await this.#history.run();
     } catch (error) {
       const isGone = ["NOT_FOUND", "FORBIDDEN"].includes((error as RealtimeError).code);
-      if (isGone || this.#retained.held) this.update({ status: isGone ? "gone" : "idle", error: error as Error });
+      if (isGone || this.held) this.update({ status: isGone ? "gone" : "idle", error: error as Error });
     }
   }
 
-  #exit(): void {
+  protected override end(): void {
     this.#history.stop();
     this.#typing.say(false);
     this.#typing.clear();
