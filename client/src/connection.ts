@@ -10,9 +10,8 @@ import { Unauthorized } from "./errors.js";
 import { report } from "./events.js";
 import type { ConnectedData, Disconnect, UserId } from "./frames.js";
 import { isOffline } from "./lifecycle.js";
-import type { Link, LinkEvents, Sent } from "./link.js";
+import { IDLE, type Link, type LinkEvents, type Sent } from "./link.js";
 import type { Settings } from "./settings.js";
-import { StatusReport } from "./status.js";
 import { makeGap, type Positions, RESUME, Streams } from "./streams.js";
 import type { Answer, State, TransportSocket } from "./types.js";
 import { choosePause, judge } from "./verdict.js";
@@ -31,7 +30,9 @@ export class Connection implements Link {
   #greeting: ConnectedData | undefined;
   #settings: Settings;
   #events: LinkEvents;
-  #status: StatusReport;
+  /** What is true, and what was told last: a connection that is lost for a moment still counts as online. */
+  #state = IDLE;
+  #told = IDLE;
   /** Counts attempts, so that what an earlier one has started changes nothing any more. */
   #attempt = 0;
   #failures = 0;
@@ -52,12 +53,12 @@ export class Connection implements Link {
     silence: () => this.#lose("TIMEOUT"),
     retry: () => this.#open(),
     resume: () => this.#resume(this.#streams.positions),
+    grace: () => this.#tell(),
   });
 
   constructor(settings: Settings, events: LinkEvents) {
     this.#settings = settings;
     this.#events = events;
-    this.#status = new StatusReport(settings.limits.graceMs, (state) => events.state(state));
   }
 
   connect(): void {
@@ -77,7 +78,6 @@ export class Connection implements Link {
 
   wake(): void {
     if (this.#suspended) return this.connect();
-    this.#status.check();
     this.#deadlines.check();
     const now = Date.now();
     if (this.#deadlines.has("retry") && now >= this.#notBefore) void this.#open();
@@ -97,7 +97,7 @@ export class Connection implements Link {
 
   /** Whether somebody wants a socket. */
   get #isActive(): boolean {
-    return !["idle", "signedOut", "closed"].includes(this.#status.state.status);
+    return !["idle", "signedOut", "closed"].includes(this.#state.status);
   }
 
   // Opening
@@ -107,7 +107,7 @@ export class Connection implements Link {
     const attempt = this.#end();
     const isCurrent = (): boolean => attempt === this.#attempt;
     const { credentials, limits, transport, url } = this.#settings;
-    this.#status.change({ status: "connecting", retryAt: null, transport: transport.name });
+    this.#change({ status: "connecting", retryAt: null, transport: transport.name });
     this.#deadlines.set("attempt", limits.credentialMs);
     try {
       const credential = await credentials.ask();
@@ -134,7 +134,7 @@ export class Connection implements Link {
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
     this.#suspended = false;
-    this.#deadlines.clear();
+    this.#deadlines.clear("attempt", "silence", "retry", "resume");
     return ++this.#attempt;
   }
 
@@ -157,14 +157,27 @@ export class Connection implements Link {
     const pause = retryAfterMs || choosePause(this.#failures++, firstPauseMs, longestPauseMs);
     const retryAt = this.#deadlines.set("retry", pause);
     this.#notBefore = retryAfterMs && retryAt;
-    this.#status.change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
+    this.#change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
   }
 
   #stop(status: "signedOut" | "closed", reason: string, code = 0): void {
     this.#end();
     this.#user = undefined;
     this.#streams.clear();
-    this.#status.change({ status, reason, code, retryAt: null });
+    this.#change({ status, reason, code, retryAt: null });
+  }
+
+  #change(changes: Partial<State>): void {
+    this.#state = { ...this.#state, ...changes };
+    const passes = ["connecting", "waiting", "offline"].includes(this.#state.status);
+    if (!passes || this.#told.status !== "online") this.#tell();
+    else if (!this.#deadlines.has("grace")) this.#deadlines.set("grace", this.#settings.limits.graceMs);
+  }
+
+  #tell(): void {
+    this.#deadlines.clear("grace");
+    this.#told = this.#state;
+    this.#events.state(this.#told);
   }
 
   // Frames
@@ -210,7 +223,7 @@ export class Connection implements Link {
     this.#deadlines.clear("attempt");
     const resumes = this.#streams.begin(data.streams);
     for (const part of resumes) this.#resume(part);
-    this.#status.change({ status: "online", reason: "", code: 0 });
+    this.#change({ status: "online", reason: "", code: 0 });
     this.#events.ready({ ...data, streams: { ...this.#streams.positions } }, !resumes.length);
     return true;
   }

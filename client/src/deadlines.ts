@@ -30,7 +30,7 @@ export class Deadlines<Name extends string> {
   }
 
   clear(...names: Name[]): void {
-    for (const name of names.length ? names : this.#planned.keys()) {
+    for (const name of names) {
       clearTimeout(this.#planned.get(name)?.timer);
       this.#planned.delete(name);
     }
