@@ -2,7 +2,7 @@
 
 import { Connection } from "./connection.js";
 import { attempt, report, Store } from "./events.js";
-import type { UserId } from "./frames.js";
+import type { ConnectedData, UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents } from "./link.js";
@@ -21,7 +21,13 @@ export class Client extends Store<types.State> implements types.Client {
   #settings: Settings | undefined;
   #link: Link | undefined;
   #unwatch: types.Off | undefined;
-  protected hub: Hub;
+  #user: UserId | undefined;
+  /** @internal */
+  greeting: ConnectedData | undefined;
+  /** @internal */
+  readonly outbox: Outbox;
+  /** @internal */
+  readonly messagesPerRoom: number;
   /** What is told about sockets and users: rooms and topics by their stream, and what each client has once. */
   #parts = new Map<string, Part>();
 
@@ -29,15 +35,8 @@ export class Client extends Store<types.State> implements types.Client {
     super(IDLE);
     this.#options = options;
     const { limits } = options;
-    this.hub = {
-      rest: this.rest,
-      outbox: new Outbox(this.#transmit, limits?.queuedCommands),
-      messagesPerRoom: limits?.messagesPerRoom ?? MESSAGES_PER_ROOM,
-      greeting: undefined,
-      user: undefined,
-      send: (command, id) => this.hub.outbox.send(command, id, REFUSALS[this.state.status]),
-      post: this.#transmit,
-    };
+    this.outbox = new Outbox(this.post, limits?.queuedCommands);
+    this.messagesPerRoom = limits?.messagesPerRoom ?? MESSAGES_PER_ROOM;
   }
 
   get state(): types.State {
@@ -45,7 +44,7 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   get user(): UserId | undefined {
-    return this.hub.user;
+    return this.#user;
   }
 
   // The connection
@@ -97,25 +96,26 @@ export class Client extends Store<types.State> implements types.Client {
     return (this.#settings ??= settle(this.#options));
   }
 
-  #transmit = (command: types.Command): boolean => this.#link?.transmit(command) ?? false;
+  /** @internal */
+  readonly post = (command: types.Command): boolean => this.#link?.transmit(command) ?? false;
 
   // What the link tells
 
   #events: LinkEvents = {
     state: (state) => {
       const { status } = state;
-      if (status !== "online") this.hub.greeting = undefined;
+      if (status !== "online") this.greeting = undefined;
       if (status === "signedOut") this.#forget("SIGNED_OUT");
       this.update(state);
-      if (status === "closed") this.hub.outbox.rejectAll("CLOSED");
+      if (status === "closed") this.outbox.rejectAll("CLOSED");
     },
 
     ready: (data, isFresh) => {
-      const { outbox, user } = this.hub;
-      const isOther = user !== data.user_id;
-      if (user !== undefined && isOther) this.#forget("USER_CHANGED");
-      this.hub.user = data.user_id;
-      this.hub.greeting = data;
+      const { outbox } = this;
+      const isOther = this.#user !== data.user_id;
+      if (this.#user !== undefined && isOther) this.#forget("USER_CHANGED");
+      this.#user = data.user_id;
+      this.greeting = data;
       outbox.maxBytes = data.max_frame_bytes;
       outbox.flush();
       if (isOther) this.emit("user", { type: "user", user: data.user_id });
@@ -123,7 +123,7 @@ export class Client extends Store<types.State> implements types.Client {
     },
 
     frame: (frame) => {
-      this.hub.outbox.answer(frame);
+      this.outbox.answer(frame);
       // What answers a command is for those who have sent it.
       if (frame.id === undefined) this.#tell((part) => part.frame(frame));
       this.emit(frame.type, frame);
@@ -132,10 +132,10 @@ export class Client extends Store<types.State> implements types.Client {
   };
 
   #forget(code: types.FailureCode): void {
-    const known = this.hub.user !== undefined;
-    this.hub.user = this.hub.greeting = undefined;
+    const known = this.#user !== undefined;
+    this.#user = this.greeting = undefined;
     if (this.#settings) this.#settings.credentials.token = undefined;
-    this.hub.outbox.rejectAll(code);
+    this.outbox.rejectAll(code);
     this.#tell((part) => part.reset());
     if (known) this.emit("user", { type: "user" });
   }
@@ -152,8 +152,11 @@ export class Client extends Store<types.State> implements types.Client {
     return this.subscribe(() => listener(this.state));
   }
 
-  send(command: types.Command): Promise<types.Answer> {
-    return this.hub.send(command);
+  send(command: types.Command): Promise<types.Answer>;
+  /** @internal */
+  send(command: types.Command, id?: string): Promise<types.Answer>;
+  send(command: types.Command, id?: string): Promise<types.Answer> {
+    return this.outbox.send(command, id, REFUSALS[this.state.status]);
   }
 
   readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);

@@ -11,10 +11,10 @@ export interface Hub {
   readonly messagesPerRoom: number;
   /** The greeting of the open socket; undefined while there is none. */
   greeting: ConnectedData | undefined;
-  user: UserId | undefined;
+  readonly user: UserId | undefined;
   send(command: Command, id?: string): Promise<Answer>;
   /** Send something that is of no use later: dropped while there is no connection. */
-  post(command: Command): void;
+  post(command: Command): unknown;
 }
 
 /** A part that the client tells about its sockets and users. */
