@@ -3,7 +3,7 @@
 import { Connection } from "./connection.js";
 import { attempt, report, Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
-import type { Hub, Part } from "./hub.js";
+import type { Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents } from "./link.js";
 import { Outbox } from "./outbox.js";
