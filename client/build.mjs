@@ -16,6 +16,16 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 const STATIC = join(HERE, "../realtime/static/realtime");
 const README = join(HERE, "../README.md");
 const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
+
+/**
+ * Members that only modules of the library use, with each other: built files have shorter names for them. None may be
+ * public, a key of a frame, or read by its name in a string.
+ */
+const INTERNAL =
+  "accept addDraft base begin change draft emit expect finish flush forget forgetStored greeting isHeld isOwn makeId " +
+  "maxBytes moment newestSeq note oldestSeq openShared outbox part positions ready rejectAll reset revise runAfter " +
+  "runMore say suspend transmit update wake";
+
 const COMMON = {
   absWorkingDir: HERE,
   bundle: true,
@@ -23,6 +33,7 @@ const COMMON = {
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
+  mangleProps: new RegExp(`^(${INTERNAL.replaceAll(" ", "|")})$`),
   write: false,
 };
 
@@ -40,7 +51,11 @@ const inOneFile = {
 };
 
 /** What esbuild leaves is made 3 % smaller. Nothing here counts on properties that do something when they are read. */
-const SHORTEN = { module: true, ecma: 2022, compress: { passes: 3, pure_getters: true, unsafe_arrows: true } };
+const COMPRESS = { passes: 3, pure_getters: true, unsafe: true, unsafe_arrows: true, keep_fargs: false };
+const SHORTEN = { module: true, ecma: 2022, compress: COMPRESS };
+
+/** What others read: types, frames, what tabs say to each other, and what tests use. */
+const PUBLIC = ["types", "frames", "share/wire", "testing/credentials", "testing/rest", "testing/server"];
 
 /** What Django serves: an ES module, the same as a script that `{% realtime_client %}` loads, and the shared worker. */
 const FILES = {
@@ -59,6 +74,13 @@ const BUDGETS = [
   { name: "hooks for React", entry: "src/react.ts", most: 2 },
   { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
 ];
+
+/** Fails if a name that built files change is one that others use. */
+function checkInternal() {
+  const texts = PUBLIC.map((name) => readFileSync(join(HERE, `src/${name}.ts`), "utf8"));
+  const words = new Set(texts.join("\n").replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "").match(/\w+/g));
+  for (const name of INTERNAL.split(" ")) if (words.has(name)) fail(`Not internal: ${name}.`);
+}
 
 async function minify(entry, { external = [], ...options } = {}) {
   const both = [...COMMON.external, ...external];
@@ -131,6 +153,7 @@ function fail(message) {
   process.exitCode = 1;
 }
 
+checkInternal();
 const define = await nameBuild();
 const texts = await buildStatic(define);
 await buildPackage(define); // `publint` looks at it

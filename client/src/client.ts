@@ -161,9 +161,8 @@ export class Client extends Store<types.State> implements types.Client {
 
   readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);
 
-  /** The part with this name, made when it is asked for first. */
+  /** @internal The part with this name, made when it is asked for first. */
   protected part<P extends Part>(name: string, make: () => P): P {
-    if (!this.#parts.has(name)) this.#parts.set(name, make());
-    return this.#parts.get(name) as P;
+    return (this.#parts.get(name) ?? this.#parts.set(name, make()).get(name)) as P;
   }
 }

@@ -25,6 +25,7 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
 export class Emitter {
   #types: Record<string, Set<(event: any) => void>> = {};
 
+  // Bound, because pages hand it on.
   readonly on = (type: string, listener: (event: any) => void): Off => {
     // A function of its own, so that adding one twice calls it twice and `off` removes one of them.
     const own = (event: any): void => listener(event);
@@ -33,6 +34,7 @@ export class Emitter {
     return () => void all.delete(own);
   };
 
+  /** @internal */
   emit(type: string, event?: unknown): void {
     for (const listener of [...(this.#types[type] ?? [])]) attempt(() => listener(event));
   }
@@ -56,6 +58,7 @@ export class Store<T extends object> extends Emitter implements Observable<T> {
   readonly subscribe: (listener: () => void) => Off = this.on.bind(null, "");
   readonly getSnapshot = (): T => this.#value;
 
+  /** @internal */
   update(changes: Partial<T>): void {
     const changed = Object.entries(changes).some(([key, value]) => this.#value[key as keyof T] !== value);
     if (!changed) return;

@@ -11,16 +11,18 @@ export interface Sleeper {
 export function watchPage(sleeper: () => Sleeper | undefined): Off {
   if (!globalThis.document) return () => {};
   const stop = new AbortController();
-  const on = (target: EventTarget, types: string, action: keyof Sleeper): void => {
+  const on = (target: EventTarget, types: string, action: (sleeper: Sleeper) => void): void => {
     // A page with an open socket is not kept for the way back, and one that is kept must not hold a dead socket.
     const listener = ({ type, persisted = type !== "visibilitychange" || !document.hidden }: any): unknown =>
-      persisted && sleeper()?.[action]();
+      persisted && sleeper() && action(sleeper()!);
     for (const type of types.split(" ")) target.addEventListener(type, listener, stop);
   };
-  on(window, "online offline pageshow", "wake");
-  on(document, "visibilitychange resume", "wake");
-  on(window, "pagehide", "suspend");
-  on(document, "freeze", "suspend");
+  const wake = (one: Sleeper): void => one.wake();
+  const suspend = (one: Sleeper): void => one.suspend();
+  on(window, "online offline pageshow", wake);
+  on(document, "visibilitychange resume", wake);
+  on(window, "pagehide", suspend);
+  on(document, "freeze", suspend);
   return () => stop.abort();
 }
 

@@ -196,7 +196,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.#loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
   }
 
-  protected override end(): void {
+  protected override finish(): void {
     this.#loader.stop();
   }
 
@@ -223,7 +223,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     const { box, ...others } = this.filter;
     // What fits other filters, the server knows.
     if (Object.keys(others).length) this.#loadAgain();
-    else if (this.held) {
+    else if (this.isHeld) {
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
       this.#show();
@@ -243,7 +243,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   #loadAgain(): void {
-    if (this.held) void this.reload();
+    if (this.isHeld) void this.reload();
   }
 
   #show(changes: Partial<types.InboxSnapshot> = {}): void {

@@ -16,9 +16,8 @@ interface Entry {
 }
 
 /** Half of a character, with which a cut text may end, is no JSON: the server could not even read the `id`. */
-function mend(command: Sent): Sent {
-  const text = JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
-  return JSON.parse(text);
+function encode(command: Sent): string {
+  return JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
 }
 
 export class Outbox {
@@ -47,20 +46,21 @@ export class Outbox {
 
   /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
   send(command: Command, id = this.makeId(), refusal?: FailureCode): Promise<Answer> {
-    const sent = mend({ ...command, id });
-    const problem = refusal ?? this.#refuse(sent);
+    const text = encode({ ...command, id });
+    const problem = refusal ?? this.#refuse(text);
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
+      const sent = JSON.parse(text);
       this.#waiting.set(id, { command: sent, resolve, reject });
       this.#transmit(sent);
     });
     return quiet(promise);
   }
 
-  #refuse(command: Sent): FailureCode | undefined {
+  #refuse(text: string): FailureCode | undefined {
     if (this.#waiting.size >= this.#limit) return "QUEUE_FULL";
     // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
-    return new Blob([JSON.stringify(command)]).size > this.maxBytes ? "TOO_LARGE" : undefined;
+    return new Blob([text]).size > this.maxBytes ? "TOO_LARGE" : undefined;
   }
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */

@@ -11,10 +11,10 @@ export abstract class Retained<T extends object> extends Store<T> {
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   protected abstract begin(): void;
-  protected abstract end(): void;
+  protected abstract finish(): void;
 
   /** Whether somebody uses it now. */
-  get held(): boolean {
+  get isHeld(): boolean {
     return this.#count > 0;
   }
 
@@ -34,7 +34,7 @@ export abstract class Retained<T extends object> extends Store<T> {
     if (!this.#count || --this.#count) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.end();
+      this.finish();
     }, LINGER_MS);
   }
 }

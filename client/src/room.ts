@@ -126,7 +126,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   ready({ streams }: ConnectedData): void {
     const isLost = this.status === "idle" || (this.status === "joined" && !(this.#stream in streams));
-    if (isLost && this.held) void this.begin();
+    if (isLost && this.isHeld) void this.begin();
     else if (this.error) void this.#history.run();
   }
 
@@ -174,17 +174,17 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.update({ status: "joining", error: null });
     try {
       const { title, role, seq } = await this.#hub.send({ type: "join", room_id: this.id });
-      if (!this.held) return;
+      if (!this.isHeld) return;
       this.#seq = Math.max(this.#seq, seq);
       this.update({ status: "joined", title, role });
       await this.#history.run();
     } catch (error) {
       const isGone = ["NOT_FOUND", "FORBIDDEN"].includes((error as RealtimeError).code);
-      if (isGone || this.held) this.update({ status: isGone ? "gone" : "idle", error: error as Error });
+      if (isGone || this.isHeld) this.update({ status: isGone ? "gone" : "idle", error: error as Error });
     }
   }
 
-  protected override end(): void {
+  protected override finish(): void {
     this.#history.stop();
     this.#typing.say(false);
     this.#typing.clear();

@@ -24,14 +24,14 @@ export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>,
 
   /** Most topics have no stream that could be resumed, so each socket subscribes again. */
   ready(): void {
-    if (this.held && this.#hub.greeting) void this.#hub.send({ type: "subscribe", topic: this.name });
+    if (this.isHeld && this.#hub.greeting) void this.#hub.send({ type: "subscribe", topic: this.name });
   }
 
   protected override begin(): void {
     this.ready();
   }
 
-  protected override end(): void {
+  protected override finish(): void {
     void this.#hub.send({ type: "unsubscribe", topic: this.name });
   }
 
