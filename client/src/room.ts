@@ -24,6 +24,11 @@ const EMPTY: types.RoomSnapshot = {
   error: null,
 };
 
+interface Page {
+  messages: HistoryItem[];
+  next_before: number | null;
+}
+
 /** What the snapshot has can be read from the room as well. */
 export interface Room extends types.RoomSnapshot {}
 
@@ -49,10 +54,6 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.#most = hub.messagesPerRoom;
     this.#list = new MessageList(hub);
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
-  }
-
-  get #address(): string {
-    return `/rooms/${encodeURIComponent(this.id)}`;
   }
 
   // Messages
@@ -91,7 +92,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     return this.#history.runMore(async () => {
       const before = this.#list.oldestSeq;
       if (!this.hasOlder || !before) return;
-      const page = await this.#hub.rest("GET", `${this.#address}/messages?limit=${PAGE}&before=${before}`);
+      const page = await this.#get<Page>(`/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages, or another user, has taken the place of what this one would continue.
       if (this.#list.oldestSeq !== before) return;
       this.#list.add(page.messages);
@@ -193,12 +194,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    const { rest } = this.#hub;
-    const address = this.#address;
-    const [room, page] = await Promise.all([
-      rest("GET", address),
-      rest<{ messages: HistoryItem[]; next_before: number | null }>("GET", `${address}/messages?limit=${PAGE}`),
-    ]);
+    const [room, page] = await Promise.all([this.#get(""), this.#get<Page>(`/messages?limit=${PAGE}`)]);
     if (!isCurrent()) return;
     if (this.#wrong) this.#list.forgetStored();
     this.#wrong = false;
@@ -206,6 +202,10 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.#seq = Math.max(this.#seq, room.last_seq);
     if (room.last_read_seq !== null) this.#setRead(room.last_read_seq);
     this.#show(begins ? { hasOlder: page.next_before !== null } : {});
+  }
+
+  #get<T = any>(path: string): Promise<T> {
+    return this.#hub.rest("GET", `/rooms/${encodeURIComponent(this.id)}${path}`);
   }
 
   #show(changes: Partial<types.RoomSnapshot> = {}): void {
