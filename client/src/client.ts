@@ -35,7 +35,7 @@ export class Client extends Store<types.State> implements types.Client {
     super(IDLE);
     this.#options = options;
     const { limits } = options;
-    this.outbox = new Outbox(this.post, limits?.queuedCommands);
+    this.outbox = new Outbox(this.sendNow, limits?.queuedCommands);
     this.messagesPerRoom = limits?.messagesPerRoom ?? MESSAGES_PER_ROOM;
   }
 
@@ -97,7 +97,7 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   /** @internal */
-  readonly post = (command: types.Command): boolean => this.#link?.transmit(command) ?? false;
+  readonly sendNow = (command: types.Command): boolean => this.#link?.transmit(command) ?? false;
 
   // What the link tells
 
@@ -122,10 +122,10 @@ export class Client extends Store<types.State> implements types.Client {
       this.#tell((part) => part.ready(data, isFresh));
     },
 
-    frame: (frame) => {
+    takeFrame: (frame) => {
       this.outbox.answer(frame);
       // What answers a command is for those who have sent it.
-      if (frame.id === undefined) this.#tell((part) => part.frame(frame));
+      if (frame.id === undefined) this.#tell((part) => part.takeFrame(frame));
       this.emit(frame.type, frame);
       this.emit("*", frame);
     },

@@ -145,7 +145,7 @@ export class Connection implements Link {
     if (this.#greeting && Date.now() - this.#onlineAt >= STABLE_MS) this.#failures = 0;
     this.#end();
     // The cookie is what it is. And a new credential that is refused as well was no help.
-    const verdict = judge(code, goodbye, !this.#refused && this.#settings.credentials.source);
+    const verdict = judge(code, goodbye, !this.#refused && this.#settings.credentials.callback);
     if (verdict === "signedOut" || verdict === "closed") return this.#stop(verdict, reason, code);
     this.#refused = verdict === "renew";
     if (verdict === "renew" && !this.#failures++) void this.#open();
@@ -205,7 +205,7 @@ export class Connection implements Link {
     const place = stream && seq ? this.#streams.accept(stream, seq) : "";
     if (place === "old") return;
     const gaps = place === "hole" ? [makeGap(stream, seq)] : this.#streams.note(frame);
-    for (const one of [frame, ...gaps]) this.#events.frame(one as Answer);
+    for (const one of [frame, ...gaps]) this.#events.takeFrame(one as Answer);
   }
 
   /** Returns false for the socket of a user who is not expected. */

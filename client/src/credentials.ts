@@ -5,11 +5,11 @@ import type { Credential, CredentialSource, OpenRequest } from "./types.js";
 export class Credentials {
   /** The last access token; null where the session cookie counts, undefined while nobody has asked. */
   token: string | null | undefined;
-  source: CredentialSource | undefined;
+  callback: CredentialSource | undefined;
   #asking: Promise<Partial<Credential>> | undefined;
 
-  constructor(source?: CredentialSource) {
-    this.source = source;
+  constructor(callback?: CredentialSource) {
+    this.callback = callback;
   }
 
   /** A new credential; an empty one is the session cookie. Whoever asks meanwhile gets the same one. */
@@ -26,7 +26,7 @@ export class Credentials {
   }
 
   async #call(): Promise<Partial<Credential>> {
-    const given = await this.source?.();
+    const given = await this.callback?.();
     const credential = typeof given === "string" ? { token: given } : (given ?? {});
     this.token = credential.token ?? null;
     return credential;

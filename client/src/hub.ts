@@ -14,7 +14,7 @@ export interface Hub {
   readonly user: UserId | undefined;
   send(command: Command, id?: string): Promise<Answer>;
   /** Send something that is of no use later: dropped while there is no connection. */
-  post(command: Command): unknown;
+  sendNow(command: Command): unknown;
 }
 
 /** A part that the client tells about its sockets and users. */
@@ -22,7 +22,7 @@ export interface Part {
   /** A socket is open; see `LinkEvents`. */
   ready(data: ConnectedData, isFresh: boolean): void;
   /** A frame that answers no command. */
-  frame(frame: Answer): void;
+  takeFrame(frame: Answer): void;
   /** Forget everything of the user. */
   reset(): void;
 }

@@ -13,7 +13,7 @@ export interface LinkEvents {
    */
   ready(data: ConnectedData, isFresh: boolean): void;
   /** Every frame that a page may want, events once and in order; also `gap`. */
-  frame(frame: Answer): void;
+  takeFrame(frame: Answer): void;
 }
 
 export interface Link {

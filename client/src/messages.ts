@@ -96,7 +96,7 @@ export class MessageList {
   }
 
   /** Forget the oldest messages above this number. Returns whether there were any. */
-  trim(most: number): boolean {
+  trimTo(most: number): boolean {
     const excess = this.#stored.length - most;
     if (excess > 0) this.#stored = this.#stored.slice(excess);
     return excess > 0;

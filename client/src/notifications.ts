@@ -72,7 +72,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   reload(): Promise<void> {
-    return this.#loader.run();
+    return this.#loader.runNow();
   }
 
   loadMore(): Promise<void> {
@@ -212,7 +212,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.update({ ...EMPTY, filter: this.filter });
   }
 
-  frame({ type, data, stream }: types.Answer): void {
+  takeFrame({ type, data, stream }: types.Answer): void {
     if (type === "notification") this.#add(data);
     else if (type === "inbox") this.#follow(data);
     else if (type === "notification_removed") this.#follow({ ...data, act: "delete" });

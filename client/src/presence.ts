@@ -52,8 +52,8 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   ready({ online_count }: ConnectedData): void {
     this.update({ onlineCount: online_count });
-    if (this.#watched.size) void this.#loader.run();
-    if (this.#own) this.#hub.post(this.#own);
+    if (this.#watched.size) void this.#loader.runNow();
+    if (this.#own) this.#hub.sendNow(this.#own);
   }
 
   reset(): void {
@@ -62,7 +62,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     this.update(EMPTY);
   }
 
-  frame(frame: types.Answer): void {
+  takeFrame(frame: types.Answer): void {
     const { type, data } = frame;
     this.update({ onlineCount: countOnline(this.onlineCount ?? 0, frame) });
     if (type === "online_count" && this.#watched.size) this.#loader.runAfter(LOOK_UP_MS * Math.random());

@@ -35,10 +35,10 @@ export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCoo
 
   return async (method, path, content) => {
     const body = JSON.stringify(content) ?? null;
-    const { source } = credentials;
-    if (source && credentials.token === undefined) await credentials.ask();
+    const { callback } = credentials;
+    if (callback && credentials.token === undefined) await credentials.ask();
     let answer = await send(method, path, body);
-    if (answer.status === 401 && source) {
+    if (answer.status === 401 && callback) {
       await credentials.ask();
       answer = await send(method, path, body);
     }

@@ -128,7 +128,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   ready({ streams }: ConnectedData): void {
     const isLost = this.status === "idle" || (this.status === "joined" && !(this.#stream in streams));
     if (isLost && this.isHeld) void this.begin();
-    else if (this.error) void this.#history.run();
+    else if (this.error) void this.#history.runNow();
   }
 
   reset(): void {
@@ -139,7 +139,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.update(EMPTY);
   }
 
-  frame(frame: types.Answer): void {
+  takeFrame(frame: types.Answer): void {
     const { type, stream, seq, data, room_id } = frame;
     if (stream === this.#stream && seq) this.#seq = seq;
     else if ((data?.context ?? data?.room_id ?? room_id) !== this.id) return;
@@ -160,13 +160,13 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   #add(item: HistoryItem): void {
     if (item.from_user_id !== null) this.#typing.note(item.from_user_id, false);
     this.#list.add([item]);
-    this.#show(this.#list.trim(this.#most) ? { hasOlder: true } : {});
+    this.#show(this.#list.trimTo(this.#most) ? { hasOlder: true } : {});
   }
 
   #loadAgain(fetch: string | null): void {
     // Without `after`, the messages that are known may no longer exist.
     this.#wrong ||= !fetch?.includes("after=");
-    void this.#history.run();
+    void this.#history.runNow();
   }
 
   // Joining
@@ -178,7 +178,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
       if (!this.isHeld) return;
       this.#seq = Math.max(this.#seq, seq);
       this.update({ status: "joined", title, role });
-      await this.#history.run();
+      await this.#history.runNow();
     } catch (error) {
       const isGone = ["NOT_FOUND", "FORBIDDEN"].includes((error as RealtimeError).code);
       if (isGone || this.isHeld) this.update({ status: isGone ? "gone" : "idle", error: error as Error });

@@ -39,7 +39,7 @@ export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>,
     this.update({ value: undefined });
   }
 
-  frame({ type, topic, data, reason }: types.Answer): void {
+  takeFrame({ type, topic, data, reason }: types.Answer): void {
     if (topic !== this.name) return;
     if (reason) this.reset();
     if (type !== "topic") return;

@@ -28,7 +28,7 @@ export class TypingUsers {
     const due = isTyping ? Date.now() >= this.#sentAt + this.#ms / 2 : this.#sentAt > 0;
     if (!due) return;
     this.#sentAt = isTyping ? Date.now() : 0;
-    this.#hub.post({ type: "typing", data: { is_typing: isTyping, context: this.#room } });
+    this.#hub.sendNow({ type: "typing", data: { is_typing: isTyping, context: this.#room } });
   }
 
   note(user: UserId, isTyping: boolean): void {
