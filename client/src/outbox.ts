@@ -77,13 +77,10 @@ export class Outbox {
       return entry.resolve(frame);
     }
     const { error_code: code, message, retry_after_ms: after } = frame as { [key: string]: any };
-    if (isPassing(code)) return void setTimeout(() => this.#again(entry), after ?? AGAIN_MS);
+    const again = (): unknown => this.#waiting.get(frame.id!) === entry && this.#transmit(entry.command);
+    if (isPassing(code)) return void setTimeout(again, after ?? AGAIN_MS);
     this.#waiting.delete(frame.id!);
     entry.reject(new RealtimeError(code, message));
-  }
-
-  #again(entry: Entry): void {
-    if (this.#waiting.get(entry.command.id!) === entry) this.#transmit(entry.command);
   }
 
   rejectAll(code: FailureCode): void {
