@@ -81,7 +81,10 @@ export class Connection implements Link {
     this.#deadlines.check();
     const now = Date.now();
     if (this.#deadlines.has("retry") && now >= this.#notBefore) void this.#open();
-    else if (this.#greeting && now > this.#heardAt + FRESH_MS) this.#probe();
+    else if (this.#greeting && now > this.#heardAt + FRESH_MS) {
+      this.transmit({ type: "ping" });
+      this.#listen(this.#settings.limits.probeMs);
+    }
   }
 
   suspend(): void {
@@ -231,11 +234,6 @@ export class Connection implements Link {
   /** After so long without a frame, the connection is dead, and nobody has said so. */
   #listen(ms: number): void {
     this.#deadlines.set("silence", ms);
-  }
-
-  #probe(): void {
-    this.transmit({ type: "ping" });
-    this.#listen(this.#settings.limits.probeMs);
   }
 
   #resume(streams: Positions): void {

@@ -3,8 +3,8 @@
 import type { Credential, CredentialSource, OpenRequest } from "./types.js";
 
 export class Credentials {
-  /** The last access token; null where the session cookie counts, undefined while nobody has asked. */
-  token: string | null | undefined;
+  /** The last access token; empty where the session cookie counts, undefined while nobody has asked. */
+  token: string | undefined;
   callback: CredentialSource | undefined;
   #asking: Promise<Partial<Credential>> | undefined;
 
@@ -28,7 +28,7 @@ export class Credentials {
   async #call(): Promise<Partial<Credential>> {
     const given = await this.callback?.();
     const credential = typeof given === "string" ? { token: given } : (given ?? {});
-    this.token = credential.token ?? null;
+    this.token = credential.token ?? "";
     return credential;
   }
 }

@@ -97,9 +97,7 @@ export class MessageList {
 
   /** Forget the oldest messages above this number. Returns whether there were any. */
   trimTo(most: number): boolean {
-    const excess = this.#stored.length - most;
-    if (excess > 0) this.#stored = this.#stored.slice(excess);
-    return excess > 0;
+    return this.#stored.splice(0, this.#stored.length - most).length > 0;
   }
 
   #put(message: Message): void {

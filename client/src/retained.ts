@@ -19,10 +19,9 @@ export abstract class Retained<T extends object> extends Store<T> {
   }
 
   join(): Off {
-    const lingers = this.#timer !== undefined;
     clearTimeout(this.#timer);
+    if (!this.#count++ && !this.#timer) this.begin();
     this.#timer = undefined;
-    if (!this.#count++ && !lingers) this.begin();
     let held = true;
     return () => {
       if (held) this.leave();

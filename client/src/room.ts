@@ -67,7 +67,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   retry(clientId: string): Promise<types.Answer> {
     const draft = this.#list.draft(clientId);
-    if (draft?.status !== "failed") return Promise.reject(new TypeError("It has not failed."));
+    if (draft?.status !== "failed") return Promise.reject(new TypeError("Not failed"));
     this.#list.revise(clientId, { status: "sending" });
     return this.#transmit(clientId, draft.text, draft.kind);
   }
