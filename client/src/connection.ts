@@ -47,7 +47,7 @@ export class Connection implements Link {
   #notBefore = 0;
   #deadlines = new Deadlines({
     attempt: () => {
-      this.#settings.credentials.forget();
+      this.#settings.credentials.giveUp();
       this.#lose("TIMEOUT");
     },
     silence: () => this.#lose("TIMEOUT"),
@@ -243,7 +243,7 @@ export class Connection implements Link {
   /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
   #refuse({ stream, retry_after_ms }: Answer): void {
     if (!stream) return void this.#deadlines.set("resume", retry_after_ms ?? RESUME_AGAIN_MS);
-    this.#streams.forget(stream);
+    this.#streams.forgetStream(stream);
     if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
   }
 

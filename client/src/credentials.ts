@@ -21,7 +21,7 @@ export class Credentials {
   }
 
   /** Stop waiting for a call that takes too long. */
-  forget(): void {
+  giveUp(): void {
     this.#asking = undefined;
   }
 

@@ -41,7 +41,7 @@ export class Inbox {
   }
 
   /** Something has happened to these, for good. */
-  change(ids: readonly number[], change: Change): void {
+  alter(ids: readonly number[], change: Change): void {
     this.#items = this.#items.flatMap((item) => (ids.includes(item.id) ? (change(item) ?? []) : [item]));
   }
 
@@ -52,7 +52,7 @@ export class Inbox {
     return (isKept) => {
       this.#pending.delete(pending);
       // If the frame about it has come before, this changes nothing: neither the items nor, so, the counts.
-      this.change(isKept ? ids : [], (item) => {
+      this.alter(isKept ? ids : [], (item) => {
         const changed = change(item);
         this.counts = recount(this.counts, item, changed);
         return changed;

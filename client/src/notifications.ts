@@ -235,7 +235,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {
     const now = new Date().toISOString();
-    this.#inbox.change(ids ?? [], changeBy(act, now, now));
+    this.#inbox.alter(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
     this.#show();
     const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
