@@ -1,4 +1,4 @@
-/** What the objects of a client (rooms, topics, presence, notifications) share. Implemented by `realtime`. */
+/** What the objects of a client (rooms, topics, presence, notifications) share. Implemented by `client`. */
 
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Outbox } from "./outbox.js";

@@ -15,6 +15,7 @@ export function watchPage(sleeper: () => Sleeper | undefined): Off {
     // A page with an open socket is not kept for the way back, and one that is kept must not hold a dead socket.
     const listener = ({ type, persisted = type !== "visibilitychange" || !document.hidden }: any): unknown =>
       persisted && sleeper() && action(sleeper()!);
+    // Only the `signal` of `stop` counts here.
     for (const type of types.split(" ")) target.addEventListener(type, listener, stop);
   };
   const wake = (one: Sleeper): void => one.wake();
