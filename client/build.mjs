@@ -5,7 +5,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -16,6 +16,16 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 const STATIC = join(HERE, "../realtime/static/realtime");
 const README = join(HERE, "../README.md");
 const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
+
+/**
+ * Members that only modules of the library use, with each other: built files have shorter names for them. None may be
+ * public, a key of a frame, or read by its name in a string.
+ */
+const INTERNAL =
+  "accept addDraft alter base begin callback check draft emit expect finish flush forgetStored forgetStream giveUp " +
+  "greeting isHeld isOwn makeId maxBytes moment newestSeq note oldestSeq openShared outbox part positions put ready " +
+  "rejectAll reset revise runAfter runMore runNow say sendNow suspend takeFrame timer transmit trimTo update wake";
+
 const COMMON = {
   absWorkingDir: HERE,
   bundle: true,
@@ -23,6 +33,7 @@ const COMMON = {
   target: "es2022",
   charset: "utf8",
   legalComments: "none",
+  mangleProps: new RegExp(`^(${INTERNAL.replaceAll(" ", "|")})$`),
   write: false,
 };
 
@@ -32,7 +43,7 @@ const inOneFile = {
   setup({ onLoad }) {
     onLoad({ filter: /\b(client|leader)\.ts$/ }, ({ path }) => {
       const [before, after] = readFileSync(path, "utf8").split(/import\("[^"]+"\)/);
-      const [name, file] = path.endsWith("client.ts") ? ["openShared", "./share/index.js"] : ["Host", "./host.js"];
+      const [name, file] = path.endsWith("client.ts") ? ["openShared", "./share/index.js"] : ["serve", "./serve.js"];
       const contents = `import { ${name} as loaded } from "${file}";${before}Promise.resolve({ ${name}: loaded })${after}`;
       return { loader: "ts", contents };
     });
@@ -40,7 +51,11 @@ const inOneFile = {
 };
 
 /** What esbuild leaves is made 3 % smaller. Nothing here counts on properties that do something when they are read. */
-const SHORTEN = { module: true, ecma: 2022, compress: { passes: 3, pure_getters: true, unsafe_arrows: true } };
+const COMPRESS = { passes: 3, pure_getters: true, unsafe: true, unsafe_arrows: true, keep_fargs: false };
+const SHORTEN = { module: true, ecma: 2022, compress: COMPRESS };
+
+/** What others read: types, frames, and what tabs say to each other. So is all of `src/testing`. */
+const PUBLIC = ["types", "frames", "share/wire"];
 
 /** What Django serves: an ES module, the same as a script that `{% realtime_client %}` loads, and the shared worker. */
 const FILES = {
@@ -53,12 +68,20 @@ const FILES = {
 const BUDGETS = [
   { name: "core", entry: "src/core.ts", external: ["./share/index.js"], most: 6 },
   // Without the host of a shared socket, which is loaded by a tab that leads others, and is the worker's code.
-  { name: "all", entry: "src/index.ts", plugins: [inOneFile], external: ["./host.js"], most: 10.3 },
-  { name: "all in one file", entry: "src/index.ts", plugins: [inOneFile], most: 11.2 },
+  { name: "all", entry: "src/index.ts", plugins: [inOneFile], external: ["./serve.js"], most: 9.5 },
+  { name: "all in one file", entry: "src/index.ts", plugins: [inOneFile], most: 10.4 },
   { name: "worker", entry: "src/share/worker.ts", format: "iife", most: 2 },
   { name: "hooks for React", entry: "src/react.ts", most: 2 },
   { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
 ];
+
+/** Fails if a name that built files change is one that others use. */
+function checkInternal() {
+  const fakes = readdirSync(join(HERE, "src/testing")).map((name) => `testing/${basename(name, ".ts")}`);
+  const texts = [...PUBLIC, ...fakes].map((name) => readFileSync(join(HERE, `src/${name}.ts`), "utf8"));
+  const words = new Set(texts.join("\n").replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, "").match(/\w+/g));
+  for (const name of INTERNAL.split(" ")) if (words.has(name)) fail(`Not internal: ${name}.`);
+}
 
 async function minify(entry, { external = [], ...options } = {}) {
   const both = [...COMMON.external, ...external];
@@ -131,6 +154,7 @@ function fail(message) {
   process.exitCode = 1;
 }
 
+checkInternal();
 const define = await nameBuild();
 const texts = await buildStatic(define);
 await buildPackage(define); // `publint` looks at it

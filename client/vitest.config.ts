@@ -15,10 +15,14 @@ const examples = {
   },
 };
 
+/** With BUILT, the tests import the entries that the npm package has, in which internal members have other names. */
+const built = { find: /^\.\.\/src\/(core|index|react|testing|vue)\.js$/, replacement: `${HERE}dist/$1.js` };
+
 export default defineConfig({
   plugins: [examples],
   resolve: {
     alias: [
+      ...(process.env["BUILT"] ? [built] : []),
       { find: /^django-realtime-hub$/, replacement: `${HERE}src/index.ts` },
       { find: /^django-realtime-hub\/(\w+)$/, replacement: `${HERE}src/$1.ts` },
     ],

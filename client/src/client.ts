@@ -1,9 +1,9 @@
 /** A client without rooms, presence and notifications: it owns the connection, and knows frames and commands. */
 
 import { Connection } from "./connection.js";
-import { attempt, Emitter, report, Store } from "./events.js";
+import { attempt, report, Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
-import type { Hub, Part } from "./hub.js";
+import type { Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents } from "./link.js";
 import { Outbox } from "./outbox.js";
@@ -12,6 +12,8 @@ import { settle, type Settings } from "./settings.js";
 import type * as types from "./types.js";
 
 const MESSAGES_PER_ROOM = 1_000;
+/** States in which no command waits for a socket. */
+const REFUSALS: { [status: string]: types.FailureCode } = { signedOut: "SIGNED_OUT", closed: "CLOSED" };
 
 export class Client extends Store<types.State> implements types.Client {
   #options: types.Options;
@@ -19,8 +21,13 @@ export class Client extends Store<types.State> implements types.Client {
   #settings: Settings | undefined;
   #link: Link | undefined;
   #unwatch: types.Off | undefined;
-  #emitter = new Emitter();
-  protected hub: Hub;
+  #user: UserId | undefined;
+  /** @internal */
+  greeting: ConnectedData | undefined;
+  /** @internal */
+  readonly outbox: Outbox;
+  /** @internal */
+  readonly messagesPerRoom: number;
   /** What is told about sockets and users: rooms and topics by their stream, and what each client has once. */
   #parts = new Map<string, Part>();
 
@@ -28,15 +35,8 @@ export class Client extends Store<types.State> implements types.Client {
     super(IDLE);
     this.#options = options;
     const { limits } = options;
-    this.hub = {
-      rest: (...request) => this.rest(...request),
-      outbox: new Outbox((command) => this.#transmit(command), limits?.queuedCommands),
-      messagesPerRoom: limits?.messagesPerRoom ?? MESSAGES_PER_ROOM,
-      greeting: undefined,
-      user: undefined,
-      send: (command, id) => this.#send(command, id),
-      post: (command) => void this.#transmit(command),
-    };
+    this.outbox = new Outbox(this.sendNow, limits?.queuedCommands);
+    this.messagesPerRoom = limits?.messagesPerRoom ?? MESSAGES_PER_ROOM;
   }
 
   get state(): types.State {
@@ -44,7 +44,7 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   get user(): UserId | undefined {
-    return this.hub.user;
+    return this.#user;
   }
 
   // The connection
@@ -61,7 +61,7 @@ export class Client extends Store<types.State> implements types.Client {
     this.#unwatch = undefined;
     this.#link?.close();
     this.#link = undefined;
-    this.#follow({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
+    this.#events.state({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
   }
 
   signOut(): void {
@@ -88,60 +88,56 @@ export class Client extends Store<types.State> implements types.Client {
     this.update({ status: "connecting" });
     const share = await import("./share/index.js").catch(report);
     if (current !== this.#unwatch || this.#link) return;
-    const open = share?.openShared ?? ((settings, _, events) => new Connection(settings, events));
-    this.#use(open(this.#settle(), this.#options, this.#events));
+    const settings = this.#settle();
+    this.#use(share?.openShared(settings, this.#options, this.#events) ?? new Connection(settings, this.#events));
   }
 
   #settle(): Settings {
     return (this.#settings ??= settle(this.#options));
   }
 
-  #transmit(command: types.Command): boolean {
-    return this.#link?.transmit(command) ?? false;
-  }
+  /** @internal */
+  readonly sendNow = (command: types.Command): boolean => this.#link?.transmit(command) ?? false;
 
   // What the link tells
 
   #events: LinkEvents = {
-    state: (state) => this.#follow(state),
-    ready: (data, isFresh) => this.#begin(data, isFresh),
-    frame: (frame) => this.#receive(frame),
+    state: (state) => {
+      const { status } = state;
+      if (status !== "online") this.greeting = undefined;
+      if (status === "signedOut") this.#forget("SIGNED_OUT");
+      this.update(state);
+      if (status === "closed") this.outbox.rejectAll("CLOSED");
+    },
+
+    ready: (data, isFresh) => {
+      const { outbox } = this;
+      const isOther = this.#user !== data.user_id;
+      if (this.#user !== undefined && isOther) this.#forget("USER_CHANGED");
+      this.#user = data.user_id;
+      this.greeting = data;
+      outbox.maxBytes = data.max_frame_bytes;
+      outbox.flush();
+      if (isOther) this.emit("user", { type: "user", user: data.user_id });
+      this.#tell((part) => part.ready(data, isFresh));
+    },
+
+    takeFrame: (frame) => {
+      this.outbox.answer(frame);
+      // What answers a command is for those who have sent it.
+      if (frame.id === undefined) this.#tell((part) => part.takeFrame(frame));
+      this.emit(frame.type, frame);
+      this.emit("*", frame);
+    },
   };
 
-  #follow(state: types.State): void {
-    if (state.status !== "online") this.hub.greeting = undefined;
-    if (state.status === "signedOut") this.#forget("SIGNED_OUT");
-    this.update(state);
-    if (state.status === "closed") this.hub.outbox.rejectAll("CLOSED");
-  }
-
-  #begin(data: ConnectedData, isFresh: boolean): void {
-    const { outbox, user } = this.hub;
-    const isOther = user !== data.user_id;
-    if (user !== undefined && isOther) this.#forget("USER_CHANGED");
-    this.hub.user = data.user_id;
-    this.hub.greeting = data;
-    outbox.maxBytes = data.max_frame_bytes;
-    outbox.flush();
-    if (isOther) this.#emitter.emit("user", { type: "user", user: data.user_id });
-    this.#tell((part) => part.ready(data, isFresh));
-  }
-
-  #receive(frame: types.Answer): void {
-    this.hub.outbox.answer(frame);
-    // What answers a command is for those who have sent it.
-    if (frame.id === undefined) this.#tell((part) => part.frame(frame));
-    this.#emitter.emit(frame.type, frame);
-    this.#emitter.emit("*", frame);
-  }
-
   #forget(code: types.FailureCode): void {
-    const known = this.hub.user !== undefined;
-    this.hub.user = this.hub.greeting = undefined;
+    const known = this.#user !== undefined;
+    this.#user = this.greeting = undefined;
     if (this.#settings) this.#settings.credentials.token = undefined;
-    this.hub.outbox.rejectAll(code);
+    this.outbox.rejectAll(code);
     this.#tell((part) => part.reset());
-    if (known) this.#emitter.emit("user", { type: "user" });
+    if (known) this.emit("user", { type: "user" });
   }
 
   #tell(action: (part: Part) => void): void {
@@ -150,27 +146,23 @@ export class Client extends Store<types.State> implements types.Client {
 
   // Frames and commands
 
-  readonly on: types.Client["on"] = this.#emitter.on;
+  declare readonly on: types.Client["on"];
 
   onState(listener: (state: types.State) => void): types.Off {
     return this.subscribe(() => listener(this.state));
   }
 
-  send(command: types.Command): Promise<types.Answer> {
-    return this.#send(command);
-  }
-
-  #send(command: types.Command, id?: string): Promise<types.Answer> {
-    const { status } = this.state;
-    const refusal = status === "signedOut" ? "SIGNED_OUT" : status === "closed" ? "CLOSED" : undefined;
-    return this.hub.outbox.send(command, id, refusal);
+  send(command: types.Command): Promise<types.Answer>;
+  /** @internal */
+  send(command: types.Command, id?: string): Promise<types.Answer>;
+  send(command: types.Command, id?: string): Promise<types.Answer> {
+    return this.outbox.send(command, id, REFUSALS[this.state.status]);
   }
 
   readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);
 
-  /** The part with this name, made when it is asked for first. */
+  /** @internal The part with this name, made when it is asked for first. */
   protected part<P extends Part>(name: string, make: () => P): P {
-    if (!this.#parts.has(name)) this.#parts.set(name, make());
-    return this.#parts.get(name) as P;
+    return (this.#parts.get(name) ?? this.#parts.set(name, make()).get(name)) as P;
   }
 }

@@ -10,9 +10,8 @@ import { Unauthorized } from "./errors.js";
 import { report } from "./events.js";
 import type { ConnectedData, Disconnect, UserId } from "./frames.js";
 import { isOffline } from "./lifecycle.js";
-import type { Link, LinkEvents, Sent } from "./link.js";
+import { IDLE, type Link, type LinkEvents, type Sent } from "./link.js";
 import type { Settings } from "./settings.js";
-import { StatusReport } from "./status.js";
 import { makeGap, type Positions, RESUME, Streams } from "./streams.js";
 import type { Answer, State, TransportSocket } from "./types.js";
 import { choosePause, judge } from "./verdict.js";
@@ -31,7 +30,9 @@ export class Connection implements Link {
   #greeting: ConnectedData | undefined;
   #settings: Settings;
   #events: LinkEvents;
-  #status: StatusReport;
+  /** What is true, and what was told last: a connection that is lost for a moment still counts as online. */
+  #state = IDLE;
+  #told = IDLE;
   /** Counts attempts, so that what an earlier one has started changes nothing any more. */
   #attempt = 0;
   #failures = 0;
@@ -46,23 +47,22 @@ export class Connection implements Link {
   #notBefore = 0;
   #deadlines = new Deadlines({
     attempt: () => {
-      this.#settings.credentials.forget();
+      this.#settings.credentials.giveUp();
       this.#lose("TIMEOUT");
     },
     silence: () => this.#lose("TIMEOUT"),
     retry: () => this.#open(),
     resume: () => this.#resume(this.#streams.positions),
+    grace: () => this.#tell(),
   });
 
   constructor(settings: Settings, events: LinkEvents) {
     this.#settings = settings;
     this.#events = events;
-    this.#status = new StatusReport(settings.limits.graceMs, (state) => events.state(state));
   }
 
   connect(): void {
-    const { status } = this.#status.state;
-    if (!this.#suspended && status !== "idle" && status !== "signedOut" && status !== "closed") return this.wake();
+    if (!this.#suspended && this.#isActive) return this.wake();
     this.#refused = false;
     this.#failures = this.#notBefore = 0;
     void this.#open();
@@ -77,27 +77,30 @@ export class Connection implements Link {
   }
 
   wake(): void {
-    this.#status.check();
+    if (this.#suspended) return this.connect();
     this.#deadlines.check();
     const now = Date.now();
     if (this.#deadlines.has("retry") && now >= this.#notBefore) void this.#open();
-    else if (this.#greeting && now > this.#heardAt + FRESH_MS) this.#probe();
+    else if (this.#greeting && now > this.#heardAt + FRESH_MS) {
+      this.transmit({ type: "ping" });
+      this.#listen(this.#settings.limits.probeMs);
+    }
   }
 
   suspend(): void {
-    if (!this.#socket && !this.#deadlines.has("retry") && !this.#deadlines.has("attempt")) return;
+    if (!this.#isActive) return;
     this.#end();
     this.#suspended = true;
-  }
-
-  restore(): void {
-    if (this.#suspended) this.connect();
-    else this.wake();
   }
 
   transmit(command: Sent): boolean {
     if (this.#greeting) this.#socket!.send(JSON.stringify(command));
     return Boolean(this.#greeting);
+  }
+
+  /** Whether somebody wants a socket. */
+  get #isActive(): boolean {
+    return !["idle", "signedOut", "closed"].includes(this.#state.status);
   }
 
   // Opening
@@ -107,7 +110,7 @@ export class Connection implements Link {
     const attempt = this.#end();
     const isCurrent = (): boolean => attempt === this.#attempt;
     const { credentials, limits, transport, url } = this.#settings;
-    this.#status.change({ status: "connecting", retryAt: null, transport: transport.name });
+    this.#change({ status: "connecting", retryAt: null, transport: transport.name });
     this.#deadlines.set("attempt", limits.credentialMs);
     try {
       const credential = await credentials.ask();
@@ -144,11 +147,9 @@ export class Connection implements Link {
   #lose(reason: string, code = 0, goodbye?: Disconnect): void {
     if (this.#greeting && Date.now() - this.#onlineAt >= STABLE_MS) this.#failures = 0;
     this.#end();
-    const verdict = judge(code, goodbye);
     // The cookie is what it is. And a new credential that is refused as well was no help.
-    const refused = verdict === "renew" && (this.#refused || !this.#settings.credentials.source);
-    if (verdict === "out" || refused) return this.#stop("signedOut", reason, code);
-    if (verdict === "stop") return this.#stop("closed", reason, code);
+    const verdict = judge(code, goodbye, !this.#refused && this.#settings.credentials.callback);
+    if (verdict === "signedOut" || verdict === "closed") return this.#stop(verdict, reason, code);
     this.#refused = verdict === "renew";
     if (verdict === "renew" && !this.#failures++) void this.#open();
     else this.#wait({ reason, code }, goodbye?.retry_after_ms);
@@ -159,14 +160,27 @@ export class Connection implements Link {
     const pause = retryAfterMs || choosePause(this.#failures++, firstPauseMs, longestPauseMs);
     const retryAt = this.#deadlines.set("retry", pause);
     this.#notBefore = retryAfterMs && retryAt;
-    this.#status.change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
+    this.#change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
   }
 
   #stop(status: "signedOut" | "closed", reason: string, code = 0): void {
     this.#end();
     this.#user = undefined;
     this.#streams.clear();
-    this.#status.change({ status, reason, code, retryAt: null });
+    this.#change({ status, reason, code, retryAt: null });
+  }
+
+  #change(changes: Partial<State>): void {
+    this.#state = { ...this.#state, ...changes };
+    const passes = ["connecting", "waiting", "offline"].includes(this.#state.status);
+    if (!passes || this.#told.status !== "online") this.#tell();
+    else if (!this.#deadlines.has("grace")) this.#deadlines.set("grace", this.#settings.limits.graceMs);
+  }
+
+  #tell(): void {
+    this.#deadlines.clear("grace");
+    this.#told = this.#state;
+    this.#events.state(this.#told);
   }
 
   // Frames
@@ -175,10 +189,10 @@ export class Connection implements Link {
     const { type, id, data } = frame;
     this.#heardAt = Date.now();
     if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
-    if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
-    if (type === "heartbeat") return void this.transmit({ type: "pong" });
     // The socket of another user than the page's is closed, and the page hears nothing of it.
     if (type === "connected" && !this.#greet(data)) return;
+    if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
+    if (type === "heartbeat") return void this.transmit({ type: "pong" });
     if (type === "auth_expiring") void this.#extend();
     if (type === "error" && id === RESUME) this.#refuse(frame);
     // The token of another user, perhaps: a socket of its own tells.
@@ -194,7 +208,7 @@ export class Connection implements Link {
     const place = stream && seq ? this.#streams.accept(stream, seq) : "";
     if (place === "old") return;
     const gaps = place === "hole" ? [makeGap(stream, seq)] : this.#streams.note(frame);
-    for (const one of [frame, ...gaps]) this.#events.frame(one as Answer);
+    for (const one of [frame, ...gaps]) this.#events.takeFrame(one as Answer);
   }
 
   /** Returns false for the socket of a user who is not expected. */
@@ -210,10 +224,9 @@ export class Connection implements Link {
     this.#refused = false;
     this.#onlineAt = Date.now();
     this.#deadlines.clear("attempt");
-    this.#listen(2000 * data.heartbeat_seconds);
     const resumes = this.#streams.begin(data.streams);
     for (const part of resumes) this.#resume(part);
-    this.#status.change({ status: "online", reason: "", code: 0 });
+    this.#change({ status: "online", reason: "", code: 0 });
     this.#events.ready({ ...data, streams: { ...this.#streams.positions } }, !resumes.length);
     return true;
   }
@@ -223,11 +236,6 @@ export class Connection implements Link {
     this.#deadlines.set("silence", ms);
   }
 
-  #probe(): void {
-    this.transmit({ type: "ping" });
-    this.#listen(this.#settings.limits.probeMs);
-  }
-
   #resume(streams: Positions): void {
     this.transmit({ type: RESUME, streams, id: RESUME });
   }
@@ -235,7 +243,7 @@ export class Connection implements Link {
   /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
   #refuse({ stream, retry_after_ms }: Answer): void {
     if (!stream) return void this.#deadlines.set("resume", retry_after_ms ?? RESUME_AGAIN_MS);
-    this.#streams.forget(stream);
+    this.#streams.forgetStream(stream);
     if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
   }
 
@@ -244,7 +252,7 @@ export class Connection implements Link {
     const { credentials } = this.#settings;
     const attempt = this.#attempt;
     try {
-      const token = (await credentials.ask())?.token;
+      const token = (await credentials.ask()).token;
       if (token && attempt === this.#attempt) this.transmit({ type: "auth", token, id: AUTH });
     } catch (error) {
       // With another error the socket ends when its time has come, and the next one asks again.

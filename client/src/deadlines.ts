@@ -1,50 +1,50 @@
 /** Moments at which something is due, by the clock. */
 
+interface Deadline {
+  moment: number;
+  timer: ReturnType<typeof setTimeout>;
+}
+
 /**
- * Browsers slow the timers of hidden pages, and stop them while the machine sleeps. So a timer only looks at the clock,
- * and so should everybody who notices that time has passed: call `check`.
+ * Browsers slow the timers of hidden pages, and stop them while the machine sleeps. So everybody who notices that time
+ * has passed should call `check`.
  */
 export class Deadlines<Name extends string> {
   #actions: Record<Name, () => void>;
-  #moments = new Map<Name, number>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #planned = new Map<Name, Deadline>();
 
   constructor(actions: Record<Name, () => void>) {
     this.#actions = actions;
   }
 
   has(name: Name): boolean {
-    return this.#moments.has(name);
+    return this.#planned.has(name);
   }
 
   /** Returns the moment, as `Date.now()` counts. */
   set(name: Name, afterMs: number): number {
+    this.clear(name);
     const moment = Date.now() + afterMs;
-    this.#moments.set(name, moment);
-    this.#arm();
+    this.#planned.set(name, { moment, timer: setTimeout(() => this.#act(name), afterMs) });
     return moment;
   }
 
   clear(...names: Name[]): void {
-    for (const name of names.length ? names : this.#moments.keys()) this.#moments.delete(name);
-    this.#arm();
-  }
-
-  check(now = Date.now()): void {
-    for (const [name, moment] of [...this.#moments]) {
-      // An earlier action may have moved or cleared this one.
-      if (moment > now || this.#moments.get(name) !== moment) continue;
-      this.#moments.delete(name);
-      this.#actions[name]();
+    for (const name of names) {
+      clearTimeout(this.#planned.get(name)?.timer);
+      this.#planned.delete(name);
     }
-    this.#arm();
   }
 
-  #arm(): void {
-    clearTimeout(this.#timer);
-    if (!this.#moments.size) return;
-    const next = Math.min(...this.#moments.values());
-    // What a timer has waited for is due, even if somebody has set the clock back meanwhile.
-    this.#timer = setTimeout(() => this.check(Math.max(Date.now(), next)), Math.max(0, next - Date.now()));
+  check(): void {
+    for (const [name, deadline] of [...this.#planned]) {
+      // An earlier action may have moved or cleared this one.
+      if (deadline.moment <= Date.now() && this.#planned.get(name) === deadline) this.#act(name);
+    }
+  }
+
+  #act(name: Name): void {
+    this.clear(name);
+    this.#actions[name]();
   }
 }

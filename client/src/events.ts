@@ -3,8 +3,7 @@
 import type { Observable, Off } from "./types.js";
 
 export function report(error: unknown): void {
-  if (typeof reportError === "function") reportError(error);
-  else console.error(error);
+  (globalThis.reportError ?? console.error)(error);
 }
 
 /** Call a function that is not ours, or one of several of which each has to be called. */
@@ -26,7 +25,7 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
 export class Emitter {
   #types: Record<string, Set<(event: any) => void>> = {};
 
-  // Bound, because others hand it on as theirs.
+  // Bound, because pages hand it on.
   readonly on = (type: string, listener: (event: any) => void): Off => {
     // A function of its own, so that adding one twice calls it twice and `off` removes one of them.
     const own = (event: any): void => listener(event);
@@ -35,6 +34,7 @@ export class Emitter {
     return () => void all.delete(own);
   };
 
+  /** @internal */
   emit(type: string, event?: unknown): void {
     for (const listener of [...(this.#types[type] ?? [])]) attempt(() => listener(event));
   }
@@ -42,25 +42,27 @@ export class Emitter {
 
 /**
  * An object that is replaced as a whole, and only when something in it has changed. Its keys can be read from the store
- * itself: an interface with the name of the class declares them.
+ * itself: an interface with the name of the class declares them. A change is an event without a name; subclasses have
+ * others.
  */
-export class Store<T extends object> implements Observable<T> {
+export class Store<T extends object> extends Emitter implements Observable<T> {
   #value: T;
-  #emitter = new Emitter();
 
   constructor(value: T) {
+    super();
     this.#value = value;
     for (const key in value) Object.defineProperty(this, key, { get: () => this.#value[key] });
   }
 
   // Bound, because views hand these two functions on.
-  readonly subscribe = (listener: () => void): Off => this.#emitter.on("", listener);
+  readonly subscribe: (listener: () => void) => Off = this.on.bind(null, "");
   readonly getSnapshot = (): T => this.#value;
 
+  /** @internal */
   update(changes: Partial<T>): void {
     const changed = Object.entries(changes).some(([key, value]) => this.#value[key as keyof T] !== value);
     if (!changed) return;
     this.#value = { ...this.#value, ...changes };
-    this.#emitter.emit("");
+    this.emit("");
   }
 }

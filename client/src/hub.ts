@@ -1,4 +1,4 @@
-/** What the objects of a client (rooms, topics, presence, notifications) share. Implemented by `realtime`. */
+/** What the objects of a client (rooms, topics, presence, notifications) share. Implemented by `client`. */
 
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Outbox } from "./outbox.js";
@@ -11,10 +11,10 @@ export interface Hub {
   readonly messagesPerRoom: number;
   /** The greeting of the open socket; undefined while there is none. */
   greeting: ConnectedData | undefined;
-  user: UserId | undefined;
+  readonly user: UserId | undefined;
   send(command: Command, id?: string): Promise<Answer>;
   /** Send something that is of no use later: dropped while there is no connection. */
-  post(command: Command): void;
+  sendNow(command: Command): unknown;
 }
 
 /** A part that the client tells about its sockets and users. */
@@ -22,7 +22,7 @@ export interface Part {
   /** A socket is open; see `LinkEvents`. */
   ready(data: ConnectedData, isFresh: boolean): void;
   /** A frame that answers no command. */
-  frame(frame: Answer): void;
+  takeFrame(frame: Answer): void;
   /** Forget everything of the user. */
   reset(): void;
 }

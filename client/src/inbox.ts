@@ -41,34 +41,33 @@ export class Inbox {
   }
 
   /** Something has happened to these, for good. */
-  change(ids: readonly number[], change: Change): void {
+  alter(ids: readonly number[], change: Change): void {
     this.#items = this.#items.flatMap((item) => (ids.includes(item.id) ? (change(item) ?? []) : [item]));
   }
 
-  /** Show a change before the server has agreed, until one of the two functions is called. */
-  expect(ids: readonly number[], change: Change): { keep(): void; takeBack(): void } {
+  /** Show a change before the server has answered. Returns a function that keeps it or takes it back. */
+  expect(ids: readonly number[], change: Change): (isKept: boolean) => void {
     const pending = { ids, change };
     this.#pending.add(pending);
-    const takeBack = (): void => void this.#pending.delete(pending);
-    const keep = (): void => {
-      takeBack();
+    return (isKept) => {
+      this.#pending.delete(pending);
       // If the frame about it has come before, this changes nothing: neither the items nor, so, the counts.
-      this.change(ids, (item) => {
+      this.alter(isKept ? ids : [], (item) => {
         const changed = change(item);
         this.counts = recount(this.counts, item, changed);
         return changed;
       });
     };
-    return { keep, takeBack };
   }
 
   /** What to show: the list with what is expected of it, and the counts that follow. */
-  show(filter: InboxFilter): { items: Item[]; counts: Counts } {
+  show({ box = "inbox" }: InboxFilter): { items: Item[]; counts: Counts } {
     let { counts } = this;
     const items = this.#items.flatMap((item) => {
       const shown = this.#expected(item);
       counts = recount(counts, item, shown);
-      return shown && fits(shown, filter) ? [shown] : [];
+      // What is read stays among the unread until the list is loaded again.
+      return shown && (box === "all" || box === boxOf(shown)) ? [shown] : [];
     });
     return { items, counts };
   }
@@ -85,44 +84,31 @@ export function recount(counts: Counts, before: Item | null, after: Item | null)
   const step = (key: keyof Counts): number => {
     // 100 stands for more than 99, so one more or less is nothing that anybody knows.
     if (counts[key] >= MOST_COUNTED) return counts[key];
-    return Math.max(0, counts[key] + Number(isCounted(after, key)) - Number(isCounted(before, key)));
+    return Math.max(0, counts[key] + count(after, key) - count(before, key));
   };
   return { unread: step("unread"), unseen: step("unseen") };
 }
 
-function isCounted(item: Item | null, key: keyof Counts): boolean {
-  if (!item || item.archived_at || item.snoozed_until) return false;
-  return !(key === "unread" ? item.read_at : item.seen_at);
+/** 1 if a notification is counted, else 0. */
+function count(item: Item | null, key: keyof Counts): number {
+  return item && boxOf(item) === "inbox" && !item[key === "unread" ? "read_at" : "seen_at"] ? 1 : 0;
 }
 
-/** Whether a notification belongs into the box. What is read stays among the unread until the list is loaded again. */
-function fits(item: Item, { box = "inbox" }: InboxFilter): boolean {
-  if (box === "all") return true;
-  if (box === "archived") return Boolean(item.archived_at);
-  return !item.archived_at && Boolean(item.snoozed_until) === (box === "snoozed");
+function boxOf({ archived_at, snoozed_until }: Item): InboxFilter["box"] {
+  return archived_at ? "archived" : snoozed_until ? "snoozed" : "inbox";
 }
-
-/** What an act sets, if it was not set before, and what it clears. */
-const SETS: Partial<Record<Act, (keyof Item)[]>> = {
-  seen: ["seen_at"],
-  read: ["seen_at", "read_at"],
-  archive: ["archived_at"],
-};
-const CLEARS: Partial<Record<Act, keyof Item>> = {
-  unread: "read_at",
-  unarchive: "archived_at",
-  unsnooze: "snoozed_until",
-};
 
 /** What an act does to a notification, as the server does it. */
+const EFFECTS: Partial<Record<Act, (item: Item, now: string, until?: string) => Partial<Item>>> = {
+  seen: ({ seen_at }, now) => ({ seen_at: seen_at ?? now }),
+  read: ({ seen_at, read_at }, now) => ({ seen_at: seen_at ?? now, read_at: read_at ?? now }),
+  unread: () => ({ read_at: null }),
+  archive: ({ archived_at }, now) => ({ archived_at: archived_at ?? now }),
+  unarchive: () => ({ archived_at: null }),
+  snooze: (_item, _now, until) => ({ snoozed_until: until! }),
+  unsnooze: () => ({ snoozed_until: null }),
+};
+
 export function changeBy(act: Act, now: string, until?: string): Change {
-  const cleared = CLEARS[act];
-  return (item) => {
-    if (act === "delete") return null;
-    const changed: Record<string, unknown> = { ...item };
-    for (const key of SETS[act] ?? []) changed[key] ??= now;
-    if (cleared) changed[cleared] = null;
-    if (act === "snooze") changed["snoozed_until"] = until;
-    return changed as unknown as Item;
-  };
+  return (item) => (act === "delete" ? null : { ...item, ...EFFECTS[act]?.(item, now, until) });
 }

@@ -5,28 +5,28 @@ import type { Off } from "./types.js";
 export interface Sleeper {
   wake(): void;
   suspend(): void;
-  restore(): void;
 }
 
 /** Does nothing where there is no page, as on a server. */
 export function watchPage(sleeper: () => Sleeper | undefined): Off {
-  if (typeof document === "undefined") return () => {};
+  if (!globalThis.document) return () => {};
   const stop = new AbortController();
-  const on = (target: EventTarget, types: string, action: keyof Sleeper, counts = (_: any): boolean => true): void => {
-    const listener = (event: Event): unknown => counts(event) && sleeper()?.[action]();
-    for (const type of types.split(" ")) target.addEventListener(type, listener, { signal: stop.signal });
+  const on = (target: EventTarget, types: string, action: (sleeper: Sleeper) => void): void => {
+    // A page with an open socket is not kept for the way back, and one that is kept must not hold a dead socket.
+    const listener = ({ type, persisted = type !== "visibilitychange" || !document.hidden }: any): unknown =>
+      persisted && sleeper() && action(sleeper()!);
+    // Only the `signal` of `stop` counts here.
+    for (const type of types.split(" ")) target.addEventListener(type, listener, stop);
   };
-  // A page with an open socket is not kept for the way back, and one that is kept must not hold a dead socket.
-  const isKept = ({ persisted }: PageTransitionEvent): boolean => persisted;
-  on(window, "online offline", "wake");
-  on(document, "visibilitychange", "wake", () => !document.hidden);
-  on(window, "pagehide", "suspend", isKept);
-  on(window, "pageshow", "restore", isKept);
-  on(document, "freeze", "suspend");
-  on(document, "resume", "restore");
+  const wake = (one: Sleeper): void => one.wake();
+  const suspend = (one: Sleeper): void => one.suspend();
+  on(window, "online offline pageshow", wake);
+  on(document, "visibilitychange resume", wake);
+  on(window, "pagehide", suspend);
+  on(document, "freeze", suspend);
   return () => stop.abort();
 }
 
 export function isOffline(): boolean {
-  return typeof navigator !== "undefined" && navigator.onLine === false;
+  return globalThis.navigator?.onLine === false;
 }

@@ -13,7 +13,7 @@ export interface LinkEvents {
    */
   ready(data: ConnectedData, isFresh: boolean): void;
   /** Every frame that a page may want, events once and in order; also `gap`. */
-  frame(frame: Answer): void;
+  takeFrame(frame: Answer): void;
 }
 
 export interface Link {
@@ -22,11 +22,10 @@ export interface Link {
   signOut(): void;
   /** False if the command could not be sent now. */
   transmit(command: Sent): boolean;
-  /** Time has passed, or the network has changed: see whether the connection still works. */
+  /** Time has passed, or the network has changed: see whether the connection still works. Also ends `suspend`. */
   wake(): void;
-  /** The page is put aside, and must hold no connection; `restore` takes it up again. */
+  /** The page is put aside, and must hold no connection. */
   suspend(): void;
-  restore(): void;
 }
 
 export const IDLE: State = { status: "idle", reason: "", code: 0, retryAt: null, transport: "" };

@@ -32,7 +32,7 @@ export class Loader {
   }
 
   /** Never rejects: the error is in the store. */
-  run(): Promise<void> {
+  runNow(): Promise<void> {
     clearTimeout(this.#timer);
     this.#again = true;
     return (this.#running ??= this.#repeat(this.#round));
@@ -40,7 +40,7 @@ export class Loader {
 
   runAfter(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.run(), ms);
+    this.#timer = setTimeout(() => void this.runNow(), ms);
   }
 
   /** Load what follows, unless something is being loaded already. */

@@ -3,16 +3,21 @@
 import type { HistoryItem, Kind, UserId } from "./frames.js";
 import type { Message } from "./types.js";
 
+/** The user, and what was sent by this page: the key of such a message is its client id, from the beginning. */
+interface Page {
+  readonly user: UserId | undefined;
+  readonly outbox: { isOwn(clientId: string | null | undefined): boolean };
+}
+
 export class MessageList {
   /** By their `seq`, ascending. */
   #stored: Message[] = [];
   /** By client id, in the order of sending. */
   #local = new Map<string, Message>();
-  /** Whether a message was sent by this page: its key then is its client id, from the beginning. */
-  #isOwn: (clientId: string | null | undefined) => boolean;
+  #page: Page;
 
-  constructor(isOwn: (clientId: string | null | undefined) => boolean) {
-    this.#isOwn = isOwn;
+  constructor(page: Page) {
+    this.#page = page;
   }
 
   get all(): readonly Message[] {
@@ -45,22 +50,32 @@ export class MessageList {
    * The page of the newest messages takes the place of all that is older and does not touch it: between the two,
    * messages may have been missed. Returns whether the list now begins with this page.
    */
-  replace(page: HistoryItem[], user: UserId | undefined): boolean {
+  replace(page: HistoryItem[]): boolean {
     const first = Math.min(...page.map(({ seq }) => seq));
     if (page.length && first > this.newestSeq) this.#stored = [];
-    this.add(page, user);
+    this.add(page);
     return !page.length || this.oldestSeq === first;
   }
 
-  add(items: HistoryItem[], user: UserId | undefined): void {
-    for (const item of items) this.#put(this.#read(item, user));
+  add(items: HistoryItem[]): void {
+    for (const item of items) this.#put(this.#read(item));
   }
 
-  addDraft(clientId: string, text: string, kind: Kind, user: UserId | undefined): void {
-    const own = { client_id: clientId, from_user_id: user ?? null, from_username: "", message: text, kind };
-    const unknown = { message_id: null, seq: null, timestamp: new Date().toISOString() };
-    const draft = this.#read({ ...own, ...unknown } as unknown as HistoryItem, user);
-    this.#local.set(clientId, { ...draft, mine: true, status: "sending" });
+  addDraft(clientId: string, text: string, kind: Kind): void {
+    this.#local.set(clientId, {
+      key: clientId,
+      id: null,
+      seq: null,
+      clientId,
+      userId: this.#page.user ?? null,
+      username: "",
+      text,
+      kind,
+      sentAt: new Date().toISOString(),
+      mine: true,
+      status: "sending",
+      error: null,
+    });
   }
 
   draft(clientId: string): Message | undefined {
@@ -71,22 +86,18 @@ export class MessageList {
     this.#local.delete(clientId);
   }
 
-  setStatus(clientId: string, status: Message["status"], error: Error | null = null): void {
-    const message = this.#local.get(clientId);
-    if (message) this.#local.set(clientId, { ...message, status, error });
-  }
-
-  /** The server has stored a message of this page. Its own `chat` may have come before. */
-  confirm(clientId: string, id: number, seq: number): void {
-    const message = this.#local.get(clientId);
-    if (message) this.#put({ ...message, id, seq, status: "stored", error: null });
+  /** Something has become of a message of this page. With a `seq` it is stored; its own `chat` may have come before. */
+  revise(clientId: string, changes: Partial<Message>): void {
+    const known = this.#local.get(clientId);
+    if (!known) return;
+    const message = { ...known, error: null, ...changes };
+    if (message.seq) this.#put(message);
+    else this.#local.set(clientId, message);
   }
 
   /** Forget the oldest messages above this number. Returns whether there were any. */
-  trim(most: number): boolean {
-    const excess = this.#stored.length - most;
-    if (excess > 0) this.#stored = this.#stored.slice(excess);
-    return excess > 0;
+  trimTo(most: number): boolean {
+    return this.#stored.splice(0, this.#stored.length - most).length > 0;
   }
 
   #put(message: Message): void {
@@ -97,8 +108,9 @@ export class MessageList {
     this.#stored.splice(known ? at - 1 : at, known ? 1 : 0, message);
   }
 
-  #read(item: HistoryItem, user: UserId | undefined): Message {
-    const clientId = this.#isOwn(item.client_id) ? item.client_id! : null;
+  #read(item: HistoryItem): Message {
+    const { outbox, user } = this.#page;
+    const clientId = outbox.isOwn(item.client_id) ? item.client_id! : null;
     return {
       key: clientId ?? String(item.message_id),
       id: item.message_id,

@@ -1,7 +1,7 @@
 /** The inbox of the user: a list with filters, its counts, and what the reader does with it. */
 
-import { Emitter, quiet, Store } from "./events.js";
-import type { Act, ConnectedData, Counts, InboxFrame, Item, NotificationFrame, RemovedFrame } from "./frames.js";
+import { quiet } from "./events.js";
+import type { Act, ConnectedData, Counts, InboxFrame, Item } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { changeBy, type Change, Inbox, recount } from "./inbox.js";
 import { Loader } from "./loader.js";
@@ -22,14 +22,6 @@ const EMPTY: types.InboxSnapshot = {
 
 /** Acts of another device after which the list can be brought up to date without loading it again. */
 const KNOWN_ACTS: Act[] = ["seen", "read", "unread", "archive", "snooze", "delete"];
-
-interface ActsBody {
-  act: Act;
-  ids?: number[];
-  filter?: types.InboxFilter;
-  up_to?: string;
-  until?: Date | undefined;
-}
 
 /** The last act, and how the notifications were before it. */
 interface Last {
@@ -52,14 +44,9 @@ interface Page {
 /** What the snapshot has can be read from the object as well. */
 export interface Notifications extends types.InboxSnapshot {}
 
-export class Notifications extends Store<types.InboxSnapshot> implements types.Notifications, Part {
+export class Notifications extends Retained<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
   #inbox = new Inbox();
-  #emitter = new Emitter();
-  #retained = new Retained(
-    () => this.#begin(),
-    () => this.#loader.stop(),
-  );
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null = null;
   #last: Last | undefined;
@@ -71,12 +58,10 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.#hub = hub;
   }
 
-  readonly on: types.Notifications["on"] = this.#emitter.on;
-
   // The list
 
   open(): types.Off {
-    return this.#retained.retain();
+    return this.join();
   }
 
   show(filter: types.InboxFilter): Promise<void> {
@@ -87,7 +72,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   reload(): Promise<void> {
-    return this.#loader.run();
+    return this.#loader.runNow();
   }
 
   loadMore(): Promise<void> {
@@ -115,10 +100,8 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   #request(before?: string): Promise<Page> {
-    const query = new URLSearchParams({ limit: String(PAGE), ...(before && { before }) });
-    for (const [key, value] of Object.entries(this.filter))
-      if (value !== undefined) query.set(key, String(value));
-    return this.#hub.rest("GET", `/notifications?${query}`);
+    const given = Object.entries({ limit: PAGE, before, ...this.filter }).filter(([, value]) => value !== undefined);
+    return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given as string[][])}`);
   }
 
   // Acts
@@ -132,21 +115,21 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   readonly remove = this.#marker("delete");
 
   seen(ids?: types.Ids): Promise<void> {
-    return ids === undefined ? this.#markAll("seen") : this.#marker("seen")(ids);
+    return this.#mark("seen", ids === undefined ? ids : [ids].flat());
   }
 
   readAll(): Promise<void> {
-    return this.#markAll("read");
+    return this.#mark("read");
   }
 
   archiveAll(): Promise<void> {
-    return this.#markAll("archive");
+    return this.#mark("archive");
   }
 
   act(id: number, key: string): Promise<void> {
     const now = new Date().toISOString();
     const change: Change = (item) => ({ ...changeBy("read", now)(item)!, action: key });
-    return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}).then(() => {}));
+    return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}));
   }
 
   undo(): Promise<boolean> {
@@ -159,56 +142,48 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     if (!last) return false;
     this.#last = undefined;
     const { undo, before } = last;
-    const items = new Map(before.map((item) => [item.id, item]));
-    await this.#try([...items.keys()], (item) => items.get(item.id)!, "/notifications/undo", { undo });
+    const ids = before.map(({ id }) => id);
+    await this.#try(ids, (item) => before[ids.indexOf(item.id)]!, "/notifications/undo", { undo });
     // What was removed is in no list of this page any more.
     await this.reload();
     return true;
   }
 
   #marker(act: Act): (ids: types.Ids, until?: Date) => Promise<void> {
-    return (ids, until) => {
-      const list = [ids].flat();
-      return list.length ? this.#change(act, list, { act, ids: list, until }) : Promise.resolve();
+    return (ids, until) => this.#mark(act, [ids].flat(), until);
+  }
+
+  /** Without `some`, all that the list shows, and what is not loaded. */
+  #mark(act: Act, some?: number[], until?: Date): Promise<void> {
+    const { base } = this.#inbox;
+    if (!(some ?? base).length) return Promise.resolve();
+    const ids = some ?? this.items.map(({ id }) => id);
+    const body = some ? { act, ids, until } : { act, filter: this.filter, up_to: `${base[0]!.arrived_at}_${base[0]!.id}` };
+    const before = base.filter(({ id }) => ids.includes(id));
+    const change = changeBy(act, new Date().toISOString(), until?.toISOString());
+    const keepUndo = ({ undo }: Changed): void => {
+      if (undo && act !== "seen") this.#last = { undo, before };
     };
-  }
-
-  #markAll(act: Act): Promise<void> {
-    const [newest] = this.#inbox.base;
-    if (!newest) return Promise.resolve();
-    const up_to = `${newest.arrived_at}_${newest.id}`;
-    const ids = this.items.map(({ id }) => id);
-    const body = { act, filter: this.filter, up_to };
-    return this.#change(act, ids, body);
-  }
-
-  #change(act: Act, ids: number[], body: ActsBody): Promise<void> {
-    const before = this.#inbox.base.filter(({ id }) => ids.includes(id));
-    const change = changeBy(act, new Date().toISOString(), body.until?.toISOString());
-    const done: Promise<void> = this.#try(ids, change, "/notifications/acts", body)
-      .then(({ undo }) => {
-        if (undo && act !== "seen") this.#last = { undo, before };
-      })
-      .finally(() => this.#acts.delete(done));
+    const done = this.#try(ids, change, "/notifications/acts", body, keepUndo).finally(() => this.#acts.delete(done));
     this.#acts.add(done);
     return quiet(done);
   }
 
   /** Show a change at once, and take it back if the server refuses it. */
-  async #try(ids: number[], change: Change, path: string, body: unknown): Promise<Changed> {
-    const expected = this.#inbox.expect(ids, change);
+  async #try(ids: number[], change: Change, path: string, body: object, use?: (answer: Changed) => void): Promise<void> {
+    const settle = this.#inbox.expect(ids, change);
     this.#show();
     const user = this.#hub.user;
     try {
       const answer = await this.#hub.rest<Changed>("POST", path, body);
-      if (user !== this.#hub.user) return { changed: 0, undo: "", counts: this.counts };
-      expected.keep();
+      if (user !== this.#hub.user) return;
+      settle(true);
       // With a socket, a frame brings the counts. An answer may be older than the last frame.
       if (!this.#hub.greeting && answer.counts) this.#inbox.counts = answer.counts;
       this.#show({ error: null });
-      return answer;
+      use?.(answer);
     } catch (error) {
-      expected.takeBack();
+      settle(false);
       this.#show({ error: error as Error });
       throw error;
     }
@@ -217,8 +192,12 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   // What the client tells
 
   /** What arrives between a list and the first socket would be missing, so the socket comes first, if it comes. */
-  #begin(): void {
+  protected override begin(): void {
     this.#loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
+  }
+
+  protected override finish(): void {
+    this.#loader.stop();
   }
 
   ready(_data: ConnectedData, isFresh: boolean): void {
@@ -233,32 +212,30 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
     this.update({ ...EMPTY, filter: this.filter });
   }
 
-  frame(frame: types.Answer): void {
-    if (frame.type === "notification") this.#add((frame as unknown as NotificationFrame).data);
-    else if (frame.type === "inbox") this.#follow((frame as unknown as InboxFrame).data);
-    else if (frame.type === "notification_removed")
-      this.#follow({ ...(frame as unknown as RemovedFrame).data, act: "delete" });
-    else if (frame.type === "notifications_waiting" || (frame.type === "gap" && frame["stream"].startsWith("user.")))
-      this.#loadAgain();
+  takeFrame({ type, data, stream }: types.Answer): void {
+    if (type === "notification") this.#add(data);
+    else if (type === "inbox") this.#follow(data);
+    else if (type === "notification_removed") this.#follow({ ...data, act: "delete" });
+    else if (type === "notifications_waiting" || (type === "gap" && stream.startsWith("user."))) this.#loadAgain();
   }
 
   #add(item: Item): void {
     const { box, ...others } = this.filter;
     // What fits other filters, the server knows.
     if (Object.keys(others).length) this.#loadAgain();
-    else if (this.#retained.held) {
+    else if (this.isHeld) {
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
       this.#show();
       // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
       if ((!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
     }
-    this.#emitter.emit("notification", item);
+    this.emit("notification", item);
   }
 
   #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {
     const now = new Date().toISOString();
-    this.#inbox.change(ids ?? [], changeBy(act, now, now));
+    this.#inbox.alter(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
     this.#show();
     const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
@@ -266,7 +243,7 @@ export class Notifications extends Store<types.InboxSnapshot> implements types.N
   }
 
   #loadAgain(): void {
-    if (this.#retained.held) void this.reload();
+    if (this.isHeld) void this.reload();
   }
 
   #show(changes: Partial<types.InboxSnapshot> = {}): void {

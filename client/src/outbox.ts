@@ -16,9 +16,8 @@ interface Entry {
 }
 
 /** Half of a character, with which a cut text may end, is no JSON: the server could not even read the `id`. */
-function mend(command: Sent): Sent {
-  const text = JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
-  return JSON.parse(text);
+function encode(command: Sent): string {
+  return JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
 }
 
 export class Outbox {
@@ -29,7 +28,7 @@ export class Outbox {
   /** By id, in the order of sending. */
   #waiting = new Map<string, Entry>();
   /** The ids of two pages must differ. */
-  #page = [...crypto.getRandomValues(new Uint32Array(2))].map((part) => part.toString(36)).join("");
+  #page = crypto.getRandomValues(new Uint32Array(2)).join("");
   #count = 0;
 
   constructor(transmit: (command: Sent) => boolean, limit = DEFAULT_LIMIT) {
@@ -47,20 +46,21 @@ export class Outbox {
 
   /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
   send(command: Command, id = this.makeId(), refusal?: FailureCode): Promise<Answer> {
-    const sent = mend({ ...command, id });
-    const problem = refusal ?? this.#refuse(sent);
+    const text = encode({ ...command, id });
+    const problem = refusal ?? this.#refuse(text);
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
+      const sent = JSON.parse(text);
       this.#waiting.set(id, { command: sent, resolve, reject });
       this.#transmit(sent);
     });
     return quiet(promise);
   }
 
-  #refuse(command: Sent): FailureCode | undefined {
+  #refuse(text: string): FailureCode | undefined {
     if (this.#waiting.size >= this.#limit) return "QUEUE_FULL";
     // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
-    return new Blob([JSON.stringify(command)]).size > this.maxBytes ? "TOO_LARGE" : undefined;
+    return new Blob([text]).size > this.maxBytes ? "TOO_LARGE" : undefined;
   }
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */
@@ -70,25 +70,21 @@ export class Outbox {
 
   /** Settle the command that a frame answers. */
   answer(frame: Answer): void {
-    const entry = frame.id === undefined ? undefined : this.#waiting.get(frame.id);
+    const entry = this.#waiting.get(frame.id!);
     if (!entry) return;
     if (frame.type !== "error") {
       this.#waiting.delete(frame.id!);
       return entry.resolve(frame);
     }
     const { error_code: code, message, retry_after_ms: after } = frame as { [key: string]: any };
-    if (isPassing(code)) return void setTimeout(() => this.#again(entry), after ?? AGAIN_MS);
+    const again = (): unknown => this.#waiting.get(frame.id!) === entry && this.#transmit(entry.command);
+    if (isPassing(code)) return void setTimeout(again, after ?? AGAIN_MS);
     this.#waiting.delete(frame.id!);
     entry.reject(new RealtimeError(code, message));
   }
 
-  #again(entry: Entry): void {
-    if (this.#waiting.get(entry.command.id!) === entry) this.#transmit(entry.command);
-  }
-
   rejectAll(code: FailureCode): void {
-    const entries = [...this.#waiting.values()];
+    for (const { reject } of this.#waiting.values()) reject(new RealtimeError(code));
     this.#waiting.clear();
-    for (const entry of entries) entry.reject(new RealtimeError(code));
   }
 }

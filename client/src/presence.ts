@@ -22,8 +22,8 @@ export interface Presence extends types.PresenceSnapshot {}
 
 export class Presence extends Store<types.PresenceSnapshot> implements types.Presence, Part {
   #hub: Hub;
-  /** How many places of the page watch each user. */
-  #watched = new Map<string, number>();
+  /** Each place of the page that watches users has a list of its own. */
+  #watched = new Set<string[]>();
   #loader = new Loader(new Store({}), (isCurrent) => this.#load(isCurrent));
   /** What this page has set, to set it again on a new socket. */
   #own: types.Command | undefined;
@@ -39,12 +39,10 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   watch(users: readonly UserId[]): types.Off {
     const names = users.map(String);
-    for (const name of names) this.#watched.set(name, (this.#watched.get(name) ?? 0) + 1);
+    this.#watched.add(names);
     // In a moment, so that many views that begin together make one request.
     if (this.#hub.greeting && names.some((name) => !this.status(name))) this.#loader.runAfter(0);
-    return () => {
-      for (const name of names.splice(0)) this.#release(name);
-    };
+    return () => void this.#watched.delete(names);
   }
 
   setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
@@ -54,8 +52,8 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   ready({ online_count }: ConnectedData): void {
     this.update({ onlineCount: online_count });
-    if (this.#watched.size) void this.#loader.run();
-    if (this.#own) this.#hub.post(this.#own);
+    if (this.#watched.size) void this.#loader.runNow();
+    if (this.#own) this.#hub.sendNow(this.#own);
   }
 
   reset(): void {
@@ -64,7 +62,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     this.update(EMPTY);
   }
 
-  frame(frame: types.Answer): void {
+  takeFrame(frame: types.Answer): void {
     const { type, data } = frame;
     this.update({ onlineCount: countOnline(this.onlineCount ?? 0, frame) });
     if (type === "online_count" && this.#watched.size) this.#loader.runAfter(LOOK_UP_MS * Math.random());
@@ -73,18 +71,17 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   #set(found: Status[]): void {
     const users = { ...this.users };
-    for (const { user_id, status } of found) if (this.#watched.has(String(user_id))) users[user_id] = status;
+    const names = this.#names;
+    for (const { user_id, status } of found) if (names.has(String(user_id))) users[user_id] = status;
     this.update({ users });
   }
 
-  #release(name: string): void {
-    const left = this.#watched.get(name)! - 1;
-    if (left) this.#watched.set(name, left);
-    else this.#watched.delete(name);
+  get #names(): Set<string> {
+    return new Set([...this.#watched].flat());
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    const names = [...this.#watched.keys()].map(encodeURIComponent);
+    const names = [...this.#names].map(encodeURIComponent);
     while (names.length) {
       const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${names.splice(0, AT_ONCE).join()}`);
       if (!isCurrent()) return;

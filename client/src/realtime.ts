@@ -13,17 +13,17 @@ export class Realtime extends Client implements types.Realtime {
 
   constructor(options?: types.Options) {
     super(options);
-    this.presence = this.part("presence", () => new Presence(this.hub));
-    this.notifications = this.part("notifications", () => new Notifications(this.hub));
+    this.presence = this.part("presence", () => new Presence(this));
+    this.notifications = this.part("notifications", () => new Notifications(this));
   }
 
   room(id: string): types.Room {
-    return this.part(`room.${id}`, () => new Room(this.hub, id));
+    return this.part(`room.${id}`, () => new Room(this, id));
   }
 
   topic<N extends keyof types.TopicData>(name: N): types.Topic<types.TopicData[N]>;
   topic<T = unknown>(name: string): types.Topic<T>;
   topic<T>(name: string): types.Topic<T> {
-    return this.part(`topic.${name}`, () => new Topic<T>(this.hub, name));
+    return this.part(`topic.${name}`, () => new Topic<T>(this, name));
   }
 }

@@ -8,17 +8,17 @@ const TIMEOUT_MS = 10_000;
 export type Rest = <T = any>(method: string, path: string, body?: unknown) => Promise<T>;
 
 function readCsrfCookie(): string {
-  return /(?:^|;\s*)csrftoken=([^;]+)/.exec(typeof document === "undefined" ? "" : document.cookie)?.[1] ?? "";
+  return /(?:^|;\s*)csrftoken=([^;]+)/.exec(globalThis.document?.cookie)?.[1] ?? "";
 }
 
 export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCookie): Rest {
-  const send = (method: string, path: string, body: unknown): Promise<Response> => {
+  const send = (method: string, path: string, body: string | null): Promise<Response> => {
     const { token } = credentials;
-    const headers: Record<string, string> = { Accept: "application/json" };
+    const headers: Record<string, string> = {};
     // Texts in the language of the page, which need not be that of the browser.
-    const lang = typeof document !== "undefined" && document.documentElement.lang;
+    const lang = globalThis.document?.documentElement.lang;
     if (lang) headers["Accept-Language"] = lang;
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (body) headers["Content-Type"] = "application/json";
     if (token) headers["Authorization"] = `Bearer ${token}`;
     else if (method !== "GET") headers["X-CSRFToken"] = csrfToken();
     return fetch(api + path, {
@@ -27,23 +27,24 @@ export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCoo
       // A request with a token carries no cookies, so nobody else's login can answer it.
       credentials: token ? "omit" : "include",
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
+      body,
     }).catch((error: unknown) => {
       throw new RealtimeError("NETWORK", String(error));
     });
   };
 
-  return async (method, path, body) => {
-    const { source } = credentials;
-    if (source && credentials.token === undefined) await credentials.ask();
+  return async (method, path, content) => {
+    const body = JSON.stringify(content) ?? null;
+    const { callback } = credentials;
+    if (callback && credentials.token === undefined) await credentials.ask();
     let answer = await send(method, path, body);
-    if (answer.status === 401 && source) {
+    if (answer.status === 401 && callback) {
       await credentials.ask();
       answer = await send(method, path, body);
     }
-    const content = await answer.json().catch(() => null);
-    if (answer.ok) return content;
-    const after = 1000 * Number(answer.headers.get("Retry-After") ?? 0);
-    throw new RealtimeError(content?.code ?? `HTTP_${answer.status}`, content?.detail, after || 0);
+    const given = await answer.json().catch(() => null);
+    if (answer.ok) return given;
+    const after = 1000 * Number(answer.headers.get("Retry-After"));
+    throw new RealtimeError(given?.code ?? `HTTP_${answer.status}`, given?.detail, after || 0);
   };
 }

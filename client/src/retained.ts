@@ -1,43 +1,39 @@
 /** Something that several places of a page use, and that ends a moment after the last of them has let go. */
 
+import { Store } from "./events.js";
 import type { Off } from "./types.js";
 
 /** Long enough for a view that is replaced by another one, or mounted twice, to go on with what it had. */
 const LINGER_MS = 1_000;
 
-export class Retained {
+export abstract class Retained<T extends object> extends Store<T> {
   #count = 0;
-  #begin: () => void;
-  #end: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(begin: () => void, end: () => void) {
-    this.#begin = begin;
-    this.#end = end;
-  }
+  protected abstract begin(): void;
+  protected abstract finish(): void;
 
   /** Whether somebody uses it now. */
-  get held(): boolean {
+  get isHeld(): boolean {
     return this.#count > 0;
   }
 
-  retain(): Off {
-    const lingers = this.#timer !== undefined;
+  join(): Off {
     clearTimeout(this.#timer);
+    if (!this.#count++ && !this.#timer) this.begin();
     this.#timer = undefined;
-    if (!this.#count++ && !lingers) this.#begin();
     let held = true;
     return () => {
-      if (held) this.release();
+      if (held) this.leave();
       held = false;
     };
   }
 
-  release(): void {
+  leave(): void {
     if (!this.#count || --this.#count) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#end();
+      this.finish();
     }, LINGER_MS);
   }
 }

@@ -1,7 +1,6 @@
 /** A room as a page shows it: its messages, who is typing, and what is unread. */
 
-import { Emitter, Store } from "./events.js";
-import type { Chat, ConnectedData, HistoryItem, Kind, Read } from "./frames.js";
+import type { ConnectedData, HistoryItem, Kind } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
 import { MessageList } from "./messages.js";
@@ -25,20 +24,20 @@ const EMPTY: types.RoomSnapshot = {
   error: null,
 };
 
+interface Page {
+  messages: HistoryItem[];
+  next_before: number | null;
+}
+
 /** What the snapshot has can be read from the room as well. */
 export interface Room extends types.RoomSnapshot {}
 
-export class Room extends Store<types.RoomSnapshot> implements types.Room, Part {
+export class Room extends Retained<types.RoomSnapshot> implements types.Room, Part {
   readonly id: string;
   #hub: Hub;
   #stream: string;
   #list: MessageList;
   #typing: TypingUsers;
-  #emitter = new Emitter();
-  #retained = new Retained(
-    () => this.#enter(),
-    () => this.#exit(),
-  );
   #history = new Loader(this, (isCurrent) => this.#load(isCurrent));
   /** The last position of the room's stream that is known. */
   #seq = 0;
@@ -53,37 +52,23 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#hub = hub;
     this.#stream = `room.${id}`;
     this.#most = hub.messagesPerRoom;
-    this.#list = new MessageList((clientId) => hub.outbox.isOwn(clientId));
+    this.#list = new MessageList(hub);
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
-  }
-
-  readonly on: types.Room["on"] = this.#emitter.on;
-
-  join(): types.Off {
-    return this.#retained.retain();
-  }
-
-  leave(): void {
-    this.#retained.release();
-  }
-
-  get #address(): string {
-    return `/rooms/${encodeURIComponent(this.id)}`;
   }
 
   // Messages
 
   send(text: string, kind: Kind = "text"): Promise<types.Answer> {
     const clientId = this.#hub.outbox.makeId();
-    this.#list.addDraft(clientId, text, kind, this.#hub.user);
+    this.#list.addDraft(clientId, text, kind);
     this.typing(false);
     return this.#transmit(clientId, text, kind);
   }
 
   retry(clientId: string): Promise<types.Answer> {
     const draft = this.#list.draft(clientId);
-    if (draft?.status !== "failed") return Promise.reject(new TypeError("It has not failed."));
-    this.#list.setStatus(clientId, "sending");
+    if (draft?.status !== "failed") return Promise.reject(new TypeError("Not failed"));
+    this.#list.revise(clientId, { status: "sending" });
     return this.#transmit(clientId, draft.text, draft.kind);
   }
 
@@ -97,8 +82,8 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     const command = { type: "message", room_id: this.id, message: text, ...(kind !== "text" && { kind }) };
     const answer = this.#hub.send(command, clientId);
     answer.then(
-      ({ message_id, seq }) => this.#list.confirm(clientId, message_id, seq),
-      (error: Error) => this.#list.setStatus(clientId, "failed", error),
+      ({ message_id: id, seq }) => this.#list.revise(clientId, { id, seq, status: "stored" }),
+      (error: Error) => this.#list.revise(clientId, { error, status: "failed" }),
     ).finally(() => this.#show());
     return answer;
   }
@@ -107,10 +92,10 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     return this.#history.runMore(async () => {
       const before = this.#list.oldestSeq;
       if (!this.hasOlder || !before) return;
-      const page = await this.#hub.rest("GET", `${this.#address}/messages?limit=${PAGE}&before=${before}`);
+      const page = await this.#get<Page>(`/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages, or another user, has taken the place of what this one would continue.
       if (this.#list.oldestSeq !== before) return;
-      this.#list.add(page.messages, this.#hub.user);
+      this.#list.add(page.messages);
       this.#most = Math.max(this.#most, this.#list.size);
       this.#show({ hasOlder: page.next_before !== null });
     });
@@ -122,22 +107,28 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#typing.say(isTyping);
   }
 
-  markRead(seq = Math.max(this.#seq, this.#list.newestSeq)): void {
+  markRead(seq = this.#newestSeq): void {
     if (seq <= (this.lastReadSeq ?? 0)) return;
     this.#setRead(seq);
     void this.#hub.send({ type: "read", room_id: this.id, seq });
   }
 
-  #setRead(lastReadSeq: number): void {
-    this.update({ lastReadSeq, unread: Math.max(0, Math.max(this.#seq, this.#list.newestSeq) - lastReadSeq) });
+  /** The user has read up to there, or further. */
+  #setRead(seq: number): void {
+    const lastReadSeq = Math.max(seq, this.lastReadSeq ?? 0);
+    this.update({ lastReadSeq, unread: Math.max(0, this.#newestSeq - lastReadSeq) });
+  }
+
+  get #newestSeq(): number {
+    return Math.max(this.#seq, this.#list.newestSeq);
   }
 
   // What the client tells
 
   ready({ streams }: ConnectedData): void {
     const isLost = this.status === "idle" || (this.status === "joined" && !(this.#stream in streams));
-    if (isLost && this.#retained.held) void this.#enter();
-    else if (this.error) void this.#history.run();
+    if (isLost && this.isHeld) void this.begin();
+    else if (this.error) void this.#history.runNow();
   }
 
   reset(): void {
@@ -145,61 +136,56 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
     this.#typing.clear();
     this.#list.clear();
     this.#seq = 0;
-    this.update({ ...EMPTY, messages: [] });
+    this.update(EMPTY);
   }
 
-  frame(frame: types.Answer): void {
-    if (frame["stream"] === this.#stream && frame["seq"]) this.#seq = frame["seq"];
-    else if ((frame["data"]?.context ?? frame["data"]?.room_id ?? frame["room_id"]) !== this.id) return;
+  takeFrame(frame: types.Answer): void {
+    const { type, stream, seq, data, room_id } = frame;
+    if (stream === this.#stream && seq) this.#seq = seq;
+    else if ((data?.context ?? data?.room_id ?? room_id) !== this.id) return;
     this.#apply(frame);
-    this.#emitter.emit(frame.type, frame);
+    if (stream && this.lastReadSeq !== null) this.#setRead(this.lastReadSeq);
+    this.emit(type, frame);
   }
 
-  #apply(frame: types.Answer): void {
-    if (frame.type === "chat") this.#addChat(frame as unknown as Chat);
-    else if (frame.type === "typing") this.#typing.note(frame["data"]);
-    else if (frame.type === "read") this.#noteRead((frame as unknown as Read).data);
-    else if (frame.type === "room_updated") this.update({ title: frame["title"] });
-    else if (frame.type === "left" && frame["reason"]) this.update({ status: "gone" });
-    else if (frame.type === "gap") this.#loadAgain(frame["fetch"]);
-    if (frame.stream && this.lastReadSeq !== null) this.#setRead(this.lastReadSeq);
+  #apply({ type, seq, data, title, reason, fetch }: types.Answer): void {
+    if (type === "chat") this.#add({ ...data, seq });
+    else if (type === "typing") this.#typing.note(data.user_id, data.is_typing);
+    else if (type === "read" && data.seq) this.#setRead(data.seq);
+    else if (type === "room_updated") this.update({ title });
+    else if (type === "left" && reason) this.update({ status: "gone" });
+    else if (type === "gap") this.#loadAgain(fetch);
   }
 
-  #addChat({ data, seq }: Chat): void {
-    this.#typing.remove(data.from_user_id);
-    this.#list.add([{ ...data, seq }], this.#hub.user);
-    const trimmed = this.#list.trim(this.#most);
-    this.#show(trimmed ? { hasOlder: true } : {});
-  }
-
-  #noteRead({ seq = 0 }: Read["data"]): void {
-    if (seq > (this.lastReadSeq ?? 0)) this.#setRead(seq);
+  #add(item: HistoryItem): void {
+    if (item.from_user_id !== null) this.#typing.note(item.from_user_id, false);
+    this.#list.add([item]);
+    this.#show(this.#list.trimTo(this.#most) ? { hasOlder: true } : {});
   }
 
   #loadAgain(fetch: string | null): void {
     // Without `after`, the messages that are known may no longer exist.
     this.#wrong ||= !fetch?.includes("after=");
-    void this.#history.run();
+    void this.#history.runNow();
   }
 
   // Joining
 
-  async #enter(): Promise<void> {
+  protected override async begin(): Promise<void> {
     this.update({ status: "joining", error: null });
     try {
       const { title, role, seq } = await this.#hub.send({ type: "join", room_id: this.id });
-      if (!this.#retained.held) return;
+      if (!this.isHeld) return;
       this.#seq = Math.max(this.#seq, seq);
       this.update({ status: "joined", title, role });
-      await this.#history.run();
+      await this.#history.runNow();
     } catch (error) {
-      const { code } = error as RealtimeError;
-      if (code === "NOT_FOUND" || code === "FORBIDDEN") this.update({ status: "gone", error: error as Error });
-      else if (this.#retained.held) this.update({ status: "idle", error: error as Error });
+      const isGone = ["NOT_FOUND", "FORBIDDEN"].includes((error as RealtimeError).code);
+      if (isGone || this.isHeld) this.update({ status: isGone ? "gone" : "idle", error: error as Error });
     }
   }
 
-  #exit(): void {
+  protected override finish(): void {
     this.#history.stop();
     this.#typing.say(false);
     this.#typing.clear();
@@ -208,19 +194,18 @@ export class Room extends Store<types.RoomSnapshot> implements types.Room, Part 
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    const { rest, user } = this.#hub;
-    const address = this.#address;
-    const [room, page] = await Promise.all([
-      rest("GET", address),
-      rest<{ messages: HistoryItem[]; next_before: number | null }>("GET", `${address}/messages?limit=${PAGE}`),
-    ]);
+    const [room, page] = await Promise.all([this.#get(""), this.#get<Page>(`/messages?limit=${PAGE}`)]);
     if (!isCurrent()) return;
     if (this.#wrong) this.#list.forgetStored();
     this.#wrong = false;
-    const begins = this.#list.replace(page.messages, user);
+    const begins = this.#list.replace(page.messages);
     this.#seq = Math.max(this.#seq, room.last_seq);
-    if (room.last_read_seq !== null) this.#setRead(Math.max(room.last_read_seq, (this.lastReadSeq ?? 0)));
+    if (room.last_read_seq !== null) this.#setRead(room.last_read_seq);
     this.#show(begins ? { hasOlder: page.next_before !== null } : {});
+  }
+
+  #get<T = any>(path: string): Promise<T> {
+    return this.#hub.rest("GET", `/rooms/${encodeURIComponent(this.id)}${path}`);
   }
 
   #show(changes: Partial<types.RoomSnapshot> = {}): void {

@@ -28,7 +28,7 @@ const LIMITS: Durations = {
 
 /** Reads the page's address, so it is called when a connection is needed, and not when a module is imported. */
 export function settle(options: Options): Settings {
-  const here = typeof location === "undefined" ? "http://localhost" : location.href;
+  const here = globalThis.location?.href ?? "http://localhost";
   const url = new URL(options.url ?? "/api/v1/ws", here).href.replace(/^http/, "ws");
   const api = options.api ?? url.replace(/^ws/, "http").replace(/\/ws\/?(\?.*)?$/, "");
   return {

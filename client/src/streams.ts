@@ -35,7 +35,7 @@ export class Streams {
     for (const name in positions) this.#resuming.add(name);
   }
 
-  forget(name: string): void {
+  forgetStream(name: string): void {
     delete this.positions[name];
     this.#resuming.delete(name);
   }
@@ -58,7 +58,7 @@ export class Streams {
   note(frame: Answer): Gap[] {
     const { type, topic, room_id } = frame as { [key: string]: any };
     const name = topic ? `topic.${topic}` : `room.${room_id}`;
-    if (type === "left" || type === "unsubscribed") this.forget(name);
+    if (type === "left" || type === "unsubscribed") this.forgetStream(name);
     // What is listened to already goes on, or is replayed, from where it was.
     if (type === "joined" || (type === "subscribed" && frame.seq)) this.positions[name] ??= frame.seq;
     if (type !== "resumed") return [];

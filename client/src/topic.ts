@@ -1,54 +1,49 @@
 /** A topic of the site: its last value, as long as somebody on the page wants it. */
 
-import { Emitter, Store } from "./events.js";
 import type { Hub, Part } from "./hub.js";
 import { Retained } from "./retained.js";
 import type * as types from "./types.js";
 
-export class Topic<T = unknown> implements types.Topic<T>, Part {
+export interface Topic<T> {
+  readonly value: T | undefined;
+}
+
+export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>, Part {
   readonly name: string;
+  declare readonly on: any;
   #hub: Hub;
-  #store = new Store<{ value?: T | undefined }>({});
-  #emitter = new Emitter();
-  #retained = new Retained(
-    () => this.ready(),
-    () => void this.#hub.send({ type: "unsubscribe", topic: this.name }),
-  );
 
   constructor(hub: Hub, name: string) {
+    super({ value: undefined });
     this.#hub = hub;
     this.name = name;
+    this.on = this.on.bind(null, "value");
   }
 
-  readonly subscribe = (listener: () => void): types.Off => this.#store.subscribe(listener);
-  readonly getSnapshot = (): T | undefined => this.#store.getSnapshot().value;
-
-  get value(): T | undefined {
-    return this.getSnapshot();
-  }
-
-  join(): types.Off {
-    return this.#retained.retain();
-  }
-
-  on(listener: (value: T) => void): types.Off {
-    return this.#emitter.on("", listener);
-  }
+  override readonly getSnapshot = (): T | undefined => this.value;
 
   /** Most topics have no stream that could be resumed, so each socket subscribes again. */
   ready(): void {
-    if (this.#retained.held && this.#hub.greeting) void this.#hub.send({ type: "subscribe", topic: this.name });
+    if (this.isHeld && this.#hub.greeting) void this.#hub.send({ type: "subscribe", topic: this.name });
+  }
+
+  protected override begin(): void {
+    this.ready();
+  }
+
+  protected override finish(): void {
+    void this.#hub.send({ type: "unsubscribe", topic: this.name });
   }
 
   reset(): void {
-    this.#store.update({ value: undefined });
+    this.update({ value: undefined });
   }
 
-  frame({ type, topic, data, reason }: types.Answer): void {
+  takeFrame({ type, topic, data, reason }: types.Answer): void {
     if (topic !== this.name) return;
     if (reason) this.reset();
     if (type !== "topic") return;
-    this.#store.update({ value: data });
-    this.#emitter.emit("", data);
+    this.update({ value: data });
+    this.emit("value", data);
   }
 }

@@ -1,6 +1,6 @@
 /** Who is typing in a room, and when to say that this user is. */
 
-import type { Typing, UserId } from "./frames.js";
+import type { UserId } from "./frames.js";
 import type { Hub } from "./hub.js";
 
 const DEFAULT_SECONDS = 10;
@@ -28,30 +28,19 @@ export class TypingUsers {
     const due = isTyping ? Date.now() >= this.#sentAt + this.#ms / 2 : this.#sentAt > 0;
     if (!due) return;
     this.#sentAt = isTyping ? Date.now() : 0;
-    this.#hub.post({ type: "typing", data: { is_typing: isTyping, context: this.#room } });
+    this.#hub.sendNow({ type: "typing", data: { is_typing: isTyping, context: this.#room } });
   }
 
-  note({ user_id, is_typing }: Typing["data"]): void {
-    if (is_typing) this.#set(user_id);
-    else this.remove(user_id);
-  }
-
-  remove(user: UserId | null): void {
-    if (user === null || !this.#users.has(user)) return;
+  note(user: UserId, isTyping: boolean): void {
+    const known = this.#users.has(user);
     clearTimeout(this.#users.get(user));
-    this.#users.delete(user);
-    this.#onChange([...this.#users.keys()]);
+    if (isTyping) this.#users.set(user, setTimeout(() => this.note(user, false), 1.5 * this.#ms));
+    else this.#users.delete(user);
+    if (known !== isTyping) this.#onChange([...this.#users.keys()]);
   }
 
   clear(): void {
     this.#sentAt = 0;
-    for (const user of [...this.#users.keys()]) this.remove(user);
-  }
-
-  #set(user: UserId): void {
-    const known = this.#users.has(user);
-    clearTimeout(this.#users.get(user));
-    this.#users.set(user, setTimeout(() => this.remove(user), 1.5 * this.#ms));
-    if (!known) this.#onChange([...this.#users.keys()]);
+    for (const user of [...this.#users.keys()]) this.note(user, false);
   }
 }

@@ -2,19 +2,19 @@
 
 import type { Disconnect } from "./frames.js";
 
-/** `again`: come back. `renew`: come back if a new credential can be had. `out`: signed out. `stop`: never. */
-export type Verdict = "again" | "renew" | "out" | "stop";
+/** `again`: come back. `renew`: come back with a new credential. Else: the state in which the client stays. */
+export type Verdict = "again" | "renew" | "signedOut" | "closed";
 
 const UNAUTHENTICATED = 4401;
 const FORBIDDEN = 4403;
 const FATAL = [1007, 1009, 4400];
 
 /** `goodbye` is the server's last frame; undefined if the socket broke without one. */
-export function judge(code: number, goodbye: Disconnect | undefined): Verdict {
+export function judge(code: number, goodbye: Disconnect | undefined, canRenew: unknown): Verdict {
   if (goodbye?.reconnect) return "again";
-  if (code === UNAUTHENTICATED) return "renew";
-  if (code === FORBIDDEN) return "out";
-  return goodbye || FATAL.includes(code) ? "stop" : "again";
+  if (code === UNAUTHENTICATED && canRenew) return "renew";
+  if (code === UNAUTHENTICATED || code === FORBIDDEN) return "signedOut";
+  return goodbye || FATAL.includes(code) ? "closed" : "again";
 }
 
 /** Refusals that are over soon: the same command or request is sent again. */

@@ -141,7 +141,7 @@ export class Host {
       // Others still want it: the tab is answered here.
       if (this.#isWanted(stream)) return this.#post(name, { ...command, type: ENDS[type]! });
       // Whoever resumes it before the answer has come has to ask the server.
-      this.#streams.forget(stream);
+      this.#streams.forgetStream(stream);
     }
     if (id) this.#senders.set(id, name);
     this.#transmit(command);
@@ -182,6 +182,6 @@ export class Host {
     const [, kind, name] = ASKED.exec(stream) ?? [];
     if (!kind || this.#isWanted(stream)) return;
     this.#transmit(kind === "room" ? { type: "leave", room_id: name } : { type: "unsubscribe", topic: name });
-    this.#streams.forget(stream);
+    this.#streams.forgetStream(stream);
   }
 }

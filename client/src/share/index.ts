@@ -11,15 +11,14 @@ import { BUILD, type Kind } from "./wire.js";
 export function openShared(settings: Settings, options: Options, events: LinkEvents): Link {
   const { credential, worker, transport } = options;
   // Tabs have one session cookie, but each may have a token of another user.
-  const isSafe = settings.user !== undefined || !settings.credentials.source;
+  const isSafe = settings.user !== undefined || !settings.credentials.callback;
   // Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS.
-  const isPossible = navigator.locks && typeof BroadcastChannel !== "undefined";
-  if (!isSafe || !isPossible) return new Connection(settings, events);
+  if (!isSafe || !navigator.locks) return new Connection(settings, events);
   const key = `realtime-${BUILD}-${settings.url}-${settings.user ?? ""}`;
   // Tabs ask one after the other: a refresh token that two of them used at once would count as stolen.
-  if (credential) settings.credentials.source = () => navigator.locks.request(`${key}-credential`, credential);
+  if (credential) settings.credentials.callback = () => navigator.locks.request(`${key}-credential`, credential);
   const kinds = [leadBy(key, settings.transport)];
-  if (worker && !transport && typeof SharedWorker !== "undefined") kinds.unshift(workIn(worker, key));
+  if (worker && !transport && globalThis.SharedWorker) kinds.unshift(workIn(worker, key));
   return new SharedConnection(settings, events, key, kinds);
 }
 

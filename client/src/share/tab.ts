@@ -28,7 +28,7 @@ export class SharedTransport implements Transport {
     const [kind] = this.#kinds;
     if (!kind) return this.#own.open(request, events);
     // The name of this socket, and of the lock that the tab holds meanwhile: when it is free, the tab has gone.
-    const tab = `realtime-${BUILD}-${crypto.getRandomValues(new Uint32Array(4)).join("-")}`;
+    const tab = `realtime-${BUILD}-${crypto.randomUUID()}`;
     const say = (message: Partial<ToHost>): void => line.post({ ...message, to: "host", tab });
     let isOpen = true;
     let isHeard = false;

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.clients.browser import open_page
-from tests.processes.demo.windows import Windows, say, status
+from tests.processes.demo.windows import Windows, read_news, say, status, watch_news
 from tests.sites.processes import ROOT, SiteProcess
 
 pytestmark = [
@@ -129,6 +129,21 @@ async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) 
     await alice.click("#bell")
     await expect(alice.locator("#items > li").first).to_be_visible()
     await expect(alice.locator("[data-act=open]:not([hidden])")).to_have_count(0)
+
+
+@pytest.mark.parametrize("permissions", [["notifications"], []], ids=["granted", "denied"])
+async def test_the_browser_notifies_whoever_does_not_look(windows: Windows, permissions: list[str]) -> None:
+    """A hidden page with the permission gets one of the browser's own. Every other page gets a toast."""
+    alice = await windows.open("alice", permissions=permissions)
+    tab = await windows.open("alice", beside=alice)
+    assert await alice.evaluate("Notification.permission") == ("granted" if permissions else "denied")
+    await watch_news(alice)
+    await tab.locator("#orders button").first.click()
+    assert await read_news(alice, 1) == [["toast", "Order A-17"]]
+    await alice.evaluate("looks = 'hidden'")
+    await tab.locator("#orders button").last.click()
+    kind = "desktop" if permissions else "toast"
+    assert await read_news(alice, 2) == [["toast", "Order A-17"], [kind, "Order A-18"]]
 
 
 async def test_the_first_view_is_small(browser: Browser, process: SiteProcess) -> None:

@@ -10,6 +10,25 @@ from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import SiteProcess
 
+# `looks` says whether somebody sees the page. A page's policy forbids Playwright to wait for a condition.
+WATCH_NEWS = """() => {
+    Object.assign(window, { looks: "visible", seen: [] });
+    Object.defineProperty(document, "visibilityState", { get: () => looks });
+    const note = (toast) => seen.push(["toast", toast.querySelector("b").textContent]);
+    const read = (changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach(note));
+    new MutationObserver(read).observe(document.querySelector("#toasts"), { childList: true });
+    window.Notification = class extends Notification {
+        constructor(title, options) {
+            super(title, options);
+            seen.push(["desktop", title]);
+        }
+    };
+}"""
+READ_NEWS = """(count) => new Promise((resolve) => {
+    const look = () => (seen.length >= count ? resolve(seen) : setTimeout(look, 20));
+    look();
+})"""
+
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 
@@ -76,3 +95,15 @@ async def talk(people: People, process: SiteProcess, lines: list[str]) -> None:
 
 def lines(word: str, count: int) -> list[str]:
     return [f"{word} {number}" for number in range(count)]
+
+
+async def watch_news(page: Page) -> None:
+    """Collect the titles of toasts and of the browser's own notifications from now on."""
+    await page.evaluate(WATCH_NEWS)
+
+
+async def read_news(page: Page, count: int) -> list[list[str]]:
+    """Wait until so many have come. Each is its kind, `toast` or `desktop`, and its title."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        found: list[list[str]] = await page.evaluate(READ_NEWS, count)
+    return found
