@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 
-# A message takes a few milliseconds from socket to socket: so long may something else keep it waiting.
-TURN_SECONDS = 0.002
+# A message takes several turns of the loop from socket to socket, and may have to wait so long in each of them.
+TURN_SECONDS = 0.001
 
 
 class Turns:
