@@ -92,7 +92,7 @@ def answer(process: subprocess.Popen[str], line: str) -> str:
     process.stdin.flush()
     said = process.stdout.readline()
     if not said:
-        raise LoadFailed(f"the announcer ended: {process.stderr.read()}")
+        raise LoadFailed(f"it ended: {process.stderr.read()}")
     return said
 
 

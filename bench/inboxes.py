@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import msgspec
 
+from bench.announcing import answer
 from bench.cases import ROOM, Bench, ports_of, warm_up
 from bench.contenders import Options, Ours
-from bench.load import LoadFailed, Result, held_connections, run_load
+from bench.load import Result, held_connections, run_load
 from bench.notifying import MANY
 from bench.report import AT_MOST, LIMIT, Claim, Finding, Requirement
 from bench.servers import LOAD_CORE, ROOT
@@ -21,9 +24,11 @@ CHAT = {**ROOM, "n": 50, "fanout": 50, "senders": 1, "rate": 20}
 
 @dataclass(frozen=True)
 class Round:
+    """The same chat alone and beside a process of the site, and how many milliseconds that took for what it did."""
+
     alone: Result
     beside: Result
-    milliseconds: float
+    times: dict[str, float]
 
 
 def notify(bench: Bench) -> None:
@@ -33,66 +38,86 @@ def notify(bench: Bench) -> None:
     ours = bench.distributed
     assert isinstance(ours, Ours)
     with bench.failures_kept("notify"), ours.running() as servers:
-        ports, load = ports_of(servers), ours.connection_options("room") | CHAT | {"duration": bench.seconds(10)}
+        ports, load = ports_of(servers), chat_of(bench, ours)
         warm_up(ports, load)
         with held_connections(ports, ours.connection_options("idle") | {"n": ONLINE}):
             rounds = [notify_beside_chat(ours, ports, load) for _ in range(bench.repeat)]
-        complaints = [text for one in rounds for text in (*one.alone.complaints(), *one.beside.complaints())]
-        bench.failures += [f"notify: {text}" for text in complaints]
-        each = Claim("notify", f"ms for {RECIPIENTS:,} recipients", Requirement(LIMIT, 1_000))
-        chat = Claim("notify", "p99 µs of a chat message meanwhile", Requirement(AT_MOST, 2))
-        bench.findings += [
-            Finding(each, ours.name, median(one.milliseconds for one in rounds)),
-            Finding(
-                chat,
-                ours.name,
-                median(one.beside.delivery_us.p99 for one in rounds),
-                "without it",
-                median(one.alone.delivery_us.p99 for one in rounds),
-            ),
-        ]
-
-
-def notify_beside_chat(ours: Ours, ports: list[int], load: Options) -> Round:
-    """The same chat alone, and then while a process of the site notifies. Raises LoadFailed."""
-    alone = run_load(ports, load)
-    with start_site(ours, "notify", RECIPIENTS) as site:
-        one = Round(alone, run_load(ports, load), read_figures(site)["ms"])
-    chat = f"{one.beside.delivery_us.p99 / 1000:.1f} ms, without it {alone.delivery_us.p99 / 1000:.1f} ms"
-    print(f"  notify: {one.milliseconds:,.0f} ms for {RECIPIENTS:,}; p99 of a chat message {chat}", flush=True)
-    return one
+        note(bench, "notify", ours, rounds, {"ms": f"ms for {RECIPIENTS:,} recipients"}, Requirement(AT_MOST, 2))
 
 
 def inbox(bench: Bench) -> None:
-    """One reader with very many notifications counts them, reads all, and undoes it."""
+    """One reader with very many notifications counts them, and reads all and undoes it while others chat."""
     if bench.peers_only:
         return
-    limits = {"count_us": 5_000, "read_ms": 1_000, "undo_ms": 1_000}
-    names = {"count_us": "µs to count", "read_ms": "ms to read all", "undo_ms": "ms to undo that"}
+    names = {"read_ms": f"ms to read all, of {MANY:,}", "undo_ms": f"ms to undo that, of {MANY:,}"}
     for ours in bench.ours:
         assert isinstance(ours, Ours)
-        with bench.failures_kept("inbox"):
-            ours.prepare()
+        with bench.failures_kept("inbox"), ours.running() as servers:
+            ports, load = ports_of(servers), chat_of(bench, ours)
+            warm_up(ports, load)
             with start_site(ours, "inbox", 0) as site:
-                figures = read_figures(site)
-            bench.findings += [
-                Finding(
-                    Claim("inbox", f"{names[key]}, of {MANY:,}", Requirement(LIMIT, limit)), ours.name, figures[key]
-                )
-                for key, limit in limits.items()
-            ]
+                count = read_figures(site)["count_us"]
+                rounds = [read_beside_chat(site, ports, load) for _ in range(bench.repeat)]
+            claim = Claim("inbox", f"µs to count, of {MANY:,}", Requirement(LIMIT, 5_000))
+            bench.findings.append(Finding(claim, ours.name, count))
+            note(bench, "inbox", ours, rounds, names)
+
+
+def chat_of(bench: Bench, ours: Ours) -> Options:
+    return ours.connection_options("room") | CHAT | {"duration": bench.seconds(10)}
+
+
+def notify_beside_chat(ours: Ours, ports: list[int], load: Options) -> Round:
+    """Raises LoadFailed."""
+    alone = run_load(ports, load)
+    with start_site(ours, "notify", RECIPIENTS) as site:
+        return describe("notify", Round(alone, run_load(ports, load), read_figures(site)))
+
+
+def read_beside_chat(site: subprocess.Popen[str], ports: list[int], load: Options) -> Round:
+    """Raises LoadFailed."""
+    alone = run_load(ports, load)
+    assert site.stdin is not None
+    print(file=site.stdin, flush=True)
+    return describe("inbox", Round(alone, run_load(ports, load), read_figures(site)))
+
+
+def describe(case: str, one: Round) -> Round:
+    times = ", ".join(f"{name} {value:,.0f}" for name, value in one.times.items())
+    p99 = f"{one.beside.delivery_us.p99 / 1000:.1f} ms, without it {one.alone.delivery_us.p99 / 1000:.1f} ms"
+    print(f"  {case}: {times}; p99 of a chat message {p99}", flush=True)
+    return one
+
+
+def note(
+    bench: Bench,
+    case: str,
+    ours: Ours,
+    rounds: list[Round],
+    names: dict[str, str],
+    chat: Requirement | None = None,
+) -> None:
+    """Add the findings, with a second as the limit of each time, and what went wrong in the chat."""
+    for result in (result for one in rounds for result in (one.alone, one.beside)):
+        bench.failures += [f"{case}: {text}" for text in result.complaints()]
+    for key, name in names.items():
+        claim = Claim(case, name, Requirement(LIMIT, 1_000))
+        bench.findings.append(Finding(claim, ours.name, median(one.times[key] for one in rounds)))
+    claim = Claim(case, "p99 µs of a chat message meanwhile", chat)
+    beside, alone = median_p99(one.beside for one in rounds), median_p99(one.alone for one in rounds)
+    bench.findings.append(Finding(claim, ours.name, beside, "without it", alone))
+
+
+def median_p99(results: Iterable[Result]) -> float:
+    return median(result.delivery_us.p99 for result in results)
 
 
 def start_site(ours: Ours, case: str, users: int) -> subprocess.Popen[str]:
     command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "bench.notifying", case, str(users)]
-    return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | ours.prepare(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | ours.prepare(), text=True, **pipes)
 
 
 def read_figures(site: subprocess.Popen[str]) -> dict[str, float]:
-    """Wait for the end of `bench.notifying`. Raises LoadFailed."""
-    said, complaint = site.communicate()
-    if site.returncode:
-        raise LoadFailed(f"notifying ended with {site.returncode}: {complaint}")
-    return msgspec.json.decode(said.splitlines()[-1], type=dict[str, float])
+    """Wait for the next line of `bench.notifying`. Raises LoadFailed."""
+    return msgspec.json.decode(answer(site, ""), type=dict[str, float])

@@ -1,11 +1,11 @@
 """`python -m bench.notifying CASE USERS`: what one process of a site does with notifications, and how long it takes.
 
-`bench.inboxes` runs it with the settings of our server, on the generator's core. It prints one JSON object.
+`bench.inboxes` runs it with the settings of our server, on the generator's core. It prints JSON objects, one a line.
 """
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
@@ -16,7 +16,7 @@ MANY = 100_000  # notifications of one reader
 TIMES = 5
 
 
-def notify_all(users_count: int) -> dict[str, float]:
+def notify_all(users_count: int) -> Iterator[dict[str, float]]:
     """Notify so many users at once, several times. Milliseconds until the call has returned."""
     from django.contrib.auth import get_user_model
 
@@ -33,11 +33,13 @@ def notify_all(users_count: int) -> dict[str, float]:
         seconds, count = timed(lambda: notify(readers.all(), "mention", actor=actor))
         assert count == users_count, count
         times.append(1000 * seconds)
-    return {"ms": median(times)}
+    yield {"ms": median(times)}
 
 
-def use_inbox(_: int) -> dict[str, float]:
-    """One reader with MANY unread notifications: how long counting, reading all, and undoing that takes."""
+def use_inbox(_: int) -> Iterator[dict[str, float]]:
+    """One reader with MANY unread notifications: how long counting takes, and for each line of input, reading all of
+    them and undoing that.
+    """
     from django.contrib.auth import get_user_model
     from django.db import connection
 
@@ -50,16 +52,23 @@ def use_inbox(_: int) -> dict[str, float]:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE notifications_notification")
     inbox.counts(reader.pk)
-    counts = median(timed(lambda: inbox.counts(reader.pk))[0] for _ in range(20))
+    yield {"count_us": 1_000_000 * median(timed(lambda: inbox.counts(reader.pk))[0] for _ in range(20))}
+    for _ in sys.stdin:
+        yield read_and_undo(reader.pk)
+
+
+def read_and_undo(reader: Any) -> dict[str, float]:
+    from notifications import inbox
+
     read, undone = [], []
     for _ in range(3):
-        seconds, outcome = timed(lambda: inbox.act(reader.pk, "read", filters=inbox.Filters()))
+        seconds, outcome = timed(lambda: inbox.act(reader, "read", filters=inbox.Filters()))
         assert outcome.changed == MANY, outcome
         read.append(1000 * seconds)
-        seconds, undo = timed(lambda text=outcome.undo: inbox.undo(reader.pk, text))
+        seconds, undo = timed(lambda text=outcome.undo: inbox.undo(reader, text))
         assert undo.changed == MANY, undo
         undone.append(1000 * seconds)
-    return {"count_us": 1_000_000 * counts, "read_ms": median(read), "undo_ms": median(undone)}
+    return {"read_ms": median(read), "undo_ms": median(undone)}
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -72,4 +81,5 @@ CASES = {"notify": notify_all, "inbox": use_inbox}
 
 if __name__ == "__main__":
     django.setup()
-    print(msgspec.json.encode(CASES[sys.argv[1]](int(sys.argv[2]))).decode())
+    for figures in CASES[sys.argv[1]](int(sys.argv[2])):
+        print(msgspec.json.encode(figures).decode(), flush=True)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels import DEFAULT_CHANNEL_LAYER
@@ -44,7 +44,9 @@ class Bus:
     `on_recovered` compares positions with the log.
     """
 
-    def __init__(self, origin: str, on_envelope: Callable[[Envelope], None], on_recovered: Callable[[], None]) -> None:
+    def __init__(
+        self, origin: str, on_envelope: Callable[[Envelope], Awaitable[None]], on_recovered: Callable[[], None]
+    ) -> None:
         self._origin = origin
         self._on_envelope = on_envelope
         self._on_recovered = on_recovered
@@ -118,9 +120,9 @@ class Bus:
                 self._note_down(error)
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
-            self._take(message)
+            await self._take(message)
 
-    def _take(self, message: dict[str, Any]) -> None:
+    async def _take(self, message: dict[str, Any]) -> None:
         try:
             if message["origin"] == self._origin:
                 self._hear_beat(message["beat"])
@@ -130,7 +132,7 @@ class Bus:
             logger.exception("A publication could not be read")
             return
         try:
-            self._on_envelope(envelope)
+            await self._on_envelope(envelope)
         # Go on: the next publication may be fine, and nothing else in this process listens.
         except Exception:
             logger.exception("A publication could not be delivered")

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.delivery.process_names import name_process
 from realtime.delivery.registry import Registry
 from realtime.delivery.review import Reviewer
+from realtime.delivery.turns import Turns
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import Left, Unsubscribed, encode
 from realtime.protocol.outgoing import Announcement, Frame
@@ -57,7 +58,8 @@ class Hub:
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
         self.announcer = Announcer(self.registry)
-        self.bus = Bus(self.id, self.take, self.compare_soon)
+        self.bus = Bus(self.id, self.take_in_turns, self.compare_soon)
+        self._turns = Turns(self.loop)
         self._reviewer = Reviewer(self.feeds, self.revoke)
         # Bound once for all feeds, because there may be tens of thousands.
         self._on_hole, self._on_repeat = self._reviewer.review, self._reviewer.doubt
@@ -175,10 +177,24 @@ class Hub:
         self.take(envelope)
 
     def publish_from_thread(self, envelope: Envelope) -> None:
-        self.loop.call_soon_threadsafe(self.publish, envelope)
+        self.loop.call_soon_threadsafe(self._publish_in_turns, envelope)
+
+    def _publish_in_turns(self, envelope: Envelope) -> None:
+        self.bus.publish(envelope)
+        self._turns.add(self._deliver(envelope))
+
+    async def take_in_turns(self, envelope: Envelope) -> None:
+        """`take`, in several turns of the loop if it is much. A feed puts events in order that others overtake."""
+        self._turns.add(self._deliver(envelope))
+        await self._turns.idle.wait()
 
     def take(self, envelope: Envelope) -> None:
         """Deliver to this process's sockets."""
+        for _ in self._deliver(envelope):
+            pass
+
+    def _deliver(self, envelope: Envelope) -> Iterator[None]:
+        """After each event there is a pause."""
         taken: Counter[str] = Counter()  # bytes by stream
         for stream, seq, body in envelope.events:
             feed = self.feeds.get(stream)
@@ -190,6 +206,7 @@ class Hub:
                 feed.accept(seq, body)
             else:
                 feed.advance_to(seq)
+            yield
         for passing in envelope.passing:
             self._pass_on(passing)
         for control in envelope.controls:

@@ -23,6 +23,9 @@ class Ear:
     def recover(self):
         self.recoveries += 1
 
+    async def hear(self, envelope):
+        self.heard.append(envelope)
+
 
 @pytest.fixture(autouse=True)
 def short_waits(settings, monkeypatch):
@@ -35,7 +38,7 @@ async def open_bus():
     opened = []
 
     def make(origin, ear, on_envelope=None):
-        bus = Bus(origin, on_envelope or ear.heard.append, ear.recover)
+        bus = Bus(origin, on_envelope or ear.hear, ear.recover)
         bus.start()
         opened.append(bus)
         return bus
@@ -200,7 +203,7 @@ async def test_it_passes_over_what_it_cannot_read(layer, open_bus, caplog, broke
 async def test_it_goes_on_when_something_cannot_be_delivered(layer, open_bus, caplog):
     ear = Ear()
 
-    def deliver(envelope):
+    async def deliver(envelope):
         ear.heard.append(envelope)
         if len(ear.heard) == 1:
             raise RuntimeError("broken")

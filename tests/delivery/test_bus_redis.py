@@ -38,7 +38,7 @@ async def open_buses(url, monkeypatch):
     remaining, delivered = iter(layers), asyncio.Queue()
     monkeypatch.setattr(buses, "shared_layer", lambda: next(remaining))
     up = [asyncio.Event(), asyncio.Event()]
-    one, two = (Bus(name, delivered.put_nowait, heard.set) for name, heard in zip(("one", "two"), up, strict=True))
+    one, two = (Bus(name, delivered.put, heard.set) for name, heard in zip(("one", "two"), up, strict=True))
     async with asyncio.timeout(PATIENCE_SECONDS):
         for bus, heard in zip((one, two), up, strict=True):
             bus.start()

@@ -185,3 +185,19 @@ def test_an_action_is_taken_once(alice: Any, bob: Any, five: list[int]) -> None:
 
 def test_every_act_has_a_step() -> None:
     assert set(STEPS) == {"seen", "read", "unread", "archive", "unarchive", "snooze", "unsnooze", "delete"}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite changes rows where they are")
+def test_what_is_read_stays_in_its_page(bob: Any) -> None:
+    Notification.objects.bulk_create([Notification(recipient=bob, type="mention") for _ in range(1_000)])
+    pages = pages_of_notifications()
+    outcome = inbox.act(bob.pk, "read", filters=Filters())
+    assert pages_of_notifications() == pages
+    assert inbox.undo(bob.pk, outcome.undo).changed == 1_000
+
+
+def pages_of_notifications() -> list[tuple[int, int]]:
+    """The primary key of each notification, with the number of its page."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, (ctid::text::point)[0]::bigint FROM notifications_notification ORDER BY id")
+        return cursor.fetchall()
