@@ -77,6 +77,8 @@ export interface FakePage {
 export function installPage(): FakePage {
   const document = Object.assign(new EventTarget(), { hidden: false, cookie: "", documentElement: { lang: "" } });
   const page = { window: new EventTarget(), document };
+  // A listener of the window that captures hears them, too.
+  document.dispatchEvent = (event) => page.window.dispatchEvent(event);
   vi.stubGlobal("window", page.window);
   vi.stubGlobal("document", page.document);
   return page;

@@ -47,16 +47,7 @@ class SharedConnection extends Connection {
 
   override close(): void {
     super.close();
-    this.#leave();
-  }
-
-  override suspend(): void {
-    super.suspend();
-    this.#leave();
-  }
-
-  /** A page that has a channel is not kept for the way back. */
-  #leave(): void {
+    // A page that has a channel is not kept for the way back.
     this.#channel?.close();
     this.#channel = undefined;
   }
