@@ -22,9 +22,9 @@ const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
  * public, a key of a frame, or read by its name in a string.
  */
 const INTERNAL =
-  "addDraft alter base begin callback check draft emit expect finish flush forgetStored forgetStream giveUp " +
-  "greeting isHeld isOwn fire cancel plan resuming take makeId maxBytes moment newestSeq note oldestSeq openShared outbox part positions put ready " +
-  "rejectAll reset revise runAfter runMore runNow say sendNow takeFrame timer transmit trimTo update wake";
+  "addDraft alter base begin callback check draft emit expect finish flush forgetStream giveUp " +
+  "greeting isHeld isOwn fire cancel plan resuming take makeId maxBytes moment note openShared outbox part positions put ready " +
+  "rejectAll reset revise runAfter runMore runNow say sendNow seqs takeFrame timer transmit trimTo update wake";
 
 const COMMON = {
   absWorkingDir: HERE,
