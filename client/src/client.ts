@@ -7,7 +7,7 @@ import type { Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents } from "./link.js";
 import { encode, Outbox } from "./outbox.js";
-import { openRest, type Rest } from "./rest.js";
+import { callRest, type Rest } from "./rest.js";
 import { settle, type Settings } from "./settings.js";
 import type { openShared as OpenShared } from "./share/index.js";
 import type * as types from "./types.js";
@@ -157,7 +157,7 @@ export class Client extends Store<types.State> implements types.Client {
     return this.outbox.send(command, id, REFUSALS[this.state.status]);
   }
 
-  readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);
+  readonly rest: Rest = (...request) => callRest(this.#settle(), ...request);
 
   /** @internal The part with this name, made when it is asked for first. */
   protected part<P extends Part>(name: string, make: () => P): P {

@@ -13,6 +13,7 @@ export interface Settings {
   credentials: Credentials;
   user: UserId | undefined;
   transport: Transport;
+  csrfToken(): string;
   limits: Durations;
 }
 
@@ -26,6 +27,10 @@ const LIMITS: Durations = {
   longestPauseMs: 10_000,
 };
 
+function readCsrfCookie(): string {
+  return /(?:^|;\s*)csrftoken=([^;]+)/.exec(globalThis.document?.cookie)?.[1] ?? "";
+}
+
 /** Reads the page's address, so it is called when a connection is needed, and not when a module is imported. */
 export function settle(options: Options): Settings {
   const here = globalThis.location?.href ?? "http://localhost";
@@ -37,6 +42,7 @@ export function settle(options: Options): Settings {
     credentials: new Credentials(options.credential),
     user: options.user,
     transport: options.transport ?? webSocket,
+    csrfToken: options.csrfToken ?? readCsrfCookie,
     limits: { ...LIMITS, ...options.limits },
   };
 }
