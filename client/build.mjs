@@ -22,9 +22,9 @@ const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
  * public, a key of a frame, or read by its name in a string.
  */
 const INTERNAL =
-  "addDraft alter base begin callback check draft emit expect finish flush forgetStream giveUp " +
-  "greeting isHeld isOwn fire cancel plan resuming take makeId maxBytes moment note openShared outbox part positions put ready " +
-  "rejectAll reset revise runAfter runMore runNow say sendNow seqs takeFrame timer transmit trimTo update wake";
+  "addDraft admit alter base begin callback cancel check draft emit expect finish fire flush forgetStream giveUp " +
+  "greeting isHeld isOwn makeId maxBytes moment note outbox part plan positions put ready rejectAll " +
+  "reset resuming revise runAfter runMore runNow say sendNow seqs takeFrame timer transmit trimTo update wake";
 
 const COMMON = {
   absWorkingDir: HERE,
@@ -41,9 +41,9 @@ const COMMON = {
 const inOneFile = {
   name: "in one file",
   setup({ onLoad }) {
-    onLoad({ filter: /\b(client|leader)\.ts$/ }, ({ path }) => {
+    onLoad({ filter: /\b(client|share\/index)\.ts$/ }, ({ path }) => {
       const [before, after] = readFileSync(path, "utf8").split(/import\("[^"]+"\)/);
-      const [name, file] = path.endsWith("client.ts") ? ["openShared", "./share/index.js"] : ["serve", "./serve.js"];
+      const [name, file] = path.endsWith("client.ts") ? ["openShared", "./share/index.js"] : ["leadBy", "./leader.js"];
       const contents = `import { ${name} as loaded } from "${file}";${before}Promise.resolve({ ${name}: loaded })${after}`;
       return { loader: "ts", contents };
     });
@@ -67,8 +67,8 @@ const FILES = {
 /** The most that a page may have to load, in KB of gzip, by the names of README's table. Frameworks do not count. */
 const BUDGETS = [
   { name: "core", entry: "src/core.ts", external: ["./share/index.js"], most: 6 },
-  // Without the host of a shared socket, which is loaded by a tab that leads others, and is the worker's code.
-  { name: "all", entry: "src/index.ts", plugins: [inOneFile], external: ["./serve.js"], most: 9.5 },
+  // Without what a tab loads for which no worker works: the host of a shared socket, which is the worker's code.
+  { name: "all", entry: "src/index.ts", plugins: [inOneFile], external: ["./leader.js"], most: 9.5 },
   { name: "all in one file", entry: "src/index.ts", plugins: [inOneFile], most: 10.4 },
   { name: "worker", entry: "src/share/worker.ts", format: "iife", most: 2 },
   { name: "hooks for React", entry: "src/react.ts", most: 2 },

@@ -198,7 +198,7 @@ export class Connection implements Link {
 
   /** Hand on a frame, unless it is an event that has come before. */
   #hand(frame: Answer): void {
-    for (const one of this.#streams.take(frame)) this.#events.takeFrame(one);
+    for (const one of this.#streams.admit(frame)) this.#events.takeFrame(one);
   }
 
   /** Returns false for the socket of a user who is not expected. */

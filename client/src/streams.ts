@@ -36,7 +36,7 @@ export class Streams {
   }
 
   /** What to hand on of a frame: nothing of an event that has come before, and a `gap` where something was missed. */
-  take(frame: Answer): Answer[] {
+  admit(frame: Answer): Answer[] {
     const { type, stream, seq, topic, room_id, streams } = frame;
     if (stream && seq) {
       const last = this.positions[stream] ?? seq - 1;

@@ -19,8 +19,10 @@ class FakeLocks {
       const run = async (): Promise<void> => {
         const result = Promise.resolve().then(job);
         await result.catch(() => {});
-        queue.splice(queue.indexOf(run), 1);
-        void queue[0]?.();
+        if (queue[0] === run) {
+          queue.shift();
+          void queue[0]?.();
+        } // else it was killed, and the next one holds the lock
         resolve(result);
       };
       options.signal?.addEventListener("abort", () => {

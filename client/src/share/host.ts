@@ -100,7 +100,7 @@ export class Host {
     if (greeting) greeting.online_count = countOnline(greeting.online_count, frame);
     // Refused as a whole: what is replayed is not known any more, so each tab's streams are resumed again.
     if (type === "error" && id === RESUME && !stream) this.#streams.clear();
-    if (!this.#streams.take(frame).length) return;
+    if (!this.#streams.admit(frame).length) return;
     if (stream && seq) this.#recent = [...this.#recent.slice(-MOST_RECENT), frame];
     if (id === undefined || id === RESUME) return this.#tell(frame);
     this.#post(this.#senders.get(id), frame);
