@@ -8,11 +8,10 @@ import { watchPage } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents } from "./link.js";
 import { encode, Outbox } from "./outbox.js";
 import { callRest, type Rest } from "./rest.js";
-import { settle, type Settings } from "./settings.js";
+import { LIMITS, settle, type Settings } from "./settings.js";
 import type { openShared as OpenShared } from "./share/index.js";
 import type * as types from "./types.js";
 
-const MESSAGES_PER_ROOM = 1_000;
 /** States in which no command waits for a socket. */
 const REFUSALS: { [status: string]: types.FailureCode } = { signedOut: "SIGNED_OUT", closed: "CLOSED" };
 
@@ -28,16 +27,15 @@ export class Client extends Store<types.State> implements types.Client {
   /** @internal */
   readonly outbox: Outbox;
   /** @internal */
-  readonly messagesPerRoom: number;
+  readonly limits: types.Limits;
   /** What is told about sockets and users: rooms and topics by their stream, and what each client has once. */
   #parts = new Map<string, Part>();
 
   constructor(options: types.Options = {}) {
     super(IDLE);
     this.#options = options;
-    const { limits } = options;
-    this.outbox = new Outbox((text) => this.#link?.transmit(text), limits?.queuedCommands);
-    this.messagesPerRoom = limits?.messagesPerRoom ?? MESSAGES_PER_ROOM;
+    this.limits = { ...LIMITS, ...options.limits };
+    this.outbox = new Outbox((text) => this.#link?.transmit(text), this.limits.queuedCommands);
   }
 
   get state(): types.State {
@@ -91,7 +89,7 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   #settle(): Settings {
-    return (this.#settings ??= settle(this.#options));
+    return (this.#settings ??= settle(this.#options, this.limits));
   }
 
   /** @internal */

@@ -204,7 +204,7 @@ export class Connection implements Link {
   /** Returns false for the socket of a user who is not expected. */
   #greet(data: ConnectedData): boolean {
     const { user } = this.#settings;
-    if (user !== undefined && String(user) !== String(data.user_id)) {
+    if (String(user ?? data.user_id) !== String(data.user_id)) {
       this.#stop("signedOut", "USER_CHANGED");
       return false;
     }
@@ -216,7 +216,7 @@ export class Connection implements Link {
     const resumes = this.#streams.begin(data.streams);
     for (const part of resumes) this.#resume(part);
     this.#change({ status: "online", reason: "", code: 0 });
-    this.#events.ready({ ...data, streams: { ...this.#streams.positions } }, !resumes.length);
+    this.#events.ready({ ...data, streams: this.#streams.positions }, !resumes.length);
     return true;
   }
 

@@ -6,7 +6,6 @@ import type { Answer, Command, FailureCode } from "./types.js";
 import { isPassing } from "./verdict.js";
 
 const AGAIN_MS = 2_000;
-const DEFAULT_LIMIT = 200;
 
 interface Entry {
   /** The command as it is sent. */
@@ -31,7 +30,7 @@ export class Outbox {
   #page = `${crypto.getRandomValues(new Uint32Array(2)).join("")}-`;
   #count = 0;
 
-  constructor(transmit: (text: string) => void, limit = DEFAULT_LIMIT) {
+  constructor(transmit: (text: string) => void, limit: number) {
     this.#transmit = transmit;
     this.#limit = limit;
   }

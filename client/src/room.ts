@@ -35,10 +35,10 @@ export interface Room extends types.RoomSnapshot {}
 export class Room extends Retained<types.RoomSnapshot> implements types.Room, Part {
   readonly id: string;
   #hub: Hub;
-  #stream: string;
   #list: MessageList;
-  #typing: TypingUsers;
   #history = new Loader(this, (isCurrent) => this.#load(isCurrent));
+  #stream: string;
+  #typing: TypingUsers;
   /** The last position of the room's stream that is known. */
   #seq = 0;
   /** What is known may be wrong from anywhere on, so nothing of it is kept when the history is loaded. */
@@ -51,7 +51,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.id = id;
     this.#hub = hub;
     this.#stream = `room.${id}`;
-    this.#most = hub.messagesPerRoom;
+    this.#most = hub.limits.messagesPerRoom;
     this.#list = new MessageList(hub);
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
   }
@@ -151,7 +151,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   #apply({ type, seq, data, title, reason, fetch }: types.Answer): void {
     if (type === "chat") this.#add({ ...data, seq });
     else if (type === "typing") this.#typing.note(data.user_id, data.is_typing);
-    else if (type === "read" && data.seq) this.#setRead(data.seq);
+    else if (type === "read") this.#setRead(data.seq);
     else if (type === "room_updated") this.update({ title });
     else if (type === "left" && reason) this.update({ status: "gone" });
     else if (type === "gap") this.#loadAgain(fetch);
