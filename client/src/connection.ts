@@ -94,26 +94,25 @@ export class Connection implements Link {
 
   /** The one door to the network: asks for a credential, and opens a socket with it. */
   #open(): void {
-    this.#end();
+    const attempt = this.#end();
     const { credentials, limits, transport, url } = this.#settings;
     this.#deadlines.plan("next", limits.credentialMs, () => {
       credentials.giveUp();
       this.#lose("TIMEOUT");
     });
-    void this.#ask((credential, isCurrent) => {
+    // A page that hears of this may close the connection.
+    this.#change({ status: "connecting", retryAt: null, transport: transport.name });
+    void this.#ask(attempt, (credential, isCurrent) => {
       this.#listen(limits.connectMs);
       this.#socket = transport.open(makeRequest(url, credential), {
         message: (text) => isCurrent() && this.#receive(JSON.parse(text)),
         close: (code, reason) => isCurrent() && this.#lose(reason || "NETWORK", code),
       });
     });
-    // Last, because a page that hears of it may close the connection.
-    this.#change({ status: "connecting", retryAt: null, transport: transport.name });
   }
 
-  /** Use a new credential, unless this attempt has ended meanwhile. */
-  async #ask(use: (credential: Partial<Credential>, isCurrent: () => boolean) => void): Promise<void> {
-    const attempt = this.#attempt;
+  /** Use a new credential, unless the attempt has ended meanwhile. */
+  async #ask(attempt: number, use: (given: Partial<Credential>, isCurrent: () => boolean) => void): Promise<void> {
     const isCurrent = (): boolean => attempt === this.#attempt;
     try {
       const credential = await this.#settings.credentials.ask();
@@ -128,12 +127,12 @@ export class Connection implements Link {
     }
   }
 
-  /** Let go of the socket and of all that is planned. */
-  #end(): void {
-    this.#attempt++;
+  /** Let go of the socket and of all that is planned. Returns the number of the next attempt. */
+  #end(): number {
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
     this.#deadlines.cancel("next", "resume");
+    return ++this.#attempt;
   }
 
   // Losing
@@ -204,7 +203,7 @@ export class Connection implements Link {
   /** Returns false for the socket of a user who is not expected. */
   #greet(data: ConnectedData): boolean {
     const { user } = this.#settings;
-    if (String(user ?? data.user_id) !== String(data.user_id)) {
+    if (user !== undefined && String(user) !== String(data.user_id)) {
       this.#stop("signedOut", "USER_CHANGED");
       return false;
     }
@@ -241,6 +240,9 @@ export class Connection implements Link {
 
   /** Send a new token before the socket ends. A session is prolonged by itself; a ticket cannot extend a socket. */
   #extend(): void {
-    void this.#ask(({ token }) => token && this.transmit(JSON.stringify({ type: "auth", token, id: AUTH })));
+    void this.#ask(
+      this.#attempt,
+      ({ token }) => token && this.transmit(JSON.stringify({ type: "auth", token, id: AUTH })),
+    );
   }
 }

@@ -219,6 +219,17 @@ test.each(["at once", "later", "silently"] as const)("a worker that fails %s is 
   expect(tab.state).toMatchObject({ transport: "leader" });
 });
 
+test("a page may close the connection when it hears that the worker has failed", async () => {
+  browser.workerFails = "at once";
+  const options = { worker: "/worker.js", transport: undefined, share: true, user: 1 };
+  const tab = site.open(options as unknown as Options);
+  tab.onState(({ status }) => status === "waiting" && tab.close());
+  await connect(tab);
+  await pass(60_000);
+  expect(tab.state.status).toBe("closed");
+  expect(site.server.sockets.size).toBe(0);
+});
+
 test("a worker that has crashed is noticed when somebody looks at a tab", async () => {
   const tab = await openTab("worker");
   tab.room("general").join();

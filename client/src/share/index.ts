@@ -27,7 +27,9 @@ class SharedConnection extends Connection {
   #channel: BroadcastChannel | undefined;
 
   constructor(settings: Settings, events: LinkEvents, key: string, kinds: Kind[]) {
-    super({ ...settings, transport: shareBy(kinds, settings.transport, () => this.wake()) }, events);
+    // A page that has heard of the end may have closed the connection.
+    const again = (): unknown => this.#channel && this.wake();
+    super({ ...settings, transport: shareBy(kinds, settings.transport, again) }, events);
     this.#key = `${key}-signOut`;
   }
 

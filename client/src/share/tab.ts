@@ -10,7 +10,7 @@ const SILENCE_MS = 4_000;
  * `kinds` are those of hosts that are left to try. When none works, the tab has a socket of its `own`. `again` opens a
  * socket at once, in the place of one that has ended.
  */
-export function shareBy(kinds: Kind[], own: Transport, again: () => void): Transport {
+export function shareBy(kinds: Kind[], own: Transport, again: () => unknown): Transport {
   return {
     get name() {
       return (kinds[0] ?? own).name;
