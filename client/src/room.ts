@@ -120,7 +120,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   get #newestSeq(): number {
-    return Math.max(this.#seq, ...this.#list.seqs);
+    return Math.max(this.#seq, this.#list.seqs.at(-1) ?? 0);
   }
 
   // What the client tells
