@@ -22,9 +22,9 @@ const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
  * public, a key of a frame, or read by its name in a string.
  */
 const INTERNAL =
-  "accept addDraft alter base begin callback check draft emit expect finish flush forgetStored forgetStream giveUp " +
-  "greeting isHeld isOwn makeId maxBytes moment newestSeq note oldestSeq openShared outbox part positions put ready " +
-  "rejectAll reset revise runAfter runMore runNow say sendNow suspend takeFrame timer transmit trimTo update wake";
+  "addDraft admit alter base begin callback cancel check draft emit expect finish fire flush forgetStream giveUp " +
+  "greeting isHeld isOwn makeId maxBytes moment note outbox part plan positions put ready rejectAll " +
+  "reset resuming revise runAfter runMore runNow say sendNow seqs takeFrame timer transmit trimTo update wake";
 
 const COMMON = {
   absWorkingDir: HERE,
@@ -41,9 +41,9 @@ const COMMON = {
 const inOneFile = {
   name: "in one file",
   setup({ onLoad }) {
-    onLoad({ filter: /\b(client|leader)\.ts$/ }, ({ path }) => {
+    onLoad({ filter: /\b(client|share\/index)\.ts$/ }, ({ path }) => {
       const [before, after] = readFileSync(path, "utf8").split(/import\("[^"]+"\)/);
-      const [name, file] = path.endsWith("client.ts") ? ["openShared", "./share/index.js"] : ["serve", "./serve.js"];
+      const [name, file] = path.endsWith("client.ts") ? ["openShared", "./share/index.js"] : ["leadBy", "./leader.js"];
       const contents = `import { ${name} as loaded } from "${file}";${before}Promise.resolve({ ${name}: loaded })${after}`;
       return { loader: "ts", contents };
     });
@@ -51,7 +51,8 @@ const inOneFile = {
 };
 
 /** What esbuild leaves is made 3 % smaller. Nothing here counts on properties that do something when they are read. */
-const COMPRESS = { passes: 3, pure_getters: true, unsafe: true, unsafe_arrows: true, keep_fargs: false };
+const UNSAFE = { pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_math: true, unsafe_methods: true };
+const COMPRESS = { ...UNSAFE, passes: 3, keep_fargs: false, hoist_funs: true, lhs_constants: false };
 const SHORTEN = { module: true, ecma: 2022, compress: COMPRESS };
 
 /** What others read: types, frames, and what tabs say to each other. So is all of `src/testing`. */
@@ -67,9 +68,9 @@ const FILES = {
 /** The most that a page may have to load, in KB of gzip, by the names of README's table. Frameworks do not count. */
 const BUDGETS = [
   { name: "core", entry: "src/core.ts", external: ["./share/index.js"], most: 6 },
-  // Without the host of a shared socket, which is loaded by a tab that leads others, and is the worker's code.
-  { name: "all", entry: "src/index.ts", plugins: [inOneFile], external: ["./serve.js"], most: 9.5 },
-  { name: "all in one file", entry: "src/index.ts", plugins: [inOneFile], most: 10.4 },
+  // Without what a tab loads for which no worker works: the host of a shared socket, which is the worker's code.
+  { name: "all", entry: "src/index.ts", plugins: [inOneFile], external: ["./leader.js"], most: 9 },
+  { name: "all in one file", entry: "src/index.ts", plugins: [inOneFile], most: 10 },
   { name: "worker", entry: "src/share/worker.ts", format: "iife", most: 2 },
   { name: "hooks for React", entry: "src/react.ts", most: 2 },
   { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
@@ -131,10 +132,10 @@ async function buildPackage(define) {
 }
 
 /** The size of each part. Fails if one is too large. */
-async function measure() {
+async function measure(define) {
   const sizes = {};
   for (const { name, entry, most, ...options } of BUDGETS) {
-    const size = gzipSync(await minify(entry, options), { level: 9 }).length / 1024;
+    const size = gzipSync(await minify(entry, { ...options, define }), { level: 9 }).length / 1024;
     sizes[name] = size.toFixed(1);
     console.log(`${name}: ${sizes[name]} KB gzip, at most ${most}`);
     if (size > most) fail(`Too large: ${name}.`);
@@ -158,7 +159,7 @@ checkInternal();
 const define = await nameBuild();
 const texts = await buildStatic(define);
 await buildPackage(define); // `publint` looks at it
-texts[README] = putSizes(readFileSync(README, "utf8"), await measure());
+texts[README] = putSizes(readFileSync(README, "utf8"), await measure(define));
 for (const [path, text] of Object.entries(texts)) {
   if (existsSync(path) && readFileSync(path, "utf8") === text) continue;
   if (process.argv.includes("--check")) fail(`Stale: ${basename(path)}. Run \`make client\`, and commit what it writes.`);

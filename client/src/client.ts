@@ -6,12 +6,12 @@ import type { ConnectedData, UserId } from "./frames.js";
 import type { Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
 import { IDLE, type Link, type LinkEvents } from "./link.js";
-import { Outbox } from "./outbox.js";
-import { openRest, type Rest } from "./rest.js";
-import { settle, type Settings } from "./settings.js";
+import { encode, Outbox } from "./outbox.js";
+import { callRest, type Rest } from "./rest.js";
+import { LIMITS, settle, type Settings } from "./settings.js";
+import type { openShared as OpenShared } from "./share/index.js";
 import type * as types from "./types.js";
 
-const MESSAGES_PER_ROOM = 1_000;
 /** States in which no command waits for a socket. */
 const REFUSALS: { [status: string]: types.FailureCode } = { signedOut: "SIGNED_OUT", closed: "CLOSED" };
 
@@ -27,16 +27,15 @@ export class Client extends Store<types.State> implements types.Client {
   /** @internal */
   readonly outbox: Outbox;
   /** @internal */
-  readonly messagesPerRoom: number;
+  readonly limits: types.Limits;
   /** What is told about sockets and users: rooms and topics by their stream, and what each client has once. */
   #parts = new Map<string, Part>();
 
   constructor(options: types.Options = {}) {
     super(IDLE);
     this.#options = options;
-    const { limits } = options;
-    this.outbox = new Outbox(this.sendNow, limits?.queuedCommands);
-    this.messagesPerRoom = limits?.messagesPerRoom ?? MESSAGES_PER_ROOM;
+    this.limits = { ...LIMITS, ...options.limits };
+    this.outbox = new Outbox((text) => this.#link?.transmit(text), this.limits.queuedCommands);
   }
 
   get state(): types.State {
@@ -51,17 +50,15 @@ export class Client extends Store<types.State> implements types.Client {
 
   connect(): void {
     this.#unwatch ??= watchPage(() => this.#link);
-    if (this.#link) this.#link.connect();
-    else if (this.#options.share) void this.#share(this.#unwatch);
-    else this.#use(new Connection(this.#settle(), this.#events));
+    if (this.#link || !this.#options.share) this.#start();
+    else void this.#share(this.#unwatch);
   }
 
   close(): void {
     this.#unwatch?.();
-    this.#unwatch = undefined;
     this.#link?.close();
-    this.#link = undefined;
-    this.#events.state({ ...this.state, status: "closed", reason: "CLOSED", retryAt: null });
+    this.#unwatch = this.#link = undefined;
+    this.#events.state({ status: "closed", reason: "CLOSED", code: 0, retryAt: null });
   }
 
   signOut(): void {
@@ -78,35 +75,34 @@ export class Client extends Store<types.State> implements types.Client {
     if (wanted) this.connect();
   }
 
-  #use(link: Link): void {
-    this.#link = link;
-    link.connect();
-  }
-
   /** The code for this is loaded only where it is used. `current` changes when the client is closed meanwhile. */
   async #share(current: types.Off): Promise<void> {
     this.update({ status: "connecting" });
     const share = await import("./share/index.js").catch(report);
-    if (current !== this.#unwatch || this.#link) return;
+    if (current === this.#unwatch) this.#start(share?.openShared);
+  }
+
+  #start(openShared?: typeof OpenShared): void {
     const settings = this.#settle();
-    this.#use(share?.openShared(settings, this.#options, this.#events) ?? new Connection(settings, this.#events));
+    this.#link ??= openShared?.(settings, this.#options, this.#events) ?? new Connection(settings, this.#events);
+    this.#link.connect();
   }
 
   #settle(): Settings {
-    return (this.#settings ??= settle(this.#options));
+    return (this.#settings ??= settle(this.#options, this.limits));
   }
 
   /** @internal */
-  readonly sendNow = (command: types.Command): boolean => this.#link?.transmit(command) ?? false;
+  readonly sendNow = (command: types.Command): void => this.#link?.transmit(encode(command));
 
   // What the link tells
 
   #events: LinkEvents = {
-    state: (state) => {
-      const { status } = state;
+    state: (changes) => {
+      const { status } = changes;
       if (status !== "online") this.greeting = undefined;
       if (status === "signedOut") this.#forget("SIGNED_OUT");
-      this.update(state);
+      this.update(changes);
       if (status === "closed") this.outbox.rejectAll("CLOSED");
     },
 
@@ -159,7 +155,7 @@ export class Client extends Store<types.State> implements types.Client {
     return this.outbox.send(command, id, REFUSALS[this.state.status]);
   }
 
-  readonly rest: Rest = (...request) => openRest(this.#settle(), this.#options.csrfToken)(...request);
+  readonly rest: Rest = (...request) => callRest(this.#settle(), ...request);
 
   /** @internal The part with this name, made when it is asked for first. */
   protected part<P extends Part>(name: string, make: () => P): P {

@@ -10,11 +10,11 @@ import { Unauthorized } from "./errors.js";
 import { report } from "./events.js";
 import type { ConnectedData, Disconnect, UserId } from "./frames.js";
 import { isOffline } from "./lifecycle.js";
-import { IDLE, type Link, type LinkEvents, type Sent } from "./link.js";
+import { IDLE, type Link, type LinkEvents } from "./link.js";
 import type { Settings } from "./settings.js";
-import { makeGap, type Positions, RESUME, Streams } from "./streams.js";
-import type { Answer, State, TransportSocket } from "./types.js";
-import { choosePause, judge } from "./verdict.js";
+import { type Positions, RESUME, Streams } from "./streams.js";
+import type { Answer, Credential, State, TransportSocket } from "./types.js";
+import { choosePause, judge, UNAUTHENTICATED } from "./verdict.js";
 
 /** How long a socket has to live before the next pause is a short one again. */
 const STABLE_MS = 10_000;
@@ -38,23 +38,14 @@ export class Connection implements Link {
   #failures = 0;
   /** The credential was refused, and no socket has been open since. */
   #refused = false;
-  #suspended = false;
   #socket: TransportSocket | undefined;
   #user: UserId | undefined;
   #onlineAt = 0;
   #heardAt = 0;
   /** The server has asked not to be disturbed before. */
   #notBefore = 0;
-  #deadlines = new Deadlines({
-    attempt: () => {
-      this.#settings.credentials.giveUp();
-      this.#lose("TIMEOUT");
-    },
-    silence: () => this.#lose("TIMEOUT"),
-    retry: () => this.#open(),
-    resume: () => this.#resume(this.#streams.positions),
-    grace: () => this.#tell(),
-  });
+  /** `next`: what happens if nothing is heard; planned as long as a socket is wanted, and the page is not put aside. */
+  #deadlines = new Deadlines<"next" | "resume" | "grace">();
 
   constructor(settings: Settings, events: LinkEvents) {
     this.#settings = settings;
@@ -62,14 +53,15 @@ export class Connection implements Link {
   }
 
   connect(): void {
-    if (!this.#suspended && this.#isActive) return this.wake();
+    if (this.#deadlines.has("next")) return this.wake();
     this.#refused = false;
     this.#failures = this.#notBefore = 0;
-    void this.#open();
+    this.#open();
   }
 
   close(): void {
-    this.#stop("closed", "CLOSED");
+    this.#end();
+    this.#deadlines.cancel("grace");
   }
 
   signOut(): void {
@@ -77,25 +69,20 @@ export class Connection implements Link {
   }
 
   wake(): void {
-    if (this.#suspended) return this.connect();
+    if (!this.#isActive) return;
+    if (!this.#deadlines.has("next")) return this.connect();
     this.#deadlines.check();
     const now = Date.now();
-    if (this.#deadlines.has("retry") && now >= this.#notBefore) void this.#open();
+    // What was due may have closed the connection.
+    if (this.#deadlines.has("next") && this.#state.retryAt && now >= this.#notBefore) this.#open();
     else if (this.#greeting && now > this.#heardAt + FRESH_MS) {
-      this.transmit({ type: "ping" });
+      this.transmit('{"type":"ping"}');
       this.#listen(this.#settings.limits.probeMs);
     }
   }
 
-  suspend(): void {
-    if (!this.#isActive) return;
-    this.#end();
-    this.#suspended = true;
-  }
-
-  transmit(command: Sent): boolean {
-    if (this.#greeting) this.#socket!.send(JSON.stringify(command));
-    return Boolean(this.#greeting);
+  transmit(text: string): void {
+    if (this.#greeting) this.#socket!.send(text);
   }
 
   /** Whether somebody wants a socket. */
@@ -106,38 +93,45 @@ export class Connection implements Link {
   // Opening
 
   /** The one door to the network: asks for a credential, and opens a socket with it. */
-  async #open(): Promise<void> {
+  #open(): void {
     const attempt = this.#end();
-    const isCurrent = (): boolean => attempt === this.#attempt;
     const { credentials, limits, transport, url } = this.#settings;
+    this.#deadlines.plan("next", limits.credentialMs, () => {
+      credentials.giveUp();
+      this.#lose("TIMEOUT");
+    });
+    // A page that hears of this may close the connection.
     this.#change({ status: "connecting", retryAt: null, transport: transport.name });
-    this.#deadlines.set("attempt", limits.credentialMs);
-    try {
-      const credential = await credentials.ask();
-      if (!isCurrent()) return;
-      this.#deadlines.set("attempt", limits.connectMs);
+    void this.#ask(attempt, (credential, isCurrent) => {
+      this.#listen(limits.connectMs);
       this.#socket = transport.open(makeRequest(url, credential), {
         message: (text) => isCurrent() && this.#receive(JSON.parse(text)),
         close: (code, reason) => isCurrent() && this.#lose(reason || "NETWORK", code),
       });
-    } catch (error) {
-      if (isCurrent()) this.#fail(error);
-    }
+    });
   }
 
-  /** The callback, or the transport itself, has raised. */
-  #fail(error: unknown): void {
-    if (error instanceof Unauthorized) return this.#stop("signedOut", "UNAUTHORIZED");
-    report(error);
-    this.#lose("CREDENTIAL");
+  /** Use a new credential, unless the attempt has ended meanwhile. */
+  async #ask(attempt: number, use: (given: Partial<Credential>, isCurrent: () => boolean) => void): Promise<void> {
+    const isCurrent = (): boolean => attempt === this.#attempt;
+    try {
+      const credential = await this.#settings.credentials.ask();
+      if (isCurrent()) use(credential, isCurrent);
+    } catch (error) {
+      // The callback, or the transport itself, has raised.
+      if (!isCurrent()) return;
+      if (error instanceof Unauthorized) return this.#stop("signedOut", "UNAUTHORIZED");
+      report(error);
+      // An open socket ends when its time has come, and the next one asks again.
+      if (!this.#greeting) this.#lose("CREDENTIAL");
+    }
   }
 
   /** Let go of the socket and of all that is planned. Returns the number of the next attempt. */
   #end(): number {
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
-    this.#suspended = false;
-    this.#deadlines.clear("attempt", "silence", "retry", "resume");
+    this.#deadlines.cancel("next", "resume");
     return ++this.#attempt;
   }
 
@@ -145,40 +139,39 @@ export class Connection implements Link {
 
   /** The socket has ended, is dead, or could not be opened: decide by the server's words how to go on. */
   #lose(reason: string, code = 0, goodbye?: Disconnect): void {
+    const { credentials, limits } = this.#settings;
     if (this.#greeting && Date.now() - this.#onlineAt >= STABLE_MS) this.#failures = 0;
     this.#end();
     // The cookie is what it is. And a new credential that is refused as well was no help.
-    const verdict = judge(code, goodbye, !this.#refused && this.#settings.credentials.callback);
-    if (verdict === "signedOut" || verdict === "closed") return this.#stop(verdict, reason, code);
-    this.#refused = verdict === "renew";
-    if (verdict === "renew" && !this.#failures++) void this.#open();
-    else this.#wait({ reason, code }, goodbye?.retry_after_ms);
-  }
-
-  #wait(end: Partial<State>, retryAfterMs = 0): void {
-    const { firstPauseMs, longestPauseMs } = this.#settings.limits;
-    const pause = retryAfterMs || choosePause(this.#failures++, firstPauseMs, longestPauseMs);
-    const retryAt = this.#deadlines.set("retry", pause);
-    this.#notBefore = retryAfterMs && retryAt;
-    this.#change({ ...end, status: isOffline() ? "offline" : "waiting", retryAt });
+    const renews = code === UNAUTHENTICATED && !this.#refused && Boolean(credentials.callback);
+    const verdict = judge(code, goodbye);
+    if (verdict && !renews) return this.#stop(verdict, reason, code);
+    this.#refused = renews;
+    if (renews && !this.#failures++) return this.#open();
+    const after = goodbye?.retry_after_ms ?? 0;
+    const pause = after || choosePause(this.#failures++, limits.firstPauseMs, limits.longestPauseMs);
+    const retryAt = this.#deadlines.plan("next", pause, () => this.#open());
+    this.#notBefore = after && retryAt;
+    this.#change({ reason, code, status: isOffline() ? "offline" : "waiting", retryAt });
   }
 
   #stop(status: "signedOut" | "closed", reason: string, code = 0): void {
     this.#end();
+    // The next socket begins with nothing.
     this.#user = undefined;
-    this.#streams.clear();
     this.#change({ status, reason, code, retryAt: null });
   }
 
   #change(changes: Partial<State>): void {
     this.#state = { ...this.#state, ...changes };
-    const passes = ["connecting", "waiting", "offline"].includes(this.#state.status);
-    if (!passes || this.#told.status !== "online") this.#tell();
-    else if (!this.#deadlines.has("grace")) this.#deadlines.set("grace", this.#settings.limits.graceMs);
+    const isLost = this.#isActive && this.#state.status !== "online";
+    if (!isLost || this.#told.status !== "online") this.#tell();
+    else if (!this.#deadlines.has("grace"))
+      this.#deadlines.plan("grace", this.#settings.limits.graceMs, () => this.#tell());
   }
 
   #tell(): void {
-    this.#deadlines.clear("grace");
+    this.#deadlines.cancel("grace");
     this.#told = this.#state;
     this.#events.state(this.#told);
   }
@@ -192,11 +185,11 @@ export class Connection implements Link {
     // The socket of another user than the page's is closed, and the page hears nothing of it.
     if (type === "connected" && !this.#greet(data)) return;
     if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
-    if (type === "heartbeat") return void this.transmit({ type: "pong" });
-    if (type === "auth_expiring") void this.#extend();
+    if (type === "heartbeat") return this.transmit('{"type":"pong"}');
+    if (type === "auth_expiring") this.#extend();
     if (type === "error" && id === RESUME) this.#refuse(frame);
     // The token of another user, perhaps: a socket of its own tells.
-    if (type === "error" && id === AUTH) void this.#open();
+    if (type === "error" && id === AUTH) this.#open();
     this.#hand(frame);
     // The last frame. The close that follows may be lost on the way, so it is not waited for.
     if (type === "disconnect") this.#lose(frame["reason"], frame["code"], frame as unknown as Disconnect);
@@ -204,11 +197,7 @@ export class Connection implements Link {
 
   /** Hand on a frame, unless it is an event that has come before. */
   #hand(frame: Answer): void {
-    const { stream, seq } = frame;
-    const place = stream && seq ? this.#streams.accept(stream, seq) : "";
-    if (place === "old") return;
-    const gaps = place === "hole" ? [makeGap(stream, seq)] : this.#streams.note(frame);
-    for (const one of [frame, ...gaps]) this.#events.takeFrame(one as Answer);
+    for (const one of this.#streams.admit(frame)) this.#events.takeFrame(one);
   }
 
   /** Returns false for the socket of a user who is not expected. */
@@ -223,40 +212,37 @@ export class Connection implements Link {
     this.#greeting = data;
     this.#refused = false;
     this.#onlineAt = Date.now();
-    this.#deadlines.clear("attempt");
     const resumes = this.#streams.begin(data.streams);
     for (const part of resumes) this.#resume(part);
     this.#change({ status: "online", reason: "", code: 0 });
-    this.#events.ready({ ...data, streams: { ...this.#streams.positions } }, !resumes.length);
+    this.#events.ready({ ...data, streams: this.#streams.positions }, !resumes.length);
     return true;
   }
 
   /** After so long without a frame, the connection is dead, and nobody has said so. */
   #listen(ms: number): void {
-    this.#deadlines.set("silence", ms);
+    this.#deadlines.plan("next", ms, () => this.#lose("TIMEOUT"));
   }
 
   #resume(streams: Positions): void {
-    this.transmit({ type: RESUME, streams, id: RESUME });
+    this.transmit(JSON.stringify({ type: RESUME, streams, id: RESUME }));
   }
 
   /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
   #refuse({ stream, retry_after_ms }: Answer): void {
-    if (!stream) return void this.#deadlines.set("resume", retry_after_ms ?? RESUME_AGAIN_MS);
+    if (!stream) {
+      const resume = (): void => this.#resume(this.#streams.positions);
+      return void this.#deadlines.plan("resume", retry_after_ms ?? RESUME_AGAIN_MS, resume);
+    }
     this.#streams.forgetStream(stream);
     if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
   }
 
   /** Send a new token before the socket ends. A session is prolonged by itself; a ticket cannot extend a socket. */
-  async #extend(): Promise<void> {
-    const { credentials } = this.#settings;
-    const attempt = this.#attempt;
-    try {
-      const token = (await credentials.ask()).token;
-      if (token && attempt === this.#attempt) this.transmit({ type: "auth", token, id: AUTH });
-    } catch (error) {
-      // With another error the socket ends when its time has come, and the next one asks again.
-      if (attempt === this.#attempt && error instanceof Unauthorized) this.#fail(error);
-    }
+  #extend(): void {
+    void this.#ask(
+      this.#attempt,
+      ({ token }) => token && this.transmit(JSON.stringify({ type: "auth", token, id: AUTH })),
+    );
   }
 }

@@ -8,6 +8,6 @@ export type * from "./types.js";
 export { Client };
 
 /** The client of a page. It opens nothing until `connect` is called. */
-export function createClient(options: Options = {}): Client {
+export function createClient(options?: Options): Client {
   return new Client(options);
 }

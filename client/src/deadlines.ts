@@ -3,48 +3,35 @@
 interface Deadline {
   moment: number;
   timer: ReturnType<typeof setTimeout>;
+  fire(): void;
 }
 
 /**
  * Browsers slow the timers of hidden pages, and stop them while the machine sleeps. So everybody who notices that time
  * has passed should call `check`.
  */
-export class Deadlines<Name extends string> {
-  #actions: Record<Name, () => void>;
-  #planned = new Map<Name, Deadline>();
-
-  constructor(actions: Record<Name, () => void>) {
-    this.#actions = actions;
-  }
-
-  has(name: Name): boolean {
-    return this.#planned.has(name);
-  }
-
-  /** Returns the moment, as `Date.now()` counts. */
-  set(name: Name, afterMs: number): number {
-    this.clear(name);
+export class Deadlines<Name> extends Map<Name, Deadline> {
+  /** Plan an action, in the place of the one with this name. Returns the moment, as `Date.now()` counts. */
+  plan(name: Name, afterMs: number, action: () => void): number {
+    this.cancel(name);
+    const fire = (): void => {
+      this.cancel(name);
+      action();
+    };
     const moment = Date.now() + afterMs;
-    this.#planned.set(name, { moment, timer: setTimeout(() => this.#act(name), afterMs) });
+    this.set(name, { moment, fire, timer: setTimeout(fire, afterMs) });
     return moment;
   }
 
-  clear(...names: Name[]): void {
+  cancel(...names: Name[]): void {
     for (const name of names) {
-      clearTimeout(this.#planned.get(name)?.timer);
-      this.#planned.delete(name);
+      clearTimeout(this.get(name)?.timer);
+      this.delete(name);
     }
   }
 
+  /** What an action cancels is skipped here, and what it plans is looked at, too. */
   check(): void {
-    for (const [name, deadline] of [...this.#planned]) {
-      // An earlier action may have moved or cleared this one.
-      if (deadline.moment <= Date.now() && this.#planned.get(name) === deadline) this.#act(name);
-    }
-  }
-
-  #act(name: Name): void {
-    this.clear(name);
-    this.#actions[name]();
+    for (const { moment, fire } of this.values()) if (moment <= Date.now()) fire();
   }
 }

@@ -3,12 +3,12 @@
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Outbox } from "./outbox.js";
 import type { Rest } from "./rest.js";
-import type { Answer, Command } from "./types.js";
+import type { Answer, Command, Limits } from "./types.js";
 
 export interface Hub {
   readonly rest: Rest;
   readonly outbox: Outbox;
-  readonly messagesPerRoom: number;
+  readonly limits: Limits;
   /** The greeting of the open socket; undefined while there is none. */
   greeting: ConnectedData | undefined;
   readonly user: UserId | undefined;

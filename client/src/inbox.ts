@@ -99,16 +99,19 @@ function boxOf({ archived_at, snoozed_until }: Item): InboxFilter["box"] {
 }
 
 /** What an act does to a notification, as the server does it. */
-const EFFECTS: Partial<Record<Act, (item: Item, now: string, until?: string) => Partial<Item>>> = {
-  seen: ({ seen_at }, now) => ({ seen_at: seen_at ?? now }),
-  read: ({ seen_at, read_at }, now) => ({ seen_at: seen_at ?? now, read_at: read_at ?? now }),
-  unread: () => ({ read_at: null }),
-  archive: ({ archived_at }, now) => ({ archived_at: archived_at ?? now }),
-  unarchive: () => ({ archived_at: null }),
-  snooze: (_item, _now, until) => ({ snoozed_until: until! }),
-  unsnooze: () => ({ snoozed_until: null }),
-};
-
 export function changeBy(act: Act, now: string, until?: string): Change {
-  return (item) => (act === "delete" ? null : { ...item, ...EFFECTS[act]?.(item, now, until) });
+  return (item) => {
+    if (act === "delete") return null;
+    const seen_at = item.seen_at ?? now;
+    const effects: Partial<Record<Act, Partial<Item>>> = {
+      seen: { seen_at },
+      read: { seen_at, read_at: item.read_at ?? now },
+      unread: { read_at: null },
+      archive: { archived_at: item.archived_at ?? now },
+      unarchive: { archived_at: null },
+      snooze: { snoozed_until: until! },
+      unsnooze: { snoozed_until: null },
+    };
+    return { ...item, ...effects[act] };
+  };
 }

@@ -9,6 +9,6 @@ export type * as frames from "./frames.js";
 export { Realtime };
 
 /** The real-time client of a page. It opens nothing until `connect` is called. */
-export function createRealtime(options: Options = {}): Realtime {
+export function createRealtime(options?: Options): Realtime {
   return new Realtime(options);
 }

@@ -1,29 +1,22 @@
 /** The browser's events that tell a connection to look at the clock, to let go, or to come back. */
 
+import type { Link } from "./link.js";
 import type { Off } from "./types.js";
 
-export interface Sleeper {
-  wake(): void;
-  suspend(): void;
-}
+const EVENTS = "online offline pageshow visibilitychange resume pagehide freeze";
 
 /** Does nothing where there is no page, as on a server. */
-export function watchPage(sleeper: () => Sleeper | undefined): Off {
+export function watchPage(link: () => Link | undefined): Off {
   if (!globalThis.document) return () => {};
   const stop = new AbortController();
-  const on = (target: EventTarget, types: string, action: (sleeper: Sleeper) => void): void => {
+  const listener = ({ type, persisted = type !== "visibilitychange" || !document.hidden }: any): void => {
+    if (!persisted) return;
     // A page with an open socket is not kept for the way back, and one that is kept must not hold a dead socket.
-    const listener = ({ type, persisted = type !== "visibilitychange" || !document.hidden }: any): unknown =>
-      persisted && sleeper() && action(sleeper()!);
-    // Only the `signal` of `stop` counts here.
-    for (const type of types.split(" ")) target.addEventListener(type, listener, stop);
+    if (type === "pagehide" || type === "freeze") link()?.close();
+    else link()?.wake();
   };
-  const wake = (one: Sleeper): void => one.wake();
-  const suspend = (one: Sleeper): void => one.suspend();
-  on(window, "online offline pageshow", wake);
-  on(document, "visibilitychange resume", wake);
-  on(window, "pagehide", suspend);
-  on(document, "freeze", suspend);
+  // While an event is captured, the window hears also what happens to the document.
+  for (const type of EVENTS.split(" ")) window.addEventListener(type, listener, { capture: true, signal: stop.signal });
   return () => stop.abort();
 }
 

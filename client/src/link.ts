@@ -1,12 +1,10 @@
 /** What the objects of a page need of a connection: their own (`connection`), or one that tabs share (`share`). */
 
 import type { ConnectedData } from "./frames.js";
-import type { Answer, Command, State } from "./types.js";
-
-export type Sent = Command & { id?: string };
+import type { Answer, State } from "./types.js";
 
 export interface LinkEvents {
-  state(state: State): void;
+  state(changes: Partial<State>): void;
   /**
    * A socket is open: commands without an answer have to be sent again. `streams` has what is listened to, with its
    * positions. `isFresh`: nothing is resumed, so whatever a page shows may be out of date.
@@ -18,14 +16,13 @@ export interface LinkEvents {
 
 export interface Link {
   connect(): void;
+  /** Let go of the socket. The page is put aside, and must hold none, or its client is closed. */
   close(): void;
   signOut(): void;
-  /** False if the command could not be sent now. */
-  transmit(command: Sent): boolean;
-  /** Time has passed, or the network has changed: see whether the connection still works. Also ends `suspend`. */
+  /** Send a command, unless no socket is open. */
+  transmit(text: string): void;
+  /** Time has passed, or the network has changed: see whether the connection still works. Comes back after `close`. */
   wake(): void;
-  /** The page is put aside, and must hold no connection. */
-  suspend(): void;
 }
 
 export const IDLE: State = { status: "idle", reason: "", code: 0, retryAt: null, transport: "" };

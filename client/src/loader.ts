@@ -57,15 +57,15 @@ export class Loader {
 
   async #repeat(round: number): Promise<void> {
     const isCurrent = (): boolean => round === this.#round;
-    while (isCurrent() && this.#again) {
+    do {
       this.#again = false;
       const error = await this.#tell(() => this.#load(isCurrent), isCurrent);
       if (!isCurrent()) return;
       if (error && isPassing(error.code))
         this.runAfter(error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
       else this.#failures = 0;
-    }
-    if (isCurrent()) this.#running = undefined;
+    } while (this.#again);
+    this.#running = undefined;
   }
 
   /** Returns the error, if there was one. */

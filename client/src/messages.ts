@@ -10,40 +10,27 @@ interface Page {
 }
 
 export class MessageList {
-  /** By their `seq`, ascending. */
-  #stored: Message[] = [];
-  /** By client id, in the order of sending. */
-  #local = new Map<string, Message>();
+  /** By key, drafts in the order of sending. */
+  #messages = new Map<string, Message>();
   #page: Page;
 
   constructor(page: Page) {
     this.#page = page;
   }
 
+  /** Those that are stored by their `seq`, ascending, and then those of this page that are not. */
   get all(): readonly Message[] {
-    return [...this.#stored, ...this.#local.values()];
+    // Between two of the latter the difference is NaN, which counts as 0: their order stays.
+    return [...this.#messages.values()].sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity));
   }
 
-  get oldestSeq(): number | undefined {
-    return this.#stored[0]?.seq ?? undefined;
-  }
-
-  get newestSeq(): number {
-    return this.#stored.at(-1)?.seq ?? 0;
-  }
-
-  get size(): number {
-    return this.#stored.length;
+  /** The positions of those that are stored, ascending. */
+  get seqs(): number[] {
+    return this.all.flatMap(({ seq }) => seq ?? []);
   }
 
   clear(): void {
-    this.#stored = [];
-    this.#local.clear();
-  }
-
-  /** What is stored may be wrong. What this page has sent and has no answer for stays. */
-  forgetStored(): void {
-    this.#stored = [];
+    this.#messages.clear();
   }
 
   /**
@@ -51,18 +38,19 @@ export class MessageList {
    * messages may have been missed. Returns whether the list now begins with this page.
    */
   replace(page: HistoryItem[]): boolean {
-    const first = Math.min(...page.map(({ seq }) => seq));
-    if (page.length && first > this.newestSeq) this.#stored = [];
+    // Pages have the newest message first.
+    const first = page.at(-1)?.seq;
+    if (first! > (this.seqs.at(-1) ?? 0)) this.trimTo(0);
     this.add(page);
-    return !page.length || this.oldestSeq === first;
+    return this.seqs[0] === first;
   }
 
   add(items: HistoryItem[]): void {
-    for (const item of items) this.#put(this.#read(item));
+    for (const message of items.map((item) => this.#read(item))) this.#messages.set(message.key, message);
   }
 
   addDraft(clientId: string, text: string, kind: Kind): void {
-    this.#local.set(clientId, {
+    this.#messages.set(clientId, {
       key: clientId,
       id: null,
       seq: null,
@@ -78,34 +66,27 @@ export class MessageList {
     });
   }
 
+  /** A message of this page that is not stored. */
   draft(clientId: string): Message | undefined {
-    return this.#local.get(clientId);
+    const message = this.#messages.get(clientId);
+    return message?.seq ? undefined : message;
   }
 
   discard(clientId: string): void {
-    this.#local.delete(clientId);
+    this.#messages.delete(clientId);
   }
 
-  /** Something has become of a message of this page. With a `seq` it is stored; its own `chat` may have come before. */
+  /** Something has become of a draft. With a `seq` it is stored; its own `chat` may have come before. */
   revise(clientId: string, changes: Partial<Message>): void {
-    const known = this.#local.get(clientId);
-    if (!known) return;
-    const message = { ...known, error: null, ...changes };
-    if (message.seq) this.#put(message);
-    else this.#local.set(clientId, message);
+    const draft = this.draft(clientId);
+    if (draft) this.#messages.set(clientId, { ...draft, error: null, ...changes });
   }
 
-  /** Forget the oldest messages above this number. Returns whether there were any. */
+  /** Forget the oldest of the stored messages above this number. Returns whether there were any. */
   trimTo(most: number): boolean {
-    return this.#stored.splice(0, this.#stored.length - most).length > 0;
-  }
-
-  #put(message: Message): void {
-    if (message.clientId) this.#local.delete(message.clientId);
-    let at = this.#stored.length;
-    while (at > 0 && this.#stored[at - 1]!.seq! > message.seq!) at--;
-    const known = this.#stored[at - 1]?.seq === message.seq;
-    this.#stored.splice(known ? at - 1 : at, known ? 1 : 0, message);
+    const old = this.all.slice(0, Math.max(0, this.seqs.length - most));
+    for (const { key } of old) this.#messages.delete(key);
+    return old.length > 0;
   }
 
   #read(item: HistoryItem): Message {

@@ -133,11 +133,11 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   undo(): Promise<boolean> {
-    const acts = this.#acts;
-    return quiet(acts.size ? Promise.allSettled(acts).then(() => this.#undo()) : this.#undo());
+    return quiet(this.#undo());
   }
 
   async #undo(): Promise<boolean> {
+    if (this.#acts.size) await Promise.allSettled(this.#acts);
     const last = this.#last;
     if (!last) return false;
     this.#last = undefined;
@@ -248,7 +248,6 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   #show(changes: Partial<types.InboxSnapshot> = {}): void {
     const shown = this.#inbox.show(changes.filter ?? this.filter);
-    const same = this.counts.unread === shown.counts.unread && this.counts.unseen === shown.counts.unseen;
-    this.update({ ...changes, items: shown.items, counts: same ? this.counts : shown.counts });
+    this.update({ ...changes, ...shown });
   }
 }

@@ -2,46 +2,45 @@
 
 import { RealtimeError } from "./errors.js";
 import { quiet } from "./events.js";
-import type { Sent } from "./link.js";
 import type { Answer, Command, FailureCode } from "./types.js";
 import { isPassing } from "./verdict.js";
 
 const AGAIN_MS = 2_000;
-const DEFAULT_LIMIT = 200;
 
 interface Entry {
-  command: Sent;
+  /** The command as it is sent. */
+  text: string;
   resolve(answer: Answer): void;
   reject(error: RealtimeError): void;
 }
 
 /** Half of a character, with which a cut text may end, is no JSON: the server could not even read the `id`. */
-function encode(command: Sent): string {
+export function encode(command: Command): string {
   return JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
 }
 
 export class Outbox {
   /** Greatest size of a frame, as the server has said. */
   maxBytes = 65_536;
-  #transmit: (command: Sent) => boolean;
+  #transmit: (text: string) => void;
   #limit: number;
   /** By id, in the order of sending. */
   #waiting = new Map<string, Entry>();
   /** The ids of two pages must differ. */
-  #page = crypto.getRandomValues(new Uint32Array(2)).join("");
+  #page = `${crypto.getRandomValues(new Uint32Array(2)).join("")}-`;
   #count = 0;
 
-  constructor(transmit: (command: Sent) => boolean, limit = DEFAULT_LIMIT) {
+  constructor(transmit: (text: string) => void, limit: number) {
     this.#transmit = transmit;
     this.#limit = limit;
   }
 
   makeId(): string {
-    return `${this.#page}-${++this.#count}`;
+    return this.#page + ++this.#count;
   }
 
   isOwn(id: string | null | undefined): boolean {
-    return Boolean(id?.startsWith(`${this.#page}-`));
+    return Boolean(id?.startsWith(this.#page));
   }
 
   /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
@@ -50,9 +49,8 @@ export class Outbox {
     const problem = refusal ?? this.#refuse(text);
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
-      const sent = JSON.parse(text);
-      this.#waiting.set(id, { command: sent, resolve, reject });
-      this.#transmit(sent);
+      this.#waiting.set(id, { text, resolve, reject });
+      this.#transmit(text);
     });
     return quiet(promise);
   }
@@ -65,22 +63,19 @@ export class Outbox {
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */
   flush(): void {
-    for (const { command } of this.#waiting.values()) this.#transmit(command);
+    for (const { text } of this.#waiting.values()) this.#transmit(text);
   }
 
   /** Settle the command that a frame answers. */
   answer(frame: Answer): void {
-    const entry = this.#waiting.get(frame.id!);
+    const { type, id, error_code: code, message, retry_after_ms: after } = frame;
+    const entry = this.#waiting.get(id!);
     if (!entry) return;
-    if (frame.type !== "error") {
-      this.#waiting.delete(frame.id!);
-      return entry.resolve(frame);
-    }
-    const { error_code: code, message, retry_after_ms: after } = frame as { [key: string]: any };
-    const again = (): unknown => this.#waiting.get(frame.id!) === entry && this.#transmit(entry.command);
+    const again = (): unknown => this.#waiting.get(id!) === entry && this.#transmit(entry.text);
     if (isPassing(code)) return void setTimeout(again, after ?? AGAIN_MS);
-    this.#waiting.delete(frame.id!);
-    entry.reject(new RealtimeError(code, message));
+    this.#waiting.delete(id!);
+    if (type === "error") entry.reject(new RealtimeError(code, message));
+    else entry.resolve(frame);
   }
 
   rejectAll(code: FailureCode): void {

@@ -7,12 +7,16 @@ const TIMEOUT_MS = 10_000;
 
 export type Rest = <T = any>(method: string, path: string, body?: unknown) => Promise<T>;
 
-function readCsrfCookie(): string {
-  return /(?:^|;\s*)csrftoken=([^;]+)/.exec(globalThis.document?.cookie)?.[1] ?? "";
-}
-
-export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCookie): Rest {
-  const send = (method: string, path: string, body: string | null): Promise<Response> => {
+/** Rejects with a `RealtimeError`. */
+export async function callRest(
+  { api, credentials, csrfToken }: Settings,
+  method: string,
+  path: string,
+  content?: unknown,
+): Promise<any> {
+  const body = JSON.stringify(content) ?? null;
+  const { callback } = credentials;
+  const send = (): Promise<Response> => {
     const { token } = credentials;
     const headers: Record<string, string> = {};
     // Texts in the language of the page, which need not be that of the browser.
@@ -33,18 +37,14 @@ export function openRest({ api, credentials }: Settings, csrfToken = readCsrfCoo
     });
   };
 
-  return async (method, path, content) => {
-    const body = JSON.stringify(content) ?? null;
-    const { callback } = credentials;
-    if (callback && credentials.token === undefined) await credentials.ask();
-    let answer = await send(method, path, body);
-    if (answer.status === 401 && callback) {
-      await credentials.ask();
-      answer = await send(method, path, body);
-    }
-    const given = await answer.json().catch(() => null);
-    if (answer.ok) return given;
-    const after = 1000 * Number(answer.headers.get("Retry-After"));
-    throw new RealtimeError(given?.code ?? `HTTP_${answer.status}`, given?.detail, after || 0);
-  };
+  if (callback && credentials.token === undefined) await credentials.ask();
+  let answer = await send();
+  if (answer.status === 401 && callback) {
+    await credentials.ask();
+    answer = await send();
+  }
+  const given = await answer.json().catch(() => null);
+  if (answer.ok) return given;
+  const after = 1000 * Number(answer.headers.get("Retry-After")) || 0;
+  throw new RealtimeError(given?.code ?? `HTTP_${answer.status}`, given?.detail, after);
 }

@@ -35,10 +35,10 @@ export interface Room extends types.RoomSnapshot {}
 export class Room extends Retained<types.RoomSnapshot> implements types.Room, Part {
   readonly id: string;
   #hub: Hub;
-  #stream: string;
   #list: MessageList;
-  #typing: TypingUsers;
   #history = new Loader(this, (isCurrent) => this.#load(isCurrent));
+  #stream: string;
+  #typing: TypingUsers;
   /** The last position of the room's stream that is known. */
   #seq = 0;
   /** What is known may be wrong from anywhere on, so nothing of it is kept when the history is loaded. */
@@ -51,7 +51,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.id = id;
     this.#hub = hub;
     this.#stream = `room.${id}`;
-    this.#most = hub.messagesPerRoom;
+    this.#most = hub.limits.messagesPerRoom;
     this.#list = new MessageList(hub);
     this.#typing = new TypingUsers(hub, id, (typingUsers) => this.update({ typingUsers }));
   }
@@ -79,7 +79,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   #transmit(clientId: string, text: string, kind: Kind): Promise<types.Answer> {
     this.#show();
-    const command = { type: "message", room_id: this.id, message: text, ...(kind !== "text" && { kind }) };
+    const command = { type: "message", room_id: this.id, message: text, kind };
     const answer = this.#hub.send(command, clientId);
     answer.then(
       ({ message_id: id, seq }) => this.#list.revise(clientId, { id, seq, status: "stored" }),
@@ -90,13 +90,13 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   loadOlder(): Promise<void> {
     return this.#history.runMore(async () => {
-      const before = this.#list.oldestSeq;
+      const [before] = this.#list.seqs;
       if (!this.hasOlder || !before) return;
       const page = await this.#get<Page>(`/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages, or another user, has taken the place of what this one would continue.
-      if (this.#list.oldestSeq !== before) return;
+      if (this.#list.seqs[0] !== before) return;
       this.#list.add(page.messages);
-      this.#most = Math.max(this.#most, this.#list.size);
+      this.#most = Math.max(this.#most, this.#list.seqs.length);
       this.#show({ hasOlder: page.next_before !== null });
     });
   }
@@ -120,7 +120,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   get #newestSeq(): number {
-    return Math.max(this.#seq, this.#list.newestSeq);
+    return Math.max(this.#seq, this.#list.seqs.at(-1) ?? 0);
   }
 
   // What the client tells
@@ -151,7 +151,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   #apply({ type, seq, data, title, reason, fetch }: types.Answer): void {
     if (type === "chat") this.#add({ ...data, seq });
     else if (type === "typing") this.#typing.note(data.user_id, data.is_typing);
-    else if (type === "read" && data.seq) this.#setRead(data.seq);
+    else if (type === "read") this.#setRead(data.seq);
     else if (type === "room_updated") this.update({ title });
     else if (type === "left" && reason) this.update({ status: "gone" });
     else if (type === "gap") this.#loadAgain(fetch);
@@ -196,7 +196,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   async #load(isCurrent: () => boolean): Promise<void> {
     const [room, page] = await Promise.all([this.#get(""), this.#get<Page>(`/messages?limit=${PAGE}`)]);
     if (!isCurrent()) return;
-    if (this.#wrong) this.#list.forgetStored();
+    // What this page has sent and has no answer for stays.
+    if (this.#wrong) this.#list.trimTo(0);
     this.#wrong = false;
     const begins = this.#list.replace(page.messages);
     this.#seq = Math.max(this.#seq, room.last_seq);

@@ -5,18 +5,17 @@ import type { UserId } from "./frames.js";
 import { webSocket } from "./transport.js";
 import type { Limits, Options, Transport } from "./types.js";
 
-export type Durations = Omit<Limits, "queuedCommands" | "messagesPerRoom">;
-
 export interface Settings {
   url: string;
   api: string;
   credentials: Credentials;
   user: UserId | undefined;
   transport: Transport;
-  limits: Durations;
+  csrfToken(): string;
+  limits: Limits;
 }
 
-const LIMITS: Durations = {
+export const LIMITS: Limits = {
   credentialMs: 10_000,
   // More than the server waits for an `auth`, so that a visitor without a login hears of it.
   connectMs: 15_000,
@@ -24,10 +23,16 @@ const LIMITS: Durations = {
   probeMs: 5_000,
   firstPauseMs: 1_000,
   longestPauseMs: 10_000,
+  queuedCommands: 200,
+  messagesPerRoom: 1_000,
 };
 
+function readCsrfCookie(): string {
+  return /(?:^|;\s*)csrftoken=([^;]+)/.exec(globalThis.document?.cookie)?.[1] ?? "";
+}
+
 /** Reads the page's address, so it is called when a connection is needed, and not when a module is imported. */
-export function settle(options: Options): Settings {
+export function settle(options: Options, limits: Limits): Settings {
   const here = globalThis.location?.href ?? "http://localhost";
   const url = new URL(options.url ?? "/api/v1/ws", here).href.replace(/^http/, "ws");
   const api = options.api ?? url.replace(/^ws/, "http").replace(/\/ws\/?(\?.*)?$/, "");
@@ -37,6 +42,7 @@ export function settle(options: Options): Settings {
     credentials: new Credentials(options.credential),
     user: options.user,
     transport: options.transport ?? webSocket,
-    limits: { ...LIMITS, ...options.limits },
+    csrfToken: options.csrfToken ?? readCsrfCookie,
+    limits,
   };
 }

@@ -1,19 +1,20 @@
 /** Who is typing in a room, and when to say that this user is. */
 
+import { Deadlines } from "./deadlines.js";
 import type { UserId } from "./frames.js";
 import type { Hub } from "./hub.js";
 
 const DEFAULT_SECONDS = 10;
 
-export class TypingUsers {
+/** The deadline of each user ends what the server was not able to end. */
+export class TypingUsers extends Deadlines<UserId> {
   #hub: Hub;
   #room: string;
   #onChange: (users: UserId[]) => void;
-  /** The timer of each user ends what the server was not able to end. */
-  #users = new Map<UserId, ReturnType<typeof setTimeout>>();
   #sentAt = 0;
 
   constructor(hub: Hub, room: string, onChange: (users: UserId[]) => void) {
+    super();
     this.#hub = hub;
     this.#room = room;
     this.#onChange = onChange;
@@ -32,15 +33,18 @@ export class TypingUsers {
   }
 
   note(user: UserId, isTyping: boolean): void {
-    const known = this.#users.has(user);
-    clearTimeout(this.#users.get(user));
-    if (isTyping) this.#users.set(user, setTimeout(() => this.note(user, false), 1.5 * this.#ms));
-    else this.#users.delete(user);
-    if (known !== isTyping) this.#onChange([...this.#users.keys()]);
+    const known = this.has(user);
+    if (isTyping) this.plan(user, 1.5 * this.#ms, () => this.#tell());
+    else this.cancel(user);
+    if (known !== isTyping) this.#tell();
   }
 
-  clear(): void {
+  override clear(): void {
     this.#sentAt = 0;
-    for (const user of [...this.#users.keys()]) this.note(user, false);
+    for (const user of this.keys()) this.note(user, false);
+  }
+
+  #tell(): void {
+    this.#onChange([...this.keys()]);
   }
 }

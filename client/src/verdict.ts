@@ -2,19 +2,18 @@
 
 import type { Disconnect } from "./frames.js";
 
-/** `again`: come back. `renew`: come back with a new credential. Else: the state in which the client stays. */
-export type Verdict = "again" | "renew" | "signedOut" | "closed";
-
-const UNAUTHENTICATED = 4401;
+export const UNAUTHENTICATED = 4401;
 const FORBIDDEN = 4403;
 const FATAL = [1007, 1009, 4400];
 
-/** `goodbye` is the server's last frame; undefined if the socket broke without one. */
-export function judge(code: number, goodbye: Disconnect | undefined, canRenew: unknown): Verdict {
-  if (goodbye?.reconnect) return "again";
-  if (code === UNAUTHENTICATED && canRenew) return "renew";
+/**
+ * The state in which the client stays; undefined: it comes back. `goodbye` is the server's last frame; undefined if the
+ * socket broke without one.
+ */
+export function judge(code: number, goodbye: Disconnect | undefined): "signedOut" | "closed" | undefined {
+  if (goodbye?.reconnect) return undefined;
   if (code === UNAUTHENTICATED || code === FORBIDDEN) return "signedOut";
-  return goodbye || FATAL.includes(code) ? "closed" : "again";
+  return goodbye || FATAL.includes(code) ? "closed" : undefined;
 }
 
 /** Refusals that are over soon: the same command or request is sent again. */

@@ -19,8 +19,10 @@ class FakeLocks {
       const run = async (): Promise<void> => {
         const result = Promise.resolve().then(job);
         await result.catch(() => {});
-        queue.splice(queue.indexOf(run), 1);
-        void queue[0]?.();
+        if (queue[0] === run) {
+          queue.shift();
+          void queue[0]?.();
+        } // else it was killed, and the next one holds the lock
         resolve(result);
       };
       options.signal?.addEventListener("abort", () => {
@@ -77,6 +79,8 @@ export interface FakePage {
 export function installPage(): FakePage {
   const document = Object.assign(new EventTarget(), { hidden: false, cookie: "", documentElement: { lang: "" } });
   const page = { window: new EventTarget(), document };
+  // A listener of the window that captures hears them, too.
+  document.dispatchEvent = (event) => page.window.dispatchEvent(event);
   vi.stubGlobal("window", page.window);
   vi.stubGlobal("document", page.document);
   return page;

@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { type Options, type Realtime, type TransportEvents, Unauthorized } from "../src/index.js";
 import { Host } from "../src/share/host.js";
-import "../src/share/index.js"; // loaded before the first test, which would have to wait for it
+import "../src/share/index.js"; // loaded before the first test, which would have to wait for these two
+import "../src/share/leader.js";
 import { settle } from "../src/testing.js";
 import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
 import { codeOf, connect, pass, sent, sleep, useSite } from "./core_site.js";
@@ -207,6 +208,7 @@ test("when the tab that leads dies, another one leads, and nothing is lost", asy
   expect(others.map((tab) => shown(tab))).toEqual(Array(2).fill(["one", "two", "three", "four", "five"]));
   expect(site.server.sockets.size).toBe(1);
   dead!.close();
+  await settle(); // it may have led again, as only its lock has died
 });
 
 test.each(["at once", "later", "silently"] as const)("a worker that fails %s is replaced by a leader", async (how) => {
@@ -215,6 +217,17 @@ test.each(["at once", "later", "silently"] as const)("a worker that fails %s is 
   await pass(10_000);
   await settle();
   expect(tab.state).toMatchObject({ transport: "leader" });
+});
+
+test("a page may close the connection when it hears that the worker has failed", async () => {
+  browser.workerFails = "at once";
+  const options = { worker: "/worker.js", transport: undefined, share: true, user: 1 };
+  const tab = site.open(options as unknown as Options);
+  tab.onState(({ status }) => status === "waiting" && tab.close());
+  await connect(tab);
+  await pass(60_000);
+  expect(tab.state.status).toBe("closed");
+  expect(site.server.sockets.size).toBe(0);
 });
 
 test("a worker that has crashed is noticed when somebody looks at a tab", async () => {

@@ -213,6 +213,23 @@ test("the socket of another user than the page's is refused", async () => {
   expect(client.user).toBeUndefined();
 });
 
+test.each([true, false])("a page may close the connection when it hears of an attempt (share: %s)", async (share) => {
+  const client = site.open({ share });
+  client.onState(({ status }) => status === "connecting" && client.close());
+  await connect(client);
+  await pass(60_000);
+  expect(client.state.status).toBe("closed");
+  expect(site.server.sockets.size).toBe(0);
+});
+
+test("a credential callback may sign out", async () => {
+  const client = site.open({ credential: () => void client.signOut() as never });
+  await connect(client);
+  await pass(60_000);
+  expect(client.state.status).toBe("signedOut");
+  expect(site.server.sockets.size).toBe(0);
+});
+
 test("nothing happens before connect", async () => {
   await pass(60_000);
   expect(site.server.attempts).toEqual([]);

@@ -100,11 +100,8 @@ export class Host {
     if (greeting) greeting.online_count = countOnline(greeting.online_count, frame);
     // Refused as a whole: what is replayed is not known any more, so each tab's streams are resumed again.
     if (type === "error" && id === RESUME && !stream) this.#streams.clear();
-    if (stream && seq) {
-      if (this.#streams.accept(stream, seq) === "old") return;
-      this.#recent = [...this.#recent.slice(-MOST_RECENT), frame];
-    }
-    this.#streams.note(frame);
+    if (!this.#streams.admit(frame).length) return;
+    if (stream && seq) this.#recent = [...this.#recent.slice(-MOST_RECENT), frame];
     if (id === undefined || id === RESUME) return this.#tell(frame);
     this.#post(this.#senders.get(id), frame);
     this.#senders.delete(id);
@@ -165,7 +162,9 @@ export class Host {
         known[stream] = { recovered: true, seq };
       } else missing[stream] = seq;
     }
-    this.#streams.resume(missing);
+    // The tab has had these up to there, so they are replayed.
+    Object.assign(positions, missing);
+    for (const stream in missing) this.#streams.resuming.add(stream);
     if (Object.keys(missing).length) this.#transmit({ type: RESUME, streams: missing, id: RESUME });
     if (Object.keys(known).length) this.#post(name, { type: "resumed", streams: known });
   }

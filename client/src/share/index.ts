@@ -3,9 +3,8 @@
 import { Connection } from "../connection.js";
 import type { Link, LinkEvents } from "../link.js";
 import type { Settings } from "../settings.js";
-import type { Options } from "../types.js";
-import { leadBy } from "./leader.js";
-import { SharedTransport } from "./tab.js";
+import type { Options, Transport } from "../types.js";
+import { shareBy } from "./tab.js";
 import { BUILD, type Kind } from "./wire.js";
 
 export function openShared(settings: Settings, options: Options, events: LinkEvents): Link {
@@ -28,7 +27,9 @@ class SharedConnection extends Connection {
   #channel: BroadcastChannel | undefined;
 
   constructor(settings: Settings, events: LinkEvents, key: string, kinds: Kind[]) {
-    super({ ...settings, transport: new SharedTransport(kinds, settings.transport, () => this.wake()) }, events);
+    // A page that has heard of the end may have closed the connection.
+    const again = (): unknown => this.#channel && this.wake();
+    super({ ...settings, transport: shareBy(kinds, settings.transport, again) }, events);
     this.#key = `${key}-signOut`;
   }
 
@@ -47,16 +48,7 @@ class SharedConnection extends Connection {
 
   override close(): void {
     super.close();
-    this.#leave();
-  }
-
-  override suspend(): void {
-    super.suspend();
-    this.#leave();
-  }
-
-  /** A page that has a channel is not kept for the way back. */
-  #leave(): void {
+    // A page that has a channel is not kept for the way back.
     this.#channel?.close();
     this.#channel = undefined;
   }
@@ -66,21 +58,20 @@ class SharedConnection extends Connection {
 function workIn(address: string | URL, name: string): Kind {
   return {
     name: "worker",
-    open(hear, onFailure) {
-      let port: MessagePort | undefined;
-      try {
-        const worker = new SharedWorker(address, { name });
-        worker.onerror = onFailure;
-        port = worker.port;
-        port.onmessage = ({ data }) => hear(data);
-      } catch {
-        // The address is of another origin, or the page's policy forbids it.
-        queueMicrotask(onFailure);
-      }
-      return {
-        post: (message) => port?.postMessage(message),
-        close: () => port?.close(),
-      };
+    // Rejects if the address is of another origin, or the page's policy forbids it.
+    async open(hear, onFailure) {
+      const worker = new SharedWorker(address, { name });
+      worker.onerror = onFailure;
+      worker.port.onmessage = hear;
+      return worker.port;
     },
+  };
+}
+
+/** Only tabs for which no worker works need this code. */
+function leadBy(key: string, transport: Transport): Kind {
+  return {
+    name: "leader",
+    open: async (hear) => (await import("./leader.js")).leadBy(key, transport, hear),
   };
 }

@@ -28,14 +28,15 @@ export interface ToTab {
 
 export const EVERYBODY = "*";
 
-/** A way to the host. */
+/** A way to the host, such as the port of a worker. */
 export interface Line {
-  post(message: ToHost): void;
+  postMessage(message: ToHost): void;
   close(): void;
 }
 
 /** A kind of host. */
 export interface Kind {
   readonly name: "worker" | "leader";
-  open(hear: (message: ToTab) => void, onFailure: () => void): Line;
+  /** Rejects, or calls `onFailure` later, if it does not work here. */
+  open(hear: (event: MessageEvent<ToTab>) => void, onFailure: () => void): Promise<Line>;
 }
