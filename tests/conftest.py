@@ -19,6 +19,7 @@ import redis.utils
 from django.core.cache import cache
 from django.core.management.commands import flush
 from django.db import connection
+from django.test import TransactionTestCase
 
 from realtime import conf
 from realtime.chat import direct, rooms
@@ -53,7 +54,12 @@ LIMITS = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", type=int, metavar="SEED", help="run in a random order, the same for the same SEED")
-    parser.addoption("--one-kind", action="store_true", help="run each test on one kind of server, by its name")
+    parser.addoption(
+        "--part",
+        type=int,
+        choices=[0, 1],
+        help="run each test on one kind of server, and in the other part on the other",
+    )
 
 
 def pytest_configure() -> None:
@@ -72,8 +78,8 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shuffle the tests, or spread those of real processes over the workers of pytest-xdist."""
-    if config.getoption("--one-kind"):
-        others = [item for item in items if is_of_other_kind(item)]
+    if (part := config.getoption("--part")) is not None:
+        others = [item for item in items if is_of_other_part(item, part)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in set(others)]
     if (seed := config.getoption("--shuffle")) is not None:
@@ -82,13 +88,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 
 
-def is_of_other_kind(item: pytest.Item) -> bool:
-    """Whether the test is left to the other kind of server. Either kind gets about half of the tests."""
+def is_of_other_part(item: pytest.Item, part: int) -> bool:
+    """Whether the test belongs to the other part. Either part has each test on one kind of server, by its name."""
     callspec = getattr(item, "callspec", None)
     if callspec is None or "site" not in callspec.params:
         return False
     name = re.sub("queue|direct", "", item.nodeid)
-    return bool(SERVERS[crc32(name.encode()) % 2] is not callspec.params["site"])
+    return bool(SERVERS[(crc32(name.encode()) + part) % 2] is not callspec.params["site"])
 
 
 def shuffle(items: list[pytest.Item], chance: random.Random) -> list[pytest.Item]:
@@ -139,6 +145,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     At the end it ends the connections of all threads: PostgreSQL drops no database that has some.
     """
     with pytest.MonkeyPatch.context() as patch:
+        # A connection outlives a test. A new one costs PostgreSQL more than most tests: it has to learn all tables.
+        patch.setattr(TransactionTestCase, "_should_reload_connections", lambda _self: False)
         patch.setattr(connection.ops, "sql_flush", delete_rows)
         patch.setattr(flush, "emit_post_migrate_signal", lambda *_args, **_options: None)
         yield

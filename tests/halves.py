@@ -14,10 +14,10 @@ import tempfile
 
 from tests.backends.services import find_missing
 
-# Tests of processes start a Redis and a PostgreSQL of their own. What needs a server runs on both kinds in the first
-# half, and on one of them here. What the packages import does not depend on servers.
-SERVICES_ONLY = ["-m", "not process and not browser", "--one-kind", "-p", "no:cacheprovider"]
-SERVICES_ONLY += ["--ignore=tests/test_packages.py"]
+# Tests of processes start a Redis and a PostgreSQL of their own. A test that needs a server runs on one of the two
+# kinds in the first half, and on the other one in the second. What the packages import does not depend on servers.
+SERVICES_ONLY = ["-m", "not process and not browser", "--ignore=tests/test_packages.py", "-p", "no:cacheprovider"]
+PARTS = [["--part", "0"], ["--part", "1"]]
 
 LIBRARY = ["make", "--no-print-directory", "client-test"]
 
@@ -41,19 +41,19 @@ def command(half: Half, jobs: int) -> list[str]:
 
 def run_all(jobs: int, *, both: bool) -> int:
     """Run the first half or both, and the tests of the browser library. Returns 0 if all pass."""
-    first = embedded()
+    first, options = embedded(), []
     beside = {"The browser library": (LIBRARY, first[0])}
     if both:
         # Few tests of the second half wait for anything, and each worker has to load all tests first.
-        second = services()
-        beside["The same on PostgreSQL and Redis"] = (command(second, max(1, jobs // 2)), second[0])
+        second, (options, others) = services(), PARTS
+        beside["The same on PostgreSQL and Redis"] = ([*command(second, max(1, jobs // 2)), *others], second[0])
         jobs = max(1, jobs - 1)
     with contextlib.ExitStack() as stack:
         running = []
         for title, (arguments, env) in beside.items():
             output = stack.enter_context(tempfile.TemporaryFile())
             running.append((title, output, subprocess.Popen(arguments, env=env, stdout=output, stderr=output)))
-        codes = [subprocess.call(command(first, jobs), env=first[0])]
+        codes = [subprocess.call([*command(first, jobs), *options], env=first[0])]
         for title, output, process in running:
             codes.append(process.wait())
             output.seek(0)

@@ -16,7 +16,8 @@ def ends(monkeypatch, capfdbinary):
         waiting = dict(zip(["first", "library", "second"], codes, strict=False))
 
         def program(name, jobs=0):
-            return [sys.executable, "-c", f"print({name!r}, {jobs}); raise SystemExit({waiting.pop(name)})"]
+            code = f"import sys; print({name!r}, {jobs}, *sys.argv[1:]); raise SystemExit({waiting.pop(name)})"
+            return [sys.executable, "-c", code]
 
         monkeypatch.setattr(halves, "command", lambda half, jobs: program("second" if half[1] else "first", jobs))
         monkeypatch.setattr(halves, "find_missing", lambda: list(missing))
@@ -35,9 +36,9 @@ def test_all_have_to_pass(ends, codes, code):
     result, output = ends(*codes)
     assert result == code
     assert output.split("\n\n") == [
-        "first 2",
+        "first 2 --part 0",
         "The browser library\nlibrary 0",
-        "The same on PostgreSQL and Redis\nsecond 1\n",
+        "The same on PostgreSQL and Redis\nsecond 1 --part 1\n",
     ]
 
 
@@ -64,7 +65,7 @@ def test_the_second_one_has_the_servers_and_the_first_one_none(monkeypatch):
     assert (env["DATABASE_URL"], env["REDIS_URL"]) == ("the TEST_DATABASE_URL", "the TEST_REDIS_URL")
 
 
-def test_each_test_is_left_to_one_of_the_kinds():
+def test_each_part_has_each_test_on_another_kind():
     chosen = []
     for number in range(100):
         kinds = [
@@ -73,9 +74,13 @@ def test_each_test_is_left_to_one_of_the_kinds():
             )
             for name, kind in zip(["queue", "direct"], conftest.SERVERS, strict=True)
         ]
-        others = [conftest.is_of_other_kind(item) for item in kinds]
+        others, ours = ([conftest.is_of_other_part(item, part) for item in kinds] for part in (0, 1))
         assert sorted(others) == [False, True]
+        assert ours == others[::-1]
         chosen.append(others[0])
     assert 30 < sum(chosen) < 70
-    assert not conftest.is_of_other_kind(SimpleNamespace(nodeid="test_a.py::test_b"))
-    assert not conftest.is_of_other_kind(SimpleNamespace(nodeid="t", callspec=SimpleNamespace(params={"n": 1})))
+    for part in (0, 1):
+        assert not conftest.is_of_other_part(SimpleNamespace(nodeid="test_a.py::test_b"), part)
+        assert not conftest.is_of_other_part(
+            SimpleNamespace(nodeid="t", callspec=SimpleNamespace(params={"n": 1})), part
+        )
