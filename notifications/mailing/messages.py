@@ -1,7 +1,7 @@
 """Builds mails: their texts from templates that a site can replace, and their headers. Called by `sending`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.policy import Policy
 from email.utils import formataddr
 from hashlib import sha256
@@ -62,16 +62,22 @@ class Entry:
     row: Notification
 
 
-def load(letters: Sequence[Letter]) -> Callable[[Letter], EmailMultiAlternatives]:
-    """What builds each of the mails: their notifications and languages are loaded together."""
+def load(letters: Sequence[Letter]) -> Callable[[Letter], EmailMultiAlternatives | None]:
+    """What builds each of the mails, or returns None if nothing is left to say.
+
+    Their notifications and languages are loaded together.
+    """
     shown = [delivery.notification_id for letter in letters for delivery in letter.deliveries[:SHOWN]]
     rows = Notification.objects.in_bulk(shown)
     languages = languages_of([letter.user.pk for letter in letters])
 
-    def build_one(letter: Letter) -> EmailMultiAlternatives:
+    def build_one(letter: Letter) -> EmailMultiAlternatives | None:
         # Both may have been deleted since they were checked.
-        found = [rows[d.notification_id] for d in letter.deliveries[:SHOWN] if d.notification_id in rows]
-        return build(letter, found, languages.get(letter.user.pk, conf.default_language()))
+        newest = [delivery for delivery in letter.deliveries[:SHOWN] if delivery.notification_id in rows]
+        found = [rows[delivery.notification_id] for delivery in newest]
+        left = replace(letter, deliveries=[*newest, *letter.deliveries[SHOWN:]])
+        language = languages.get(letter.user.pk, conf.default_language())
+        return build(left, found, language) if left.deliveries else None
 
     return build_one
 
