@@ -134,8 +134,9 @@ def _unsubscribe_url(letter: Letter, shown: Sequence[Notification]) -> str:
     if shows_all and all(kind is not None and kind.critical for kind in kinds):
         return ""
     types = {row.type for row in shown}
-    token = unsubscribing.make_token(letter.user.pk, types.pop() if shows_all and len(types) == 1 else "")
-    return addresses.of_unsubscribing(token)
+    # Whoever has the token can read the type in it.
+    has_one = shows_all and len(types) == 1 and conf.settings().mail_contents
+    return addresses.of_unsubscribing(unsubscribing.make_token(letter.user.pk, types.pop() if has_one else ""))
 
 
 def _headers(letter: Letter, shown: Sequence[Notification], unsubscribe: str) -> dict[str, str]:
@@ -148,7 +149,8 @@ def _headers(letter: Letter, shown: Sequence[Notification], unsubscribe: str) ->
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "All",
     }
-    groups = {row.group_key for row in shown}
+    # The name of a thread is made of the group's key, which somebody might guess.
+    groups = {row.group_key for row in shown} if conf.settings().mail_contents else set()
     if len(groups) == 1 and (group := groups.pop()):
         thread = f"<group.{_digest(str(letter.user.pk), group)}@{host}>"
         headers |= {"References": thread, "In-Reply-To": thread}

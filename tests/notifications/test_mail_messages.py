@@ -124,6 +124,16 @@ def test_a_site_can_leave_the_contents_out(office: Office, erin: Any, count: int
         assert "https://example.com/" in text
 
 
+def test_what_has_no_contents_reveals_neither_type_nor_group(office: Office, erin: Any) -> None:
+    office.configure(MAIL_CONTENTS=False)
+    sent(erin, "new_like", message="a secret", group_key="like:7")
+    (mail,) = office.send(minutes=5)
+    token = mail.extra_headers["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    assert unsubscribing.read_token(token) == (erin.pk, "")
+    # The name of the thread is a hash of the group's key, which could be guessed.
+    assert not mail.extra_headers.keys() & {"References", "In-Reply-To"}
+
+
 def test_a_site_replaces_the_templates(office: Office, erin: Any, tmp_path: Any, settings: Any) -> None:
     folder = tmp_path / "notifications" / "mail"
     folder.mkdir(parents=True)
