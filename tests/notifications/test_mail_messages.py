@@ -19,7 +19,7 @@ from notifications.mailing.messages import OneLine
 from notifications.mailing.transport import Transport
 from notifications.models import Notification
 from tests.notifications.choices import register
-from tests.notifications.mails import Office
+from tests.notifications.mails import Office, reader
 from tests.notifications.rows import sent
 
 pytestmark = pytest.mark.django_db
@@ -84,6 +84,31 @@ def test_in_the_readers_language(office: Office, erin: Any, alice: Any, settings
     assert "还有 2 条。" in mail.body
     assert 'lang="zh-hans"' in html_of(mail)
     assert "new notification" not in mail.body + html_of(mail)
+
+
+def language_by_name(user: Any) -> str:
+    """The site's function in the test below."""
+    return "zh-hans" if user.username.startswith("zh") else "en"
+
+
+def test_what_many_get_is_rendered_once_for_each_language(
+    office: Office, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.configure(LANGUAGE="tests.notifications.test_mail_messages.language_by_name")
+    rendered = []
+    render = Notification.render
+    monkeypatch.setattr(Notification, "render", lambda row: rendered.append(row) or render(row))
+    readers = [reader(f"{language}{number}") for language in ("en", "zh") for number in range(5)]
+    notify(readers, "new_like", actor=alice, group_key="like:7")
+    notify(readers[:1], "new_like", actor=bob, group_key="like:7")
+    notify(readers[1:2], "new_like", actor=bob)
+    rendered.clear()
+    texts = {mail.to[0]: mail.body for mail in office.send(minutes=5)}
+    assert len(rendered) == 4
+    assert "bob and alice liked" in texts["en0@example.org"]
+    assert all(f"{name} liked" in texts["en1@example.org"] for name in ("alice", "bob"))
+    assert all("alice liked" in texts[f"en{number}@example.org"] for number in range(2, 5))
+    assert all("alice 赞了" in texts[f"zh{number}@example.org"] for number in range(5))
 
 
 def test_what_people_write_is_text(office: Office, erin: Any) -> None:
