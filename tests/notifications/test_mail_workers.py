@@ -9,8 +9,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 
-from notifications import inbox, notify, withdraw
+from notifications import inbox, notify, waking, withdraw
 from notifications.mailing import claims, messages, sending
+from notifications.mailing.retrying import retry_failed
 from notifications.models import Delivery, Notification
 from tests.backends.mail_server import MailServer, texts_of
 from tests.notifications.choices import NOON, choose, delivery_of, register
@@ -209,3 +210,18 @@ def test_two_workers_never_send_one_twice(office: Office, server: MailServer) ->
     assert at_once(*[partial(sending.send_due, now)] * 4) == [None] * 4
     assert sorted(server.recipients) == [user.email for user in readers]
     assert states() == [("sent", "")] * 180
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_sent_again_and_tried_again_at_once_is_mailed_once(office: Office, server: MailServer) -> None:
+    readers = make_readers(10)
+    notify(readers, "mention", message="hello")
+    Delivery.objects.update(state="failed")
+    keys = list(Notification.objects.values_list("pk", flat=True))
+    again = partial(waking.send_again, keys, office.time.now)
+    found = at_once(again, partial(retry_failed, Delivery.objects.all()), again)
+    assert found[0] == found[2] == 10
+    assert Delivery.objects.filter(state="queued").count() == 10
+    send_all(office)
+    assert sorted(server.recipients) == [user.email for user in readers]
+    assert all("1 new notification" in texts_of(mail)[0] for mail in server.mails)
