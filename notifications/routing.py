@@ -63,13 +63,12 @@ def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notificat
 
 
 def mail_again(rows: Sequence[Notification], now: datetime) -> None:
-    """Queue the mails of stored notifications once more, also those that were settled."""
+    """Queue mails of stored notifications that are unread again. Those that still wait stay."""
     if not conf.settings().mail:
         return
     wishes = all_wishes([row.recipient_id for row in rows], now)
     mailed = {row.pk: row.recipient_id for row in rows if _decide_for(row, wishes, "mail").verdict != "off"}
-    queue.add(mailed, wishes)
-    queue.restart(list(mailed), now)
+    queue.add_again(mailed, wishes)
 
 
 def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channel: Channel) -> dict[Any, Decision]:

@@ -59,11 +59,17 @@ def _sort(found: Sequence[Notification], wishes: Wishes, now: datetime) -> dict[
         elif decision.is_sent and row.is_waiting(now):
             waiting.setdefault(row.recipient_id, []).append(row)
     withholding.withhold(later)
-    over = [row.pk for row in found if row.pk not in later]
-    for start in range(0, len(over), bulk.ROWS_AT_ONCE):
-        part = over[start : start + bulk.ROWS_AT_ONCE]
-        Notification.objects.filter(pk__in=part).update(withheld_until=None)
+    told = {row.pk for rows in waiting.values() for row in rows}
+    _settle(sorted(told), told_at=now)
+    _settle([row.pk for row in found if row.pk not in later and row.pk not in told])
     return waiting
+
+
+def _settle(keys: Sequence[int], **fields: Any) -> None:
+    """No other summary will tell of these."""
+    for start in range(0, len(keys), bulk.ROWS_AT_ONCE):
+        part = Notification.objects.filter(pk__in=keys[start : start + bulk.ROWS_AT_ONCE])
+        part.update(withheld_until=None, **fields)
 
 
 def _publish(waiting: dict[Any, list[Notification]]) -> None:

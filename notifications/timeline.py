@@ -11,6 +11,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from notifications.mailing.reasons import REASONS
 from notifications.models import Delivery, Notification
 from notifications.preferences.explaining import Explanation
 from notifications.texts import Rendered
@@ -41,6 +42,8 @@ def _arrival(row: Notification, push: Explanation) -> Iterator[Step]:
         yield Step(row.arrived_at, _("Pushed"), push.text)
     else:
         yield Step(row.arrived_at, _("Not pushed"), push.text)
+    if row.told_at is not None:
+        yield Step(row.told_at, _("Told in a summary"))
     if row.withheld_until is not None:
         yield Step(row.withheld_until, _("A summary is due"))
 
@@ -67,19 +70,26 @@ def _label_of(rendered: Rendered, key: str) -> str:
 
 
 def _mails(row: Notification, mail: Explanation) -> Iterator[Step]:
-    delivery = Delivery.objects.filter(notification=row, channel="mail").first()
-    if delivery is None:
+    rounds = list(Delivery.objects.filter(notification=row, channel="mail").order_by("round"))
+    if not rounds:
         yield Step(None, _("No mail"), mail.text)
-        return
+    for delivery in rounds:
+        is_last = delivery is rounds[-1]  # which is what the explanation is about
+        yield from _round(delivery, mail.text if is_last else str(REASONS.get(delivery.reason, delivery.reason)))
+
+
+def _round(delivery: Delivery, reason: str) -> Iterator[Step]:
     yield Step(delivery.created_at, _("Mail queued"))
+    state = Delivery.State(delivery.state)
+    if delivery.sent_at is not None and state != Delivery.State.SENT:
+        yield Step(delivery.sent_at, _("Mail sent"))
     values: dict[str, Any] = {"count": delivery.attempts}
     tries = _("Attempts: %(count)d.") % values if delivery.attempts else ""
-    detail = " ".join(filter(None, [mail.text, tries, delivery.error]))
-    yield Step(delivery.sent_at or delivery.due_at, _mail_label(delivery), detail)
+    detail = " ".join(filter(None, [reason, tries, delivery.error]))
+    yield Step(delivery.settled_at or delivery.sent_at or delivery.due_at, _mail_label(state), detail)
 
 
-def _mail_label(delivery: Delivery) -> str:
-    state = Delivery.State(delivery.state)
+def _mail_label(state: Delivery.State) -> str:
     return {
         Delivery.State.QUEUED: _("Mail is due"),
         Delivery.State.SENT: _("Mail sent"),

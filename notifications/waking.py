@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 500
 
 
 def wake(now: datetime) -> None:
-    """Bring back what was snoozed until now: unread, at the top of the lists, and pushed as if it were new."""
+    """Bring back what was snoozed until now: unread, at the top of the lists, pushed and mailed as if it were new."""
     due = Notification.objects.existing().filter(snoozed_until__lte=now)
     # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
     while not is_stopping() and due.exists() and _wake_page(due, now):
@@ -61,18 +61,17 @@ def send_again(keys: Sequence[int], now: datetime) -> int:
         Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
         for row in found:
             vars(row).update(values)
-        pushed = _announce(found, now, "unread")
-        withholding.forget([row.pk for row in pushed])
-        routing.mail_again(found, now)
+        _announce(found, now, "unread")
     return len(found)
 
 
-def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> list[Notification]:
-    """Push them as if they were new. Returns those that are pushed now."""
+def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> None:
+    """Push and mail them as if they were new."""
     by_reader: dict[Any, list[int]] = defaultdict(list)
     for row in woken:
         by_reader[row.recipient_id].append(row.pk)
     announce_all(act, by_reader)
     pushed = routing.choose_pushed(woken, now)
     pushing.push(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
-    return pushed
+    withholding.forget([row.pk for row in pushed])
+    routing.mail_again(woken, now)

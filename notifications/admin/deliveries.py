@@ -20,7 +20,7 @@ from notifications.mailing.retrying import RETRIED_AT_ONCE, retry_failed
 from notifications.models import Delivery
 from realtime.integration import own_transaction
 
-STAMPED = ["created_at", "sent_at", "message_id"]
+STAMPED = ["round", "created_at", "sent_at", "settled_at", "message_id"]
 SHOWN_CHARS = 30  # of names, titles and errors in the list, so that there is room for the other columns
 
 
@@ -86,9 +86,9 @@ class DeliveryAdminMixin(RecordAdminMixin, LongListMixin):
         """In the list, an error stands in its place."""
         return str(self.why(delivery)) or Truncator(delivery.error).chars(SHOWN_CHARS) or None
 
-    @admin.display(description=_("due or sent"))
+    @admin.display(description=_("due or settled"))
     def moment(self, delivery: Delivery) -> datetime:
-        return delivery.sent_at or delivery.due_at
+        return delivery.settled_at or delivery.sent_at or delivery.due_at
 
     def match(self, term: str) -> Q:
         return Q(message_id__in=[term, f"<{term}>"])

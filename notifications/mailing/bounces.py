@@ -7,6 +7,7 @@ from typing import Any
 
 from django.apps import apps
 
+from notifications import clock
 from notifications.mailing.recipients import address_of, load_users
 from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Reader
@@ -35,7 +36,8 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
             stop_mails(reader)
         return
     why = str(event.description or event.mta_response or event.event_type).replace("\0", "")[:ERROR_CHARS]
-    deliveries.update(state=FAILED[event.event_type], reason=str(event.reject_reason or "")[:16], error=why)
+    reason = str(event.reject_reason or "")[:16]
+    deliveries.update(state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
     if event.event_type == "bounced":
         for reader, user in load_users(list(readers)).items():
             if address_of(user) == event.recipient:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from notifications import bulk
+from notifications import bulk, clock
 from notifications.models import Delivery
 from realtime.integration import own_transaction, retry_conflicts
 
@@ -27,6 +27,7 @@ COLUMNS = {
     "error": "text",
     "message_id": "text",
     "sent_at": "timestamptz",
+    "settled_at": "timestamptz",
     "lease": "text",
 }
 ERROR_CHARS, ID_CHARS = 500, 255
@@ -60,6 +61,7 @@ def claim(now: datetime) -> Claim | None:
 
 def settle(claimed: Claim, deliveries: Iterable[Delivery]) -> None:
     """Store what has become of these deliveries, and give them up. One that another worker has now stays as it is."""
+    now = clock.now()
     values = [
         {
             "id": delivery.pk,
@@ -70,11 +72,18 @@ def settle(claimed: Claim, deliveries: Iterable[Delivery]) -> None:
             "error": delivery.error[:ERROR_CHARS],
             "message_id": delivery.message_id[:ID_CHARS],
             "sent_at": bulk.moment(delivery.sent_at),
+            "settled_at": bulk.moment(_settled_at(delivery, now)),
             "lease": "",
         }
         for delivery in deliveries
     ]
     bulk.update(Delivery, COLUMNS, values, only_if=("lease", claimed.token))
+
+
+def _settled_at(delivery: Delivery, now: datetime) -> datetime | None:
+    if delivery.state == Delivery.State.QUEUED:
+        return None
+    return delivery.sent_at if delivery.state == Delivery.State.SENT else now
 
 
 def postpone(deliveries: Iterable[Delivery], until: datetime, reason: str) -> None:

@@ -1,12 +1,13 @@
 """Builds mails: their texts from templates that a site can replace, and their headers. Called by `sending`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.policy import Policy
 from email.utils import formataddr
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.utils.text import Truncator
@@ -17,6 +18,7 @@ from notifications.languages import languages_of
 from notifications.mailing import addresses, unsubscribing
 from notifications.mailing.checking import Letter
 from notifications.models import Notification
+from notifications.texts import Rendered
 from notifications.types import find_type
 
 SHOWN = 10  # notifications of one mail; of the others, only how many they are
@@ -62,25 +64,36 @@ class Entry:
     row: Notification
 
 
-def load(letters: Sequence[Letter]) -> Callable[[Letter], EmailMultiAlternatives]:
-    """What builds each of the mails: their notifications and languages are loaded together."""
+# What notifications say, by language and all that it is made of: once for a page, and not once for each reader.
+Known = dict[tuple[Any, ...], Rendered]
+
+
+def load(letters: Sequence[Letter]) -> Callable[[Letter], EmailMultiAlternatives | None]:
+    """What builds each of the mails, or returns None if nothing is left to say.
+
+    Their notifications and languages are loaded together.
+    """
     shown = [delivery.notification_id for letter in letters for delivery in letter.deliveries[:SHOWN]]
     rows = Notification.objects.in_bulk(shown)
     languages = languages_of([letter.user.pk for letter in letters])
+    known: Known = {}
 
-    def build_one(letter: Letter) -> EmailMultiAlternatives:
+    def build_one(letter: Letter) -> EmailMultiAlternatives | None:
         # Both may have been deleted since they were checked.
-        found = [rows[d.notification_id] for d in letter.deliveries[:SHOWN] if d.notification_id in rows]
-        return build(letter, found, languages.get(letter.user.pk, conf.default_language()))
+        newest = [delivery for delivery in letter.deliveries[:SHOWN] if delivery.notification_id in rows]
+        found = [rows[delivery.notification_id] for delivery in newest]
+        left = replace(letter, deliveries=[*newest, *letter.deliveries[SHOWN:]])
+        language = languages.get(letter.user.pk, conf.default_language())
+        return build(left, found, language, known) if left.deliveries else None
 
     return build_one
 
 
-def build(letter: Letter, shown: Sequence[Notification], language: str) -> EmailMultiAlternatives:
+def build(letter: Letter, shown: Sequence[Notification], language: str, known: Known) -> EmailMultiAlternatives:
     """The mail, in the reader's language."""
     unsubscribe = _unsubscribe_url(letter, shown)
     more = len(letter.deliveries) - len(shown)
-    words = write(shown, more=more, user=letter.user, language=language, unsubscribe_url=unsubscribe)
+    words = write(shown, more=more, user=letter.user, language=language, unsubscribe_url=unsubscribe, known=known)
     message = EmailMultiAlternatives(
         subject=words.subject,
         body=words.text,
@@ -92,12 +105,21 @@ def build(letter: Letter, shown: Sequence[Notification], language: str) -> Email
     return message
 
 
-def write(shown: Sequence[Notification], *, more: int = 0, user: Any, language: str, unsubscribe_url: str) -> Words:
+def write(
+    shown: Sequence[Notification],
+    *,
+    more: int = 0,
+    user: Any,
+    language: str,
+    unsubscribe_url: str,
+    known: Known | None = None,
+) -> Words:
     """The texts of a mail to `user` about these notifications and `more` that it only counts."""
     shows_contents = conf.settings().mail_contents
+    known = {} if known is None else known
     with override(language):
         context = {
-            "entries": [_entry(row) for row in shown] if shows_contents else [],
+            "entries": [_entry(row, _render_once(row, language, known)) for row in shown] if shows_contents else [],
             "count": len(shown) + more,
             "more": more if shows_contents else 0,
             "user": user,
@@ -115,8 +137,17 @@ def _render(name: str, context: dict[str, Any]) -> str:
     return render_to_string(f"{TEMPLATES}/{name}", context)
 
 
-def _entry(row: Notification) -> Entry:
-    rendered, kind = row.render(), find_type(row.type)
+def _render_once(row: Notification, language: str, known: Known) -> Rendered:
+    """What the notification says in this language, which is active."""
+    made_of = msgspec.json.encode([row.params, row.group_actors])
+    key = (language, row.type, row.title, row.message, row.group_count, made_of)
+    if key not in known:
+        known[key] = row.render()
+    return known[key]
+
+
+def _entry(row: Notification, rendered: Rendered) -> Entry:
+    kind = find_type(row.type)
     url = addresses.of_notification(row.pk, row.link)
     return Entry(rendered.title, rendered.message, url, kind.level if kind else "info", row)
 
@@ -128,8 +159,9 @@ def _unsubscribe_url(letter: Letter, shown: Sequence[Notification]) -> str:
     if shows_all and all(kind is not None and kind.critical for kind in kinds):
         return ""
     types = {row.type for row in shown}
-    token = unsubscribing.make_token(letter.user.pk, types.pop() if shows_all and len(types) == 1 else "")
-    return addresses.of_unsubscribing(token)
+    # Whoever has the token can read the type in it.
+    has_one = shows_all and len(types) == 1 and conf.settings().mail_contents
+    return addresses.of_unsubscribing(unsubscribing.make_token(letter.user.pk, types.pop() if has_one else ""))
 
 
 def _headers(letter: Letter, shown: Sequence[Notification], unsubscribe: str) -> dict[str, str]:
@@ -142,7 +174,8 @@ def _headers(letter: Letter, shown: Sequence[Notification], unsubscribe: str) ->
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "All",
     }
-    groups = {row.group_key for row in shown}
+    # The name of a thread is made of the group's key, which somebody might guess.
+    groups = {row.group_key for row in shown} if conf.settings().mail_contents else set()
     if len(groups) == 1 and (group := groups.pop()):
         thread = f"<group.{_digest(str(letter.user.pk), group)}@{host}>"
         headers |= {"References": thread, "In-Reply-To": thread}

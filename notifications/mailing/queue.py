@@ -1,6 +1,6 @@
 """Queues mails when notifications are stored, in the same transaction. Called by `routing` and by preferences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,11 +19,8 @@ def add(readers: Mapping[int, Any], wishes: Wishes) -> None:
     It is due when the reader has been away long enough, and everything is checked again then. A notification that has
     a mail already, because its group has grown, gets no other.
     """
-    usual = bulk.moment(wishes.now + timedelta(seconds=wishes.of(None).away_seconds))
-    due = {
-        reader: bulk.moment(wishes.now + timedelta(seconds=choices.away_seconds))
-        for reader, choices in wishes.choices.items()
-    }
+    usual = bulk.moment(_due_at(None, wishes))
+    due = {reader: bulk.moment(_due_at(reader, wishes)) for reader in wishes.choices}
     values = [
         {"notification": key, "recipient": stored_id(reader), "due": due.get(reader, usual)}
         for key, reader in readers.items()
@@ -34,20 +31,40 @@ def add(readers: Mapping[int, Any], wishes: Wishes) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
                 f"INSERT INTO {Delivery._meta.db_table} (notification_id, user_id, due_at, channel, state, created_at,"
-                f" attempts, reason, lease, error, message_id) SELECT {table.columns}, 'mail', 'queued', %s,"
-                f" 0, '', '', '', '' FROM {table.source} WHERE true ON CONFLICT DO NOTHING",
+                f" round, attempts, reason, lease, error, message_id) SELECT {table.columns}, 'mail', 'queued', %s,"
+                f" 1, 0, '', '', '', '' FROM {table.source} WHERE true ON CONFLICT DO NOTHING",
                 [created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])],
             )
+
+
+def add_again(readers: Mapping[int, Any], wishes: Wishes) -> None:
+    """The same for notifications that may have been mailed before, or not for a reason: another round begins.
+
+    One whose mail still waits gets no other. The caller has locked the notifications.
+    """
+    add(readers, wishes)
+    found = Delivery.objects.filter(notification__in=list(readers), channel="mail")
+    # The rows are locked, so that nobody tries the last round of one again at the same time.
+    last = {delivery.notification_id: delivery for delivery in found.select_for_update().order_by("round", "pk")}
+    Delivery.objects.bulk_create(
+        Delivery(
+            notification_id=key,
+            user_id=delivery.user_id,
+            round=delivery.round + 1,
+            due_at=_due_at(delivery.user_id, wishes),
+            created_at=wishes.now,
+        )
+        for key, delivery in last.items()
+        if delivery.state != Delivery.State.QUEUED
+    )
+
+
+def _due_at(reader: Any, wishes: Wishes) -> datetime:
+    """When the reader will have been away long enough, if they leave now."""
+    return wishes.now + timedelta(seconds=wishes.of(reader).away_seconds)
 
 
 def reconsider(reader: Any, now: datetime) -> None:
     """The reader has changed something: what waits for the reader's sake is checked again by the next job."""
     queued = Delivery.objects.filter(user_id=reader, state=Delivery.State.QUEUED, reason__in=CHOSEN_REASONS)
     queued.filter(due_at__gt=now).update(due_at=now)
-
-
-def restart(keys: Sequence[int], now: datetime) -> None:
-    """The mails of these notifications that were sent, or not sent for a reason, begin again."""
-    settled = Delivery.objects.filter(notification__in=keys, channel="mail").exclude(state=Delivery.State.QUEUED)
-    new: dict[str, Any] = {"reason": "", "error": "", "attempts": 0, "sent_at": None, "lease": "", "leased_until": None}
-    settled.update(state=Delivery.State.QUEUED, due_at=now, **new)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from notifications import clock
 from notifications.models import Delivery
@@ -15,13 +15,18 @@ RETRIED_AT_ONCE = 1_000
 def retry_failed(deliveries: "QuerySet[Delivery, Any]") -> list[Delivery]:
     """Queue the failed ones of these mails, the oldest first, and no more than `RETRIED_AT_ONCE`. Returns them.
 
-    A mail that somebody else has queued in the meantime is left out.
+    A mail that somebody else has queued in the meantime is left out, and so is one whose notification was sent again.
     """
-    failed = Delivery.objects.filter(state=Delivery.State.FAILED)
+    same = {"notification": OuterRef("notification"), "channel": OuterRef("channel")}
+    later = Delivery.objects.filter(**same, round__gt=OuterRef("round"))
+    failed = Delivery.objects.filter(~Exists(later), state=Delivery.State.FAILED)
     with own_transaction():
         # Locked in one order, so that none of two callers waits for the other.
         chosen = failed.select_for_update().filter(pk__in=deliveries.order_by().values("pk")).order_by("pk")
-        found = list(chosen[:RETRIED_AT_ONCE])
-        changes = {"state": Delivery.State.QUEUED, "reason": "waiting", "attempts": 0, "due_at": clock.now()}
+        locked = list(chosen.values_list("pk", flat=True)[:RETRIED_AT_ONCE])
+        # Whoever sends again locks the rows, too: what has come of it is seen only now.
+        found = list(failed.filter(pk__in=locked).order_by("pk"))
+        changes: dict[str, Any] = {"state": Delivery.State.QUEUED, "reason": "waiting", "attempts": 0}
+        changes |= {"due_at": clock.now(), "settled_at": None}
         failed.filter(pk__in=[delivery.pk for delivery in found]).update(**changes)
     return found

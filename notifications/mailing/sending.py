@@ -1,14 +1,15 @@
 """Sends the mails that are due, a page of readers after the other. Called by the jobs, in any number of workers.
 
-What was handed over is noted after a few mails. Only if a worker dies in between, the next one sends these again, with
-the same Message-ID.
+Everything is checked at most a second before a mail is handed over: with a fast mail server, one check is enough for a
+page, and what is read or withdrawn while a slow one works is not mailed. What was handed over is noted after a few
+mails. Only if a worker dies in between, the next one sends these again, with the same Message-ID.
 """
 
 import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.core.mail import EmailMessage
@@ -25,10 +26,11 @@ logger = logging.getLogger(__name__)
 
 RUN_SECONDS = 20.0  # then other jobs have their turn
 NOTED_AT_ONCE = 20  # mails
+FRESH = timedelta(seconds=1)  # so long, what was checked holds
 AGAIN = timedelta(minutes=1)  # while nothing can be sent
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWS = 60.0, 43_200.0, 4
 
-Build = Callable[[Letter], EmailMessage]
+Build = Callable[[Letter], EmailMessage | None]
 
 
 class NothingCanBeSent(Exception):
@@ -52,31 +54,51 @@ def send_due(_now: datetime) -> None:
 
 def _send_page(claimed: Claim, transport: Transport) -> None:
     """Raises NothingCanBeSent, after which all that is left of the page waits."""
-    checked = _check(claimed, clock.now())
+    waiting = claimed.deliveries
+    while waiting and not _must_end(claimed):
+        waiting = _send_some(claimed, waiting, transport)
+    claims.settle(claimed, waiting)
+
+
+def _send_some(claimed: Claim, deliveries: Sequence[Delivery], transport: Transport) -> list[Delivery]:
+    """Check them, and send their mails as long as that is fresh. Returns the deliveries that are left."""
+    checked_at = clock.now()
+    checked = _check(claimed, deliveries, checked_at)
     claims.settle(claimed, checked.settled)
-    build = messages.load(checked.letters)
-    waiting = deque(checked.letters)
+    waiting, build = deque(checked.letters), messages.load(checked.letters)
+    tried: list[Letter] = []
     away = ""
-    while waiting and not away and not _must_end(claimed):
-        tried: list[Letter] = []
-        while waiting and not away and len(tried) < NOTED_AT_ONCE:
-            tried.append(waiting.popleft())
-            away = _send(tried[-1], build, transport)
-        claims.settle(claimed, _deliveries(tried))
-        _note_mailed(tried)
+    for letter in _while_fresh(claimed, waiting, checked_at + FRESH):
+        tried.append(letter)
+        away = _send(letter, build, transport)
+        if away:
+            break
+        if len(tried) == NOTED_AT_ONCE:
+            _note(claimed, tried)
+            tried = []
+    _note(claimed, tried)
+    left = _deliveries(waiting)
     if away:
-        claims.postpone(_deliveries(waiting), clock.now() + AGAIN, "waiting")
-    claims.settle(claimed, _deliveries(waiting))
-    if away:
+        claims.postpone(left, clock.now() + AGAIN, "waiting")
+        claims.settle(claimed, left)
         raise NothingCanBeSent(away)
+    return left
 
 
-def _check(claimed: Claim, now: datetime) -> Checked:
+def _while_fresh(claimed: Claim, waiting: deque[Letter], until: datetime) -> Iterator[Letter]:
+    """Take one letter after the other until this moment, but at least one unless the claim ends."""
+    is_first = True
+    while waiting and not _must_end(claimed) and (is_first or clock.now() < until):
+        is_first = False
+        yield waiting.popleft()
+
+
+def _check(claimed: Claim, deliveries: Sequence[Delivery], now: datetime) -> Checked:
     try:
-        return check(claimed.deliveries, now)
+        return check(deliveries, now)
     except (StoreUnavailable, TimeoutError) as error:
-        claims.postpone(claimed.deliveries, now + AGAIN, "presence")
-        claims.settle(claimed, claimed.deliveries)
+        claims.postpone(deliveries, now + AGAIN, "presence")
+        claims.settle(claimed, deliveries)
         raise NothingCanBeSent(f"it cannot be known who is online: {error}") from error
 
 
@@ -88,7 +110,11 @@ def _must_end(claimed: Claim) -> bool:
 def _send(letter: Letter, build: Build, transport: Transport) -> str:
     """Send one mail, and write on its deliveries what has become of it. Returns why no other can be sent, if so."""
     try:
-        message_id = transport.send(build(letter))
+        message = build(letter)
+        if message is None:
+            claims.suppress(letter.deliveries, "deleted")
+            return ""
+        message_id = transport.send(message)
     except Exception as error:
         return _note_failure(letter, error)
     for delivery in letter.deliveries:
@@ -120,8 +146,9 @@ def _pause(attempts: int) -> timedelta:
     return timedelta(seconds=seconds * random.uniform(0.75, 1.25))
 
 
-def _note_mailed(tried: Sequence[Letter]) -> None:
-    """For those who have got a mail, a new period of the digest begins."""
+def _note(claimed: Claim, tried: Sequence[Letter]) -> None:
+    """Store what has become of these mails. For those who have got one, a new period of the digest begins."""
+    claims.settle(claimed, _deliveries(tried))
     sent = [letter for letter in tried if letter.in_turn and letter.deliveries[0].state == Delivery.State.SENT]
     Reader.objects.bulk_create(
         [Reader(user_id=letter.user.pk, mailed_at=letter.deliveries[0].sent_at) for letter in sent],

@@ -25,6 +25,8 @@ from realtime.integration import read_user, wire_id
 
 SALT = "notifications.unsubscribe"
 TEMPLATE = "notifications/unsubscribe.html"
+# What the button against a mistake says: all mails again, those of the type, or those of a type that was switched on.
+RESUMING = ("resume", "resume_type", "restore_type")
 
 
 def make_token(reader: Any, type_key: str = "") -> str:
@@ -44,19 +46,32 @@ def read_token(token: str) -> tuple[Any, str] | None:
         return None
 
 
-def stop_mails(reader: Any, type_key: str = "") -> None:
-    """Switch off all mails, or those of a type."""
-    if type_key:
-        choice = {"user_id": reader, "scope": Preference.Scope.TYPE, "key": type_key, "channel": "mail"}
-        Preference.objects.update_or_create(**choice, defaults={"enabled": False})
+def stop_mails(reader: Any) -> None:
+    """Switch off all mails."""
+    Reader.objects.update_or_create(user_id=reader, defaults={"mail": False})
+
+
+def stop_type(reader: Any, type_key: str) -> bool:
+    """Switch off the mails of a type. Returns whether the reader had switched them on before."""
+    choice = _choice(reader, type_key)
+    was_on = Preference.objects.filter(**choice, enabled=True).update(enabled=False)
+    if not was_on:
+        Preference.objects.get_or_create(**choice, defaults={"enabled": False})
+    return bool(was_on)
+
+
+def resume(reader: Any, type_key: str, what: str) -> None:
+    """Take back what the page has done, as it has named it in its button, and leave other choices as they are."""
+    if what == "resume":
+        Reader.objects.filter(user_id=reader).update(mail=True)
+    elif what == "resume_type":
+        Preference.objects.filter(**_choice(reader, type_key)).delete()
     else:
-        Reader.objects.update_or_create(user_id=reader, defaults={"mail": False})
+        Preference.objects.filter(**_choice(reader, type_key)).update(enabled=True)
 
 
-def resume_mails(reader: Any, type_key: str = "") -> None:
-    """Take it back."""
-    Reader.objects.filter(user_id=reader).update(mail=True)
-    Preference.objects.filter(user_id=reader, scope=Preference.Scope.TYPE, key=type_key, channel="mail").delete()
+def _choice(reader: Any, type_key: str) -> dict[str, Any]:
+    return {"user_id": reader, "scope": Preference.Scope.TYPE, "key": type_key, "channel": "mail"}
 
 
 @method_decorator([csrf_exempt, never_cache], name="dispatch")
@@ -69,7 +84,7 @@ class UnsubscribeView(View):
     def post(self, request: HttpRequest, token: str) -> HttpResponse:
         """Without a known `action`, which is what mail programs send, all mails stop."""
         action = request.POST.get("action", "")
-        return self._answer(request, token, action if action in ("type", "resume") else "all")
+        return self._answer(request, token, action if action in ("type", *RESUMING) else "all")
 
     def _answer(self, request: HttpRequest, token: str, action: str) -> HttpResponse:
         found = read_token(token)
@@ -77,14 +92,16 @@ class UnsubscribeView(View):
         if found is None or user is None:
             return render(request, TEMPLATE, {"done": "unknown", **_page(None)}, status=404)
         reader, type_key = found
-        if action == "resume":
-            resume_mails(reader, type_key)
+        page = {"done": action, "resume": "resume"}
+        if action in RESUMING:
+            resume(reader, type_key, action)
+            page["done"] = "resume"
         elif action == "all":
             stop_mails(reader)
         elif action == "type" and type_key:
-            stop_mails(reader, type_key)
+            page["resume"] = "restore_type" if stop_type(reader, type_key) else "resume_type"
         with override(language_of(user)):
-            return render(request, TEMPLATE, {"done": action, **_page(find_type(type_key))})
+            return render(request, TEMPLATE, page | _page(find_type(type_key)))
 
 
 def _page(kind: NotificationType | None) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from notifications.types import CHANNEL_NAMES
 
 
 class Delivery(Table):
-    """One notification on its way to its reader, by mail: waiting, sent, or not sent for a reason."""
+    """One notification on its way to its reader, by mail: waiting, sent, or not sent for a reason.
+
+    When it comes back or is sent again, it is on its way once more: in another round, with a row of its own.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", _("queued")
@@ -28,6 +31,7 @@ class Delivery(Table):
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", db_index=False, verbose_name=_("user")
     )
     channel = models.CharField(_("channel"), max_length=16, choices=list(CHANNEL_NAMES.items()), default="mail")
+    round = models.PositiveSmallIntegerField(_("round"), default=1, editable=False)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED)
     # Why it was suppressed or is not sent yet: a word of `mailing.reasons`.
     reason = models.CharField(_("reason"), max_length=16, blank=True)
@@ -41,6 +45,8 @@ class Delivery(Table):
     message_id = models.CharField(_("message id"), max_length=255, blank=True)
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     sent_at = models.DateTimeField(_("sent at"), null=True, editable=False)
+    # Since when it has its state, unless it waits.
+    settled_at = models.DateTimeField(_("settled at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("delivery")
@@ -48,7 +54,9 @@ class Delivery(Table):
         ordering = ["-id"]
         permissions = [("retry_delivery", "Can try failed deliveries again")]
         constraints = [
-            models.UniqueConstraint(name="realtime_notifications_one_delivery", fields=["notification", "channel"]),
+            models.UniqueConstraint(
+                name="realtime_notifications_one_round", fields=["notification", "channel", "round"]
+            ),
         ]
         indexes = [
             models.Index(name="realtime_notifications_queued", fields=["due_at"], condition=Q(state="queued")),

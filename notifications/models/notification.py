@@ -118,6 +118,8 @@ class Notification(Table):
     # The rule that has kept it from being pushed, and until a summary tells the reader of it, when that will be.
     withheld_by = models.CharField(_("not pushed because of"), max_length=16, blank=True, editable=False)
     withheld_until = models.DateTimeField(_("withheld until"), null=True, editable=False)
+    # When a summary last told the reader of it.
+    told_at = models.DateTimeField(_("told in a summary at"), null=True, editable=False)
 
     objects = NotificationQuerySet.as_manager()
 

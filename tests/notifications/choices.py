@@ -44,4 +44,5 @@ def register(monkeypatch: pytest.MonkeyPatch, key: str, **options: Any) -> None:
 
 
 def delivery_of(row: Notification) -> Delivery:
-    return Delivery.objects.get(notification=row)
+    """Its last one."""
+    return Delivery.objects.filter(notification=row).latest("round")

@@ -1,11 +1,13 @@
 """Fixtures that the tests of notifications share."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.utils.translation import gettext_lazy as _
 
 from notifications import types
+from tests.backends.mail_server import MailServer, run_mail_server, settings_for
 from tests.notifications.choices import Time
 from tests.notifications.mails import Office, reader
 
@@ -34,3 +36,12 @@ def greeting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(types, "_types", dict(types._types))
     message = "Hello %(name)s, %(count)d times"
     types.register("greeting", title=_("New mention"), message=message, example={"name": "Ada"})
+
+
+@pytest.fixture
+def server(settings: Any) -> Iterator[MailServer]:
+    """A mail server to which the site hands its mails."""
+    with run_mail_server() as server:
+        for name, value in settings_for(server).items():
+            setattr(settings, name, value)
+        yield server

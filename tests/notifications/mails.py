@@ -1,5 +1,6 @@
 """What tests of mails share: a site that sends them, readers with addresses, and who is online."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from notifications.mailing import checking, sending
 from notifications.models import Delivery
 from realtime.integration import StoreUnavailable
 from realtime.models import LastSeen
-from tests.notifications.choices import Time
+from tests.notifications.choices import NOON, Time
 from tests.people import make_user
 
+LATER = NOON + timedelta(minutes=5)  # what was sent at noon is due
 SITE = {"MAIL": True, "SITE_URL": "https://example.com", "SITE_NAME": "Example"}
 
 
@@ -54,3 +56,11 @@ def reader(name: str, **fields: Any) -> Any:
 def states() -> list[tuple[str, str]]:
     """State and reason of each delivery, oldest first."""
     return list(Delivery.objects.order_by("pk").values_list("state", "reason"))
+
+
+def make_readers(count: int) -> list[Any]:
+    return [reader(f"reader{number:03}") for number in range(count)]
+
+
+def send_all(office: Office) -> None:
+    sending.send_due(office.time.pass_by(minutes=5))

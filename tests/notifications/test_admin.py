@@ -1,6 +1,7 @@
 """The notifications in the admin: the list, the page of one, and what staff do with those that they choose."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from notifications import inbox, notify
+from notifications import inbox, notify, summaries
 from notifications.admin import lists
 from notifications.inbox.acts import act, take_action
-from notifications.mailing import sending
+from notifications.mailing import bounces, messages, sending
 from notifications.models import Notification
 from tests.notifications.announced_admin import log_in_root
-from tests.notifications.choices import NOON, choose
+from tests.notifications.choices import NOON, choose, delivery_of
 from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
 from tests.notifications.staffed import address, staff
@@ -179,10 +180,51 @@ def test_its_page_tells_why_it_was_not_pushed_or_mailed(root: Client, office: Of
     act(erin.pk, "read", ids=[row.pk])
     office.time.pass_by(minutes=90)
     sending.send_due(office.time.now)
-    steps = {step.label: step.detail for step in root.get(address("change", row)).context["steps"]}
-    assert "muted" in steps["Not pushed"]
-    assert "had read it" in steps["No mail"]
+    steps = {step.label: step for step in root.get(address("change", row)).context["steps"]}
+    assert "muted" in steps["Not pushed"].detail
+    assert "had read it" in steps["No mail"].detail
+    assert steps["No mail"].at == office.time.now  # and not when it was due
     assert "A summary is due" in steps
+
+
+def test_its_page_tells_of_the_summary(root: Client, office: Office, erin: Any) -> None:
+    choose(erin, muted_until=office.time.now + timedelta(hours=1))
+    row, read = lunch(erin), lunch(erin)
+    act(erin.pk, "read", ids=[read.pk])
+    summaries.send_due(office.time.pass_by(hours=1))
+    office.time.pass_by(hours=1)
+    found = [{step.label: step.at for step in root.get(address("change", one)).context["steps"]} for one in (row, read)]
+    assert found[0]["Told in a summary"] == NOON + timedelta(hours=1)
+    assert "A summary is due" not in found[0]
+    assert "Told in a summary" not in found[1]
+
+
+def mails_of(root: Client, row: Notification) -> list[tuple[str, Any]]:
+    steps = root.get(address("change", row)).context["steps"]
+    return [(step.label, step.at) for step in steps if step.label.startswith("Mail")]
+
+
+def test_its_page_tells_when_a_mail_came_back(root: Client, office: Office, erin: Any) -> None:
+    row = lunch(erin)
+    sending.send_due(office.time.pass_by(minutes=5))
+    office.time.pass_by(hours=1)
+    event = {"message_id": delivery_of(row).message_id, "event_type": "bounced", "recipient": erin.email}
+    bounces.on_tracking(None, SimpleNamespace(description="no such user", reject_reason="bounced", **event))
+    assert mails_of(root, row) == [
+        ("Mail queued", NOON),
+        ("Mail sent", NOON + timedelta(minutes=5)),
+        ("Mail came back", NOON + timedelta(hours=1, minutes=5)),
+    ]
+
+
+def test_its_page_tells_when_a_mail_failed(
+    root: Client, office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.configure(MAIL_ATTEMPTS=1)
+    monkeypatch.setattr(messages, "build", lambda *_: 1 / 0)
+    row = lunch(erin)
+    sending.send_due(office.time.pass_by(hours=1))
+    assert mails_of(root, row) == [("Mail queued", NOON), ("Mail failed", NOON + timedelta(hours=1))]
 
 
 def test_its_page_shows_the_action_that_was_taken(root: Client, bob: Any) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from notifications.admin import acts, exporting
 from notifications.mailing import sending
 from notifications.models import Delivery, Notification
 from tests.notifications.announced_admin import log_in_root
-from tests.notifications.choices import choose
-from tests.notifications.mails import Office
+from tests.notifications.choices import NOON, choose
+from tests.notifications.mails import Office, states
 from tests.notifications.rows import pushed, row_of, sent
 from tests.notifications.staffed import address, staff
 
@@ -70,12 +71,25 @@ def test_what_is_sent_again_is_mailed_again(root: Client, office: Office, erin: 
     row = lunch(erin)
     office.time.pass_by(minutes=30)
     sending.send_due(office.time.now)
-    assert Delivery.objects.get().state == "sent"
-    do(root, "send_again", row)
-    assert Delivery.objects.get().state == "queued"
+    first = Delivery.objects.values().get()
+    assert (first["state"], first["attempts"], first["sent_at"]) == ("sent", 1, NOON + timedelta(minutes=30))
+    for _ in range(2):
+        do(root, "send_again", row)  # while one waits, there is no other
+    assert states() == [("sent", ""), ("queued", "")]
     office.time.pass_by(minutes=30)
     sending.send_due(office.time.now)
     assert len(mail.outbox) == 2
+    assert len({message.extra_headers["Message-ID"] for message in mail.outbox}) == 2
+    assert Delivery.objects.values().get(round=1) == first
+    assert Delivery.objects.get(round=2).sent_at == office.time.now
+    steps = root.get(address("change", row)).context["steps"]
+    mails = [(step.label, step.at) for step in steps if step.label.startswith("Mail")]
+    assert mails == [
+        ("Mail queued", NOON),
+        ("Mail sent", NOON + timedelta(minutes=30)),
+        ("Mail queued", NOON + timedelta(minutes=30)),
+        ("Mail sent", NOON + timedelta(hours=1)),
+    ]
 
 
 def test_what_is_withdrawn_is_asked_for_once_more(root: Client, bob: Any, carol: Any) -> None:

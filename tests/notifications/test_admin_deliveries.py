@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
+from notifications import clock, waking
 from notifications.mailing import retrying
 from notifications.models import Delivery, Notification
 from tests.notifications.announced_admin import log_in_root, messages_of
@@ -96,6 +97,14 @@ def test_it_says_why_in_words_and_in_the_readers_language(root: Client, deliveri
         assert text in chinese
     one = root.get(reverse("admin:notifications_delivery_change", args=[deliveries[0].pk])).content.decode()
     assert "SMTPDataError(554, b&#x27;no&#x27;)" in one
+
+
+def test_what_was_sent_again_is_not_tried_again(root: Client, deliveries: list[Delivery]) -> None:
+    failed = deliveries[0]
+    waking.send_again([failed.notification_id], clock.now())
+    act(root, [failed])
+    rounds = Delivery.objects.filter(notification=failed.notification_id).order_by("round")
+    assert [delivery.state for delivery in rounds] == ["failed", "queued"]
 
 
 def test_failed_mails_are_tried_again_and_nothing_else(

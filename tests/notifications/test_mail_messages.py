@@ -19,7 +19,7 @@ from notifications.mailing.messages import OneLine
 from notifications.mailing.transport import Transport
 from notifications.models import Notification
 from tests.notifications.choices import register
-from tests.notifications.mails import Office
+from tests.notifications.mails import Office, reader
 from tests.notifications.rows import sent
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +86,31 @@ def test_in_the_readers_language(office: Office, erin: Any, alice: Any, settings
     assert "new notification" not in mail.body + html_of(mail)
 
 
+def language_by_name(user: Any) -> str:
+    """The site's function in the test below."""
+    return "zh-hans" if user.username.startswith("zh") else "en"
+
+
+def test_what_many_get_is_rendered_once_for_each_language(
+    office: Office, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.configure(LANGUAGE="tests.notifications.test_mail_messages.language_by_name")
+    rendered = []
+    render = Notification.render
+    monkeypatch.setattr(Notification, "render", lambda row: rendered.append(row) or render(row))
+    readers = [reader(f"{language}{number}") for language in ("en", "zh") for number in range(5)]
+    notify(readers, "new_like", actor=alice, group_key="like:7")
+    notify(readers[:1], "new_like", actor=bob, group_key="like:7")
+    notify(readers[1:2], "new_like", actor=bob)
+    rendered.clear()
+    texts = {mail.to[0]: mail.body for mail in office.send(minutes=5)}
+    assert len(rendered) == 4
+    assert "bob and alice liked" in texts["en0@example.org"]
+    assert all(f"{name} liked" in texts["en1@example.org"] for name in ("alice", "bob"))
+    assert all("alice liked" in texts[f"en{number}@example.org"] for number in range(2, 5))
+    assert all("alice 赞了" in texts[f"zh{number}@example.org"] for number in range(5))
+
+
 def test_what_people_write_is_text(office: Office, erin: Any) -> None:
     sent(erin, "mention", title="A & B\r\nBcc: eve@example.org", message="<script>alert(1)</script>\n{{ user }}")
     (mail,) = office.send(minutes=5)
@@ -122,6 +147,16 @@ def test_a_site_can_leave_the_contents_out(office: Office, erin: Any, count: int
         assert "mention" not in text
         assert "more" not in text.partition("Get no")[0]
         assert "https://example.com/" in text
+
+
+def test_what_has_no_contents_reveals_neither_type_nor_group(office: Office, erin: Any) -> None:
+    office.configure(MAIL_CONTENTS=False)
+    sent(erin, "new_like", message="a secret", group_key="like:7")
+    (mail,) = office.send(minutes=5)
+    token = mail.extra_headers["List-Unsubscribe"].strip("<>").rpartition("/")[2]
+    assert unsubscribing.read_token(token) == (erin.pk, "")
+    # The name of the thread is a hash of the group's key, which could be guessed.
+    assert not mail.extra_headers.keys() & {"References", "In-Reply-To"}
 
 
 def test_a_site_replaces_the_templates(office: Office, erin: Any, tmp_path: Any, settings: Any) -> None:

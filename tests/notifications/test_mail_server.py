@@ -1,8 +1,6 @@
 """Mails over real SMTP: what arrives, over how many connections, and what happens when the server refuses or breaks."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -12,32 +10,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from notifications import notify
-from notifications.mailing import claims, messages, sending
+from notifications.mailing import messages
 from notifications.models import Delivery, Reader
 from tests.backends.mail_server import MailServer, run_mail_server, settings_for, texts_of
-from tests.notifications.choices import NOON, delivery_of
-from tests.notifications.mails import Office, reader, states
+from tests.notifications.choices import delivery_of
+from tests.notifications.mails import LATER, Office, make_readers, reader, send_all, states
 from tests.notifications.rows import sent
-from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
-LATER = NOON + timedelta(minutes=5)
-
-
-@pytest.fixture
-def server(settings: Any) -> Iterator[MailServer]:
-    with run_mail_server() as server:
-        for name, value in settings_for(server).items():
-            setattr(settings, name, value)
-        yield server
-
-
-def make_readers(count: int) -> list[Any]:
-    return [reader(f"reader{number:03}") for number in range(count)]
-
-
-def send_all(office: Office) -> None:
-    sending.send_due(office.time.pass_by(minutes=5))
 
 
 def test_a_mail_arrives(office: Office, server: MailServer, erin: Any, settings: Any) -> None:
@@ -184,74 +164,3 @@ def test_a_fault_in_a_template_stops_nobody_else(
     send_all(office)
     assert sorted(server.recipients) == [readers[0].email, readers[2].email]
     assert Delivery.objects.get(user=readers[1]).attempts == 1
-
-
-# Workers
-
-
-def test_a_worker_that_dies_leaves_its_mails_to_the_next(office: Office, server: MailServer, erin: Any) -> None:
-    sent(erin, "mention", message="hello")
-    assert claims.claim(LATER) is not None  # and the worker is heard of no more
-    office.time.set(NOON + claims.LEASE)
-    send_all(office)
-    assert len(server.mails) == 1
-
-
-def test_a_claim_is_for_a_while(office: Office, server: MailServer, erin: Any) -> None:
-    sent(erin, "mention", message="hello")
-    assert claims.claim(LATER) is not None
-    assert claims.claim(LATER) is None
-    send_all(office)
-    assert server.mails == []
-
-
-def test_a_late_worker_does_not_undo_what_the_next_one_has_done(office: Office, server: MailServer, erin: Any) -> None:
-    row = sent(erin, "mention", message="hello")
-    late = claims.claim(LATER)
-    assert late is not None
-    office.time.set(NOON + claims.LEASE)
-    send_all(office)
-    claims.postpone(late.deliveries, NOON + timedelta(days=1), "waiting")
-    claims.settle(late, late.deliveries)
-    assert delivery_of(row).state == "sent"
-
-
-def test_a_slow_worker_gives_up_before_its_claim_ends(
-    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    readers = make_readers(30)
-    notify(readers, "mention", message="hello")
-    build = messages.build
-
-    def build_slowly(*args: Any) -> EmailMultiAlternatives:
-        office.time.pass_by(seconds=40)
-        return build(*args)
-
-    monkeypatch.setattr(messages, "build", build_slowly)
-    monkeypatch.setattr(sending, "NOTED_AT_ONCE", 5)
-    send_all(office)
-    # The claim ends twice before all are sent; the same worker claims the rest again.
-    assert sorted(server.recipients) == [user.email for user in readers]
-    assert Delivery.objects.values("lease").distinct().count() == 1
-
-
-def test_a_process_that_stops_gives_its_mails_up(
-    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    notify(make_readers(30), "mention", message="hello")
-    monkeypatch.setattr(sending, "is_stopping", lambda: len(server.mails) >= 20)
-    send_all(office)
-    assert len(server.mails) == 20
-    left = Delivery.objects.filter(state="queued")
-    assert [(delivery.lease, delivery.attempts, delivery.due_at) for delivery in left] == [("", 0, LATER)] * 10
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_workers_never_send_one_twice(office: Office, server: MailServer) -> None:
-    readers = make_readers(60)
-    for _ in range(3):
-        notify(readers, "mention", message="hello")
-    now = office.time.pass_by(minutes=5)
-    assert at_once(*[partial(sending.send_due, now)] * 4) == [None] * 4
-    assert sorted(server.recipients) == [user.email for user in readers]
-    assert states() == [("sent", "")] * 180

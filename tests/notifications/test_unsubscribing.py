@@ -1,5 +1,6 @@
 """Unsubscribing from mails: by the button of a mail program, and on the page, without logging in."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 from notifications import types
 from notifications.mailing.unsubscribing import make_token, read_token
 from notifications.models import Preference, Reader
+from tests.notifications.choices import choose
 from tests.notifications.mails import Office
 from tests.notifications.rows import sent
 
@@ -82,12 +84,42 @@ def test_mails_of_one_kind(stranger: Client, office: Office, erin: Any) -> None:
     assert mail.subject.startswith("New like")
 
 
+def take_back(stranger: Client, user: Any, page: str) -> None:
+    """Press the button of this page."""
+    (value,) = re.findall(r'name="action" value="(\w+)">', page)
+    assert "get mails again" in text_of(stranger.post(address(user), {"action": value}))
+
+
 @pytest.mark.parametrize("action", ["all", "type"])
 def test_a_mistake_is_taken_back(stranger: Client, office: Office, erin: Any, action: str) -> None:
-    text_of(stranger.post(address(erin), {"action": action}))
-    assert "get mails again" in text_of(stranger.post(address(erin), {"action": "resume"}))
+    take_back(stranger, erin, text_of(stranger.post(address(erin), {"action": action})))
     sent(erin, "mention", message="hello")
     assert len(office.send(hours=1)) == 1
+    assert not Preference.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "types", [{"mention": {"mail": False}}, {"mention": {"mail": True}, "new_like": {"mail": False}}]
+)
+@pytest.mark.parametrize("content", [ONE_CLICK, {"action": "all"}])
+def test_who_stops_all_and_takes_it_back_has_their_own_choices(
+    stranger: Client, erin: Any, types: Any, content: dict[str, str]
+) -> None:
+    choose(erin, types=types)
+    before = set(Preference.objects.values_list("key", "enabled"))
+    take_back(stranger, erin, text_of(stranger.post(address(erin), content)))
+    assert gets_mails(erin)
+    assert set(Preference.objects.values_list("key", "enabled")) == before
+
+
+def test_who_stops_a_kind_and_takes_it_back_has_their_own_choices(stranger: Client, office: Office, erin: Any) -> None:
+    choose(erin, mail=False, categories={"social": {"mail": False}}, types={"mention": {"mail": True}})
+    before = set(Preference.objects.values_list("key", "enabled"))
+    page = text_of(stranger.post(address(erin), {"action": "type"}))
+    assert ("mention", False) in Preference.objects.values_list("key", "enabled")
+    take_back(stranger, erin, page)
+    assert set(Preference.objects.values_list("key", "enabled")) == before
+    assert not gets_mails(erin)
 
 
 def test_it_speaks_the_readers_language(stranger: Client, erin: Any, settings: Any) -> None:

@@ -12,6 +12,7 @@ from notifications.inbox import lists
 from notifications.inbox.counting import counts_of
 from notifications.models import Notification
 from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, register
+from tests.notifications.mails import Office, states
 from tests.notifications.rows import pushed, row_of, sent
 from tests.racing import at_once
 
@@ -39,6 +40,50 @@ def test_it_comes_back_unread_at_the_top_with_a_push(bob: Any, time: Time) -> No
     assert (back["type"], back["data"]["id"], back["data"]["read_at"]) == ("notification", row.pk, None)
     waking.wake(time.pass_by(minutes=1))
     assert len(pushed(bob, "notification")) == 3
+
+
+def test_it_is_mailed_when_it_comes_back(office: Office, erin: Any) -> None:
+    read, mailed = (sent(erin, "mention", message=message) for message in ("first", "second"))
+    inbox.act(erin.pk, "read", ids=[read.pk])
+    (mail,) = office.send(minutes=5)
+    assert "second" in mail.body
+    for row in (read, mailed):
+        snooze(erin, row)
+    waking.wake(office.time.pass_by(hours=1))
+    assert states() == [("suppressed", "read"), ("sent", ""), ("queued", ""), ("queued", "")]
+    (again,) = office.send(minutes=5)
+    assert again.subject == "2 new notifications at Example"
+    assert again.extra_headers["Message-ID"] != mail.extra_headers["Message-ID"]
+
+
+def test_a_mail_that_waits_for_a_snooze_is_sent_once(office: Office, erin: Any) -> None:
+    row = sent(erin, "mention", message="hello")
+    snooze(erin, row)
+    assert office.send(minutes=5) == []
+    waking.wake(office.time.pass_by(minutes=55))
+    assert len(office.send()) == 1
+    assert states() == [("sent", "")]
+
+
+@pytest.mark.parametrize("choice", [{"mail": False}, {"types": {"mention": {"mail": False}}}])
+def test_who_wants_no_mails_gets_none_when_it_comes_back(office: Office, erin: Any, choice: Any) -> None:
+    row = sent(erin, "mention", message="hello")
+    inbox.act(erin.pk, "read", ids=[row.pk])
+    office.send(minutes=5)
+    choose(erin, **choice)
+    snooze(erin, row)
+    waking.wake(office.time.pass_by(hours=1))
+    assert states() == [("suppressed", "read")]
+
+
+def test_what_was_withheld_at_first_is_pushed_when_it_comes_back(bob: Any, time: Time) -> None:
+    choose(bob, muted_until=NOON + timedelta(minutes=1))
+    row = sent(bob, "mention", message="hello")
+    snooze(bob, row)
+    waking.wake(time.pass_by(hours=1))
+    row.refresh_from_db()
+    assert len(pushed(bob, "notification")) == 1
+    assert (row.withheld_by, row.withheld_until) == ("", None)
 
 
 def test_in_quiet_hours_it_comes_back_without_a_push(bob: Any, time: Time) -> None:
