@@ -41,24 +41,25 @@ def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[A
     if not content.kind.critical:
         decisions |= _too_many(pushed, content.now)
         pushed = [reader for reader in ids if decisions[reader].is_sent]
-    withholding.withhold({ids[reader]: decisions[reader] for reader in ids if not decisions[reader].is_sent})
+    unusual = [r for r in ids if not decisions[r].is_sent or decisions[r].rule != content.usual_rule]
+    withholding.note({ids[reader]: decisions[reader] for reader in unusual})
     if content.group_key:
         withholding.forget([ids[reader] for reader in pushed])
     if conf.settings().mail:
         mailed = _decide(content, ids, wishes, "mail")
-        queue.add({ids[reader]: reader for reader in ids if mailed[reader].verdict != "off"}, wishes)
+        queue.add({ids[reader]: (reader, mailed[reader]) for reader in ids}, wishes)
     if pushed:
         push(pushed)
 
 
 def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notification]:
-    """Those of the stored notifications, of any readers, that are pushed now. The others are withheld."""
+    """Those of the stored notifications, of any readers, that are pushed now. Each says why it is, or is not."""
     wishes = all_wishes([row.recipient_id for row in rows], now)
     decisions = {row.pk: _decide_for(row, wishes) for row in rows}
     limited = [row for row in rows if decisions[row.pk].is_sent and decisions[row.pk].rule != "critical"]
     full = _too_many([row.recipient_id for row in limited], now)
     decisions |= {row.pk: full[row.recipient_id] for row in limited if row.recipient_id in full}
-    withholding.withhold({key: decision for key, decision in decisions.items() if not decision.is_sent})
+    withholding.note(decisions)
     return [row for row in rows if decisions[row.pk].is_sent]
 
 
@@ -67,9 +68,9 @@ def mail_again(rows: Sequence[Notification], now: datetime) -> None:
     if not conf.settings().mail:
         return
     wishes = all_wishes([row.recipient_id for row in rows], now)
-    mailed = {row.pk: row.recipient_id for row in rows if _decide_for(row, wishes, "mail").verdict != "off"}
+    mailed = {row.pk: (row.recipient_id, _decide_for(row, wishes, "mail")) for row in rows}
     queue.add(mailed, wishes)
-    queue.restart(list(mailed), now)
+    queue.restart([key for key, (_, decision) in mailed.items() if decision.verdict != "off"], now)
 
 
 def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channel: Channel) -> dict[Any, Decision]:

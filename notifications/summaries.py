@@ -58,7 +58,7 @@ def _sort(found: Sequence[Notification], wishes: Wishes, now: datetime) -> dict[
             later[row.pk] = decision
         elif decision.is_sent and row.is_waiting(now):
             waiting.setdefault(row.recipient_id, []).append(row)
-    withholding.withhold(later)
+    withholding.note(later)
     over = [row.pk for row in found if row.pk not in later]
     for start in range(0, len(over), bulk.ROWS_AT_ONCE):
         part = over[start : start + bulk.ROWS_AT_ONCE]

@@ -71,7 +71,9 @@ def _mails(row: Notification, mail: Explanation) -> Iterator[Step]:
     if delivery is None:
         yield Step(None, _("No mail"), mail.text)
         return
-    yield Step(delivery.created_at, _("Mail queued"))
+    # What the reader wanted no mail of was never queued.
+    if delivery.state != Delivery.State.SUPPRESSED or delivery.due_at > delivery.created_at:
+        yield Step(delivery.created_at, _("Mail queued"))
     values: dict[str, Any] = {"count": delivery.attempts}
     tries = _("Attempts: %(count)d.") % values if delivery.attempts else ""
     detail = " ".join(filter(None, [mail.text, tries, delivery.error]))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from notifications import pushing, routing, withholding
+from notifications import pushing, routing
 from notifications.frames import Act
 from notifications.inbox.announcing import announce_all
 from notifications.languages import languages_of
@@ -61,18 +61,16 @@ def send_again(keys: Sequence[int], now: datetime) -> int:
         Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
         for row in found:
             vars(row).update(values)
-        pushed = _announce(found, now, "unread")
-        withholding.forget([row.pk for row in pushed])
+        _announce(found, now, "unread")
         routing.mail_again(found, now)
     return len(found)
 
 
-def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> list[Notification]:
-    """Push them as if they were new. Returns those that are pushed now."""
+def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> None:
+    """Push them as if they were new."""
     by_reader: dict[Any, list[int]] = defaultdict(list)
     for row in woken:
         by_reader[row.recipient_id].append(row.pk)
     announce_all(act, by_reader)
     pushed = routing.choose_pushed(woken, now)
     pushing.push(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
-    return pushed

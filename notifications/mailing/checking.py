@@ -120,6 +120,8 @@ class _Checker:
             claims.suppress([delivery], decision.rule)
         elif until is not None:
             claims.postpone([delivery], until, decision.rule)
+        else:
+            delivery.rule = decision.rule
         return decision.is_sent
 
     def _find_obstacle(self, reader: Any, user: Any, address: str) -> str:

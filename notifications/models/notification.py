@@ -118,6 +118,8 @@ class Notification(Table):
     # The rule that has kept it from being pushed, and until a summary tells the reader of it, when that will be.
     withheld_by = models.CharField(_("not pushed because of"), max_length=16, blank=True, editable=False)
     withheld_until = models.DateTimeField(_("withheld until"), null=True, editable=False)
+    # The rule that has let it be pushed, if it was; empty if that was not noted.
+    pushed_by = models.CharField(max_length=16, blank=True, editable=False)
 
     objects = NotificationQuerySet.as_manager()
 

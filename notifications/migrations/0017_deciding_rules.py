@@ -1,0 +1,14 @@
+"""Notes which rule let a notification be pushed, and a mail be sent, so that it can be explained later."""
+
+from django.db import migrations, models
+
+from notifications.migration import OwnMigration
+
+
+class Migration(OwnMigration):
+    dependencies = [("notifications", "0014_room_for_acts")]
+
+    operations = [
+        migrations.AddField("notification", "pushed_by", models.CharField(blank=True, editable=False, max_length=16)),
+        migrations.AddField("delivery", "rule", models.CharField(blank=True, editable=False, max_length=16)),
+    ]
