@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from notifications import conf, withholding
+from notifications import conf, web_push, withholding
 from notifications.content import Content
 from notifications.mailing import queue
 from notifications.models import Notification
@@ -48,6 +48,9 @@ def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[A
     if conf.settings().mail:
         mailed = _decide(content, ids, wishes, "mail")
         queue.add({ids[reader]: (reader, mailed[reader]) for reader in ids}, wishes)
+    if conf.settings().web_push:
+        wanted = _decide(content, ids, wishes, "web_push")
+        web_push.add({ids[reader]: (reader, _limit(wanted[reader], decisions[reader])) for reader in ids}, wishes)
     if pushed:
         push(pushed)
 
@@ -60,6 +63,9 @@ def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notificat
     full = _too_many([row.recipient_id for row in limited], now)
     decisions |= {row.pk: full[row.recipient_id] for row in limited if row.recipient_id in full}
     withholding.note(decisions)
+    if conf.settings().web_push:
+        wanted = {row.pk: _limit(_decide_for(row, wishes, "web_push"), decisions[row.pk]) for row in rows}
+        web_push.add({row.pk: (row.recipient_id, wanted[row.pk]) for row in rows}, wishes)
     return [row for row in rows if decisions[row.pk].is_sent]
 
 
@@ -84,6 +90,11 @@ def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channe
 def _decide_for(row: Notification, wishes: Wishes, channel: Channel = "socket") -> Decision:
     target = Target(row.target_type_id, row.target_key)
     return wishes.decide(row.recipient_id, find_type(row.type), channel, target, silent=row.silent)
+
+
+def _limit(decision: Decision, pushed: Decision) -> Decision:
+    """The limit of pushes to a reader is for web pushes, too."""
+    return pushed if decision.is_sent and pushed.rule == "limit" else decision
 
 
 def _too_many(readers: Sequence[Any], now: datetime) -> dict[Any, Decision]:

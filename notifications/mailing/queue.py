@@ -1,4 +1,7 @@
-"""Queues mails when notifications are stored, in the same transaction. Called by `routing` and by preferences."""
+"""Queues mails and web pushes when notifications are stored, in the same transaction.
+
+Called by `routing`, by `web_push` and by preferences.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -6,53 +9,59 @@ from typing import Any
 
 from notifications import bulk
 from notifications.models import Delivery
-from notifications.preferences.cascade import Decision
+from notifications.preferences.cascade import Decision, Rule
 from notifications.preferences.deciding import Wishes
+from notifications.types import Channel
+from notifications.withholding import LAST_YEAR
 from realtime.integration import connection, rows, stored_id, user_column
 
 # While a mail waits for one of these, its reader may change when it is due.
 CHOSEN_REASONS = ("mute", "quiet_hours", "digest", "online")
-# The reader's own choices against a mail. They may change, so they are noted; what else is against it can be derived.
-REFUSALS = ("channel", "type", "category")
+# The reader's own choices against it. They may change, so they are noted; what else is against it can be derived.
+REFUSALS: Mapping[Channel, tuple[Rule, ...]] = {
+    "mail": ("channel", "type", "category"),
+    "web_push": ("type", "category", "default"),  # the channel is off unless a reader wants it
+}
 INSERT = (
     "INSERT INTO {name} AS had (notification_id, user_id, due_at, state, reason, channel, created_at,"
-    " attempts, rule, lease, error, message_id) SELECT {columns}, 'mail', %s, 0, '', '', '', '' FROM {source}"
+    " attempts, rule, lease, error, message_id) SELECT {columns}, %s, %s, 0, '', '', '', '' FROM {source}"
     " WHERE true ON CONFLICT (notification_id, channel) DO UPDATE SET due_at = excluded.due_at,"
     " state = excluded.state, reason = excluded.reason"
-    " WHERE had.state = 'suppressed' AND had.reason IN {refusals}"
+    " WHERE had.channel = 'web_push' OR (had.state = 'suppressed' AND had.reason IN ('channel', 'type', 'category'))"
 )
 
 
-def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> None:
-    """Queue a mail for each of these notifications, or note that its reader has chosen to get none.
+def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: Channel = "mail") -> None:
+    """Queue a mail or a web push for each of these notifications, or note that its reader has chosen to get none.
 
     `decisions` are by primary key of the notification, with its reader. A mail is due when the reader has been away
     long enough, and everything is checked again then. A notification that has a mail already, because its group has
-    grown, gets no other.
+    grown, gets no other. A web push is due at once, or when the reader's quiet hours are over.
     """
-    usual = bulk.moment(wishes.now + timedelta(seconds=wishes.of(None).away_seconds))
-    due = {
-        reader: bulk.moment(wishes.now + timedelta(seconds=choices.away_seconds))
-        for reader, choices in wishes.choices.items()
-    }
     values = [
-        {
-            "notification": key,
-            "recipient": stored_id(reader),
-            "due": due.get(reader, usual) if decision.verdict != "off" else bulk.moment(wishes.now),
-            "state": "queued" if decision.verdict != "off" else "suppressed",
-            "reason": "" if decision.verdict != "off" else decision.rule,
-        }
+        {"notification": key, "recipient": stored_id(reader), **_state_of(reader, decision, wishes, channel)}
         for key, (reader, decision) in decisions.items()
-        if decision.verdict != "off" or decision.rule in REFUSALS
+        if decision.verdict != "off" or decision.rule in REFUSALS[channel]
     ]
     table = rows(notification="bigint", recipient=user_column(), due="timestamptz", state="text", reason="text")
-    parts = {"name": Delivery._meta.db_table, "columns": table.columns, "source": table.source}
-    insert = INSERT.format(refusals=REFUSALS, **parts)
+    insert = INSERT.format(name=Delivery._meta.db_table, columns=table.columns, source=table.source)
     created_at = connection.ops.adapt_datetimefield_value(wishes.now)
     for start in range(0, len(values), bulk.ROWS_AT_ONCE):
         with connection.cursor() as cursor:
-            cursor.execute(insert, [created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])])
+            cursor.execute(insert, [channel, created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])])
+
+
+def _state_of(reader: Any, decision: Decision, wishes: Wishes, channel: Channel) -> dict[str, str | None]:
+    if decision.verdict == "off":
+        return {"due": bulk.moment(wishes.now), "state": "suppressed", "reason": decision.rule}
+    if channel == "mail":
+        away = timedelta(seconds=wishes.of(reader).away_seconds)
+        return {"due": bulk.moment(wishes.now + away), "state": "queued", "reason": ""}
+    until = decision.until
+    if until is not None and until.year == LAST_YEAR:  # a mute without an end
+        return {"due": bulk.moment(wishes.now), "state": "suppressed", "reason": decision.rule}
+    reason = "" if until is None else decision.rule
+    return {"due": bulk.moment(until or wishes.now), "state": "queued", "reason": reason}
 
 
 def reconsider(reader: Any, now: datetime) -> None:

@@ -17,7 +17,7 @@ def retry_failed(deliveries: "QuerySet[Delivery, Any]") -> list[Delivery]:
 
     A mail that somebody else has queued in the meantime is left out.
     """
-    failed = Delivery.objects.filter(state=Delivery.State.FAILED)
+    failed = Delivery.objects.filter(channel="mail", state=Delivery.State.FAILED)
     with own_transaction():
         # Locked in one order, so that none of two callers waits for the other.
         chosen = failed.select_for_update().filter(pk__in=deliveries.order_by().values("pk")).order_by("pk")

@@ -15,8 +15,8 @@ from notifications import conf
 from notifications.models import Delivery, Notification
 from notifications.preferences import store
 from notifications.preferences.deciding import as_aware
-from notifications.preferences.store import NOTHING_CHOSEN
-from notifications.types import Channel, find_type
+from notifications.preferences.store import NOTHING_CHOSEN, Choices
+from notifications.types import CHANNELS, Channel, find_type
 from realtime.integration import read_user, run
 
 Verdict = str  # "sent", "waiting" or "off"
@@ -39,7 +39,7 @@ TEXTS: Mapping[tuple[str, str], str | Promise] = {
     ("sent", "category"): _("The reader had chosen this category."),
     ("off", "category"): _("The reader had switched this category off."),
     ("sent", "default"): _("This type is sent in this way, and the reader had chosen nothing else."),
-    ("off", "default"): _("This type is not sent in this way, and the reader had not chosen that."),
+    ("off", "default"): _("This type is not sent in this way, unless the reader chooses that."),
     ("waiting", "limit"): _("Too many came within a minute; the reader is told how many at %(until)s."),
     ("off", "limit"): _(
         "Too many came within a minute; after it the reader was told how many were still unread, if any."
@@ -51,6 +51,7 @@ TEXTS: Mapping[tuple[str, str], str | Promise] = {
     ("waiting", "snoozed"): _("The reader has snoozed it until %(until)s."),
     ("waiting", "waiting"): _("It could not be sent yet, and is tried again at %(until)s."),
     ("waiting", "presence"): _("Who is online cannot be known at the moment; it is tried again at %(until)s."),
+    ("off", "snoozed"): _("The reader had snoozed it by then."),
     ("off", "read"): _("The reader had read it by then."),
     ("off", "archived"): _("The reader had archived it by then."),
     ("off", "deleted"): _("The reader had deleted it by then."),
@@ -62,6 +63,10 @@ TEXTS: Mapping[tuple[str, str], str | Promise] = {
     ("sent", "unknown"): _("It was sent in this way. Which rule decided that was not noted."),
     ("off", "unknown"): _("It was not sent in this way when it came. What holds may have changed since."),
 }
+
+
+# What a delivery waits for that has no other reason.
+WAITS_FOR: Mapping[Channel, str] = {"mail": "away", "web_push": "waiting"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,14 @@ def explain(notification: Notification, user: Any) -> list[Explanation]:
     if read_user(user) != notification.recipient_id:
         raise ValueError("This is not the reader of the notification.")
     reader = notification.recipient_id
-    zone = store.load([reader]).get(reader, NOTHING_CHOSEN).zone
-    found = [_explain_push(notification), _explain_mail(notification), Explanation("web_push", "off", "site")]
-    return [replace(explanation, text=_in_words(explanation, zone)) for explanation in found]
+    choices = store.load([reader]).get(reader, NOTHING_CHOSEN)
+    deliveries = {delivery.channel: delivery for delivery in Delivery.objects.filter(notification=notification)}
+    found = [_explain_push(notification)]
+    for channel in (channel for channel in CHANNELS if channel != "socket"):
+        delivery = deliveries.get(channel)
+        off = Explanation(channel, "off", _find_refusal(notification, channel, choices))
+        found.append(off if delivery is None else _explain_delivery(delivery, channel))
+    return [replace(explanation, text=_in_words(explanation, choices.zone)) for explanation in found]
 
 
 async def aexplain(notification: Notification, user: Any) -> list[Explanation]:
@@ -98,34 +108,36 @@ def _explain_push(row: Notification) -> Explanation:
     return Explanation("socket", "sent", row.pushed_by or "unknown")
 
 
-def _explain_mail(row: Notification) -> Explanation:
-    delivery = Delivery.objects.filter(notification=row, channel="mail").first()
-    if delivery is not None:
-        return _explain_delivery(delivery)
-    return Explanation("mail", "off", _find_refusal(row))
-
-
-def _find_refusal(row: Notification) -> str:
-    """Why no mail was even queued, as far as that can be known: what the reader had chosen against it is noted."""
+def _find_refusal(row: Notification, channel: Channel, choices: Choices) -> str:
+    """Why nothing was even queued, as far as that can be known: what the reader had chosen against a mail is noted."""
     if row.silent:
         return "silent"
     if row.withheld_by == "present":
         return "present"
-    if not conf.settings().mail:
+    if not _is_served(channel):
         return "site"
     kind = find_type(row.type)
-    if kind is None or "mail" in kind.channels:
-        return "unknown"  # such as: the site has begun to send mails since
-    return "critical" if kind.critical else "default"
+    if kind is not None and kind.critical and channel not in kind.channels:
+        return "critical"
+    if channel == "web_push" and not choices.switches[channel]:
+        return "channel"  # as it is for readers who have never chosen
+    if kind is None or channel == "web_push" or channel in kind.channels:
+        return "unknown"  # such as: the site sends in this way only since then
+    return "default"
 
 
-def _explain_delivery(delivery: Delivery) -> Explanation:
+def _is_served(channel: Channel) -> bool:
+    settings = conf.settings()
+    return bool(settings.web_push) if channel == "web_push" else settings.mail
+
+
+def _explain_delivery(delivery: Delivery, channel: Channel) -> Explanation:
     state = Delivery.State(delivery.state)
     if state == Delivery.State.QUEUED:
-        return Explanation("mail", "waiting", delivery.reason or "away", delivery.due_at)
+        return Explanation(channel, "waiting", delivery.reason or WAITS_FOR[channel], delivery.due_at)
     if state == Delivery.State.SENT:
-        return Explanation("mail", "sent", delivery.rule or "unknown")
-    return Explanation("mail", "off", delivery.reason if state == Delivery.State.SUPPRESSED else str(state))
+        return Explanation(channel, "sent", delivery.rule or "unknown")
+    return Explanation(channel, "off", delivery.reason if state == Delivery.State.SUPPRESSED else str(state))
 
 
 def _in_words(found: Explanation, zone: tzinfo) -> str:
