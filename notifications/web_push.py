@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import override
@@ -27,7 +26,7 @@ from notifications.preferences.cascade import Decision
 from notifications.preferences.deciding import Wishes, all_wishes
 from notifications.types import find_type
 from notifications.withholding import LAST_YEAR
-from realtime.integration import database_alias, is_stopping, own_transaction, retry_conflicts
+from realtime.integration import call_after_commit, is_stopping, own_transaction, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> None:
     queue.add(decisions, wishes, "web_push")
     now = [key for key, (_, decision) in decisions.items() if decision.is_sent]
     if now:
-        transaction.on_commit(partial(_send_now, now), using=database_alias(), robust=True)
+        call_after_commit(partial(_send_now, now))
 
 
 def send_due(now: datetime) -> None:
