@@ -1,4 +1,4 @@
-"""Notes which rule let a notification be pushed, and a mail be sent, so that it can be explained later."""
+"""Notes which rule let a notification be pushed, and a mail be sent, so that it can be explained later. And a name of a number."""
 
 from django.db import migrations, models
 
@@ -11,4 +11,9 @@ class Migration(OwnMigration):
     operations = [
         migrations.AddField("notification", "pushed_by", models.CharField(blank=True, editable=False, max_length=16)),
         migrations.AddField("delivery", "rule", models.CharField(blank=True, editable=False, max_length=16)),
+        migrations.AlterField(
+            "announcement",
+            "reached",
+            models.PositiveBigIntegerField(blank=True, editable=False, null=True, verbose_name="users it is for"),
+        ),
     ]
