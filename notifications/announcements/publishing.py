@@ -118,7 +118,7 @@ def go_live(announcement_id: int, now: datetime, *, only_due: bool = False) -> b
 
 
 def count_reached(announcement: Announcement) -> None:
-    """Note how many users it is for, whom it can reach. Apart from the step itself, which must not wait until they are counted."""
+    """Note how many users it is for. Apart from the step itself, which must not wait until they are counted."""
     reached = audiences.count(announcement)
     Announcement.objects.filter(pk=announcement.pk).update(reached=reached)
 
