@@ -35,14 +35,21 @@ class NotificationsConfig(AppConfig):
 
     def ready(self) -> None:
         from notifications import checks, describing, jobs
+        from notifications.announcements.events import without_texts
         from notifications.announcements.publishing import connect_deleted
         from notifications.inbox import mark
         from notifications.mailing import bounces
         from notifications.withdrawing import connect_targets
-        from realtime.integration import register_description, register_job, register_notification_marker
+        from realtime.integration import (
+            register_description,
+            register_job,
+            register_notification_marker,
+            register_replay,
+        )
 
         checks.register()
         register_notification_marker(mark)
+        register_replay(without_texts)
         register_job("notifications", jobs.run_due, jobs.every_seconds)
         register_description("notifications", describing.describe_own, describing.describe_site)
         bounces.connect()

@@ -49,7 +49,7 @@ def check_settings(**_: Any) -> list[CheckMessage]:
 
 def _find_wrong_names() -> list[str]:
     settings = conf.settings()
-    paths = {"LANGUAGE": settings.language, "MAIL_ADDRESS": settings.mail_address}
+    paths = {"LANGUAGE": settings.language, "MAIL_ADDRESS": settings.mail_address, "WEB_PUSH": settings.web_push}
     wrong = {key: path for key, path in paths.items() if path and not _is_function(path)}
     problems = [f"['{key}'] must be the path of a function: {path} is none." for key, path in wrong.items()]
     if settings.joined_field and not _is_moment(settings.joined_field):

@@ -82,6 +82,9 @@ class Settings:
     site_url: Url = ""
     site_name: Words = ""
 
+    # The dotted path of a function that takes what is to be sent by web push, a list of `web_push.WebPush`.
+    web_push: Path = None
+
     # False: nothing is registered in Django's admin, and the site registers classes of its own.
     admin: Switch = True
 

@@ -18,6 +18,7 @@ from django.core.validators import ProhibitNullCharactersValidator
 from notifications import clock, texts
 from notifications.models import Notification
 from notifications.models.target import NOTHING, Target
+from notifications.preferences.cascade import Rule
 from notifications.types import NotificationType, Text
 
 # Lists and objects within each other. SQLite takes 1,000, and from Python 3.12 on Python's encoder takes more.
@@ -53,6 +54,11 @@ class Content:
     def expires_at(self) -> datetime | None:
         return self.now + self.kind.time_to_live if self.kind.time_to_live else None
 
+    @property
+    def usual_rule(self) -> Rule:
+        """What decides for readers who have chosen nothing."""
+        return "critical" if self.kind.critical else "default"
+
     def columns(self) -> dict[str, Any]:
         """The values of the model's fields that are the same for all readers."""
         return {
@@ -72,6 +78,7 @@ class Content:
             "created_at": self.now,
             "arrived_at": self.now,
             "expires_at": self.expires_at,
+            "pushed_by": self.usual_rule,
         }
 
 

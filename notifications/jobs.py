@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError
 
-from notifications import clock, conf, dispatching, retention, summaries, waking
+from notifications import clock, conf, dispatching, retention, summaries, waking, web_push
 from notifications.announcements import schedule
 from notifications.mailing import sending
 from notifications.models import JobRun
@@ -39,6 +39,7 @@ JOBS = (
     Job("forget_changes", retention.forget_undone, 600),
     Job("retention", retention.prune_old, 3600),
     Job("dispatches", dispatching.run_due, 5),
+    Job("web_pushes", web_push.send_due, 5),
     Job("mails", sending.send_due, 5),
 )
 

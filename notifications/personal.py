@@ -1,10 +1,11 @@
 """What the app stores about one person: to hand it out, and to delete it. Called by site code and two commands.
 
 Which tables have it is read from the models. A row whose foreign key to the user cascades is the person's own, and so
-is a row that belongs to such a row. Where a key becomes NULL, the row is another's and mentions the person.
+is a row that belongs to such a row. Where a key becomes NULL, the row is another's and mentions the person, and so does
+what others follow, or are notified about, if that is the person.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,9 +18,11 @@ from notifications import conf
 from notifications.announcements.numbers import delete_states
 from notifications.inbox import announcing
 from notifications.languages import language_of
-from notifications.models import AnnouncementState, GroupMember, Notification
+from notifications.models import AnnouncementState, Follow, GroupMember, Notification
 from notifications.models.announcement import Announcement
+from notifications.models.target import Target, about, content_types
 from notifications.pruning import ROWS_AT_ONCE, delete_rows
+from notifications.withdrawing import withdraw_ended
 from realtime.integration import exact, own_transaction, read_user, wire_id
 
 # These belong to a person's notifications, but say who else is in a group.
@@ -65,7 +68,7 @@ def erase_user(user: Any) -> dict[str, int]:
         done[source.name] = delete_rows(source.rows(pk), delete=delete)
     if done[Notification._meta.model_name or ""]:
         announcing.announce(pk, "changed", None)
-    done["others"] = _erase_names(pk) + _erase_keys(pk)
+    done["others"] = _erase_names(pk) + _erase_keys(pk) + _erase_target(pk)
     return done
 
 
@@ -97,6 +100,9 @@ def _records(pk: Any) -> Iterator[dict[str, Any]]:
     for source in mentions():
         for row in source.rows(pk).values(*_shared(source.model)).iterator(chunk_size=ROWS_AT_ONCE):
             yield {"table": source.name, "as": source.path, **_plain(row)}
+    for kind, rows in _about_person(pk):
+        for row in rows.values(*_shared(kind)).iterator(chunk_size=ROWS_AT_ONCE):
+            yield {"table": str(kind._meta.model_name), "as": "target", **_plain(row)}
     for member in GroupMember.objects.filter(person=str(pk)).values("id", "notification__type").iterator():
         yield {"table": "groupmember", "as": "person", "id": member["id"], "type": member["notification__type"]}
     for key in _snapshots(pk).values_list("pk", flat=True):
@@ -140,6 +146,28 @@ def _erase_keys(pk: Any) -> int:
             announcement.save(update_fields=["online"])
         total += 1
     return total
+
+
+def _erase_target(pk: Any) -> int:
+    """Nobody follows the person or has muted them any more, and what others got about them is about nothing."""
+    total = withdraw_ended(get_user_model(), _target(pk))
+    for kind, rows in _about_person(pk):
+        total += delete_rows(rows, delete=_forget_target if kind is Notification else None)
+    return total
+
+
+def _forget_target(keys: Sequence[int]) -> None:
+    Notification.objects.filter(pk__in=keys).update(target_type=None, target_key="")
+
+
+def _about_person(pk: Any) -> "Iterator[tuple[type[models.Model], models.QuerySet[Any]]]":
+    """What others have that is about the person, by table. The person's own rows are handed out already."""
+    for model, owner in ((Follow, "user"), (Notification, "recipient")):
+        yield model, model._base_manager.filter(**about(_target(pk))).exclude(**{owner: pk}).order_by("pk")
+
+
+def _target(pk: Any) -> Target:
+    return Target(content_types().get_for_model(get_user_model()).pk, str(pk))
 
 
 def _snapshots(pk: Any) -> "models.QuerySet[Announcement]":

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from notifications import conf, withholding
+from notifications import conf, web_push, withholding
 from notifications.content import Content
 from notifications.mailing import queue
 from notifications.models import Notification
@@ -41,24 +41,31 @@ def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[A
     if not content.kind.critical:
         decisions |= _too_many(pushed, content.now)
         pushed = [reader for reader in ids if decisions[reader].is_sent]
-    withholding.withhold({ids[reader]: decisions[reader] for reader in ids if not decisions[reader].is_sent})
+    unusual = [r for r in ids if not decisions[r].is_sent or decisions[r].rule != content.usual_rule]
+    withholding.note({ids[reader]: decisions[reader] for reader in unusual})
     if content.group_key:
         withholding.forget([ids[reader] for reader in pushed])
     if conf.settings().mail:
         mailed = _decide(content, ids, wishes, "mail")
-        queue.add({ids[reader]: reader for reader in ids if mailed[reader].verdict != "off"}, wishes)
+        queue.add({ids[reader]: (reader, mailed[reader]) for reader in ids}, wishes)
+    if conf.settings().web_push:
+        wanted = _decide(content, ids, wishes, "web_push")
+        web_push.add({ids[reader]: (reader, _limit(wanted[reader], decisions[reader])) for reader in ids}, wishes)
     if pushed:
         push(pushed)
 
 
 def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notification]:
-    """Those of the stored notifications, of any readers, that are pushed now. The others are withheld."""
+    """Those of the stored notifications, of any readers, that are pushed now. Each says why it is, or is not."""
     wishes = all_wishes([row.recipient_id for row in rows], now)
     decisions = {row.pk: _decide_for(row, wishes) for row in rows}
     limited = [row for row in rows if decisions[row.pk].is_sent and decisions[row.pk].rule != "critical"]
     full = _too_many([row.recipient_id for row in limited], now)
     decisions |= {row.pk: full[row.recipient_id] for row in limited if row.recipient_id in full}
-    withholding.withhold({key: decision for key, decision in decisions.items() if not decision.is_sent})
+    withholding.note(decisions)
+    if conf.settings().web_push:
+        wanted = {row.pk: _limit(_decide_for(row, wishes, "web_push"), decisions[row.pk]) for row in rows}
+        web_push.add({row.pk: (row.recipient_id, wanted[row.pk]) for row in rows}, wishes)
     return [row for row in rows if decisions[row.pk].is_sent]
 
 
@@ -67,7 +74,7 @@ def mail_again(rows: Sequence[Notification], now: datetime) -> None:
     if not conf.settings().mail:
         return
     wishes = all_wishes([row.recipient_id for row in rows], now)
-    mailed = {row.pk: row.recipient_id for row in rows if _decide_for(row, wishes, "mail").verdict != "off"}
+    mailed = {row.pk: (row.recipient_id, _decide_for(row, wishes, "mail")) for row in rows}
     queue.add_again(mailed, wishes)
 
 
@@ -82,6 +89,11 @@ def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channe
 def _decide_for(row: Notification, wishes: Wishes, channel: Channel = "socket") -> Decision:
     target = Target(row.target_type_id, row.target_key)
     return wishes.decide(row.recipient_id, find_type(row.type), channel, target, silent=row.silent)
+
+
+def _limit(decision: Decision, pushed: Decision) -> Decision:
+    """The limit of pushes to a reader is for web pushes, too."""
+    return pushed if decision.is_sent and pushed.rule == "limit" else decision
 
 
 def _too_many(readers: Sequence[Any], now: datetime) -> dict[Any, Decision]:

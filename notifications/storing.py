@@ -29,7 +29,7 @@ GROW = (
 # The group remembers the key of its newest notification. The row is looked at when it is locked.
 GROW_ONCE = ", dedupe_key = excluded.dedupe_key WHERE {table}.dedupe_key <> excluded.dedupe_key"
 ATTEMPTS = 3
-GROWN = ("arrived_at", "params", "data", "link", "title", "message", "actor_id", "reason", "expires_at")
+GROWN = ("arrived_at", "params", "data", "link", "title", "message", "actor_id", "reason", "expires_at", "pushed_by")
 
 
 def insert(content: Content, keys: Sequence[Any], *, seen: bool = False) -> dict[Any, int]:

@@ -58,7 +58,7 @@ def _sort(found: Sequence[Notification], wishes: Wishes, now: datetime) -> dict[
             later[row.pk] = decision
         elif decision.is_sent and row.is_waiting(now):
             waiting.setdefault(row.recipient_id, []).append(row)
-    withholding.withhold(later)
+    withholding.note(later)
     told = {row.pk for rows in waiting.values() for row in rows}
     _settle(sorted(told), told_at=now)
     _settle([row.pk for row in found if row.pk not in later and row.pk not in told])

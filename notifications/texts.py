@@ -3,10 +3,10 @@
 A notification is stored as its type and parameters, so it is rendered when it is pushed, listed or mailed.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import ChainMap, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from django.utils.translation import gettext as _
@@ -63,11 +63,19 @@ def render(
     Raises MissingParameter.
     """
     labels = tuple(Label(action.key, str(action.label), fill_link(action.link, params)) for action in kind.actions)
+    words = ChainMap(_label_values(kind, params), cast("dict[str, object]", params))
     return Rendered(
-        fill(kind.title, params) if title is None else str(title),
-        fill(kind.message, params) if message is None else str(message),
+        fill(kind.title, words) if title is None else str(title),
+        fill(kind.message, words) if message is None else str(message),
         labels,
     )
+
+
+def _label_values(kind: NotificationType, params: Mapping[str, object]) -> dict[str, object]:
+    """The labels of the parameters that have one for their value, in the active language."""
+    values = {name: params[name] for name in kind.labels if name in params}
+    known = {name: value for name, value in values.items() if isinstance(value, Hashable)}
+    return {name: str(kind.labels[name][value]) for name, value in known.items() if value in kind.labels[name]}
 
 
 def label_of(kind: NotificationType) -> str:

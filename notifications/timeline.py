@@ -73,14 +73,17 @@ def _mails(row: Notification, mail: Explanation) -> Iterator[Step]:
     rounds = list(Delivery.objects.filter(notification=row, channel="mail").order_by("round"))
     if not rounds:
         yield Step(None, _("No mail"), mail.text)
+        return
     for delivery in rounds:
         is_last = delivery is rounds[-1]  # which is what the explanation is about
         yield from _round(delivery, mail.text if is_last else str(REASONS.get(delivery.reason, delivery.reason)))
 
 
 def _round(delivery: Delivery, reason: str) -> Iterator[Step]:
-    yield Step(delivery.created_at, _("Mail queued"))
     state = Delivery.State(delivery.state)
+    # What the reader wanted no mail of was never queued.
+    if state != Delivery.State.SUPPRESSED or delivery.due_at > delivery.created_at:
+        yield Step(delivery.created_at, _("Mail queued"))
     if delivery.sent_at is not None and state != Delivery.State.SENT:
         yield Step(delivery.sent_at, _("Mail sent"))
     values: dict[str, Any] = {"count": delivery.attempts}

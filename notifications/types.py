@@ -70,6 +70,8 @@ class NotificationType:
     # Stored and counted, and nothing is pushed or mailed.
     silent: bool = False
     actions: tuple[Action, ...] = ()
+    # What the texts say instead of a parameter's value: labels by value, by the name of the parameter.
+    labels: Mapping[str, Mapping[Any, Text]] = field(default_factory=dict)
     # A msgspec.Struct that describes `data`: `notify` refuses what does not fit.
     data: type[msgspec.Struct] | None = None
     # Parameters for previews.
@@ -85,13 +87,16 @@ _categories: dict[str, Text] = {}
 def register(key: str, *, title: Text, message: Text, **options: Any) -> NotificationType:
     """Add a type. Call this in a module `notification_types` of an app of your site.
 
-    The options are the other fields of `NotificationType`; `channels` may be any iterable. The last registration of a
-    key wins, so a site can also reword the built-in types. Raises ValueError for what cannot be right.
+    The options are the other fields of `NotificationType`; `channels` may be any iterable, and the labels of a
+    parameter may be pairs, such as the `choices` of a model's field. The last registration of a key wins, so a site can
+    also reword the built-in types. Raises ValueError for what cannot be right.
     """
     if "channels" in options:
         options["channels"] = frozenset(options["channels"])
     if "actions" in options:
         options["actions"] = tuple(options["actions"])
+    if "labels" in options:
+        options["labels"] = {name: dict(labels) for name, labels in options["labels"].items()}
     kind = NotificationType(key=key, title=title, message=message, **options)
     _require_valid(kind)
     _types[key] = kind

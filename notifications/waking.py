@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from notifications import pushing, routing, withholding
+from notifications import pushing, routing
 from notifications.frames import Act
 from notifications.inbox.announcing import announce_all
 from notifications.languages import languages_of
@@ -73,5 +73,4 @@ def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze
     announce_all(act, by_reader)
     pushed = routing.choose_pushed(woken, now)
     pushing.push(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
-    withholding.forget([row.pk for row in pushed])
     routing.mail_again(woken, now)

@@ -8,7 +8,7 @@ from django.db import models
 
 from notifications.inbox.announcing import announce_removed
 from notifications.models import Notification
-from notifications.models.target import about, target_of
+from notifications.models.target import Target, about, target_of
 from notifications.rules.signals import with_children
 from notifications.types import all_types
 from realtime.integration import own_transaction, run
@@ -72,5 +72,10 @@ def connect_targets() -> None:
 
 
 def withdraw_deleted(sender: type[models.Model], instance: models.Model, **_: Any) -> None:
-    kinds = [kind.key for kind in all_types() if kind.ends_with and issubclass(sender, apps.get_model(kind.ends_with))]
-    withdraw_rows(Notification.objects.filter(type__in=kinds, **about(target_of(instance))))
+    withdraw_ended(sender, target_of(instance))
+
+
+def withdraw_ended(model: type[models.Model], target: Target) -> int:
+    """Withdraw what is about an object of this model and ends with it, by its type. Returns how many there were."""
+    kinds = [kind.key for kind in all_types() if kind.ends_with and issubclass(model, apps.get_model(kind.ends_with))]
+    return withdraw_rows(Notification.objects.filter(type__in=kinds, **about(target)))

@@ -1,6 +1,6 @@
 """Pushes that are not sent at once: because the reader wants it so, or because there were too many in a minute.
 
-Called by `routing`. The notification says why it was not pushed, and when a summary will tell its reader of it.
+Called by `routing`. The notification says which rule has decided, and when a summary will tell its reader of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,19 @@ from notifications.preferences.cascade import Decision
 from realtime.integration import connection, plain, rows, stored_id, user_column
 
 MINUTE = timedelta(minutes=1)
-COLUMNS = {"withheld_by": "text", "withheld_until": "timestamptz"}
+COLUMNS = {"withheld_by": "text", "withheld_until": "timestamptz", "pushed_by": "text"}
 LAST_YEAR = 9999  # of a mute without an end
 
 
-def withhold(decisions: Mapping[int, Decision]) -> None:
-    """Note on these notifications, by primary key, why they are not pushed. What is off will not be told of later."""
+def note(decisions: Mapping[int, Decision]) -> None:
+    """Note on these notifications, by primary key, why they are pushed or not. Of what is off, no summary will tell."""
     values = [
-        {"id": key, "withheld_by": decision.rule, "withheld_until": bulk.moment(_summary_at(decision))}
+        {
+            "id": key,
+            "withheld_by": "" if decision.is_sent else decision.rule,
+            "withheld_until": bulk.moment(_summary_at(decision)),
+            "pushed_by": decision.rule if decision.is_sent else "",
+        }
         for key, decision in decisions.items()
     ]
     bulk.update(Notification, COLUMNS, values)

@@ -1,7 +1,7 @@
 """The events of announcements: one for all sockets, whatever the audience. Called by `publishing` and `acts`.
 
-Texts are sent to all sockets only if they are for everyone. Else the event says that something has changed, and the
-clients load the list, which has what concerns their reader.
+Texts are sent to all sockets only if they are for everyone, and only when it goes live. Else the event says that
+something has changed, and the clients load the list, which has what concerns their reader.
 """
 
 from typing import Any
@@ -25,10 +25,11 @@ from notifications.frames import (
 from notifications.links import is_safe
 from notifications.models import Announcement, AnnouncementState
 from realtime.integration import StoreUnavailable, count_online, publish_all, user_stream
-from realtime.protocol.frames import format_time, utc_now
+from realtime.protocol.frames import encode, format_time, utc_now
 from realtime.protocol.streams import SITE
 
 LEAST_MS, MOST_MS = 1_000, 60_000
+WITH_TEXTS = b'{"type":"announcement",'
 
 
 def measure_spread() -> int:
@@ -47,6 +48,20 @@ def measure_spread() -> int:
 def send_texts(announcement: Announcement) -> None:
     """Show it to everyone."""
     publish_all([(SITE, AnnouncementBody(data_of(announcement), utc_now()))])
+
+
+def without_texts(body: bytes) -> bytes:
+    """What a socket gets of an event of the stream `site` that it has missed.
+
+    Its user may be newer than an announcement, and this may be over by now, so its texts are not replayed.
+    """
+    if not body.startswith(WITH_TEXTS):
+        return body
+    try:
+        missed = msgspec.json.decode(body, type=AnnouncementBody)
+    except msgspec.ValidationError:  # a frame of the site's
+        return body
+    return encode(AnnouncementChangedBody(AnnouncementChangedData(missed.data.id, MOST_MS)))
 
 
 def send_change(announcement_id: int, within_ms: int) -> None:

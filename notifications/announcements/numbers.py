@@ -11,7 +11,10 @@ from realtime.integration import own_transaction
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """`reached` is the size of the audience when it went live; None before it has been counted."""
+    """`reached` is the size of the audience when it went live, whom it could reach; None before it has been counted.
+
+    Whether it was delivered to an open page is not stored: who has got it for certain is among `seen`.
+    """
 
     reached: int | None
     seen: int

@@ -130,7 +130,7 @@ def up_to(place: Place, *, inclusive: bool = True) -> Q:
 
 
 def counts(user_id: Any) -> Counts:
-    """How many are unread and unseen. Looks at no more than MOST_COUNTED of each."""
+    """How many are unread and unseen. Looks at no more than MOST_COUNTED of each, and at what has just expired."""
     inbox = Notification.objects.filter(recipient_id=user_id).in_inbox()
     return Counts(unread=_count(inbox.unread()), unseen=_count(inbox.unseen()))
 

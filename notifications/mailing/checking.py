@@ -106,7 +106,7 @@ class _Checker:
     def _is_wanted(self, reader: Any, delivery: Delivery) -> bool:
         """Whether the notification still is for a mail, now; else the delivery is suppressed or postponed."""
         row = self.notifications.get(delivery.notification_id)
-        if reason := _find_end(row, self.now):
+        if reason := find_end(row, self.now):
             claims.suppress([delivery], reason)
             return False
         assert row is not None
@@ -120,6 +120,8 @@ class _Checker:
             claims.suppress([delivery], decision.rule)
         elif until is not None:
             claims.postpone([delivery], until, decision.rule)
+        else:
+            delivery.rule = decision.rule
         return decision.is_sent
 
     def _find_obstacle(self, reader: Any, user: Any, address: str) -> str:
@@ -156,7 +158,7 @@ class _Checker:
         return row.arrived_at, row.pk
 
 
-def _find_end(row: Notification | None, now: datetime) -> str:
+def find_end(row: Notification | None, now: datetime) -> str:
     """Why there is nothing to send any more; empty if there is."""
     if row is None or row.deleted_at is not None:
         return "deleted"

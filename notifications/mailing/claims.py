@@ -22,6 +22,7 @@ ROWS_AT_ONCE = 5_000
 COLUMNS = {
     "state": "text",
     "reason": "text",
+    "rule": "text",
     "attempts": "integer",
     "due_at": "timestamptz",
     "error": "text",
@@ -67,6 +68,7 @@ def settle(claimed: Claim, deliveries: Iterable[Delivery]) -> None:
             "id": delivery.pk,
             "state": delivery.state,
             "reason": delivery.reason,
+            "rule": delivery.rule,
             "attempts": delivery.attempts,
             "due_at": bulk.moment(delivery.due_at),
             "error": delivery.error[:ERROR_CHARS],

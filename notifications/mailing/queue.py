@@ -1,4 +1,7 @@
-"""Queues mails when notifications are stored, in the same transaction. Called by `routing` and by preferences."""
+"""Queues mails and web pushes when notifications are stored, in the same transaction.
+
+Called by `routing`, by `web_push` and by preferences.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -6,44 +9,74 @@ from typing import Any
 
 from notifications import bulk
 from notifications.models import Delivery
+from notifications.preferences.cascade import Decision, Rule
 from notifications.preferences.deciding import Wishes
+from notifications.types import Channel
+from notifications.withholding import LAST_YEAR
 from realtime.integration import connection, rows, stored_id, user_column
 
 # While a mail waits for one of these, its reader may change when it is due.
 CHOSEN_REASONS = ("mute", "quiet_hours", "digest", "online")
+# The reader's own choices against it. They may change, so they are noted; what else is against it can be derived.
+REFUSALS: Mapping[Channel, tuple[Rule, ...]] = {
+    "mail": ("channel", "type", "category"),
+    "web_push": ("type", "category", "default"),  # the channel is off unless a reader wants it
+}
+INSERT = (
+    "INSERT INTO {name} AS had (notification_id, user_id, due_at, state, reason, channel, created_at,"
+    " round, attempts, rule, lease, error, message_id) SELECT {columns}, %s, %s, 1, 0, '', '', '', '' FROM {source}"
+    " WHERE true ON CONFLICT (notification_id, channel, round) DO UPDATE SET due_at = excluded.due_at,"
+    " state = excluded.state, reason = excluded.reason"
+    " WHERE had.channel = 'web_push' OR (had.state = 'suppressed' AND had.reason IN ('channel', 'type', 'category'))"
+)
 
 
-def add(readers: Mapping[int, Any], wishes: Wishes) -> None:
-    """Queue a mail for each of these notifications: `readers` are by primary key of the notification.
+def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: Channel = "mail") -> None:
+    """Queue a mail or a web push for each of these notifications, or note that its reader has chosen to get none.
 
-    It is due when the reader has been away long enough, and everything is checked again then. A notification that has
-    a mail already, because its group has grown, gets no other.
+    `decisions` are by primary key of the notification, with its reader. A mail is due when the reader has been away
+    long enough, and everything is checked again then. A notification that has a mail already, because its group has
+    grown, gets no other. A web push is due at once, or when the reader's quiet hours are over.
     """
     usual = bulk.moment(_due_at(None, wishes))
     due = {reader: bulk.moment(_due_at(reader, wishes)) for reader in wishes.choices}
     values = [
-        {"notification": key, "recipient": stored_id(reader), "due": due.get(reader, usual)}
-        for key, reader in readers.items()
+        {
+            "notification": key,
+            "recipient": stored_id(reader),
+            **_state_of(decision, wishes.now, channel, due.get(reader, usual)),
+        }
+        for key, (reader, decision) in decisions.items()
+        if decision.verdict != "off" or decision.rule in REFUSALS[channel]
     ]
-    table = rows(notification="bigint", recipient=user_column(), due="timestamptz")
+    table = rows(notification="bigint", recipient=user_column(), due="timestamptz", state="text", reason="text")
+    insert = INSERT.format(name=Delivery._meta.db_table, columns=table.columns, source=table.source)
     created_at = connection.ops.adapt_datetimefield_value(wishes.now)
     for start in range(0, len(values), bulk.ROWS_AT_ONCE):
         with connection.cursor() as cursor:
-            cursor.execute(
-                f"INSERT INTO {Delivery._meta.db_table} (notification_id, user_id, due_at, channel, state, created_at,"
-                f" round, attempts, reason, lease, error, message_id) SELECT {table.columns}, 'mail', 'queued', %s,"
-                f" 1, 0, '', '', '', '' FROM {table.source} WHERE true ON CONFLICT DO NOTHING",
-                [created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])],
-            )
+            cursor.execute(insert, [channel, created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])])
 
 
-def add_again(readers: Mapping[int, Any], wishes: Wishes) -> None:
-    """The same for notifications that may have been mailed before, or not for a reason: another round begins.
+def _state_of(decision: Decision, now: datetime, channel: Channel, when_away: str | None) -> dict[str, str | None]:
+    if decision.verdict == "off":
+        return {"due": bulk.moment(now), "state": "suppressed", "reason": decision.rule}
+    if channel == "mail":
+        return {"due": when_away, "state": "queued", "reason": ""}
+    until = decision.until
+    if until is not None and until.year == LAST_YEAR:  # a mute without an end
+        return {"due": bulk.moment(now), "state": "suppressed", "reason": decision.rule}
+    reason = "" if until is None else decision.rule
+    return {"due": bulk.moment(until or now), "state": "queued", "reason": reason}
+
+
+def add_again(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> None:
+    """The same for mails of notifications that may have been mailed before, or not for a reason: another round begins.
 
     One whose mail still waits gets no other. The caller has locked the notifications.
     """
-    add(readers, wishes)
-    found = Delivery.objects.filter(notification__in=list(readers), channel="mail")
+    add(decisions, wishes)
+    wanted = [key for key, (_, decision) in decisions.items() if decision.verdict != "off"]
+    found = Delivery.objects.filter(notification__in=wanted, channel="mail")
     # The rows are locked, so that nobody tries the last round of one again at the same time.
     last = {delivery.notification_id: delivery for delivery in found.select_for_update().order_by("round", "pk")}
     Delivery.objects.bulk_create(

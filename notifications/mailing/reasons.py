@@ -18,6 +18,7 @@ WAITING: Mapping[str, str | Promise] = {
     "snoozed": _("snoozed"),
     "waiting": _("waits for the next attempt"),
     "presence": _("unknown who is online"),
+    "limit": _("too many in a minute"),
 }
 ENDED: Mapping[str, str | Promise] = {
     "read": _("already read"),

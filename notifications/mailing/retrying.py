@@ -19,7 +19,7 @@ def retry_failed(deliveries: "QuerySet[Delivery, Any]") -> list[Delivery]:
     """
     same = {"notification": OuterRef("notification"), "channel": OuterRef("channel")}
     later = Delivery.objects.filter(**same, round__gt=OuterRef("round"))
-    failed = Delivery.objects.filter(~Exists(later), state=Delivery.State.FAILED)
+    failed = Delivery.objects.filter(~Exists(later), channel="mail", state=Delivery.State.FAILED)
     with own_transaction():
         # Locked in one order, so that none of two callers waits for the other.
         chosen = failed.select_for_update().filter(pk__in=deliveries.order_by().values("pk")).order_by("pk")

@@ -86,8 +86,9 @@ class Announcement(Table):
     live_at = models.DateTimeField(_("live since"), null=True, blank=True, editable=False)
     changed_at = models.DateTimeField(_("changed at"), null=True, blank=True, editable=False)
     over_at = models.DateTimeField(_("over since"), null=True, blank=True, editable=False)
-    # The size of the audience when it went live; None until it has been counted.
-    reached = models.PositiveBigIntegerField(_("reached"), null=True, blank=True, editable=False)
+    # The size of the audience when it went live; None until it has been counted. Who got it is not known before they
+    # have seen it.
+    reached = models.PositiveBigIntegerField(_("users it is for"), null=True, blank=True, editable=False)
     # How many readers had seen, read and confirmed it, of those whose rows have been deleted since.
     past_seen = models.PositiveBigIntegerField(default=0, editable=False)
     past_read = models.PositiveBigIntegerField(default=0, editable=False)

@@ -35,6 +35,8 @@ class Delivery(Table):
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED)
     # Why it was suppressed or is not sent yet: a word of `mailing.reasons`.
     reason = models.CharField(_("reason"), max_length=16, blank=True)
+    # The rule of the cascade that let it be sent, when it was last asked.
+    rule = models.CharField(max_length=16, blank=True, editable=False)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     due_at = models.DateTimeField(_("due at"))
     # While it is claimed by a worker: until when, and by which.

@@ -120,6 +120,8 @@ class Notification(Table):
     withheld_until = models.DateTimeField(_("withheld until"), null=True, editable=False)
     # When a summary last told the reader of it.
     told_at = models.DateTimeField(_("told in a summary at"), null=True, editable=False)
+    # The rule that has let it be pushed, if it was; empty if that was not noted.
+    pushed_by = models.CharField(max_length=16, blank=True, editable=False)
 
     objects = NotificationQuerySet.as_manager()
 

@@ -29,6 +29,11 @@ class TypeSwitch(Table):
         return self.type
 
     @classmethod
+    def off_types(cls) -> frozenset[str]:
+        """The types that staff have switched off."""
+        return frozenset(cls.objects.filter(off=True).values_list("type", flat=True))
+
+    @classmethod
     def is_off(cls, key: str) -> bool:
         """Whether staff have switched the type off."""
         return cls.objects.filter(type=key, off=True).exists()

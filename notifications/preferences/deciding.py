@@ -90,8 +90,7 @@ def all_wishes(keys: Sequence[Any], now: datetime) -> Wishes:
     rows = Follow.objects.filter(user__in=among(keys), muted_until__gt=now)
     muted: Any = rows.values_list("user_id", "target_type_id", "target_key", "muted_until")
     by_object = {(reader, Target(type_id, key)): until for reader, type_id, key, until in muted}
-    off = TypeSwitch.objects.filter(off=True).values_list("type", flat=True)
-    return Wishes(now, store.load(keys), by_object, frozenset(off))
+    return Wishes(now, store.load(keys), by_object, TypeSwitch.off_types())
 
 
 def _mutes_of(target: Target, keys: Iterable[Any], now: datetime) -> Mutes:

@@ -1,6 +1,6 @@
 """Why a notification reached its reader, or did not, on each channel: for readers and for staff. Synchronous.
 
-What was noted at the time counts. What was not, such as a switch that is off, is as of now.
+What was noted at the time counts, and never what has been chosen since. Where nothing was noted, it says just that.
 """
 
 from collections.abc import Mapping
@@ -11,35 +11,39 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from notifications import clock, conf
+from notifications import conf
 from notifications.models import Delivery, Notification
-from notifications.models.target import Target
-from notifications.preferences.cascade import Decision
-from notifications.preferences.deciding import Wishes, all_wishes, as_aware
+from notifications.preferences import store
+from notifications.preferences.deciding import as_aware
+from notifications.preferences.store import NOTHING_CHOSEN, Choices
 from notifications.types import CHANNELS, Channel, find_type
 from realtime.integration import read_user, run
 
 Verdict = str  # "sent", "waiting" or "off"
 
 TEXTS: Mapping[tuple[str, str], str | Promise] = {
-    ("off", "staff"): _("Staff have switched this type off."),
+    ("off", "staff"): _("Staff had switched this type off."),
     ("off", "silent"): _("It is silent: stored and counted only."),
     ("off", "present"): _("The reader had open what it is about, and has seen it there."),
     ("sent", "critical"): _("It is critical, so it is sent whatever the reader has chosen."),
     ("off", "critical"): _("It is critical, and its type is not sent in this way."),
-    ("off", "channel"): _("The reader gets nothing in this way."),
+    ("off", "channel"): _("The reader had switched this way off."),
     ("waiting", "mute"): _("The reader has muted it until %(until)s."),
-    ("off", "mute"): _("The reader has muted it."),
+    ("off", "mute"): _("The reader had muted it."),
     ("waiting", "quiet_hours"): _("The reader has quiet hours until %(until)s."),
-    ("off", "quiet_hours"): _("It came in quiet hours; the reader was told afterwards how many were waiting."),
-    ("sent", "type"): _("The reader has chosen this type."),
-    ("off", "type"): _("The reader has switched this type off."),
-    ("sent", "category"): _("The reader has chosen this category."),
-    ("off", "category"): _("The reader has switched this category off."),
-    ("sent", "default"): _("This type is sent in this way, and the reader has chosen nothing else."),
+    ("off", "quiet_hours"): _(
+        "It came in quiet hours; after them the reader was told how many were still unread, if any."
+    ),
+    ("sent", "type"): _("The reader had chosen this type."),
+    ("off", "type"): _("The reader had switched this type off."),
+    ("sent", "category"): _("The reader had chosen this category."),
+    ("off", "category"): _("The reader had switched this category off."),
+    ("sent", "default"): _("This type is sent in this way, and the reader had chosen nothing else."),
     ("off", "default"): _("This type is not sent in this way, unless the reader chooses that."),
     ("waiting", "limit"): _("Too many came within a minute; the reader is told how many at %(until)s."),
-    ("off", "limit"): _("Too many came within a minute; the reader was told how many."),
+    ("off", "limit"): _(
+        "Too many came within a minute; after it the reader was told how many were still unread, if any."
+    ),
     ("off", "site"): _("This site sends nothing in this way."),
     ("waiting", "away"): _("It waits until the reader has been away for a while."),
     ("waiting", "online"): _("The reader is here, or was so until a moment ago."),
@@ -47,6 +51,7 @@ TEXTS: Mapping[tuple[str, str], str | Promise] = {
     ("waiting", "snoozed"): _("The reader has snoozed it until %(until)s."),
     ("waiting", "waiting"): _("It could not be sent yet, and is tried again at %(until)s."),
     ("waiting", "presence"): _("Who is online cannot be known at the moment; it is tried again at %(until)s."),
+    ("off", "snoozed"): _("The reader had snoozed it by then."),
     ("off", "read"): _("The reader had read it by then."),
     ("off", "archived"): _("The reader had archived it by then."),
     ("off", "deleted"): _("The reader had deleted it by then."),
@@ -55,7 +60,13 @@ TEXTS: Mapping[tuple[str, str], str | Promise] = {
     ("off", "no_address"): _("The account has no address."),
     ("off", "bounced"): _("Mails to this address came back."),
     ("off", "failed"): _("It could not be sent."),
+    ("sent", "unknown"): _("It was sent in this way. Which rule decided that was not noted."),
+    ("off", "unknown"): _("It was not sent in this way when it came. What holds may have changed since."),
 }
+
+
+# What a delivery waits for that has no other reason.
+WAITS_FOR: Mapping[Channel, str] = {"mail": "away", "web_push": "waiting"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,55 +84,62 @@ def explain(notification: Notification, user: Any) -> list[Explanation]:
     """One explanation for each channel. `user` is the reader; ValueError for any other user."""
     if read_user(user) != notification.recipient_id:
         raise ValueError("This is not the reader of the notification.")
-    wishes = all_wishes([notification.recipient_id], clock.now())
-    zone = wishes.of(notification.recipient_id).zone
-    found = [_explain(notification, channel, wishes) for channel in CHANNELS]
-    return [replace(explanation, text=_in_words(explanation, zone)) for explanation in found]
+    reader = notification.recipient_id
+    choices = store.load([reader]).get(reader, NOTHING_CHOSEN)
+    deliveries = {
+        delivery.channel: delivery for delivery in Delivery.objects.filter(notification=notification).order_by("round")
+    }
+    found = [_explain_push(notification)]
+    for channel in (channel for channel in CHANNELS if channel != "socket"):
+        delivery = deliveries.get(channel)
+        off = Explanation(channel, "off", _find_refusal(notification, channel, choices))
+        found.append(off if delivery is None else _explain_delivery(delivery, channel))
+    return [replace(explanation, text=_in_words(explanation, choices.zone)) for explanation in found]
 
 
 async def aexplain(notification: Notification, user: Any) -> list[Explanation]:
     return await run(explain, notification, user)
 
 
-def _explain(row: Notification, channel: Channel, wishes: Wishes) -> Explanation:
-    target = Target(row.target_type_id, row.target_key)
-    decision = wishes.decide(row.recipient_id, find_type(row.type), channel, target, silent=row.silent)
-    if channel == "socket":
-        return _explain_push(row, decision)
-    if channel == "mail":
-        return _explain_mail(row, decision)
-    return Explanation(channel, "off", "site")
-
-
-def _explain_push(row: Notification, decision: Decision) -> Explanation:
+def _explain_push(row: Notification) -> Explanation:
     if row.withheld_by:
         waits = row.withheld_until is not None
         return Explanation("socket", "waiting" if waits else "off", row.withheld_by, row.withheld_until)
-    if row.silent or decision.rule == "silent":
+    if row.silent:
         return Explanation("socket", "off", "silent")
-    # It was pushed, whatever has been chosen since.
-    return Explanation("socket", "sent", decision.rule if decision.is_sent else "default")
+    return Explanation("socket", "sent", row.pushed_by or "unknown")
 
 
-def _explain_mail(row: Notification, decision: Decision) -> Explanation:
-    delivery = Delivery.objects.filter(notification=row, channel="mail").first()
-    if delivery is not None:
-        return _explain_delivery(delivery, decision)
-    if not conf.settings().mail:
-        return Explanation("mail", "off", "site")
-    if decision.verdict == "defer":
-        return Explanation("mail", "off", decision.rule)
-    return Explanation("mail", "off", "site" if decision.is_sent else decision.rule)
+def _find_refusal(row: Notification, channel: Channel, choices: Choices) -> str:
+    """Why nothing was even queued, as far as that can be known: what the reader had chosen against a mail is noted."""
+    if row.silent:
+        return "silent"
+    if row.withheld_by == "present":
+        return "present"
+    if not _is_served(channel):
+        return "site"
+    kind = find_type(row.type)
+    if kind is not None and kind.critical and channel not in kind.channels:
+        return "critical"
+    if channel == "web_push" and not choices.switches[channel]:
+        return "channel"  # as it is for readers who have never chosen
+    if kind is None or channel == "web_push" or channel in kind.channels:
+        return "unknown"  # such as: the site sends in this way only since then
+    return "default"
 
 
-def _explain_delivery(delivery: Delivery, decision: Decision) -> Explanation:
+def _is_served(channel: Channel) -> bool:
+    settings = conf.settings()
+    return bool(settings.web_push) if channel == "web_push" else settings.mail
+
+
+def _explain_delivery(delivery: Delivery, channel: Channel) -> Explanation:
     state = Delivery.State(delivery.state)
     if state == Delivery.State.QUEUED:
-        return Explanation("mail", "waiting", delivery.reason or "away", delivery.due_at)
+        return Explanation(channel, "waiting", delivery.reason or WAITS_FOR[channel], delivery.due_at)
     if state == Delivery.State.SENT:
-        return Explanation("mail", "sent", decision.rule if decision.is_sent else "default")
-    reason = delivery.reason if state == Delivery.State.SUPPRESSED else str(state)
-    return Explanation("mail", "off", reason)
+        return Explanation(channel, "sent", delivery.rule or "unknown")
+    return Explanation(channel, "off", delivery.reason if state == Delivery.State.SUPPRESSED else str(state))
 
 
 def _in_words(found: Explanation, zone: tzinfo) -> str:

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from notifications import types
-from notifications.models import Reader
+from notifications.models import Reader, TypeSwitch
 from notifications.preferences import store
 from notifications.preferences.cascade import Facts, decide
 from notifications.preferences.spans import QuietHours, read_quiet_hours
@@ -33,7 +33,10 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 class TypePreference(msgspec.Struct, frozen=True):
-    """One type of notifications. `now` says what holds; `critical` ones ignore what you choose."""
+    """One type of notifications. `now` says what holds, also if staff have switched the type off.
+
+    `critical` ones ignore what you choose.
+    """
 
     key: str
     label: str
@@ -72,6 +75,7 @@ def show(reader: Any) -> Preferences:
     """What the user with this primary key has chosen. Labels are in the active language."""
     row = Reader.objects.filter(user_id=reader).first() or Reader(user_id=reader)
     choices = store.load([reader]).get(reader, NOTHING_CHOSEN)
+    off = TypeSwitch.off_types()
     return Preferences(
         channels=Switches(**choices.switches),
         muted_until=None if row.muted_until is None else format_time(row.muted_until),
@@ -80,7 +84,7 @@ def show(reader: Any) -> Preferences:
         digest=DigestPreference(row.digest, row.digest_hour, row.digest_weekday),
         away_minutes=row.away_minutes,
         mail_refused=row.bounced_address,
-        categories=[_category(key, str(label), choices) for key, label in types.categories().items()],
+        categories=[_category(key, str(label), choices, off) for key, label in types.categories().items()],
     )
 
 
@@ -92,22 +96,23 @@ def _quiet_hours(row: Reader) -> list[QuietHours]:
         return []
 
 
-def _category(key: str, label: str, choices: Choices) -> CategoryPreference:
+def _category(key: str, label: str, choices: Choices, off: frozenset[str]) -> CategoryPreference:
     chosen = {channel: choices.of_category(key, channel) for channel in CHANNELS}
     kinds = [kind for kind in types.all_types() if kind.category == key]
-    return CategoryPreference(key, label, Chosen(**chosen), [_type(kind, choices) for kind in kinds])
+    return CategoryPreference(key, label, Chosen(**chosen), [_type(kind, choices, off) for kind in kinds])
 
 
-def _type(kind: NotificationType, choices: Choices) -> TypePreference:
+def _type(kind: NotificationType, choices: Choices, off: frozenset[str]) -> TypePreference:
     chosen = {channel: choices.of_type(kind, channel) for channel in CHANNELS}
-    now = {channel: _holds(kind, choices, channel) for channel in CHANNELS}
+    now = {channel: _holds(kind, choices, channel, off) for channel in CHANNELS}
     return TypePreference(kind.key, label_of(kind), kind.critical, Chosen(**chosen), Switches(**now))
 
 
-def _holds(kind: NotificationType, choices: Choices, channel: Channel) -> bool:
+def _holds(kind: NotificationType, choices: Choices, channel: Channel, off: frozenset[str]) -> bool:
     """Whether notifications of the type are sent in this way, apart from quiet hours and mutes."""
     facts = Facts(
         is_channel_of_type=channel in kind.channels,
+        is_off_by_staff=kind.key in off,
         is_silent=kind.silent,
         is_critical=kind.critical,
         channel=choices.switches[channel],

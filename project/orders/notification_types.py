@@ -8,6 +8,7 @@ import msgspec
 import realtime
 from notifications import register_followable
 from notifications.rules import Occasion, changed, notify_on, on
+from notifications.types import register, require_type
 from project.orders.models import Order
 from realtime.protocol.frames import Time, utc_now
 
@@ -20,6 +21,17 @@ class OrderStatusChanged(msgspec.Struct, tag_field="type", tag="order_status_cha
     status: str
     timestamp: Time
 
+
+# The type says `sent`, and to readers in their language what the shop calls that.
+_kind = require_type("order_status_changed")
+register(
+    _kind.key,
+    title=_kind.title,
+    message=_kind.message,
+    category=_kind.category,
+    labels={"status": Order.Status.choices},
+    example={"order_id": "A-17", "status": Order.Status.SENT.value},
+)
 
 register_followable(Order, visible_to=lambda user: Order.objects.filter(user=user.pk))
 

@@ -3,7 +3,8 @@
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
 periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
 reads settings and arguments that name users, names users to others, lets staff choose users by name, refuses lists of
-the admin that make no sense, finds tables of other apps, as `realtime` does, and describes its frames.
+the admin that make no sense, finds tables of other apps, as `realtime` does, replaces what must not be replayed, and
+describes its frames.
 """
 
 from realtime.asyncapi.contributions import Contribution, register_description
@@ -22,13 +23,14 @@ from realtime.presence.online import count as count_online
 from realtime.presence.online import page as online_page
 from realtime.presence.store import StoreUnavailable
 from realtime.protocol.streams import user_stream
+from realtime.recovery.replays import register_replay
 from realtime.storage.database import USE_TWIN, run
 from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.jobs import is_stopping, register_job
 from realtime.storage.json_rows import plain, rows, stored_id, user_column
 from realtime.storage.routed import alias as database_alias
 from realtime.storage.routed import connection, exact
-from realtime.storage.transactions import own_transaction, retry_conflicts
+from realtime.storage.transactions import call_after_commit, own_transaction, retry_conflicts
 
 __all__ = [
     "USE_TWIN",
@@ -41,6 +43,7 @@ __all__ = [
     "UserSelect",
     "UsersSelect",
     "all_users",
+    "call_after_commit",
     "connection",
     "count_online",
     "database_alias",
@@ -60,6 +63,7 @@ __all__ = [
     "register_description",
     "register_job",
     "register_notification_marker",
+    "register_replay",
     "retry_conflicts",
     "rows",
     "run",

@@ -22,10 +22,11 @@ from realtime.protocol.errors import CloseCode, Closed, ErrorCode, Reason, Refus
 from realtime.protocol.frames import Resumed, StreamOutcome, encode, given, stamp
 from realtime.protocol.outgoing import Frame
 from realtime.protocol.streams import SITE, split_stream, user_stream
+from realtime.recovery.replays import as_replayed
 from realtime.recovery.turns import Turn, Turns
 from realtime.storage import log
 from realtime.storage.database import Batcher, DatabaseUnavailable
-from realtime.storage.log import Range
+from realtime.storage.log import LoggedEvent, Range
 
 # Events that are read and written at once, so that a slow client holds no more of them in memory.
 CHUNK = 100
@@ -255,7 +256,9 @@ def read_frames(ranges: Sequence[Range]) -> list[list[Frame]]:
     """Synchronous. The frames of each range; those of equal ranges are the same objects, so their bytes are shared."""
     # By the identity of the answer, which equal ranges share.
     made: dict[int, list[Frame]] = {}
-    return [
-        made.setdefault(id(events), [Frame(stamp(e.body, e.stream, e.seq), seq=e.seq) for e in events])
-        for events in log.missed_many(ranges)
-    ]
+    return [made.setdefault(id(events), [_frame_of(event) for event in events]) for events in log.missed_many(ranges)]
+
+
+def _frame_of(event: LoggedEvent) -> Frame:
+    body = as_replayed(event.body) if event.stream == SITE else event.body
+    return Frame(stamp(body, event.stream, event.seq), seq=event.seq)

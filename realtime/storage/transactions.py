@@ -53,6 +53,14 @@ def own_transaction() -> Iterator[None]:
         raise
 
 
+def call_after_commit(function: Callable[[], object]) -> None:
+    """Call a function of the site's when the transaction commits, in the order of the site's own hooks.
+
+    What it raises is logged. Unlike a hook of the app's own, it may be slow.
+    """
+    transaction.on_commit(function, using=alias(), robust=True)
+
+
 def is_in_transaction() -> bool:
     """Whether the caller is in a transaction: in a block of Django's, or in one that the site commits by hand."""
     return connection.in_atomic_block or is_manual()

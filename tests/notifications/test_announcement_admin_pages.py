@@ -117,7 +117,7 @@ def test_one_shows_its_numbers_and_its_preview(root: Client, alice: Any, django_
         page = root.get(address("change", row)).content.decode()
     assert "&lt;b&gt;At three&lt;/b&gt;" in page
     assert "<b>At three" not in page
-    for name, number in (("reached", 2), ("seen", 1), ("read", 1), ("confirmed", 0)):
+    for name, number in (("users it is for", 2), ("seen", 1), ("read", 1), ("confirmed", 0)):
         assert f"<dt>{name}</dt><dd>{number}</dd>" in page
 
 

@@ -1,8 +1,10 @@
 """Announcements on sockets: what open clients hear, what a test shows, and what another device does."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from notifications import aannounce, acancel_announcement
 from notifications.announcements import acts, audiences, events, publishing
@@ -52,8 +54,30 @@ async def test_who_was_away_gets_what_was_missed(site: Any, bob: Any) -> None:
     row = await aannounce("Maintenance")
     socket = await site.connect(bob)
     await socket.send({"type": "resume", "id": "r", "streams": {"site": position}})
-    assert (await socket.find("announcement"))["data"]["id"] == row.pk
+    assert (await socket.find("announcement_changed"))["data"]["announcement_id"] == row.pk
     await socket.find("resumed")
+
+
+async def test_no_text_is_replayed_to_who_may_be_newer_or_after_its_end(site: Any, carol: Any) -> None:
+    row = await aannounce("For those who were here")
+    gone = await aannounce("Never mind")
+    await acancel_announcement(gone)
+    carol.date_joined = timezone.now() + timedelta(seconds=1)
+    await run(carol.save)
+    socket = await site.connect(carol)
+    await socket.send({"type": "resume", "id": "r", "streams": {"site": 0}})
+    frames = [frame for frame in await socket.settle() if frame["type"].startswith("announcement")]
+    assert [(frame["type"], frame["seq"]) for frame in frames] == [
+        ("announcement_changed", 1),
+        ("announcement_changed", 2),
+        ("announcement_ended", 3),
+    ]
+    assert [frame["data"]["announcement_id"] for frame in frames] == [row.pk, gone.pk, gone.pk]
+
+
+@pytest.mark.parametrize("body", [b'{"type":"announcement","of":"the site"}', b'{"type":"order","number":"A-17"}'])
+def test_frames_of_the_site_are_replayed_as_they_are(body: bytes) -> None:
+    assert events.without_texts(body) == body
 
 
 async def test_a_test_reaches_its_author_alone(site: Any, alice: Any, bob: Any) -> None:

@@ -23,6 +23,7 @@ def test_they_are_run() -> None:
         ({"LANGUAGE": "notifications.languages.tongue_of"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"LANGUAGE": "notifications.nowhere.language_of"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"LANGUAGE": "en"}, ["NOTIFICATIONS['LANGUAGE']"]),
+        ({"WEB_PUSH": "notifications.web_push.nowhere"}, ["NOTIFICATIONS['WEB_PUSH']"]),
         ({"LANGUAGE": len}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"JOINED_FIELD": "last_login"}, []),
         ({"JOINED_FIELD": ""}, []),

@@ -27,6 +27,23 @@ class Order(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
     number = models.CharField(max_length=20)
     status = models.CharField(max_length=20, default="draft")
+
+class Subscription(models.Model):
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+    info = models.JSONField(default=dict)
+""",
+    "pywebpush.py": """
+sent = []
+
+class WebPushException(Exception):
+    def __init__(self, message, response=None):
+        super().__init__(message)
+        self.response = response
+
+def webpush(info, text, **options):
+    if info.get("ended"):
+        raise WebPushException("ended", response=type("Response", (), {"status_code": 410}))
+    sent.append((info, text))
 """,
     "pytest.ini": """
 [pytest]
@@ -104,6 +121,23 @@ def test_follow(people, client):
         assert api.put(f"/api/v1/notifications/follows/shop.order/{{order.pk}}").status_code == status
 
 
+def test_web_push(people, settings, django_capture_on_commit_callbacks):
+    import pywebpush
+    from notifications.preferences.changing import change
+    from shop.models import Subscription
+
+    settings.NOTIFICATIONS, settings.VAPID_KEY = {{"WEB_PUSH": "shop.web_push.send"}}, "key"
+    alice, bob, _ = people
+    change(alice, web_push=True, types={{"mention": {{"web_push": True}}}})
+    for user, info in ((alice, {{"a": 1}}), (alice, {{"ended": True}}), (bob, {{"b": 1}})):
+        Subscription.objects.create(user=user, info=info)
+    with django_capture_on_commit_callbacks(execute=True):
+        notify([alice, bob], "mention", title="Hello", message="you", link="/here")
+    text = '{{"title": "Hello", "body": "you", "url": "/here", "count": 1}}'
+    assert pywebpush.sent == [({{"a": 1}}, text)]
+    assert Subscription.objects.count() == 2
+
+
 def test_a_receiver(people, client):
     alice, *_ = people
     client.force_login(alice)
@@ -122,11 +156,11 @@ def test_it_names_every_setting_with_its_default() -> None:
 @pytest.mark.process
 def test_the_examples_run_on_sqlite(tmp_path) -> None:
     site = SmallSite(tmp_path, SHOP)
-    assert "5 passed" in site.run("pytest", "-q", "-p", "no:cacheprovider")
+    assert "6 passed" in site.run("pytest", "-q", "-p", "no:cacheprovider")
 
 
 @pytest.mark.process
 def test_the_examples_run_on_postgresql(tmp_path) -> None:
     site = SmallSite(tmp_path, SHOP)
     with Postgres() as postgres:
-        assert "5 passed" in site.run("pytest", "-q", "-p", "no:cacheprovider", database_url=postgres.url)
+        assert "6 passed" in site.run("pytest", "-q", "-p", "no:cacheprovider", database_url=postgres.url)

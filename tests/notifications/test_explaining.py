@@ -8,12 +8,12 @@ from asgiref.sync import sync_to_async
 from django.utils.translation import override
 from rest_framework.test import APIClient
 
-from notifications import aexplain, explain, inbox, mute
+from notifications import aexplain, explain, inbox, mute, waking
 from notifications.models import Delivery, Notification
 from notifications.preferences.explaining import TEXTS
 from realtime.models import Room
 from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, choose, register
-from tests.notifications.mails import Office, states
+from tests.notifications.mails import SITE, Office, states
 from tests.notifications.rows import sent
 from tests.people import client_for
 
@@ -73,6 +73,71 @@ def test_what_was_pushed_stays_so(erin: Any) -> None:
     assert why(row, "socket") == ("sent", "default")
 
 
+@pytest.mark.parametrize("scope", ["types", "categories"])
+@pytest.mark.parametrize("later", [False, None])
+def test_what_the_reader_chose_later_explains_nothing(
+    office: Office, erin: Any, scope: str, later: bool | None
+) -> None:
+    key, rule = {"types": ("mention", "type"), "categories": ("social", "category")}[scope]
+    choose(erin, **{scope: {key: {"socket": True, "mail": True}}})
+    row = sent(erin, "mention", message="hello")
+    office.send(minutes=5)
+    choose(erin, **{scope: {key: {"socket": later, "mail": later}}})
+    assert (why(row, "socket"), why(row, "mail")) == (("sent", rule), ("sent", rule))
+
+
+@pytest.mark.parametrize(
+    ("then", "rule"),
+    [
+        ({"mail": False}, "channel"),
+        ({"types": {"mention": {"mail": False}}}, "type"),
+        ({"categories": {"social": {"mail": False}}}, "category"),
+    ],
+)
+def test_a_mail_that_was_not_wanted_when_it_came(office: Office, erin: Any, then: Any, rule: str) -> None:
+    choose(erin, **then)
+    row = sent(erin, "mention", message="hello")
+    choose(erin, mail=True, types={"mention": {"mail": True}})
+    assert (office.send(minutes=5), states()) == ([], [("suppressed", rule)])
+    assert why(row, "mail") == ("off", rule)
+
+
+def test_a_group_that_grows_is_mailed_if_that_is_wanted_by_then(office: Office, erin: Any) -> None:
+    choose(erin, types={"mention": {"mail": False, "socket": True}})
+    row = sent(erin, "mention", message="hello", group_key="talk")
+    choose(erin, types={"mention": {"mail": None, "socket": None}})
+    assert sent(erin, "mention", message="again", group_key="talk") == row
+    assert why(row, "socket") == ("sent", "default")
+    assert len(office.send(minutes=5)) == 1
+    assert why(row, "mail") == ("sent", "default")
+
+
+def test_one_that_comes_back_is_pushed_for_what_holds_then(office: Office, erin: Any) -> None:
+    choose(erin, types={"mention": {"socket": False}})
+    row = sent(erin, "mention", message="hello")
+    assert why(row, "socket") == ("off", "type")
+    choose(erin, types={"mention": {"socket": True}})
+    inbox.act(erin.pk, "snooze", ids=[row.pk], until=office.time.now + timedelta(hours=1))
+    waking.wake(office.time.pass_by(hours=1))
+    assert why(row, "socket") == ("sent", "type")
+
+
+def test_a_site_that_sends_mails_only_now(erin: Any, settings: Any) -> None:
+    """Nothing was noted then: no rule is named, and nothing false is said."""
+    row = sent(erin, "mention", message="hello")
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, **SITE}
+    assert why(row, "mail") == ("off", "unknown")
+    Notification.objects.update(pushed_by="")  # as before rules were noted
+    assert why(row, "socket") == ("sent", "unknown")
+
+
+def test_a_type_that_is_not_mailed(office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "hint", channels=["socket"])
+    row = sent(erin, "hint")
+    choose(erin, types={"hint": {"mail": True}})
+    assert why(row, "mail") == ("off", "default")
+
+
 def test_quiet_hours(office: Office, erin: Any) -> None:
     office.time.set(MIDNIGHT)
     choose(erin, quiet_hours=[NIGHT])
@@ -108,7 +173,7 @@ def test_what_is_critical_or_silent(office: Office, erin: Any, monkeypatch: pyte
 def test_who_was_there(office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.integration.find_present", lambda stream, keys: frozenset(keys))
     row = sent(erin, "mention", message="hello", unless_present="room.general")
-    assert why(row, "socket") == ("off", "present")
+    assert (why(row, "socket"), why(row, "mail")) == (("off", "present"), ("off", "present"))
 
 
 def test_too_many(erin: Any, settings: Any) -> None:
@@ -180,14 +245,14 @@ def test_it_is_told_to_its_reader_alone(office: Office, erin: Any, alice: Any) -
                 "verdict": "sent",
                 "rule": "default",
                 "until": None,
-                "text": "This type is sent in this way, and the reader has chosen nothing else.",
+                "text": "This type is sent in this way, and the reader had chosen nothing else.",
             },
             {
                 "channel": "mail",
                 "verdict": "off",
                 "rule": "type",
                 "until": None,
-                "text": "The reader has switched this type off.",
+                "text": "The reader had switched this type off.",
             },
             {
                 "channel": "web_push",

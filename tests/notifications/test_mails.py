@@ -190,7 +190,7 @@ def test_who_wants_none(office: Office, erin: Any, changes: Any, reason: str) ->
     choose(erin, **changes)
     sent(erin, "mention", message="hello")
     assert office.send(hours=1) == []
-    assert states() == [("suppressed", reason)]
+    assert states() == [("suppressed", reason)] * 2
     assert delivery_of(early)
 
 

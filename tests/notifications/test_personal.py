@@ -18,6 +18,7 @@ from notifications.inbox import act
 from notifications.models import Announcement, AnnouncementState, Change, Follow, GroupMember, Notification
 from notifications.pushing import item
 from tests.notifications.announced import announce, report
+from tests.notifications.choices import register
 from tests.notifications.rows import pushed, row_of, sent
 
 pytestmark = pytest.mark.django_db
@@ -226,6 +227,25 @@ def test_the_author_of_an_announcement_is_forgotten(alice: Any) -> None:
     assert erase_user(alice)["others"] == 1
     row.refresh_from_db()
     assert row.created_by is None
+
+
+def test_what_others_follow_and_get_about_the_person_forgets_them(
+    alice: Any, bob: Any, carol: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, "birthday", ends_with="auth.User")
+    for thing in (bob, carol):
+        follow(alice, thing)
+        mute(carol, thing)
+        sent(alice, "mention", message=f"about {thing}", target=thing)
+        sent(alice, "birthday", target=thing)
+    of_others = [record for record in exported(bob) if record.get("as") == "target"]
+    assert sorted(record["table"] for record in of_others) == ["follow", "follow", "notification", "notification"]
+    assert not {"user_id", "recipient_id"} & {key for record in of_others for key in record}
+    assert erase_user(bob)["others"] == 4
+    assert exported(bob) == []
+    assert set(Follow.objects.values_list("target_key", flat=True)) == {str(carol.pk)}
+    rows = Notification.objects.order_by("pk").values_list("type", "target_key")
+    assert list(rows) == [("mention", ""), ("mention", str(carol.pk)), ("birthday", str(carol.pk))]
 
 
 def test_a_primary_key_names_the_person_also_after_they_were_deleted(alice: Any, bob: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from rest_framework.test import APIClient
 
-from notifications.models import Delivery, Preference, Reader
+from notifications.models import Delivery, Preference, Reader, TypeSwitch
 from notifications.preferences import changing, store
 from notifications.preferences.quiet import zone_names
 from tests.notifications.choices import NIGHT, NOON, Time, choose, register
@@ -165,6 +165,19 @@ def test_what_is_critical_is_marked(hers: APIClient, monkeypatch: pytest.MonkeyP
     shown = patch(hers, {"channels": {"socket": False}, "types": {"alarm": {"mail": False}}})
     assert kind(shown, "alarm")["critical"] is True
     assert kind(shown, "alarm")["now"] == {"socket": True, "mail": True, "web_push": False}
+
+
+def test_what_staff_have_switched_off_does_not_hold(hers: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "alarm", critical=True, category="social")
+    patch(hers, {"types": {"mention": {"mail": True}}})
+    for key in ("mention", "alarm"):
+        TypeSwitch.objects.create(type=key)
+    TypeSwitch.objects.create(type="new_like", off=False)
+    shown = hers.get(URL).json()
+    off = {"socket": False, "mail": False, "web_push": False}
+    assert (kind(shown, "mention")["now"], kind(shown, "alarm")["now"]) == (off, off)
+    assert kind(shown, "mention")["chosen"] == UNCHOSEN | {"mail": True}
+    assert kind(shown, "new_like")["now"] == {"socket": True, "mail": True, "web_push": False}
 
 
 def test_who_wants_mails_again_is_believed(hers: APIClient, alice: Any) -> None:

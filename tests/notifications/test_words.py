@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
-from django.utils.translation import override
+from django.utils.translation import gettext_lazy, override
 
 from notifications import conf, notify, types
 from notifications.languages import language_of
@@ -85,6 +85,20 @@ def test_a_site_registers_its_own_types(bob: Any) -> None:
     row = sent(bob, "order_shipped", number=17)
     assert row.type == "order_shipped"
     assert (row.render().title, row.render().message) == ("Order 17", "Sent, with 5% off")
+
+
+@pytest.mark.usefixtures("registry")
+def test_values_have_labels_in_texts_and_nowhere_else(bob: Any) -> None:
+    labels = {"day": [(1, gettext_lazy("People")), (2, "second")], "other": {}}
+    types.register("delivery", title="%(day)s", message="%(day)s %(other)s", link="/%(day)s", labels=labels)
+    row = sent(bob, "delivery", day=1, other="that")
+    assert (row.render().title, row.render().message, row.link, row.params["day"]) == ("People", "People that", "/1", 1)
+    with override("zh-hans"):
+        assert row.render().title == "成员"
+    for unknown in (3, [1], None):
+        assert sent(bob, "delivery", day=unknown, other="").render().title == str(unknown)
+    row.params = {}  # as of a type that was worded in another way then
+    assert row.render().title == ""
 
 
 @pytest.mark.usefixtures("registry")

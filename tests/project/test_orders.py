@@ -8,12 +8,14 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
+from django.utils.translation import override
 from rest_framework.test import APIClient
 
 from notifications.rules import notify_changes
 from notifications.testing import assert_not_notified, assert_notified
 from project.orders.models import Order
 from realtime.storage.database import run
+from tests.notifications.rows import pushed
 from tests.people import client_for, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,6 +67,20 @@ async def test_a_status_that_is_saved_in_the_admin_reaches_the_users_sockets(
     assert item["data"] == {"order_id": "A-17", "status": "sent"}
     assert item["target"] == {"model": "orders.order", "key": str(order.pk)}
     assert [frame["type"] for frame in await other.settle()] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "message"), [("en", "The order is now: sent"), ("zh-hans", "订单现在的状态：已发货")]
+)
+def test_the_status_has_its_label_in_the_readers_language(
+    alice: Any, staff: Client, order: Order, settings: Any, language: str, message: str
+) -> None:
+    settings.LANGUAGE_CODE = language
+    save_status(staff, order, "sent")
+    assert pushed(alice, "notification")[0]["data"]["message"] == message
+    row = assert_notified(alice, "order_status_changed", status="sent")
+    with override(language):
+        assert row.render().message == message
 
 
 def test_saving_the_same_status_tells_nobody(alice: Any, staff: Client, order: Order) -> None:
