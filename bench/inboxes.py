@@ -1,4 +1,6 @@
-"""The cases of notifications: many recipients at once, and one reader with very many. Called by `bench.run`."""
+"""The cases of notifications: many recipients at once, one reader with very many, mails to very many, and the lists of
+the admin with very many rows. Called by `bench.run`.
+"""
 
 import os
 import subprocess
@@ -17,8 +19,11 @@ from bench.load import Result, held_connections, run_load
 from bench.notifying import MANY
 from bench.report import AT_MOST, LIMIT, Claim, Finding, Requirement
 from bench.servers import LOAD_CORE, ROOT
+from bench.tables import MILLION
 
 RECIPIENTS, ONLINE = 10_000, 500
+FEWER, MORE = 1_000, 10_000  # readers of digests
+QUICK_ROWS = 20_000
 CHAT = {**ROOM, "n": 50, "fanout": 50, "senders": 1, "rate": 20}
 
 
@@ -49,18 +54,49 @@ def inbox(bench: Bench) -> None:
     """One reader with very many notifications counts them, and reads all and undoes it while others chat."""
     if bench.peers_only:
         return
-    names = {"read_ms": f"ms to read all, of {MANY:,}", "undo_ms": f"ms to undo that, of {MANY:,}"}
     for ours in bench.ours:
         assert isinstance(ours, Ours)
+        when = "" if ours.embedded else ", vacuumed before"
+        names = {"read_ms": f"ms to read all, of {MANY:,}{when}", "undo_ms": f"ms to undo that, of {MANY:,}{when}"}
         with bench.failures_kept("inbox"), ours.running() as servers:
             ports, load = ports_of(servers), chat_of(bench, ours)
             warm_up(ports, load)
             with start_site(ours, "inbox", 0) as site:
                 count = read_figures(site)["count_us"]
+                plan = msgspec.json.decode(answer(site, ""), type=str)
+                print(f"  inbox: {ours.name}: the count: {plan}", flush=True)
                 rounds = [read_beside_chat(site, ports, load) for _ in range(bench.repeat)]
             claim = Claim("inbox", f"µs to count, of {MANY:,}", Requirement(LIMIT, 5_000))
             bench.findings.append(Finding(claim, ours.name, count))
             note(bench, "inbox", ours, rounds, names)
+
+
+def digest(bench: Bench) -> None:
+    """One process sends a digest to each of many readers. What it asks the database grows with pages of them alone."""
+    if bench.peers_only:
+        return
+    for ours in bench.ours:
+        assert isinstance(ours, Ours)
+        for readers in (FEWER,) if bench.quick else (FEWER, MORE):
+            with bench.failures_kept("digest"), start_site(ours, "digest", readers, "bench.tables") as site:
+                figures = read_figures(site)
+            print(f"  digest: {ours.name}: {readers:,} readers in {figures['seconds']:.1f} s", flush=True)
+            claim = Claim("digest", f"queries a page of 100, of {readers:,} readers", Requirement(LIMIT, 50))
+            bench.findings.append(Finding(claim, ours.name, figures["queries"]))
+
+
+def lists(bench: Bench) -> None:
+    """Staff look through the lists of the admin, of notifications and of mails."""
+    if bench.peers_only:
+        return
+    rows = QUICK_ROWS if bench.quick else MILLION
+    for ours in bench.ours:
+        assert isinstance(ours, Ours)
+        with bench.failures_kept("lists"), start_site(ours, "lists", rows, "bench.tables") as site:
+            pages = read_figures(site)
+            print(*(f"  lists: {ours.name}: {name}: {ms:,.0f} ms" for name, ms in pages.items()), sep="\n", flush=True)
+            claim = Claim("lists", f"ms for the slowest page, of {rows:,} rows", Requirement(LIMIT, 1_000))
+            bench.findings.append(Finding(claim, ours.name, max(pages.values())))
 
 
 def chat_of(bench: Bench, ours: Ours) -> Options:
@@ -112,12 +148,12 @@ def median_p99(results: Iterable[Result]) -> float:
     return median(result.delivery_us.p99 for result in results)
 
 
-def start_site(ours: Ours, case: str, users: int) -> subprocess.Popen[str]:
-    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", "bench.notifying", case, str(users)]
+def start_site(ours: Ours, case: str, count: int, module: str = "bench.notifying") -> subprocess.Popen[str]:
+    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", module, case, str(count)]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | ours.prepare(), text=True, **pipes)
 
 
 def read_figures(site: subprocess.Popen[str]) -> dict[str, float]:
-    """Wait for the next line of `bench.notifying`. Raises LoadFailed."""
+    """Wait for the next line of such a process. Raises LoadFailed."""
     return msgspec.json.decode(answer(site, ""), type=dict[str, float])

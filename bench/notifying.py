@@ -1,6 +1,7 @@
 """`python -m bench.notifying CASE USERS`: what one process of a site does with notifications, and how long it takes.
 
-`bench.inboxes` runs it with the settings of our server, on the generator's core. It prints JSON objects, one a line.
+`bench.inboxes` runs it with the settings of our server, on the generator's core. It prints JSON, a
+line for each result.
 """
 
 import sys
@@ -36,10 +37,10 @@ def notify_all(users_count: int) -> Iterator[dict[str, float]]:
     yield {"ms": median(times)}
 
 
-def use_inbox(_: int) -> Iterator[dict[str, float]]:
-    """One reader with MANY unread notifications: how long counting takes, and for each line of input, reading all of
-    them and undoing that, three times. Before that, PostgreSQL removes what the last ones left, as it does by itself
-    where its autovacuum is on.
+def use_inbox(_: int) -> Iterator[dict[str, float] | str]:
+    """One reader with MANY unread notifications: how long counting takes, with which plan, and for each line of input,
+    reading all of them and undoing that, three times. Before that, PostgreSQL removes what the last ones left, as it
+    does by itself where its autovacuum is on.
     """
     from django.contrib.auth import get_user_model
     from django.db import connection
@@ -54,11 +55,30 @@ def use_inbox(_: int) -> Iterator[dict[str, float]]:
         cursor.execute("ANALYZE notifications_notification")
     inbox.counts(reader.pk)
     yield {"count_us": 1_000_000 * median(timed(lambda: inbox.counts(reader.pk))[0] for _ in range(20))}
+    yield plan_of_count(reader.pk)
     for _ in sys.stdin:
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("VACUUM notifications_notification")
         yield read_and_undo(reader.pk)
+
+
+def plan_of_count(reader: Any) -> str:
+    """How the database counts the unread and the unseen ones of a reader: the steps of its plan."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from notifications import inbox
+
+    with CaptureQueriesContext(connection) as asked:
+        inbox.counts(reader)
+    explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+    steps = []
+    with connection.cursor() as cursor:
+        for query in asked.captured_queries:
+            cursor.execute(f"{explain} {query['sql']}")
+            steps += [str(row[-1]).strip() for row in cursor.fetchall()]
+    return "; ".join(steps)
 
 
 def read_and_undo(reader: Any) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.announcing import announcement
 from bench.cases import Bench, connect, direct, fanout, latency, memory, two
 from bench.document import write_document
-from bench.inboxes import inbox, notify
+from bench.inboxes import digest, inbox, lists, notify
 from bench.load import compile_generator
 from bench.recovery import cost, restart, resume
 from bench.report import aligned_table
@@ -21,7 +21,10 @@ from bench.workspace import Workspace
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 CASES: dict[str, Callable[[Bench], None]] = {
     case.__name__: case
-    for case in (fanout, latency, direct, memory, connect, two, cost, resume, restart, notify, inbox, announcement)
+    for case in (
+        *(fanout, latency, direct, memory, connect, two, cost, resume, restart),
+        *(notify, inbox, digest, lists, announcement),
+    )
 }
 
 

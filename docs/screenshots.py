@@ -31,6 +31,7 @@ ADMIN_SHOTS = {
     "api": ("/api/docs", 1100, 860, ".opblock"),
     "rooms": ("/admin/realtime/room/", 1480, 620, "#result_list"),
     "notifications": ("/admin/notifications/notification/", 1480, 620, "#result_list"),
+    "admin-phone": ("/admin/notifications/typeswitch/mention/change/", 390, 760, "#content"),
 }
 
 

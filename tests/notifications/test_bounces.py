@@ -1,17 +1,18 @@
 """What a mail service reports through django-anymail: mails that come back, and readers who complain."""
 
-import sys
+import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import pytest
+from anymail import signals
+from anymail.backends.test import EmailBackend
+from anymail.webhooks.postmark import PostmarkTrackingWebhookView
 from django.apps import apps
-from django.core.mail.backends import locmem
 from django.dispatch import Signal
+from django.test import RequestFactory
 
-from notifications.mailing import bounces
+from notifications.mailing import bounces, transport
 from notifications.models import Delivery, Preference, Reader
 from tests.notifications.choices import choose, delivery_of
 from tests.notifications.mails import Office, states
@@ -20,35 +21,21 @@ from tests.notifications.rows import sent
 pytestmark = pytest.mark.django_db
 
 
-@dataclass
-class Event:
-    """As anymail's AnymailTrackingEvent."""
-
-    event_type: str
-    message_id: str | None
-    recipient: str = "erin@example.org"
-    reject_reason: str | None = None
-    description: str | None = None
-    mta_response: str | None = None
-
-
 @pytest.fixture
 def tracking(monkeypatch: pytest.MonkeyPatch) -> Iterator[Signal]:
-    """The signal of an anymail that is installed."""
-    package, signals = ModuleType("anymail"), ModuleType("anymail.signals")
-    signal = Signal()
-    signals.tracking = signal  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "anymail", package)
-    monkeypatch.setitem(sys.modules, "anymail.signals", signals)
+    """Anymail's signal, on a site that has anymail among its apps."""
     is_installed = apps.is_installed
     monkeypatch.setattr(apps, "is_installed", lambda name: name == "anymail" or is_installed(name))
     bounces.connect()
-    yield signal
-    signal.disconnect(dispatch_uid="notifications.mailing.bounces")
+    yield signals.tracking
+    signals.tracking.disconnect(dispatch_uid="notifications.mailing.bounces")
 
 
-def report(signal: Signal, *args: Any, **kwargs: Any) -> None:
-    signal.send(sender=None, event=Event(*args, **kwargs), esp_name="Test")
+def report(
+    signal: Signal, kind: str, message_id: str | None, recipient: str = "erin@example.org", **more: str | None
+) -> None:
+    event = signals.AnymailTrackingEvent(event_type=kind, message_id=message_id, recipient=recipient, **more)
+    signal.send(sender=None, event=event, esp_name="Test")
 
 
 @pytest.fixture
@@ -105,26 +92,32 @@ def test_mails_that_are_not_ours(tracking: Signal, message_id: str, unknown: str
 
 
 def test_the_id_of_the_service_is_the_one_that_counts(
-    tracking: Signal, office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch
+    tracking: Signal, office: Office, erin: Any, message_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Status:
-        message_id = "esp-7"
+    monkeypatch.setattr(transport, "_open_backend", EmailBackend)
+    row = sent(erin, "mention", message="hello")
+    office.send(hours=1)
+    assert delivery_of(row).message_id == "1"  # as this service counts: the fixture's mail was the first
+    report(tracking, "bounced", "1")
+    assert states() == [("sent", ""), ("bounced", "")]
 
-    backend = locmem.EmailBackend
-    send = backend.send_messages
 
-    def send_through_service(self: Any, messages: Any) -> Any:
-        for message in messages:
-            message.anymail_status = Status()
-        return send(self, messages)
-
-    monkeypatch.setattr(backend, "send_messages", send_through_service)
-    sent(erin, "mention", message="hello")
-    office.send(minutes=5)
-    report(tracking, "bounced", "esp-7")
-    assert states() == [("bounced", "")]
+def test_what_a_service_posts_arrives(tracking: Signal, erin: Any, message_id: str, settings: Any) -> None:
+    settings.ANYMAIL = {"WEBHOOK_SECRET": "name:word"}
+    posted = {
+        "RecordType": "Bounce",
+        "Type": "HardBounce",
+        "MessageID": message_id,
+        "Email": "erin@example.org",
+        "Description": "The server was unable to deliver your message",
+    }
+    key = "Basic " + base64.b64encode(b"name:word").decode()
+    request = RequestFactory().post("/", posted, content_type="application/json", headers={"authorization": key})
+    assert PostmarkTrackingWebhookView.as_view()(request).status_code == 200
+    assert states() == [("bounced", "bounced")]
+    assert Reader.objects.get(user=erin).bounced_address == "erin@example.org"
 
 
 def test_without_anymail_nothing_is_heard() -> None:
     bounces.connect()
-    assert "anymail" not in sys.modules
+    assert not signals.tracking.has_listeners()

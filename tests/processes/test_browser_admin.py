@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, ViewportSize, expect
 
 from tests.clients.browser import open_browser, open_page
 from tests.sites.processes import Site, SiteProcess
@@ -37,6 +37,8 @@ Message.objects.create(room=room, sender=alice, text="Hello", seq=1)
 announce({"en": "Maintenance"}, {"en": "Tonight."})
 Announcement.objects.create().texts.create(language="en", title="A draft")
 """
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 800}
 OURS = ("/admin/notifications/", "/admin/realtime/")
 FIND_LINKS = "() => [...document.querySelectorAll('a[href], iframe[src]')].map((link) => link.href || link.src)"
 # Other objects of a list look the same, and so do two pages of Django for the objects of any list.
@@ -100,14 +102,28 @@ async def find_pages(page: Page, seen: set[str]) -> list[str]:
     return found
 
 
-async def test_every_page_obeys_a_strict_policy(staff: Page) -> None:
+async def find_overflows(page: Page) -> list[str]:
+    """The widths, of a phone and of a desk, at which this page is wider than its window."""
+    found = []
+    for size in (PHONE, DESK):
+        await page.set_viewport_size(size)
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        if width > size["width"]:
+            found.append(f"{page.url}: {width} of {size['width']}")
+    return found
+
+
+async def test_every_page_obeys_a_strict_policy_and_fits_its_window(staff: Page) -> None:
     seen: set[str] = set()
+    overflows: list[str] = []
     waiting = [*OURS, "/admin/notifications/announcement/1/cancel/", "/admin/notifications/announcement/2/publish/"]
     while waiting:
         answer = await staff.goto(waiting.pop())
         assert answer is not None
         assert answer.status == 200, answer.url
+        overflows += await find_overflows(staff)
         waiting += await find_pages(staff, seen)
+    assert overflows == []
     models = {kind.split("/")[3] for kind in seen}
     assert {"announcement", "delivery", "jobrun", "live", "message", "notification", "reader", "room"} <= models
     assert {"/admin/realtime/room/1/change/", "/admin/notifications/typeswitch/1/mail/"} <= seen
