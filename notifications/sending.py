@@ -106,22 +106,21 @@ def send(prepared: Content, recipients: Recipients, unless_present: str) -> dict
     present = routing.find_present(unless_present, keys) if unless_present else frozenset()
     with own_transaction():
         absent_ids = _store(prepared, [pk for pk in keys if pk not in present])
-        present_ids = storing.insert(prepared, sorted(present), seen=True) if present else {}
+        present_ids = _store(prepared, sorted(present), seen=True)
         if not prepared.silent:
             routing.deliver(prepared, absent_ids, lambda readers: _push(prepared, absent_ids, readers, recipients))
     return {**absent_ids, **present_ids}
 
 
-def _store(prepared: Content, keys: Sequence[Any]) -> dict[Any, int]:
+def _store(prepared: Content, keys: Sequence[Any], *, seen: bool = False) -> dict[Any, int]:
     if not prepared.group_key:
-        return storing.insert(prepared, keys)
+        return storing.insert(prepared, keys, seen=seen)
     settings = conf.settings()
-    return storing.insert_or_grow(
-        prepared,
-        keys,
+    window = storing.Window(
         opened_after=prepared.now - timedelta(seconds=settings.group_seconds_at_most),
         grown_after=prepared.now - timedelta(seconds=settings.group_seconds),
     )
+    return storing.insert_or_grow(prepared, keys, window, seen=seen)
 
 
 def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipients: Recipients) -> None:

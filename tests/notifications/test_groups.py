@@ -16,6 +16,8 @@ from django.utils.translation import override
 
 from notifications import inbox, notify, texts
 from notifications.models import GroupMember, Notification
+from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
+from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
 from tests.racing import at_once
 from tests.sites.processes import ROOT
@@ -89,6 +91,58 @@ def test_it_comes_back_to_the_top_unseen(bob: Any) -> None:
     rows = inbox.page(bob.pk, inbox.Filters(), None, 10)
     assert [row.pk for row in rows][-1] == other.pk
     assert inbox.counts(bob.pk).unseen == 1
+
+
+def test_a_group_has_one_type(bob: Any) -> None:
+    fans = people(2)
+    for fan in fans:
+        for name in ("new_like", "new_comment"):
+            sent(bob, name, actor=fan, group_key="post:7")
+    rows = Notification.objects.filter(recipient=bob).order_by("pk")
+    assert [(row.type, row.group_count) for row in rows] == [("new_like", 2), ("new_comment", 2)]
+    assert [row.render().message for row in rows] == [
+        "user1 and user0 liked your post",
+        "user1 and user0 commented on your post",
+    ]
+
+
+def test_it_grows_for_readers_who_are_present_too_and_is_seen(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fans = people(4)
+    like(bob, fans[0])
+    monkeypatch.setattr("realtime.integration.find_present", lambda stream, keys: frozenset({bob.pk}))
+    for fan in fans[1:3]:
+        like(bob, fan, unless_present="room.general")
+    row = row_of(bob)
+    assert (row.group_count, row.withheld_by) == (3, "present")
+    assert row.seen_at == row.arrived_at
+    assert len(pushed(bob, "notification")) == 1
+    like(bob, fans[3])
+    row = row_of(bob)
+    assert (row.group_count, row.withheld_by, row.seen_at) == (4, "", None)
+    assert len(pushed(bob, "notification")) == 2
+
+
+def test_what_waits_for_a_summary_still_does_when_its_reader_is_present(
+    bob: Any, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.set(MIDNIGHT)
+    choose(bob, quiet_hours=[NIGHT])
+    fans = people(2)
+    like(bob, fans[0])
+    until = row_of(bob).withheld_until
+    monkeypatch.setattr("realtime.integration.find_present", lambda stream, keys: frozenset({bob.pk}))
+    like(bob, fans[1], unless_present="room.general")
+    row = row_of(bob)
+    assert (row.group_count, row.withheld_by, row.withheld_until) == (2, "quiet_hours", until)
+
+
+@pytest.mark.parametrize("silent", [(True, False), (False, True)])
+def test_a_group_is_silent_if_all_in_it_are(office: Office, erin: Any, silent: tuple[bool, bool]) -> None:
+    for fan, is_silent in zip(people(2), silent, strict=True):
+        like(erin, fan, silent=is_silent)
+    assert len(pushed(erin, "notification")) == 1
+    assert len(office.send(minutes=30)) == 1
+    assert not row_of(erin).silent
 
 
 @pytest.mark.parametrize("act", ["read", "archive", "delete"])
