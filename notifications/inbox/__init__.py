@@ -2,12 +2,13 @@
 
 from notifications.inbox.acts import CannotUndo, Outcome, act, mark, mark_all, mark_read, take_action, undo
 from notifications.inbox.announcing import COUNTING, recount
-from notifications.inbox.lists import Filters, Place, counts, find, find_place, page, select
+from notifications.inbox.lists import Filters, HasMoved, Place, counts, find, find_place, page, select
 
 __all__ = [
     "COUNTING",
     "CannotUndo",
     "Filters",
+    "HasMoved",
     "Outcome",
     "Place",
     "act",
