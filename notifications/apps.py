@@ -37,10 +37,11 @@ class NotificationsConfig(AppConfig):
         from notifications import checks, describing, jobs
         from notifications.announcements.events import without_texts
         from notifications.announcements.publishing import connect_deleted
-        from notifications.inbox import mark
+        from notifications.inbox import COUNTING, mark, recount
         from notifications.mailing import bounces
         from notifications.withdrawing import connect_targets
         from realtime.integration import (
+            register_completion,
             register_description,
             register_job,
             register_notification_marker,
@@ -50,6 +51,7 @@ class NotificationsConfig(AppConfig):
         checks.register()
         register_notification_marker(mark)
         register_replay(without_texts)
+        register_completion(COUNTING, recount)
         register_job("notifications", jobs.run_due, jobs.every_seconds)
         register_description("notifications", describing.describe_own, describing.describe_site)
         bounces.connect()

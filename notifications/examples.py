@@ -42,6 +42,7 @@ FRAMES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {
             "type": "inbox",
             "data": {"unread": 3, "unseen": 0, "act": "read", "notification_ids": [7, 8]},
+            "timestamp": NOW,
             "stream": "user.123",
             "seq": 20,
         }
@@ -50,6 +51,7 @@ FRAMES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {
             "type": "notification_removed",
             "data": {"unread": 3, "unseen": 0, "notification_ids": [9]},
+            "timestamp": NOW,
             "stream": "user.123",
             "seq": 21,
         }
@@ -58,6 +60,7 @@ FRAMES: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {
             "type": "notifications_waiting",
             "data": {"unread": 12, "unseen": 9, "count": 9, "since": NOW},
+            "timestamp": NOW,
             "stream": "user.123",
             "seq": 22,
         }

@@ -117,7 +117,10 @@ class InboxData(Counts, frozen=True):
 
 
 class InboxBody(ServerFrame, tag="inbox", frozen=True):
+    """An `inbox` frame as the log stores it. `timestamp` is the moment of the counts, here and in the next two."""
+
     data: InboxData
+    timestamp: Time
 
 
 class InboxFrame(InboxBody, tag="inbox", frozen=True):
@@ -133,6 +136,7 @@ class RemovedData(Counts, frozen=True):
 
 class RemovedBody(ServerFrame, tag="notification_removed", frozen=True):
     data: RemovedData
+    timestamp: Time
 
 
 class RemovedFrame(RemovedBody, tag="notification_removed", frozen=True):
@@ -149,6 +153,7 @@ class WaitingData(Counts, frozen=True):
 
 class WaitingBody(ServerFrame, tag="notifications_waiting", frozen=True):
     data: WaitingData
+    timestamp: Time
 
 
 class WaitingFrame(WaitingBody, tag="notifications_waiting", frozen=True):

@@ -30,10 +30,10 @@ def find_present(stream: str, keys: Sequence[Any]) -> frozenset[Any]:
         return frozenset()
 
 
-def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[Any]], None]) -> None:
+def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[Any]], None]) -> list[Any]:
     """Push to those readers who get it now, withhold it from the others, and queue the mails.
 
-    `ids` are those of the stored notifications, by reader.
+    `ids` are those of the stored notifications, by reader. Returns the readers who get it now.
     """
     wishes = wishes_for(list(ids), content.kind, content.target, content.now)
     decisions = _decide(content, ids, wishes, "socket")
@@ -53,6 +53,7 @@ def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[A
         web_push.add({ids[reader]: (reader, _limit(wanted[reader], decisions[reader])) for reader in ids}, wishes)
     if pushed:
         push(pushed)
+    return pushed
 
 
 def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notification]:

@@ -4,7 +4,8 @@ Site code calls it as `notifications.notify`; the admin and announcements use it
 notifications.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -87,10 +88,10 @@ def notify(
         dedupe_key=dedupe_key,
         silent=silent,
     )
-    ids = send(prepared, found, unless_present)
+    stored = send(prepared, found, unless_present)
     if not is_one(recipients):
-        return len(ids)
-    return read_row(prepared, *next(iter(ids.items()))) if ids else None
+        return len(stored.ids)
+    return read_row(prepared, stored) if stored.ids else None
 
 
 async def anotify(recipients: Any, type_name: str, **options: Any) -> Notification | int | None:
@@ -98,30 +99,40 @@ async def anotify(recipients: Any, type_name: str, **options: Any) -> Notificati
     return await run(notify, recipients, type_name, **options)
 
 
-def send(prepared: Content, recipients: Recipients, unless_present: str) -> dict[Any, int]:
-    """Store and push. Returns the ids of the rows, by reader. `notifications.testing` listens here."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The ids of the rows, by reader, and the readers to whom the row was pushed as it was prepared."""
+
+    ids: dict[Any, int] = field(default_factory=dict)
+    pushed: Collection[Any] = ()
+
+
+def send(prepared: Content, recipients: Recipients, unless_present: str) -> Stored:
+    """Store and push. `notifications.testing` listens here."""
     keys = [pk for pk in recipients.keys if prepared.actor is None or pk != prepared.actor.pk]
     if not keys or TypeSwitch.is_off(prepared.kind.key):
-        return {}
+        return Stored()
     present = routing.find_present(unless_present, keys) if unless_present else frozenset()
     with own_transaction():
         absent_ids = _store(prepared, [pk for pk in keys if pk not in present])
-        present_ids = storing.insert(prepared, sorted(present), seen=True) if present else {}
+        present_ids = _store(prepared, sorted(present), seen=True)
+        pushed: Collection[Any] = ()
         if not prepared.silent:
-            routing.deliver(prepared, absent_ids, lambda readers: _push(prepared, absent_ids, readers, recipients))
-    return {**absent_ids, **present_ids}
+            pushed = routing.deliver(
+                prepared, absent_ids, lambda readers: _push(prepared, absent_ids, readers, recipients)
+            )
+    return Stored({**absent_ids, **present_ids}, pushed)
 
 
-def _store(prepared: Content, keys: Sequence[Any]) -> dict[Any, int]:
+def _store(prepared: Content, keys: Sequence[Any], *, seen: bool = False) -> dict[Any, int]:
     if not prepared.group_key:
-        return storing.insert(prepared, keys)
+        return storing.insert(prepared, keys, seen=seen)
     settings = conf.settings()
-    return storing.insert_or_grow(
-        prepared,
-        keys,
+    window = storing.Window(
         opened_after=prepared.now - timedelta(seconds=settings.group_seconds_at_most),
         grown_after=prepared.now - timedelta(seconds=settings.group_seconds),
     )
+    return storing.insert_or_grow(prepared, keys, window, seen=seen)
 
 
 def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipients: Recipients) -> None:
@@ -135,9 +146,10 @@ def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipi
         pushing.push_new(Notification(**prepared.columns()), chosen, languages)
 
 
-def read_row(prepared: Content, recipient: Any, key: int) -> Notification:
-    """The notification that was stored for a reader; it is read only if it depends on what was there before."""
-    if prepared.group_key:
+def read_row(prepared: Content, stored: Stored) -> Notification:
+    """The notification that was stored for the only reader. It is read only if it may be other than it was prepared."""
+    ((recipient, key),) = stored.ids.items()
+    if prepared.group_key or recipient not in stored.pushed:
         return Notification.objects.get(pk=key)
     row = Notification(pk=key, recipient_id=recipient, **prepared.columns())
     row._state.adding, row._state.db = False, database_alias()

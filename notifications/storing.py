@@ -1,6 +1,7 @@
 """Stores the rows of one notification for many readers, with one statement for a thousand. Called by `sending`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,8 +21,12 @@ TABLE = Notification._meta.db_table
 OPEN_GROUPS = "realtime_notifications_one_group"  # the unique index
 # The row of the open group, which grows. Its lock is held until the caller's transaction ends.
 GROW = (
-    "ON CONFLICT (recipient_id, group_key) WHERE {is_open} DO UPDATE SET {grown}, seen_at = NULL,"
+    "ON CONFLICT (recipient_id, group_key, type) WHERE {is_open} DO UPDATE SET {grown},"
     " group_count = {table}.group_count + excluded.group_count,"
+    # It is silent if all in it are. What waits to be told of in a summary still waits when its reader is present.
+    " silent = {table}.silent AND excluded.silent,"
+    " withheld_by = CASE WHEN excluded.withheld_by <> '' AND {table}.withheld_until IS NULL"
+    " THEN excluded.withheld_by ELSE {table}.withheld_by END,"
     # Both parameters are a minute ago.
     " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
     " burst_at = CASE WHEN {table}.burst_at > %s THEN {table}.burst_at ELSE excluded.burst_at END"
@@ -29,7 +34,16 @@ GROW = (
 # The group remembers the key of its newest notification. The row is looked at when it is locked.
 GROW_ONCE = ", dedupe_key = excluded.dedupe_key WHERE {table}.dedupe_key <> excluded.dedupe_key"
 ATTEMPTS = 3
-GROWN = ("arrived_at", "params", "data", "link", "title", "message", "actor_id", "reason", "expires_at", "pushed_by")
+TEXTS = ("params", "data", "link", "title", "message")
+GROWN = ("arrived_at", "seen_at", *TEXTS, "actor_id", "reason", "expires_at", "pushed_by")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A group that was opened or has grown before these moments grows no more."""
+
+    opened_after: datetime
+    grown_after: datetime
 
 
 def insert(content: Content, keys: Sequence[Any], *, seen: bool = False) -> dict[Any, int]:
@@ -37,51 +51,51 @@ def insert(content: Content, keys: Sequence[Any], *, seen: bool = False) -> dict
 
     Readers who have a notification with the same `dedupe_key` are left out.
     """
-    values = content.columns() | ({"seen_at": content.now, "withheld_by": "present"} if seen else {})
     found: dict[Any, int] = {}
     for part in _parts(keys):
-        found |= _insert(values, part, "ON CONFLICT DO NOTHING")
+        found |= _insert(_columns(content, seen), part, "ON CONFLICT DO NOTHING")
     return found
 
 
-def insert_or_grow(
-    content: Content, keys: Sequence[Any], opened_after: datetime, grown_after: datetime
-) -> dict[Any, int]:
-    """Store a row for each reader, or let the reader's open group grow. Returns the ids of the rows, by reader.
+def insert_or_grow(content: Content, keys: Sequence[Any], window: Window, *, seen: bool = False) -> dict[Any, int]:
+    """`insert`, or let the reader's open group grow; one that is too old is closed first.
 
-    A group that was opened or has grown before these moments is closed first. With an actor, the group counts people,
-    each once; without one, it counts notifications. Two writers wait for each other, so the count is exact. Readers who
-    have a notification with the same `dedupe_key` are left out.
+    A group has one type. With an actor, it counts people, each once; without one, it counts notifications. Two writers
+    wait for each other, so the count is exact.
     """
-    open_groups = Notification.objects.filter(group_key=content.group_key, group_open=True)
-    too_old = Q(created_at__lte=opened_after) | Q(arrived_at__lte=grown_after) | Q(expires_at__lte=content.now)
+    open_groups = Notification.objects.filter(group_key=content.group_key, type=content.kind.key, group_open=True)
+    too_old = Q(created_at__lte=window.opened_after) | Q(arrived_at__lte=window.grown_after)
     found: dict[Any, int] = {}
     for part in _parts(keys):
-        open_groups.filter(too_old, recipient__in=part).update(group_open=False)
-        stored = _grow_once(content, part) if content.dedupe_key else _grow(content, part)
+        open_groups.filter(too_old | Q(expires_at__lte=content.now), recipient__in=part).update(group_open=False)
+        stored = _grow_once(content, part, seen) if content.dedupe_key else _grow(content, part, seen)
         if content.actor is not None and stored:
             _count(content, list(stored.values()))
         found |= stored
     return found
 
 
-def _grow(content: Content, keys: Sequence[Any]) -> dict[Any, int]:
+def _columns(content: Content, seen: bool) -> dict[str, Any]:
+    return content.columns() | ({"seen_at": content.now, "withheld_by": "present"} if seen else {})
+
+
+def _grow(content: Content, keys: Sequence[Any], seen: bool) -> dict[Any, int]:
     values = {"group_open": True, "group_count": 1 if content.actor is None else 0, "burst_at": content.now}
     minute_ago = connection.ops.adapt_datetimefield_value(content.now - timedelta(minutes=1))
     grow = (GROW + GROW_ONCE if content.dedupe_key else GROW).format(
         table=TABLE, is_open=_read_condition(), grown=", ".join(f"{name} = excluded.{name}" for name in GROWN)
     )
-    return _insert(content.columns() | values, keys, grow, [minute_ago, minute_ago])
+    return _insert(_columns(content, seen) | values, keys, grow, [minute_ago, minute_ago])
 
 
-def _grow_once(content: Content, keys: Sequence[Any]) -> dict[Any, int]:
+def _grow_once(content: Content, keys: Sequence[Any], seen: bool) -> dict[Any, int]:
     """Without the readers who have a notification with this `dedupe_key`, in whichever group it is."""
     repeats = Notification.objects.filter(dedupe_key=content.dedupe_key, recipient__in=keys)
     for attempt in range(1, ATTEMPTS + 1):
         known = set(repeats.values_list("recipient_id", flat=True))
         try:
             with own_transaction():
-                return _grow(content, [pk for pk in keys if pk not in known])
+                return _grow(content, [pk for pk in keys if pk not in known], seen)
         except IntegrityError:  # another process has just stored one in another group: look again
             if attempt == ATTEMPTS:
                 raise

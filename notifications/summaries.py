@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from notifications import bulk, withholding
+from notifications import bulk, clock, withholding
 from notifications.frames import WaitingBody, WaitingData
 from notifications.inbox.counting import counts_of
 from notifications.models import Notification, NotificationQuerySet
@@ -77,5 +77,5 @@ def _publish(waiting: dict[Any, list[Notification]]) -> None:
     for reader, counts in counts_of(list(waiting)).items():
         since = min(row.arrived_at for row in waiting[reader])
         data = WaitingData(counts.unread, counts.unseen, len(waiting[reader]), format_time(since))
-        events.append((user_stream(reader), WaitingBody(data)))
+        events.append((user_stream(reader), WaitingBody(data, format_time(clock.now()))))
     publish_all(events)

@@ -20,6 +20,7 @@ from notifications.content import Content, require_object
 from notifications.models import Notification
 from notifications.models.target import target_of
 from notifications.recipients import Recipients
+from notifications.sending import Stored
 from realtime.integration import read_user
 
 __all__ = ["Clock", "Sent", "assert_not_notified", "assert_notified", "clock", "fake", "outbox"]
@@ -44,10 +45,10 @@ def outbox() -> Iterator[list[Sent]]:
     sent: list[Sent] = []
     send = sending.send
 
-    def record(prepared: Content, recipients: Recipients, unless_present: str) -> dict[Any, int]:
-        ids = send(prepared, recipients, unless_present)
-        _note(sent, prepared, list(ids))
-        return ids
+    def record(prepared: Content, recipients: Recipients, unless_present: str) -> Stored:
+        stored = send(prepared, recipients, unless_present)
+        _note(sent, prepared, list(stored.ids))
+        return stored
 
     with _recording(sent, send=record):
         yield sent
@@ -61,13 +62,14 @@ def fake() -> Iterator[list[Sent]]:
     """
     sent: list[Sent] = []
 
-    def record(prepared: Content, recipients: Recipients, unless_present: str) -> dict[Any, int]:
+    def record(prepared: Content, recipients: Recipients, unless_present: str) -> Stored:
         actor = None if prepared.actor is None else prepared.actor.pk
         keys = [pk for pk in recipients.keys if pk != actor]
         _note(sent, prepared, keys)
-        return dict.fromkeys(keys, 0)
+        return Stored(dict.fromkeys(keys, 0))
 
-    def read_row(prepared: Content, recipient: Any, key: int) -> Notification:
+    def read_row(prepared: Content, stored: Stored) -> Notification:
+        (recipient,) = stored.ids
         return Notification(recipient_id=recipient, **prepared.columns())
 
     with _recording(sent, send=record, read_row=read_row):

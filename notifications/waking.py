@@ -10,6 +10,7 @@ from typing import Any
 
 from notifications import pushing, routing
 from notifications.frames import Act
+from notifications.inbox import changes
 from notifications.inbox.announcing import announce_all
 from notifications.languages import languages_of
 from notifications.models import Notification, NotificationQuerySet
@@ -40,9 +41,7 @@ def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     with own_transaction():
         found = list(due.select_for_update().order_by("recipient_id", "pk")[:ROWS_AT_ONCE])
         values: dict[str, Any] = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now}
-        Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
-        for row in found:
-            vars(row).update(values)
+        _bring_back(found, values)
         _announce([row for row in found if row.archived_at is None], now)
     return bool(found)
 
@@ -58,11 +57,17 @@ def send_again(keys: Sequence[int], now: datetime) -> int:
         found = list(chosen.select_for_update().order_by("recipient_id", "pk"))
         unread: dict[str, Any] = {"snoozed_until": None, "archived_at": None, "read_at": None, "seen_at": None}
         values = unread | {"arrived_at": now}
-        Notification.objects.filter(pk__in=[row.pk for row in found]).update(**values)
-        for row in found:
-            vars(row).update(values)
+        _bring_back(found, values)
         _announce(found, now, "unread")
     return len(found)
+
+
+def _bring_back(found: Sequence[Notification], values: dict[str, Any]) -> None:
+    keys = [row.pk for row in found]
+    Notification.objects.filter(pk__in=keys).update(**values)
+    changes.forget_acts(keys)
+    for row in found:
+        vars(row).update(values)
 
 
 def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> None:

@@ -543,6 +543,7 @@ export interface ActionLabel {
 export interface InboxFrame {
   type: "inbox";
   data: InboxData;
+  timestamp: Time;
   stream: StreamName;
   seq: number;
 }
@@ -558,6 +559,7 @@ export interface InboxData {
 export interface RemovedFrame {
   type: "notification_removed";
   data: RemovedData;
+  timestamp: Time;
   stream: StreamName;
   seq: number;
 }
@@ -572,6 +574,7 @@ export interface RemovedData {
 export interface WaitingFrame {
   type: "notifications_waiting";
   data: WaitingData;
+  timestamp: Time;
   stream: StreamName;
   seq: number;
 }

@@ -11,6 +11,8 @@ import type * as types from "./types.js";
 const PAGE = 50;
 /** A list is loaded without a socket when none was opened for so long. */
 const SOCKET_MS = 2_000;
+/** The clocks of two servers may differ by as much. */
+const SKEW_MS = 2_000;
 const EMPTY: types.InboxSnapshot = {
   items: [],
   counts: { unread: 0, unseen: 0 },
@@ -50,6 +52,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null = null;
   #last: Last | undefined;
+  /** When a frame has last counted. What was sent before may be among the counts, though it comes after them. */
+  #countedAt = 0;
   /** Those without an answer yet: until then, nobody knows what the last one was. */
   #acts = new Set<Promise<void>>();
 
@@ -209,17 +213,19 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.#inbox.clear();
     this.#next = null;
     this.#last = undefined;
+    this.#countedAt = 0;
     this.update({ ...EMPTY, filter: this.filter });
   }
 
-  takeFrame({ type, data, stream }: types.Answer): void {
-    if (type === "notification") this.#add(data);
-    else if (type === "inbox") this.#follow(data);
-    else if (type === "notification_removed") this.#follow({ ...data, act: "delete" });
+  takeFrame({ type, data, stream, timestamp }: types.Answer): void {
+    const at = Date.parse(timestamp);
+    if (type === "notification") this.#add(data, at);
+    else if (type === "inbox") this.#follow(data, at);
+    else if (type === "notification_removed") this.#follow({ ...data, act: "delete" }, at);
     else if (type === "notifications_waiting" || (type === "gap" && stream.startsWith("user."))) this.#loadAgain();
   }
 
-  #add(item: Item): void {
+  #add(item: Item, sentAt: number): void {
     const { box, ...others } = this.filter;
     // What fits other filters, the server knows.
     if (Object.keys(others).length) this.#loadAgain();
@@ -227,16 +233,19 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
       this.#show();
-      // An older one that is not in the list may have been counted already; and a list on its way may lack this one.
-      if ((!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
+      // An older one that is not in the list, or one of that moment, may have been counted already; and a list on its
+      // way may lack this one.
+      const isOld = (!old && item.created_at !== item.arrived_at) || sentAt < this.#countedAt + SKEW_MS;
+      if (isOld || this.loading) this.#loadAgain();
     }
     this.emit("notification", item);
   }
 
-  #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {
+  #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"], at: number): void {
     const now = new Date().toISOString();
     this.#inbox.alter(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
+    this.#countedAt = at;
     this.#show();
     const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
     if (!known || this.loading) this.#loadAgain();

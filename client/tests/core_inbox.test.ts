@@ -54,6 +54,22 @@ describe("the list", () => {
     expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
   });
 
+  test("one that a frame has counted already is not counted again, nor is one left out that it could not", async () => {
+    const [read] = ids;
+    const late = site.server.inbox.add({ title: "late", arrived_at: new Date().toISOString() });
+    site.server.inbox.act("read", [read!], {});
+    expect(site.server.inbox.counts.unread).toBe(3);
+    site.server.publish("user.1", { type: "notification", data: late, timestamp: late.arrived_at });
+    await settle();
+    expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
+    await pass(5_000);
+    const asked = site.server.requests.length;
+    site.server.notify({ title: "later" });
+    await settle();
+    expect(inbox.counts).toEqual({ unread: 4, unseen: 4 });
+    expect(site.server.requests.length).toBe(asked);
+  });
+
   test("more of it", async () => {
     const first = { notifications: [...inbox.items], next: "place", counts: inbox.counts };
     const older = { ...inbox.items[2]!, id: 900, title: "older" };

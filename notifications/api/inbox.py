@@ -14,7 +14,7 @@ from notifications.api.fields import read_id
 from notifications.api.serializers import ActShape, ActsShape, InboxQuery, UndoShape, as_filters
 from notifications.api.throttles import THROTTLES
 from notifications.frames import Counts, Item
-from notifications.inbox import CannotUndo, Outcome, Place
+from notifications.inbox import CannotUndo, HasMoved, Outcome, Place
 from notifications.inbox.acts import STEPS
 from notifications.models import Notification
 from notifications.types import find_type
@@ -169,7 +169,12 @@ class UndoView(RealtimeView):
 
 
 def _require_place(user_id: Any, up_to: Place | int) -> Place:
-    place = inbox.find_place(user_id, up_to) if isinstance(up_to, int) else up_to
+    try:
+        place = inbox.find_place(user_id, up_to) if isinstance(up_to, int) else up_to
+    except HasMoved:
+        raise ValidationError(
+            {"up_to": [_("This notification has moved. Enter the place where you saw it.")]}
+        ) from None
     if place is None:
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_NOTIFICATION)
     return place

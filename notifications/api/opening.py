@@ -54,7 +54,8 @@ class OpenView(RealtimeView):
         Links in mails lead here. A browser that is not logged in is sent to the site's login page first.
         """
         row = require_own(request.user.pk, id)
-        inbox.act(request.user.pk, "read", ids=[row.pk])
+        if request.method == "GET":  # HEAD only asks where it leads, and changes nothing
+            inbox.act(request.user.pk, "read", ids=[row.pk])
         return Leading(_whole(row.link if is_safe(row.link) else ""))
 
     def handle_exception(self, error: Exception) -> Any:

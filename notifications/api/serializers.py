@@ -78,7 +78,8 @@ class ActsShape(StrictShape):
     up_to = UpToField(
         required=False,
         help_text=_(
-            "`newest` of the list: what has arrived since stays as it is. An id stands for the notification's place."
+            "`newest` of the list: what has arrived since stays as it is. An id stands for the place of a notification"
+            " that has not moved."
         ),
     )
     until = FutureField(required=False, help_text=_("For `snooze`, which needs it: when they come back."))

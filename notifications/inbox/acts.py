@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
+from django.db import IntegrityError
 from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Coalesce
 
@@ -123,16 +124,27 @@ def undo(user_id: Any, text: str) -> Outcome:
             # What was read since has been seen, whoever saw it first.
             since = {"read_at__isnull": True} if name == "seen" else {}
             chosen = own.filter(**{step.column: at}, **since)
-            found = changes.lock_some(chosen, IDS_AT_ONCE)
             seen = Case(When(seen_at=at, then=None), default=F("seen_at"), output_field=DateTimeField())
-            changed = chosen.update(**{step.column: None, "seen_at": seen} if name == "read" else {step.column: None})
+            values: dict[str, Any] = {step.column: None, "seen_at": seen} if name == "read" else {step.column: None}
         else:
             chosen = changes.undoable(own, at, step.column, until)
-            found = changes.lock_some(chosen, IDS_AT_ONCE)
-            changed = changes.restore(chosen, at, step.column)
+            values = changes.earlier(at, step.column)
+        found = changes.lock_some(chosen, IDS_AT_ONCE)
+        if "group_open" in step.values(at):
+            changed = _reopen(chosen, values, changes.reopened(at, step.column, step.is_set))
+        else:
+            changed = chosen.update(**values)
         if changed:
             announcing.announce(user_id, "undo", found)
     return Outcome(changed, "", found)
+
+
+def _reopen(chosen: NotificationQuerySet, values: dict[str, Any], reopened: dict[str, Any]) -> int:
+    try:
+        with own_transaction():
+            return chosen.update(**values, **reopened)
+    except IntegrityError:  # somebody has just opened a new group with the key of one of these
+        return chosen.update(**values)
 
 
 @retry_conflicts

@@ -1,4 +1,8 @@
-"""The events that keep a reader's devices equal: what has changed in the inbox, and the counts since."""
+"""The events that keep a reader's devices equal: what has changed in the inbox, and the counts since.
+
+They are stored with the counts in the caller's transaction, and counted again when they get their numbers (`recount`):
+of several transactions at once, none knows what the others do, nor which one is told of last.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,20 +10,26 @@ from typing import Any
 import msgspec
 
 import realtime
-from notifications.frames import Act, InboxBody, InboxData, RemovedBody, RemovedData
+from notifications import clock
+from notifications.frames import Act, Counts, InboxBody, InboxData, RemovedBody, RemovedData, WaitingBody
 from notifications.inbox.counting import counts_of
 from notifications.inbox.lists import counts
-from realtime.integration import publish_all, user_stream
-from realtime.protocol.frames import Read, ReadData
+from realtime.integration import publish_all, read_user, user_stream
+from realtime.protocol.frames import Read, ReadData, encode, format_time
+from realtime.protocol.streams import split_stream
 
 IDS_IN_FRAME = 1_000
+COUNTING = ("inbox", "notification_removed", "notifications_waiting")  # types of frames with counts
+
+Counting = InboxBody | RemovedBody | WaitingBody
+_decoder: msgspec.json.Decoder[Counting] = msgspec.json.Decoder(Counting)
 
 
 def announce(user_id: Any, act: Act, ids: list[int] | None, *, to_other_sockets: bool = True) -> None:
     """Tell the reader's devices on commit that an act has changed these notifications; None for very many."""
     now = counts(user_id)
     data = InboxData(unread=now.unread, unseen=now.unseen, act=act, notification_ids=ids or None)
-    publish_all([(user_stream(user_id), InboxBody(data))])
+    publish_all([(user_stream(user_id), InboxBody(data, _now()))])
     if act == "read" and ids and to_other_sockets:
         _send_read(user_id, ids)
 
@@ -30,7 +40,7 @@ def announce_all(act: Act, by_reader: Mapping[Any, Sequence[int]]) -> None:
     for reader, now in counts_of(list(by_reader)).items():
         for ids in _parts(by_reader[reader]):
             data = InboxData(unread=now.unread, unseen=now.unseen, act=act, notification_ids=ids)
-            events.append((user_stream(reader), InboxBody(data)))
+            events.append((user_stream(reader), InboxBody(data, _now())))
             if act == "read":
                 _send_read(reader, ids)
     publish_all(events)
@@ -42,8 +52,39 @@ def announce_removed(by_reader: Mapping[Any, Sequence[int]]) -> None:
     for reader, now in counts_of(list(by_reader)).items():
         for ids in _parts(by_reader[reader]):
             data = RemovedData(unread=now.unread, unseen=now.unseen, notification_ids=ids)
-            events.append((user_stream(reader), RemovedBody(data)))
+            events.append((user_stream(reader), RemovedBody(data, _now())))
     publish_all(events)
+
+
+def recount(events: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """These frames, each for a stream of a user, with the counts of now. Called when they get their numbers.
+
+    So nothing is told of later than a change that its counts lack, whatever was committed in which order.
+    """
+    frames = [(stream, body, _decode(stream, body)) for stream, body in events]
+    readers = {stream: read_user(split_stream(stream).name) for stream, _, frame in frames if frame is not None}
+    found = counts_of(list(dict.fromkeys(readers.values())))
+    at = _now()  # after the counts: the time in a `notification` that they contain is an earlier one
+    return [
+        body if frame is None else _with_counts(frame, found[readers[stream]], at) for stream, body, frame in frames
+    ]
+
+
+def _decode(stream: str, body: bytes) -> Counting | None:
+    """None for a frame that the site has published under the same name."""
+    try:
+        return _decoder.decode(body) if split_stream(stream).kind == "user" else None
+    except msgspec.MsgspecError:
+        return None
+
+
+def _with_counts(frame: Counting, found: Counts, at: str) -> bytes:
+    data: Any = msgspec.structs.replace(frame.data, unread=found.unread, unseen=found.unseen)
+    return encode(msgspec.structs.replace(frame, data=data, timestamp=at))
+
+
+def _now() -> str:
+    return format_time(clock.now())
 
 
 def _send_read(user_id: Any, ids: list[int]) -> None:

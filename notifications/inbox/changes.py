@@ -1,21 +1,24 @@
 """What acts and their undoing do to rows: locks, and the values that an act overwrites.
 
-Called by `acts` and `retention`.
+Called by `acts`, `waking` and `retention`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 
 from notifications.models import Change, Notification, NotificationQuerySet
 from notifications.pruning import delete_rows
 from realtime.integration import connection
 
+CLOSING = ("read_at", "archived_at", "snoozed_until", "deleted_at")  # a group in which one of them is set is closed
+
 
 def lock_inbox(user_id: Any) -> None:
-    """One act of a reader at a time, until the caller's transaction ends: so each event has the counts after it."""
+    """One act of a reader at a time, until the caller's transaction ends: so each has a moment of its own."""
     lock_inboxes([user_id])
 
 
@@ -58,10 +61,34 @@ def undoable(own: NotificationQuerySet, at: datetime, column: str, after: dateti
     return own.filter(still, pk__in=acts.values("notification"))
 
 
-def restore(chosen: NotificationQuerySet, at: datetime, column: str) -> int:
-    """Write back what the act of this moment has overwritten. Returns how many notifications were changed."""
-    before = Change.objects.filter(notification=OuterRef("pk"), at=at, field=column).values("before")[:1]
-    return chosen.update(**{column: Subquery(before)})
+def earlier(at: datetime, column: str) -> dict[str, Any]:
+    """For an UPDATE: what the act of this moment has overwritten."""
+    before = Subquery(_made(at, column).values("before")[:1], output_field=DateTimeField())
+    # What is read has been seen, though whatever had noted that may have been undone.
+    seen = {"seen_at": Coalesce("seen_at", before, output_field=DateTimeField())} if column == "read_at" else {}
+    return {column: before, **seen}
+
+
+def reopened(at: datetime, column: str, is_set: bool) -> dict[str, Any]:
+    """For an UPDATE: whether a group grows again when the act of this moment, which has closed it, is undone.
+
+    It does if nothing else has closed it, and if no group with its key began after it.
+    """
+    same = {name: OuterRef(name) for name in ("recipient", "type", "group_key")}
+    newer = Notification.objects.filter(pk__gt=OuterRef("pk"), **same).exclude(group_key="")
+    others = Q(**{f"{name}__isnull": True for name in CLOSING if name != column})
+    closed_once = others if is_set else others & Q(Exists(_made(at, column).filter(before__isnull=True)))
+    condition = ~Q(group_key="") & closed_once & ~Exists(newer)
+    return {"group_open": Case(When(condition, then=True), default=F("group_open"))}
+
+
+def _made(at: datetime, column: str) -> QuerySet[Change]:
+    return Change.objects.filter(notification=OuterRef("pk"), at=at, field=column)
+
+
+def forget_acts(keys: Sequence[int]) -> None:
+    """These notifications were brought back as if they were new: what was done to them before is not undone."""
+    Change.objects.filter(notification__in=keys).delete()
 
 
 def forget(before: datetime) -> None:

@@ -18,6 +18,10 @@ FEW = 500  # notifications; it costs little to put so many in order
 PLACE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)_([1-9]\d{0,18})", re.ASCII)
 
 
+class HasMoved(ValueError):
+    """An id stands for no place: its group has grown, or it came back, and nobody knows where it was seen."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """A place in a list, which is ordered by these two, the newest first. Clients see it as a text."""
@@ -101,8 +105,13 @@ def find(user_id: Any, pk: int) -> Notification | None:
 
 
 def find_place(user_id: Any, pk: int) -> Place | None:
-    """Where the reader's notification is now, also if it was deleted or has expired."""
-    row = Notification.objects.filter(recipient_id=user_id, pk=pk).only("arrived_at").first()
+    """Where the reader's notification is, also if it was deleted or has expired.
+
+    Raises HasMoved if it was elsewhere before.
+    """
+    row = Notification.objects.filter(recipient_id=user_id, pk=pk).only("arrived_at", "created_at").first()
+    if row is not None and row.arrived_at != row.created_at:
+        raise HasMoved(pk)
     return None if row is None else Place.of(row)
 
 

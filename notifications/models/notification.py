@@ -91,7 +91,7 @@ class Notification(Table):
 
     # A second notification with the same key is not stored.
     dedupe_key = models.CharField(_("key against repeats"), max_length=255, blank=True)
-    # Notifications with the same key become one, as long as it is open for more.
+    # Notifications of one type with the same key become one, as long as it is open for more.
     group_key = models.CharField(_("group"), max_length=255, blank=True)
     group_open = models.BooleanField(_("open for more"), default=False, editable=False)
     group_count = models.PositiveIntegerField(_("people"), default=1, editable=False)
@@ -175,7 +175,9 @@ class Notification(Table):
                 name="realtime_notifications_once", fields=["dedupe_key", "recipient"], condition=~Q(dedupe_key="")
             ),
             models.UniqueConstraint(
-                name="realtime_notifications_one_group", fields=["recipient", "group_key"], condition=Q(group_open=True)
+                name="realtime_notifications_one_group",
+                fields=["recipient", "group_key", "type"],
+                condition=Q(group_open=True),
             ),
         ]
 

@@ -3,8 +3,8 @@
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
 periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
 reads settings and arguments that name users, names users to others, lets staff choose users by name, refuses lists of
-the admin that make no sense, finds tables of other apps, as `realtime` does, replaces what must not be replayed, and
-describes its frames.
+the admin that make no sense, finds tables of other apps, as `realtime` does, replaces what must not be replayed,
+describes its frames, and completes those that count when they get their number.
 """
 
 from realtime.asyncapi.contributions import Contribution, register_description
@@ -24,6 +24,7 @@ from realtime.presence.online import page as online_page
 from realtime.presence.store import StoreUnavailable
 from realtime.protocol.streams import user_stream
 from realtime.recovery.replays import register_replay
+from realtime.storage.completing import register_completion
 from realtime.storage.database import USE_TWIN, run
 from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.jobs import is_stopping, register_job
@@ -60,6 +61,7 @@ __all__ = [
     "publish_all",
     "read_settings",
     "read_user",
+    "register_completion",
     "register_description",
     "register_job",
     "register_notification_marker",

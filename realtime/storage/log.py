@@ -17,6 +17,7 @@ from django.utils import timezone
 from realtime.conf import settings
 from realtime.models import Event
 from realtime.protocol.streams import room_slug
+from realtime.storage.completing import complete
 from realtime.storage.json_rows import rows
 from realtime.storage.routed import connection
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed
@@ -196,13 +197,15 @@ def _among(keys: Iterable[int]) -> RawSQL:
 
 def _assign(pks: Sequence[int], pending: Sequence[LoggedEvent]) -> list[LoggedEvent]:
     place = Places(reserve(Counter(event.stream for event in pending)))
-    numbered = [event._replace(seq=place.next(event.stream)) for event in pending]
-    table = rows(id="bigint", seq="bigint")
-    column = table.column
-    payload = [{"id": pk, "seq": event.seq} for pk, event in zip(pks, numbered, strict=True)]
+    bodies = complete([(event.stream, event.body) for event in pending])
+    numbered = [LoggedEvent(e.stream, place.next(e.stream), body) for e, body in zip(pending, bodies, strict=True)]
+    new = [None if event.body is body else body.decode() for event, body in zip(pending, bodies, strict=True)]
+    payload = [{"id": pk, "seq": e.seq, "body": body} for pk, e, body in zip(pks, numbered, new, strict=True)]
+    column = (table := rows(id="bigint", seq="bigint", body="text")).column
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE realtime_event SET seq = given.seq FROM (SELECT {column['id']} AS id, {column['seq']} AS seq"
+            "UPDATE realtime_event SET seq = given.seq, body = COALESCE(given.body, realtime_event.body)"
+            f" FROM (SELECT {column['id']} AS id, {column['seq']} AS seq, {column['body']} AS body"
             f" FROM {table.source}) AS given WHERE realtime_event.id = given.id",
             [msgspec.json.encode(payload).decode()],
         )

@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from notifications import inbox, notify, types, withdraw
+from notifications import inbox, notify, types, waking, withdraw
 from notifications.inbox import Filters, Place
 from notifications.models import Notification
 from notifications.testing import Clock, clock
@@ -29,6 +29,7 @@ steps = st.lists(
         st.tuples(st.just("undo"), numbers),
         st.tuples(st.just("action"), numbers),
         st.tuples(st.just("withdraw"), numbers),
+        st.tuples(st.just("wake")),
         st.tuples(st.just("move"), st.integers(0, 2 * SECONDS)),
     ),
     max_size=25,
@@ -84,6 +85,9 @@ class Inbox:
     def withdraw(self, number: int) -> None:
         withdraw(**({"dedupe_key": f"key {number}"} if number % 2 else {"group_key": f"like:{number % 3}"}))
 
+    def wake(self) -> None:
+        waking.wake(self.time.now())
+
     def move(self, seconds: int) -> None:
         self.time.move(seconds)
 
@@ -98,7 +102,7 @@ class Inbox:
         return sum(row.read_at is None for row in rows), sum(row.seen_at is None for row in rows)
 
     def _later(self, name: str) -> Any:
-        return self.time.now() + timedelta(days=1) if name == "snooze" else None
+        return self.time.now() + timedelta(seconds=SECONDS) if name == "snooze" else None
 
     def _ids(self) -> list[int]:
         return list(Notification.objects.filter(recipient=self.reader).order_by("pk").values_list("pk", flat=True))
@@ -113,6 +117,17 @@ class Inbox:
 @example([("like", 0, 0), ("act", "seen", [0]), ("like", 0, 1), ("undo", 0)])
 @example([("expiring", 0), ("act", "read", [0]), ("move", 2 * SECONDS), ("undo", 0)])
 @example([("notify", 0), ("act", "snooze", [0]), ("act", "archive", [0]), ("undo", 1), ("undo", 0)])
+@example([("notify", 0), *[("act", name, [0]) for name in ("seen", "read", "unread")], ("undo", 2), ("undo", 0)])
+@example(
+    [
+        ("notify", 0),
+        *[("act", name, [0]) for name in ("read", "unread", "snooze")],
+        ("move", SECONDS + 1),
+        ("wake",),
+        ("undo", 1),
+    ]
+)
+@example([("like", 0, 0), ("act", "read", [0]), ("like", 0, 1), ("undo", 0), ("like", 0, 2)])
 @given(steps)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_the_counts_are_those_that_one_counts_by_hand(given_steps: Any) -> None:

@@ -2,21 +2,26 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import override
 
 from notifications import inbox, notify, texts
 from notifications.models import GroupMember, Notification
+from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
+from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
+from tests.patience import PATIENCE_SECONDS
 from tests.racing import at_once
 from tests.sites.processes import ROOT
 
@@ -91,6 +96,58 @@ def test_it_comes_back_to_the_top_unseen(bob: Any) -> None:
     assert inbox.counts(bob.pk).unseen == 1
 
 
+def test_a_group_has_one_type(bob: Any) -> None:
+    fans = people(2)
+    for fan in fans:
+        for name in ("new_like", "new_comment"):
+            sent(bob, name, actor=fan, group_key="post:7")
+    rows = Notification.objects.filter(recipient=bob).order_by("pk")
+    assert [(row.type, row.group_count) for row in rows] == [("new_like", 2), ("new_comment", 2)]
+    assert [row.render().message for row in rows] == [
+        "user1 and user0 liked your post",
+        "user1 and user0 commented on your post",
+    ]
+
+
+def test_it_grows_for_readers_who_are_present_too_and_is_seen(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fans = people(4)
+    like(bob, fans[0])
+    monkeypatch.setattr("realtime.integration.find_present", lambda stream, keys: frozenset({bob.pk}))
+    for fan in fans[1:3]:
+        like(bob, fan, unless_present="room.general")
+    row = row_of(bob)
+    assert (row.group_count, row.withheld_by) == (3, "present")
+    assert row.seen_at == row.arrived_at
+    assert len(pushed(bob, "notification")) == 1
+    like(bob, fans[3])
+    row = row_of(bob)
+    assert (row.group_count, row.withheld_by, row.seen_at) == (4, "", None)
+    assert len(pushed(bob, "notification")) == 2
+
+
+def test_what_waits_for_a_summary_still_does_when_its_reader_is_present(
+    bob: Any, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time.set(MIDNIGHT)
+    choose(bob, quiet_hours=[NIGHT])
+    fans = people(2)
+    like(bob, fans[0])
+    until = row_of(bob).withheld_until
+    monkeypatch.setattr("realtime.integration.find_present", lambda stream, keys: frozenset({bob.pk}))
+    like(bob, fans[1], unless_present="room.general")
+    row = row_of(bob)
+    assert (row.group_count, row.withheld_by, row.withheld_until) == (2, "quiet_hours", until)
+
+
+@pytest.mark.parametrize("silent", [(True, False), (False, True)])
+def test_a_group_is_silent_if_all_in_it_are(office: Office, erin: Any, silent: tuple[bool, bool]) -> None:
+    for fan, is_silent in zip(people(2), silent, strict=True):
+        like(erin, fan, silent=is_silent)
+    assert len(pushed(erin, "notification")) == 1
+    assert len(office.send(minutes=30)) == 1
+    assert not row_of(erin).silent
+
+
 @pytest.mark.parametrize("act", ["read", "archive", "delete"])
 def test_what_its_reader_has_dealt_with_grows_no_more(bob: Any, act: Any) -> None:
     fans = people(2)
@@ -100,6 +157,73 @@ def test_what_its_reader_has_dealt_with_grows_no_more(bob: Any, act: Any) -> Non
     new = Notification.objects.latest("id")
     assert Notification.objects.filter(recipient=bob).count() == 2
     assert (new.group_count, new.read_at) == (1, None)
+
+
+@pytest.mark.parametrize("act", ["read", "archive", "delete", "snooze"])
+def test_it_grows_again_when_that_is_undone(bob: Any, act: Any) -> None:
+    fans = people(2)
+    like(bob, fans[0])
+    until = timezone.now() + timedelta(hours=1) if act == "snooze" else None
+    inbox.undo(bob.pk, inbox.act(bob.pk, act, until=until).undo)
+    like(bob, fans[1])
+    assert row_of(bob).group_count == 2
+
+
+def test_it_grows_again_when_all_that_has_closed_it_is_undone(bob: Any) -> None:
+    fans = people(2)
+    like(bob, fans[0])
+    read, archived = inbox.act(bob.pk, "read"), inbox.act(bob.pk, "archive")
+    inbox.undo(bob.pk, read.undo)
+    assert not row_of(bob).group_open
+    inbox.undo(bob.pk, archived.undo)
+    assert row_of(bob).group_open
+
+
+def test_of_several_with_one_key_only_the_newest_grows_again(bob: Any) -> None:
+    fans = people(3)
+    like(bob, fans[0])
+    Notification.objects.update(group_open=False)  # it was too old
+    like(bob, fans[1])
+    all_read = inbox.act(bob.pk, "read")
+    assert inbox.undo(bob.pk, all_read.undo).changed == 2
+    assert list(Notification.objects.order_by("pk").values_list("group_open", flat=True)) == [False, True]
+    newest = inbox.act(bob.pk, "read", ids=[Notification.objects.latest("pk").pk])
+    like(bob, fans[2])
+    assert inbox.undo(bob.pk, newest.undo).changed == 1
+    assert list(Notification.objects.order_by("pk").values_list("group_open", flat=True)) == [False, False, True]
+
+
+def somebody_waits() -> bool:
+    """Whether another connection waits for this one."""
+    with connection.cursor() as cursor:
+        waiting = "NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+        cursor.execute(f"SELECT EXISTS (SELECT FROM pg_locks WHERE {waiting})")
+        return bool(cursor.fetchone()[0])
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_undoing_while_a_new_group_begins(bob: Any) -> None:
+    fans = people(2)
+    like(bob, fans[0])
+    undo = inbox.act(bob.pk, "read").undo
+    is_sent = threading.Event()
+
+    def begin() -> None:
+        with transaction.atomic():
+            like(bob, fans[1])
+            is_sent.set()
+            deadline = monotonic() + PATIENCE_SECONDS
+            while not somebody_waits():
+                assert monotonic() < deadline
+
+    def come_between() -> Any:
+        assert is_sent.wait(PATIENCE_SECONDS)
+        return inbox.undo(bob.pk, undo).changed
+
+    assert at_once(begin, come_between) == [None, 1]
+    rows = Notification.objects.order_by("pk").values_list("group_open", "read_at")
+    assert list(rows) == [(False, None), (True, None)]
 
 
 @pytest.mark.parametrize(("column", "seconds"), [("arrived_at", 3_601), ("created_at", 86_401)])

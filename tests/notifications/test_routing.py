@@ -163,6 +163,20 @@ def test_who_has_it_open_has_seen_it(alice: Any, bob: Any, monkeypatch: pytest.M
     assert withheld(row) == ("present", None)
 
 
+@pytest.mark.parametrize("case", ["pushed", "quiet", "present", "silent", "group"])
+def test_notify_returns_what_is_stored(bob: Any, time: Time, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    options: dict[str, Any] = {"silent": {"silent": True}, "group": {"group_key": "g"}}.get(case, {})
+    if case == "quiet":
+        time.set(MIDNIGHT)
+        choose(bob, quiet_hours=[NIGHT])
+    if case == "present":
+        monkeypatch.setattr("realtime.integration.find_present", lambda stream, keys: frozenset({bob.pk}))
+        options["unless_present"] = "room.general"
+    row = sent(bob, "mention", message="hello", **options)
+    got = [{key: value for key, value in vars(one).items() if key != "_state"} for one in (row, row_of(bob))]
+    assert got[0] == got[1]
+
+
 def test_nobody_counts_as_present_while_that_cannot_be_known(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(stream: str, keys: Any) -> Any:
         raise StoreUnavailable("away")

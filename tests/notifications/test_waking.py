@@ -86,6 +86,21 @@ def test_what_was_withheld_at_first_is_pushed_when_it_comes_back(bob: Any, time:
     assert (row.withheld_by, row.withheld_until) == ("", None)
 
 
+@pytest.mark.parametrize("back", ["wakes", "sent again"])
+def test_what_was_done_before_it_came_back_is_not_undone(bob: Any, time: Time, back: str) -> None:
+    row = sent(bob, "mention", message="hello")
+    inbox.act(bob.pk, "read")
+    unread = inbox.act(bob.pk, "unread")
+    if back == "wakes":
+        snooze(bob, row, NOON + timedelta(minutes=2))
+        waking.wake(time.pass_by(minutes=3))
+    else:
+        waking.send_again([row.pk], time.now)
+    assert inbox.undo(bob.pk, unread.undo).changed == 0
+    row.refresh_from_db()
+    assert (row.read_at, row.seen_at) == (None, None)
+
+
 def test_in_quiet_hours_it_comes_back_without_a_push(bob: Any, time: Time) -> None:
     row = sent(bob, "mention", message="hello")
     snooze(bob, row, MIDNIGHT + timedelta(days=1))

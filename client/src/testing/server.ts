@@ -62,7 +62,8 @@ export class FakeServer {
     this.username = username;
     this.onlineCount = onlineCount;
     this.inbox = new FakeInbox((act, ids, counts) => {
-      this.publish(`user.${this.user}`, { type: "inbox", data: { ...counts, act, notification_ids: ids } });
+      const data = { ...counts, act, notification_ids: ids };
+      this.publish(`user.${this.user}`, { type: "inbox", data, timestamp: new Date().toISOString() });
     });
     for (const [id, { title = id, messages = [] }] of Object.entries(rooms)) {
       this.rooms.set(id, { title });

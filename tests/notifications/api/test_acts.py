@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from notifications import clock, inbox, notify
+from notifications import clock, inbox, notify, waking
 from notifications.api.throttles import ActThrottle
 from notifications.models import Notification
 from notifications.testing import clock as own_clock
@@ -161,6 +161,22 @@ def test_an_id_stands_for_the_place_of_the_notification(client: APIClient, bob: 
     assert unread(bob) == ["c"]
     post(client, f"/{three[2].pk}/delete")
     assert post(client, "/acts", {"act": "archive", "up_to": str(three[2].pk)})["changed"] == 2
+
+
+@pytest.mark.parametrize("moves", ["grows", "comes back"])
+def test_the_id_of_one_that_has_moved_stands_for_no_place(
+    client: APIClient, alice: Any, bob: Any, carol: Any, moves: str
+) -> None:
+    """What came between its first place and the one that it has now may not have been seen."""
+    like = sent(bob, "new_like", actor=alice, group_key="like:7", message="like")
+    sent(bob, "mention", message="not seen")
+    if moves == "grows":
+        sent(bob, "new_like", actor=carol, group_key="like:7", message="like")
+    else:
+        waking.send_again([like.pk], clock.now())
+    assert errors(client, "/acts", {"act": "read", "up_to": like.pk}) == ["up_to"]
+    assert unread(bob) == ["like", "not seen"]
+    assert post(client, "/acts", {"act": "read", "up_to": listed(client)["newest"]})["changed"] == 2
 
 
 def test_the_filters_of_a_list_apply(client: APIClient, alice: Any, bob: Any) -> None:

@@ -48,6 +48,13 @@ def test_it_marks_as_read_and_leads_to_the_link(browser: Client, bob: Any) -> No
     assert len(pushed(bob, "inbox")) == 1
 
 
+def test_head_only_asks_where_it_leads(browser: Client, bob: Any) -> None:
+    row = sent(bob, "mention", message="x", link="/posts/17")
+    answer = browser.head(address(row))
+    assert (answer.status_code, answer["Location"]) == (302, "/posts/17")
+    assert not is_read(row)
+
+
 @pytest.mark.parametrize(
     ("link", "location"),
     [
