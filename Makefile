@@ -86,7 +86,7 @@ soak: $(VENV)/.dev ## Cause failures for MINUTES, and check that nothing is lost
 autobahn: $(VENV)/.dev ## Run Autobahn's WebSocket cases and write docs/autobahn.md (needs Python 2.7)
 	$(EMBEDDED) $(PY) -m tests.autobahn
 
-bench: $(VENV)/.dev ## Measure (about 30 minutes) and write docs/benchmarks.md and README's table
+bench: $(VENV)/.dev ## Measure (more than half an hour) and write docs/benchmarks.md and README's table
 	$(PY) -m bench.run
 	$(PY) -m bench.readme
 

@@ -1,8 +1,10 @@
 """What one client got (pure): its position in each stream, and every event that it accepted."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from zlib import crc32
 
 Frame = dict[str, Any]
 
@@ -10,8 +12,10 @@ SKIPPED = 0  # an event that filled a gap: it is known that it is there, but not
 
 
 def read_id(event: Frame) -> int:
-    """The id of the message or notification that an event is about."""
+    """The id of the message or notification that an event brings. Of any other event, a negative number made of it."""
     data = event["data"]
+    if event["type"] not in ("chat", "notification"):
+        return ~crc32(json.dumps([event["type"], data], sort_keys=True).encode())
     return int(data["message_id"] if event["type"] == "chat" else data["id"])
 
 

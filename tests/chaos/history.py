@@ -54,6 +54,11 @@ class History:
             following = page["next"]
         return ids
 
+    async def count_unread(self, person: Person) -> int | None:
+        """What the person's badge shows; None when nobody answers."""
+        counts = await self._ask(person, "/api/v1/notifications/counts")
+        return None if counts is None else int(counts["unread"])
+
     async def _read_pages(self, person: Person, address: str, until: int) -> list[Frame] | None:
         items: list[Frame] = []
         following: int | None = read_after(address)

@@ -12,7 +12,7 @@ from tests.chaos.breakage import World, open_world
 from tests.chaos.client import TORN, Client
 from tests.chaos.history import History
 from tests.chaos.plan import CLIENTS, OUTAGES, ROAD_ACTIONS, SILENT_SECONDS, WRITERS, Step, make_plan
-from tests.chaos.reader import Reader
+from tests.chaos.reader import WITHDRAWN, Reader
 from tests.chaos.road import now
 from tests.chaos.verdict import judge, read_record
 from tests.sites.processes import SiteProcess, health, show_logs
@@ -22,6 +22,7 @@ MOST_BYTES = 400_000_000  # of a server; one that has served all of these client
 FULL_SECONDS = 60.0  # a plan of that length has everything in it
 LEAST_ACKED_PER_SECOND = 10  # of 44 clients that write about once a second
 LEAST_NOTIFIED_PER_SECOND = 1  # of six clients that let the site notify people about once a second
+LEAST_ACTS_PER_SECOND = 1  # of the same, as often
 ERRORS = re.compile(r"^.* (?:ERROR|CRITICAL) .*$|^[\w.]+(?:Error|Exception)\b.*$|exception was never retrieved", re.M)
 # REST answers 503 while the database is away, and says so in the log. Of everything else nobody may be surprised.
 OUR_FAULT = re.compile(
@@ -86,6 +87,9 @@ async def rehearse(world: World, seed: int, seconds: float) -> Report:
         settled_after, unsettled = await settle(world, clients)
         for client in clients:
             client.is_leaving = True
+    for client in clients:
+        if isinstance(client, Reader):
+            await client.count()
     await history.close()
     violations = [
         *unsettled,
@@ -154,9 +158,11 @@ def find_missing_trouble(report: Report) -> list[str]:
         found.append(f"only {report.acked} messages were acked")
     if report.notified < report.seconds * LEAST_NOTIFIED_PER_SECOND:
         found.append(f"only {report.notified} notifications were committed")
+    if report.counts["acts"] < report.seconds * LEAST_ACTS_PER_SECOND:
+        found.append(f"only {report.counts['acts']} notifications were read or archived")
     if report.seconds >= FULL_SECONDS:
         missing = [action for action in (*OUTAGES, *dict.fromkeys(ROAD_ACTIONS)) if not report.outages[action]]
-        missing += [] if report.counts[TORN] else [TORN]
+        missing += [what for what in (TORN, WITHDRAWN) if not report.counts[what]]
         found += [f"never happened: {action}" for action in missing]
     return found
 

@@ -11,11 +11,12 @@ from tests.chaos.account import SKIPPED
 from tests.chaos.client import TORN, Client
 from tests.chaos.people import Person
 from tests.chaos.plan import OUTAGES, ROAD_ACTIONS
-from tests.chaos.reader import Reader
+from tests.chaos.reader import WITHDRAWN, Notified, Reader
 from tests.chaos.run import MOST_BYTES, OUR_FAULT, Report, count_errors, find_large, find_missing_trouble
 from tests.chaos.verdict import Record, judge
 
 ALICE, BOB, CAROL = 1, 2, 3
+WELL = {TORN: 1, WITHDRAWN: 1, "acts": 60}  # counts of a run of a minute
 MESSAGES = [(1, 101), (2, 102), (3, 103)]  # of one room: `seq` and message id
 
 
@@ -112,13 +113,21 @@ def test_it_names_what_is_not_as_it_should_be(record, client, spoil):
 
 @pytest.fixture
 def notified(record):
-    """Carol's client, who let the site notify her twice. The second notification filled a gap."""
+    """Carol's client, who let the site notify her three times. She has read the first one. The second filled a gap, as
+    did the event that tells of the reading; the third was withdrawn.
+    """
     reader = Reader(1, [Person(CAROL, "carol", "token")], [], Mock(), seed=0)
     stream = reader.streams[0]
-    reader.committed, reader.listed = {"1-1": [CAROL], "1-2": [CAROL]}, {8}
-    reader.account.events[stream] = [7, SKIPPED]
-    record.streams[stream], record.last_seqs[stream], record.notified[stream] = [(1, 7), (2, 8)], 2, [8, 7]
+    reader.committed = {f"1-{number}": Notified([CAROL], number, number + 0.5) for number in (1, 2, 3)}
+    reader.withdrawn, reader.acted, reader.unread = {"1-3"}, {("read", 7), ("none", 9)}, 1
+    reader.listed, reader.lists = {8, 7}, [[8, 7]]
+    reader.account.events[stream] = [7, SKIPPED, SKIPPED, 9, -2]
+    record.streams[stream], record.last_seqs[stream] = [(1, 7), (2, 8), (3, -1), (4, 9), (5, -2)], 5
+    record.notified[stream], record.removed[stream] = [8, 7], [9]
+    record.names.update({8: "1-2", 7: "1-1"})
     record.keys.update({(CAROL, "1-1"): 1, (CAROL, "1-2"): 1})
+    record.acts["read", 7] = record.unread[CAROL] = 1
+    record.states.add(("read", 7))
     return reader
 
 
@@ -127,11 +136,51 @@ def test_it_finds_nothing_where_all_notifications_have_arrived(record, notified)
 
 
 def commit_a_notification_that_is_lost(record, reader):
-    reader.committed["1-3"] = [CAROL]
+    reader.committed["1-4"] = Notified([CAROL], 4, 5)
 
 
 def store_what_was_taken_back(record, reader):
+    record.keys[CAROL, "1-4"] = 1
+
+
+def store_what_was_withdrawn(record, reader):
     record.keys[CAROL, "1-3"] = 1
+
+
+def withdraw_without_an_event(record, reader):
+    record.removed.clear()
+
+
+def withdraw_with_two_events(record, reader):
+    record.removed[reader.streams[0]].append(9)
+
+
+def lose_an_act(record, reader):
+    record.states.clear()
+
+
+def tell_of_no_act(record, reader):
+    record.acts.clear()
+
+
+def tell_of_an_act_twice(record, reader):
+    record.acts["read", 7] = 2
+
+
+def find_nothing_where_something_is(record, reader):
+    reader.acted.add(("none", 8))
+
+
+def count_wrongly(record, reader):
+    reader.unread = 2
+
+
+def list_twice(record, reader):
+    reader.lists[0].append(7)
+
+
+def list_in_another_order(record, reader):
+    reader.lists[0].reverse()
 
 
 def store_a_notification_twice(record, reader):
@@ -139,15 +188,15 @@ def store_a_notification_twice(record, reader):
 
 
 def push_none(record, reader):
-    record.notified[reader.streams[0]].append(9)
+    record.notified[reader.streams[0]].append(10)
 
 
 def list_another(record, reader):
-    reader.listed = {9}
+    reader.listed = {7, 9}
 
 
 def get_them_in_another_order(record, reader):
-    reader.account.events[reader.streams[0]] = [8, 7]
+    reader.account.events[reader.streams[0]][:2] = [8, 7]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +204,16 @@ def get_them_in_another_order(record, reader):
     [
         commit_a_notification_that_is_lost,
         store_what_was_taken_back,
+        store_what_was_withdrawn,
+        withdraw_without_an_event,
+        withdraw_with_two_events,
+        lose_an_act,
+        tell_of_no_act,
+        tell_of_an_act_twice,
+        find_nothing_where_something_is,
+        count_wrongly,
+        list_twice,
+        list_in_another_order,
         store_a_notification_twice,
         push_none,
         list_another,
@@ -177,7 +236,7 @@ def make_report(**changes):
         "received": 50_000,
         "longest_away": 5.0,
     }
-    return Report(**{**facts, "settled_after": 5.0, "counts": Counter([TORN]), "outages": everything, **changes})
+    return Report(**{**facts, "settled_after": 5.0, "counts": Counter(WELL), "outages": everything, **changes})
 
 
 def test_it_believes_a_run_in_which_much_was_said_and_everything_broke():
@@ -192,13 +251,14 @@ def test_it_does_not_believe_a_run_in_which_something_never_broke(missing):
 
 
 def test_it_does_not_believe_a_run_without_a_torn_frame_or_without_talk():
-    assert len(find_missing_trouble(make_report(counts=Counter()))) == 1
+    for missing in WELL:
+        assert len(find_missing_trouble(make_report(counts=Counter({**WELL, missing: 0})))) == 1
     assert len(find_missing_trouble(make_report(acked=20))) == 1
     assert len(find_missing_trouble(make_report(notified=2))) == 1
 
 
 def test_it_does_not_expect_everything_of_a_short_run():
-    assert find_missing_trouble(make_report(seconds=20, outages=Counter(), counts=Counter())) == []
+    assert find_missing_trouble(make_report(seconds=20, outages=Counter(), counts=Counter(acts=20))) == []
 
 
 def test_it_names_servers_that_are_too_large():

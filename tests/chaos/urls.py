@@ -1,4 +1,4 @@
-"""The site's addresses, and one more: site code that notifies people, within a transaction of the site."""
+"""The site's addresses, and two more: site code that notifies people, in a transaction of the site, and withdraws."""
 
 import json
 
@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 
-from notifications import notify
+from notifications import notify, withdraw
 from project.urls import handler500
 
 __all__ = ["handler500", "urlpatterns"]
@@ -33,4 +33,18 @@ def notify_readers(request: HttpRequest) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-urlpatterns = [path("chaos/notify", notify_readers), path("", include("project.urls"))]
+@csrf_exempt
+def withdraw_key(request: HttpRequest) -> HttpResponse:
+    """204 if it is gone, 503 if nobody knows."""
+    try:
+        withdraw(dedupe_key=json.loads(request.body)["key"])
+    except (OperationalError, InterfaceError):
+        return HttpResponse(status=503)
+    return HttpResponse(status=204)
+
+
+urlpatterns = [
+    path("chaos/notify", notify_readers),
+    path("chaos/withdraw", withdraw_key),
+    path("", include("project.urls")),
+]
