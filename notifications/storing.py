@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from django.db import IntegrityError
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from notifications import bulk
 from notifications.content import Content
@@ -31,7 +31,7 @@ GROW = (
     " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
     " burst_at = CASE WHEN {table}.burst_at > %s THEN {table}.burst_at ELSE excluded.burst_at END"
 )
-# The group remembers the key of its newest notification. The row is looked at when it is locked.
+# The row has the key of its newest notification. It is looked at when it is locked.
 GROW_ONCE = ", dedupe_key = excluded.dedupe_key WHERE {table}.dedupe_key <> excluded.dedupe_key"
 ATTEMPTS = 3
 TEXTS = ("params", "data", "link", "title", "message")
@@ -68,10 +68,7 @@ def insert_or_grow(content: Content, keys: Sequence[Any], window: Window, *, see
     found: dict[Any, int] = {}
     for part in _parts(keys):
         open_groups.filter(too_old | Q(expires_at__lte=content.now), recipient__in=part).update(group_open=False)
-        stored = _grow_once(content, part, seen) if content.dedupe_key else _grow(content, part, seen)
-        if content.actor is not None and stored:
-            _count(content, list(stored.values()))
-        found |= stored
+        found |= _grow_once(content, part, seen) if content.dedupe_key else _grow(content, part, seen)
     return found
 
 
@@ -85,18 +82,24 @@ def _grow(content: Content, keys: Sequence[Any], seen: bool) -> dict[Any, int]:
     grow = (GROW + GROW_ONCE if content.dedupe_key else GROW).format(
         table=TABLE, is_open=_read_condition(), grown=", ".join(f"{name} = excluded.{name}" for name in GROWN)
     )
-    return _insert(_columns(content, seen) | values, keys, grow, [minute_ago, minute_ago])
+    stored = _insert(_columns(content, seen) | values, keys, grow, [minute_ago, minute_ago])
+    if stored:
+        _note(content, list(stored.values()))
+    return stored
 
 
 def _grow_once(content: Content, keys: Sequence[Any], seen: bool) -> dict[Any, int]:
     """Without the readers who have a notification with this `dedupe_key`, in whichever group it is."""
     repeats = Notification.objects.filter(dedupe_key=content.dedupe_key, recipient__in=keys)
+    # A group has the key of its newest notification. Its members have all.
+    members = GroupMember.objects.filter(dedupe_key=content.dedupe_key, notification__recipient__in=keys)
     for attempt in range(1, ATTEMPTS + 1):
         known = set(repeats.values_list("recipient_id", flat=True))
+        known |= set(members.values_list("notification__recipient_id", flat=True))
         try:
             with own_transaction():
                 return _grow(content, [pk for pk in keys if pk not in known], seen)
-        except IntegrityError:  # another process has just stored one in another group: look again
+        except IntegrityError:  # another process has just stored it: look again
             if attempt == ATTEMPTS:
                 raise
     return {}
@@ -139,29 +142,34 @@ def _insert(
         return {by_stored[plain(recipient)]: key for key, recipient in cursor.fetchall()}
 
 
-def _count(content: Content, keys: Sequence[int]) -> None:
-    """Count the actor in these groups, whose rows are locked, and name them first."""
+def _note(content: Content, keys: Sequence[int]) -> None:
+    """Note what is counted in these groups, whose rows are locked: the actor, who is named first, and the key."""
+    if content.actor is None:
+        if content.dedupe_key:
+            _add_member(keys, "", content.dedupe_key)
+        return
     person = {"user_id": wire_id(content.actor.pk), "name": content.params["actor"]}
-    added = _add_member(keys, str(content.actor.pk))
-    groups = Notification.objects.filter(pk__in=keys).values_list("pk", "group_count", "group_actors")
+    member = str(content.actor.pk)
+    counted = Exists(GroupMember.objects.filter(notification=OuterRef("pk"), person=member))
+    groups = Notification.objects.filter(pk__in=keys).values_list("pk", "group_count", "group_actors", counted)
     payload = [
-        {"id": pk, "group_count": count + (pk in added), "group_actors": _name_first(person, actors)}
-        for pk, count, actors in groups
+        {"id": pk, "group_count": count + (not is_counted), "group_actors": _name_first(person, actors)}
+        for pk, count, actors, is_counted in groups
     ]
+    _add_member(keys, member, content.dedupe_key)
     bulk.update(Notification, {"group_count": "bigint", "group_actors": "jsonb"}, payload)
 
 
-def _add_member(keys: Sequence[int], person: str) -> set[int]:
-    """Note the person as a member of these groups. Returns those that did not have them yet."""
+def _add_member(keys: Sequence[int], person: str, dedupe_key: str) -> None:
+    """Raises IntegrityError if one of these groups has the `dedupe_key` already."""
     table = rows(notification="bigint")
+    conflict = "" if dedupe_key else " ON CONFLICT DO NOTHING"  # the person may be in it already
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {GroupMember._meta.db_table} (notification_id, person)"
-            f" SELECT {table.columns}, %s FROM {table.source} WHERE true ON CONFLICT DO NOTHING"
-            " RETURNING notification_id",
-            [person, msgspec.json.encode([{"notification": key} for key in keys]).decode()],
+            f"INSERT INTO {GroupMember._meta.db_table} (notification_id, person, dedupe_key)"
+            f" SELECT {table.columns}, %s, %s FROM {table.source} WHERE true{conflict}",
+            [person, dedupe_key, msgspec.json.encode([{"notification": key} for key in keys]).decode()],
         )
-        return {key for (key,) in cursor.fetchall()}
 
 
 def _name_first(person: dict[str, Any], named: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

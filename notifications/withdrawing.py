@@ -1,34 +1,37 @@
 """Withdrawing: notifications that should not have been sent, or are no longer true. Called by site code and signals."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps import apps
 from django.db import models
 
-from notifications.inbox.announcing import announce_removed
-from notifications.models import Notification
+from notifications.inbox.announcing import announce_all, announce_removed
+from notifications.models import GroupMember, Notification
 from notifications.models.target import Target, about, target_of
 from notifications.rules.signals import with_children
 from notifications.types import all_types
 from realtime.integration import own_transaction, run
 
 ROWS_AT_ONCE = 1_000
+CHANGED = ("group_count", "group_actors", "dedupe_key", "actor", "params")
+FIELDS = ("recipient", "group_key", *CHANGED)
 
 
 def withdraw(*, dedupe_key: str = "", group_key: str = "", target: models.Model | None = None) -> int:
     """Delete the notifications with this key, or about this object, of all readers; returns how many there were.
 
-    On commit, they are gone from lists and counts of open clients, and mails that are still waiting are not sent.
-    Raises ValueError unless exactly one of the three is given.
+    On commit, they are gone from lists and counts of open clients, and mails that are still waiting are not sent. What
+    has this `dedupe_key` in a group with others is counted and named there no more, and the group stays. Raises
+    ValueError unless exactly one of the three is given.
     """
     given = [bool(dedupe_key), bool(group_key), target is not None]
     if sum(given) != 1:
         raise ValueError("withdraw needs one of dedupe_key, group_key and target.")
     if target is not None:
         return withdraw_rows(Notification.objects.filter(**about(target_of(target))))
-    keys = {"dedupe_key": dedupe_key} if dedupe_key else {"group_key": group_key}
-    return withdraw_rows(Notification.objects.filter(**keys))
+    return _withdraw_key(dedupe_key) if dedupe_key else withdraw_rows(Notification.objects.filter(group_key=group_key))
 
 
 async def awithdraw(**options: Any) -> int:
@@ -49,12 +52,81 @@ def withdraw_some(rows: "models.QuerySet[Notification]") -> int:
     with own_transaction():
         chosen = rows.select_for_update().order_by("recipient_id", "pk")
         chunk = list(chosen.values_list("recipient_id", "pk")[:ROWS_AT_ONCE])
-        by_reader: dict[Any, list[int]] = defaultdict(list)
-        for recipient, pk in chunk:
-            by_reader[recipient].append(pk)
-        Notification.objects.filter(pk__in=[pk for _, pk in chunk]).delete()
-        announce_removed(by_reader)
+        _delete(chunk)
     return len(chunk)
+
+
+def _delete(chosen: Sequence[tuple[Any, int]]) -> None:
+    """Readers, each with the primary key of a notification."""
+    Notification.objects.filter(pk__in=[pk for _, pk in chosen]).delete()
+    announce_removed(_by_reader(chosen))
+
+
+def _by_reader(chosen: Sequence[tuple[Any, int]]) -> dict[Any, list[int]]:
+    found: dict[Any, list[int]] = defaultdict(list)
+    for reader, pk in chosen:
+        found[reader].append(pk)
+    return found
+
+
+def _withdraw_key(key: str) -> int:
+    members = GroupMember.objects.filter(dedupe_key=key)
+    total = 0
+    with own_transaction():
+        for rows in (
+            Notification.objects.filter(pk__in=members.values("notification")),
+            Notification.objects.filter(dedupe_key=key),
+        ):
+            while count := _take_out(rows, key):
+                total += count
+    return total
+
+
+def _take_out(rows: "models.QuerySet[Notification]", key: str) -> int:
+    """Take what has this key out of the first thousand of these notifications. Returns how many there were.
+
+    Those in which nothing is left are deleted.
+    """
+    chosen = rows.select_for_update(of=("self",)).order_by("recipient_id", "pk")
+    chunk = list(chosen.only(*FIELDS)[:ROWS_AT_ONCE])
+    leaving = _remove_members([row.pk for row in chunk if row.group_key], key)
+    left, gone = [], []
+    for row in chunk:
+        person, is_counted = leaving.get(row.pk, ("", False))
+        row.group_count -= not is_counted
+        if row.group_count < 1:
+            gone.append((row.recipient_id, row.pk))
+            continue
+        left.append(row)
+        row.dedupe_key = "" if row.dedupe_key == key else row.dedupe_key
+        if not is_counted:
+            _unname(row, person)
+    Notification.objects.bulk_update(left, CHANGED, batch_size=100)
+    _delete(gone)
+    announce_all("changed", _by_reader([(row.recipient_id, row.pk) for row in left]))
+    return len(chunk)
+
+
+def _remove_members(groups: Sequence[int], key: str) -> dict[int, tuple[str, bool]]:
+    """By group, who had this key in it, and whether they are counted in it for something else."""
+    if not groups:
+        return {}
+    members = GroupMember.objects.filter(notification__in=groups)
+    found = dict(members.filter(dedupe_key=key).values_list("notification_id", "person"))
+    members.filter(dedupe_key=key).delete()
+    others = members.filter(person__in=set(found.values()) - {""})
+    counted = set(others.values_list("notification_id", "person"))
+    return {pk: (person, (pk, person) in counted) for pk, person in found.items()}
+
+
+def _unname(row: Notification, person: str) -> None:
+    """The person is not in this group any more. Its text and link stay those of its newest notification."""
+    if not person:
+        return
+    row.group_actors = [named for named in row.group_actors if str(named["user_id"]) != person]
+    if str(row.actor_id) == person:
+        row.actor_id = None
+        row.params = row.params | {"actor": row.group_actors[0]["name"] if row.group_actors else ""}
 
 
 def connect_targets() -> None:

@@ -4,7 +4,7 @@ from notifications.migration import OwnMigration
 
 
 class Migration(OwnMigration):
-    dependencies = [("notifications", "0015_groups_of_one_type")]
+    dependencies = [("notifications", "0015_groups")]
 
     operations = [
         migrations.RemoveConstraint(model_name="delivery", name="realtime_notifications_one_delivery"),

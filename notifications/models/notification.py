@@ -200,15 +200,25 @@ class Notification(Table):
 
 
 class GroupMember(Table):
-    """A person who is counted in a group: one row each, so that nobody is counted twice."""
+    """What is counted in a group: a person, with each key under which they are in it, so that nothing counts twice."""
 
     notification = models.ForeignKey(Notification, models.CASCADE, related_name="+", db_index=False)
-    # The primary key of the user as text: it is kept when the user is deleted, so that the count stays right.
+    # The primary key of the user as text: it is kept when the user is deleted, so that the count stays right. Empty if
+    # nobody has caused it: then it is there for the key alone.
     person = models.CharField(max_length=255)
+    dedupe_key = models.CharField(max_length=255, default="")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="realtime_notifications_one_member", fields=["notification", "person"])
+            models.UniqueConstraint(
+                name="realtime_notifications_one_member", fields=["notification", "person", "dedupe_key"]
+            ),
+            # The key comes first, because `withdraw` asks for it alone.
+            models.UniqueConstraint(
+                name="realtime_notifications_member_once",
+                fields=["dedupe_key", "notification"],
+                condition=~Q(dedupe_key=""),
+            ),
         ]
 
     def __str__(self) -> str:

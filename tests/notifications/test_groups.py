@@ -256,6 +256,7 @@ def test_a_repeat_does_not_let_a_group_grow(bob: Any, with_actor: bool) -> None:
     assert like_once(0, "a") is None
     assert like_once(1, "b").pk == first.pk
     assert like_once(1, "b") is None
+    assert like_once(0, "a") is None  # it is not the newest any more
     assert row_of(bob).group_count == 2
     inbox.act(bob.pk, "read")
     assert like_once(1, "b") is None  # the group is closed: it would be a second row

@@ -9,7 +9,8 @@ from notifications import mute, types, unmute, withdraw
 from notifications.models import Notification
 from notifications.withdrawing import connect_targets
 from realtime.models import Room
-from tests.notifications.rows import pushed, sent
+from tests.notifications.rows import pushed, row_of, sent
+from tests.people import make_user
 from tests.shop.models import Book, Item, ItemProxy
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +31,49 @@ def test_by_a_key(alice: Any, bob: Any, by: str) -> None:
         (frame,) = pushed(user, "notification_removed")
         assert frame["data"] == {"notification_ids": [row.pk], "unread": unread, "unseen": unread}
     assert withdraw(**{by: "k"}) == 0
+
+
+def like(reader: Any, actor: Any, key: str) -> None:
+    sent(reader, "new_like", actor=actor, group_key="like:7", dedupe_key=key)
+
+
+def test_one_of_a_group_is_taken_out_of_it(bob: Any) -> None:
+    fans = [make_user(f"fan{number}") for number in range(5)]
+    for fan in fans:
+        like(bob, fan, f"like:{fan.pk}")
+    for fan, message in (
+        (fans[1], "fan4 and 3 others liked your post"),
+        (fans[4], "fan3 and 2 others liked your post"),
+        (fans[3], "fan2 and 1 other liked your post"),
+    ):
+        assert withdraw(dedupe_key=f"like:{fan.pk}") == 1
+        assert withdraw(dedupe_key=f"like:{fan.pk}") == 0
+        assert row_of(bob).render().message == message
+    assert pushed(bob, "inbox")[-1]["data"]["notification_ids"] == [row_of(bob).pk]
+    for fan in (fans[0], fans[2]):
+        assert withdraw(dedupe_key=f"like:{fan.pk}") == 1
+    assert not Notification.objects.exists()
+    assert len(pushed(bob, "notification_removed")) == 1
+
+
+def test_who_is_in_a_group_with_two_keys_stays_in_it_with_one(alice: Any, bob: Any, carol: Any) -> None:
+    for actor, key in ((alice, "a"), (alice, "b"), (carol, "c")):
+        like(bob, actor, key)
+    withdraw(dedupe_key="a")
+    assert row_of(bob).group_count == 2
+    withdraw(dedupe_key="b")
+    assert (row_of(bob).group_count, row_of(bob).group_actors[0]["name"]) == (1, "carol")
+    withdraw(dedupe_key="c")
+    assert not Notification.objects.exists()
+
+
+def test_one_without_an_actor_is_taken_out_of_its_group(bob: Any) -> None:
+    for key in ("a", "b"):
+        sent(bob, "mention", message="x", group_key="g", dedupe_key=key)
+    withdraw(dedupe_key="b")
+    assert row_of(bob).group_count == 1
+    withdraw(dedupe_key="a")
+    assert not Notification.objects.exists()
 
 
 def test_by_what_it_is_about(bob: Any, room: Room) -> None:
