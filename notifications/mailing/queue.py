@@ -23,12 +23,15 @@ REFUSALS: Mapping[Channel, tuple[Rule, ...]] = {
     "web_push": ("type", "category", "default"),  # the channel is off unless a reader wants it
 }
 INSERT = (
-    "INSERT INTO {name} AS had (notification_id, user_id, due_at, state, reason, channel, created_at,"
+    "INSERT INTO {name} (notification_id, user_id, due_at, state, reason, channel, created_at,"
     " attempts, rule, lease, error, message_id) SELECT {columns}, %s, %s, 0, '', '', '', '' FROM {source}"
-    " WHERE true ON CONFLICT (notification_id, channel) DO UPDATE SET due_at = excluded.due_at,"
-    " state = excluded.state, reason = excluded.reason"
-    " WHERE had.channel = 'web_push' OR (had.state = 'suppressed' AND had.reason IN ('channel', 'type', 'category'))"
+    " WHERE true ON CONFLICT (notification_id, channel) DO {conflict}"
 )
+CONFLICT: Mapping[Channel, str] = {
+    # It locks nothing: a worker may be settling the mail that is there.
+    "mail": "NOTHING",
+    "web_push": "UPDATE SET due_at = excluded.due_at, state = excluded.state, reason = excluded.reason",
+}
 
 
 def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: Channel = "mail") -> None:
@@ -44,7 +47,8 @@ def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: 
         if decision.verdict != "off" or decision.rule in REFUSALS[channel]
     ]
     table = rows(notification="bigint", recipient=user_column(), due="timestamptz", state="text", reason="text")
-    insert = INSERT.format(name=Delivery._meta.db_table, columns=table.columns, source=table.source)
+    parts = {"name": Delivery._meta.db_table, "columns": table.columns, "source": table.source}
+    insert = INSERT.format(conflict=CONFLICT[channel], **parts)
     created_at = connection.ops.adapt_datetimefield_value(wishes.now)
     for start in range(0, len(values), bulk.ROWS_AT_ONCE):
         with connection.cursor() as cursor:
@@ -62,6 +66,13 @@ def _state_of(reader: Any, decision: Decision, wishes: Wishes, channel: Channel)
         return {"due": bulk.moment(wishes.now), "state": "suppressed", "reason": decision.rule}
     reason = "" if until is None else decision.rule
     return {"due": bulk.moment(until or wishes.now), "state": "queued", "reason": reason}
+
+
+def forget_refusals(keys: Sequence[int]) -> None:
+    """These notifications have grown: whether their readers want a mail is decided once more."""
+    refused = Delivery.objects.filter(channel="mail", state=Delivery.State.SUPPRESSED, reason__in=REFUSALS["mail"])
+    for start in range(0, len(keys), bulk.ROWS_AT_ONCE):
+        refused.filter(notification__in=keys[start : start + bulk.ROWS_AT_ONCE]).delete()
 
 
 def reconsider(reader: Any, now: datetime) -> None:
