@@ -46,6 +46,8 @@ def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[A
     if content.group_key:
         withholding.forget([ids[reader] for reader in pushed])
     if conf.settings().mail:
+        if content.group_key:
+            queue.forget_refusals(list(ids.values()))
         mailed = _decide(content, ids, wishes, "mail")
         queue.add({ids[reader]: (reader, mailed[reader]) for reader in ids}, wishes)
     if conf.settings().web_push:

@@ -3,7 +3,7 @@
 Called by `routing`, by `web_push` and by preferences.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,12 +23,15 @@ REFUSALS: Mapping[Channel, tuple[Rule, ...]] = {
     "web_push": ("type", "category", "default"),  # the channel is off unless a reader wants it
 }
 INSERT = (
-    "INSERT INTO {name} AS had (notification_id, user_id, due_at, state, reason, channel, created_at,"
+    "INSERT INTO {name} (notification_id, user_id, due_at, state, reason, channel, created_at,"
     " round, attempts, rule, lease, error, message_id) SELECT {columns}, %s, %s, 1, 0, '', '', '', '' FROM {source}"
-    " WHERE true ON CONFLICT (notification_id, channel, round) DO UPDATE SET due_at = excluded.due_at,"
-    " state = excluded.state, reason = excluded.reason"
-    " WHERE had.channel = 'web_push' OR (had.state = 'suppressed' AND had.reason IN ('channel', 'type', 'category'))"
+    " WHERE true ON CONFLICT (notification_id, channel, round) DO {conflict}"
 )
+CONFLICT: Mapping[Channel, str] = {
+    # It locks nothing: a worker may be settling the mail that is there.
+    "mail": "NOTHING",
+    "web_push": "UPDATE SET due_at = excluded.due_at, state = excluded.state, reason = excluded.reason",
+}
 
 
 def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: Channel = "mail") -> None:
@@ -50,7 +53,8 @@ def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: 
         if decision.verdict != "off" or decision.rule in REFUSALS[channel]
     ]
     table = rows(notification="bigint", recipient=user_column(), due="timestamptz", state="text", reason="text")
-    insert = INSERT.format(name=Delivery._meta.db_table, columns=table.columns, source=table.source)
+    parts = {"name": Delivery._meta.db_table, "columns": table.columns, "source": table.source}
+    insert = INSERT.format(conflict=CONFLICT[channel], **parts)
     created_at = connection.ops.adapt_datetimefield_value(wishes.now)
     for start in range(0, len(values), bulk.ROWS_AT_ONCE):
         with connection.cursor() as cursor:
@@ -95,6 +99,15 @@ def add_again(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> 
 def _due_at(reader: Any, wishes: Wishes) -> datetime:
     """When the reader will have been away long enough, if they leave now."""
     return wishes.now + timedelta(seconds=wishes.of(reader).away_seconds)
+
+
+def forget_refusals(keys: Sequence[int]) -> None:
+    """These notifications have grown: whether their readers want a mail is decided once more."""
+    refused = Delivery.last_rounds().filter(
+        channel="mail", state=Delivery.State.SUPPRESSED, reason__in=REFUSALS["mail"]
+    )
+    for start in range(0, len(keys), bulk.ROWS_AT_ONCE):
+        refused.filter(notification__in=keys[start : start + bulk.ROWS_AT_ONCE]).delete()
 
 
 def reconsider(reader: Any, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
 from notifications import clock
 from notifications.models import Delivery
@@ -17,9 +17,7 @@ def retry_failed(deliveries: "QuerySet[Delivery, Any]") -> list[Delivery]:
 
     A mail that somebody else has queued in the meantime is left out, and so is one whose notification was sent again.
     """
-    same = {"notification": OuterRef("notification"), "channel": OuterRef("channel")}
-    later = Delivery.objects.filter(**same, round__gt=OuterRef("round"))
-    failed = Delivery.objects.filter(~Exists(later), channel="mail", state=Delivery.State.FAILED)
+    failed = Delivery.last_rounds().filter(channel="mail", state=Delivery.State.FAILED)
     with own_transaction():
         # Locked in one order, so that none of two callers waits for the other.
         chosen = failed.select_for_update().filter(pk__in=deliveries.order_by().values("pk")).order_by("pk")

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -68,6 +68,12 @@ class Delivery(Table):
 
     def __str__(self) -> str:
         return f"{self.notification_id}, {self.channel}: {self.state}"
+
+    @classmethod
+    def last_rounds(cls) -> "models.QuerySet[Delivery]":
+        """Those after which no other round of their notification has begun."""
+        same = {"notification": OuterRef("notification"), "channel": OuterRef("channel")}
+        return cls.objects.filter(~Exists(cls.objects.filter(**same, round__gt=OuterRef("round"))))
 
 
 class JobRun(Table):
