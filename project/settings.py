@@ -12,6 +12,8 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from project.compression import weaken_etag
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = BASE_DIR / "var"
 
@@ -69,6 +71,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+
+if DEMO:
+    # The demo's scripts and styles are served as they are written, so they are compressed on their way.
+    MIDDLEWARE.insert(0, "project.compression.CompressionMiddleware")
+    WHITENOISE_ADD_HEADERS_FUNCTION = weaken_etag
 
 ROOT_URLCONF = "project.urls"
 ASGI_APPLICATION = "project.asgi.application"

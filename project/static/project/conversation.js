@@ -49,7 +49,9 @@ let wasAtEnd = true;
 
 function showAll() {
   const snapshot = shown.room.getSnapshot();
-  const { messages } = snapshot;
+  const { messages, loading } = snapshot;
+  scroller.setAttribute("aria-busy", String(loading));
+  if (isTooEarly(snapshot)) return;
   wasAtEnd = isAtEnd();
   const top = scroller.scrollHeight - scroller.scrollTop;
   const first = find("messages").firstElementChild?.dataset.key;
@@ -58,11 +60,15 @@ function showAll() {
     showMessage(child, message, before, message === firstNew, shown.room);
   });
   keepPlace(first, top);
-  find("beginning").hidden = snapshot.hasOlder || !messages.length;
-  find("nothing").hidden = snapshot.status !== "joined" || snapshot.loading || messages.length > 0;
-  scroller.setAttribute("aria-busy", String(snapshot.loading));
+  find("beginning").hidden = snapshot.hasOlder || loading || !messages.length;
+  find("nothing").hidden = snapshot.status !== "joined" || loading || messages.length > 0;
   showTyping(snapshot.typingUsers);
   noteRead();
+}
+
+/** What others say while the first page of the history is loaded is shown together with it, so that nothing jumps. */
+function isTooEarly({ messages, loading }) {
+  return loading && !find("messages").children.length && messages.every(({ mine }) => !mine);
 }
 
 /** The line "New" stands where one has stopped reading. What one sees coming is not new. */

@@ -1,2 +1,3 @@
 // Runs before the page is drawn, so that it begins as what it is going to be.
-document.documentElement.dataset.view = sessionStorage.getItem("login") ? "space" : "welcome";
+const isKnown = sessionStorage.getItem("login") || new URLSearchParams(location.search).get("as");
+document.documentElement.dataset.view = isKnown ? "space" : "welcome";

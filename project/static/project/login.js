@@ -5,7 +5,7 @@ import { Unauthorized } from "../realtime/realtime.js";
 const KEY = "login";
 const SPARE_SECONDS = 120; // a token that lasts less is renewed
 
-export const login = JSON.parse(sessionStorage.getItem(KEY));
+export let login = JSON.parse(sessionStorage.getItem(KEY));
 
 export async function signIn(username) {
   const csrf = document.querySelector("[name=csrfmiddlewaretoken]").value;
@@ -13,7 +13,6 @@ export async function signIn(username) {
   const answer = await fetch("/demo/sign-in", { method: "POST", body });
   if (!answer.ok) throw new Error((await answer.json()).detail);
   keep(await answer.json());
-  location.replace("/");
 }
 
 export function leave() {
@@ -39,6 +38,7 @@ async function renew() {
 }
 
 function keep(tokens) {
+  login = tokens;
   sessionStorage.setItem(KEY, JSON.stringify(tokens));
 }
 

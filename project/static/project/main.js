@@ -1,10 +1,10 @@
 /** The entry of the demo's page. `/?as=bob` signs in as Bob; the space is loaded when somebody is. */
 
 import { login } from "./login.js";
-import { enter, startWelcome } from "./welcome.js";
+import { enter, showSpace, startWelcome } from "./welcome.js";
 
 const wanted = new URLSearchParams(location.search).get("as");
 
 startWelcome();
 if (wanted) await enter(wanted);
-else if (login) (await import("./space.js")).startSpace();
+else if (login) await showSpace();

@@ -19,7 +19,14 @@ export function startPeople() {
   realtime.presence.subscribe(showCount);
   find("my-name").textContent = login.name;
   find("my-status").addEventListener("change", ({ target }) => realtime.presence.setStatus(target.value));
-  for (const link of find("second-window").children) link.hidden = link.dataset.username === login.username;
+  inviteAnother();
+}
+
+/** The link to a second window, as the first person that this window is not. */
+function inviteAnother() {
+  const links = [...find("second-window").children];
+  const link = links.find(({ dataset }) => dataset.username !== login.username);
+  if (link) link.hidden = false;
 }
 
 /** The name under which a user is shown. */

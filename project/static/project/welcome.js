@@ -19,5 +19,15 @@ export async function enter(username) {
   } catch (error) {
     document.documentElement.dataset.view = "welcome";
     find("sign-in-error").textContent = error.message;
+    return;
   }
+  // A page that is loaded again stays who it is.
+  history.replaceState(null, "", `/${location.hash}`);
+  await showSpace();
+}
+
+/** The scripts of the space are loaded when somebody is signed in. */
+export async function showSpace() {
+  document.documentElement.dataset.view = "space";
+  (await import("./space.js")).startSpace();
 }

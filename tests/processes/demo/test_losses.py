@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.clients.people import People
+from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.conftest import EXPIRING_SECONDS
 from tests.processes.demo.windows import Windows, expect_texts, lines, say, talk, texts
 from tests.sites.processes import SiteProcess
@@ -90,7 +91,10 @@ def ending_in(process: SiteProcess, token: str, seconds: float) -> str:
 
 
 async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProcess) -> None:
-    """A token that has expired is renewed before a socket is opened, and one that expires soon on the open socket."""
+    """A token that has expired is renewed before a socket is opened, and one that expires soon on the open socket.
+
+    When nothing can renew it, the window says so and leads to the first page.
+    """
     alice = await windows.open("alice")
     login = json.loads(await alice.evaluate("sessionStorage.login"))
     for seconds in (-60, EXPIRING_SECONDS + 8):
@@ -101,6 +105,13 @@ async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProces
         await expect(alice.locator("#rooms button").first).to_be_attached()
         await say(alice, f"Renewed after {seconds}")
         await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+    ended = {**login, "access": ending_in(process, login["access"], -60), "refresh": "revoked"}
+    await alice.evaluate("(text) => sessionStorage.setItem('login', text)", json.dumps(ended))
+    await alice.reload()
+    await expect(alice.locator("#pill")).to_have_text("Signed out")
+    await expect_no_barriers(alice)
+    await alice.click("#choose-again")
+    await expect(alice.locator("#sign-in button").first).to_be_enabled()
 
 
 async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads_it_on_scrolling(

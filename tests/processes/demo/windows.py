@@ -4,7 +4,7 @@ import asyncio
 from secrets import token_hex
 from typing import Any
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
@@ -22,6 +22,22 @@ WATCH_NEWS = """() => {
             super(title, options);
             seen.push(["desktop", title]);
         }
+    };
+}"""
+# Before its scripts run, the page is one that has not been asked yet. What it answers is what the browser does.
+LET_ASK = """{
+    const answer = Notification.permission;
+    let asked = false;
+    Object.defineProperty(Notification, "permission", { get: () => (asked ? answer : "default") });
+    Notification.requestPermission = async () => ((asked = true), answer);
+}"""
+# The server gets a character that it refuses, once for each message with this text.
+SPOIL = """(text) => {
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (frame) {
+        if (!frame.includes(text)) return send.call(this, frame);
+        WebSocket.prototype.send = send;
+        send.call(this, frame.replace(text, "\\\\u0000"));
     };
 }"""
 READ_NEWS = """(count) => new Promise((resolve) => {
@@ -47,18 +63,35 @@ class Windows:
         context = beside.context if beside else await self._browser.new_context(locale=locale, **view)
         context.set_default_timeout(1000 * PATIENCE_SECONDS)
         page = await context.new_page()
+        self.watch(page)
+        await page.goto(f"http://{address or self.address}/?as={name}")
+        await expect_entered(page, name)
+        return page
+
+    async def follow(self, link: Locator, name: str) -> Page:
+        """The window of this person that a link of another window opens."""
+        async with link.page.expect_popup() as opening:
+            await link.click()
+        page = await opening.value
+        self.watch(page)
+        await expect_entered(page, name)
+        return page
+
+    def watch(self, page: Page) -> None:
+        """What scripts of this page raise fails the test."""
         page.on("pageerror", lambda error: self._errors.append(str(error)))
         page.on("console", lambda line: self._errors.append(line.text) if "Content Security" in line.text else None)
-        await page.goto(f"http://{address or self.address}/?as={name}")
-        await expect(page.locator("#my-name")).to_have_text(name)
-        await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
-        await expect(page.locator("#rooms button").first).to_be_attached()
-        return page
 
     async def close(self) -> None:
         for context in self._browser.contexts:
             await context.close()
         assert self._errors == []
+
+
+async def expect_entered(page: Page, name: str) -> None:
+    await expect(page.locator("#my-name")).to_have_text(name)
+    await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
+    await expect(page.locator("#rooms button").first).to_be_attached()
 
 
 async def say(page: Page, text: str) -> None:
@@ -79,6 +112,22 @@ async def expect_texts(page: Page, wanted: list[str]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         await expect(page.locator(".message .text", has_text=wanted[-1])).to_be_visible()
     assert await texts(page, len(wanted)) == wanted
+
+
+async def say_what_is_refused(page: Page, text: str) -> None:
+    """The server refuses this message. The next try of it goes to the server unchanged."""
+    await page.evaluate(SPOIL, text)
+    await say(page, text)
+    await expect(page.locator(".message[data-status=failed] .text")).to_have_text(text)
+
+
+async def scroll_up(page: Page) -> None:
+    """Turn the wheel over the messages, until they have moved."""
+    await page.hover("#scroller")
+    await page.evaluate("void (window.moved = new Promise((resolve) => scroller.addEventListener('scroll', resolve)))")
+    await page.mouse.wheel(0, -300)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await page.evaluate("moved.then(() => true)")
 
 
 def status(page: Page, name: str) -> Any:

@@ -1,0 +1,50 @@
+"""What keeps people from using a page: axe looks for it in both schemes, and for what is wider than the page."""
+
+import os
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from tests.sites.processes import ROOT
+
+AXE = ROOT / "client/node_modules/axe-core/axe.min.js"
+WIDTHS = (320, 390, 700, 1280)
+# Another scheme changes nothing but colours.
+LOOK = """async (rules) => {
+    const report = await axe.run(rules.length ? { runOnly: rules } : {});
+    return report.violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
+        .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
+}"""
+
+
+def has_axe() -> bool:
+    """Whether `make client` has installed it. CI has to have it."""
+    if not AXE.exists() and os.environ.get("CI") == "true":
+        pytest.fail(f"{AXE} is missing")
+    return AXE.exists()
+
+
+async def expect_no_barriers(page: Page) -> None:
+    """Axe finds nothing serious in what the page shows now, and all contrasts are right in both schemes.
+
+    Without axe nothing is looked at: `test_it_is_still_and_accessible` is skipped then, and says so.
+    """
+    if not has_axe():
+        return
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE.read_text())
+    rules: list[str] = []
+    scheme: Any
+    for scheme in ("light", "dark"):
+        # A colour that is still changing would be the wrong one.
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        assert await page.evaluate(LOOK, rules) == [], scheme
+        rules = ["color-contrast"]
+
+
+async def expect_to_fit(page: Page) -> None:
+    """From phone to desk, nothing is wider than the page."""
+    for width in WIDTHS:
+        await page.set_viewport_size({"width": width, "height": 760})
+        assert await page.evaluate("document.documentElement.scrollWidth") == width
