@@ -199,14 +199,15 @@ def _assign(pks: Sequence[int], pending: Sequence[LoggedEvent]) -> list[LoggedEv
     place = Places(reserve(Counter(event.stream for event in pending)))
     bodies = complete([(event.stream, event.body) for event in pending])
     numbered = [LoggedEvent(e.stream, place.next(e.stream), body) for e, body in zip(pending, bodies, strict=True)]
-    new = [None if event.body is body else body.decode() for event, body in zip(pending, bodies, strict=True)]
-    payload = [{"id": pk, "seq": e.seq, "body": body} for pk, e, body in zip(pks, numbered, new, strict=True)]
-    column = (table := rows(id="bigint", seq="bigint", body="text")).column
+    is_new = any(event.body is not body for event, body in zip(pending, bodies, strict=True))
+    values = [(pk, e.seq, {"body": e.body.decode()} if is_new else {}) for pk, e in zip(pks, numbered, strict=True)]
+    payload = [{"id": pk, "seq": seq, **body} for pk, seq, body in values]
+    table = rows(id="bigint", seq="bigint", **({"body": "text"} if is_new else {}))
+    given = ", ".join(f"{expression} AS {name}" for name, expression in table.column.items())
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE realtime_event SET seq = given.seq, body = COALESCE(given.body, realtime_event.body)"
-            f" FROM (SELECT {column['id']} AS id, {column['seq']} AS seq, {column['body']} AS body"
-            f" FROM {table.source}) AS given WHERE realtime_event.id = given.id",
+            f"UPDATE realtime_event SET seq = given.seq{', body = given.body' if is_new else ''}"
+            f" FROM (SELECT {given} FROM {table.source}) AS given WHERE realtime_event.id = given.id",
             [msgspec.json.encode(payload).decode()],
         )
     return numbered
@@ -233,10 +234,8 @@ def sweep(age_seconds: float) -> list[LoggedEvent]:
 
     At most 1,000 in one call. Returns these events.
     """
-    before = timezone.now() - timedelta(seconds=age_seconds)
-    keys = list(
-        Event.objects.filter(seq=None, created_at__lt=before).order_by("pk").values_list("pk", flat=True)[:1000]
-    )
+    old = Event.objects.filter(seq=None, created_at__lt=timezone.now() - timedelta(seconds=age_seconds))
+    keys = list(old.order_by("pk").values_list("pk", flat=True)[:1000])
     return sequence(keys) if keys else []
 
 
