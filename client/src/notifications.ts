@@ -21,7 +21,10 @@ const EMPTY: types.InboxSnapshot = {
 };
 
 /** Acts of another device after which the list can be brought up to date without loading it again. */
-const KNOWN_ACTS: Act[] = ["seen", "read", "unread", "archive", "snooze", "delete"];
+const KNOWN_ACTS = /^(seen|read|unread|archive|snooze|delete)$/;
+
+/** Acts on some notifications, each of which is a method. */
+const MARKS = "read unread archive unarchive snooze unsnooze delete";
 
 /** The last act, and how the notifications were before it. */
 interface Last {
@@ -41,8 +44,10 @@ interface Page {
   counts: Counts;
 }
 
+type Marks = Pick<types.Notifications, "read" | "unread" | "archive" | "unarchive" | "snooze" | "unsnooze" | "remove">;
+
 /** What the snapshot has can be read from the object as well. */
-export interface Notifications extends types.InboxSnapshot {}
+export interface Notifications extends types.InboxSnapshot, Marks {}
 
 export class Notifications extends Retained<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
@@ -56,6 +61,9 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   constructor(hub: Hub) {
     super(EMPTY);
     this.#hub = hub;
+    for (const act of MARKS.split(" ") as Act[])
+      this[act === "delete" ? "remove" : (act as "read")] = (ids: types.Ids, until?: Date) =>
+        this.#mark(act, [ids].flat(), until);
   }
 
   // The list
@@ -76,12 +84,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   loadMore(): Promise<void> {
-    return this.#loader.runMore(async () => {
+    return this.#loader.runMore(async (isCurrent) => {
       const next = this.#next;
       if (next === null) return;
       const page = await this.#request(next);
       // The list may have been loaded again meanwhile, so that this page follows something else.
-      if (next === this.#next) this.#take(page, this.#inbox.base);
+      if (isCurrent() && next === this.#next) this.#take(page, this.#inbox.base);
     });
   }
 
@@ -100,19 +108,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   #request(before?: string): Promise<Page> {
-    const given = Object.entries({ limit: PAGE, before, ...this.filter }).filter(([, value]) => value !== undefined);
-    return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given as string[][])}`);
+    // As JSON, it has no keys without a value. Lists become names between commas.
+    const given = JSON.parse(JSON.stringify({ limit: PAGE, before, ...this.filter }));
+    return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given)}`);
   }
 
   // Acts
-
-  readonly read = this.#marker("read");
-  readonly unread = this.#marker("unread");
-  readonly archive = this.#marker("archive");
-  readonly unarchive = this.#marker("unarchive");
-  readonly snooze: types.Notifications["snooze"] = this.#marker("snooze");
-  readonly unsnooze = this.#marker("unsnooze");
-  readonly remove = this.#marker("delete");
 
   seen(ids?: types.Ids): Promise<void> {
     return this.#mark("seen", ids === undefined ? ids : [ids].flat());
@@ -149,10 +150,6 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     return true;
   }
 
-  #marker(act: Act): (ids: types.Ids, until?: Date) => Promise<void> {
-    return (ids, until) => this.#mark(act, [ids].flat(), until);
-  }
-
   /** Without `some`, all that the list shows, and what is not loaded. */
   #mark(act: Act, some?: number[], until?: Date): Promise<void> {
     const { base } = this.#inbox;
@@ -173,18 +170,15 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   async #try(ids: number[], change: Change, path: string, body: object, use?: (answer: Changed) => void): Promise<void> {
     const settle = this.#inbox.expect(ids, change);
     this.#show();
-    const user = this.#hub.user;
     try {
       const answer = await this.#hub.rest<Changed>("POST", path, body);
-      if (user !== this.#hub.user) return;
-      settle(true);
+      if (!settle(true)) return;
       // With a socket, a frame brings the counts. An answer may be older than the last frame.
       if (!this.#hub.greeting && answer.counts) this.#inbox.counts = answer.counts;
       this.#show({ error: null });
       use?.(answer);
     } catch (error) {
-      settle(false);
-      this.#show({ error: error as Error });
+      if (settle(false)) this.#show({ error: error as Error });
       throw error;
     }
   }
@@ -238,7 +232,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.#inbox.alter(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
     this.#show();
-    const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
+    const known = ids && KNOWN_ACTS.test(act) && (this.filter.box ?? "inbox") === "inbox";
     if (!known || this.loading) this.#loadAgain();
   }
 

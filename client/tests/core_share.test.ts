@@ -110,6 +110,17 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(most).toBe(1);
   });
 
+  test("a callback that hangs in one tab does not keep the others waiting", async () => {
+    vi.stubGlobal("reportError", vi.fn());
+    const hangs = await openTab(kind, { credential: () => new Promise(() => {}) });
+    const other = await openTab(kind, { credential: () => "second" });
+    expect(site.server.attempts).toEqual([]);
+    await pass(10_000);
+    await vi.waitFor(() => expect(other.state.status).toBe("online"));
+    expect(site.server.attempts).toEqual([{ kind: "token", value: "second" }]);
+    expect(hangs.state.reason).toBe("CREDENTIAL");
+  });
+
   test("the socket ends with the last tab", async () => {
     const tabs = await openTabs(kind, 2);
     tabs[0]!.close();

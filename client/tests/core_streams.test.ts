@@ -1,6 +1,6 @@
 /** Nothing is lost and nothing comes twice: events across reconnects, and commands without an answer. */
 
-import { describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { FrameTypes, Gap } from "../src/index.js";
 import { settle } from "../src/testing.js";
@@ -109,6 +109,46 @@ describe("events", () => {
     expect(heard).toEqual([]);
     await pass(3_000);
     expect(heard).toEqual(["four"]);
+  });
+
+  describe("300 streams", () => {
+    const parts = (): number[] => sent(site.server, "resume").map(({ streams }) => Object.keys(streams).length);
+
+    async function joinMany(): Promise<void> {
+      await connect(site.client);
+      const names = Array.from({ length: 300 }, (_, count) => `room-${count}`);
+      for (const name of names) site.server.rooms.set(name, { title: name });
+      await Promise.all(names.map((name) => site.client.send({ type: "join", room_id: name })));
+    }
+
+    beforeEach(() => {
+      site.client = site.open({ limits: { queuedCommands: 400 } });
+    });
+
+    test("are resumed in two parts, also again after a refusal", async () => {
+      await joinMany();
+      site.server.failNext("resume", "UNAVAILABLE", { retry_after_ms: 3_000 });
+      await comeBack();
+      expect(parts()).toEqual([250, 52]);
+      await pass(3_000);
+      expect(parts()).toEqual([250, 52, 250, 52]);
+      expect(site.server.attempts).toHaveLength(2);
+    });
+
+    test("that are refused for good begin anew, on another socket", async () => {
+      const fresh = vi.fn();
+      await joinMany();
+      site.client.room("general").join();
+      await settle();
+      site.server.failNext("resume", "INVALID_MESSAGE");
+      await comeBack(() => site.server.chat("general", "four"));
+      site.client.on("connected", fresh);
+      await pass(60_000);
+      expect(parts()).toEqual([250, 53]);
+      expect(fresh).not.toHaveBeenCalled();
+      expect(site.server.attempts).toHaveLength(3);
+      expect(site.client.room("general").messages.at(-1)!.text).toBe("four");
+    });
   });
 
   test("a room that is gone is left", async () => {
