@@ -112,6 +112,23 @@ const ROADS: Road[] = [
       await happen(() => server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
     },
   },
+  {
+    name: "a silence that the machine has slept through",
+    async go({ server }) {
+      sleep(60_000); // two heartbeats did not come
+      await happen(() => show());
+      expect(sent(server, "ping")).toEqual([]);
+    },
+  },
+  {
+    name: "a drop, and a resume that fails",
+    async go(site) {
+      site.server.failNext("resume", "UNAVAILABLE", { retry_after_ms: 3_000 });
+      await drop(site);
+      await pass(3_500);
+      expect(sent(site.server, "resume")).toHaveLength(2);
+    },
+  },
   { name: "connect while it waits", go: async (site) => void (await drop(site), await connect(site.client)) },
   {
     name: "connect after close",
