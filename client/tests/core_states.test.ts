@@ -56,7 +56,7 @@ const ACTIONS: Record<string, (site: Site) => Promise<void>> = {
   "refusal of every credential": async ({ server }) => {
     Object.assign(server, { isAway: false, user: null });
     await pass(500);
-    await pass(1_000); // a new credential, after the pause of a second failure
+    await pass(2_000); // a new credential, after a pause
   },
   "end of the login": async ({ server, tokens }) => {
     server.isAway = false;
