@@ -30,6 +30,11 @@ async function happen(action: () => void): Promise<void> {
   await settle();
 }
 
+/** The server says that the credential of the socket is about to expire. */
+function expire({ server }: Site): void {
+  server.broadcast({ type: "auth_expiring", data: { expires_at: "2025-10-22T10:01:00.000000Z", seconds: 60 } });
+}
+
 /** A road that begins with an open socket, and leads to the next one. `pauseMs` is how long that takes. */
 interface Road {
   name: string;
@@ -107,9 +112,9 @@ const ROADS: Road[] = [
   },
   {
     name: "a new token was refused on the open socket",
-    async go({ server }) {
-      server.failNext("auth", "FORBIDDEN");
-      await happen(() => server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
+    async go(site) {
+      site.server.failNext("auth", "FORBIDDEN");
+      await happen(() => expire(site));
     },
   },
   {
@@ -255,7 +260,7 @@ describe("credentials", () => {
 
   test("the token is renewed on the open socket", async () => {
     await connect(site.client);
-    await happen(() => site.server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
+    await happen(() => expire(site));
     expect(sent(site.server, "auth")).toMatchObject([{ token: "token-2" }]);
     expect(site.server.attempts).toHaveLength(1);
   });
@@ -267,7 +272,7 @@ describe("credentials", () => {
     vi.stubGlobal("reportError", vi.fn());
     const credential = vi.fn<CredentialSource>().mockReturnValueOnce("first").mockImplementationOnce(fail);
     await open(credential.mockReturnValue("second"));
-    await happen(() => site.server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
+    await happen(() => expire(site));
     await pass(ms - 1);
     expect(sent(site.server, "auth")).toEqual([]);
     await pass(1);
@@ -327,7 +332,7 @@ describe("credentials", () => {
     const credential = vi.fn<CredentialSource>().mockReturnValueOnce("first").mockRejectedValue(new Unauthorized());
     const client = site.open({ credential });
     await connect(client);
-    await happen(() => site.server.broadcast({ type: "auth_expiring", data: { expires_at: "", seconds: 60 } }));
+    await happen(() => expire(site));
     expect(client.state).toMatchObject({ status: "signedOut", reason: "UNAUTHORIZED" });
     expect(site.server.sockets.size).toBe(0);
   });

@@ -14,6 +14,14 @@ function listen(): string[] {
   return heard;
 }
 
+/** A message that the fake server does not have in its log. */
+function chat(seq: number, message: string, stream = "room.general"): { type: string } {
+  const timestamp = "2025-10-22T10:00:00.000000Z";
+  const sender = { from_user_id: 2, from_username: "bob" };
+  const data = { ...sender, message, message_id: seq, kind: "text", timestamp };
+  return Object.assign({ type: "chat" }, { stream, seq, data, timestamp });
+}
+
 async function comeBack(whileAway: () => void = () => {}): Promise<void> {
   site.server.drop();
   await settle();
@@ -43,7 +51,7 @@ describe("events", () => {
     const heard = listen();
     await connect(site.client);
     const write = (message: string): unknown =>
-      site.server.publish("user.1", { type: "chat", data: { message, to_user_id: 1 } });
+      site.server.publish("user.1", chat(0, message, "user.1"));
     write("one");
     await settle();
     site.server.drop();
@@ -86,7 +94,7 @@ describe("events", () => {
     site.client.on("gap", (gap) => gaps.push(gap));
     await joinGeneral();
     site.server.broadcast({ type: "resumed", streams: { "room.general": { recovered: false, seq: 1 } } });
-    site.server.broadcast({ type: "chat", stream: "room.general", seq: 2, data: { message: "two again" } });
+    site.server.broadcast(chat(2, "two again"));
     await settle();
     expect(gaps).toMatchObject([{ stream: "room.general", seq: 1, fetch: null }]);
     expect(heard).toEqual(["two again"]);
@@ -96,7 +104,7 @@ describe("events", () => {
     const gaps: Gap[] = [];
     site.client.on("gap", (gap) => gaps.push(gap));
     await joinGeneral();
-    site.server.broadcast({ type: "chat", stream: "room.general", seq: 9, data: { message: "nine" } });
+    site.server.broadcast(chat(9, "nine"));
     await settle();
     expect(gaps).toMatchObject([{ stream: "room.general", seq: 9 }]);
   });
@@ -166,11 +174,10 @@ describe("events", () => {
   test("a batch is taken apart", async () => {
     const heard = listen();
     await joinGeneral();
-    const stream = "room.general";
-    const [first, second] = [4, 5].map((seq) => ({ type: "chat", stream, seq, data: { message: seq } }));
+    const [first, second] = [chat(4, "four"), chat(5, "five")];
     site.server.broadcast({ type: "batch", messages: [first, second, first] });
     await settle();
-    expect(heard).toEqual([4, 5]);
+    expect(heard).toEqual(["four", "five"]);
   });
 
   test("a listener that throws disturbs nobody", async () => {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 
 type Schema = Record<string, any>;
 
-const { components } = JSON.parse(readFileSync(new URL("../../docs/asyncapi.json", import.meta.url), "utf8"));
+const { components } = JSON.parse(readFileSync("../docs/asyncapi.json", "utf8"));
 
 /** What is wrong with a frame of the server, by the schema of its type; empty if nothing is. */
 export function judge(frame: { type: string }): string[] {
