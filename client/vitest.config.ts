@@ -31,6 +31,7 @@ export default defineConfig({
     include: ["tests/**/*.test.ts"],
     environment: "node", // a file that needs a document says so in its first line
     restoreMocks: true,
+    setupFiles: ["tests/frames.setup.ts"],
     pool: "threads",
     reporters: ["dot"],
   },

@@ -1,6 +1,7 @@
 /** A client without rooms, presence and notifications: it owns the connection, and knows frames and commands. */
 
 import { Connection } from "./connection.js";
+import { RealtimeError } from "./errors.js";
 import { attempt, report, Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Part } from "./hub.js";
@@ -23,13 +24,15 @@ export class Client extends Store<types.State> implements types.Client {
   #unwatch: types.Off | undefined;
   #user: UserId | undefined;
   /** @internal */
-  greeting: ConnectedData | undefined;
+  declare greeting: ConnectedData | undefined;
   /** @internal */
-  readonly outbox: Outbox;
+  declare readonly outbox: Outbox;
   /** @internal */
-  readonly limits: types.Limits;
+  declare readonly limits: types.Limits;
   /** What is told about sockets and users: rooms and topics by their stream, and what each client has once. */
-  #parts = new Map<string, Part>();
+  #parts: Record<string, Part> = {};
+  /** Ends the requests that have no answer yet. */
+  #stop = new AbortController();
 
   constructor(options: types.Options = {}) {
     super(IDLE);
@@ -89,7 +92,7 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   #settle(): Settings {
-    return (this.#settings ??= settle(this.#options, this.limits));
+    return (this.#settings ??= settle(this.#options, this.limits, () => this.#link?.signOut("UNAUTHORIZED")));
   }
 
   /** @internal */
@@ -103,7 +106,7 @@ export class Client extends Store<types.State> implements types.Client {
       if (status !== "online") this.greeting = undefined;
       if (status === "signedOut") this.#forget("SIGNED_OUT");
       this.update(changes);
-      if (status === "closed") this.outbox.rejectAll("CLOSED");
+      if (status === "closed") this.#rejectAll("CLOSED");
     },
 
     ready: (data, isFresh) => {
@@ -130,14 +133,20 @@ export class Client extends Store<types.State> implements types.Client {
   #forget(code: types.FailureCode): void {
     const known = this.#user !== undefined;
     this.#user = this.greeting = undefined;
-    if (this.#settings) this.#settings.credentials.token = undefined;
-    this.outbox.rejectAll(code);
+    this.#settings?.credentials.clear();
+    this.#rejectAll(code);
     this.#tell((part) => part.reset());
     if (known) this.emit("user", { type: "user" });
   }
 
+  #rejectAll(code: types.FailureCode): void {
+    this.outbox.rejectAll(code);
+    this.#stop.abort(new RealtimeError(code));
+    this.#stop = new AbortController();
+  }
+
   #tell(action: (part: Part) => void): void {
-    for (const part of [...this.#parts.values()]) attempt(() => action(part));
+    for (const part of Object.values(this.#parts)) attempt(() => action(part));
   }
 
   // Frames and commands
@@ -155,10 +164,10 @@ export class Client extends Store<types.State> implements types.Client {
     return this.outbox.send(command, id, REFUSALS[this.state.status]);
   }
 
-  readonly rest: Rest = (...request) => callRest(this.#settle(), ...request);
+  readonly rest: Rest = (...request) => callRest(this.#settle(), this.#stop.signal, ...request);
 
   /** @internal The part with this name, made when it is asked for first. */
   protected part<P extends Part>(name: string, make: () => P): P {
-    return (this.#parts.get(name) ?? this.#parts.set(name, make()).get(name)) as P;
+    return (this.#parts[name] ??= make()) as P;
   }
 }

@@ -6,7 +6,6 @@
 
 import { makeRequest } from "./credentials.js";
 import { Deadlines } from "./deadlines.js";
-import { Unauthorized } from "./errors.js";
 import { report } from "./events.js";
 import type { ConnectedData, Disconnect, UserId } from "./frames.js";
 import { isOffline } from "./lifecycle.js";
@@ -14,10 +13,11 @@ import { IDLE, type Link, type LinkEvents } from "./link.js";
 import type { Settings } from "./settings.js";
 import { type Positions, RESUME, Streams } from "./streams.js";
 import type { Answer, Credential, State, TransportSocket } from "./types.js";
-import { choosePause, judge, UNAUTHENTICATED } from "./verdict.js";
+import { choosePause, isPassing, judge, UNAUTHENTICATED } from "./verdict.js";
 
 /** How long a socket has to live before the next pause is a short one again. */
 const STABLE_MS = 10_000;
+const MOST_IN_ONE_RESUME = 250;
 /** A `resume` that was refused for now, without a time, is sent again after this one. */
 const RESUME_AGAIN_MS = 2_000;
 /** A socket that was heard a moment ago needs no probe. */
@@ -45,7 +45,7 @@ export class Connection implements Link {
   /** The server has asked not to be disturbed before. */
   #notBefore = 0;
   /** `next`: what happens if nothing is heard; planned as long as a socket is wanted, and the page is not put aside. */
-  #deadlines = new Deadlines<"next" | "resume" | "grace">();
+  #deadlines = new Deadlines<"next" | "resume" | "extend" | "grace">();
 
   constructor(settings: Settings, events: LinkEvents) {
     this.#settings = settings;
@@ -64,8 +64,8 @@ export class Connection implements Link {
     this.#deadlines.cancel("grace");
   }
 
-  signOut(): void {
-    this.#stop("signedOut", "SIGNED_OUT");
+  signOut(reason = "SIGNED_OUT"): void {
+    this.#stop("signedOut", reason);
   }
 
   wake(): void {
@@ -87,7 +87,7 @@ export class Connection implements Link {
 
   /** Whether somebody wants a socket. */
   get #isActive(): boolean {
-    return !["idle", "signedOut", "closed"].includes(this.#state.status);
+    return !/^(idle|signedOut|closed)$/.test(this.#state.status);
   }
 
   // Opening
@@ -95,11 +95,9 @@ export class Connection implements Link {
   /** The one door to the network: asks for a credential, and opens a socket with it. */
   #open(): void {
     const attempt = this.#end();
-    const { credentials, limits, transport, url } = this.#settings;
-    this.#deadlines.plan("next", limits.credentialMs, () => {
-      credentials.giveUp();
-      this.#lose("TIMEOUT");
-    });
+    const { limits, transport, url } = this.#settings;
+    // The callback has a limit of its own. But other tabs may have to be asked before.
+    this.#listen(limits.connectMs);
     // A page that hears of this may close the connection.
     this.#change({ status: "connecting", retryAt: null, transport: transport.name });
     void this.#ask(attempt, (credential, isCurrent) => {
@@ -118,12 +116,12 @@ export class Connection implements Link {
       const credential = await this.#settings.credentials.ask();
       if (isCurrent()) use(credential, isCurrent);
     } catch (error) {
-      // The callback, or the transport itself, has raised.
+      // The callback, or the transport itself, has raised. Without a login this attempt has ended already.
       if (!isCurrent()) return;
-      if (error instanceof Unauthorized) return this.#stop("signedOut", "UNAUTHORIZED");
       report(error);
-      // An open socket ends when its time has come, and the next one asks again.
-      if (!this.#greeting) this.#lose("CREDENTIAL");
+      // An open socket has some time left.
+      if (this.#greeting) this.#deadlines.plan("extend", this.#settings.limits.longestPauseMs, () => this.#extend());
+      else this.#lose("CREDENTIAL");
     }
   }
 
@@ -131,7 +129,7 @@ export class Connection implements Link {
   #end(): number {
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
-    this.#deadlines.cancel("next", "resume");
+    this.#deadlines.cancel("next", "resume", "extend");
     return ++this.#attempt;
   }
 
@@ -181,7 +179,7 @@ export class Connection implements Link {
   #receive(frame: Answer): void {
     const { type, id, data } = frame;
     this.#heardAt = Date.now();
-    if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
+    if (type === "batch") return void frame["messages"].map((one: Answer) => this.#receive(one));
     // The socket of another user than the page's is closed, and the page hears nothing of it.
     if (type === "connected" && !this.#greet(data)) return;
     if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
@@ -212,10 +210,9 @@ export class Connection implements Link {
     this.#greeting = data;
     this.#refused = false;
     this.#onlineAt = Date.now();
-    const resumes = this.#streams.begin(data.streams);
-    for (const part of resumes) this.#resume(part);
+    this.#resume(this.#streams.begin(data.streams));
     this.#change({ status: "online", reason: "", code: 0 });
-    this.#events.ready({ ...data, streams: this.#streams.positions }, !resumes.length);
+    this.#events.ready({ ...data, streams: this.#streams.positions }, !this.#streams.resuming.size);
     return true;
   }
 
@@ -224,18 +221,26 @@ export class Connection implements Link {
     this.#deadlines.plan("next", ms, () => this.#lose("TIMEOUT"));
   }
 
-  #resume(streams: Positions): void {
-    this.transmit(JSON.stringify({ type: RESUME, streams, id: RESUME }));
+  #resume(positions: Positions): void {
+    const entries = Object.entries(positions);
+    while (entries.length) {
+      const streams = Object.fromEntries(entries.splice(0, MOST_IN_ONE_RESUME));
+      this.transmit(JSON.stringify({ type: RESUME, streams, id: RESUME }));
+    }
   }
 
   /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
-  #refuse({ stream, retry_after_ms }: Answer): void {
-    if (!stream) {
-      const resume = (): void => this.#resume(this.#streams.positions);
-      return void this.#deadlines.plan("resume", retry_after_ms ?? RESUME_AGAIN_MS, resume);
+  #refuse({ stream, error_code, retry_after_ms }: Answer): void {
+    if (stream) {
+      this.#streams.forgetStream(stream);
+      if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
+    } else if (isPassing(error_code))
+      this.#deadlines.plan("resume", retry_after_ms ?? RESUME_AGAIN_MS, () => this.#resume(this.#streams.positions));
+    else {
+      // A socket that resumes nothing takes its place, and all that the page shows is loaded again.
+      this.#streams.clear();
+      this.#open();
     }
-    this.#streams.forgetStream(stream);
-    if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
   }
 
   /** Send a new token before the socket ends. A session is prolonged by itself; a ticket cannot extend a socket. */

@@ -1,35 +1,48 @@
-/** The site's credential callback: one call at a time, and the last token for requests. */
+/** The site's credential callback: one call at a time, for a limited time, and the last token for requests. */
 
+import { Unauthorized } from "./errors.js";
 import type { Credential, CredentialSource, OpenRequest } from "./types.js";
+
+type Given = Awaited<ReturnType<CredentialSource>>;
 
 export class Credentials {
   /** The last access token; empty where the session cookie counts, undefined while nobody has asked. */
-  token: string | undefined;
-  callback: CredentialSource | undefined;
+  declare token: string | undefined;
+  /** Ends in time. */
+  declare callback: (() => Promise<Given>) | undefined;
+  #onUnauthorized: () => void;
   #asking: Promise<Partial<Credential>> | undefined;
 
-  constructor(callback?: CredentialSource) {
-    this.callback = callback;
+  /** `onUnauthorized` is called when nobody is logged in, whoever has asked. */
+  constructor(source: CredentialSource | undefined, limitMs: number, onUnauthorized: () => void) {
+    const late = (): Promise<never> => new Promise((_, reject) => setTimeout(reject, limitMs, new Error("TIMEOUT")));
+    if (source) this.callback = async () => Promise.race([source(), late()]);
+    this.#onUnauthorized = onUnauthorized;
   }
 
   /** A new credential; an empty one is the session cookie. Whoever asks meanwhile gets the same one. */
   ask(): Promise<Partial<Credential>> {
-    const asking: Promise<Partial<Credential>> = (this.#asking ??= this.#call().finally(() => {
-      if (this.#asking === asking) this.#asking = undefined;
-    }));
+    const isCurrent = (): boolean => asking === this.#asking;
+    const ask = async (): Promise<Partial<Credential>> => {
+      try {
+        const given = await this.callback?.();
+        const credential = typeof given === "string" ? { token: given } : (given ?? {});
+        if (isCurrent()) this.token = credential.token ?? "";
+        return credential;
+      } catch (error) {
+        if (isCurrent() && error instanceof Unauthorized) this.#onUnauthorized();
+        throw error;
+      } finally {
+        if (isCurrent()) this.#asking = undefined;
+      }
+    };
+    const asking: Promise<Partial<Credential>> = (this.#asking ??= ask());
     return asking;
   }
 
-  /** Stop waiting for a call that takes too long. */
-  giveUp(): void {
-    this.#asking = undefined;
-  }
-
-  async #call(): Promise<Partial<Credential>> {
-    const given = await this.callback?.();
-    const credential = typeof given === "string" ? { token: given } : (given ?? {});
-    this.token = credential.token ?? "";
-    return credential;
+  /** The user has changed: what was given, or comes late, is of the first one. */
+  clear(): void {
+    this.token = this.#asking = undefined;
   }
 }
 

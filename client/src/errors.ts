@@ -6,9 +6,9 @@ import type { FailureCode } from "./types.js";
 export class RealtimeError extends Error {
   override name = "RealtimeError";
 
-  readonly code: FailureCode;
+  declare readonly code: FailureCode;
   /** When the server accepts it again, if it has said so; else 0. */
-  readonly retryAfterMs: number;
+  declare readonly retryAfterMs: number;
 
   constructor(code: FailureCode, message: string = code, retryAfterMs = 0) {
     super(message);

@@ -28,7 +28,7 @@ export class Emitter {
   // Bound, because pages hand it on.
   readonly on = (type: string, listener: (event: any) => void): Off => {
     // A function of its own, so that adding one twice calls it twice and `off` removes one of them.
-    const own = (event: any): void => listener(event);
+    const own: typeof listener = listener.bind(null);
     const all = (this.#types[type] ??= new Set());
     all.add(own);
     return () => void all.delete(own);

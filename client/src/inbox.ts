@@ -45,18 +45,22 @@ export class Inbox {
     this.#items = this.#items.flatMap((item) => (ids.includes(item.id) ? (change(item) ?? []) : [item]));
   }
 
-  /** Show a change before the server has answered. Returns a function that keeps it or takes it back. */
-  expect(ids: readonly number[], change: Change): (isKept: boolean) => void {
+  /**
+   * Show a change before the server has answered. Returns a function that keeps it or takes it back, which returns false
+   * if everything was forgotten meanwhile.
+   */
+  expect(ids: readonly number[], change: Change): (isKept: boolean) => boolean {
     const pending = { ids, change };
     this.#pending.add(pending);
     return (isKept) => {
-      this.#pending.delete(pending);
+      const known = this.#pending.delete(pending);
       // If the frame about it has come before, this changes nothing: neither the items nor, so, the counts.
-      this.alter(isKept ? ids : [], (item) => {
+      this.alter(isKept && known ? ids : [], (item) => {
         const changed = change(item);
         this.counts = recount(this.counts, item, changed);
         return changed;
       });
+      return known;
     };
   }
 

@@ -18,7 +18,8 @@ export interface Link {
   connect(): void;
   /** Let go of the socket. The page is put aside, and must hold none, or its client is closed. */
   close(): void;
-  signOut(): void;
+  /** `reason` is given if the login of this tab alone has ended. */
+  signOut(reason?: string): void;
   /** Send a command, unless no socket is open. */
   transmit(text: string): void;
   /** Time has passed, or the network has changed: see whether the connection still works. Comes back after `close`. */

@@ -1,5 +1,6 @@
 /** Loads something over REST: once at a time, again if that was asked for meanwhile, and again after a failure. */
 
+import { Deadlines } from "./deadlines.js";
 import type { RealtimeError } from "./errors.js";
 import type { Store } from "./events.js";
 import { choosePause, isPassing } from "./verdict.js";
@@ -15,7 +16,7 @@ export interface Loading {
   readonly error: Error | null;
 }
 
-export class Loader {
+export class Loader extends Deadlines<"again"> {
   #store: Store<Loading>;
   #load: Load;
   #running: Promise<void> | undefined;
@@ -23,43 +24,47 @@ export class Loader {
   #failures = 0;
   /** Counts what was stopped, so that a late answer of it changes nothing. */
   #round = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Whether it is under way, and the error of the last time, are told in `store`. */
   constructor(store: Store<any>, load: Load) {
+    super();
     this.#store = store;
     this.#load = load;
   }
 
   /** Never rejects: the error is in the store. */
   runNow(): Promise<void> {
-    clearTimeout(this.#timer);
+    this.cancel("again");
     this.#again = true;
-    return (this.#running ??= this.#repeat(this.#round));
+    return (this.#running ??= this.#repeat(this.#mark()));
   }
 
   runAfter(ms: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.runNow(), ms);
+    this.plan("again", ms, () => void this.runNow());
   }
 
   /** Load what follows, unless something is being loaded already. */
-  async runMore(load: () => Promise<void>): Promise<void> {
-    if (!this.#store.getSnapshot().loading) await this.#tell(load);
+  async runMore(load: Load): Promise<void> {
+    if (!this.#store.getSnapshot().loading) await this.#tell(load, this.#mark());
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.cancel("again");
     this.#round++;
     this.#failures = 0;
     this.#running = undefined;
   }
 
-  async #repeat(round: number): Promise<void> {
-    const isCurrent = (): boolean => round === this.#round;
+  /** What begins now is wanted until `stop`. */
+  #mark(): () => boolean {
+    const round = this.#round;
+    return () => round === this.#round;
+  }
+
+  async #repeat(isCurrent: () => boolean): Promise<void> {
     do {
       this.#again = false;
-      const error = await this.#tell(() => this.#load(isCurrent), isCurrent);
+      const error = await this.#tell(this.#load, isCurrent);
       if (!isCurrent()) return;
       if (error && isPassing(error.code))
         this.runAfter(error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
@@ -69,9 +74,9 @@ export class Loader {
   }
 
   /** Returns the error, if there was one. */
-  async #tell(load: () => Promise<void>, isCurrent = (): boolean => true): Promise<RealtimeError | null> {
+  async #tell(load: Load, isCurrent: () => boolean): Promise<RealtimeError | null> {
     this.#store.update({ loading: true });
-    const error = await load().then(
+    const error = await load(isCurrent).then(
       () => null,
       (reason: RealtimeError) => reason,
     );

@@ -102,7 +102,7 @@ export class MessageList {
       text: item.message,
       kind: item.kind,
       sentAt: item.timestamp,
-      mine: item.from_user_id !== null && item.from_user_id === user,
+      mine: item.from_user_id === user,
       status: "stored",
       error: null,
     };

@@ -23,7 +23,10 @@ const EMPTY: types.InboxSnapshot = {
 };
 
 /** Acts of another device after which the list can be brought up to date without loading it again. */
-const KNOWN_ACTS: Act[] = ["seen", "read", "unread", "archive", "snooze", "delete"];
+const KNOWN_ACTS = /^(seen|read|unread|archive|snooze|delete)$/;
+
+/** Acts on some notifications, each of which is a method. */
+const MARKS = "read unread archive unarchive snooze unsnooze delete";
 
 /** The last act, and how the notifications were before it. */
 interface Last {
@@ -43,8 +46,10 @@ interface Page {
   counts: Counts;
 }
 
+type Marks = Pick<types.Notifications, "read" | "unread" | "archive" | "unarchive" | "snooze" | "unsnooze" | "remove">;
+
 /** What the snapshot has can be read from the object as well. */
-export interface Notifications extends types.InboxSnapshot {}
+export interface Notifications extends types.InboxSnapshot, Marks {}
 
 export class Notifications extends Retained<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
@@ -52,14 +57,17 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null = null;
   #last: Last | undefined;
-  /** When a frame has last counted. What was sent before may be among the counts, though it comes after them. */
-  #countedAt = 0;
+  /** A frame has counted what was sent until then, though some of it may come after that frame. */
+  #countedUntil = 0;
   /** Those without an answer yet: until then, nobody knows what the last one was. */
   #acts = new Set<Promise<void>>();
 
   constructor(hub: Hub) {
     super(EMPTY);
     this.#hub = hub;
+    for (const act of MARKS.split(" ") as Act[])
+      this[act === "delete" ? "remove" : (act as "read")] = (ids: types.Ids, until?: Date) =>
+        this.#mark(act, [ids].flat(), until);
   }
 
   // The list
@@ -80,12 +88,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   loadMore(): Promise<void> {
-    return this.#loader.runMore(async () => {
+    return this.#loader.runMore(async (isCurrent) => {
       const next = this.#next;
       if (next === null) return;
       const page = await this.#request(next);
       // The list may have been loaded again meanwhile, so that this page follows something else.
-      if (next === this.#next) this.#take(page, this.#inbox.base);
+      if (isCurrent() && next === this.#next) this.#take(page, this.#inbox.base);
     });
   }
 
@@ -104,19 +112,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   #request(before?: string): Promise<Page> {
-    const given = Object.entries({ limit: PAGE, before, ...this.filter }).filter(([, value]) => value !== undefined);
-    return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given as string[][])}`);
+    // As JSON, it has no keys without a value. Lists become names between commas.
+    const given = JSON.parse(JSON.stringify({ limit: PAGE, before, ...this.filter }));
+    return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given)}`);
   }
 
   // Acts
-
-  readonly read = this.#marker("read");
-  readonly unread = this.#marker("unread");
-  readonly archive = this.#marker("archive");
-  readonly unarchive = this.#marker("unarchive");
-  readonly snooze: types.Notifications["snooze"] = this.#marker("snooze");
-  readonly unsnooze = this.#marker("unsnooze");
-  readonly remove = this.#marker("delete");
 
   seen(ids?: types.Ids): Promise<void> {
     return this.#mark("seen", ids === undefined ? ids : [ids].flat());
@@ -153,10 +154,6 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     return true;
   }
 
-  #marker(act: Act): (ids: types.Ids, until?: Date) => Promise<void> {
-    return (ids, until) => this.#mark(act, [ids].flat(), until);
-  }
-
   /** Without `some`, all that the list shows, and what is not loaded. */
   #mark(act: Act, some?: number[], until?: Date): Promise<void> {
     const { base } = this.#inbox;
@@ -177,18 +174,15 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   async #try(ids: number[], change: Change, path: string, body: object, use?: (answer: Changed) => void): Promise<void> {
     const settle = this.#inbox.expect(ids, change);
     this.#show();
-    const user = this.#hub.user;
     try {
       const answer = await this.#hub.rest<Changed>("POST", path, body);
-      if (user !== this.#hub.user) return;
-      settle(true);
+      if (!settle(true)) return;
       // With a socket, a frame brings the counts. An answer may be older than the last frame.
       if (!this.#hub.greeting && answer.counts) this.#inbox.counts = answer.counts;
       this.#show({ error: null });
       use?.(answer);
     } catch (error) {
-      settle(false);
-      this.#show({ error: error as Error });
+      if (settle(false)) this.#show({ error: error as Error });
       throw error;
     }
   }
@@ -213,19 +207,20 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.#inbox.clear();
     this.#next = null;
     this.#last = undefined;
-    this.#countedAt = 0;
     this.update({ ...EMPTY, filter: this.filter });
   }
 
-  takeFrame({ type, data, stream, timestamp }: types.Answer): void {
+  takeFrame({ type, data, timestamp }: types.Answer): void {
     const at = Date.parse(timestamp);
-    if (type === "notification") this.#add(data, at);
-    else if (type === "inbox") this.#follow(data, at);
-    else if (type === "notification_removed") this.#follow({ ...data, act: "delete" }, at);
-    else if (type === "notifications_waiting" || (type === "gap" && stream.startsWith("user."))) this.#loadAgain();
+    if (type === "notification") this.#add(data, at < this.#countedUntil);
+    // `inbox`, `notification_removed`, or `notifications_waiting`, which does not say what has changed.
+    else if (/^(inbox|noti)/.test(type)) {
+      this.#countedUntil = at + SKEW_MS;
+      this.#follow(data);
+    } else if (type === "gap") this.#loadAgain();
   }
 
-  #add(item: Item, sentAt: number): void {
+  #add(item: Item, isCounted: boolean): void {
     const { box, ...others } = this.filter;
     // What fits other filters, the server knows.
     if (Object.keys(others).length) this.#loadAgain();
@@ -235,19 +230,17 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
       this.#show();
       // An older one that is not in the list, or one of that moment, may have been counted already; and a list on its
       // way may lack this one.
-      const isOld = (!old && item.created_at !== item.arrived_at) || sentAt < this.#countedAt + SKEW_MS;
-      if (isOld || this.loading) this.#loadAgain();
+      if (isCounted || (!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
     }
     this.emit("notification", item);
   }
 
-  #follow({ act, notification_ids: ids, unread, unseen }: InboxFrame["data"], at: number): void {
+  #follow({ act = "delete", notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {
     const now = new Date().toISOString();
     this.#inbox.alter(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
-    this.#countedAt = at;
     this.#show();
-    const known = ids && KNOWN_ACTS.includes(act) && (this.filter.box ?? "inbox") === "inbox";
+    const known = ids && KNOWN_ACTS.test(act) && (this.filter.box ?? "inbox") === "inbox";
     if (!known || this.loading) this.#loadAgain();
   }
 

@@ -8,14 +8,8 @@ import { Topic } from "./topic.js";
 import type * as types from "./types.js";
 
 export class Realtime extends Client implements types.Realtime {
-  readonly presence: types.Presence;
-  readonly notifications: types.Notifications;
-
-  constructor(options?: types.Options) {
-    super(options);
-    this.presence = this.part("presence", () => new Presence(this));
-    this.notifications = this.part("notifications", () => new Notifications(this));
-  }
+  readonly presence: types.Presence = this.part("presence", () => new Presence(this));
+  readonly notifications: types.Notifications = this.part("notifications", () => new Notifications(this));
 
   room(id: string): types.Room {
     return this.part(`room.${id}`, () => new Room(this, id));

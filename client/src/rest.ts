@@ -7,16 +7,17 @@ const TIMEOUT_MS = 10_000;
 
 export type Rest = <T = any>(method: string, path: string, body?: unknown) => Promise<T>;
 
-/** Rejects with a `RealtimeError`. */
+/** Rejects with a `RealtimeError`, or with the reason of `signal`, which ends it. */
 export async function callRest(
   { api, credentials, csrfToken }: Settings,
+  signal: AbortSignal,
   method: string,
   path: string,
   content?: unknown,
 ): Promise<any> {
   const body = JSON.stringify(content) ?? null;
-  const { callback } = credentials;
-  const send = (): Promise<Response> => {
+  const send = async (isExpired: boolean): Promise<Response> => {
+    if (isExpired) await credentials.ask();
     const { token } = credentials;
     const headers: Record<string, string> = {};
     // Texts in the language of the page, which need not be that of the browser.
@@ -30,18 +31,17 @@ export async function callRest(
       headers,
       // A request with a token carries no cookies, so nobody else's login can answer it.
       credentials: token ? "omit" : "include",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
       body,
-    }).catch((error: unknown) => {
-      throw new RealtimeError("NETWORK", String(error));
     });
   };
 
-  if (callback && credentials.token === undefined) await credentials.ask();
-  let answer = await send();
-  if (answer.status === 401 && callback) {
-    await credentials.ask();
-    answer = await send();
+  let answer;
+  try {
+    answer = await send(credentials.token === undefined);
+    if (credentials.callback && answer.status === 401) answer = await send(true);
+  } catch (error) {
+    throw signal.reason ?? new RealtimeError("NETWORK", String(error));
   }
   const given = await answer.json().catch(() => null);
   if (answer.ok) return given;

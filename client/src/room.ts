@@ -33,7 +33,7 @@ interface Page {
 export interface Room extends types.RoomSnapshot {}
 
 export class Room extends Retained<types.RoomSnapshot> implements types.Room, Part {
-  readonly id: string;
+  declare readonly id: string;
   #hub: Hub;
   #list: MessageList;
   #history = new Loader(this, (isCurrent) => this.#load(isCurrent));
@@ -73,7 +73,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   discard(clientId: string): void {
-    if (this.#list.draft(clientId)?.status === "failed") this.#list.discard(clientId);
+    if (this.#list.draft(clientId)?.error) this.#list.discard(clientId);
     this.#show();
   }
 
@@ -89,12 +89,12 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   loadOlder(): Promise<void> {
-    return this.#history.runMore(async () => {
+    return this.#history.runMore(async (isCurrent) => {
       const [before] = this.#list.seqs;
       if (!this.hasOlder || !before) return;
       const page = await this.#get<Page>(`/messages?limit=${PAGE}&before=${before}`);
-      // Another page of the newest messages, or another user, has taken the place of what this one would continue.
-      if (this.#list.seqs[0] !== before) return;
+      // Another page of the newest messages has taken the place of what this one would continue.
+      if (!isCurrent() || this.#list.seqs[0] !== before) return;
       this.#list.add(page.messages);
       this.#most = Math.max(this.#most, this.#list.seqs.length);
       this.#show({ hasOlder: page.next_before !== null });
@@ -158,7 +158,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   #add(item: HistoryItem): void {
-    if (item.from_user_id !== null) this.#typing.note(item.from_user_id, false);
+    this.#typing.note(item.from_user_id!, false);
     this.#list.add([item]);
     this.#show(this.#list.trimTo(this.#most) ? { hasOlder: true } : {});
   }
@@ -180,8 +180,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
       this.update({ status: "joined", title, role });
       await this.#history.runNow();
     } catch (error) {
-      const isGone = ["NOT_FOUND", "FORBIDDEN"].includes((error as RealtimeError).code);
-      if (isGone || this.isHeld) this.update({ status: isGone ? "gone" : "idle", error: error as Error });
+      const isGone = /^(NOT_FOUND|FORBIDDEN)$/.test((error as RealtimeError).code);
+      this.update({ status: isGone ? "gone" : "idle", error: error as Error });
     }
   }
 

@@ -28,18 +28,18 @@ export const LIMITS: Limits = {
 };
 
 function readCsrfCookie(): string {
-  return /(?:^|;\s*)csrftoken=([^;]+)/.exec(globalThis.document?.cookie)?.[1] ?? "";
+  return /(?:^|; )csrftoken=([^;]+)/.exec(globalThis.document?.cookie)?.[1] ?? "";
 }
 
 /** Reads the page's address, so it is called when a connection is needed, and not when a module is imported. */
-export function settle(options: Options, limits: Limits): Settings {
+export function settle(options: Options, limits: Limits, onUnauthorized: () => void): Settings {
   const here = globalThis.location?.href ?? "http://localhost";
   const url = new URL(options.url ?? "/api/v1/ws", here).href.replace(/^http/, "ws");
   const api = options.api ?? url.replace(/^ws/, "http").replace(/\/ws\/?(\?.*)?$/, "");
   return {
     url,
     api: new URL(api, here).href.replace(/\/$/, ""),
-    credentials: new Credentials(options.credential),
+    credentials: new Credentials(options.credential, limits.credentialMs, onUnauthorized),
     user: options.user,
     transport: options.transport ?? webSocket,
     csrfToken: options.csrfToken ?? readCsrfCookie,

@@ -5,7 +5,6 @@ import type { Answer } from "./types.js";
 
 /** The command, and its id: one of its answers may be the last for several. */
 export const RESUME = "resume";
-const MOST_IN_ONE_RESUME = 250;
 
 export type Positions = Record<string, number>;
 
@@ -15,14 +14,12 @@ export class Streams {
   /** Their replay is not finished: live events of them may come too early. */
   resuming = new Set<string>();
 
-  /** A new socket has begun, which listens to `streams`. Returns the `streams` of each `resume` that it has to send. */
-  begin(streams: Positions): Positions[] {
-    const known = Object.entries(this.positions);
-    this.positions = { ...streams, ...this.positions };
-    this.resuming = new Set(known.map(([name]) => name));
-    const parts: Positions[] = [];
-    while (known.length) parts.push(Object.fromEntries(known.splice(0, MOST_IN_ONE_RESUME)));
-    return parts;
+  /** A new socket has begun, which listens to `streams`. Returns what it has to resume. */
+  begin(streams: Positions): Positions {
+    const known = this.positions;
+    this.resuming = new Set(Object.keys(known));
+    this.positions = { ...streams, ...known };
+    return known;
   }
 
   forgetStream(name: string): void {

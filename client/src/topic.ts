@@ -9,7 +9,7 @@ export interface Topic<T> {
 }
 
 export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>, Part {
-  readonly name: string;
+  declare readonly name: string;
   declare readonly on: any;
   #hub: Hub;
 

@@ -29,7 +29,7 @@ export type Status = "idle" | "connecting" | "online" | "waiting" | "offline" | 
  */
 export interface State {
   readonly status: Status;
-  /** Why: the `reason` of the server's `disconnect`, or `NETWORK`, `TIMEOUT`, `UNAUTHORIZED`, `USER_CHANGED`. */
+  /** Why: the `reason` of the server's `disconnect`, or `NETWORK`, `TIMEOUT`, `CREDENTIAL`, `UNAUTHORIZED`, … */
   readonly reason: string;
   /** The close code of the last socket; 0 if there is none. */
   readonly code: number;

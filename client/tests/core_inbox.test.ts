@@ -48,7 +48,7 @@ describe("the list", () => {
   test("a group that has grown moves to the top, and is counted once", async () => {
     const old = inbox.items[2]!;
     const grown = { ...old, title: "n1, grown", seen_at: null, group: { count: 2, last: [] } };
-    site.server.publish("user.1", { type: "notification", notification_type: "x", data: grown });
+    site.server.publish("user.1", { type: "notification", notification_type: "x", data: grown, timestamp: grown.arrived_at });
     await settle();
     expect(titles()).toEqual(["n1, grown", "n3", "n2"]);
     expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });

@@ -93,6 +93,17 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(first!.state.status).toBe("online");
   });
 
+  test("a room is left when the tab that has joined it has died", async () => {
+    const [first, dead] = await openTabs(kind, 2);
+    dead!.room("general").join();
+    await settle();
+    const lock = browser.locks.names.findLast((name) => /^realtime-\w+(-\w+){5}$/.test(name));
+    browser.locks.kill((name) => name === lock);
+    await settle();
+    expect(sent(site.server, "leave")).toMatchObject([{ room_id: "general" }]);
+    expect(first!.state.status).toBe("online");
+  });
+
   test("tabs ask for a credential one after the other", async () => {
     let asking = 0;
     let most = 0;
@@ -108,6 +119,17 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     await pass(500);
     await vi.waitFor(() => expect([asking, site.server.sockets.size]).toEqual([0, 1]));
     expect(most).toBe(1);
+  });
+
+  test("a callback that hangs in one tab does not keep the others waiting", async () => {
+    vi.stubGlobal("reportError", vi.fn());
+    const hangs = await openTab(kind, { credential: () => new Promise(() => {}) });
+    const other = await openTab(kind, { credential: () => "second" });
+    expect(site.server.attempts).toEqual([]);
+    await pass(10_000);
+    await vi.waitFor(() => expect(other.state.status).toBe("online"));
+    expect(site.server.attempts).toEqual([{ kind: "token", value: "second" }]);
+    expect(hangs.state.reason).toBe("CREDENTIAL");
   });
 
   test("the socket ends with the last tab", async () => {
@@ -201,7 +223,9 @@ test("when the tab that leads dies, another one leads, and nothing is lost", asy
   socket!.close(); // its socket goes with it
   site.server.chat("general", "four");
   void others[0]!.room("general").send("five");
-  browser.locks.kill((name) => !/-\d+-\d+-\d+-\d+$/.test(name)); // the lock of the leader
+  const [leading, ...more] = browser.locks.names.filter((name) => /^realtime-\w+-ws:.*-1$/.test(name));
+  expect([leading !== undefined, more]).toEqual([true, []]);
+  browser.locks.kill((name) => name === leading);
   await settle();
   await settle();
   expect(others.map(({ state }) => state.status)).toEqual(["online", "online"]);
@@ -250,6 +274,19 @@ test("tabs of users, builds and sites that differ have no worker in common", asy
   await openTab("worker", COOKIE);
   expect(new Set(browser.workers).size).toBe(2);
   expect(browser.workers.every((name) => name.startsWith("realtime-"))).toBe(true);
+});
+
+test.skipIf(process.env["BUILT"])("tabs of other builds have a worker of their own", async () => {
+  await openTab("worker");
+  vi.stubGlobal("__BUILD__", "other");
+  vi.resetModules();
+  const { createRealtime } = await import("../src/index.js");
+  const { transport: _, ...options } = site.server.options;
+  const tab = createRealtime({ ...options, credential: () => "token", share: true, user: 1, worker: "/worker.js" });
+  tab.connect();
+  await vi.waitFor(() => expect(new Set(browser.workers).size).toBe(2));
+  expect(browser.workers.at(-1)).toMatch(/^realtime-other-/);
+  tab.close();
 });
 
 test("tabs whose tokens may be of different users share nothing", async () => {

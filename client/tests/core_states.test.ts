@@ -2,7 +2,7 @@
 
 import { describe, expect, test, vi } from "vitest";
 
-import type { Status } from "../src/index.js";
+import { type Status, Unauthorized } from "../src/index.js";
 import { settle } from "../src/testing.js";
 import { connect, pass, sleep, type Site, useSite } from "./core_site.js";
 
@@ -53,6 +53,29 @@ const ACTIONS: Record<string, (site: Site) => Promise<void>> = {
     server.goodbye(4400, { reason: "TOO_MANY_ERRORS" });
     await settle();
   },
+  "refusal of every credential": async ({ server }) => {
+    Object.assign(server, { isAway: false, user: null });
+    await pass(500);
+    await pass(2_000); // a new credential, after a pause
+  },
+  "end of the login": async ({ server, tokens }) => {
+    server.isAway = false;
+    tokens.push = () => {
+      throw new Unauthorized();
+    };
+    await pass(500);
+  },
+  "loss of the network": async ({ server }) => {
+    vi.stubGlobal("navigator", { onLine: false });
+    server.isAway = true;
+    server.drop();
+    await pass(5_000);
+    vi.unstubAllGlobals();
+  },
+  "an attempt that fails": async ({ server }) => {
+    server.isAway = true;
+    await pass(500);
+  },
   "the pause is over": async ({ server }) => {
     server.isAway = false;
     await pass(500);
@@ -66,20 +89,27 @@ const TABLE: [Status, string, Status][] = [
   ["connecting", "connect", "online"],
   ["connecting", "close", "closed"],
   ["connecting", "signOut", "signedOut"],
+  ["connecting", "an attempt that fails", "waiting"],
+  ["connecting", "refusal of every credential", "signedOut"],
   ["online", "connect", "online"],
   ["online", "close", "closed"],
   ["online", "signOut", "signedOut"],
   ["online", "drop", "waiting"],
+  ["online", "loss of the network", "offline"],
   ["online", "kick", "signedOut"],
   ["online", "bad frames", "closed"],
   ["waiting", "connect", "online"],
   ["waiting", "close", "closed"],
   ["waiting", "signOut", "signedOut"],
   ["waiting", "the pause is over", "online"],
+  ["waiting", "refusal of every credential", "signedOut"],
+  ["waiting", "end of the login", "signedOut"],
+  ["waiting", "loss of the network", "offline"],
   ["offline", "connect", "online"],
   ["offline", "close", "closed"],
   ["offline", "signOut", "signedOut"],
   ["offline", "the pause is over", "online"],
+  ["offline", "an attempt that fails", "waiting"],
   ["signedOut", "connect", "online"],
   ["signedOut", "close", "closed"],
   ["signedOut", "the pause is over", "signedOut"],
@@ -191,7 +221,11 @@ describe("pauses", () => {
     };
     const client = site.open({ transport: { name: "mute", open } });
     await connect(client);
-    await pass(15_500);
+    await pass(14_999);
+    expect([client.state.status, sockets.length]).toEqual(["connecting", 1]);
+    await pass(1);
+    expect(client.state).toMatchObject({ status: "waiting", reason: "TIMEOUT", retryAt: Date.now() + 500 });
+    await pass(500);
     expect(sockets).toHaveLength(2);
   });
 });

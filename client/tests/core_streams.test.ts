@@ -1,6 +1,6 @@
 /** Nothing is lost and nothing comes twice: events across reconnects, and commands without an answer. */
 
-import { describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { FrameTypes, Gap } from "../src/index.js";
 import { settle } from "../src/testing.js";
@@ -12,6 +12,14 @@ function listen(): string[] {
   const heard: string[] = [];
   site.client.on("chat", ({ data }: FrameTypes["chat"]) => heard.push(data.message));
   return heard;
+}
+
+/** A message that the fake server does not have in its log. */
+function chat(seq: number, message: string, stream = "room.general"): { type: string } {
+  const timestamp = "2025-10-22T10:00:00.000000Z";
+  const sender = { from_user_id: 2, from_username: "bob" };
+  const data = { ...sender, message, message_id: seq, kind: "text", timestamp };
+  return Object.assign({ type: "chat" }, { stream, seq, data, timestamp });
 }
 
 async function comeBack(whileAway: () => void = () => {}): Promise<void> {
@@ -43,7 +51,7 @@ describe("events", () => {
     const heard = listen();
     await connect(site.client);
     const write = (message: string): unknown =>
-      site.server.publish("user.1", { type: "chat", data: { message, to_user_id: 1 } });
+      site.server.publish("user.1", chat(0, message, "user.1"));
     write("one");
     await settle();
     site.server.drop();
@@ -86,7 +94,7 @@ describe("events", () => {
     site.client.on("gap", (gap) => gaps.push(gap));
     await joinGeneral();
     site.server.broadcast({ type: "resumed", streams: { "room.general": { recovered: false, seq: 1 } } });
-    site.server.broadcast({ type: "chat", stream: "room.general", seq: 2, data: { message: "two again" } });
+    site.server.broadcast(chat(2, "two again"));
     await settle();
     expect(gaps).toMatchObject([{ stream: "room.general", seq: 1, fetch: null }]);
     expect(heard).toEqual(["two again"]);
@@ -96,7 +104,7 @@ describe("events", () => {
     const gaps: Gap[] = [];
     site.client.on("gap", (gap) => gaps.push(gap));
     await joinGeneral();
-    site.server.broadcast({ type: "chat", stream: "room.general", seq: 9, data: { message: "nine" } });
+    site.server.broadcast(chat(9, "nine"));
     await settle();
     expect(gaps).toMatchObject([{ stream: "room.general", seq: 9 }]);
   });
@@ -109,6 +117,46 @@ describe("events", () => {
     expect(heard).toEqual([]);
     await pass(3_000);
     expect(heard).toEqual(["four"]);
+  });
+
+  describe("300 streams", () => {
+    const parts = (): number[] => sent(site.server, "resume").map(({ streams }) => Object.keys(streams).length);
+
+    async function joinMany(): Promise<void> {
+      await connect(site.client);
+      const names = Array.from({ length: 300 }, (_, count) => `room-${count}`);
+      for (const name of names) site.server.rooms.set(name, { title: name });
+      await Promise.all(names.map((name) => site.client.send({ type: "join", room_id: name })));
+    }
+
+    beforeEach(() => {
+      site.client = site.open({ limits: { queuedCommands: 400 } });
+    });
+
+    test("are resumed in two parts, also again after a refusal", async () => {
+      await joinMany();
+      site.server.failNext("resume", "UNAVAILABLE", { retry_after_ms: 3_000 });
+      await comeBack();
+      expect(parts()).toEqual([250, 52]);
+      await pass(3_000);
+      expect(parts()).toEqual([250, 52, 250, 52]);
+      expect(site.server.attempts).toHaveLength(2);
+    });
+
+    test("that are refused for good begin anew, on another socket", async () => {
+      const fresh = vi.fn();
+      await joinMany();
+      site.client.room("general").join();
+      await settle();
+      site.server.failNext("resume", "INVALID_MESSAGE");
+      await comeBack(() => site.server.chat("general", "four"));
+      site.client.on("connected", fresh);
+      await pass(60_000);
+      expect(parts()).toEqual([250, 53]);
+      expect(fresh).not.toHaveBeenCalled();
+      expect(site.server.attempts).toHaveLength(3);
+      expect(site.client.room("general").messages.at(-1)!.text).toBe("four");
+    });
   });
 
   test("a room that is gone is left", async () => {
@@ -126,11 +174,10 @@ describe("events", () => {
   test("a batch is taken apart", async () => {
     const heard = listen();
     await joinGeneral();
-    const stream = "room.general";
-    const [first, second] = [4, 5].map((seq) => ({ type: "chat", stream, seq, data: { message: seq } }));
+    const [first, second] = [chat(4, "four"), chat(5, "five")];
     site.server.broadcast({ type: "batch", messages: [first, second, first] });
     await settle();
-    expect(heard).toEqual([4, 5]);
+    expect(heard).toEqual(["four", "five"]);
   });
 
   test("a listener that throws disturbs nobody", async () => {

@@ -179,6 +179,12 @@ test("the inbox is loaded once, and its count follows", async () => {
   expect(given.at(-1)![1]).toBe(0);
 });
 
+test("the inbox is not loaded while it is not enabled", async () => {
+  await show(() => [hooks.useNotifications({ enabled: false }), hooks.useUnread({ enabled: false })]);
+  await happen(() => vi.advanceTimersByTime(5000));
+  expect(server.requests).toEqual([]);
+});
+
 test("presence has the count, and the status of those who are watched", async () => {
   server.statuses.set("2", "away");
   const given = await show(() => hooks.usePresence([2]));

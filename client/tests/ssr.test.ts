@@ -6,7 +6,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { createSSRApp, h } from "vue";
 import { renderToString as renderVue } from "vue/server-renderer";
 
-import { createFakeServer } from "../src/testing.js";
+import { createFakeServer, settle } from "../src/testing.js";
 
 const BROWSER_GLOBALS = ["window", "document", "location", "navigator", "WebSocket", "SharedWorker", "BroadcastChannel", "fetch"];
 
@@ -16,6 +16,7 @@ afterEach(() => {
 });
 
 test("importing touches no global", async () => {
+  vi.resetModules(); // what this file has imported would not be loaded again
   for (const name of BROWSER_GLOBALS)
     Object.defineProperty(globalThis, name, {
       configurable: true,
@@ -44,6 +45,12 @@ test("React renders what is shown before anything is known", async () => {
   const page = createElement(hooks.RealtimeProvider, { client }, createElement(Page));
   expect(renderToString(page)).toBe("idle 0 null 0 undefined");
   expect(server.attempts).toHaveLength(0);
+  // What a server renders must be what the browser renders first, whatever the client knows by then.
+  client.connect();
+  await settle();
+  expect(client.state.status).toBe("online");
+  expect(renderToString(page)).toBe("idle 0 null 0 undefined");
+  client.close();
 });
 
 test("Vue does the same", async () => {

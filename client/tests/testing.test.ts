@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 
 import { createFakeServer, type FakeServer, settle } from "../src/testing.js";
 import type { TransportSocket } from "../src/types.js";
+import { judge } from "./document.js";
 
 type Frame = { type: string; [key: string]: any };
 
@@ -111,6 +112,30 @@ describe("a command", () => {
     const frames = await peer.send({ type: "join", room_id: "nowhere", id: "a" });
     expect(frames).toMatchObject([{ error_code: "NOT_FOUND", id: "a" }]);
   });
+});
+
+test("its frames are those of the AsyncAPI document", async () => {
+  const peer = await connect();
+  const send = (type: string, more: object = {}): Promise<Frame[]> => peer.send({ type, id: type, ...more });
+  await connect(); // another socket, to which the first one is shown
+  server.heartbeat();
+  server.setTopic("load", 9);
+  server.setStatus(2, "online");
+  await send("ping");
+  await send("join", { room_id: "general" });
+  await send("subscribe", { topic: "load" });
+  await send("message", { room_id: "general", message: "Hi" });
+  await send("join", { room_id: "nowhere" });
+  await send("resume", { streams: { "room.general": 1, site: 99 } });
+  const { id } = server.notify({ title: "First" });
+  server.inbox.act("archive", [id], {});
+  await send("unsubscribe", { topic: "load" });
+  await send("leave", { room_id: "general" });
+  server.goodbye(1012, { reason: "RESTARTING", retryAfterMs: 50 });
+  await settle();
+  expect(new Set(types(peer.frames)).size).toBeGreaterThan(14);
+  expect(peer.frames.flatMap((frame) => judge(frame))).toEqual([]);
+  expect(judge({ type: "ack" })).not.toEqual([]);
 });
 
 describe("coming back", () => {

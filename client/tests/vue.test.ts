@@ -139,3 +139,13 @@ test("a topic has its last value", async () => {
   await settle();
   expect(value.value).toBe(9);
 });
+
+test("a topic is not subscribed while it is not enabled", async () => {
+  const enabled = ref(false);
+  await show(() => hooks.useTopic("price", { enabled }));
+  expect(sent("subscribe")).toEqual([]);
+  enabled.value = true;
+  await nextTick();
+  await settle();
+  expect(sent("subscribe")).toMatchObject([{ topic: "price" }]);
+});

@@ -8,14 +8,17 @@ import { shareBy } from "./tab.js";
 import { BUILD, type Kind } from "./wire.js";
 
 export function openShared(settings: Settings, options: Options, events: LinkEvents): Link {
-  const { credential, worker, transport } = options;
+  const { worker, transport } = options;
+  const { credentials } = settings;
+  const { callback } = credentials;
   // Tabs have one session cookie, but each may have a token of another user.
-  const isSafe = settings.user !== undefined || !settings.credentials.callback;
+  const isSafe = settings.user !== undefined || !callback;
   // Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS.
   if (!isSafe || !navigator.locks) return new Connection(settings, events);
   const key = `realtime-${BUILD}-${settings.url}-${settings.user ?? ""}`;
-  // Tabs ask one after the other: a refresh token that two of them used at once would count as stolen.
-  if (credential) settings.credentials.callback = () => navigator.locks.request(`${key}-credential`, credential);
+  // Tabs ask one after the other: a refresh token that two of them used at once would count as stolen. A call ends in
+  // time, and with it the lock, so that one that hangs does not keep the others waiting.
+  if (callback) credentials.callback = () => navigator.locks.request(`${key}-credential`, callback);
   const kinds = [leadBy(key, settings.transport)];
   if (worker && !transport && globalThis.SharedWorker) kinds.unshift(workIn(worker, key));
   return new SharedConnection(settings, events, key, kinds);
@@ -41,9 +44,9 @@ class SharedConnection extends Connection {
     super.connect();
   }
 
-  override signOut(): void {
-    this.#channel?.postMessage("");
-    super.signOut();
+  override signOut(reason?: string): void {
+    if (!reason) this.#channel?.postMessage("");
+    super.signOut(reason);
   }
 
   override close(): void {

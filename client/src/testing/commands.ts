@@ -3,6 +3,7 @@
 import type { ErrorCode } from "../frames.js";
 import type { FakeServer } from "./server.js";
 import type { Command, FakeSocket } from "./socket.js";
+import { now } from "./time.js";
 
 type Handler = (server: FakeServer, socket: FakeSocket, command: Command) => object | undefined;
 
@@ -32,7 +33,7 @@ const HANDLERS: Record<string, Handler> = {
     return { type: "left", room_id };
   },
   message: (server, socket, command) => server.store(socket.user, command),
-  ping: (_, __, { timestamp }) => ({ type: "pong", timestamp: timestamp ?? new Date().toISOString() }),
+  ping: (_, __, { timestamp }) => ({ type: "pong", timestamp: timestamp ?? now() }),
   pong: () => undefined,
   presence: (server, socket, { status, data = {} }) => {
     server.broadcast({ type: "presence", data: { user_id: socket.user, status, data } }, socket);
@@ -80,11 +81,11 @@ export function answer(server: FakeServer, socket: FakeSocket, command: Command)
 }
 
 export function failure(code: ErrorCode, more: object = {}): object {
-  return { type: "error", error_code: code, message: `Refused: ${code}.`, timestamp: new Date().toISOString(), ...more };
+  return { type: "error", error_code: code, message: `Refused: ${code}.`, timestamp: now(), ...more };
 }
 
 export function ack(more: object = {}): object {
-  return { type: "ack", status: "ok", timestamp: new Date().toISOString(), ...more };
+  return { type: "ack", status: "ok", timestamp: now(), ...more };
 }
 
 /** After the answer, which is sent in this microtask. */

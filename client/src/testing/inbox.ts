@@ -2,6 +2,7 @@
 
 import type { Act, Counts, Item } from "../frames.js";
 import { Refusal } from "./rest.js";
+import { now } from "./time.js";
 
 export type Changed = { changed: number; undo: string; counts: Counts };
 
@@ -65,8 +66,8 @@ export class FakeInbox {
       ids ? ids.includes(item.id) : matches(item, query) && (!body.up_to || placeOf(item) <= body.up_to);
     const before = this.items.filter(isMeant);
     if (ids?.length === 1 && before.length === 0) throw new Refusal(404, "NOT_FOUND");
-    const now = new Date().toISOString();
-    return this.store(act as Act, before, (item) => change(item, now, body));
+    const time = now();
+    return this.store(act as Act, before, (item) => change(item, time, body));
   }
 
   take(id: number, key: string): Item {
@@ -133,7 +134,7 @@ function matches(item: Item, query: URLSearchParams): boolean {
 }
 
 function blank(id: number): Item {
-  const now = new Date().toISOString();
+  const time = now();
   return {
     id,
     type: "new_follower",
@@ -141,7 +142,7 @@ function blank(id: number): Item {
     message: "Bob followed you",
     data: {},
     link: "",
-    created_at: now,
+    created_at: time,
     category: "social",
     level: "info",
     reason: "",
@@ -150,7 +151,7 @@ function blank(id: number): Item {
     group: null,
     actions: [],
     action: "",
-    arrived_at: now,
+    arrived_at: time,
     seen_at: null,
     read_at: null,
     archived_at: null,

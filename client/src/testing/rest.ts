@@ -1,6 +1,7 @@
 /** The REST API of the fake server: what the library calls. Used by `server`. */
 
 import type { FakeServer } from "./server.js";
+import { now } from "./time.js";
 
 export interface FakeRequest {
   method: string;
@@ -85,7 +86,7 @@ function roomRoute({ method, path }: FakeRequest, server: FakeServer): object | 
     last_seq: last,
     last_read_seq: read,
     unread: last - read,
-    created_at: new Date().toISOString(),
+    created_at: now(),
   };
 }
 

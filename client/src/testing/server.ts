@@ -8,6 +8,7 @@ import { FakeInbox } from "./inbox.js";
 import { FakeLog, type StoredEvent } from "./log.js";
 import { type FakeRequest, respond, type Route } from "./rest.js";
 import { type Command, FakeSocket } from "./socket.js";
+import { now } from "./time.js";
 
 export interface FakeRoom {
   title: string;
@@ -111,18 +112,18 @@ export class FakeServer {
 
   /** The value of a topic, which those who subscribe later get as well. */
   setTopic(topic: string, data: unknown): void {
-    const frame = { type: "topic", topic, data, timestamp: new Date().toISOString() };
+    const frame = { type: "topic", topic, data, timestamp: now() };
     this.topics.set(topic, frame);
     for (const socket of this.sockets) if (socket.streams.has(`topic.${topic}`)) socket.deliver(frame);
   }
 
   setStatus(user: UserId, status: "online" | "offline"): void {
     this.statuses.set(String(user), status);
-    this.broadcast({ type: "user_status", data: { user_id: user, status, timestamp: new Date().toISOString() } });
+    this.broadcast({ type: "user_status", data: { user_id: user, status, timestamp: now() } });
   }
 
   heartbeat(): void {
-    this.broadcast({ type: "heartbeat", timestamp: new Date().toISOString() });
+    this.broadcast({ type: "heartbeat", timestamp: now() });
   }
 
   /** The next command of this type is refused. */
@@ -186,7 +187,7 @@ export class FakeServer {
   }
 
   private describe(fields: Partial<ChatData> & { message: string }): { type: "chat"; data: ChatData; timestamp: string } {
-    const timestamp = new Date().toISOString();
+    const timestamp = now();
     const other = { from_user_id: 2, from_username: "bob", message_id: ++this.count, kind: "text" as const };
     return { type: "chat", data: { ...other, timestamp, ...fields }, timestamp };
   }
