@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
 import type { Notifications } from "../src/index.js";
+import { now } from "../src/testing/time.js";
 import { Refusal, settle } from "../src/testing.js";
 import { codeOf, connect, pass, type Site, useSite } from "./core_site.js";
 
@@ -56,10 +57,12 @@ describe("the list", () => {
 
   test("one that a frame has counted already is not counted again, nor is one left out that it could not", async () => {
     const [read] = ids;
-    const late = site.server.inbox.add({ title: "late", arrived_at: new Date().toISOString() });
+    const late = site.server.inbox.add({ title: "late", arrived_at: now() });
     site.server.inbox.act("read", [read!], {});
     expect(site.server.inbox.counts.unread).toBe(3);
-    site.server.publish("user.1", { type: "notification", data: late, timestamp: late.arrived_at });
+    site.server.publish("user.1", {
+      ...{ type: "notification", notification_type: late.type, data: late, timestamp: late.arrived_at },
+    });
     await settle();
     expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
     await pass(5_000);
@@ -234,9 +237,8 @@ describe("acts", () => {
   });
 
   test("what is withdrawn is gone", async () => {
-    site.server.publish("user.1", {
-      ...{ type: "notification_removed", data: { unread: 2, unseen: 2, notification_ids: [ids[0]] } },
-    });
+    const data = { unread: 2, unseen: 2, notification_ids: [ids[0]] };
+    site.server.publish("user.1", { type: "notification_removed", data, timestamp: now() });
     await settle();
     expect(titles()).toEqual(["n2", "n1"]);
     expect(inbox.counts).toEqual({ unread: 2, unseen: 2 });

@@ -64,7 +64,7 @@ export class FakeServer {
     this.onlineCount = onlineCount;
     this.inbox = new FakeInbox((act, ids, counts) => {
       const data = { ...counts, act, notification_ids: ids };
-      this.publish(`user.${this.user}`, { type: "inbox", data, timestamp: new Date().toISOString() });
+      this.publish(`user.${this.user}`, { type: "inbox", data, timestamp: now() });
     });
     for (const [id, { title = id, messages = [] }] of Object.entries(rooms)) {
       this.rooms.set(id, { title });
