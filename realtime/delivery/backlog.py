@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from realtime.delivery.envelopes import Control, Envelope, Passing, SentEvent
 
@@ -34,15 +34,24 @@ SMALL_BYTES = 400
 COME_BACK = Control("come_back")
 
 
+class Run(NamedTuple):
+    """Controls that wait, and what was published before them: so many events and frames since the process began."""
+
+    events: int
+    passing: int
+    controls: dict[Control, None]
+
+
 class Queue(Generic[Item]):
     """Items in order, and how many bytes they are."""
 
-    __slots__ = ("_items", "_measure", "bytes")
+    __slots__ = ("_items", "_measure", "added", "bytes")
 
     def __init__(self, measure: Callable[[Item], int]) -> None:
         self._measure = measure
         self._items: deque[Item] = deque()
         self.bytes = 0
+        self.added = 0  # items, since the beginning
 
     def add(self, item: Item) -> bool:
         """Returns False, and adds nothing, when there is no room."""
@@ -51,6 +60,7 @@ class Queue(Generic[Item]):
             return False
         self._items.append(item)
         self.bytes = size
+        self.added += 1
         return True
 
     def take(self) -> Item:
@@ -65,6 +75,11 @@ class Queue(Generic[Item]):
         self._items.clear()
         self.bytes = 0
         return taken
+
+    def take_until(self, number: int) -> list[Item]:
+        """The items up to this one, as `added` counts them."""
+        taken = self.added - len(self._items)
+        return [self.take() for _ in range(number - taken)]
 
     def take_portion(self) -> list[Item]:
         """The first items that fit into a portion, at least one."""
@@ -84,6 +99,8 @@ class Backlog:
         self._passing: Queue[Passing] = Queue(_measure_passing)
         self._positions: dict[str, int] = {}  # by stream
         self._controls: dict[Control, None] = {}  # in order, each once
+        # The same controls, in parts: what was published between two parts is sent between them.
+        self._runs: deque[Run] = deque()
         self._compares = False  # stands for the positions, which were too many
         self._beat = 0
 
@@ -109,35 +126,58 @@ class Backlog:
         """The next portion; from now on it does not wait any more."""
         portion = self._take_all() if self.bytes <= PORTION_BYTES else self._take_some()
         portion.beat, self._beat = self._beat, 0
-        portion.compares, self._compares = self._compares, False
+        if not self._controls:
+            portion.compares, self._compares = self._compares, False
         return portion
 
     def put_back(self, portion: Envelope) -> None:
         """The portion could not be sent: it is the first to wait again, and of all events only the positions are."""
-        passing, controls = self._passing.take_all(), list(self._controls)
-        self._controls = {}
-        for stream, seq, _ in (*portion.events, *self._events.take_all()):
-            self._add_position(stream, seq)
-        for one in (*portion.passing, *passing):
-            self._add_passing(one)
-        self._add_small(portion)
-        self._add_controls(controls)
+        rest = [self._take_run() for _ in range(len(self._runs))]
+        rest.append(Envelope(self._events.take_all(), self._passing.take_all()))
+        for run in (portion, *rest):
+            for stream, seq, _ in run.events:
+                self._add_position(stream, seq)
+            for passing in run.passing:
+                self._add_passing(passing)
+            self._add_small(run)
 
     def _take_all(self) -> Envelope:
-        whole = Envelope(self._events.take_all(), self._passing.take_all(), list(self._controls))
-        self._controls.clear()
-        whole.positions, self._positions = self._positions, {}
-        return whole
+        """What fits into a portion. A receiver obeys controls last, so what was published after some waits for them."""
+        first = self._take_run() if self._runs else Envelope()
+        if self._runs or (first.controls and (self._events.bytes or self._passing.bytes)):
+            return first
+        first.events += self._events.take_all()
+        first.passing += self._passing.take_all()
+        first.positions, self._positions = self._positions, {}
+        return first
+
+    def _take_run(self) -> Envelope:
+        """The first controls, and what was published before them."""
+        run = self._runs.popleft()
+        for control in run.controls:
+            del self._controls[control]
+        return Envelope(self._events.take_until(run.events), self._passing.take_until(run.passing), list(run.controls))
 
     def _take_some(self) -> Envelope:
         """Of one kind only: first what must not wait for the rest, because a right has ended or a stream stands."""
         if self._controls:
-            return Envelope(controls=list(_take_first(self._controls)))
+            return Envelope(controls=self._take_controls())
         if self._positions:
-            return Envelope(positions=_take_first(self._positions))
+            return Envelope(positions=_take_first(self._positions, PORTION_BYTES // SMALL_BYTES))
         if self._events.bytes:
             return Envelope(events=self._events.take_portion())
         return Envelope(passing=self._passing.take_portion())
+
+    def _take_controls(self) -> list[Control]:
+        """As many as fit into a portion."""
+        taken: list[Control] = []
+        while self._runs and (left := PORTION_BYTES // SMALL_BYTES - len(taken)):
+            taken += _take_first(self._runs[0].controls, left)
+            if not self._runs[0].controls:
+                self._runs.popleft()
+        for control in taken:
+            del self._controls[control]
+        return taken
 
     def _add_small(self, envelope: Envelope) -> None:
         for stream, seq in envelope.positions.items():
@@ -164,9 +204,16 @@ class Backlog:
     def _add_controls(self, controls: list[Control]) -> None:
         if not controls or COME_BACK in self._controls:
             return
-        self._controls.update(dict.fromkeys(controls))
+        new = dict.fromkeys(control for control in controls if control not in self._controls)
+        self._controls.update(new)
         if COME_BACK in self._controls or len(self._controls) > WAITING_CONTROLS:
-            self._controls = {COME_BACK: None}
+            new = self._controls = {COME_BACK: None}
+            self._runs.clear()
+        place = self._events.added, self._passing.added
+        if self._runs and self._runs[-1][:2] == place:
+            self._runs[-1].controls.update(new)
+        elif new:
+            self._runs.append(Run(*place, dict(new)))
 
 
 def _measure_event(event: SentEvent) -> int:
@@ -178,7 +225,7 @@ def _measure_passing(passing: Passing) -> int:
     return ITEM_BYTES + users + len(passing.body)
 
 
-def _take_first(waiting: dict[Item, Value]) -> dict[Item, Value]:
-    """Remove as many as fit into a portion."""
-    first = list(islice(waiting, PORTION_BYTES // SMALL_BYTES))
+def _take_first(waiting: dict[Item, Value], most: int) -> dict[Item, Value]:
+    """Remove the first ones."""
+    first = list(islice(waiting, most))
     return {key: waiting.pop(key) for key in first}

@@ -31,8 +31,7 @@ class Fanout:
 
     def add(self, connection: Connection) -> None:
         """Add a connection, for the frames sent from now on. Frames that gathered for the others are written first."""
-        if self._gathered:
-            self._write_gathered()
+        self.write_gathered()
         self.connections.add(connection)
 
     def send(self, frame: Frame) -> None:
@@ -63,12 +62,14 @@ class Fanout:
         if not self._gathered:
             return
         started = time.monotonic()
-        self._write_gathered()
+        self.write_gathered()
         self._wait(started)
 
-    def _write_gathered(self) -> None:
-        frames, self._gathered = self._gathered, []
-        write_all(self.connections, frames)
+    def write_gathered(self) -> None:
+        """Write now what has gathered, if there is anything."""
+        if self._gathered:
+            frames, self._gathered = self._gathered, []
+            write_all(self.connections, frames)
 
 
 def write_all(connections: set[Connection], frames: Sequence[Frame]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.delivery.process_names import name_process
 from realtime.delivery.registry import Registry
 from realtime.delivery.review import Reviewer
-from realtime.delivery.turns import Turns
+from realtime.delivery.slices import Slices
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import Left, Unsubscribed, encode
 from realtime.protocol.outgoing import Announcement, Frame
@@ -58,8 +58,8 @@ class Hub:
         self.feeds: dict[str, Feed] = {}
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
         self.announcer = Announcer(self.registry)
-        self.bus = Bus(self.id, self.take_in_turns, self.compare_soon)
-        self._turns = Turns(self.loop)
+        self.bus = Bus(self.id, self.take_in_slices, self.compare_soon)
+        self._slices = Slices(self.loop)
         self._reviewer = Reviewer(self.feeds, self.revoke)
         # Bound once for all feeds, because there may be tens of thousands.
         self._on_hole, self._on_repeat = self._reviewer.review, self._reviewer.doubt
@@ -74,7 +74,10 @@ class Hub:
         self.bus.start()
 
     async def stop(self) -> None:
+        """Deliver what waits, here and on the bus, and stop."""
+        await asyncio.sleep(0)  # threads may have published: the loop calls that before it goes on here
         await self.bus.stop()
+        self._slices.finish()
         if self._comparing is not None:
             self._comparing.cancel()
         self._reviewer.stop()
@@ -171,22 +174,34 @@ class Hub:
     # Delivery
 
     def publish(self, envelope: Envelope) -> None:
-        """Deliver to this process's sockets now, and to the other processes through the bus."""
+        """Deliver to this process's sockets now, and to the other processes through the bus.
+
+        While controls wait in the slices, this waits behind them: nobody gets what was published after their right
+        had ended.
+        """
         # The bus comes first: an error in this process's delivery must not keep the envelope from other processes.
         self.bus.publish(envelope)
-        self.take(envelope)
+        if self._slices.is_blocked or envelope.controls:
+            self._add_to_slices(envelope)
+        else:
+            self.take(envelope)
 
     def publish_from_thread(self, envelope: Envelope) -> None:
-        self.loop.call_soon_threadsafe(self._publish_in_turns, envelope)
+        self.loop.call_soon_threadsafe(self._publish_in_slices, envelope)
 
-    def _publish_in_turns(self, envelope: Envelope) -> None:
+    def _publish_in_slices(self, envelope: Envelope) -> None:
         self.bus.publish(envelope)
-        self._turns.add(self._deliver(envelope))
+        self._add_to_slices(envelope)
 
-    async def take_in_turns(self, envelope: Envelope) -> None:
-        """`take`, in several turns of the loop if it is much. A feed puts events in order that others overtake."""
-        self._turns.add(self._deliver(envelope))
-        await self._turns.idle.wait()
+    async def take_in_slices(self, envelope: Envelope) -> None:
+        """`take`, in several turns of the loop if it is much. Returns when this envelope has been delivered.
+
+        A feed puts events in order that others overtake. Controls are overtaken by nothing, and overtake nothing.
+        """
+        await self._add_to_slices(envelope).wait()
+
+    def _add_to_slices(self, envelope: Envelope) -> asyncio.Event:
+        return self._slices.add(self._deliver(envelope), blocks=bool(envelope.controls))
 
     def take(self, envelope: Envelope) -> None:
         """Deliver to this process's sockets."""
@@ -194,7 +209,7 @@ class Hub:
             pass
 
     def _deliver(self, envelope: Envelope) -> Iterator[None]:
-        """After each event there is a pause."""
+        """There may be a pause after each event, frame and control. They are in the order of their publication."""
         taken: Counter[str] = Counter()  # bytes by stream
         for stream, seq, body in envelope.events:
             feed = self.feeds.get(stream)
@@ -209,8 +224,10 @@ class Hub:
             yield
         for passing in envelope.passing:
             self._pass_on(passing)
+            yield
         for control in envelope.controls:
             self._obey(control)
+            yield
         for stream, seq in envelope.positions.items():
             feed = self.feeds.get(stream)
             if feed is not None:
@@ -254,6 +271,7 @@ class Hub:
         self.registry.note_ending(control)
         for connection in self.registry.named_by(control):
             if control.verb == "disconnect":
+                self._write_gathered(connection.subscriptions.live)
                 connection.close(Closed(CloseCode(control.code), control.reason))
             elif control.verb == "unsubscribe" and control.stream is not None:
                 self._end_subscription(connection, control.stream, control.room)
@@ -261,7 +279,14 @@ class Hub:
     def _end_subscription(self, connection: Connection, stream: str, room: int) -> None:
         """Obey a control. It may arrive late, when a later room has the name of the `room` that it is about."""
         if not room or connection.subscriptions.is_about(stream, room):
+            self._write_gathered([stream])
             self.revoke(connection, stream)
+
+    def _write_gathered(self, streams: Iterable[str]) -> None:
+        """Before a right ends: what gathers was published while there still was one."""
+        for stream in streams:
+            if (feed := self.feeds.get(stream)) is not None:
+                feed.fanout.write_gathered()
 
     def _close_all_slowly(self) -> None:
         """Ask every client to open a new socket: so many rights have ended that nobody knows which."""

@@ -95,10 +95,11 @@ def test_it_keeps_where_streams_stand_when_a_portion_could_not_be_sent():
     for portion in reversed(failed):
         waiting.put_back(portion)
     waiting.add(Envelope([("site", 9, b"{}"), ("room.b", 1, b"{}")]))
-    (sent,) = take_all(waiting)
-    assert sent.positions == {"site": 9, "room.a": 2}
-    assert sent.events == [("room.b", 1, b"{}")]
-    assert (sent.passing, sent.controls, sent.beat) == ([Passing(b"1"), Passing(b"2")], [kick(1), kick(2)], 5)
+    sent = take_all(waiting)
+    assert sent[-1] == Envelope(events=[("room.b", 1, b"{}")], positions={"site": 9, "room.a": 2})
+    assert joined(sent[:-1], "events") == []
+    assert joined(sent, "passing") == [Passing(b"1"), Passing(b"2")]
+    assert (joined(sent, "controls"), sent[0].beat) == ([kick(1), kick(2)], 5)
 
 
 def test_it_keeps_the_highest_position():
@@ -126,6 +127,53 @@ def test_it_keeps_each_control_once_and_first():
     portions = take_all(waiting)
     assert portions[0].controls == [kick(1), kick(2)]
     assert joined(portions, "controls") == [kick(1), kick(2)]
+
+
+def order_of(portions):
+    """What a receiver does, in order: it delivers events and frames, obeys controls, and then reads the log."""
+    done = []
+    for portion in portions:
+        done += [seq for _, seq, _ in portion.events]
+        done += [passing.body for passing in portion.passing]
+        done += [control.user for control in portion.controls]
+        done += list(portion.positions.values())
+        done += ["compares"] * portion.compares
+    return done
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_what_is_published_after_a_control_is_delivered_after_it(put_back):
+    """And what was published before it, before it: a goodbye precedes the disconnection."""
+    waiting = Backlog()
+    parts = [
+        Envelope(passing=[Passing(b"one")]),
+        Envelope(controls=[kick("a")]),
+        Envelope(passing=[Passing(b"two")]),
+        Envelope(controls=[kick("b"), kick("a")]),
+        Envelope(controls=[kick("c")]),
+        Envelope(events=[("site", 1, b"{}")]),
+        Envelope(controls=[kick("d")]),
+        Envelope(events=[("site", 2, b"{}")], compares=True),
+    ]
+    if put_back:
+        waiting.add(parts[0])
+        portion = waiting.take()
+    for part in parts[put_back:]:
+        waiting.add(part)
+    if put_back:
+        waiting.put_back(portion)
+    # When something is put back, the events that wait leave only the position of their stream.
+    rest = ["d", "compares"] if put_back else [1, "d", "compares", 2]
+    assert order_of(take_all(waiting)) == [b"one", "a", b"two", "b", "c", *rest]
+
+
+def test_a_position_waits_for_all_controls():
+    """Whoever gets it reads the log, which has what was published after them."""
+    waiting = Backlog()
+    waiting.add(Envelope(events=[("site", 1, b"{}")], controls=[kick("a")]))
+    waiting.put_back(Envelope(events=[("room.a", 1, b"{}")]))
+    waiting.add(Envelope(events=[("room.b", 7, b"{}"), ("room.a", 3, b"{}")], controls=[kick("b")]))
+    assert order_of(take_all(waiting))[-3:] == ["b", 3, 1]
 
 
 def test_it_sends_many_controls_in_portions():
