@@ -225,13 +225,14 @@ class _PendingFlush(CommitHook):
         self.keys: list[int] = []
 
     def __call__(self) -> None:
-        try:
-            for start in range(0, len(self.keys), log.READ_CHUNK):
+        for start in range(0, len(self.keys), log.READ_CHUNK):
+            try:
                 self._flush(self.keys[start : start + log.READ_CHUNK])
-        except (OperationalError, InterfaceError) as error:
-            logger.warning("Events wait for the sweep, because the database is away: %s", error)
-        except Exception:
-            logger.exception("Events wait for the sweep: they could not be sequenced")
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("Events wait for the sweep, because the database is away: %s", error)
+                return
+            except Exception:
+                logger.exception("Events wait for the sweep: they could not be sequenced")
 
     def _flush(self, keys: list[int]) -> None:
         events = log.sequence(keys)

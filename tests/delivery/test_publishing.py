@@ -117,6 +117,24 @@ def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, capl
     assert (sent, [(event.stream, event.seq) for event in log.sweep(-1)]) == ([], [("site", 1)])
 
 
+def test_one_portion_that_cannot_be_sequenced_keeps_no_other_waiting(sent, monkeypatch, caplog):
+    whole, portions = log.sequence, []
+
+    def fail_first(keys):
+        portions.append(keys)
+        if len(portions) == 1:
+            raise RuntimeError("broken")
+        return whole(keys)
+
+    monkeypatch.setattr(log, "READ_CHUNK", 1)
+    monkeypatch.setattr(log, "sequence", fail_first)
+    with transaction.atomic():
+        say(1)
+        say(2)
+    assert numbers(sent) == [[2]]
+    assert len(caplog.records) == 1
+
+
 def test_it_talks_to_users(sent):
     realtime.send_to_user(7, {"type": "test", "n": 1})
     realtime.disconnect_user(7)
