@@ -4,14 +4,16 @@ One long-lived thread, because a Redis client belongs to one loop: a loop per ca
 """
 
 import asyncio
+import atexit
 import logging
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from realtime.conf import settings
-from realtime.delivery.bus import group_name, shared_layer
+from realtime.delivery.bus import close_layer, group_name, shared_layer
 from realtime.delivery.envelopes import Envelope
 from realtime.delivery.hub import Hub
 from realtime.delivery.outbox import Outbox
@@ -23,6 +25,8 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 10
+# How long the end of the process may wait for its connections to close.
+EXIT_SECONDS = 1.0
 
 
 class Bridge:
@@ -44,6 +48,7 @@ _has_warned = False
 _bridge: Bridge | None = None
 # In a process that was forked: what is its parent's. It is kept, because to end it would end connections of the parent.
 _inherited: list[object] = []
+_closers: list[Callable[[], Awaitable[None]]] = [close_layer]
 
 
 def serve(hub: Hub) -> None:
@@ -99,6 +104,11 @@ def publish(envelope: Envelope) -> None:
         call(_own_bridge().outbox.send(layer, group_name(), envelope))
 
 
+def close_at_exit(close: Callable[[], Awaitable[None]]) -> None:
+    """Await this on the bridge's loop when the process ends, if it has a bridge. For connections of that loop."""
+    _closers.append(close)
+
+
 def expect_sockets() -> None:
     """The application has been made: if this process serves no sockets yet, it will. Some servers announce no start."""
     global _has_application
@@ -135,6 +145,20 @@ def _leave_to_parent() -> None:
     _inherited.extend((_bridge, *_hubs))
     _hubs.clear()
     _lock, _bridge = threading.Lock(), None
+
+
+@atexit.register
+def _close() -> None:
+    """Without this, the interpreter would warn of connections that nobody has closed, and servers of lost clients."""
+    if _bridge is not None:
+        with suppress(Exception):
+            asyncio.run_coroutine_threadsafe(_close_all(), _bridge.loop).result(EXIT_SECONDS)
+
+
+async def _close_all() -> None:
+    for close in _closers:
+        with suppress(Exception):
+            await close()
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)

@@ -40,6 +40,14 @@ def forget_loop_store() -> None:
     _stores.pop(asyncio.get_running_loop(), None)
 
 
+async def _close_loop_store() -> None:
+    if (store := _stores.pop(asyncio.get_running_loop(), None)) is not None:
+        await store.close()
+
+
+bridge.close_at_exit(_close_loop_store)
+
+
 def count() -> int:
     return bridge.call(acount())
 

@@ -98,3 +98,17 @@ def test_everything_that_children_and_parents_publish_arrives(tmp_path, script, 
         site.run("django", "migrate", "--verbosity", "0")
         assert "away" not in site.run("script")
         assert ear.hear(last) == list(range(1, last + 1))
+
+
+LEAVING = """
+say(1)
+from realtime.integration import find_present
+assert find_present("room.a", [7]) == frozenset()
+"""
+
+
+def test_a_process_that_ends_closes_its_connections(tmp_path):
+    with Redis() as redis:
+        site = SmallSite(tmp_path, {**settings_with(redis_url=redis.url), "script.py": BEGIN + LEAVING})
+        site.run("django", "migrate", "--verbosity", "0")
+        assert "unclosed" not in site.run("script")

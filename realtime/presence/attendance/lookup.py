@@ -37,6 +37,14 @@ def forget_loop_store() -> None:
     _stores.pop(asyncio.get_running_loop(), None)
 
 
+async def _close_loop_store() -> None:
+    if (store := _stores.pop(asyncio.get_running_loop(), None)) is not None:
+        await store.close()
+
+
+bridge.close_at_exit(_close_loop_store)
+
+
 def find_present(stream: str, users: Iterable[Any]) -> frozenset[Any]:
     """Those of the users, by primary keys, who have the room's stream open on a socket, as of about a second ago.
 
