@@ -52,8 +52,10 @@ def insert(content: Content, keys: Sequence[Any], *, seen: bool = False) -> dict
     Readers who have a notification with the same `dedupe_key` are left out.
     """
     found: dict[Any, int] = {}
+    # Without a key and a group nothing can be there already, and PostgreSQL need not note for each row that it was not.
+    conflict = "ON CONFLICT DO NOTHING" if content.dedupe_key else ""
     for part in _parts(keys):
-        found |= _insert(_columns(content, seen), part, "ON CONFLICT DO NOTHING")
+        found |= _insert(_columns(content, seen), part, conflict)
     return found
 
 

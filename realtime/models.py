@@ -240,6 +240,7 @@ class Event(ExactModel):
     """A stored frame. `body` is the frame's JSON without `stream` and `seq`, which are added when it is sent.
 
     When site code writes an event in its own transaction, `seq` is null until a short transaction after the commit.
+    Where there are many, several share a row until then (`storage/bundles`).
     """
 
     stream = models.CharField(_("stream"), max_length=100)

@@ -4,7 +4,7 @@ Synchronous; functions for sites have an asynchronous twin. Called by views, sig
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import RoomUpdated, encode, is_frame
 from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log
+from realtime.storage.bundles import portions
 from realtime.storage.commit_hooks import CommitHook, find_last, on_commit
 from realtime.storage.database import USE_TWIN, run
 from realtime.storage.routed import connection
@@ -174,7 +175,7 @@ def _send(envelope: Envelope) -> None:
 @async_unsafe(USE_TWIN)
 def _store(stream: str, body: bytes) -> None:
     if is_in_transaction():
-        _sequence_on_commit([log.write_pending(stream, body)])
+        _sequence_on_commit(log.write_all_pending([(stream, body)]))
     else:
         send_events(log.commit([(stream, body)]))
 
@@ -222,12 +223,12 @@ class _PendingFlush(CommitHook):
     """Gives all events of one transaction their `seq`s in one step, after its commit, and sends them."""
 
     def __init__(self) -> None:
-        self.keys: list[int] = []
+        self.rows: dict[int, int] = {}  # how many events are in each row, by its primary key
 
     def __call__(self) -> None:
-        for start in range(0, len(self.keys), log.READ_CHUNK):
+        for keys in portions(self.rows.items()):
             try:
-                self._flush(self.keys[start : start + log.READ_CHUNK])
+                self._flush(keys)
             except (OperationalError, InterfaceError) as error:
                 logger.warning("Events wait for the sweep, because the database is away: %s", error)
                 return
@@ -242,7 +243,7 @@ class _PendingFlush(CommitHook):
         send_events(events)
 
 
-def _sequence_on_commit(keys: Iterable[int]) -> None:
+def _sequence_on_commit(rows: Mapping[int, int]) -> None:
     """Add the events to the flush that this transaction registered last: one commit for many events, not one for each.
 
     It does not matter in which savepoint that flush was registered. If the savepoint was rolled back, Django has
@@ -254,4 +255,4 @@ def _sequence_on_commit(keys: Iterable[int]) -> None:
     if not isinstance(flush, _PendingFlush):
         flush = _PendingFlush()
         on_commit(flush)
-    flush.keys.extend(keys)
+    flush.rows |= rows

@@ -7,7 +7,7 @@ from functools import partial
 from threading import Event as Flag
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, Max
 from django.utils import timezone
 
@@ -34,6 +34,24 @@ def seqs(stream):
 
 def is_complete(stream, count):
     return seqs(stream) == list(range(1, count + 1)) and numbering.positions([stream])[stream] == count
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL writes a changed row as a new one")
+@pytest.mark.django_db
+def test_rows_of_streams_that_change_at_once_stay_in_their_pages():
+    def written():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_stat_get_xact_tuples_updated(row.oid), pg_stat_get_xact_tuples_hot_updated(row.oid)"
+                " FROM pg_class row WHERE row.oid = to_regclass('realtime_stream')"
+            )
+            return cursor.fetchone()
+
+    everybody = {f"user.{number}": 1 for number in range(1_000)}
+    log.reserve(everybody)
+    changed, changed_there = written()
+    log.reserve(everybody)
+    assert written() == (changed + 1_000, changed_there + 1_000)
 
 
 @pytest.mark.django_db

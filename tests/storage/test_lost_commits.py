@@ -1,6 +1,7 @@
 """A COMMIT that is not answered. On PostgreSQL, whose connections can break."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -8,9 +9,11 @@ from django.db import IntegrityError, connection, transaction
 import realtime
 from realtime.chat import messages, read_positions
 from realtime.chat.read_positions import Mark, Moved
+from realtime.delivery import publishing
 from realtime.models import Event, Membership, Message
 from realtime.protocol.errors import Reason
 from realtime.storage import database, log, transactions
+from realtime.storage.bundles import FEWEST
 from realtime.storage.database import DatabaseUnavailable
 from realtime.storage.transactions import own_transaction, require_committed
 from tests.patience import PATIENCE_SECONDS
@@ -111,6 +114,11 @@ async def test_it_sends_events_whose_commit_was_not_answered(proxy, sent, monkey
     monkeypatch.setattr(log, "sequence", lose_it)
     await database.run(work)
     assert [(stream, seq) for e in sent for stream, seq, _ in e.events][1:] == [("site", 2), ("room.a", 1)]
+    everybody = [f"user.{number}" for number in range(FEWEST)]
+    frames = [(stream, {"type": "test"}) for stream in everybody]
+    sent.clear()
+    await database.run(transaction.atomic(partial(publishing.publish_all, frames)))
+    assert [(stream, seq) for e in sent for stream, seq, _ in e.events] == [(stream, 1) for stream in everybody]
 
 
 async def test_it_publishes_nothing_that_was_not_committed(proxy, sent):

@@ -1,0 +1,131 @@
+"""Many events of one transaction: they wait in few rows, and get their numbers like any others."""
+
+from functools import partial
+
+import pytest
+from django.db import transaction
+from django.db.models import Count
+
+import realtime
+from realtime.delivery import publishing
+from realtime.models import Event, Stream
+from realtime.storage import bundles, log
+from realtime.storage.completing import _completions, register_completion
+from realtime.storage.log import LoggedEvent
+from tests.racing import at_once
+
+transactional = pytest.mark.django_db(transaction=True)
+EVERYBODY = [f"user.{number}" for number in range(250)]
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Bundles of a hundred."""
+    monkeypatch.setattr(bundles, "MOST", 100)
+    monkeypatch.setattr(log, "MOST", 100)
+
+
+def events(text="x", streams=EVERYBODY):
+    return [(stream, b'{"type":"%s"}' % text.encode()) for stream in streams]
+
+
+def publish_all(text="x", streams=EVERYBODY):
+    publishing.publish_all([(stream, {"type": text}) for stream in streams])
+
+
+def waiting():
+    return Event.objects.filter(seq=None).count()
+
+
+def stored(stream):
+    return [event.body.decode() for event in log.missed(stream, 0, 99)]
+
+
+def test_few_events_have_rows_of_their_own():
+    few = events(streams=EVERYBODY[: bundles.FEWEST - 1])
+    assert bundles.pack(few) == [(event, 1) for event in few]
+
+
+def test_bundles_are_bounded_by_events_and_bytes(monkeypatch, small):
+    assert [count for _, count in bundles.pack(events())] == [100, 100, 50]
+    monkeypatch.setattr(bundles, "MOST_BYTES", 60 * len(b'{"type":"x"}'))
+    assert [count for _, count in bundles.pack(events())] == [60, 60, 60, 60, 10]
+    monkeypatch.setattr(bundles, "MOST_BYTES", 1)
+    assert [count for _, count in bundles.pack(events())] == [1] * 250
+
+
+def test_a_bundle_keeps_order_and_every_byte():
+    given = [("site", b'{"type":"a", "text":"\\u0000 \xf0\x9f\x98\x80", "n":1.0}'), *events()]
+    (((stream, body), _),) = bundles.pack(given)
+    assert bundles.unpack(stream, body) == given
+
+
+def test_portions_have_as_many_events_as_a_bundle(small):
+    rows = [(1, 40), (2, 60), (3, 1), (4, 100), (5, 30), (6, 71)]
+    assert list(bundles.portions(rows)) == [[1, 2], [3], [4], [5], [6]]
+    assert list(bundles.portions([])) == []
+
+
+@transactional
+def test_each_event_is_written_once_and_gets_its_number(small):
+    with transaction.atomic():
+        publish_all("first")
+        publish_all("second")
+        assert (waiting(), Stream.objects.count()) == (6, 0)
+    assert waiting() == 0
+    assert list(Event.objects.values_list("seq").annotate(Count("pk")).order_by("seq")) == [(1, 250), (2, 250)]
+    assert stored("user.7") == ['{"type":"first"}', '{"type":"second"}']
+
+
+@transactional
+def test_events_keep_their_order_among_others(small):
+    with transaction.atomic():
+        realtime.publish("user.7", {"type": "before"})
+        publish_all("many")
+        realtime.publish("user.7", {"type": "after"})
+        publish_all("few", ["user.7", "user.8"])
+    assert stored("user.7") == [f'{{"type":"{text}"}}' for text in ("before", "many", "after", "few")]
+
+
+@transactional
+def test_nothing_is_left_of_a_transaction_that_is_rolled_back():
+    @transaction.atomic
+    def fail():
+        publish_all()
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with transaction.atomic():
+        with pytest.raises(RuntimeError):
+            fail()
+        realtime.publish("user.7", {"type": "other"})
+    assert Event.objects.count() == 1
+    assert stored("user.7") == ['{"type":"other"}']
+
+
+@transactional
+def test_bundles_that_a_crash_left_are_swept_one_at_a_time(small):
+    log.write_all_pending(events("first"))
+    log.write_pending("user.7", b'{"type":"second"}')
+    assert [len(log.sweep(-1)) for _ in range(5)] == [100, 100, 50, 1, 0]
+    assert stored("user.7") == ['{"type":"first"}', '{"type":"second"}']
+
+
+@transactional
+def test_each_bundle_is_swept_once_when_many_processes_do(small):
+    log.write_all_pending(events())
+    swept = at_once(*[partial(log.sweep, -1)] * 4)
+    found = [event for part in [*swept, *(log.sweep(-1) for _ in range(3))] for event in part]
+    assert sorted(found) == sorted(LoggedEvent(stream, 1, body) for stream, body in events())
+    assert Event.objects.count() == 250
+
+
+@transactional
+def test_events_of_a_bundle_are_completed(monkeypatch):
+    monkeypatch.setattr("realtime.storage.completing._completions", dict(_completions))
+    register_completion(["counted"], lambda found: [body.replace(b"old", b"new") for _, body in found])
+    (key,) = log.write_all_pending([*events('counted","of":"old'), *events('other","of":"old', ["site"])])
+    new = b'{"type":"counted","of":"new"}'
+    assert {event.body for event in log.sequence([key])} == {new, b'{"type":"other","of":"old"}'}
+    assert stored("user.7") == [new.decode()]
