@@ -1,4 +1,4 @@
-"""The database of every site that a test starts as a real process."""
+"""The databases of the sites that tests start as real processes: copies of what is made once in a run."""
 
 import fcntl
 import os
@@ -9,24 +9,48 @@ from pathlib import Path
 import pytest
 
 from tests.sites.processes import Site
+from tests.sites.small import SmallSite
+
+
+def make_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A file of this name. The first worker of pytest-xdist that needs it makes it for all."""
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        directory = directory.parent
+    path, unfinished = directory / name, directory / f"unfinished-{name}"
+    with (directory / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            make(unfinished)
+            unfinished.rename(path)
+    return path
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with tables, users and rooms. The first worker of pytest-xdist that needs it makes it for all."""
-    directory = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        directory = directory.parent
-    path, unfinished = directory / "template.sqlite3", directory / "unfinished.sqlite3"
-    with (directory / "template.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            Site(SQLITE_PATH=str(unfinished)).prepare()
-            unfinished.rename(path)
-    return path
+    """A database with tables, users and rooms."""
+    return make_once(tmp_path_factory, "site.sqlite3", lambda path: Site(SQLITE_PATH=str(path)).prepare())
 
 
 @pytest.fixture(scope="session")
 def new_database(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
     """Makes databases with the same users and rooms, and returns their paths."""
     return lambda: str(shutil.copy(template, tmp_path_factory.mktemp("site") / "db.sqlite3"))
+
+
+@pytest.fixture(scope="session")
+def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a small site, with nothing but its tables."""
+
+    def migrate(path: Path) -> None:
+        directory = tmp_path_factory.mktemp("small")
+        SmallSite(directory, {}).run("django", "migrate", "--verbosity", "0")
+        shutil.copy(directory / "db.sqlite3", path)
+
+    return make_once(tmp_path_factory, "small.sqlite3", migrate)
+
+
+@pytest.fixture
+def small_database(small_template: Path, tmp_path: Path) -> Path:
+    """That database, for a small site in the folder of the test."""
+    return Path(shutil.copy(small_template, tmp_path / "db.sqlite3"))

@@ -89,13 +89,13 @@ database.shutdown()
 """
 
 
+@pytest.mark.usefixtures("small_database")
 @pytest.mark.parametrize(
     ("script", "last"), [(SYNCHRONOUS, 14), (ASYNCHRONOUS, 10), (SOCKETS, 5)], ids=["shell", "threads", "server"]
 )
 def test_everything_that_children_and_parents_publish_arrives(tmp_path, script, last):
     with Redis() as redis, Ear(redis.url) as ear:
         site = SmallSite(tmp_path, {**settings_with(redis_url=redis.url), "script.py": BEGIN + script})
-        site.run("django", "migrate", "--verbosity", "0")
         assert "away" not in site.run("script")
         assert ear.hear(last) == list(range(1, last + 1))
 

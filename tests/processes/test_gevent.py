@@ -90,34 +90,32 @@ for n in range(5):
 """
 
 
+@pytest.mark.usefixtures("small_database")
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_worker_publishes_and_goes_on_with_the_database(tmp_path, database):
     with Redis() as redis, Ear(redis.url) as ear:
         url = redis.url.replace("127.0.0.1", "localhost")  # a name is looked up on another thread
         site = SmallSite(tmp_path, {**settings_with(redis_url=url), "script.py": BEGIN + WORKER})
         if database == "sqlite":
-            run(site)
+            assert "LOGGED" not in site.run("script")
         else:
             with Postgres() as postgres:
-                run(site, postgres.url)
+                site.run("django", "migrate", "--verbosity", "0", database_url=postgres.url)
+                assert "LOGGED" not in site.run("script", database_url=postgres.url)
         assert ear.hear(26) == list(range(1, 27))
 
 
-def run(site, database_url=""):
-    site.run("django", "migrate", "--verbosity", "0", database_url=database_url)
-    assert "LOGGED" not in site.run("script", database_url=database_url)
-
-
+@pytest.mark.usefixtures("small_database")
 def test_a_worker_that_forks_leaves_its_connections_to_its_parent(tmp_path):
     """The greenlets of the parent go on in the child."""
     with Redis() as redis, Ear(redis.url) as ear:
         site = SmallSite(tmp_path, {**settings_with(redis_url=redis.url), "script.py": BEGIN + FORKS})
-        run(site)
+        assert "LOGGED" not in site.run("script")
         assert ear.hear(5) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.usefixtures("small_database")
 def test_a_worker_goes_on_without_redis(tmp_path):
     site = SmallSite(tmp_path, {**settings_with(redis_url=NOWHERE), "script.py": BEGIN + OUTAGE})
-    site.run("django", "migrate", "--verbosity", "0")
     output = site.run("script")
     assert output.count("LOGGED") == output.count("The channel layer is away") == 1

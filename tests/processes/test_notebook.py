@@ -57,9 +57,9 @@ say(6)
 """
 
 
+@pytest.mark.usefixtures("small_database")
 def test_synchronous_calls_work_or_say_what_to_await(tmp_path):
     with Redis() as redis, Ear(redis.url) as ear:
         site = SmallSite(tmp_path, {**settings_with(redis_url=redis.url), "script.py": SCRIPT})
-        site.run("django", "migrate", "--verbosity", "0")
         assert "LOGGED" not in site.run("script")
         assert ear.hear(6) == [1, 2, 3, 4, 5, 6]

@@ -77,11 +77,11 @@ def refusing() -> Iterator[str]:
     yield NOWHERE
 
 
+@pytest.mark.usefixtures("small_database")
 @pytest.mark.parametrize("outage", [hanging, refusing])
 def test_publishing_costs_one_wait_and_one_line(tmp_path, outage):
     with outage() as url:
         site = SmallSite(tmp_path, {**settings_with(redis_url=url), "script.py": SCRIPT})
-        site.run("django", "migrate", "--verbosity", "0")
         output = site.run("script")
     assert output.count("LOGGED") == output.count("The channel layer is away") == 1
     assert "Traceback" not in output
