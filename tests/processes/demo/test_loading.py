@@ -9,7 +9,8 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from tests.patience import PATIENCE_SECONDS
-from tests.processes.demo.windows import Windows, status
+from tests.processes.demo.barriers import expect_no_barriers
+from tests.processes.demo.windows import Windows, say, status
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -134,6 +135,40 @@ async def test_an_older_answer_does_not_take_the_place_of_a_newer_frame(windows:
     held.released.set()
     await soon(held.came.wait())
     await expect(state).to_have_text("paid")
+
+
+async def test_late_messages_of_a_room_stay_in_that_room(windows: Windows) -> None:
+    tab = await open_without_team(windows, held := Held())
+    await tab.click("#rooms button >> text=General")
+    await say(tab, "To all")
+    held.released.set()
+    await expect(tab.locator("#rooms li", has_text="Team").locator(".badge")).not_to_be_empty()
+    await expect(tab.get_by_text("To all", exact=True)).to_have_count(1)
+    await expect(tab.get_by_text("To the team", exact=True)).to_have_count(0)
+
+
+async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: Windows) -> None:
+    tab = await open_without_team(windows, refusal(400))
+    await expect(tab.locator("#unloaded")).to_contain_text("The messages could not be loaded.")
+    await expect(tab.locator("#nothing")).to_be_hidden()
+    await expect_no_barriers(tab)
+    await tab.unroute_all()
+    await tab.click("#load-again")
+    await expect(tab.get_by_text("To the team", exact=True)).not_to_have_count(0)
+    await expect(tab.locator("#unloaded")).to_be_hidden()
+
+
+async def open_without_team(windows: Windows, answer: Answer) -> Page:
+    """Bob has said something to the team, in which alice is. Her window does not get it as the server answers it."""
+    bob = await windows.open("bob")
+    await bob.click("#rooms button >> text=Team")
+    await say(bob, "To the team")
+    await expect(bob.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+    alice = await windows.open("alice")
+    await alice.route("**/api/v1/rooms/team/messages?*", answer)
+    await alice.reload()
+    await alice.click("#rooms button >> text=Team")
+    return alice
 
 
 @pytest.mark.parametrize("closing", ["dismiss", "confirm"])
