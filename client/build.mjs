@@ -24,7 +24,7 @@ const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
 const INTERNAL =
   "addDraft admit alter base begin callback cancel check draft emit expect finish fire flush forgetStream giveUp " +
   "greeting isHeld isOwn makeId maxBytes moment note outbox part plan positions put ready rejectAll " +
-  "reset resuming revise runAfter runMore runNow say sendNow seqs takeFrame timer transmit trimTo update wake";
+  "reset resuming revise runAfter runMore runNow say sendNow seqs stop takeFrame timer transmit trimTo update wake";
 
 const COMMON = {
   absWorkingDir: HERE,
@@ -52,7 +52,17 @@ const inOneFile = {
 
 /** What esbuild leaves is made 3 % smaller. Nothing here counts on properties that do something when they are read. */
 const UNSAFE = { pure_getters: true, unsafe: true, unsafe_arrows: true, unsafe_math: true, unsafe_methods: true };
-const COMPRESS = { ...UNSAFE, passes: 3, keep_fargs: false, hoist_funs: true, lhs_constants: false, conditionals: false, unsafe_comps: true };
+const COMPRESS = {
+  ...UNSAFE,
+  passes: 3,
+  keep_fargs: false,
+  hoist_funs: true,
+  conditionals: false,
+  unsafe_comps: true,
+  reduce_funcs: false,
+  if_return: false,
+  comparisons: false,
+};
 const SHORTEN = { module: true, ecma: 2022, compress: COMPRESS };
 
 /** What others read: types, frames, and what tabs say to each other. So is all of `src/testing`. */

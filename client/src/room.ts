@@ -101,6 +101,10 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     });
   }
 
+  reload(): Promise<void> {
+    return this.status === "idle" ? this.begin() : this.#history.runNow();
+  }
+
   // Typing and reading
 
   typing(isTyping = true): void {

@@ -220,6 +220,8 @@ export interface Room extends Observable<RoomSnapshot>, RoomSnapshot {
   /** The user has read up to this position; by default up to the newest message. */
   markRead(seq?: number): void;
   loadOlder(): Promise<void>;
+  /** Load the newest messages again, and join before if that has failed. Never rejects: the error is in the snapshot. */
+  reload(): Promise<void>;
   /** Frames of this room alone. */
   on<T extends keyof EventTypes>(type: T, listener: (frame: EventTypes[T]) => void): Off;
 }

@@ -4,12 +4,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, ViewportSize, async_playwright, expect
 
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import find_binary
 
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
+PHONE: ViewportSize = {"width": 390, "height": 844}
+DESK: ViewportSize = {"width": 1280, "height": 800}
 # What a test waits for in a page.
 FIND_FRAME = """([type, fields]) => frames.find((frame) => frame.type === type
     && Object.entries(fields).every(([name, value]) => (frame.data?.[name] ?? frame[name]) === value))"""

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, ViewportSize, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
-from tests.clients.browser import open_browser, open_page
+from tests.clients.browser import DESK, PHONE, open_browser, open_page
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [
@@ -37,8 +37,6 @@ Message.objects.create(room=room, sender=alice, text="Hello", seq=1)
 announce({"en": "Maintenance"}, {"en": "Tonight."})
 Announcement.objects.create().texts.create(language="en", title="A draft")
 """
-PHONE: ViewportSize = {"width": 390, "height": 844}
-DESK: ViewportSize = {"width": 1280, "height": 800}
 OURS = ("/admin/notifications/", "/admin/realtime/")
 FIND_LINKS = "() => [...document.querySelectorAll('a[href], iframe[src]')].map((link) => link.href || link.src)"
 # Other objects of a list look the same, and so do two pages of Django for the objects of any list.

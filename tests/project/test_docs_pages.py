@@ -9,7 +9,7 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from tests.clients.browser import open_browser, open_page
+from tests.clients.browser import PHONE, open_browser, open_page
 
 pytestmark = pytest.mark.browser
 
@@ -43,8 +43,8 @@ async def test_nothing_is_blocked_under_a_strict_policy():
         await page.add_init_script(NOTE)
         await page.route("**/*", serve)
         await page.goto(f"{SITE}/api/docs/socket#frame-chat")
-        await page.set_viewport_size({"width": 390, "height": 844})
-        assert await page.evaluate("document.documentElement.scrollWidth") == 390
+        await page.set_viewport_size(PHONE)
+        assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         await page.click(".menu summary")
         await page.click(".menu a[href='#closes']")
         assert await page.evaluate("blocked") == []

@@ -2,42 +2,57 @@
 
 import { realtime } from "./client.js";
 import { clone, find, part, safeAddress, setText, showList } from "./dom.js";
+import { keepLoaded } from "./loading.js";
+import { showToast } from "./toasts.js";
 import { gettext } from "./texts.js";
 
 let announcements = [];
+const closing = new Set(); // the ids of those that the visitor closes, until the server has answered
+const list = keepLoaded("/announcements", take);
 
 export function startAnnouncements() {
-  realtime.on("connected", load);
-  realtime.on("announcement", load);
-  realtime.on("announcement_changed", ({ data }) => setTimeout(load, Math.random() * data.within_ms));
+  realtime.on("announcement", list.load);
+  realtime.on("announcement_changed", ({ data }) => setTimeout(list.load, Math.random() * data.within_ms));
   realtime.on("announcement_ended", ({ data }) => remove(data.announcement_id));
   realtime.on("announcement_state", ({ data }) => {
     if (data.dismissed_at || data.confirmed_at) remove(data.announcement_id);
   });
 }
 
-async function load() {
-  try {
-    announcements = (await realtime.rest("GET", "/announcements")).announcements;
-  } catch {
-    return; // the next connection loads it again
-  }
+function take(answer) {
+  ({ announcements } = answer);
   show();
-  for (const { id, seen_at } of announcements) if (!seen_at) post(id, "seen");
+  for (const { id, seen_at } of announcements) if (!seen_at) post(id, "seen").catch(() => {});
 }
 
 function remove(id) {
   announcements = announcements.filter((announcement) => announcement.id !== id);
+  list.renew();
   show();
 }
 
-const post = (id, act) => realtime.rest("POST", `/announcements/${id}/${act}`).catch(() => {});
+const post = (id, act) => realtime.rest("POST", `/announcements/${id}/${act}`);
 
-function show() {
-  showList(find("announcements"), announcements, ({ id }) => id, () => clone("announcement-piece"), showOne);
+/** It goes at once, and comes back if the server does not know of it. */
+async function close(id, act) {
+  closing.add(id);
+  show();
+  try {
+    await post(id, act);
+    remove(id);
+  } catch (error) {
+    showToast(gettext("That did not work"), error.message);
+  }
+  closing.delete(id);
+  show();
 }
 
-function showOne(element, { id, level, title, message, link, closing }) {
+function show() {
+  const open = announcements.filter(({ id }) => !closing.has(id));
+  showList(find("announcements"), open, ({ id }) => id, () => clone("announcement-piece"), showOne);
+}
+
+function showOne(element, { id, level, title, message, link, closing: act }) {
   element.dataset.level = level;
   setText(part(element, "b"), title);
   setText(part(element, "span"), message);
@@ -45,7 +60,7 @@ function showOne(element, { id, level, title, message, link, closing }) {
   more.hidden = !safeAddress(link);
   if (!more.hidden) more.href = safeAddress(link);
   const button = part(element, "button");
-  button.hidden = closing === "stay";
-  setText(button, closing === "confirm" ? gettext("I have read it") : gettext("Dismiss"));
-  button.onclick = () => (post(id, closing), remove(id));
+  button.hidden = act === "stay";
+  setText(button, act === "confirm" ? gettext("I have read it") : gettext("Dismiss"));
+  button.onclick = () => close(id, act);
 }

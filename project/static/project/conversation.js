@@ -30,6 +30,7 @@ export function startConversation() {
   document.addEventListener("visibilitychange", noteRead);
   addEventListener("focus", noteRead);
   find("newer").addEventListener("click", jumpToEnd);
+  find("load-again").addEventListener("click", loadAgain);
   find("composer").addEventListener("submit", () => {
     if (shown) shown.mark = null;
     jumpToEnd();
@@ -49,8 +50,9 @@ let wasAtEnd = true;
 
 function showAll() {
   const snapshot = shown.room.getSnapshot();
-  const { messages, loading } = snapshot;
+  const { messages, loading, error, status } = snapshot;
   scroller.setAttribute("aria-busy", String(loading));
+  find("unloaded").hidden = !error || status === "gone";
   if (isTooEarly(snapshot)) return;
   wasAtEnd = isAtEnd();
   const top = scroller.scrollHeight - scroller.scrollTop;
@@ -60,8 +62,8 @@ function showAll() {
     showMessage(child, message, before, message === firstNew, shown.room);
   });
   keepPlace(first, top);
-  find("beginning").hidden = snapshot.hasOlder || loading || !messages.length;
-  find("nothing").hidden = snapshot.status !== "joined" || loading || messages.length > 0;
+  find("beginning").hidden = snapshot.hasOlder || loading || Boolean(error) || !messages.length;
+  find("nothing").hidden = status !== "joined" || loading || Boolean(error) || messages.length > 0;
   showTyping(snapshot.typingUsers);
   noteRead();
 }
@@ -101,6 +103,14 @@ function loadOlder() {
   wasAtEnd = isAtEnd();
   const { hasOlder, loading } = shown.room.getSnapshot();
   if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});
+}
+
+/** What has failed: the newest messages, or older ones at the top. */
+function loadAgain() {
+  const { room } = shown;
+  const { messages, hasOlder } = room.getSnapshot();
+  if (messages.length && hasOlder) room.loadOlder();
+  else room.reload();
 }
 
 function noteRead() {

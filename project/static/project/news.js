@@ -7,11 +7,10 @@ import { gettext } from "./texts.js";
 
 export function startNews() {
   realtime.notifications.on("notification", (item) => {
-    if (!isVisible() && canShow("granted")) showOnDesktop(item);
-    else showToast(item.title, item.message);
+    if (isVisible() || !canShow("granted") || !showOnDesktop(item)) showToast(item.title, item.message);
   });
   const button = find("desktop");
-  button.hidden = !canShow("default");
+  button.hidden = !canShow("default") || !make("");
   button.addEventListener("click", async () => {
     const answer = await Notification.requestPermission();
     button.hidden = true;
@@ -21,7 +20,18 @@ export function startNews() {
 
 const canShow = (permission) => "Notification" in window && Notification.permission === permission;
 
+/** Returns whether it could be shown. */
 function showOnDesktop({ id, title, message }) {
-  const shown = new Notification(title, { body: message, tag: `notification-${id}` });
-  shown.addEventListener("click", () => (window.focus(), shown.close()));
+  const shown = make(title, { body: message, tag: `notification-${id}` });
+  shown?.addEventListener("click", () => (window.focus(), shown.close()));
+  return Boolean(shown);
+}
+
+/** Null where only a service worker can make one, as in Chrome on Android. Without the permission nothing is shown. */
+function make(title, options) {
+  try {
+    return new Notification(title, options);
+  } catch {
+    return null;
+  }
 }

@@ -2,6 +2,7 @@
 
 import { realtime } from "./client.js";
 import { clone, find, part, setText, showList } from "./dom.js";
+import { keepLoaded } from "./loading.js";
 import { showToast } from "./toasts.js";
 import { gettext } from "./texts.js";
 
@@ -15,21 +16,18 @@ const NEXT = {
 };
 let orders = [];
 let labels = {};
+const list = keepLoaded("/orders", take);
 
 export function startOrders() {
-  realtime.on("connected", load);
   realtime.on("order_status_changed", ({ order_id, status }) => {
     orders = orders.map((order) => (order.number === order_id ? { ...order, status } : order));
+    list.renew();
     show();
   });
 }
 
-async function load() {
-  try {
-    ({ orders, labels } = await realtime.rest("GET", "/orders"));
-  } catch {
-    return; // the next connection loads it again
-  }
+function take(answer) {
+  ({ orders, labels } = answer);
   show();
 }
 

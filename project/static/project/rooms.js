@@ -3,24 +3,19 @@
 import { realtime } from "./client.js";
 import { openRoom } from "./conversation.js";
 import { clone, find, part, setText, showList } from "./dom.js";
-import { showToast } from "./toasts.js";
+import { keepLoaded } from "./loading.js";
 import { fill, gettext, ngettext } from "./texts.js";
 
 let rooms = [];
 
 export function startRooms() {
-  realtime.on("connected", load);
+  // With each connection, so that rooms that were created meanwhile are there, too.
+  keepLoaded("/rooms", take);
   addEventListener("hashchange", showChosen);
 }
 
-/** With each connection, so that rooms that were created meanwhile are there, too. */
-async function load() {
-  try {
-    const answer = await realtime.rest("GET", "/rooms");
-    rooms = answer.rooms.map((room) => rooms.find(({ id }) => id === room.id) ?? enter(room));
-  } catch (error) {
-    return showToast(gettext("That did not work"), error.message);
-  }
+function take(answer) {
+  rooms = answer.rooms.map((room) => rooms.find(({ id }) => id === room.id) ?? enter(room));
   showChosen();
 }
 

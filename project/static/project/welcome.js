@@ -6,10 +6,17 @@ import { signIn } from "./login.js";
 export function startWelcome() {
   const form = find("sign-in");
   if (!form) return;
-  for (const button of form.elements) button.disabled = false;
-  form.addEventListener("submit", (event) => {
+  const setDisabled = (isDisabled) => {
+    for (const button of form.elements) button.disabled = isDisabled;
+  };
+  setDisabled(false);
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    enter(event.submitter.value);
+    const { value } = event.submitter;
+    // A double click is one choice.
+    setDisabled(true);
+    await enter(value);
+    setDisabled(false);
   });
 }
 

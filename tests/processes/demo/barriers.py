@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
+from tests.clients.browser import DESK, PHONE
 from tests.sites.processes import ROOT
 
 AXE = ROOT / "client/node_modules/axe-core/axe.min.js"
-WIDTHS = (320, 390, 700, 1280)
+WIDTHS = (320, PHONE["width"], 700, DESK["width"])
 # Another scheme changes nothing but colours.
 LOOK = """async (rules) => {
     const report = await axe.run(rules.length ? { runOnly: rules } : {});

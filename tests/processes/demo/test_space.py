@@ -4,20 +4,17 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
-from tests.clients.browser import open_page
+from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit, has_axe
 from tests.processes.demo.windows import (
-    LET_ASK,
     Windows,
     lines,
-    read_news,
     say,
     say_what_is_refused,
     scroll_up,
     status,
-    watch_news,
 )
 from tests.sites.processes import SiteProcess
 
@@ -64,6 +61,25 @@ async def test_two_people_meet(windows: Windows) -> None:
     await expect(alice.locator(".message.first-new .text")).to_have_text("Only for us.")
     await bob.close()
     await expect(status(alice, "bob")).to_have_attribute("data-status", "offline")
+
+
+async def test_a_double_click_on_a_person_signs_in_once(browser: Browser, process: SiteProcess) -> None:
+    async with open_page(browser) as page:
+        asked: list[Route] = []
+
+        async def hold(route: Route) -> None:
+            asked.append(route)
+
+        await page.route("**/demo/sign-in", hold)
+        await page.goto(f"http://{process.address}/")
+        await page.dblclick("#sign-in button >> nth=0")
+        await expect(page.locator("#sign-in button:disabled")).not_to_have_count(0)
+        assert len(asked) == 1
+        await asked[0].fulfill(status=503, json={"detail": "Later"})
+        await expect(page.locator("#sign-in-error")).to_have_text("Later")
+        await page.unroute_all()
+        await page.click("#sign-in button >> nth=0")
+        await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
 
 
 async def test_a_message_that_is_refused_is_tried_again_or_discarded(windows: Windows) -> None:
@@ -195,26 +211,6 @@ async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) 
     await expect(alice.locator("[data-act=open]:not([hidden])")).to_have_count(0)
 
 
-@pytest.mark.parametrize("permissions", [["notifications"], []], ids=["granted", "denied"])
-async def test_the_browser_notifies_whoever_does_not_look(windows: Windows, permissions: list[str]) -> None:
-    """A hidden page with the permission gets one of the browser's own. Every other page gets a toast."""
-    tab = await windows.open("alice", permissions=permissions)
-    await tab.context.add_init_script(LET_ASK)
-    alice = await windows.open("alice", beside=tab)
-    await alice.click("#bell")
-    await alice.click("#desktop")
-    await expect(alice.locator("#desktop")).to_be_hidden()
-    await expect(alice.locator(".toast")).to_have_count(0 if permissions else 1)
-    assert await alice.evaluate("Notification.permission") == ("granted" if permissions else "denied")
-    await watch_news(alice)
-    await tab.locator("#orders button").first.click()
-    assert await read_news(alice, 1) == [["toast", "Order A-17"]]
-    await alice.evaluate("looks = 'hidden'")
-    await tab.locator("#orders button").last.click()
-    kind = "desktop" if permissions else "toast"
-    assert await read_news(alice, 2) == [["toast", "Order A-17"], [kind, "Order A-18"]]
-
-
 async def transferred(page: Page) -> dict[str, int]:
     """The bytes of all answers that the page has got, with their headers, by address."""
     sizes: dict[str, int] = await page.evaluate(
@@ -241,7 +237,7 @@ async def test_the_first_view_is_small(browser: Browser, process: SiteProcess) -
         assert sum(sizes.values()) < FIRST_VIEW_BYTES, sizes
 
 
-@pytest.mark.parametrize("view", [{"width": 1280, "height": 800}, {"width": 390, "height": 844}], ids=["desk", "phone"])
+@pytest.mark.parametrize("view", [DESK, PHONE], ids=["desk", "phone"])
 async def test_it_is_still_and_accessible(windows: Windows, view: Any) -> None:
     """Nothing moves while the page is made, nor for those who want no motion, and axe finds nothing serious."""
     if not has_axe():

@@ -1,0 +1,208 @@
+"""The demo's lists in a real browser, when requests are refused, fail or are answered late."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, Route, expect
+
+from tests.patience import PATIENCE_SECONDS
+from tests.processes.demo.barriers import expect_no_barriers
+from tests.processes.demo.windows import Windows, say, status
+from tests.sites.processes import SiteProcess
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.browser,
+    pytest.mark.usefixtures("logs"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+LISTS = {"rooms", "orders", "announcements", "notifications", "status"}
+LIST = re.compile(rf"/api/v1/({'|'.join(LISTS)})(\?.*)?$")
+ORDERS = "**/api/v1/orders"
+ANNOUNCE = """
+from django.contrib.auth import get_user_model
+from notifications import announce, notify
+announce("Cake: {closing}", "In the kitchen", for_newer=True, closing="{closing}")
+notify(get_user_model().objects.get(username="alice"), "mention", message="Lunch?")
+"""
+# A wait of exactly this time ends at once, and the clock has moved on by it.
+SKIP = """{
+    const [plan, now] = [window.setTimeout, Date.now];
+    window.skipped = 0;
+    Date.now = () => now() + skipped;
+    window.setTimeout = (run, ms, ...rest) =>
+        ms === 70000 ? plan(() => ((skipped += ms), run())) : plan(run, ms, ...rest);
+}"""
+
+Answer = Callable[[Route], Awaitable[None]]
+
+
+def refusal(status: int, **headers: str) -> Answer:
+    """An answer as a proxy gives it, without the codes of the API."""
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=status, body="<h1>Later</h1>", headers=headers)
+
+    return refuse
+
+
+async def break_off(route: Route) -> None:
+    await route.abort()
+
+
+class Once:
+    """Answers the first request for each address in another way than the server, and counts the requests."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.counts: dict[str, int] = {}
+
+    async def __call__(self, route: Route) -> None:
+        name = route.request.url.partition("/api/v1/")[2].partition("?")[0]
+        self.counts[name] = self.counts.get(name, 0) + 1
+        if self.counts[name] == 1:
+            await self.answer(route)
+        else:
+            await route.continue_()
+
+
+class Held:
+    """Holds answers, as the server has given them, until they are let go."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def __call__(self, route: Route) -> None:
+        answer = await route.fetch()
+        self.came.set()
+        await self.released.wait()
+        await route.fulfill(response=answer)
+
+
+async def soon(waiting: Awaitable[Any]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await waiting
+
+
+@pytest.mark.parametrize(
+    "answer", [refusal(429, **{"Retry-After": "1"}), refusal(503), break_off], ids=["429", "503", "network"]
+)
+async def test_lists_that_were_refused_once_load_by_themselves(
+    windows: Windows, process: SiteProcess, answer: Answer
+) -> None:
+    await asyncio.to_thread(process.site.run, ANNOUNCE.format(closing="stay"))
+    alice = await windows.open("alice")
+    await windows.open("bob")
+    once = Once(answer)
+    await alice.context.route(LIST, once)
+    page = await windows.open("alice", beside=alice)
+    await expect(page.locator("#orders li")).not_to_have_count(0)
+    await expect(page.locator(".announcement")).not_to_have_count(0)
+    await expect(page.locator("#items > li")).not_to_have_count(0)
+    await expect(status(page, "bob")).to_have_attribute("data-status", "online")
+    assert once.counts.keys() == LISTS
+    assert min(once.counts.values()) > 1
+
+
+async def test_a_list_waits_as_long_as_the_server_says(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    await alice.context.add_init_script(SKIP)
+    await alice.context.route(ORDERS, Once(refusal(429, **{"Retry-After": "70"})))
+    page = await windows.open("alice", beside=alice)
+    await expect(page.locator("#orders li")).not_to_have_count(0)
+    assert await page.evaluate("skipped") == 70_000
+
+
+async def test_an_older_answer_does_not_take_the_place_of_a_newer_frame(windows: Windows) -> None:
+    carol = await windows.open("carol")
+    tab = await windows.open("carol", beside=carol)
+    state = tab.locator("#orders .state").first
+    await expect(state).to_have_text("new")
+    held = Held()
+    await tab.route(ORDERS, held)
+    await tab.check("#cut")
+    await expect(tab.locator("#pill")).to_have_attribute("data-status", "waiting")
+    await tab.uncheck("#cut")
+    await soon(held.came.wait())
+    await carol.locator("#orders button").first.click()
+    await expect(state).to_have_text("paid")
+    held.came.clear()
+    held.released.set()
+    await soon(held.came.wait())
+    await expect(state).to_have_text("paid")
+
+
+async def test_late_messages_of_a_room_stay_in_that_room(windows: Windows) -> None:
+    tab = await open_without_team(windows, held := Held())
+    await tab.click("#rooms button >> text=General")
+    await say(tab, "To all")
+    held.released.set()
+    await expect(tab.locator("#rooms li", has_text="Team").locator(".badge")).not_to_be_empty()
+    await expect(tab.get_by_text("To all", exact=True)).to_have_count(1)
+    await expect(tab.get_by_text("To the team", exact=True)).to_have_count(0)
+
+
+async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: Windows) -> None:
+    tab = await open_without_team(windows, refusal(400))
+    await expect(tab.locator("#unloaded")).to_contain_text("The messages could not be loaded.")
+    await expect(tab.locator("#nothing")).to_be_hidden()
+    await expect_no_barriers(tab)
+    await tab.unroute_all()
+    await tab.click("#load-again")
+    await expect(tab.get_by_text("To the team", exact=True)).not_to_have_count(0)
+    await expect(tab.locator("#unloaded")).to_be_hidden()
+
+
+async def open_without_team(windows: Windows, answer: Answer) -> Page:
+    """Bob has said something to the team, in which alice is. Her window does not get it as the server answers it."""
+    bob = await windows.open("bob")
+    await bob.click("#rooms button >> text=Team")
+    await say(bob, "To the team")
+    await expect(bob.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+    alice = await windows.open("alice")
+    await alice.route("**/api/v1/rooms/team/messages?*", answer)
+    await alice.reload()
+    await alice.click("#rooms button >> text=Team")
+    return alice
+
+
+@pytest.mark.parametrize("closing", ["dismiss", "confirm"])
+async def test_an_announcement_comes_back_if_it_could_not_be_closed(
+    windows: Windows, process: SiteProcess, closing: str
+) -> None:
+    for kind in ("stay", closing):
+        await asyncio.to_thread(process.site.run, ANNOUNCE.format(closing=kind))
+    page = await windows.open("bob")
+    notice = page.locator(".announcement", has_text=f"Cake: {closing}")
+    button = notice.get_by_role("button", name={"dismiss": "Dismiss", "confirm": "I have read it"}[closing])
+    held = await hold_refusal(page, f"**/api/v1/announcements/*/{closing}")
+    await button.click()
+    await soon(held.came.wait())
+    await expect(notice).to_have_count(0)
+    held.released.set()
+    await expect(page.locator(".toast", has_text="That did not work")).to_have_count(1)
+    await expect(notice).to_have_count(1)
+    await page.unroute_all()
+    await button.click()
+    await expect(notice).to_have_count(0)
+    await page.reload()
+    await expect(page.locator(".announcement", has_text="stay")).not_to_have_count(0)
+    await expect(notice).to_have_count(0)
+
+
+async def hold_refusal(page: Page, address: str) -> Held:
+    """Refuse requests for this address when they are let go."""
+    held = Held()
+
+    async def refuse(route: Route) -> None:
+        held.came.set()
+        await held.released.wait()
+        await route.fulfill(status=503)
+
+    await page.route(address, refuse)
+    return held
