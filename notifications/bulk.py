@@ -1,6 +1,6 @@
 """Changes many rows, each in its own way, with one statement: they are one JSON parameter. Used by what stores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,12 @@ def update(
                 f" WHERE {table_name}.id = given.id{condition}",
                 [as_json(values[start : start + ROWS_AT_ONCE]), *params],
             )
+
+
+def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many of them as one statement takes."""
+    for start in range(0, len(keys), ROWS_AT_ONCE):
+        yield keys[start : start + ROWS_AT_ONCE]
 
 
 def among(readers: Sequence[Any]) -> RawSQL:

@@ -75,11 +75,14 @@ def clear(user: Any, target: Target, **values: Any) -> None:
     own.update(**values)
     own.filter(Q(muted_until=None) | Q(muted_until__lte=clock.now()), follows=False).delete()
     if "muted_until" in values:
-        reconsider(pk)
+        reconsider(pk, has_unmuted=True)
 
 
 def _set(user: Any, thing: models.Model, **values: Any) -> None:
-    Follow.objects.update_or_create(user_id=read_user(user), **about(_require_target(thing)), defaults=values)
+    pk = read_user(user)
+    Follow.objects.update_or_create(user_id=pk, **about(_require_target(thing)), defaults=values)
+    if "muted_until" in values:  # it may be shorter than the mute before
+        reconsider(pk, has_unmuted=True)
 
 
 def _require_target(thing: models.Model) -> Target:

@@ -18,7 +18,7 @@ from notifications import conf
 from notifications.announcements.numbers import delete_states
 from notifications.inbox import announcing
 from notifications.languages import language_of
-from notifications.models import AnnouncementState, Follow, GroupMember, Notification
+from notifications.models import AnnouncementState, Follow, GroupMember, Notification, NotificationQuerySet
 from notifications.models.announcement import Announcement
 from notifications.models.target import Target, about, content_types
 from notifications.pruning import ROWS_AT_ONCE, delete_rows
@@ -116,11 +116,11 @@ def _erase_names(pk: Any) -> int:
     return total + _rewrite(Notification.objects.filter(actor=pk), pk, members)
 
 
-def _rewrite(chosen: "models.QuerySet[Notification]", pk: Any, members: "models.QuerySet[GroupMember]") -> int:
+def _rewrite(chosen: NotificationQuerySet, pk: Any, members: "models.QuerySet[GroupMember]") -> int:
     total = 0
     while True:
         with own_transaction():
-            rows = list(chosen.select_for_update(of=("self",)).order_by("pk")[:ROWS_AT_ONCE])
+            rows = list(chosen.locked()[:ROWS_AT_ONCE])
             for row in rows:
                 row.group_actors = [one for one in row.group_actors if str(one["user_id"]) != str(wire_id(pk))]
                 if row.actor_id == pk:

@@ -114,25 +114,26 @@ def send(prepared: Content, recipients: Recipients, unless_present: str) -> Stor
         return Stored()
     present = routing.find_present(unless_present, keys) if unless_present else frozenset()
     with own_transaction():
-        absent_ids = _store(prepared, [pk for pk in keys if pk not in present])
-        present_ids = _store(prepared, sorted(present), seen=True)
+        ids = _store(prepared, sorted(keys), present)
+        absent_ids = {pk: key for pk, key in ids.items() if pk not in present}
         pushed: Collection[Any] = ()
         if not prepared.silent:
             pushed = routing.deliver(
                 prepared, absent_ids, lambda readers: _push(prepared, absent_ids, readers, recipients)
             )
-    return Stored({**absent_ids, **present_ids}, pushed)
+    return Stored(ids, pushed)
 
 
-def _store(prepared: Content, keys: Sequence[Any], *, seen: bool = False) -> dict[Any, int]:
+def _store(prepared: Content, keys: Sequence[Any], present: Collection[Any]) -> dict[Any, int]:
+    """In one order of readers, whether they are present or not, so that no two callers wait for each other."""
     if not prepared.group_key:
-        return storing.insert(prepared, keys, seen=seen)
+        return storing.insert(prepared, keys, present)
     settings = conf.settings()
     window = storing.Window(
         opened_after=prepared.now - timedelta(seconds=settings.group_seconds_at_most),
         grown_after=prepared.now - timedelta(seconds=settings.group_seconds),
     )
-    return storing.insert_or_grow(prepared, keys, window, seen=seen)
+    return storing.insert_or_grow(prepared, keys, window, present)
 
 
 def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipients: Recipients) -> None:

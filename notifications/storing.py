@@ -1,6 +1,6 @@
 """Stores the rows of one notification for many readers, with one statement for a thousand. Called by `sending`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,11 +31,31 @@ GROW = (
     " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
     " burst_at = CASE WHEN {table}.burst_at > %s THEN {table}.burst_at ELSE excluded.burst_at END"
 )
+# A group that is too old does not grow, and is locked all the same. The parameters are those of `_Grow.conflict`.
+YOUNG = (
+    " WHERE {table}.created_at > %s AND {table}.arrived_at > %s"
+    " AND ({table}.expires_at IS NULL OR {table}.expires_at > %s)"
+)
 # The row has the key of its newest notification. It is looked at when it is locked.
-GROW_ONCE = ", dedupe_key = excluded.dedupe_key WHERE {table}.dedupe_key <> excluded.dedupe_key"
+OTHER_KEY = ", dedupe_key = excluded.dedupe_key"
+IS_OTHER_KEY = " AND {table}.dedupe_key <> excluded.dedupe_key"
 ATTEMPTS = 3
 TEXTS = ("params", "data", "link", "title", "message")
+# What differs between those who are present and others, with its type in PostgreSQL.
+OF_PRESENT = {"seen_at": "timestamptz", "withheld_by": "text"}
 GROWN = ("arrived_at", "seen_at", *TEXTS, "actor_id", "reason", "expires_at", "pushed_by")
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What becomes of a row that is there already."""
+
+    sql: str
+    params: Sequence[Any] = ()
+
+
+KEEP = Conflict("ON CONFLICT DO NOTHING")
+NO_CONFLICT = Conflict("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,61 +66,88 @@ class Window:
     grown_after: datetime
 
 
-def insert(content: Content, keys: Sequence[Any], *, seen: bool = False) -> dict[Any, int]:
-    """Store a row for each reader, who may have `seen` it already. Returns the ids of the rows, by reader.
+def insert(content: Content, keys: Sequence[Any], present: Collection[Any] = ()) -> dict[Any, int]:
+    """Store a row for each reader; those who are `present` have seen it already. Returns the ids, by reader.
 
     Readers who have a notification with the same `dedupe_key` are left out.
     """
     found: dict[Any, int] = {}
     # Without a key and a group nothing can be there already, and PostgreSQL need not note for each row that it was not.
-    conflict = "ON CONFLICT DO NOTHING" if content.dedupe_key else ""
+    conflict = KEEP if content.dedupe_key else NO_CONFLICT
     for part in _parts(keys):
-        found |= _insert(_columns(content, seen), part, conflict)
+        found |= _insert(content, {}, part, present, conflict)
     return found
 
 
-def insert_or_grow(content: Content, keys: Sequence[Any], window: Window, *, seen: bool = False) -> dict[Any, int]:
+def insert_or_grow(
+    content: Content, keys: Sequence[Any], window: Window, present: Collection[Any] = ()
+) -> dict[Any, int]:
     """`insert`, or let the reader's open group grow; one that is too old is closed first.
 
     A group has one type. With an actor, it counts people, each once; without one, it counts notifications. Two writers
     wait for each other, so the count is exact.
     """
-    open_groups = Notification.objects.filter(group_key=content.group_key, type=content.kind.key, group_open=True)
-    too_old = Q(created_at__lte=window.opened_after) | Q(arrived_at__lte=window.grown_after)
+    grow = _Grow(content, window, present)
     found: dict[Any, int] = {}
     for part in _parts(keys):
-        open_groups.filter(too_old | Q(expires_at__lte=content.now), recipient__in=part).update(group_open=False)
-        found |= _grow_once(content, part, seen) if content.dedupe_key else _grow(content, part, seen)
+        found |= _grow_once(grow, part) if content.dedupe_key else _grow(grow, part)
     return found
 
 
-def _columns(content: Content, seen: bool) -> dict[str, Any]:
-    return content.columns() | ({"seen_at": content.now, "withheld_by": "present"} if seen else {})
+@dataclass(frozen=True, slots=True)
+class _Grow:
+    content: Content
+    window: Window
+    present: Collection[Any]
+
+    @property
+    def conflict(self) -> Conflict:
+        parts = [GROW, OTHER_KEY, YOUNG, IS_OTHER_KEY] if self.content.dedupe_key else [GROW, YOUNG]
+        grown = ", ".join(f"{name} = excluded.{name}" for name in GROWN)
+        statement = "".join(parts).format(table=TABLE, is_open=_read_condition(), grown=grown)
+        now, window = self.content.now, self.window
+        minute_ago = now - timedelta(minutes=1)
+        moments = (minute_ago, minute_ago, window.opened_after, window.grown_after, now)
+        return Conflict(statement, [connection.ops.adapt_datetimefield_value(moment) for moment in moments])
+
+    def close_old(self, keys: Sequence[Any]) -> int:
+        """Close those of these readers' groups that are too old. Returns how many there were."""
+        now, window = self.content.now, self.window
+        too_old = Q(created_at__lte=window.opened_after) | Q(arrived_at__lte=window.grown_after)
+        same = {"group_key": self.content.group_key, "type": self.content.kind.key, "group_open": True}
+        old = Notification.objects.filter(too_old | Q(expires_at__lte=now), recipient__in=keys, **same)
+        return old.update(group_open=False)
 
 
-def _grow(content: Content, keys: Sequence[Any], seen: bool) -> dict[Any, int]:
-    values = {"group_open": True, "group_count": 1 if content.actor is None else 0, "burst_at": content.now}
-    minute_ago = connection.ops.adapt_datetimefield_value(content.now - timedelta(minutes=1))
-    grow = (GROW + GROW_ONCE if content.dedupe_key else GROW).format(
-        table=TABLE, is_open=_read_condition(), grown=", ".join(f"{name} = excluded.{name}" for name in GROWN)
-    )
-    stored = _insert(_columns(content, seen) | values, keys, grow, [minute_ago, minute_ago])
+def _grow(grow: _Grow, keys: Sequence[Any]) -> dict[Any, int]:
+    """One statement locks all there is, reader by reader. What is too old is closed only then."""
+    stored = _store(grow, keys)
+    rest = [pk for pk in keys if pk not in stored]
+    if rest and grow.close_old(rest):
+        stored |= _store(grow, rest)
     if stored:
-        _note(content, list(stored.values()))
+        _note(grow.content, list(stored.values()))
     return stored
 
 
-def _grow_once(content: Content, keys: Sequence[Any], seen: bool) -> dict[Any, int]:
+def _store(grow: _Grow, keys: Sequence[Any]) -> dict[Any, int]:
+    count = 1 if grow.content.actor is None else 0
+    values = {"group_open": True, "group_count": count, "burst_at": grow.content.now}
+    return _insert(grow.content, values, keys, grow.present, grow.conflict)
+
+
+def _grow_once(grow: _Grow, keys: Sequence[Any]) -> dict[Any, int]:
     """Without the readers who have a notification with this `dedupe_key`, in whichever group it is."""
-    repeats = Notification.objects.filter(dedupe_key=content.dedupe_key, recipient__in=keys)
+    key = grow.content.dedupe_key
+    repeats = Notification.objects.filter(dedupe_key=key, recipient__in=keys)
     # A group has the key of its newest notification. Its members have all.
-    members = GroupMember.objects.filter(dedupe_key=content.dedupe_key, notification__recipient__in=keys)
+    members = GroupMember.objects.filter(dedupe_key=key, notification__recipient__in=keys)
     for attempt in range(1, ATTEMPTS + 1):
         known = set(repeats.values_list("recipient_id", flat=True))
         known |= set(members.values_list("notification__recipient_id", flat=True))
         try:
             with own_transaction():
-                return _grow(content, [pk for pk in keys if pk not in known], seen)
+                return _grow(grow, [pk for pk in keys if pk not in known])
         except IntegrityError:  # another process has just stored it: look again
             if attempt == ATTEMPTS:
                 raise
@@ -125,23 +172,41 @@ def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def _insert(
-    values: dict[str, Any], keys: Sequence[Any], conflict: str, conflict_params: Sequence[Any] = ()
+    content: Content,
+    more: Mapping[str, Any],
+    keys: Sequence[Any],
+    present: Collection[Any],
+    conflict: Conflict,
 ) -> dict[Any, int]:
-    """Insert a row for each of the keys; what is not in `values` has the field's default."""
-    table = rows(recipient=user_column())
-    fields = [f for f in Notification._meta.concrete_fields if f.attname not in ("id", "recipient_id")]
+    """Insert a row for each of the keys, with `more` values; what has no value has the field's default.
+
+    In the order of the readers, in which all who write to several of them lock their rows.
+    """
+    values = {**content.columns(), **more}
+    differing = OF_PRESENT if present else {}
+    table = rows(recipient=user_column(), **differing)
+    left_out = ("id", "recipient_id", *differing)
+    fields = [f for f in Notification._meta.concrete_fields if f.attname not in left_out]
     prepared = [field.get_db_prep_save(values.get(field.attname, field.get_default()), connection) for field in fields]
-    columns = ", ".join(str(field.column) for field in fields)
+    columns = ", ".join([*differing, *(str(field.column) for field in fields)])
     places = ", ".join(["%s"] * len(fields))
     by_stored = {plain(stored_id(pk)): pk for pk in keys}
-    payload = msgspec.json.encode([{"recipient": stored_id(pk)} for pk in keys]).decode()
+    given: list[dict[str, Any]] = [{"recipient": stored_id(pk)} for pk in keys]
+    if present:
+        given = [row | _seen(content, pk in present) for row, pk in zip(given, keys, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {TABLE} (recipient_id, {columns})"
-            f" SELECT {table.columns}, {places} FROM {table.source} WHERE true {conflict} RETURNING id, recipient_id",
-            [*prepared, payload, *conflict_params],
+            f"INSERT INTO {TABLE} (recipient_id, {columns}) SELECT {table.columns}, {places} FROM {table.source}"
+            f" WHERE true ORDER BY 1 {conflict.sql} RETURNING id, recipient_id",
+            [*prepared, bulk.as_json(given), *conflict.params],
         )
         return {by_stored[plain(recipient)]: key for key, recipient in cursor.fetchall()}
+
+
+def _seen(content: Content, is_present: bool) -> dict[str, str | None]:
+    if is_present:
+        return {"seen_at": bulk.moment(content.now), "withheld_by": "present"}
+    return {"seen_at": None, "withheld_by": ""}
 
 
 def _note(content: Content, keys: Sequence[int]) -> None:

@@ -40,7 +40,7 @@ def _send_page(due: NotificationQuerySet, now: datetime) -> bool:
         first = due.order_by("withheld_until").values_list("recipient_id", flat=True)[:READERS_AT_ONCE]
         if not (readers := list(dict.fromkeys(first))):
             return False
-        of_readers = due.filter(recipient__in=readers).select_for_update().order_by("pk")
+        of_readers = due.filter(recipient__in=readers).locked()
         found = list(of_readers.only(*FIELDS)[:ROWS_AT_ONCE])
         waiting = _sort(found, all_wishes(readers, now), now)
         _publish(waiting)

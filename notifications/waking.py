@@ -39,7 +39,7 @@ def expire(now: datetime) -> None:
 def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
     with own_transaction():
-        found = list(due.select_for_update().order_by("recipient_id", "pk")[:ROWS_AT_ONCE])
+        found = list(due.locked()[:ROWS_AT_ONCE])
         values: dict[str, Any] = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now}
         _bring_back(found, values)
         _announce([row for row in found if row.archived_at is None], now)
@@ -54,7 +54,7 @@ def send_again(keys: Sequence[int], now: datetime) -> int:
     """
     with own_transaction():
         chosen = Notification.objects.existing().filter(pk__in=keys)
-        found = list(chosen.select_for_update().order_by("recipient_id", "pk"))
+        found = list(chosen.locked())
         unread: dict[str, Any] = {"snoozed_until": None, "archived_at": None, "read_at": None, "seen_at": None}
         values = unread | {"arrived_at": now}
         _bring_back(found, values)

@@ -4,6 +4,7 @@ Called by `routing` in the transaction of `notify`, and by the jobs for what had
 """
 
 import logging
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import override
 
@@ -20,6 +21,8 @@ from notifications.frames import Item
 from notifications.languages import languages_of
 from notifications.mailing import claims, queue
 from notifications.mailing.checking import find_end
+from notifications.mailing.claims import Claim
+from notifications.mailing.recipients import load_users
 from notifications.models import Delivery, Notification
 from notifications.models.target import Target
 from notifications.preferences.cascade import Decision
@@ -31,7 +34,9 @@ from realtime.integration import call_after_commit, is_stopping, own_transaction
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 1_000
-CHANGED = ("state", "reason", "rule", "due_at", "attempts", "error", "sent_at", "settled_at")
+CHANGED = ("state", "reason", "rule", "due_at", "attempts", "error", "settled_at", "lease", "leased_until")
+# For staff, like what the function raises.
+NO_ANSWER = "The function WEB_PUSH has not returned, or its process has ended."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,65 +69,99 @@ def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> None:
 
 
 def send_due(now: datetime) -> None:
-    """Pass on what had to wait until now, and what a process has left that died after its commit."""
-    due = Delivery.objects.filter(channel="web_push", state=Delivery.State.QUEUED, due_at__lte=now)
-    while conf.settings().web_push and not is_stopping() and due.exists() and _send(due):
+    """Pass on what had to wait until now, and what a process has left that died after its commit.
+
+    A call that has not returned for long has failed. Without a function, what is due is suppressed.
+    """
+    due = _due(now)
+    while not is_stopping() and due.exists() and _send(due):
         pass
 
 
 def _send_now(keys: Sequence[int]) -> None:
-    queued = Delivery.objects.filter(channel="web_push", state=Delivery.State.QUEUED, due_at__lte=clock.now())
+    due = _due(clock.now())
     for start in range(0, len(keys), ROWS_AT_ONCE):
-        _send(queued.filter(notification__in=keys[start : start + ROWS_AT_ONCE]))
+        _send(due.filter(notification__in=keys[start : start + ROWS_AT_ONCE]))
+
+
+def _due(now: datetime) -> "QuerySet[Delivery, Any]":
+    free = Q(lease="") | Q(leased_until__lte=now)
+    return Delivery.objects.filter(free, channel="web_push", state=Delivery.State.QUEUED, due_at__lte=now)
 
 
 def _send(chosen: "QuerySet[Delivery, Any]") -> bool:
-    """Returns whether there was anything to do. What is passed on was noted before: better none than two."""
-    found, sent = _claim(chosen)
-    if sent:
-        try:
-            import_string(str(conf.settings().web_push))(_build(sent))
-        except Exception as error:
-            logger.exception("The function WEB_PUSH failed")
-            failed = Delivery.objects.filter(channel="web_push", notification__in=[row.pk for row in sent])
-            failed.update(state=Delivery.State.FAILED, error=repr(error)[: claims.ERROR_CHARS])
-    return bool(found)
+    """Returns whether there was anything to do. What was claimed is passed on once at most: better none than two."""
+    count, claimed, rows = _claim(chosen)
+    if rows:
+        _pass_on(claimed, rows)
+    return count > 0
+
+
+def _pass_on(claimed: Claim, rows: Sequence[Notification]) -> None:
+    """Call the site's function, and note what has become of it. If it never returns, a job notes that later."""
+    try:
+        import_string(str(conf.settings().web_push))(_build(rows))
+    except Exception as error:
+        logger.exception("The function WEB_PUSH failed")
+        for delivery in claimed.deliveries:
+            delivery.state, delivery.error = Delivery.State.FAILED, repr(error)
+    else:
+        now = clock.now()
+        for delivery in claimed.deliveries:
+            delivery.state, delivery.sent_at = Delivery.State.SENT, now
+    claims.settle(claimed, claimed.deliveries)
 
 
 @retry_conflicts
-def _claim(chosen: "QuerySet[Delivery, Any]") -> tuple[list[Delivery], list[Notification]]:
-    """Decide once more, and note it. Returns all deliveries that were looked at, and what is to be sent now."""
+def _claim(chosen: "QuerySet[Delivery, Any]") -> tuple[int, Claim, list[Notification]]:
+    """Decide once more, and note it. Returns how many deliveries were looked at, and what is to be sent now."""
+    now = clock.now()
+    claimed = Claim(secrets.token_hex(16), now + claims.LEASE, sent := [])
     with own_transaction():
         found = list(chosen.select_for_update(skip_locked=True).order_by("pk")[:ROWS_AT_ONCE])
         rows = Notification.objects.in_bulk([delivery.notification_id for delivery in found])
-        now = clock.now()
-        wishes = all_wishes(list(dict.fromkeys(delivery.user_id for delivery in found)), now)
+        readers = list(dict.fromkeys(delivery.user_id for delivery in found))
+        users, wishes = load_users(readers), all_wishes(readers, now)
         for delivery in found:
-            _settle(delivery, rows.get(delivery.notification_id), wishes)
+            if _is_wanted(delivery, rows.get(delivery.notification_id), wishes, delivery.user_id in users):
+                delivery.attempts, delivery.lease, delivery.leased_until = 1, claimed.token, claimed.until
+                sent.append(delivery)
+            else:
+                delivery.lease, delivery.leased_until = "", None
+                delivery.settled_at = None if delivery.state == Delivery.State.QUEUED else now
         Delivery.objects.bulk_update(found, CHANGED, batch_size=100)
-    sent = [rows[delivery.notification_id] for delivery in found if delivery.state == Delivery.State.SENT]
-    return found, sent
+    return len(found), claimed, [rows[delivery.notification_id] for delivery in sent]
 
 
-def _settle(delivery: Delivery, row: Notification | None, wishes: Wishes) -> None:
-    if row is None or (reason := find_end(row, wishes.now)):
-        claims.suppress([delivery], "deleted" if row is None else reason)
-    elif row.snoozed_until is not None:
-        claims.suppress([delivery], "snoozed")  # it is queued again when it comes back
-    else:
-        target = Target(row.target_type_id, row.target_key)
-        decision = wishes.decide(row.recipient_id, find_type(row.type), "web_push", target, silent=row.silent)
-        _obey(delivery, decision, wishes.now)
-
-
-def _obey(delivery: Delivery, decision: Decision, now: datetime) -> None:
+def _is_wanted(delivery: Delivery, row: Notification | None, wishes: Wishes, is_active: bool) -> bool:
+    """Whether it is to be sent now; else it is suppressed or postponed, or has failed."""
+    if delivery.lease:
+        delivery.state, delivery.error = Delivery.State.FAILED, NO_ANSWER
+        return False
+    if reason := _find_obstacle(row, wishes.now, is_active):
+        claims.suppress([delivery], reason)
+        return False
+    assert row is not None
+    target = Target(row.target_type_id, row.target_key)
+    decision = wishes.decide(row.recipient_id, find_type(row.type), "web_push", target, silent=row.silent)
     if decision.is_sent:
-        delivery.state, delivery.reason, delivery.rule = Delivery.State.SENT, "", decision.rule
-        delivery.sent_at, delivery.attempts, delivery.error = now, delivery.attempts + 1, ""
+        delivery.reason, delivery.rule = "", decision.rule
     elif decision.until is None or decision.until.year == LAST_YEAR:
         claims.suppress([delivery], decision.rule)
     else:
         claims.postpone([delivery], decision.until, decision.rule)
+    return decision.is_sent
+
+
+def _find_obstacle(row: Notification | None, now: datetime, is_active: bool) -> str:
+    """Why it is not sent, whatever the reader has chosen; empty if nothing is against it."""
+    if row is None or (reason := find_end(row, now)):
+        return "deleted" if row is None else reason
+    if row.snoozed_until is not None:
+        return "snoozed"  # it is queued again when it comes back
+    if not conf.settings().web_push:
+        return "site"
+    return "" if is_active else "inactive"
 
 
 def _build(rows: Sequence[Notification]) -> list[WebPush]:

@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import models
 
 from notifications.inbox.announcing import announce_all, announce_removed
-from notifications.models import GroupMember, Notification
+from notifications.models import Delivery, GroupMember, Notification, NotificationQuerySet
 from notifications.models.target import Target, about, target_of
 from notifications.rules.signals import with_children
 from notifications.types import all_types
@@ -38,7 +38,7 @@ async def awithdraw(**options: Any) -> int:
     return await run(withdraw, **options)
 
 
-def withdraw_rows(rows: "models.QuerySet[Notification]") -> int:
+def withdraw_rows(rows: NotificationQuerySet) -> int:
     """Delete these notifications, and tell their readers' sockets on commit."""
     total = 0
     with own_transaction():
@@ -47,10 +47,10 @@ def withdraw_rows(rows: "models.QuerySet[Notification]") -> int:
     return total
 
 
-def withdraw_some(rows: "models.QuerySet[Notification]") -> int:
+def withdraw_some(rows: NotificationQuerySet) -> int:
     """`withdraw_rows` for the first thousand of them. Returns how many there were."""
     with own_transaction():
-        chosen = rows.select_for_update().order_by("recipient_id", "pk")
+        chosen = rows.locked()
         chunk = list(chosen.values_list("recipient_id", "pk")[:ROWS_AT_ONCE])
         _delete(chunk)
     return len(chunk)
@@ -58,7 +58,9 @@ def withdraw_some(rows: "models.QuerySet[Notification]") -> int:
 
 def _delete(chosen: Sequence[tuple[Any, int]]) -> None:
     """Readers, each with the primary key of a notification."""
-    Notification.objects.filter(pk__in=[pk for _, pk in chosen]).delete()
+    keys = [pk for _, pk in chosen]
+    Delivery.lock(Delivery.objects.filter(notification__in=keys))
+    Notification.objects.filter(pk__in=keys).delete()
     announce_removed(_by_reader(chosen))
 
 
@@ -72,22 +74,21 @@ def _by_reader(chosen: Sequence[tuple[Any, int]]) -> dict[Any, list[int]]:
 def _withdraw_key(key: str) -> int:
     members = GroupMember.objects.filter(dedupe_key=key)
     total = 0
+    newest = Notification.objects.filter(dedupe_key=key).order_by()
+    # Of both kinds in one order of readers. The index of either leads to few rows.
+    keys = members.values_list("notification").union(newest.values_list("pk"))
     with own_transaction():
-        for rows in (
-            Notification.objects.filter(pk__in=members.values("notification")),
-            Notification.objects.filter(dedupe_key=key),
-        ):
-            while count := _take_out(rows, key):
-                total += count
+        while count := _take_out(Notification.objects.filter(pk__in=keys), key):
+            total += count
     return total
 
 
-def _take_out(rows: "models.QuerySet[Notification]", key: str) -> int:
+def _take_out(rows: NotificationQuerySet, key: str) -> int:
     """Take what has this key out of the first thousand of these notifications. Returns how many there were.
 
     Those in which nothing is left are deleted.
     """
-    chosen = rows.select_for_update(of=("self",)).order_by("recipient_id", "pk")
+    chosen = rows.locked()
     chunk = list(chosen.only(*FIELDS)[:ROWS_AT_ONCE])
     leaving = _remove_members([row.pk for row in chunk if row.group_key], key)
     left, gone = [], []

@@ -45,9 +45,13 @@ def _summary_at(decision: Decision) -> datetime | None:
 
 
 def reconsider(reader: Any, now: datetime) -> None:
-    """The reader has changed something: what was withheld for the reader's sake is decided again by the next job."""
+    """The reader has changed something: what was withheld for the reader's sake is decided again by the next job.
+
+    In the caller's transaction.
+    """
     waiting = Notification.objects.filter(recipient_id=reader, withheld_until__gt=now).exclude(withheld_by="limit")
-    waiting.update(withheld_until=now)
+    for part in bulk.parts(list(waiting.locked().values_list("pk", flat=True))):
+        Notification.objects.filter(pk__in=part).update(withheld_until=now)
 
 
 def find_full(readers: Sequence[Any], now: datetime) -> set[Any]:

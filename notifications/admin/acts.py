@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import Promise
@@ -47,7 +46,7 @@ class ActsMixin(StepsMixin):
     def delete_model(self, request: HttpRequest, obj: Notification) -> None:
         withdraw_rows(Notification.objects.filter(pk=obj.pk))
 
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Notification]) -> None:
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         withdraw_rows(queryset)
 
     @admin.action(description=_("Mark selected notifications as read"), permissions=["change"])

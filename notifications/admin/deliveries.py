@@ -1,4 +1,4 @@
-"""Mails in Django's admin: those that wait, were sent, or were not sent, and why. Failed ones can be tried again."""
+"""Mails and web pushes in Django's admin: what became of each, and why. Failed mails can be tried again."""
 
 from datetime import datetime
 from typing import Any, cast
@@ -18,6 +18,7 @@ from notifications.admin.mixins import LongListMixin, RecordAdminMixin
 from notifications.mailing.reasons import REASONS
 from notifications.mailing.retrying import RETRIED_AT_ONCE, retry_failed
 from notifications.models import Delivery
+from notifications.types import CHANNEL_NAMES
 from realtime.integration import own_transaction
 
 STAMPED = ["round", "created_at", "sent_at", "settled_at", "message_id"]
@@ -51,12 +52,20 @@ class ReasonFilter(WordFilter):
         return list(REASONS.items())
 
 
+class ChannelFilter(WordFilter):
+    title = _("channel")
+    parameter_name = "channel"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(key, label) for key, label in CHANNEL_NAMES.items() if key != "socket"]  # these leave no delivery
+
+
 class DeliveryAdminMixin(RecordAdminMixin, LongListMixin):
     """Read only, but for the action that tries failed mails again, which is a right of its own."""
 
-    list_display = ["headline", "reader", "state", "short_reason", "moment"]
+    list_display = ["headline", "reader", "channel", "state", "short_reason", "moment"]
     list_display_links = ["headline"]
-    list_filter = [StateFilter, ReasonFilter]
+    list_filter = [ChannelFilter, StateFilter, ReasonFilter]
     search_help_text = _("The name or the address of a reader, or the whole id of a mail.")
     sortable_by = ()  # a table of millions would be sorted for it
     actions = ["retry_selected"]

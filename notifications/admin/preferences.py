@@ -25,7 +25,7 @@ class ReaderAdminMixin(FindsUsers, LongListMixin):
 
     def save_model(self, request: HttpRequest, obj: Reader, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        reconsider(obj.user_id)
+        reconsider(obj.user_id, has_unmuted=True)
 
 
 class PreferenceAdminMixin(FindsUsers, LongListMixin):
@@ -40,7 +40,7 @@ class PreferenceAdminMixin(FindsUsers, LongListMixin):
 
     def save_model(self, request: HttpRequest, obj: Preference, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        reconsider(obj.user_id)
+        reconsider(obj.user_id, has_unmuted=True)
 
 
 # Generic in the type stubs only: hence the ignored errors.

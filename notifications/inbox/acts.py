@@ -19,6 +19,7 @@ from notifications import clock
 from notifications.frames import Act
 from notifications.inbox import announcing, changes
 from notifications.inbox.lists import Filters, Place, select, up_to
+from notifications.mailing import queue
 from notifications.models import Notification, NotificationQuerySet
 from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
 from realtime.protocol.frames import format_time
@@ -69,6 +70,7 @@ STEPS: dict[str, Step] = {
     "unsnooze": Step("snoozed_until", False, Q(snoozed_until__isnull=False)),
     "delete": Step("deleted_at", True, Q(deleted_at__isnull=True), _closing_group),
 }
+TAKING_BACK = ("unread", "unarchive", "unsnooze")  # after which mails are sent that an act had stopped
 
 
 @retry_conflicts
@@ -105,6 +107,8 @@ def act(
             changes.record(chosen, at, step.column, until)
         written = at if step.is_set else until
         changed = chosen.update(**{step.column: written, **step.values(at)})
+        if name in TAKING_BACK:
+            _restore_mails(user_id, found, at)
         announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
     return Outcome(changed, _sign(user_id, name, at, until), found)
 
@@ -135,8 +139,16 @@ def undo(user_id: Any, text: str) -> Outcome:
         else:
             changed = chosen.update(**values)
         if changed:
+            _restore_mails(user_id, found, clock.now())
             announcing.announce(user_id, "undo", found)
     return Outcome(changed, "", found)
+
+
+def _restore_mails(user_id: Any, ids: Sequence[int] | None, now: datetime) -> None:
+    if ids is None:
+        queue.restore_all(user_id, now)
+    else:
+        queue.restore(ids, now)
 
 
 def _reopen(chosen: NotificationQuerySet, values: dict[str, Any], reopened: dict[str, Any]) -> int:
@@ -187,13 +199,14 @@ def mark_all(name: Act, notifications: NotificationQuerySet) -> int:
         changes.lock_inboxes(set(chosen.order_by().values_list("recipient_id", flat=True)))
         at = clock.now()
         by_reader: dict[Any, list[int]] = defaultdict(list)
-        locked = chosen.select_for_update().order_by("recipient_id", "pk")
-        for pk, reader in locked.values_list("pk", "recipient_id"):
+        for pk, reader in chosen.locked().values_list("pk", "recipient_id"):
             by_reader[reader].append(pk)
         found = Notification.objects.filter(pk__in=[pk for ids in by_reader.values() for pk in ids])
         if not step.is_set:
             changes.record(found, at, step.column, None)
         changed = found.update(**{step.column: at if step.is_set else None, **step.values(at)})
+        if name in TAKING_BACK:
+            queue.restore(sorted(pk for ids in by_reader.values() for pk in ids), at)
         announcing.announce_all(name, by_reader)
     return changed
 

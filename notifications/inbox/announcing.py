@@ -6,6 +6,7 @@ of several transactions at once, none knows what the others do, nor which one is
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -62,12 +63,22 @@ def recount(events: Sequence[tuple[str, bytes]]) -> list[bytes]:
     So nothing is told of later than a change that its counts lack, whatever was committed in which order.
     """
     frames = [(stream, body, _decode(stream, body)) for stream, body in events]
-    readers = {stream: read_user(split_stream(stream).name) for stream, _, frame in frames if frame is not None}
-    found = counts_of(list(dict.fromkeys(readers.values())))
+    readers = {stream: _reader_of(stream) for stream, _, frame in frames if frame is not None}
+    found = counts_of(list(dict.fromkeys(reader for reader in readers.values() if reader is not None)))
     at = _now()  # after the counts: the time in a `notification` that they contain is an earlier one
     return [
-        body if frame is None else _with_counts(frame, found[readers[stream]], at) for stream, body, frame in frames
+        body if frame is None or readers[stream] is None else _with_counts(frame, found[readers[stream]], at)
+        for stream, body, frame in frames
     ]
+
+
+def _reader_of(stream: str) -> Any | None:
+    """The primary key of the user whose stream it is. None if nobody can have it, or if the name is a digest of it."""
+    try:
+        reader = read_user(unquote(split_stream(stream).name))
+    except TypeError:
+        return None
+    return reader if user_stream(reader) == stream else None
 
 
 def _decode(stream: str, body: bytes) -> Counting | None:

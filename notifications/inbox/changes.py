@@ -38,7 +38,7 @@ def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
     some = list(chosen.order_by().values_list("pk", flat=True)[: most + 1])
     if len(some) > most:
         return None
-    return list(chosen.filter(pk__in=some).select_for_update().order_by("pk").values_list("pk", flat=True))
+    return list(chosen.filter(pk__in=some).locked().values_list("pk", flat=True))
 
 
 def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> None:

@@ -6,11 +6,13 @@ An address is written to again when the user has another one, or switches mails 
 from typing import Any
 
 from django.apps import apps
+from django.db.models import QuerySet
 
 from notifications import clock
 from notifications.mailing.recipients import address_of, load_users
 from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Reader
+from realtime.integration import own_transaction, retry_conflicts
 
 FAILED = {"bounced": Delivery.State.BOUNCED, "rejected": Delivery.State.BOUNCED, "failed": Delivery.State.FAILED}
 UNWANTED = {"complained", "unsubscribed"}
@@ -37,12 +39,19 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
         return
     why = str(event.description or event.mta_response or event.event_type).replace("\0", "")[:ERROR_CHARS]
     reason = str(event.reject_reason or "")[:16]
-    deliveries.update(state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
+    _note(deliveries, state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
     if event.event_type == "bounced":
         for reader, user in load_users(list(readers)).items():
             if address_of(user) == event.recipient:
                 note_bad_address(reader, event.recipient)
 
 
+@retry_conflicts
+def _note(deliveries: "QuerySet[Delivery]", **values: Any) -> None:
+    with own_transaction():
+        Delivery.objects.filter(pk__in=Delivery.lock(deliveries)).update(**values)
+
+
+@retry_conflicts
 def note_bad_address(reader: Any, address: str) -> None:
     Reader.objects.update_or_create(user_id=reader, defaults={"bounced_address": address})

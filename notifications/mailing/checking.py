@@ -26,7 +26,7 @@ STATES = ("arrived_at", "read_at", "archived_at", "snoozed_until", "deleted_at",
 FIELDS = ("type", "target_type", "target_key", "silent", *STATES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Letter:
     """What one reader gets in one mail: the deliveries, those of the newest notifications first.
 
@@ -37,6 +37,7 @@ class Letter:
     address: str
     deliveries: Sequence[Delivery]
     in_turn: bool = True
+    is_bad_address: bool = False  # set if the mail server has said so
 
 
 @dataclass(slots=True)

@@ -60,8 +60,13 @@ def claim(now: datetime) -> Claim | None:
     return Claim(token, until, list(Delivery.objects.filter(pk__in=keys, lease=token).order_by("due_at", "pk")))
 
 
-def settle(claimed: Claim, deliveries: Iterable[Delivery]) -> None:
-    """Store what has become of these deliveries, and give them up. One that another worker has now stays as it is."""
+@retry_conflicts
+def settle(claimed: Claim, deliveries: Sequence[Delivery]) -> None:
+    """Store what has become of these deliveries, and give them up. One that another worker has now stays as it is.
+
+    In a transaction of its own: what was sent stays noted, whatever fails after it, and a conflict with another
+    transaction sends nothing twice.
+    """
     now = clock.now()
     values = [
         {
@@ -79,7 +84,9 @@ def settle(claimed: Claim, deliveries: Iterable[Delivery]) -> None:
         }
         for delivery in deliveries
     ]
-    bulk.update(Delivery, COLUMNS, values, only_if=("lease", claimed.token))
+    with own_transaction():
+        Delivery.lock(Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries], lease=claimed.token))
+        bulk.update(Delivery, COLUMNS, values, only_if=("lease", claimed.token))
 
 
 def _settled_at(delivery: Delivery, now: datetime) -> datetime | None:

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from notifications import bulk
-from notifications.models import Delivery
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from notifications import bulk, conf
+from notifications.models import Delivery, Notification
 from notifications.preferences.cascade import Decision, Rule
 from notifications.preferences.deciding import Wishes
 from notifications.types import Channel
@@ -22,15 +24,23 @@ REFUSALS: Mapping[Channel, tuple[Rule, ...]] = {
     "mail": ("channel", "type", "category"),
     "web_push": ("type", "category", "default"),  # the channel is off unless a reader wants it
 }
+# What readers have done with a notification, and may take back. What is suppressed for it can be sent after all.
+TAKEN_BACK = ("read", "archived", "deleted", "snoozed")
 INSERT = (
     "INSERT INTO {name} (notification_id, user_id, due_at, state, reason, channel, created_at,"
-    " round, attempts, rule, lease, error, message_id) SELECT {columns}, %s, %s, 1, 0, '', '', '', '' FROM {source}"
+    " round, attempts, rule, lease, error, message_id, settled_at) SELECT {columns}, %s, %s, 1, 0, '', '', '', '',"
+    " {settled} FROM {source}"
     " WHERE true ON CONFLICT (notification_id, channel, round) DO {conflict}"
 )
 CONFLICT: Mapping[Channel, str] = {
     # It locks nothing: a worker may be settling the mail that is there.
     "mail": "NOTHING",
-    "web_push": "UPDATE SET due_at = excluded.due_at, state = excluded.state, reason = excluded.reason",
+    # Its group has grown: what has become of it so far no longer counts, nor does a call that is under way.
+    "web_push": "UPDATE SET "
+    + ", ".join(
+        f"{name} = excluded.{name}"
+        for name in ("due_at", "state", "reason", "attempts", "rule", "lease", "error", "sent_at", "settled_at")
+    ),
 }
 
 
@@ -47,30 +57,49 @@ def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: 
         {
             "notification": key,
             "recipient": stored_id(reader),
+            "settled": None,
             **_state_of(decision, wishes.now, channel, due.get(reader, usual)),
         }
-        for key, (reader, decision) in decisions.items()
+        for key, (reader, decision) in sorted(decisions.items(), key=_key)
         if decision.verdict != "off" or decision.rule in REFUSALS[channel]
     ]
-    table = rows(notification="bigint", recipient=user_column(), due="timestamptz", state="text", reason="text")
-    parts = {"name": Delivery._meta.db_table, "columns": table.columns, "source": table.source}
-    insert = INSERT.format(conflict=CONFLICT[channel], **parts)
+    table = rows(
+        notification="bigint",
+        recipient=user_column(),
+        due="timestamptz",
+        state="text",
+        reason="text",
+        settled="timestamptz",
+    )
+    given = dict(table.column)
+    settled = given.pop("settled")
+    parts = {"name": Delivery._meta.db_table, "columns": ", ".join(given.values()), "source": table.source}
+    insert = INSERT.format(conflict=CONFLICT[channel], settled=settled, **parts)
     created_at = connection.ops.adapt_datetimefield_value(wishes.now)
     for start in range(0, len(values), bulk.ROWS_AT_ONCE):
         with connection.cursor() as cursor:
             cursor.execute(insert, [channel, created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])])
 
 
+def _key(item: tuple[int, Any]) -> int:
+    """Rows are written in the order of their notifications, in which everybody locks them."""
+    return item[0]
+
+
 def _state_of(decision: Decision, now: datetime, channel: Channel, when_away: str | None) -> dict[str, str | None]:
     if decision.verdict == "off":
-        return {"due": bulk.moment(now), "state": "suppressed", "reason": decision.rule}
+        return _suppressed(decision, now)
     if channel == "mail":
         return {"due": when_away, "state": "queued", "reason": ""}
     until = decision.until
     if until is not None and until.year == LAST_YEAR:  # a mute without an end
-        return {"due": bulk.moment(now), "state": "suppressed", "reason": decision.rule}
+        return _suppressed(decision, now)
     reason = "" if until is None else decision.rule
     return {"due": bulk.moment(until or now), "state": "queued", "reason": reason}
+
+
+def _suppressed(decision: Decision, now: datetime) -> dict[str, str | None]:
+    return {"due": bulk.moment(now), "state": "suppressed", "reason": decision.rule, "settled": bulk.moment(now)}
 
 
 def add_again(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> None:
@@ -82,7 +111,8 @@ def add_again(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> 
     wanted = [key for key, (_, decision) in decisions.items() if decision.verdict != "off"]
     found = Delivery.objects.filter(notification__in=wanted, channel="mail")
     # The rows are locked, so that nobody tries the last round of one again at the same time.
-    last = {delivery.notification_id: delivery for delivery in found.select_for_update().order_by("round", "pk")}
+    locked = Delivery.objects.filter(pk__in=Delivery.lock(found)).order_by("round", "pk")
+    last = {delivery.notification_id: delivery for delivery in locked}
     Delivery.objects.bulk_create(
         Delivery(
             notification_id=key,
@@ -91,7 +121,7 @@ def add_again(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> 
             due_at=_due_at(delivery.user_id, wishes),
             created_at=wishes.now,
         )
-        for key, delivery in last.items()
+        for key, delivery in sorted(last.items(), key=_key)
         if delivery.state != Delivery.State.QUEUED
     )
 
@@ -110,7 +140,36 @@ def forget_refusals(keys: Sequence[int]) -> None:
         refused.filter(notification__in=keys[start : start + bulk.ROWS_AT_ONCE]).delete()
 
 
+def restore(keys: Sequence[int], now: datetime) -> None:
+    """Queue again what was not sent because of an act that its reader has taken back: it is unread in the inbox again.
+
+    `keys` are those of notifications. In the transaction of the act, or after what has suppressed them was stored: so
+    that whichever of the two comes second sees the other.
+    """
+    for part in bulk.parts(keys):
+        _queue_again(Delivery.objects.filter(notification__in=part), Q(reason__in=TAKEN_BACK), now)
+
+
+def restore_all(reader: Any, now: datetime, reasons: Sequence[str] = TAKEN_BACK) -> None:
+    """`restore` for all that was not sent to a reader for one of these reasons."""
+    _queue_again(Delivery.objects.filter(user_id=reader), Q(reason__in=reasons), now)
+
+
+def _queue_again(chosen: "QuerySet[Delivery]", why: Q, now: datetime) -> None:
+    settings = conf.settings()
+    if not settings.mail and not settings.web_push:
+        return
+    queued, waiting = Q(state=Delivery.State.QUEUED), Notification.objects.in_inbox().unread()
+    last = chosen.filter(Delivery.is_last(), queued | Q(state=Delivery.State.SUPPRESSED) & why)
+    locked = Delivery.lock(last.filter(Exists(waiting.filter(pk=OuterRef("notification")))))
+    again = why & (Q(state=Delivery.State.SUPPRESSED) | queued & Q(reason="snoozed"))
+    values = {"state": Delivery.State.QUEUED, "reason": "", "due_at": now, "settled_at": None}
+    for part in bulk.parts(locked):
+        Delivery.objects.filter(again, pk__in=part).update(**values)
+
+
 def reconsider(reader: Any, now: datetime) -> None:
     """The reader has changed something: what waits for the reader's sake is checked again by the next job."""
     queued = Delivery.objects.filter(user_id=reader, state=Delivery.State.QUEUED, reason__in=CHOSEN_REASONS)
-    queued.filter(due_at__gt=now).update(due_at=now)
+    for part in bulk.parts(Delivery.lock(queued.filter(due_at__gt=now))):
+        Delivery.objects.filter(pk__in=part).update(due_at=now)

@@ -31,6 +31,7 @@ ENDED: Mapping[str, str | Promise] = {
     "refused": _("refused"),
     "staff": _("type switched off by staff"),
     "silent": _("silent"),
+    "site": _("not sent by this site"),
     "critical": _("type is not mailed"),
     "channel": _("reader wants no mails"),
     "type": _("reader wants no mails of this type"),

@@ -19,9 +19,9 @@ def retry_failed(deliveries: "QuerySet[Delivery, Any]") -> list[Delivery]:
     """
     failed = Delivery.last_rounds().filter(channel="mail", state=Delivery.State.FAILED)
     with own_transaction():
-        # Locked in one order, so that none of two callers waits for the other.
-        chosen = failed.select_for_update().filter(pk__in=deliveries.order_by().values("pk")).order_by("pk")
-        locked = list(chosen.values_list("pk", flat=True)[:RETRIED_AT_ONCE])
+        chosen = failed.filter(pk__in=deliveries.order_by().values("pk")).order_by("pk")
+        oldest = list(chosen.values_list("pk", flat=True)[:RETRIED_AT_ONCE])
+        locked = Delivery.lock(failed.filter(pk__in=oldest))
         # Whoever sends again locks the rows, too: what has come of it is seen only now.
         found = list(failed.filter(pk__in=locked).order_by("pk"))
         changes: dict[str, Any] = {"state": Delivery.State.QUEUED, "reason": "waiting", "attempts": 0}

@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 from django.core.mail import EmailMessage
 
 from notifications import clock, conf
-from notifications.mailing import bounces, claims, messages
+from notifications.mailing import bounces, claims, messages, queue
 from notifications.mailing.checking import Checked, Letter, check
 from notifications.mailing.claims import Claim
 from notifications.mailing.transport import Failure, Transport, classify
 from notifications.models import Delivery, Reader
-from realtime.integration import StoreUnavailable, is_stopping
+from realtime.integration import StoreUnavailable, is_stopping, own_transaction, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -64,25 +64,47 @@ def _send_some(claimed: Claim, deliveries: Sequence[Delivery], transport: Transp
     """Check them, and send their mails as long as that is fresh. Returns the deliveries that are left."""
     checked_at = clock.now()
     checked = _check(claimed, deliveries, checked_at)
-    claims.settle(claimed, checked.settled)
+    _settle_checked(claimed, checked)
     waiting, build = deque(checked.letters), messages.load(checked.letters)
-    tried: list[Letter] = []
-    away = ""
-    for letter in _while_fresh(claimed, waiting, checked_at + FRESH):
-        tried.append(letter)
-        away = _send(letter, build, transport)
-        if away:
-            break
-        if len(tried) == NOTED_AT_ONCE:
-            _note(claimed, tried)
-            tried = []
-    _note(claimed, tried)
+    away = _hand_over(claimed, _while_fresh(claimed, waiting, checked_at + FRESH), build, transport)
     left = _deliveries(waiting)
     if away:
         claims.postpone(left, clock.now() + AGAIN, "waiting")
         claims.settle(claimed, left)
         raise NothingCanBeSent(away)
     return left
+
+
+def _settle_checked(claimed: Claim, checked: Checked) -> None:
+    """Readers may have taken something back since it was looked at."""
+    claims.settle(claimed, checked.settled)
+    stopped = [delivery.notification_id for delivery in checked.settled if delivery.reason in queue.TAKEN_BACK]
+    if stopped:
+        _restore(stopped)
+
+
+@retry_conflicts
+def _restore(keys: Sequence[int]) -> None:
+    with own_transaction():
+        queue.restore(keys, clock.now())
+
+
+def _hand_over(claimed: Claim, letters: Iterable[Letter], build: Build, transport: Transport) -> str:
+    """Send mails, and note what has become of them, whatever fails. Returns why no other can be sent, if so."""
+    tried: list[Letter] = []
+    away = ""
+    try:
+        for letter in letters:
+            tried.append(letter)
+            away = _send(letter, build, transport)
+            if away:
+                break
+            if len(tried) == NOTED_AT_ONCE:
+                _note(claimed, tried)
+                tried = []
+    finally:
+        _note(claimed, tried)
+    return away
 
 
 def _while_fresh(claimed: Claim, waiting: deque[Letter], until: datetime) -> Iterator[Letter]:
@@ -135,8 +157,7 @@ def _note_failure(letter: Letter, error: Exception) -> str:
             delivery.state = Delivery.State.FAILED
         else:
             delivery.due_at, delivery.reason = clock.now() + _pause(delivery.attempts), "waiting"
-    if failure is Failure.UNKNOWN:
-        bounces.note_bad_address(letter.user.pk, letter.address)
+    letter.is_bad_address = failure is Failure.UNKNOWN
     return text if failure is Failure.AWAY else ""
 
 
@@ -150,6 +171,14 @@ def _note(claimed: Claim, tried: Sequence[Letter]) -> None:
     """Store what has become of these mails. For those who have got one, a new period of the digest begins."""
     claims.settle(claimed, _deliveries(tried))
     sent = [letter for letter in tried if letter.in_turn and letter.deliveries[0].state == Delivery.State.SENT]
+    _begin_periods(sorted(sent, key=lambda letter: letter.user.pk))
+    for letter in tried:
+        if letter.is_bad_address:
+            bounces.note_bad_address(letter.user.pk, letter.address)
+
+
+@retry_conflicts
+def _begin_periods(sent: Sequence[Letter]) -> None:
     Reader.objects.bulk_create(
         [Reader(user_id=letter.user.pk, mailed_at=letter.deliveries[0].sent_at) for letter in sent],
         update_conflicts=True,

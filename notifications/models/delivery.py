@@ -70,10 +70,20 @@ class Delivery(Table):
         return f"{self.notification_id}, {self.channel}: {self.state}"
 
     @classmethod
+    def lock(cls, chosen: "models.QuerySet[Delivery]") -> list[int]:
+        """Lock these in the order in which everybody locks several of them. Returns their primary keys."""
+        locked = chosen.select_for_update(of=("self",)).order_by("notification_id", "pk")
+        return list(locked.values_list("pk", flat=True))
+
+    @classmethod
     def last_rounds(cls) -> "models.QuerySet[Delivery]":
-        """Those after which no other round of their notification has begun."""
+        return cls.objects.filter(cls.is_last())
+
+    @classmethod
+    def is_last(cls) -> Q:
+        """Of those after which no other round of their notification has begun."""
         same = {"notification": OuterRef("notification"), "channel": OuterRef("channel")}
-        return cls.objects.filter(~Exists(cls.objects.filter(**same, round__gt=OuterRef("round"))))
+        return Q(~Exists(cls.objects.filter(**same, round__gt=OuterRef("round"))))
 
 
 class JobRun(Table):

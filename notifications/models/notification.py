@@ -33,6 +33,10 @@ class NotificationQuerySet(ExactQuerySet["Notification"]):
         """Neither deleted by the reader nor expired."""
         return self.filter(Q(expires_at__isnull=True) | Q(expires_at__gt=clock.now()), deleted_at__isnull=True)
 
+    def locked(self) -> "NotificationQuerySet":
+        """For update, in the order in which everybody locks rows of several readers, so that none waits for another."""
+        return self.select_for_update(of=("self",)).order_by("recipient_id", "pk")
+
     def in_inbox(self) -> "NotificationQuerySet":
         return self.existing().filter(**IN_INBOX)
 

@@ -30,13 +30,20 @@ def change(user: Any, *, types: Switches | None = None, categories: Switches | N
             for key, channels in (switches or {}).items():
                 for channel, enabled in channels.items():
                     _choose({"user_id": reader, "scope": scope, "key": key, "channel": channel}, enabled)
-        reconsider(reader)
+        reconsider(reader, "muted_until" in fields)
 
 
-def reconsider(reader: Any) -> None:
-    """A reader, by primary key, wants something else now: what waits is decided again by the next jobs."""
-    withholding.reconsider(reader, clock.now())
-    queue.reconsider(reader, clock.now())
+@retry_conflicts
+def reconsider(reader: Any, has_unmuted: bool) -> None:
+    """A reader, by primary key, wants something else now: what waits is decided again by the next jobs.
+
+    So are mails and web pushes that a mute without an end had suppressed, if it has changed.
+    """
+    with own_transaction():
+        withholding.reconsider(reader, clock.now())
+        queue.reconsider(reader, clock.now())
+        if has_unmuted:
+            queue.restore_all(reader, clock.now(), ["mute"])
 
 
 def _choose(choice: dict[str, Any], enabled: bool | None) -> None:

@@ -135,6 +135,8 @@ def _is_served(channel: Channel) -> bool:
 
 def _explain_delivery(delivery: Delivery, channel: Channel) -> Explanation:
     state = Delivery.State(delivery.state)
+    if state == Delivery.State.QUEUED and not _is_served(channel):
+        return Explanation(channel, "off", "site")
     if state == Delivery.State.QUEUED:
         return Explanation(channel, "waiting", delivery.reason or WAITS_FOR[channel], delivery.due_at)
     if state == Delivery.State.SENT:

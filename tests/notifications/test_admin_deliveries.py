@@ -83,6 +83,15 @@ def test_filters_and_search(root: Client) -> None:
     assert found == wanted
 
 
+def test_mails_and_web_pushes_are_told_apart(root: Client, deliveries: list[Delivery]) -> None:
+    Delivery.objects.filter(pk=deliveries[4].pk).update(channel="web_push")
+    page = root.get(LIST, {"channel": "web_push"})
+    assert [delivery.pk for delivery in page.context["cl"].result_list] == [deliveries[4].pk]
+    assert '<td class="field-channel">web push</td>' in page.content.decode()
+    assert shown(root, channel="mail") == ["reader0", "reader1", "reader2", "reader3", "reader5"]
+    assert shown(root, channel="socket") == []
+
+
 def test_a_page_far_back_and_a_wrong_filter(root: Client, deliveries: list[Delivery]) -> None:
     assert root.get(LIST, {"p": "99"}).status_code in (200, 302)
     assert root.get(LIST, {"state": "x", "reason": "'"}).context["cl"].result_count == 0

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from notifications import inbox, notify, types, waking, withdraw
-from notifications.inbox import Filters, Place
+from notifications.frames import InboxBody, InboxData
+from notifications.inbox import Filters, Place, announcing
 from notifications.models import Notification
 from notifications.testing import Clock, clock
+from realtime.protocol.frames import encode
 from tests.notifications.rows import pushed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("expiring")]
@@ -149,3 +151,18 @@ def test_the_counts_are_those_that_one_counts_by_hand(given_steps: Any) -> None:
 def expiring(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(types, "_types", dict(types._types))
     types.register("expiring", title="Soon over", message="x", time_to_live=timedelta(seconds=SECONDS))
+
+
+def test_frames_of_users_who_cannot_be_stay_as_they_are(bob: Any) -> None:
+    notify(bob, "mention", message="x")
+    body = encode(InboxBody(InboxData(7, 7, "read", None), "2030-01-01T00:00:00.000000Z"))
+    names = ["nobody", "01", "99999999999999999999999", "a%40b.c", f"~{'0' * 40}", "", str(bob.pk)]
+    found = announcing.recount([(f"user.{name}", body) for name in names])
+    assert found[:-1] == [body] * 6
+    assert b'"unread":1,' in found[-1]
+
+
+def test_keys_are_read_from_the_names_of_streams_that_escape_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcing, "read_user", lambda key: key)
+    names = ["user.a%40b.c", "user.x-1", f"user.~{'0' * 40}"]
+    assert [announcing._reader_of(name) for name in names] == ["a@b.c", "x-1", None]

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
+from django.db import OperationalError
 
 from notifications import inbox, notify, waking, withdraw
-from notifications.mailing import claims, messages, sending
+from notifications.mailing import bounces, claims, messages, sending
 from notifications.mailing.retrying import retry_failed
 from notifications.models import Delivery, Notification
+from realtime.storage.transactions import CONFLICTS
 from tests.backends.mail_server import MailServer, texts_of
 from tests.notifications.choices import NOON, choose, delivery_of, register
 from tests.notifications.mails import LATER, Office, make_readers, send_all, states
@@ -199,6 +201,63 @@ def test_a_process_that_stops_gives_its_mails_up(
     assert len(server.mails) == 20
     left = Delivery.objects.filter(state="queued")
     assert [(delivery.lease, delivery.attempts, delivery.due_at) for delivery in left] == [("", 0, LATER)] * 10
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("code", CONFLICTS)
+def test_a_conflict_while_it_is_noted_sends_no_mail_twice(
+    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    failing = [claims.bulk.update]
+
+    def fail_once(*args: Any, **options: Any) -> None:
+        if server.mails and failing:
+            failing.pop()
+            cause = Exception()
+            cause.sqlstate = code  # type: ignore[attr-defined]
+            raise OperationalError("conflict") from cause
+        update(*args, **options)
+
+    (update,) = failing
+    monkeypatch.setattr(claims.bulk, "update", fail_once)
+    notify(make_readers(3), "mention", message="hello")
+    send_all(office)
+    office.time.pass_by(hours=1)
+    send_all(office)
+    assert (failing, len(server.mails), states()) == ([], 3, [("sent", "")] * 3)
+
+
+def test_a_fault_after_a_mail_sends_none_twice(
+    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server refuses the address of one reader, and that cannot be noted."""
+
+    def fail(*args: Any) -> None:
+        raise OperationalError("the database is away")
+
+    readers = make_readers(3)
+    server.refused[readers[1].email] = "550 5.1.1 no such user"
+    monkeypatch.setattr(bounces, "note_bad_address", fail)
+    notify(readers, "mention", message="hello")
+    with pytest.raises(OperationalError):
+        send_all(office)
+    assert states()[:2] == [("sent", ""), ("bounced", "refused")]
+
+
+def test_a_fault_between_mails_leaves_those_that_were_sent_noted(
+    office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(letter: Any, *args: Any) -> str:
+        if server.mails:
+            raise OperationalError("the database is away")
+        return send(letter, *args)
+
+    send = sending._send
+    monkeypatch.setattr(sending, "_send", end)
+    notify(make_readers(2), "mention", message="hello")
+    with pytest.raises(OperationalError):
+        send_all(office)
+    assert (len(server.mails), states()[0]) == (1, ("sent", ""))
 
 
 @pytest.mark.django_db(transaction=True)

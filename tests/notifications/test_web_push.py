@@ -189,6 +189,101 @@ def test_a_function_that_fails_disturbs_nothing(
     assert [record.message for record in caplog.records] == ["The function WEB_PUSH failed"]
 
 
+def test_each_settles_with_its_time(commit: Commit, fan: Any, settings: Any, time: Time) -> None:
+    def settled() -> tuple[str, Any, Any, str]:
+        found = Delivery.objects.latest("pk")
+        return found.state, found.sent_at, found.settled_at, found.lease
+
+    row = commit(fan, "mention", message="sent")
+    assert settled() == ("sent", time.now, time.now, "")
+    Delivery.objects.update(state="queued", sent_at=None, settled_at=None)
+    inbox.act(fan.pk, "read", ids=[row.pk])
+    web_push.send_due(time.pass_by(hours=1))
+    assert settled() == ("suppressed", None, time.now, "")
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "WEB_PUSH": f"{__name__}.refuse"}
+    commit(fan, "mention", message="failed")
+    assert settled() == ("failed", None, time.now, "")
+    choose(fan, types={"mention": {"web_push": False}})
+    commit(fan, "mention", message="not wanted")
+    assert settled() == ("suppressed", None, time.now, "")
+
+
+def test_what_waits_for_a_function_that_the_site_removes(commit: Commit, fan: Any, settings: Any, time: Time) -> None:
+    time.set(MIDNIGHT)
+    choose(fan, quiet_hours=[NIGHT])
+    row = commit(fan, "mention", message="hello")
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "WEB_PUSH": None}
+    assert why(row) == ("off", "site")
+    web_push.send_due(time.pass_by(hours=7))
+    assert (states(), why(row)) == ([("suppressed", "site")], ("off", "site"))
+
+
+def test_who_was_disabled_meanwhile(fan: Any, time: Time) -> None:
+    row = sent(fan, "mention", message="hello")
+    fan.is_active = False
+    fan.save()
+    web_push.send_due(time.now)
+    assert (passed, why(row)) == ([], ("off", "inactive"))
+
+
+class ProcessEnds(BaseException):
+    pass
+
+
+def hang(pushes: Sequence[WebPush]) -> None:
+    """As if the process ended before it returns."""
+    passed.append(pushes)
+    raise ProcessEnds
+
+
+def test_a_function_that_never_returns(fan: Any, settings: Any, time: Time) -> None:
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "WEB_PUSH": f"{__name__}.hang"}
+    row = sent(fan, "mention", message="hello")
+    with pytest.raises(ProcessEnds):
+        web_push.send_due(time.now)
+    assert why(row) == ("waiting", "waiting")
+    web_push.send_due(time.pass_by(minutes=9))
+    assert (len(passed), states()) == (1, [("queued", "")])
+    web_push.send_due(time.pass_by(minutes=1))
+    assert (len(passed), why(row)) == (1, ("off", "failed"))
+    found = Delivery.objects.get()
+    assert (found.settled_at, found.lease, "has not returned" in found.error) == (time.now, "", True)
+
+
+def test_a_function_that_returns_too_late(fan: Any, settings: Any, time: Time) -> None:
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "WEB_PUSH": f"{__name__}.wait"}
+    meanwhile.append(lambda: web_push.send_due(time.pass_by(minutes=10)))
+    row = sent(fan, "mention", message="hello")
+    web_push.send_due(time.now)
+    assert why(row) == ("off", "failed")
+
+
+def test_a_group_that_grows_during_the_call_is_passed_on(
+    commit: Commit, fan: Any, settings: Any, time: Time, alice: Any, bob: Any
+) -> None:
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "WEB_PUSH": f"{__name__}.wait"}
+
+    def grow_and_fail() -> None:
+        sent(fan, "new_like", actor=bob, group_key="post")
+        raise OSError("the push service is away")
+
+    meanwhile.append(grow_and_fail)
+    row = commit(fan, "new_like", actor=alice, group_key="post")
+    web_push.send_due(time.now)
+    assert [push.message for (push,) in passed] == ["alice liked your post", "bob and alice liked your post"]
+    assert why(row) == ("sent", "category")
+
+
+meanwhile: list[Callable[[], Any]] = []
+
+
+def wait(pushes: Sequence[WebPush]) -> None:
+    """Something happens before it returns, but only in the first call."""
+    passed.append(pushes)
+    if meanwhile:
+        meanwhile.pop()()
+
+
 def test_what_a_process_has_left_that_died(fan: Any, time: Time) -> None:
     row = sent(fan, "mention", message="hello")  # its hooks are never called
     assert (passed, why(row)) == ([], ("waiting", "waiting"))
