@@ -8,7 +8,7 @@ import msgspec
 from django.db import models
 from django.db.models.expressions import RawSQL
 
-from realtime.integration import connection, rows, stored_id, user_column
+from realtime.integration import connection, rows, stored_id, update_rows, user_column
 
 ROWS_AT_ONCE = 1_000
 
@@ -23,19 +23,8 @@ def update(
 
     `types` are PostgreSQL's, by column. `only_if` is a column with the value that it must have; other rows stay.
     """
-    table_name = model._meta.db_table
-    table = rows(id="bigint", **types)
-    given = ", ".join(f"{expression} AS {name}" for name, expression in table.column.items())
-    columns = ", ".join(f"{name} = given.{name}" for name in types)
-    condition = "" if only_if is None else f" AND {table_name}.{only_if[0]} = %s"
-    params = [] if only_if is None else [only_if[1]]
     for start in range(0, len(values), ROWS_AT_ONCE):
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"UPDATE {table_name} SET {columns} FROM (SELECT {given} FROM {table.source}) AS given"
-                f" WHERE {table_name}.id = given.id{condition}",
-                [as_json(values[start : start + ROWS_AT_ONCE]), *params],
-            )
+        update_rows(model._meta.db_table, types, values[start : start + ROWS_AT_ONCE], only_if)
 
 
 def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -55,7 +55,7 @@ class Conflict:
 
 
 KEEP = Conflict("ON CONFLICT DO NOTHING")
-NO_CONFLICT = Conflict("")
+INSERT = Conflict("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def insert(content: Content, keys: Sequence[Any], present: Collection[Any] = ())
     """
     found: dict[Any, int] = {}
     # Without a key and a group nothing can be there already, and PostgreSQL need not note for each row that it was not.
-    conflict = KEEP if content.dedupe_key else NO_CONFLICT
+    conflict = KEEP if content.dedupe_key else INSERT
     for part in _parts(keys):
         found |= _insert(content, {}, part, present, conflict)
     return found

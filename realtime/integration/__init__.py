@@ -28,7 +28,7 @@ from realtime.storage.completing import register_completion
 from realtime.storage.database import USE_TWIN, run
 from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.jobs import is_stopping, register_job
-from realtime.storage.json_rows import plain, rows, stored_id, user_column
+from realtime.storage.json_rows import plain, rows, stored_id, update_rows, user_column
 from realtime.storage.routed import alias as database_alias
 from realtime.storage.routed import connection, exact
 from realtime.storage.transactions import call_after_commit, own_transaction, retry_conflicts
@@ -70,6 +70,7 @@ __all__ = [
     "rows",
     "run",
     "stored_id",
+    "update_rows",
     "user_column",
     "user_stream",
     "wire_id",

@@ -3,9 +3,11 @@
 The rows are one JSON parameter, so the statement has the same text for a batch of any size.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from django.contrib.auth import get_user_model
 
 from realtime.storage.routed import connection
@@ -39,6 +41,28 @@ def rows(**types: str) -> Rows:
     if connection.vendor == "sqlite":
         return Rows({name: f"json_extract(item.value, '$.{name}')" for name in types}, "json_each(%s) AS item")
     raise NotImplementedError(f"The log runs on PostgreSQL and SQLite, not on {connection.vendor}.")
+
+
+def update_rows(
+    table_name: str,
+    types: Mapping[str, str],
+    values: Sequence[Mapping[str, Any]],
+    only_if: tuple[str, Any] | None = None,
+) -> None:
+    """Set columns of many rows with one statement. Each of `values` has the row's `id` and a value for each column.
+
+    `types` are PostgreSQL's, by column. `only_if` is a column with the value that it must have; other rows stay.
+    """
+    table = rows(id="bigint", **types)
+    given = ", ".join(f"{expression} AS {name}" for name, expression in table.column.items())
+    columns = ", ".join(f"{name} = given.{name}" for name in types)
+    condition = "" if only_if is None else f" AND {table_name}.{only_if[0]} = %s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table_name} SET {columns} FROM (SELECT {given} FROM {table.source}) AS given"
+            f" WHERE {table_name}.id = given.id{condition}",
+            [msgspec.json.encode(values).decode(), *([] if only_if is None else [only_if[1]])],
+        )
 
 
 def user_column() -> str:

@@ -19,7 +19,7 @@ from realtime.models import Event
 from realtime.protocol.streams import room_slug
 from realtime.storage.bundles import BUNDLE, MOST, pack, portions, unpack
 from realtime.storage.completing import complete
-from realtime.storage.json_rows import rows
+from realtime.storage.json_rows import rows, update_rows
 from realtime.storage.routed import connection
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed
 
@@ -234,15 +234,8 @@ def _among(keys: Iterable[int]) -> RawSQL:
 def _assign(singles: Sequence[tuple[int, LoggedEvent, bool]]) -> None:
     """Write the `seq`s into these rows; and the bodies, unless all of them are as they were."""
     is_new = any(is_completed for _, _, is_completed in singles)
-    payload = [{"id": pk, "seq": e.seq, **({"body": e.body.decode()} if is_new else {})} for pk, e, _ in singles]
-    table = rows(id="bigint", seq="bigint", **({"body": "text"} if is_new else {}))
-    given = ", ".join(f"{expression} AS {name}" for name, expression in table.column.items())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"UPDATE realtime_event SET seq = given.seq{', body = given.body' if is_new else ''}"
-            f" FROM (SELECT {given} FROM {table.source}) AS given WHERE realtime_event.id = given.id",
-            [msgspec.json.encode(payload).decode()],
-        )
+    values = [{"id": pk, "seq": e.seq, **({"body": e.body.decode()} if is_new else {})} for pk, e, _ in singles]
+    update_rows("realtime_event", {"seq": "bigint", **({"body": "text"} if is_new else {})}, values)
 
 
 def _require_stored(unknown: OutcomeUnknown, rows: QuerySet[Event], wanted: list[tuple[str, int | None, str]]) -> None:
