@@ -37,7 +37,7 @@ from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token, make_user
 from tests.settings import REALTIME
 from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
-from tests.sites.processes import show_logs
+from tests.sites.processes import python_path, show_logs
 
 SERVERS: list[type[InProcessServer]] = [AsgiServer, TcpServer]
 
@@ -73,6 +73,8 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("patient")
     # redis-py reads its own version from the disk for every connection.
     redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
+    # The workers of pytest-xdist are such programs, too.
+    os.environ["PYTHONPATH"] = python_path(*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
     # Under `nohup`, the programs would ignore hangups as well. They do not inherit a handler.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)

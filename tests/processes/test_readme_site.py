@@ -20,7 +20,7 @@ from tests.clients.browser import open_browser, open_page
 from tests.clients.bundles import find_packages
 from tests.clients.people import open_socket
 from tests.patience import PATIENCE_SECONDS
-from tests.sites.processes import ROOT, Program, free_port, wait_until, web
+from tests.sites.processes import ROOT, Program, free_port, python_path, wait_until, web
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
@@ -70,7 +70,7 @@ class ReadmeSite(Program):
         self.directory = directory
         ours = {"DEBUG", "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"}
         outer = {name: value for name, value in os.environ.items() if name not in ours}
-        self.environment = {**outer, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        self.environment = {**outer, "PYTHONPATH": python_path(ROOT), "PYTHONUNBUFFERED": "1"}
         port = free_port()
         self.address = f"127.0.0.1:{port}"
         command = [sys.executable, "manage.py", "serve", "--port", str(port)]

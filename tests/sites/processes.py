@@ -25,6 +25,7 @@ import pytest
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
+STARTUP = Path(__file__).with_name("startup")
 # Where Debian has the programs of each version.
 POSTGRES_BINS = os.pathsep.join(str(path) for path in Path("/usr/lib/postgresql").glob("*/bin"))
 SHORT_TIMES = {
@@ -46,6 +47,11 @@ web = httpx.Client(
 )
 
 _running: list["Program"] = []
+
+
+def python_path(*folders: Path | str) -> str:
+    """The PYTHONPATH of a program: these folders, and the one of `sitecustomize`."""
+    return os.pathsep.join(dict.fromkeys(map(str, [*folders, STARTUP])))
 
 
 def find_binary(name: str) -> str:

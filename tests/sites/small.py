@@ -10,6 +10,7 @@ from pathlib import Path
 import django
 
 from bench.servers import ROOT
+from tests.sites.processes import python_path
 
 PACKAGES = Path(django.__file__).parents[1]
 
@@ -90,11 +91,11 @@ class SmallSite:
     def __init__(self, directory: Path, files: Mapping[str, str], without: Collection[str] = ()) -> None:
         """`files` are added to those of the site, or replace them. The packages in `without` are not installed."""
         self._directory = directory
-        self._options, path = ["-W", "error"], [str(directory), str(ROOT)]
+        self._options, folders = ["-W", "error"], [directory, ROOT]
         if without:
             self._options.append("-S")  # Python's own folder of packages is not searched
-            path.append(str(link_packages(directory / "packages", without)))
-        own = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": os.pathsep.join(path)}
+            folders.append(link_packages(directory / "packages", without))
+        own = {"DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": python_path(*folders)}
         outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
         self.environment = {**outer, "DATABASE_URL": "", **own}
         for name, text in {**SITE, **files}.items():
