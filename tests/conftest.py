@@ -31,6 +31,7 @@ from realtime.management.commands import serve
 from realtime.models import Room
 from realtime.protocol import topics
 from realtime.storage import database
+from tests.backends.connections import kept_connections
 from tests.backends.migrations import share_migrations
 from tests.backends.redis_server import delete_keys
 from tests.patience import PATIENCE_SECONDS
@@ -170,8 +171,10 @@ def django_db_setup(
         if connection.vendor == "sqlite" and "PYTEST_XDIST_WORKER" in os.environ:
             setup.enter_context(share_migrations(tmp_path_factory.getbasetemp().parent))
         request.getfixturevalue("django_db_setup")
-    with pytest.MonkeyPatch.context() as patch:
-        # A connection outlives a test. A new one costs PostgreSQL more than most tests: it has to learn all tables.
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        # A connection outlives a test.
+        if connection.vendor == "postgresql":
+            stack.enter_context(kept_connections.used())
         patch.setattr(TransactionTestCase, "_should_reload_connections", lambda _self: False)
         patch.setattr(connection.ops, "sql_flush", delete_rows)
         patch.setattr(flush, "emit_post_migrate_signal", lambda *_args, **_options: None)

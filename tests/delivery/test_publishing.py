@@ -6,7 +6,7 @@ from django.db import OperationalError, connection, transaction
 import realtime
 from realtime.delivery import bridge, outbox, publishing
 from realtime.models import Event, Stream
-from realtime.storage import log
+from realtime.storage import bundles, log
 from tests.delivery.publications import numbers, say, stored, undone
 from tests.paper import PaperLayer
 from tests.patience import PATIENCE_SECONDS
@@ -126,7 +126,7 @@ def test_one_portion_that_cannot_be_sequenced_keeps_no_other_waiting(sent, monke
             raise RuntimeError("broken")
         return whole(keys)
 
-    monkeypatch.setattr(log, "READ_CHUNK", 1)
+    monkeypatch.setattr(bundles, "MOST", 1)
     monkeypatch.setattr(log, "sequence", fail_first)
     with transaction.atomic():
         say(1)

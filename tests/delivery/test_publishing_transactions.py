@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import realtime
 from realtime.delivery import publishing
 from realtime.models import Event, Stream
-from realtime.storage import log
+from realtime.storage import bundles
 from tests.delivery.publications import Undo, numbers, say, stored, undone
 from tests.racing import at_once
 
@@ -135,7 +135,7 @@ def test_it_survives_savepoints_made_by_hand(sent):
 
 
 def test_it_sequences_a_long_transaction_in_pieces(sent, monkeypatch):
-    monkeypatch.setattr(log, "READ_CHUNK", 2)
+    monkeypatch.setattr(bundles, "MOST", 2)
     with transaction.atomic():
         for number in range(5):
             say(number)

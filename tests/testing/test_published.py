@@ -12,6 +12,7 @@ import realtime
 from notifications import anotify, notify
 from realtime.models import Event
 from realtime.testing import assert_published, connect, published
+from tests.backends.connections import kept_connections
 from tests.people import make_user
 
 
@@ -174,9 +175,11 @@ def test_nothing_of_it_stays(django_db_setup, django_db_blocker):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_no_connection_stays_open(alice):
+async def test_no_connection_stays_open(alice, monkeypatch):
     if connection.vendor != "postgresql":
         pytest.skip("SQLite has no list of connections")
+    monkeypatch.setattr(kept_connections, "limit", 0)
+    kept_connections.close()
     async with connect(alice) as socket:
         await anotify(alice, "new_follower", title="Hello", message="there")
         await socket.expect("notification")
