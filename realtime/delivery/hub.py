@@ -21,7 +21,7 @@ from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.delivery.process_names import name_process
 from realtime.delivery.registry import Registry
 from realtime.delivery.review import Reviewer
-from realtime.delivery.slices import Slices
+from realtime.delivery.slices import LOGGED, Slices
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import Left, Unsubscribed, encode
 from realtime.protocol.outgoing import Announcement, Frame
@@ -209,7 +209,10 @@ class Hub:
             pass
 
     def _deliver(self, envelope: Envelope) -> Iterator[None]:
-        """There may be a pause after each event, frame and control. They are in the order of their publication."""
+        """There may be a pause after each event, frame and control. They are in the order of their publication.
+
+        An error in one of them is logged and keeps none of the others: a right would not end.
+        """
         taken: Counter[str] = Counter()  # bytes by stream
         for stream, seq, body in envelope.events:
             feed = self.feeds.get(stream)
@@ -217,21 +220,25 @@ class Hub:
                 continue
             is_first = not taken[stream]
             taken[stream] += len(body)
-            if is_first or taken[stream] <= TURN_BYTES:
-                feed.accept(seq, body)
-            else:
-                feed.advance_to(seq)
+            with LOGGED:
+                if is_first or taken[stream] <= TURN_BYTES:
+                    feed.accept(seq, body)
+                else:
+                    feed.advance_to(seq)
             yield
         for passing in envelope.passing:
-            self._pass_on(passing)
+            with LOGGED:
+                self._pass_on(passing)
             yield
         for control in envelope.controls:
-            self._obey(control)
+            with LOGGED:
+                self._obey(control)
             yield
         for stream, seq in envelope.positions.items():
             feed = self.feeds.get(stream)
             if feed is not None:
-                feed.advance_to(seq)
+                with LOGGED:
+                    feed.advance_to(seq)
         if envelope.compares:
             self.compare_soon()
 

@@ -18,6 +18,22 @@ SLICE_SECONDS = 0.001
 WAITING_LIMIT = 100
 
 
+class Logged:
+    """Logs an error in the body, and goes on behind it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        logger.error("A publication could not be delivered", exc_info=error)
+        return True
+
+
+LOGGED = Logged()
+
+
 class Work(NamedTuple):
     """Steps, which may pause wherever they yield."""
 
@@ -70,12 +86,10 @@ class Slices:
         """Go on with the first work until that time. Returns whether it has ended."""
         work, self._is_busy = self._waiting[0], True
         try:
-            for _ in work.steps:
-                if time.monotonic() >= end:
-                    return False
-        # Go on: the next ones may be fine.
-        except Exception:
-            logger.exception("A publication could not be delivered")
+            with LOGGED:
+                for _ in work.steps:
+                    if time.monotonic() >= end:
+                        return False
         finally:
             self._is_busy = False
         self._waiting.popleft()

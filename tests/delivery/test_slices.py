@@ -204,3 +204,18 @@ def subscribed(process, stream, user):
     feed.start(0)
     feed.fanout.add(connection)
     return socket
+
+
+async def test_an_error_in_one_event_keeps_neither_the_next_ones_nor_a_right(process, monkeypatch, caplog):
+    def accept(feed, seq, text):
+        if feed.stream == "user.1":
+            raise ValueError("a broken event")
+        whole(feed, seq, text)
+
+    whole = Feed.accept
+    monkeypatch.setattr(Feed, "accept", accept)
+    subscribed(process, "user.1", "1")
+    socket = subscribed(process, "room.general", "9")
+    process.publish(Envelope([("user.1", 1, body(1)), ("room.general", 1, body(1))], controls=[LEAVE]))
+    assert [frame["type"] for frame in socket.frames] == ["test", "left"]
+    assert [record.getMessage() for record in caplog.records] == ["A publication could not be delivered"]
