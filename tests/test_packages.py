@@ -77,7 +77,7 @@ LATE = {
 }
 IO_MODULES = {"asyncio", "threading", "socket", "channels", "redis", "uvicorn", "django", "concurrent", "logging"}
 # Functions that talk to the database at once: an async function hands them to `storage.database` uncalled.
-SYNCHRONOUS = {"log", "numbering", "pruning", "rooms", "history", "tickets"}
+SYNCHRONOUS = {"log", "pending", "numbering", "pruning", "rooms", "history", "tickets"}
 PURE = {"rooms.not_found", "rooms.too_many", "rooms.is_one_too_many"}
 DATABASE_ATTRIBUTES = {"objects", "_default_manager", "_base_manager", "cursor", "atomic", "on_commit"}
 
@@ -219,7 +219,7 @@ def test_it_names_no_database_but_the_one_that_the_routers_name():
 
 def test_it_writes_events_in_one_place():
     writers = {name for name in REALTIME if "Event" in names_of(tree_of(name))} - importers_of("asyncio.Event")
-    assert writers == {"realtime.storage.log"}  # and the models, which only declare it
+    assert writers == {"realtime.storage.log", "realtime.storage.pending"}  # and the models, which only declare it
 
 
 def own_nodes(function):

@@ -19,7 +19,7 @@ from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
 from realtime.protocol.frames import RoomUpdated, encode, is_frame
 from realtime.protocol.streams import is_stream, split_stream, user_stream
-from realtime.storage import log
+from realtime.storage import log, pending
 from realtime.storage.bundles import portions
 from realtime.storage.commit_hooks import CommitHook, find_last, on_commit
 from realtime.storage.database import USE_TWIN, run
@@ -58,7 +58,7 @@ def publish_all(events: Sequence[tuple[str, Frame]]) -> None:
     if not bodies:
         return
     if is_in_transaction():
-        _sequence_on_commit(log.write_all_pending(bodies))
+        _sequence_on_commit(pending.write_all(bodies))
         return
     for start in range(0, len(bodies), log.READ_CHUNK):
         send_events(log.commit(bodies[start : start + log.READ_CHUNK]))
@@ -175,7 +175,7 @@ def _send(envelope: Envelope) -> None:
 @async_unsafe(USE_TWIN)
 def _store(stream: str, body: bytes) -> None:
     if is_in_transaction():
-        _sequence_on_commit(log.write_all_pending([(stream, body)]))
+        _sequence_on_commit(pending.write_all([(stream, body)]))
     else:
         send_events(log.commit([(stream, body)]))
 
@@ -236,7 +236,7 @@ class _PendingFlush(CommitHook):
                 logger.exception("Events wait for the sweep: they could not be sequenced")
 
     def _flush(self, keys: list[int]) -> None:
-        events = log.sequence(keys)
+        events = pending.sequence(keys)
         if is_manual():
             # The site has just committed, so nothing of its own is committed here.
             connection.commit()
@@ -249,7 +249,7 @@ def _sequence_on_commit(rows: Mapping[int, int]) -> None:
     It does not matter in which savepoint that flush was registered. If the savepoint was rolled back, Django has
     dropped the flush; if it was released, it can no longer be rolled back alone; if it is still open, it holds this
     event as well. If only the event's own savepoint is rolled back, the flush has a key without a row, which
-    `log.sequence` skips.
+    `pending.sequence` skips.
     """
     flush = find_last()
     if not isinstance(flush, _PendingFlush):

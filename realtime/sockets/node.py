@@ -32,7 +32,7 @@ from realtime.server.held_signals import HeldSignals
 from realtime.sockets.drain import Drain
 from realtime.sockets.errands import Errands
 from realtime.sockets.recheck import Checker, check, recheck, recheck_topics
-from realtime.storage import database, log
+from realtime.storage import database, pending
 from realtime.storage.jobs import Runner
 from realtime.storage.leases import open_store as open_leases
 from realtime.storage.leases.store import LeasesUnavailable
@@ -145,7 +145,7 @@ class Node:
                 self.keeper.note(connection)
 
     async def _sweep(self) -> None:
-        events = await database.run(log.sweep, settings().sweep_seconds)
+        events = await database.run(pending.sweep, settings().sweep_seconds)
         if events:
             self.hub.publish(Envelope(events=list(events)))
 

@@ -16,7 +16,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from realtime.storage import database, log, routed
+from realtime.storage import database, pending, routed
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def begin() -> None:
         if blocks and blocks[0]._from_testcase and not any(isinstance(hook, Start) for hook in _hooks(connection)):
             _queue(connection).append((set(connection.savepoint_ids), Start(), False))
             if connection.alias == routed.alias():
-                log.sweep(-1)
+                pending.sweep(-1)
     run_hooks()
 
 

@@ -6,7 +6,7 @@ from django.db import OperationalError, connection, transaction
 import realtime
 from realtime.delivery import bridge, outbox, publishing
 from realtime.models import Event, Stream
-from realtime.storage import bundles, log
+from realtime.storage import bundles, pending
 from tests.delivery.publications import numbers, say, stored, undone
 from tests.paper import PaperLayer
 from tests.patience import PATIENCE_SECONDS
@@ -109,16 +109,16 @@ def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, capl
         raise error
 
     with monkeypatch.context() as broken:
-        broken.setattr(log, "sequence", fail)
+        broken.setattr(pending, "sequence", fail)
         with transaction.atomic():
             say(1)
     (logged,) = caplog.records
     assert (logged.levelname, "wait for the sweep" in logged.getMessage()) == (level, True)
-    assert (sent, [(event.stream, event.seq) for event in log.sweep(-1)]) == ([], [("site", 1)])
+    assert (sent, [(event.stream, event.seq) for event in pending.sweep(-1)]) == ([], [("site", 1)])
 
 
 def test_one_portion_that_cannot_be_sequenced_keeps_no_other_waiting(sent, monkeypatch, caplog):
-    whole, portions = log.sequence, []
+    whole, portions = pending.sequence, []
 
     def fail_first(keys):
         portions.append(keys)
@@ -127,7 +127,7 @@ def test_one_portion_that_cannot_be_sequenced_keeps_no_other_waiting(sent, monke
         return whole(keys)
 
     monkeypatch.setattr(bundles, "MOST", 1)
-    monkeypatch.setattr(log, "sequence", fail_first)
+    monkeypatch.setattr(pending, "sequence", fail_first)
     with transaction.atomic():
         say(1)
         say(2)

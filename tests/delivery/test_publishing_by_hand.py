@@ -6,7 +6,7 @@ from django.db import connection, transaction
 import realtime
 from realtime.chat import rooms
 from realtime.models import Membership
-from realtime.storage import log
+from realtime.storage import pending
 from tests.delivery.publications import numbers, say, stored, undone
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -110,5 +110,5 @@ def test_it_leaves_to_the_sweep_what_was_committed_without_django(sent, by_hand)
     connection.connection.commit()
     assert sent == []
     transaction.rollback()
-    assert [(event.stream, event.seq) for event in log.sweep(-1)] == [("site", 1)]
+    assert [(event.stream, event.seq) for event in pending.sweep(-1)] == [("site", 1)]
     transaction.commit()

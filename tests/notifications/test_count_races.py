@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from notifications import clock, inbox, waking, withdraw
 from notifications.models import Notification
 from realtime.models import Event
-from realtime.storage import log
+from realtime.storage import pending
 from tests.notifications.choices import register
 from tests.notifications.rows import pushed, sent
 from tests.patience import PATIENCE_SECONDS
@@ -104,7 +104,7 @@ def test_what_was_committed_first_and_is_told_of_last(
     bob: Any, rows: list[Notification], other: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its thread is slow between the commit and the number of its event."""
-    sequence, slow = log.sequence, threading.local()
+    sequence, slow = pending.sequence, threading.local()
     is_committed, is_over = threading.Event(), threading.Event()
 
     def sequence_slowly(keys: Any) -> Any:
@@ -113,7 +113,7 @@ def test_what_was_committed_first_and_is_told_of_last(
             assert is_over.wait(PATIENCE_SECONDS)
         return sequence(keys)
 
-    monkeypatch.setattr(log, "sequence", sequence_slowly)
+    monkeypatch.setattr(pending, "sequence", sequence_slowly)
 
     def begin() -> None:
         slow.is_meant = True

@@ -10,7 +10,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from notifications import follow, followers, notify, unfollow
 from notifications.models import Notification, TypeSwitch
 from realtime.models import Event, Room
-from realtime.storage import log
+from realtime.storage import pending
 from tests.notifications.rows import pushed
 
 pytestmark = pytest.mark.django_db
@@ -98,7 +98,7 @@ def test_thousands_are_stored_and_pushed_with_a_few_queries(alice: Any, django_a
     with django_assert_max_num_queries(25):
         assert notify(users.exclude(pk=alice.pk), "mention", actor=alice) == 2_100
     assert (Notification.objects.count(), Event.objects.count()) == (2_100, 3)  # until the commit
-    assert [len(log.sweep(-1)) for _ in range(4)] == [1_000, 1_000, 100, 0]
+    assert [len(pending.sweep(-1)) for _ in range(4)] == [1_000, 1_000, 100, 0]
     assert Event.objects.count() == 2_100
 
 

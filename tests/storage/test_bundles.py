@@ -9,7 +9,7 @@ from django.db.models import Count
 import realtime
 from realtime.delivery import publishing
 from realtime.models import Event, Stream
-from realtime.storage import bundles, log
+from realtime.storage import bundles, log, pending
 from realtime.storage.completing import _completions, register_completion
 from realtime.storage.log import LoggedEvent
 from tests.racing import at_once
@@ -22,7 +22,7 @@ EVERYBODY = [f"user.{number}" for number in range(250)]
 def small(monkeypatch):
     """Bundles of a hundred."""
     monkeypatch.setattr(bundles, "MOST", 100)
-    monkeypatch.setattr(log, "MOST", 100)
+    monkeypatch.setattr(pending, "MOST", 100)
 
 
 def events(text="x", streams=EVERYBODY):
@@ -106,17 +106,17 @@ def test_nothing_is_left_of_a_transaction_that_is_rolled_back():
 
 @transactional
 def test_bundles_that_a_crash_left_are_swept_one_at_a_time(small):
-    log.write_all_pending(events("first"))
-    log.write_pending("user.7", b'{"type":"second"}')
-    assert [len(log.sweep(-1)) for _ in range(5)] == [100, 100, 50, 1, 0]
+    pending.write_all(events("first"))
+    pending.write("user.7", b'{"type":"second"}')
+    assert [len(pending.sweep(-1)) for _ in range(5)] == [100, 100, 50, 1, 0]
     assert stored("user.7") == ['{"type":"first"}', '{"type":"second"}']
 
 
 @transactional
 def test_each_bundle_is_swept_once_when_many_processes_do(small):
-    log.write_all_pending(events())
-    swept = at_once(*[partial(log.sweep, -1)] * 4)
-    found = [event for part in [*swept, *(log.sweep(-1) for _ in range(3))] for event in part]
+    pending.write_all(events())
+    swept = at_once(*[partial(pending.sweep, -1)] * 4)
+    found = [event for part in [*swept, *(pending.sweep(-1) for _ in range(3))] for event in part]
     assert sorted(found) == sorted(LoggedEvent(stream, 1, body) for stream, body in events())
     assert Event.objects.count() == 250
 
@@ -125,7 +125,7 @@ def test_each_bundle_is_swept_once_when_many_processes_do(small):
 def test_events_of_a_bundle_are_completed(monkeypatch):
     monkeypatch.setattr("realtime.storage.completing._completions", dict(_completions))
     register_completion(["counted"], lambda found: [body.replace(b"old", b"new") for _, body in found])
-    (key,) = log.write_all_pending([*events('counted","of":"old'), *events('other","of":"old', ["site"])])
+    (key,) = pending.write_all([*events('counted","of":"old'), *events('other","of":"old', ["site"])])
     new = b'{"type":"counted","of":"new"}'
-    assert {event.body for event in log.sequence([key])} == {new, b'{"type":"other","of":"old"}'}
+    assert {event.body for event in pending.sequence([key])} == {new, b'{"type":"other","of":"old"}'}
     assert stored("user.7") == [new.decode()]

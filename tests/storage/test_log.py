@@ -2,38 +2,21 @@
 
 import random
 from collections import Counter
-from datetime import timedelta
 from functools import partial
 from threading import Event as Flag
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import Count, Max
-from django.utils import timezone
 
-from realtime.models import Event, Stream
-from realtime.storage import log, numbering
+from realtime.models import Event
+from realtime.storage import log, numbering, pending
 from realtime.storage.log import LoggedEvent
 from tests.racing import at_once
+from tests.storage.places import body, commit, is_complete
 
 transactional = pytest.mark.django_db(transaction=True)
 STREAMS = ["room.a", "room.b", "room.c", "site"]
-
-
-def body(text="x"):
-    return b'{"type":"%s"}' % text.encode()
-
-
-def commit(*streams):
-    return log.commit([(stream, body()) for stream in streams])
-
-
-def seqs(stream):
-    return list(Event.objects.filter(stream=stream).order_by("seq").values_list("seq", flat=True))
-
-
-def is_complete(stream, count):
-    return seqs(stream) == list(range(1, count + 1)) and numbering.positions([stream])[stream] == count
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL writes a changed row as a new one")
@@ -80,16 +63,16 @@ def test_it_counts_each_stream_by_itself():
 def test_it_gives_back_what_it_was_given(text):
     given = b'{"type":"test","text":' + repr(text).encode() + b"}"
     log.commit([("site", given)])
-    pending = log.write_pending("site", given)
-    assert [event.body for event in log.sequence([pending])] == [given]
+    key = pending.write("site", given)
+    assert [event.body for event in pending.sequence([key])] == [given]
     assert [event.body for event in log.missed("site", 0, 9)] == [given, given]
 
 
 @pytest.mark.django_db
 def test_it_stores_an_empty_batch():
     assert log.commit([]) == []
-    assert log.sequence([]) == []
-    assert log.sweep(0) == []
+    assert pending.sequence([]) == []
+    assert pending.sweep(0) == []
 
 
 @transactional
@@ -145,87 +128,10 @@ def test_it_shows_nobody_an_event_before_those_that_precede_it():
     assert at_once(write_all, read_on) == [[None, None], 100]
 
 
-@transactional
-def test_it_gives_a_pending_event_no_place_and_locks_nothing():
-    def while_pending():
-        with transaction.atomic():
-            key = log.write_pending("site", body())
-            assert not Stream.objects.exists()
-        return key
-
-    keys = [while_pending(), while_pending()]
-    assert log.missed("site", 0, 9) == []
-    commit("site")
-    assert [event.seq for event in log.sequence(reversed(keys))] == [2, 3]
-    assert log.sequence(keys) == []
-    assert is_complete("site", 3)
-
-
-@transactional
-def test_it_sequences_oldest_first_and_passes_over_what_has_gone():
-    keys = [log.write_pending(stream, body(str(number))) for number, stream in enumerate(["site", "room.a", "site"])]
-    Event.objects.filter(pk=keys[0]).delete()
-    assert log.sequence([keys[2], keys[1], keys[0], 10**9]) == [
-        LoggedEvent("room.a", 1, body("1")),
-        LoggedEvent("site", 1, body("2")),
-    ]
-
-
-@transactional
-def test_it_sequences_each_once_when_many_try():
-    keys = [log.write_pending(STREAMS[number % 4], body(str(number))) for number in range(200)]
-
-    def take(seed):
-        chance = random.Random(seed)
-        return [event for _ in range(6) for event in log.sequence(chance.sample(keys, 60))]
-
-    taken = at_once(*[partial(take, seed) for seed in range(4)])
-    rest = log.sequence(keys)
-    bodies = [event.body for events in [*taken, rest] for event in events]
-    assert sorted(bodies) == sorted(body(str(number)) for number in range(200))
-    assert all(is_complete(stream, 50) for stream in STREAMS)
-
-
-@transactional
-def test_it_sequences_and_appends_at_once():
-    keys = [log.write_pending("site", body()) for _ in range(40)]
-    outcomes = at_once(
-        *[partial(log.sequence, keys[start : start + 10]) for start in range(0, 40, 10)],
-        *[partial(commit, "site", "site")] * 2,
-    )
-    assert [len(events) for events in outcomes] == [10, 10, 10, 10, 2, 2]
-    assert is_complete("site", 44)
-
-
-@transactional
-def test_it_sweeps_up_what_a_crash_left():
-    old, young = log.write_pending("site", body("old")), log.write_pending("site", body("young"))
-    Event.objects.filter(pk=old).update(created_at=timezone.now() - timedelta(seconds=60))
-    assert log.sweep(30) == [LoggedEvent("site", 1, body("old"))]
-    assert log.sweep(30) == []
-    assert Event.objects.get(pk=young).seq is None
-
-
-@transactional
-def test_it_sweeps_each_once_when_many_processes_do():
-    for number in range(30):
-        log.write_pending("site", body(str(number)))
-    swept = at_once(*[partial(log.sweep, -1)] * 4)
-    events = [event for events in [*swept, log.sweep(-1)] for event in events]
-    assert sorted(event.seq for event in events) == list(range(1, 31))
-
-
-@pytest.mark.django_db
-def test_it_sweeps_a_thousand_at_a_time():
-    Event.objects.bulk_create([Event(stream="site", body="{}") for _ in range(1_001)])
-    assert [len(log.sweep(-1)) for _ in range(3)] == [1_000, 1, 0]
-    assert is_complete("site", 1_001)
-
-
 @pytest.mark.django_db
 def test_it_reads_what_was_missed():
     commit(*["site"] * 5, *["room.a"] * 2)
-    log.write_pending("site", body())
+    pending.write("site", body())
 
     def missed(after, until):
         return [event.seq for event in log.missed("site", after, until)]
@@ -302,7 +208,7 @@ def test_it_knows_the_positions_of_streams(django_assert_num_queries):
 @pytest.mark.django_db
 def test_it_forgets_events_and_never_a_place():
     commit("room.a", "room.a", "room.b")
-    log.write_pending("room.a", body())
+    pending.write("room.a", body())
     log.forget("room.a")
     assert [event.stream for event in Event.objects.all()] == ["room.b"]
     assert [event.seq for event in commit("room.a")] == [3]

@@ -12,7 +12,7 @@ from realtime.chat.read_positions import Mark, Moved
 from realtime.delivery import publishing
 from realtime.models import Event, Membership, Message
 from realtime.protocol.errors import Reason
-from realtime.storage import database, log, transactions
+from realtime.storage import database, log, pending, transactions
 from realtime.storage.bundles import FEWEST
 from realtime.storage.database import DatabaseUnavailable
 from realtime.storage.transactions import own_transaction, require_committed
@@ -100,7 +100,7 @@ async def test_it_sends_events_whose_commit_was_not_answered(proxy, sent, monkey
     proxy.lose = "answer"
     await realtime.apublish("site", {"type": "test"})
     assert [(stream, seq) for e in sent for stream, seq, _ in e.events] == [("site", 1)]
-    sequence = log.sequence
+    sequence = pending.sequence
 
     def lose_it(keys):
         proxy.lose = "answer"
@@ -111,7 +111,7 @@ async def test_it_sends_events_whose_commit_was_not_answered(proxy, sent, monkey
         realtime.publish("site", {"type": "test"})
         realtime.publish("room.a", {"type": "test"})
 
-    monkeypatch.setattr(log, "sequence", lose_it)
+    monkeypatch.setattr(pending, "sequence", lose_it)
     await database.run(work)
     assert [(stream, seq) for e in sent for stream, seq, _ in e.events][1:] == [("site", 2), ("room.a", 1)]
     everybody = [f"user.{number}" for number in range(FEWEST)]

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.db.models import BigAutoField, CharField, UUIDField
 
 from realtime.models import Event, Room, Stream
-from realtime.storage import log, numbering, retention
+from realtime.storage import log, numbering, pending, retention
 from tests.people import make_user
 from tests.racing import at_once
 
@@ -190,7 +190,7 @@ def test_a_user_takes_the_events_along():
     user = make_user("alice")
     stream = f"user.{user.pk}"
     write(stream, "site")
-    log.write_pending(stream, BODY)
+    pending.write(stream, BODY)
     user.delete()
     assert [event.stream for event in Event.objects.all()] == ["site"]
     assert retire() == 1

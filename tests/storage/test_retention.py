@@ -12,7 +12,7 @@ from django.utils import timezone
 from realtime.auth import tickets
 from realtime.chat import rooms
 from realtime.models import Event, Message, Ticket
-from realtime.storage import database, log, numbering, pruning, retention
+from realtime.storage import database, log, numbering, pending, pruning, retention
 from realtime.storage.database import run
 from realtime.storage.leases.memory import MemoryLeases
 from realtime.storage.leases.store import LeasesUnavailable
@@ -95,18 +95,18 @@ def test_it_rests_between_portions(monkeypatch):
 def test_it_leaves_what_has_no_place_yet():
     write("room.a", 40)
     with transaction.atomic():
-        key = log.write_pending("room.a", body(2))
+        key = pending.write("room.a", body(2))
     set_age(Event.objects.filter(pk=key), 40)
     assert retention.prune(30) == 1
     assert kept() == [None]
-    assert [event.seq for event in log.sequence([key])] == [2]
+    assert [event.seq for event in pending.sequence([key])] == [2]
 
 
 def test_it_makes_no_hole_where_an_old_event_comes_after_a_young_one():
     with transaction.atomic():
-        key = log.write_pending("room.a", body(1))  # of a transaction that takes days
+        key = pending.write("room.a", body(1))  # of a transaction that takes days
     write("room.a", 40, 29)
-    log.sequence([key])
+    pending.sequence([key])
     set_age(Event.objects.filter(pk=key), 41)
     write("room.b", 40)
     assert retention.prune(30) == 2
@@ -119,9 +119,9 @@ def test_it_makes_no_hole_where_an_old_event_comes_after_a_young_one():
 def test_it_makes_no_hole_between_two_portions():
     """The portion with the lowest key held an event that comes late in its stream, and not those before it."""
     with transaction.atomic():
-        key = log.write_pending("room.a", body(1))  # of a transaction that took long
+        key = pending.write("room.a", body(1))  # of a transaction that took long
     write("room.a", 40, 40, 40)
-    log.sequence([key])
+    pending.sequence([key])
     set_age(Event.objects.filter(pk=key), 40)
     write("room.a", 40, 40)
     deleted, next_key = pruning.prune(NOW - timedelta(days=30), 0, limit=2)
