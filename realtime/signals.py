@@ -23,7 +23,7 @@ from realtime.auth.users import has_column
 from realtime.delivery import blacklist, publishing
 from realtime.models import Membership, Room
 from realtime.protocol.streams import user_stream
-from realtime.storage import log, numbering
+from realtime.storage import log, numbering, pending
 
 CHANGED = "_realtime_password_changed"  # set on a user during `save`
 SHOWN = "_realtime_shown"  # what clients know of a room, set on it during `save`
@@ -140,12 +140,15 @@ def on_room_saved(instance: Room, created: bool, using: str, **_kwargs: Any) -> 
     if created and not instance.direct:
         # In this order: `begin` keeps late writers out, unless one of them is at work at this moment.
         numbering.begin(instance.stream, instance.pk)
+        # Who gives numbers at this moment may be waiting for this transaction, which has locked the stream.
+        pending.forget(instance.stream, skip_locked=True)
         log.forget(instance.stream)
 
 
 @live
 def on_room_deleted(instance: Room, **_kwargs: Any) -> None:
     """Delete the room's events, too: another room may get its slug, and its members must not replay them."""
+    pending.forget(instance.stream)
     log.forget(instance.stream)
     publishing.close_stream(instance.stream, instance.pk)
 
@@ -177,6 +180,7 @@ def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | N
         # A row of a subclass may be made for a user who exists already.
         is_new_user = instance._meta.concrete_model is get_user_model()._meta.concrete_model
         if is_new_user and numbering.user_keys_come_back():
+            pending.forget(user_stream(instance.pk), skip_locked=True)
             log.forget(user_stream(instance.pk))
         return
     if (update_fields is None or "is_active" in update_fields) and not getattr(instance, "is_active", True):
@@ -188,6 +192,7 @@ def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | N
 @live
 def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
     """Delete the user's events, too: where keys are natural, another user may get the same one."""
+    pending.forget(user_stream(instance.pk))
     log.forget(user_stream(instance.pk))
     publishing.disable_user(instance.pk)
 

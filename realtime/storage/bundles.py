@@ -1,6 +1,6 @@
 """Many events that wait for the same commit, as one row of the log (pure): each event is then written once, not twice.
 
-Used by `log`. PostgreSQL compresses such a row, because its events are much the same.
+Used by `pending`. PostgreSQL compresses such a row, because its events are much the same.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +30,17 @@ def unpack(stream: str, body: bytes) -> list[Pending]:
     if stream != BUNDLE:
         return [(stream, body)]
     return [(name, bytes(raw)) for name, raw in _decoder.decode(body)]
+
+
+def leave_out(stream: str, body: bytes) -> bytes:
+    """The body of a bundle without the events of this stream; empty if there are no others."""
+    rest = [event for event in unpack(BUNDLE, body) if event[0] != stream]
+    return _encode(rest) if rest else b""
+
+
+def name_in_body(stream: str) -> str:
+    """What each bundle with events of this stream contains. Others may contain it, too."""
+    return msgspec.json.encode(stream).decode()
 
 
 def portions(rows: Iterable[tuple[int, int]]) -> Iterator[list[int]]:

@@ -216,10 +216,11 @@ def missed_many(ranges: Sequence[Range]) -> list[list[LoggedEvent]]:
 def forget(stream: str, until: int | None = None) -> None:
     """Delete a stream's events, or those up to a `seq`, in the caller's transaction.
 
-    The stream's own row stays, so that no `seq` is ever used again for another event.
+    The stream's own row stays, so that no `seq` is ever used again for another event. Events without a `seq` stay:
+    see `pending.forget`.
     """
-    events = Event.objects.filter(stream=stream)
-    (events if until is None else events.filter(seq__lte=until)).delete()
+    numbered = Event.objects.filter(stream=stream, seq__isnull=False)
+    (numbered if until is None else numbered.filter(seq__lte=until)).delete()
 
 
 def find_stored(streams: Iterable[str]) -> set[str]:

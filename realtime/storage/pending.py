@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from realtime.models import Event
 from realtime.storage import log
-from realtime.storage.bundles import BUNDLE, MOST, pack, portions, unpack
+from realtime.storage.bundles import BUNDLE, MOST, leave_out, name_in_body, pack, portions, unpack
 from realtime.storage.completing import complete
 from realtime.storage.json_rows import rows, update_rows
 from realtime.storage.log import LoggedEvent
@@ -130,3 +130,27 @@ def sweep(age_seconds: float) -> list[LoggedEvent]:
     oldest = old.order_by("pk").values_list("pk", "stream")[:MOST]
     portion = next(portions((pk, MOST if stream == BUNDLE else 1) for pk, stream in oldest), [])
     return sequence(portion) if portion else []
+
+
+def forget(stream: str, *, skip_locked: bool = False) -> None:
+    """Delete the events of a stream that wait for their numbers, in the caller's transaction. Then call `log.forget`.
+
+    Waits for whoever is giving them their numbers, unless what is locked is to be skipped. What waits in the same rows
+    for other streams is left to the sweep, until the caller's transaction ends.
+    """
+    holds = Q(stream=stream) | Q(stream=BUNDLE, body__contains=name_in_body(stream))
+    keys = list(Event.objects.filter(holds, seq=None).values_list("pk", flat=True))
+    if keys:  # hardly ever
+        with own_transaction():
+            _leave_out(stream, Event.objects.filter(pk__in=keys, seq=None), skip_locked)
+
+
+def _leave_out(stream: str, waiting: QuerySet[Event], skip_locked: bool) -> None:
+    skips = skip_locked and connection.features.has_select_for_update_skip_locked
+    found = waiting.select_for_update(skip_locked=skips).order_by("pk").values_list("pk", "stream", "body")
+    for pk, name, body in found:
+        row = Event.objects.filter(pk=pk)
+        if rest := leave_out(stream, body.encode()) if name == BUNDLE else b"":
+            row.update(body=rest.decode())
+        else:
+            row.delete()

@@ -197,7 +197,7 @@ def test_it_goes_with_its_messages_and_events(private, owner, member, revoked, d
     Stream.objects.create(name="room.private", last_seq=1)
     for number in range(5):
         rooms.add_member(owner, "private", make_user(f"more-{number}").pk)
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         rooms.delete(owner, "private")
     assert (Message.objects.count(), Membership.objects.count()) == (0, 0)
     assert list(Event.objects.values_list("stream", flat=True)) == ["room.other"]

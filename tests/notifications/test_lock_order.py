@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import partial
-from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +26,7 @@ from tests.notifications.mails import Office
 from tests.notifications.rows import sent
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_user
-from tests.racing import at_once
+from tests.racing import at_once, somebody_waits, wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -45,9 +44,7 @@ def assert_in_order(rows: Iterable[Model], act: Callable[[], Any]) -> None:
         with transaction.atomic():
             objects.select_for_update().get(pk=keys[2])
             is_held.set()
-            deadline = monotonic() + PATIENCE_SECONDS
-            while not somebody_waits():
-                assert monotonic() < deadline
+            wait_until(somebody_waits)
             free = objects.select_for_update(skip_locked=True).filter(pk__in=keys).values_list("pk", flat=True)
             held.extend(key for key in keys if key not in set(free))
 
@@ -57,14 +54,6 @@ def assert_in_order(rows: Iterable[Model], act: Callable[[], Any]) -> None:
 
     assert at_once(hold, act_meanwhile) == [None, None]
     assert held == keys[:2]
-
-
-def somebody_waits() -> bool:
-    """Whether another connection waits for this one."""
-    with connection.cursor() as cursor:
-        waiting = "NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-        cursor.execute(f"SELECT EXISTS (SELECT FROM pg_locks WHERE {waiting})")
-        return bool(cursor.fetchone()[0])
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from django.db.models import Count
 
 import realtime
 from realtime.delivery import publishing
-from realtime.models import Event, Stream
+from realtime.models import Event, Room, Stream
 from realtime.storage import bundles, log, pending
 from realtime.storage.completing import _completions, register_completion
 from realtime.storage.log import LoggedEvent
+from tests.people import make_user
 from tests.racing import at_once
 
 transactional = pytest.mark.django_db(transaction=True)
@@ -129,3 +130,33 @@ def test_events_of_a_bundle_are_completed(monkeypatch):
     new = b'{"type":"counted","of":"new"}'
     assert {event.body for event in pending.sequence([key])} == {new, b'{"type":"other","of":"old"}'}
     assert stored("user.7") == [new.decode()]
+
+
+@transactional
+@pytest.mark.parametrize("streams", [["room.a", *EVERYBODY], ["room.a"] * 300], ids=["among others", "alone"])
+def test_a_room_takes_its_events_along_that_wait_among_others(small, streams):
+    """Another room may get its name before they have their numbers."""
+    Room.objects.create(slug="a")
+    pending.write_all(events(streams=[*streams, "room.aa", "room.A"]))
+    Room.objects.get().delete()
+    swept = [event.stream for _ in range(4) for event in pending.sweep(-1)]
+    assert sorted(swept) == sorted([*(stream for stream in streams if stream != "room.a"), "room.aa", "room.A"])
+    assert waiting() == 0
+
+
+@transactional
+def test_a_room_does_not_get_what_waits_from_before_it(small):
+    pending.write_all(events(streams=["room.a", *EVERYBODY]))
+    Room.objects.create(slug="a")
+    assert len(pending.sweep(-1)) == 99
+    assert stored("room.a") == []
+
+
+@transactional
+def test_a_user_takes_the_events_along_that_wait_among_others():
+    alice = make_user("alice")
+    home = f"user.{alice.pk}"
+    pending.write_all(events(streams=[home, *[stream for stream in EVERYBODY if stream != home], home]))
+    alice.delete()
+    assert home not in {event.stream for event in pending.sweep(-1)}
+    assert stored(home) == []

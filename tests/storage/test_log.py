@@ -209,6 +209,7 @@ def test_it_knows_the_positions_of_streams(django_assert_num_queries):
 def test_it_forgets_events_and_never_a_place():
     commit("room.a", "room.a", "room.b")
     pending.write("room.a", body())
+    pending.forget("room.a")
     log.forget("room.a")
     assert [event.stream for event in Event.objects.all()] == ["room.b"]
     assert [event.seq for event in commit("room.a")] == [3]

@@ -3,18 +3,21 @@
 import random
 from datetime import timedelta
 from functools import partial
+from threading import Event as Flag
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
-from realtime.models import Event, Stream
-from realtime.storage import log, pending
+from realtime.models import Event, Room, Stream
+from realtime.storage import log, numbering, pending
 from realtime.storage.log import LoggedEvent
-from tests.racing import at_once
+from tests.patience import PATIENCE_SECONDS
+from tests.racing import at_once, somebody_waits, wait_until
 from tests.storage.places import body, commit, is_complete
 
 transactional = pytest.mark.django_db(transaction=True)
+one_writer_on_sqlite = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
 STREAMS = ["room.a", "room.b", "room.c", "site"]
 
 
@@ -93,3 +96,66 @@ def test_it_sweeps_a_thousand_at_a_time():
     Event.objects.bulk_create([Event(stream="site", body="{}") for _ in range(1_001)])
     assert [len(pending.sweep(-1)) for _ in range(3)] == [1_000, 1, 0]
     assert is_complete("site", 1_001)
+
+
+# Rooms and users that have gone
+
+
+@transactional
+@one_writer_on_sqlite
+@pytest.mark.parametrize("others", [0, 250], ids=["a row of its own", "a bundle"])
+def test_whoever_deletes_a_room_waits_for_whoever_numbers_its_events(others, monkeypatch):
+    """Else its last events would stay."""
+    room = Room.objects.create(slug="a")
+    keys = list(pending.write_all([("room.a", body()), *[(f"user.{number}", body()) for number in range(others)]]))
+    is_numbering = Flag()
+
+    def number_late(counts):
+        is_numbering.set()
+        wait_until(somebody_waits)
+        return reserve(counts)
+
+    def delete():
+        assert is_numbering.wait(PATIENCE_SECONDS)
+        return room.delete()[0]
+
+    reserve = log.reserve
+    monkeypatch.setattr(log, "reserve", number_late)
+    numbered, deleted = at_once(partial(pending.sequence, keys), delete)
+    assert (len(numbered), deleted) == (others + 1, 1)
+    assert not Event.objects.filter(stream="room.a").exists()
+
+
+@transactional
+@one_writer_on_sqlite
+@pytest.mark.parametrize("others", [0, 250], ids=["a row of its own", "a bundle"])
+def test_whoever_creates_a_room_does_not_wait_for_whoever_numbers_events(others, monkeypatch):
+    """Who may be waiting for the stream of this room, or of one that the same transaction has created before it."""
+    Room.objects.create(slug="a")
+    commit("room.a")
+    Room.objects.all().delete()
+    keys = list(pending.write_all([("room.a", body()), *[(f"user.{number}", body()) for number in range(others)]]))
+    has_begun, is_numbering = Flag(), Flag()
+
+    def begin_early(*given):
+        begin(*given)
+        has_begun.set()
+        assert is_numbering.wait(PATIENCE_SECONDS)
+        wait_until(somebody_waits)
+
+    def reserve_late(counts):
+        is_numbering.set()
+        return reserve(counts)
+
+    def sequence():
+        assert has_begun.wait(PATIENCE_SECONDS)
+        return len(pending.sequence(keys))
+
+    @transaction.atomic
+    def create():
+        return Room.objects.create(slug="a").slug
+
+    begin, reserve = numbering.begin, log.reserve
+    monkeypatch.setattr(numbering, "begin", begin_early)
+    monkeypatch.setattr(log, "reserve", reserve_late)
+    assert at_once(sequence, create) == [others + 1, "a"]
