@@ -49,9 +49,11 @@ def reconsider(reader: Any, now: datetime) -> None:
 
     In the caller's transaction.
     """
-    waiting = Notification.objects.filter(recipient_id=reader, withheld_until__gt=now).exclude(withheld_by="limit")
-    for part in bulk.parts(list(waiting.locked().values_list("pk", flat=True))):
-        Notification.objects.filter(pk__in=part).update(withheld_until=now)
+    withheld = Notification.objects.filter(recipient_id=reader, withheld_until__isnull=False)
+    # All are locked: the job may be about to commit that one of them is withheld longer.
+    for part in bulk.parts(list(withheld.locked().values_list("pk", flat=True))):
+        longer = withheld.filter(pk__in=part, withheld_until__gt=now).exclude(withheld_by="limit")
+        longer.update(withheld_until=now)
 
 
 def find_full(readers: Sequence[Any], now: datetime) -> set[Any]:

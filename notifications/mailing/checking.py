@@ -42,6 +42,7 @@ class Letter:
 
 @dataclass(slots=True)
 class Checked:
+    wishes: Wishes
     letters: list[Letter] = field(default_factory=list)
     settled: list[Delivery] = field(default_factory=list)  # they wait longer, or are suppressed
 
@@ -49,15 +50,16 @@ class Checked:
 def check(deliveries: Sequence[Delivery], now: datetime) -> Checked:
     """Sort the deliveries. Raises StoreUnavailable if it cannot be known who is away."""
     readers = claims.by_reader(deliveries)
+    wishes = all_wishes(list(readers), now)
     checker = _Checker(
         now,
         Notification.objects.only(*FIELDS).in_bulk([delivery.notification_id for delivery in deliveries]),
         load_users(list(readers)),
-        all_wishes(list(readers), now),
+        wishes,
         find_connected(readers),
         find_last_seen(readers),
     )
-    checked = Checked()
+    checked = Checked(wishes)
     for reader, own in readers.items():
         letter = _check_safely(checker, reader, own)
         if letter is not None:

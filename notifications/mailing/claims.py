@@ -61,8 +61,10 @@ def claim(now: datetime) -> Claim | None:
 
 
 @retry_conflicts
-def settle(claimed: Claim, deliveries: Sequence[Delivery]) -> None:
+def settle(claimed: Claim, deliveries: Sequence[Delivery]) -> set[int]:
     """Store what has become of these deliveries, and give them up. One that another worker has now stays as it is.
+
+    Returns the primary keys of the others.
 
     In a transaction of its own: what was sent stays noted, whatever fails after it, and a conflict with another
     transaction sends nothing twice.
@@ -85,8 +87,9 @@ def settle(claimed: Claim, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries
     ]
     with own_transaction():
-        Delivery.lock(Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries], lease=claimed.token))
+        own = Delivery.lock(Delivery.objects.filter(pk__in=[one.pk for one in deliveries], lease=claimed.token))
         bulk.update(Delivery, COLUMNS, values, only_if=("lease", claimed.token))
+    return set(own)
 
 
 def _settled_at(delivery: Delivery, now: datetime) -> datetime | None:

@@ -143,8 +143,7 @@ def forget_refusals(keys: Sequence[int]) -> None:
 def restore(keys: Sequence[int], now: datetime) -> None:
     """Queue again what was not sent because of an act that its reader has taken back: it is unread in the inbox again.
 
-    `keys` are those of notifications. In the transaction of the act, or after what has suppressed them was stored: so
-    that whichever of the two comes second sees the other.
+    `keys` are those of notifications. In the transaction of the act.
     """
     for part in bulk.parts(keys):
         _queue_again(Delivery.objects.filter(notification__in=part), Q(reason__in=TAKEN_BACK), now)
@@ -163,13 +162,35 @@ def _queue_again(chosen: "QuerySet[Delivery]", why: Q, now: datetime) -> None:
     last = chosen.filter(Delivery.is_last(), queued | Q(state=Delivery.State.SUPPRESSED) & why)
     locked = Delivery.lock(last.filter(Exists(waiting.filter(pk=OuterRef("notification")))))
     again = why & (Q(state=Delivery.State.SUPPRESSED) | queued & Q(reason="snoozed"))
+    put_back(Delivery.objects.filter(again), locked, now)
+
+
+def put_back(chosen: "QuerySet[Delivery]", keys: Sequence[int], now: datetime) -> None:
+    """Queue those of these deliveries again that are chosen. The caller has locked them."""
     values = {"state": Delivery.State.QUEUED, "reason": "", "due_at": now, "settled_at": None}
-    for part in bulk.parts(locked):
-        Delivery.objects.filter(again, pk__in=part).update(**values)
+    for part in bulk.parts(keys):
+        chosen.filter(pk__in=part).update(**values)
+
+
+def put_back_outdated(settled: Sequence[Delivery], wishes: Wishes, now: datetime) -> None:
+    """Queue again what a worker has just settled on the ground of acts or choices that have been taken back since.
+
+    In the same transaction, so that whichever comes second sees the other: whoever takes something back locks these
+    deliveries, too. `wishes` are those that the worker has seen.
+    """
+    stopped = [delivery.pk for delivery in settled if delivery.reason in TAKEN_BACK]
+    if stopped:
+        unread = Notification.objects.in_inbox().unread()
+        put_back(Delivery.objects.filter(Exists(unread.filter(pk=OuterRef("notification")))), stopped, now)
+    waiting = [delivery for delivery in settled if delivery.reason in CHOSEN_REASONS]
+    if waiting:
+        changed = wishes.changed_since(list(dict.fromkeys(delivery.user_id for delivery in waiting)))
+        put_back(Delivery.objects.all(), [delivery.pk for delivery in waiting if delivery.user_id in changed], now)
 
 
 def reconsider(reader: Any, now: datetime) -> None:
     """The reader has changed something: what waits for the reader's sake is checked again by the next job."""
-    queued = Delivery.objects.filter(user_id=reader, state=Delivery.State.QUEUED, reason__in=CHOSEN_REASONS)
-    for part in bulk.parts(Delivery.lock(queued.filter(due_at__gt=now))):
-        Delivery.objects.filter(pk__in=part).update(due_at=now)
+    queued = Delivery.objects.filter(user_id=reader, state=Delivery.State.QUEUED)
+    # All are locked: a worker may be about to commit that one of them waits because of what was chosen before.
+    for part in bulk.parts(Delivery.lock(queued)):
+        queued.filter(pk__in=part, reason__in=CHOSEN_REASONS, due_at__gt=now).update(due_at=now)

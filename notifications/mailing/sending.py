@@ -75,18 +75,13 @@ def _send_some(claimed: Claim, deliveries: Sequence[Delivery], transport: Transp
     return left
 
 
-def _settle_checked(claimed: Claim, checked: Checked) -> None:
-    """Readers may have taken something back since it was looked at."""
-    claims.settle(claimed, checked.settled)
-    stopped = [delivery.notification_id for delivery in checked.settled if delivery.reason in queue.TAKEN_BACK]
-    if stopped:
-        _restore(stopped)
-
-
 @retry_conflicts
-def _restore(keys: Sequence[int]) -> None:
+def _settle_checked(claimed: Claim, checked: Checked) -> None:
+    """Readers may have taken something back, or chosen something else, since it was looked at."""
     with own_transaction():
-        queue.restore(keys, clock.now())
+        own = claims.settle(claimed, checked.settled)
+        settled = [delivery for delivery in checked.settled if delivery.pk in own]
+        queue.put_back_outdated(settled, checked.wishes, clock.now())
 
 
 def _hand_over(claimed: Claim, letters: Iterable[Letter], build: Build, transport: Transport) -> str:

@@ -39,6 +39,12 @@ class Wishes:
     def of(self, reader: Any) -> Choices:
         return self.choices.get(reader, NOTHING_CHOSEN)
 
+    def changed_since(self, readers: Sequence[Any]) -> set[Any]:
+        """Those of the readers who have chosen something else since these were loaded."""
+        new = all_wishes(readers, self.now)
+        changed = {reader for reader in readers if self.of(reader) != new.of(reader)}
+        return changed | {reader for (reader, _), _ in self.mutes.items() ^ new.mutes.items()} & set(readers)
+
     def decide(
         self,
         reader: Any,

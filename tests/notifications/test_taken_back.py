@@ -1,17 +1,23 @@
 """What was not sent because of something that its reader takes back is decided once more: mails and web pushes."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from notifications import explain, follow, inbox, mute, unmute, web_push
-from notifications.mailing import claims, sending
-from notifications.models import Delivery, Notification
+from notifications import explain, follow, inbox, mute, summaries, unmute, web_push
+from notifications.mailing import claims, queue, sending
+from notifications.models import Delivery, Notification, Reader
 from realtime.models import Room
 from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
 from tests.notifications.mails import LATER, Office, states
 from tests.notifications.rows import sent
+from tests.patience import PATIENCE_SECONDS
+from tests.racing import at_once, somebody_waits, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -161,15 +167,145 @@ def test_while_a_worker_suppresses_the_mail(
     def take_back() -> None:
         inbox.act(erin.pk, "unread", ids=[row.pk])
 
-    def settle_late(claimed: Any, deliveries: Any) -> None:
-        if deliveries and not is_stored_first:
+    def settle_late(claimed: Any, deliveries: Any) -> set[int]:
+        if not is_stored_first:
             take_back()
-        settle(claimed, deliveries)
-        if deliveries and is_stored_first:
+        own = settle(claimed, deliveries)
+        if is_stored_first:
             take_back()
+        return own
 
     monkeypatch.setattr(claims, "settle", settle_late)
     claimed = claims.claim(office.time.pass_by(minutes=5))
     assert claimed is not None
     sending._settle_checked(claimed, sending.check(claimed.deliveries, office.time.now))
     assert states() == [("queued", "")]
+
+
+def choose_long_mute(erin: Any, room: Any, now: Any) -> Callable[[], Any]:
+    choose(erin, muted_until=now + timedelta(days=9))
+    return partial(choose, erin, muted_until=None)
+
+
+def choose_mute_without_end(erin: Any, room: Any, now: Any) -> Callable[[], Any]:
+    choose(erin, muted_until=now.replace(year=9999))
+    return partial(choose, erin, muted_until=None)
+
+
+def choose_mute_of_the_object(erin: Any, room: Any, now: Any) -> Callable[[], Any]:
+    follow(erin, room)
+    mute(erin, room)
+    return partial(unmute, erin, room)
+
+
+def choose_quiet_hours(erin: Any, room: Any, now: Any) -> Callable[[], Any]:
+    choose(erin, quiet_hours=[{**NIGHT, "start": "11:00"}])
+    return partial(choose, erin, quiet_hours=[])
+
+
+def choose_digest(erin: Any, room: Any, now: Any) -> Callable[[], Any]:
+    choose(erin, digest="daily")
+    Reader.objects.update(mailed_at=now)
+    return partial(choose, erin, digest="off")
+
+
+# Each makes a mail wait, and returns how its reader takes that back.
+CHOICES = [
+    choose_long_mute,
+    choose_mute_without_end,
+    choose_mute_of_the_object,
+    choose_quiet_hours,
+    choose_digest,
+]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_choices_that_change_while_a_worker_has_the_mail(
+    office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch, choice: Any
+) -> None:
+    """It has looked at them before they change, and stores what follows from them afterwards."""
+    room = Room.objects.create(slug="lunch")
+    take_back = choice(erin, room, office.time.now)
+    sent(erin, "mention", message="hello", target=room)
+    check, reasons = sending.check, list[str]()
+
+    def check_early(*args: Any) -> Any:
+        checked = check(*args)
+        reasons.extend(delivery.reason for delivery in checked.settled)
+        take_back()
+        return checked
+
+    monkeypatch.setattr(sending, "check", check_early)
+    assert len(office.send(minutes=5)) == 1
+    assert len(reasons) == 1
+    assert states() == [("sent", "")]
+
+
+def test_choices_that_do_not_change_are_looked_at_once(
+    office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose(erin, muted_until=office.time.now + timedelta(days=9))
+    sent(erin, "mention", message="hello")
+    check, checked = sending.check, list[Any]()
+    monkeypatch.setattr(sending, "check", lambda *args: checked.append(check(*args)) or checked[-1])
+    assert office.send(minutes=5) == []
+    assert (len(checked), states()) == (1, [("queued", "mute")])
+
+
+def test_a_late_worker_does_not_queue_again_what_the_next_one_has_sent(office: Office, erin: Any) -> None:
+    choose(erin, muted_until=office.time.now.replace(year=9999))
+    sent(erin, "mention", message="hello")
+    late = claims.claim(office.time.pass_by(minutes=5))
+    assert late is not None
+    checked = sending.check(late.deliveries, office.time.now)
+    choose(erin, muted_until=None)
+    assert len(office.send(seconds=claims.LEASE.total_seconds())) == 1
+    sending._settle_checked(late, checked)
+    assert states() == [("sent", "")]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("choice", CHOICES)
+def test_choices_that_change_before_a_worker_commits(
+    office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch, choice: Any
+) -> None:
+    room = Room.objects.create(slug="lunch")
+    take_back = choice(erin, room, office.time.now)
+    sent(erin, "mention", message="hello", target=room)
+    worker = Between(monkeypatch, queue, "put_back_outdated")
+    at_once(partial(office.send, minutes=5), partial(worker.come_between, take_back))
+    office.send()
+    assert states() == [("sent", "")]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+def test_choices_that_change_before_a_summary_commits(time: Time, erin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(erin, muted_until=time.now + timedelta(hours=1))
+    row = sent(erin, "mention", message="hello")
+    choose(erin, muted_until=time.now + timedelta(days=9))
+    job = Between(monkeypatch, summaries, "_publish")
+    at_once(partial(summaries.send_due, time.now), partial(job.come_between, partial(choose, erin, muted_until=None)))
+    summaries.send_due(time.now)
+    row.refresh_from_db()
+    assert (row.withheld_until, row.told_at) == (None, time.now)
+
+
+class Between:
+    """Lets another thread act after a step of a transaction and before its end, unless it has to wait for that."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any, step: str) -> None:
+        self._step = getattr(module, step)
+        self._is_reached, self._has_acted = Event(), Event()
+        monkeypatch.setattr(module, step, self._pause)
+
+    def _pause(self, *args: Any) -> None:
+        self._step(*args)
+        self._is_reached.set()
+        wait_until(lambda: self._has_acted.is_set() or somebody_waits())
+
+    def come_between(self, act: Callable[[], Any]) -> None:
+        assert self._is_reached.wait(PATIENCE_SECONDS)
+        act()
+        self._has_acted.set()
