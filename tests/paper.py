@@ -112,7 +112,7 @@ class PaperLayer:
         self.sent: list[dict[str, Any]] = []  # messages that it accepted
         self.failing = False
         self.deaf = False  # accepts everything and delivers nothing
-        self.flushed = False
+        self.flushed = self.has_closed_pools = False
         self.open = asyncio.Event()  # `group_send` waits for it
         self.open.set()
         self.moved = asyncio.Event()  # set when something was sent or received
@@ -145,6 +145,9 @@ class PaperLayer:
 
     async def flush(self) -> None:
         self.flushed = True
+
+    async def close_pools(self) -> None:
+        self.has_closed_pools = True
 
     def bring(self, message: Any) -> None:
         """Deliver to every channel: a test has only one group."""

@@ -30,10 +30,17 @@ def shared_layer() -> Any:
 
 async def close_layer() -> None:
     """Close what the running loop has open in the layer."""
-    layer = shared_layer()
-    # The layer that the documentation names only closes its connections. Others delete what is in Redis.
+    await _close(shared_layer())
+
+
+async def _close(layer: Any) -> None:
+    """Close a layer's connections and delete nothing, as far as it can do that."""
+    # In the layer that the documentation names, `flush` does this. Those of others delete what all processes have in
+    # Redis.
     if any(kind.__module__ == "channels_redis.pubsub" for kind in type(layer).__mro__):
         await layer.flush()
+    elif hasattr(layer, "close_pools"):  # that of `channels_redis.core`
+        await layer.close_pools()
 
 
 def group_name() -> str:
@@ -161,7 +168,7 @@ class Bus:
         """Replace a layer that accepts publications and delivers none with a new one of the same kind.
 
         Its reader has died, or waits on a connection that the network has dropped, which cannot be seen from outside.
-        The site's own consumers may be listening to the old layer, so it is flushed only if nobody else has it.
+        The site's own consumers may be listening to the old layer, so it is closed only if nobody else has it.
         """
         self._unheard = 0
         if self._listener is not None:
@@ -170,7 +177,7 @@ class Bus:
         self._listener = asyncio.get_running_loop().create_task(self._listen())
         if left is not get_channel_layer():
             with contextlib.suppress(Exception):  # a broken layer may fail to close
-                await left.flush()
+                await _close(left)
 
     def _hear_beat(self, beat: int) -> None:
         if not beat:

@@ -165,9 +165,16 @@ async def test_it_does_not_take_anothers_beat_for_its_own(layer, open_bus):
     assert (bus.is_down, ear.recoveries) == (True, 0)
 
 
-async def test_it_leaves_a_layer_on_which_it_hears_nothing(layer, open_bus, monkeypatch):
+class PubSubLayer(PaperLayer):
+    """Its method `flush` closes connections; that of other layers deletes what all processes have there."""
+
+    __module__ = "channels_redis.pubsub"
+
+
+@pytest.mark.parametrize("kind", [PubSubLayer, PaperLayer])
+async def test_it_leaves_a_layer_on_which_it_hears_nothing(layer, open_bus, monkeypatch, kind):
     monkeypatch.setattr(buses, "DEAF_BEATS", 3)
-    second, third = PaperLayer(), PaperLayer()
+    second, third = kind(), kind()
     made = iter([second, third])
     monkeypatch.setattr(buses.channel_layers, "make_backend", lambda alias: next(made))
     layer.deaf = second.deaf = True
@@ -178,7 +185,9 @@ async def test_it_leaves_a_layer_on_which_it_hears_nothing(layer, open_bus, monk
     await third.until(lambda: third.publications)
     assert third.seqs == [[1]]
     # The site's own consumers may be listening to the first one.
-    assert (layer.flushed, second.flushed, third.flushed) == (False, True, False)
+    is_pubsub = kind is PubSubLayer
+    assert (layer.flushed, second.flushed, third.flushed) == (False, is_pubsub, False)
+    assert (layer.has_closed_pools, second.has_closed_pools) == (False, not is_pubsub)
 
 
 @pytest.mark.parametrize(
