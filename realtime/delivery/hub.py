@@ -1,49 +1,31 @@
-"""All sockets of this process: their subscriptions, and what is delivered to them. One hub per event loop.
+"""All sockets of this process, and their subscriptions. One hub per event loop.
 
-The consumers register connections here. `publish` takes this process's publications, the bus brings those of others.
+The consumers register connections here. `publish` takes this process's publications, the bus brings those of others,
+and `distribution` delivers both.
 """
 
 import asyncio
-import logging
-import random
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
-from realtime.conf import settings
 from realtime.delivery.announcer import Announcer
 from realtime.delivery.bus import Bus
 from realtime.delivery.connection import Connection
-from realtime.delivery.envelopes import Control, Envelope, Passing
-from realtime.delivery.fanout import write_all
+from realtime.delivery.distribution import Distributor
+from realtime.delivery.envelopes import Envelope, Passing
 from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.delivery.process_names import name_process
 from realtime.delivery.registry import Registry
 from realtime.delivery.review import Reviewer
-from realtime.delivery.slices import LOGGED, Slices
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.frames import Left, Unsubscribed, encode
-from realtime.protocol.outgoing import Announcement, Frame
 from realtime.protocol.streams import split_stream
 from realtime.storage import database, log
-
-logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0  # between attempts while the database is away
 # Feeds that read the log at the same time. After an outage thousands have something to read, and neither the database
 # threads, which also store messages, nor memory is to be full of that.
 READS_AT_ONCE = 2
-# Of one stream's events, delivered in one turn of the loop; the rest is read from the log, in portions. Other processes
-# send less than this at once, and so does `chat`; what a site publishes in one commit may be more.
-TURN_BYTES = 786_432
-
-
-class Retained(NamedTuple):
-    """The newest value of a topic. `at` is when it arrived, as the event loop's time."""
-
-    frame: Frame
-    at: float
 
 
 class Hub:
@@ -56,10 +38,10 @@ class Hub:
         self.connections = self.registry.connections  # by connection id
         self.users = self.registry.users  # by user key
         self.feeds: dict[str, Feed] = {}
-        self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
         self.announcer = Announcer(self.registry)
         self.bus = Bus(self.id, self.take_in_slices, self.compare_soon)
-        self._slices = Slices(self.loop)
+        self._distributor = Distributor(self.registry, self.feeds, self.announcer, self.revoke, self.compare_soon)
+        self.retained = self._distributor.retained  # by stream
         self._reviewer = Reviewer(self.feeds, self.revoke)
         # Bound once for all feeds, because there may be tens of thousands.
         self._on_hole, self._on_repeat = self._reviewer.review, self._reviewer.doubt
@@ -77,7 +59,7 @@ class Hub:
         """Deliver what waits, here and on the bus, and stop."""
         await asyncio.sleep(0)  # threads may have published: the loop calls that before it goes on here
         await self.bus.stop()
-        self._slices.finish()
+        self._distributor.finish()
         if self._comparing is not None:
             self._comparing.cancel()
         self._reviewer.stop()
@@ -181,126 +163,31 @@ class Hub:
         """
         # The bus comes first: an error in this process's delivery must not keep the envelope from other processes.
         self.bus.publish(envelope)
-        if self._slices.is_blocked or envelope.controls:
-            self._add_to_slices(envelope)
+        if self._distributor.is_blocked or envelope.controls:
+            self._distributor.add(envelope)
         else:
-            self.take(envelope)
+            self._distributor.take(envelope)
 
     def publish_from_thread(self, envelope: Envelope) -> None:
         self.loop.call_soon_threadsafe(self._publish_in_slices, envelope)
 
     def _publish_in_slices(self, envelope: Envelope) -> None:
         self.bus.publish(envelope)
-        self._add_to_slices(envelope)
+        self._distributor.add(envelope)
 
     async def take_in_slices(self, envelope: Envelope) -> None:
         """`take`, in several turns of the loop if it is much. Returns when this envelope has been delivered.
 
         A feed puts events in order that others overtake. Controls are overtaken by nothing, and overtake nothing.
         """
-        await self._add_to_slices(envelope).wait()
-
-    def _add_to_slices(self, envelope: Envelope) -> asyncio.Event:
-        return self._slices.add(self._deliver(envelope), blocks=bool(envelope.controls))
+        await self._distributor.add(envelope).wait()
 
     def take(self, envelope: Envelope) -> None:
         """Deliver to this process's sockets."""
-        for _ in self._deliver(envelope):
-            pass
-
-    def _deliver(self, envelope: Envelope) -> Iterator[None]:
-        """There may be a pause after each event, frame and control. They are in the order of their publication.
-
-        An error in one of them is logged and keeps none of the others: a right would not end.
-        """
-        taken: Counter[str] = Counter()  # bytes by stream
-        for stream, seq, body in envelope.events:
-            feed = self.feeds.get(stream)
-            if feed is None:
-                continue
-            is_first = not taken[stream]
-            taken[stream] += len(body)
-            with LOGGED:
-                if is_first or taken[stream] <= TURN_BYTES:
-                    feed.accept(seq, body)
-                else:
-                    feed.advance_to(seq)
-            yield
-        for passing in envelope.passing:
-            with LOGGED:
-                self._pass_on(passing)
-            yield
-        for control in envelope.controls:
-            with LOGGED:
-                self._obey(control)
-            yield
-        for stream, seq in envelope.positions.items():
-            feed = self.feeds.get(stream)
-            if feed is not None:
-                with LOGGED:
-                    feed.advance_to(seq)
-        if envelope.compares:
-            self.compare_soon()
+        self._distributor.take(envelope)
 
     def announce(self, passing: Passing) -> None:
         self.publish(Envelope(passing=[passing]))
-
-    def _pass_on(self, passing: Passing) -> None:
-        if passing.version:
-            self._tell_change(passing)
-            return
-        frame = Frame(passing.body, exclude=passing.exclude, droppable=passing.droppable)
-        if passing.stream is not None:
-            if passing.retained:
-                self.retained[passing.stream] = Retained(frame, self.loop.time())
-            feed = self.feeds.get(passing.stream)
-            if feed is not None and passing.room in (0, feed.room):
-                feed.fanout.send(frame)
-        elif passing.users is not None:
-            write_all(self.registry.find(passing.users, passing.except_connection), (frame,))
-        elif passing.announcement:
-            self.announcer.add(frame)
-        else:
-            write_all(set(self.connections.values()), (frame,))
-
-    def _tell_change(self, passing: Passing) -> None:
-        """Tell who has come online or gone offline, to everybody or to some users."""
-        frame = Announcement(passing.body, passing.version, passing.exclude)
-        if passing.users is None:
-            self.announcer.add(frame)
-            return
-        found = self.registry.find(passing.users, passing.except_connection)
-        write_all({connection for connection in found if connection.counted < passing.version}, (frame,))
-
-    def _obey(self, control: Control) -> None:
-        if control.verb == "come_back":
-            self._close_all_slowly()
-        self.registry.note_ending(control)
-        for connection in self.registry.named_by(control):
-            if control.verb == "disconnect":
-                self._write_gathered(connection.subscriptions.live)
-                connection.close(Closed(CloseCode(control.code), control.reason))
-            elif control.verb == "unsubscribe" and control.stream is not None:
-                self._end_subscription(connection, control.stream, control.room)
-
-    def _end_subscription(self, connection: Connection, stream: str, room: int) -> None:
-        """Obey a control. It may arrive late, when a later room has the name of the `room` that it is about."""
-        if not room or connection.subscriptions.is_about(stream, room):
-            self._write_gathered([stream])
-            self.revoke(connection, stream)
-
-    def _write_gathered(self, streams: Iterable[str]) -> None:
-        """Before a right ends: what gathers was published while there still was one."""
-        for stream in streams:
-            if (feed := self.feeds.get(stream)) is not None:
-                feed.fanout.write_gathered()
-
-    def _close_all_slowly(self) -> None:
-        """Ask every client to open a new socket: so many rights have ended that nobody knows which."""
-        conf = settings()
-        for connection in self.connections.values():
-            why = Closed(CloseCode.OVERLOADED, "OVERLOADED", retry_after_ms=conf.retry_after_ms)
-            self.loop.call_later(random.uniform(0, conf.restart_window_seconds), connection.close, why)
 
     def revoke(self, connection: Connection, stream: str) -> None:
         """End a subscription because the right to it has ended, and notify the client."""

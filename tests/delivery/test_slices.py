@@ -187,7 +187,7 @@ async def test_the_bus_waits_for_its_own_envelope_only(process, slices):
     process.publish_from_thread(Envelope(events=[("user.1", seq, body(seq)) for seq in range(2, 1_000)]))
     await taking
     assert socket.seqs == [1]
-    assert process._slices._waiting
+    assert process._distributor._slices._waiting
 
 
 def passing(name):
@@ -208,7 +208,7 @@ def subscribed(process, stream, user):
 
 async def test_an_error_in_one_event_keeps_neither_the_next_ones_nor_a_right(process, monkeypatch, caplog):
     def accept(feed, seq, text):
-        if feed.stream == "user.1":
+        if feed.name == "user.1":
             raise ValueError("a broken event")
         whole(feed, seq, text)
 
@@ -216,6 +216,6 @@ async def test_an_error_in_one_event_keeps_neither_the_next_ones_nor_a_right(pro
     monkeypatch.setattr(Feed, "accept", accept)
     subscribed(process, "user.1", "1")
     socket = subscribed(process, "room.general", "9")
-    process.publish(Envelope([("user.1", 1, body(1)), ("room.general", 1, body(1))], controls=[LEAVE]))
+    await process.take_in_slices(Envelope([("user.1", 1, body(1)), ("room.general", 1, body(1))], controls=[LEAVE]))
     assert [frame["type"] for frame in socket.frames] == ["test", "left"]
     assert [record.getMessage() for record in caplog.records] == ["A publication could not be delivered"]
