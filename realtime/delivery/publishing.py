@@ -223,7 +223,7 @@ class _PendingFlush(CommitHook):
     """Gives all events of one transaction their `seq`s in one step, after its commit, and sends them."""
 
     def __init__(self) -> None:
-        self.rows: dict[int, int] = {}  # how many events are in each row, by its primary key
+        self.rows: dict[int, int] = {}  # the weight of each row, by its primary key
 
     def __call__(self) -> None:
         for keys in portions(self.rows.items()):

@@ -19,10 +19,10 @@ _decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
 
 
 def pack(events: Sequence[Pending]) -> list[tuple[Pending, int]]:
-    """The rows to write for these events, in the same order, and how many events each has."""
+    """The rows to write for these events, in the same order, and the weight of each: see `portions`."""
     if len(events) < FEWEST:
-        return [(event, 1) for event in events]
-    return [((BUNDLE, _encode(part)), len(part)) for part in _parts(events)]
+        return [(event, _weigh([event])) for event in events]
+    return [((BUNDLE, _encode(part)), _weigh(part)) for part in _parts(events)]
 
 
 def unpack(stream: str, body: bytes) -> list[Pending]:
@@ -44,17 +44,22 @@ def name_in_body(stream: str) -> str:
 
 
 def portions(rows: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
-    """Divide rows, given by their keys and how many events each has, so that each portion has as many as a bundle."""
+    """Divide rows, given by their keys and weights, so that each portion has as many events, or bytes, as a bundle."""
     portion: list[int] = []
     left = MOST
-    for key, count in rows:
-        if portion and count > left:
+    for key, weight in rows:
+        if portion and weight > left:
             yield portion
             portion, left = [], MOST
         portion.append(key)
-        left -= count
+        left -= weight
     if portion:
         yield portion
+
+
+def _weigh(events: Sequence[Pending]) -> int:
+    """How many events it is, or more if they are large."""
+    return max(len(events), sum(len(body) for _, body in events) * MOST // MOST_BYTES)
 
 
 def _encode(events: Sequence[Pending]) -> bytes:

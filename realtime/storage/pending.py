@@ -29,7 +29,7 @@ def write(stream: str, body: bytes) -> int:
 
 
 def write_all(bodies: Sequence[tuple[str, bytes]]) -> dict[int, int]:
-    """Store events without a `seq` in the caller's transaction; returns how many are in each row, by its primary key.
+    """Store events without a `seq` in the caller's transaction; returns the weights of the rows, by primary key.
 
     Many events share a row (`bundles`). No row is locked, so the transaction may be long. `sequence` assigns the `seq`s
     after the commit; `sweep` does it if the process died in between.
@@ -38,7 +38,7 @@ def write_all(bodies: Sequence[tuple[str, bytes]]) -> dict[int, int]:
     packed = pack(bodies)
     with connection.cursor() as cursor:
         if any(stream == BUNDLE for (stream, _), _ in packed):
-            return {_write_bundle(cursor, body, created_at): count for (_, body), count in packed}
+            return {_write_bundle(cursor, body, created_at): weight for (_, body), weight in packed}
         table = rows(stream="text", body="text")
         payload = [{"stream": stream, "body": body.decode()} for stream, body in bodies]
         cursor.execute(
@@ -46,7 +46,7 @@ def write_all(bodies: Sequence[tuple[str, bytes]]) -> dict[int, int]:
             " RETURNING id",
             [created_at, msgspec.json.encode(payload).decode()],
         )
-        return {key: 1 for (key,) in cursor.fetchall()}
+        return {key: weight for (key,), (_, weight) in zip(cursor.fetchall(), packed, strict=True)}
 
 
 def _write_bundle(cursor: Any, body: bytes, created_at: Any) -> int:

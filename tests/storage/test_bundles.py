@@ -47,12 +47,16 @@ def test_few_events_have_rows_of_their_own():
     assert bundles.pack(few) == [(event, 1) for event in few]
 
 
+def sizes():
+    return [len(bundles.unpack(*row)) for row, _ in bundles.pack(events())]
+
+
 def test_bundles_are_bounded_by_events_and_bytes(monkeypatch, small):
-    assert [count for _, count in bundles.pack(events())] == [100, 100, 50]
+    assert sizes() == [100, 100, 50]
     monkeypatch.setattr(bundles, "MOST_BYTES", 60 * len(b'{"type":"x"}'))
-    assert [count for _, count in bundles.pack(events())] == [60, 60, 60, 60, 10]
+    assert sizes() == [60, 60, 60, 60, 10]
     monkeypatch.setattr(bundles, "MOST_BYTES", 1)
-    assert [count for _, count in bundles.pack(events())] == [1] * 250
+    assert sizes() == [1] * 250
 
 
 def test_a_bundle_keeps_order_and_every_byte():
@@ -65,6 +69,16 @@ def test_portions_have_as_many_events_as_a_bundle(small):
     rows = [(1, 40), (2, 60), (3, 1), (4, 100), (5, 30), (6, 71)]
     assert list(bundles.portions(rows)) == [[1, 2], [3], [4], [5], [6]]
     assert list(bundles.portions([])) == []
+
+
+@pytest.mark.parametrize("count", [50, 150])
+def test_portions_have_as_many_bytes_as_a_bundle(small, monkeypatch, count):
+    """PostgreSQL takes a quarter of a gigabyte at once."""
+    monkeypatch.setattr(bundles, "MOST_BYTES", 5 * len(b'{"type":"x"}'))
+    packed = bundles.pack(events(streams=EVERYBODY[:count]))
+    portions = list(bundles.portions((place, weight) for place, (_, weight) in enumerate(packed)))
+    found = [[body for place in part for _, body in bundles.unpack(*packed[place][0])] for part in portions]
+    assert [len(b"".join(bodies)) for bodies in found] == [bundles.MOST_BYTES] * (count // 5)
 
 
 @transactional
