@@ -6,6 +6,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from signal import SIGKILL, SIGQUIT, SIGTERM
 
 from redis import Redis as RedisClient
@@ -103,9 +104,10 @@ def flush(redis: Redis) -> None:
 
 
 @contextlib.contextmanager
-def open_world() -> Iterator[World]:
+def open_world(template: Path) -> Iterator[World]:
+    """With a copy of this PostgreSQL (`tests.sites.cluster.make_cluster`)."""
     with contextlib.ExitStack() as stack:
-        redis, postgres = stack.enter_context(Redis(*REDIS_LIMITS)), stack.enter_context(Postgres())
-        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, **OWN).prepare()
+        redis, postgres = stack.enter_context(Redis(*REDIS_LIMITS)), stack.enter_context(Postgres(template))
+        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, **OWN)
         servers = [stack.enter_context(site.process()) for _ in range(SERVERS)]
         yield World(redis, postgres, servers, *make_people(site, servers[0]))

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 
@@ -62,9 +63,9 @@ def list_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
 
 
-def run(seed: int, seconds: float) -> Report:
+def run(seed: int, seconds: float, template: Path) -> Report:
     """Blocks for `seconds` and what it takes to start and settle. Prints the logs where there are violations."""
-    with open_world() as world:
+    with open_world(template) as world:
         report = asyncio.run(rehearse(world, seed, seconds))
         report.logged = count_errors("\n".join(server.log.read_text(errors="replace") for server in world.servers))
         report.violations += [f"logged: {line}" for line in report.logged if OUR_FAULT.search(line)]
