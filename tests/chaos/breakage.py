@@ -12,6 +12,7 @@ from signal import SIGKILL, SIGQUIT, SIGTERM
 from redis import Redis as RedisClient
 
 from tests.chaos.client import Client
+from tests.chaos.groups import GROUP_SECONDS, GROUP_SECONDS_AT_MOST
 from tests.chaos.people import Person, make_people
 from tests.chaos.plan import FLOOD_SECONDS, ROAD_ACTIONS, SERVERS, Step
 from tests.chaos.road import Road
@@ -32,10 +33,14 @@ SETTINGS = {
     "AUTH_RECHECK_SECONDS": 3,
     "SWEEP_SECONDS": 2,
 }
-
+NOTIFICATIONS = {
+    "PUSHES_PER_MINUTE": 0,  # each notification is an event
+    "GROUP_SECONDS": GROUP_SECONDS,
+    "GROUP_SECONDS_AT_MOST": GROUP_SECONDS_AT_MOST,
+}
 OWN = {
     "REALTIME_JSON": json.dumps(SETTINGS),
-    "NOTIFICATIONS_JSON": json.dumps({"PUSHES_PER_MINUTE": 0}),  # each notification is an event
+    "NOTIFICATIONS_JSON": json.dumps(NOTIFICATIONS),
     "SITE_URLS": "tests.chaos.urls",
 }
 
