@@ -21,7 +21,7 @@ TABLE = Notification._meta.db_table
 OPEN_GROUPS = "realtime_notifications_one_group"  # the unique index
 # The row of the open group, which grows. Its lock is held until the caller's transaction ends.
 GROW = (
-    "ON CONFLICT (recipient_id, group_key, type) WHERE {is_open} DO UPDATE SET {grown},"
+    "ON CONFLICT (recipient_id, group_key, type) WHERE {is_open} DO UPDATE SET {grown}, arrived_at = {place},"
     " group_count = {table}.group_count + excluded.group_count,"
     # It is silent if all in it are. What waits to be told of in a summary still waits when its reader is present.
     " silent = {table}.silent AND excluded.silent,"
@@ -31,6 +31,12 @@ GROW = (
     " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
     " burst_at = CASE WHEN {table}.burst_at > %s THEN {table}.burst_at ELSE excluded.burst_at END"
 )
+# A writer who has waited for the row may have an earlier moment than the one who had it. Still, the group moves beyond
+# the place that clients know.
+PLACES = {
+    "postgresql": "GREATEST(excluded.arrived_at, {table}.arrived_at + interval '1 microsecond')",
+    "sqlite": "MAX(excluded.arrived_at, django_format_dtdelta('+', {table}.arrived_at, 1))",
+}
 # A group that is too old does not grow, and is locked all the same. The parameters are those of `_Grow.conflict`.
 YOUNG = (
     " WHERE {table}.created_at > %s AND {table}.arrived_at > %s"
@@ -43,7 +49,7 @@ ATTEMPTS = 3
 TEXTS = ("params", "data", "link", "title", "message")
 # What differs between those who are present and others, with its type in PostgreSQL.
 OF_PRESENT = {"seen_at": "timestamptz", "withheld_by": "text"}
-GROWN = ("arrived_at", "seen_at", *TEXTS, "actor_id", "reason", "expires_at", "pushed_by")
+GROWN = ("seen_at", *TEXTS, "actor_id", "reason", "expires_at", "pushed_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +110,8 @@ class _Grow:
     def conflict(self) -> Conflict:
         parts = [GROW, OTHER_KEY, YOUNG, IS_OTHER_KEY] if self.content.dedupe_key else [GROW, YOUNG]
         grown = ", ".join(f"{name} = excluded.{name}" for name in GROWN)
-        statement = "".join(parts).format(table=TABLE, is_open=_read_condition(), grown=grown)
+        place = PLACES[connection.vendor].format(table=TABLE)
+        statement = "".join(parts).format(table=TABLE, is_open=_read_condition(), grown=grown, place=place)
         now, window = self.content.now, self.window
         minute_ago = now - timedelta(minutes=1)
         moments = (minute_ago, minute_ago, window.opened_after, window.grown_after, now)

@@ -5,7 +5,7 @@ Staff bring back any notification in the same way: the admin calls `send_again`.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from notifications import pushing, routing
@@ -18,6 +18,7 @@ from notifications.withdrawing import withdraw_some
 from realtime.integration import is_stopping, own_transaction, retry_conflicts
 
 ROWS_AT_ONCE = 500
+STEP = timedelta(microseconds=1)  # between two places in a list
 
 
 def wake(now: datetime) -> None:
@@ -40,8 +41,7 @@ def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
     with own_transaction():
         found = list(due.locked()[:ROWS_AT_ONCE])
-        values: dict[str, Any] = {"snoozed_until": None, "read_at": None, "seen_at": None, "arrived_at": now}
-        _bring_back(found, values)
+        _bring_back(found, {"snoozed_until": None, "read_at": None, "seen_at": None}, now)
         _announce([row for row in found if row.archived_at is None], now)
     return bool(found)
 
@@ -56,14 +56,15 @@ def send_again(keys: Sequence[int], now: datetime) -> int:
         chosen = Notification.objects.existing().filter(pk__in=keys)
         found = list(chosen.locked())
         unread: dict[str, Any] = {"snoozed_until": None, "archived_at": None, "read_at": None, "seen_at": None}
-        values = unread | {"arrived_at": now}
-        _bring_back(found, values)
+        _bring_back(found, unread, now)
         _announce(found, now, "unread")
     return len(found)
 
 
-def _bring_back(found: Sequence[Notification], values: dict[str, Any]) -> None:
+def _bring_back(found: Sequence[Notification], states: dict[str, Any], now: datetime) -> None:
     keys = [row.pk for row in found]
+    # A group may have grown while its row was waited for. All move beyond the places that clients know.
+    values = states | {"arrived_at": max([now, *(row.arrived_at + STEP for row in found)])}
     Notification.objects.filter(pk__in=keys).update(**values)
     changes.forget_acts(keys)
     for row in found:

@@ -37,7 +37,9 @@ from tests.backends.redis_server import delete_keys
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token, make_user
 from tests.settings import REALTIME
+from tests.sites.cluster import make_cluster
 from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
+from tests.sites.once import make_once
 from tests.sites.processes import python_path, show_logs
 
 SERVERS: list[type[InProcessServer]] = [AsgiServer, TcpServer]
@@ -273,6 +275,12 @@ def configure(settings: Any) -> Callable[..., None]:
         settings.REALTIME = {**settings.REALTIME, **keys}
 
     return change
+
+
+@pytest.fixture(scope="session")
+def cluster_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a PostgreSQL with the tables, users and rooms of a site."""
+    return make_once(tmp_path_factory, "postgres", make_cluster)
 
 
 @pytest.fixture

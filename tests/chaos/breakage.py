@@ -6,11 +6,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from signal import SIGKILL, SIGQUIT, SIGTERM
 
 from redis import Redis as RedisClient
 
 from tests.chaos.client import Client
+from tests.chaos.groups import GROUP_SECONDS, GROUP_SECONDS_AT_MOST
 from tests.chaos.people import Person, make_people
 from tests.chaos.plan import FLOOD_SECONDS, ROAD_ACTIONS, SERVERS, Step
 from tests.chaos.road import Road
@@ -31,10 +33,14 @@ SETTINGS = {
     "AUTH_RECHECK_SECONDS": 3,
     "SWEEP_SECONDS": 2,
 }
-
+NOTIFICATIONS = {
+    "PUSHES_PER_MINUTE": 0,  # each notification is an event
+    "GROUP_SECONDS": GROUP_SECONDS,
+    "GROUP_SECONDS_AT_MOST": GROUP_SECONDS_AT_MOST,
+}
 OWN = {
     "REALTIME_JSON": json.dumps(SETTINGS),
-    "NOTIFICATIONS_JSON": json.dumps({"PUSHES_PER_MINUTE": 0}),  # each notification is an event
+    "NOTIFICATIONS_JSON": json.dumps(NOTIFICATIONS),
     "SITE_URLS": "tests.chaos.urls",
 }
 
@@ -103,9 +109,10 @@ def flush(redis: Redis) -> None:
 
 
 @contextlib.contextmanager
-def open_world() -> Iterator[World]:
+def open_world(template: Path) -> Iterator[World]:
+    """With a copy of this PostgreSQL (`tests.sites.cluster.make_cluster`)."""
     with contextlib.ExitStack() as stack:
-        redis, postgres = stack.enter_context(Redis(*REDIS_LIMITS)), stack.enter_context(Postgres())
-        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, **OWN).prepare()
+        redis, postgres = stack.enter_context(Redis(*REDIS_LIMITS)), stack.enter_context(Postgres(template))
+        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url, **OWN)
         servers = [stack.enter_context(site.process()) for _ in range(SERVERS)]
         yield World(redis, postgres, servers, *make_people(site, servers[0]))

@@ -146,11 +146,15 @@ class Client:
         if fault := find_fault(frame):
             self.account.violations.append(fault)
         if "seq" in frame and "stream" in frame:
-            self.account.accept(frame["stream"], frame["seq"], read_id(frame))
+            if self.account.accept(frame["stream"], frame["seq"], read_id(frame)):
+                self._on_event(frame)
             return
         handler: Callable[[Frame], Any] | None = getattr(self, f"_on_{frame['type']}", None)
         if handler is not None and (work := handler(frame)) is not None:
             await work
+
+    def _on_event(self, frame: Frame) -> None:
+        """The next event of its stream."""
 
     async def _on_batch(self, frame: Frame) -> None:
         for part in frame["messages"]:

@@ -42,22 +42,22 @@ class History:
             items += found
         return items
 
-    async def list_notifications(self, person: Person) -> list[int] | None:
-        """The ids of all of the person's notifications; None when nobody answers."""
-        ids: list[int] = []
+    async def list_notifications(self, person: Person) -> list[Frame] | None:
+        """The pages of all of the person's notifications; None when nobody answers."""
+        pages: list[Frame] = []
         path, following = f"/api/v1/notifications?box=all&limit={PAGE}", ""
         while following is not None:
             page = await self._ask(person, f"{path}&before={following}" if following else path)
             if page is None:
                 return None
-            ids += [item["id"] for item in page["notifications"]]
+            pages.append(page)
             following = page["next"]
-        return ids
+        return pages
 
-    async def count_unread(self, person: Person) -> int | None:
-        """What the person's badge shows; None when nobody answers."""
+    async def count_notifications(self, person: Person) -> tuple[int, int] | None:
+        """How many are unread and unseen; None when nobody answers."""
         counts = await self._ask(person, "/api/v1/notifications/counts")
-        return None if counts is None else int(counts["unread"])
+        return None if counts is None else (counts["unread"], counts["unseen"])
 
     async def _read_pages(self, person: Person, address: str, until: int) -> list[Frame] | None:
         items: list[Frame] = []

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 
@@ -12,9 +13,10 @@ from tests.chaos.breakage import World, open_world
 from tests.chaos.client import TORN, Client
 from tests.chaos.history import History
 from tests.chaos.plan import CLIENTS, OUTAGES, ROAD_ACTIONS, SILENT_SECONDS, WRITERS, Step, make_plan
-from tests.chaos.reader import WITHDRAWN, Reader
+from tests.chaos.reader import GROUPED, WITHDRAWN, Reader
+from tests.chaos.record import read_record
 from tests.chaos.road import now
-from tests.chaos.verdict import judge, read_record
+from tests.chaos.verdict import judge
 from tests.sites.processes import SiteProcess, health, show_logs
 
 SETTLE_SECONDS = 120.0  # only a run that fails waits that long
@@ -22,6 +24,7 @@ MOST_BYTES = 400_000_000  # of a server; one that has served all of these client
 FULL_SECONDS = 60.0  # a plan of that length has everything in it
 LEAST_ACKED_PER_SECOND = 10  # of 44 clients that write about once a second
 LEAST_NOTIFIED_PER_SECOND = 1  # of six clients that let the site notify people about once a second
+LEAST_GROUPED_PER_SECOND = 0.3  # half of these go into groups
 LEAST_ACTS_PER_SECOND = 1  # of the same, as often
 ERRORS = re.compile(r"^.* (?:ERROR|CRITICAL) .*$|^[\w.]+(?:Error|Exception)\b.*$|exception was never retrieved", re.M)
 # REST answers 503 while the database is away, and says so in the log. Of everything else nobody may be surprised.
@@ -62,9 +65,9 @@ def list_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{name}: {count}" for name, count in sorted(counts.items()))
 
 
-def run(seed: int, seconds: float) -> Report:
+def run(seed: int, seconds: float, template: Path) -> Report:
     """Blocks for `seconds` and what it takes to start and settle. Prints the logs where there are violations."""
-    with open_world() as world:
+    with open_world(template) as world:
         report = asyncio.run(rehearse(world, seed, seconds))
         report.logged = count_errors("\n".join(server.log.read_text(errors="replace") for server in world.servers))
         report.violations += [f"logged: {line}" for line in report.logged if OUR_FAULT.search(line)]
@@ -141,7 +144,8 @@ def find_large(servers: Sequence[SiteProcess]) -> list[str]:
 def find_missing(url: str, clients: Sequence[Client]) -> list[str]:
     with psycopg.connect(url) as connection:
         last_seqs: dict[str, int] = dict(connection.execute("SELECT name, last_seq FROM realtime_stream").fetchall())
-    missing = []
+        pending = connection.execute("SELECT stream FROM realtime_event WHERE seq IS NULL").fetchall()
+    missing = [f"{stream} has an event without a number" for (stream,) in pending]
     for client in clients:
         behind = {s: client.account.position(s) for s in client.streams}
         behind = {stream: seq for stream, seq in behind.items() if seq != last_seqs.get(stream, 0)}
@@ -158,6 +162,8 @@ def find_missing_trouble(report: Report) -> list[str]:
         found.append(f"only {report.acked} messages were acked")
     if report.notified < report.seconds * LEAST_NOTIFIED_PER_SECOND:
         found.append(f"only {report.notified} notifications were committed")
+    if report.counts[GROUPED] < report.seconds * LEAST_GROUPED_PER_SECOND:
+        found.append(f"only {report.counts[GROUPED]} notifications went into groups")
     if report.counts["acts"] < report.seconds * LEAST_ACTS_PER_SECOND:
         found.append(f"only {report.counts['acts']} notifications were read or archived")
     if report.seconds >= FULL_SECONDS:
@@ -173,7 +179,7 @@ def summarize(clients: Sequence[Client], report: Report) -> None:
         report.counts.update(client.counts)
         report.counts.update(repeats=account.repeats, early=account.early, fetched=account.fetched)
         report.acked += len(client.outbox.acked)
-        report.notified += len(client.committed) if isinstance(client, Reader) else 0
+        report.notified += len(client.committed) + len(client.grouped) if isinstance(client, Reader) else 0
         report.received += sum(len(events) for events in account.events.values())
     report.longest_away = max(client.longest_away for client in clients)
 

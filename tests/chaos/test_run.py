@@ -11,9 +11,9 @@ SECONDS = 60
 
 
 @pytest.mark.process
-def test_it_loses_nothing_whatever_breaks():
+def test_it_loses_nothing_whatever_breaks(cluster_template):
     seed = int(os.environ.get("CHAOS_SEED") or random.randrange(1_000_000))
     print(f"CHAOS_SEED={seed}")
-    report = run(seed, SECONDS)
+    report = run(seed, SECONDS, cluster_template)
     print(report)
     assert not report.violations

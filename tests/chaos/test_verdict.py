@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from unittest.mock import Mock
 
@@ -11,12 +12,14 @@ from tests.chaos.account import SKIPPED
 from tests.chaos.client import TORN, Client
 from tests.chaos.people import Person
 from tests.chaos.plan import OUTAGES, ROAD_ACTIONS
-from tests.chaos.reader import WITHDRAWN, Notified, Reader
+from tests.chaos.reader import GROUPED, WITHDRAWN, Notified, Reader
+from tests.chaos.record import Push, Record
 from tests.chaos.run import MOST_BYTES, OUR_FAULT, Report, count_errors, find_large, find_missing_trouble
-from tests.chaos.verdict import Record, judge
+from tests.chaos.verdict import judge
 
 ALICE, BOB, CAROL = 1, 2, 3
-WELL = {TORN: 1, WITHDRAWN: 1, "acts": 60}  # counts of a run of a minute
+WELL = {TORN: 1, WITHDRAWN: 1, GROUPED: 60, "acts": 60}  # counts of a run of a minute
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MESSAGES = [(1, 101), (2, 102), (3, 103)]  # of one room: `seq` and message id
 
 
@@ -119,14 +122,17 @@ def notified(record):
     reader = Reader(1, [Person(CAROL, "carol", "token")], [], Mock(), seed=0)
     stream = reader.streams[0]
     reader.committed = {f"1-{number}": Notified([CAROL], number, number + 0.5) for number in (1, 2, 3)}
-    reader.withdrawn, reader.acted, reader.unread = {"1-3"}, {("read", 7), ("none", 9)}, 1
+    reader.withdrawn, reader.acted, reader.counts_at_end = {"1-3"}, {("read", 7), ("none", 9)}, (1, 1)
+    reader.badge.unread.set(1)
+    reader.badge.unseen.set(1)
     reader.listed, reader.lists = {8, 7}, [[8, 7]]
     reader.account.events[stream] = [7, SKIPPED, SKIPPED, 9, -2]
     record.streams[stream], record.last_seqs[stream] = [(1, 7), (2, 8), (3, -1), (4, 9), (5, -2)], 5
     record.notified[stream], record.removed[stream] = [8, 7], [9]
+    record.pushes[stream] = [Push(7, "1-1", NOON), Push(8, "1-2", NOON), Push(9, "1-3", NOON)]
     record.names.update({8: "1-2", 7: "1-1"})
     record.keys.update({(CAROL, "1-1"): 1, (CAROL, "1-2"): 1})
-    record.acts["read", 7] = record.unread[CAROL] = 1
+    record.acts["read", 7] = record.unread[CAROL] = record.unseen[CAROL] = 1
     record.states.add(("read", 7))
     return reader
 
@@ -172,7 +178,19 @@ def find_nothing_where_something_is(record, reader):
 
 
 def count_wrongly(record, reader):
-    reader.unread = 2
+    reader.counts_at_end = (2, 1)
+
+
+def tell_of_too_many_unread(record, reader):
+    reader.badge.unread.set(2)
+
+
+def tell_of_too_few_unseen(record, reader):
+    reader.badge.unseen.set(0)
+
+
+def lose_an_act_on_many(record, reader):
+    reader.acted_together.add(("archive", 8))
 
 
 def list_twice(record, reader):
@@ -212,6 +230,9 @@ def get_them_in_another_order(record, reader):
         tell_of_an_act_twice,
         find_nothing_where_something_is,
         count_wrongly,
+        tell_of_too_many_unread,
+        tell_of_too_few_unseen,
+        lose_an_act_on_many,
         list_twice,
         list_in_another_order,
         store_a_notification_twice,
@@ -258,7 +279,10 @@ def test_it_does_not_believe_a_run_without_a_torn_frame_or_without_talk():
 
 
 def test_it_does_not_expect_everything_of_a_short_run():
-    assert find_missing_trouble(make_report(seconds=20, outages=Counter(), counts=Counter(acts=20))) == []
+    assert (
+        find_missing_trouble(make_report(seconds=20, outages=Counter(), counts=Counter({GROUPED: 20, "acts": 20})))
+        == []
+    )
 
 
 def test_it_names_servers_that_are_too_large():

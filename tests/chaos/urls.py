@@ -23,7 +23,14 @@ def notify_readers(request: HttpRequest) -> HttpResponse:
     given = json.loads(request.body)
     try:
         with transaction.atomic():
-            notify(given["readers"], "mention", message=given["key"], dedupe_key=given["key"])
+            notify(
+                given["readers"],
+                "mention",
+                actor=given["actor"],
+                message=given["key"],
+                dedupe_key=given["key"] if given["has_dedupe_key"] else "",
+                group_key=given["group"],
+            )
             if given["is_taken_back"]:
                 raise TakenBackError
     except TakenBackError:

@@ -1,80 +1,14 @@
 """What was acked, what was received and what is stored, compared at the end of a run."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
-import psycopg
-
-from tests.chaos.account import SKIPPED, Frame, read_id
+from tests.chaos.account import SKIPPED
+from tests.chaos.badge import MOST_COUNTED
 from tests.chaos.client import Client
+from tests.chaos.groups import judge_groups
 from tests.chaos.reader import Notified, Reader
-
-MOST_COUNTED = 100
-Key = tuple[int, str]  # a message's sender and the sender's id for it, or a notification's reader and its key
-
-
-@dataclass(frozen=True)
-class Record:
-    """The database: streams as lists of (seq, message id), and each message's places by who wrote it."""
-
-    streams: dict[str, list[tuple[int, int]]]
-    last_seqs: dict[str, int]
-    messages: dict[Key, list[tuple[int, int]]]  # (seq, message id); one, if all is well
-    places: dict[str, list[tuple[int, int]]]  # streams again, as the messages tell it
-    notified: dict[str, list[int]] = field(default_factory=dict)  # ids of notifications by their readers' streams
-    keys: Counter[Key] = field(default_factory=Counter)  # how often a reader has a notification with a key
-    names: dict[int, str] = field(default_factory=dict)  # keys of notifications by their ids
-    removed: dict[str, list[int]] = field(default_factory=dict)  # ids that events say are gone, by stream
-    acts: Counter[tuple[str, int]] = field(default_factory=Counter)  # how often events tell of an act on an id
-    states: set[tuple[str, int]] = field(default_factory=set)  # acts that rows remember
-    unread: Counter[int] = field(default_factory=Counter)  # by reader
-
-    def ids(self, stream: str) -> list[int]:
-        return [id for _, id in self.streams.get(stream, [])]
-
-
-def read_record(url: str) -> Record:
-    record = Record({}, {}, {}, {})
-    with psycopg.connect(url) as connection:
-        for stream, seq, body in connection.execute(
-            "SELECT stream, seq, body FROM realtime_event ORDER BY stream, seq"
-        ):
-            event = json.loads(body)
-            record.streams.setdefault(stream, []).append((seq, read_id(event)))
-            note_event(record, stream, event)
-        record.last_seqs.update(connection.execute("SELECT name, last_seq FROM realtime_stream").fetchall())
-        for id, sender, recipient, slug, client_id, seq, recipient_seq in connection.execute(
-            "SELECT m.id, sender_id, recipient_id, slug, client_id, seq, recipient_seq"
-            " FROM realtime_message m JOIN realtime_room r ON r.id = m.room_id"
-        ):
-            record.messages.setdefault((sender, client_id), []).append((seq, id))
-            own = f"room.{slug}" if recipient is None else f"user.{sender}"
-            record.places.setdefault(own, []).append((seq, id))
-            if recipient is not None:
-                record.places.setdefault(f"user.{recipient}", []).append((recipient_seq, id))
-        for id, reader, key, read, archived in connection.execute(
-            "SELECT id, recipient_id, dedupe_key, read_at IS NOT NULL, archived_at IS NOT NULL"
-            " FROM notifications_notification"
-        ):
-            record.notified.setdefault(f"user.{reader}", []).append(id)
-            record.keys[reader, key] += 1
-            record.names[id] = key
-            record.states.update((act, id) for act, done in (("read", read), ("archive", archived)) if done)
-            record.unread[reader] += not read and not archived
-    return record
-
-
-def note_event(record: Record, stream: str, event: Frame) -> None:
-    """What an event in a reader's stream says besides its id."""
-    if event["type"] == "chat":
-        return
-    record.notified.setdefault(stream, [])
-    if event["type"] == "notification_removed":
-        record.removed.setdefault(stream, []).extend(event["data"]["notification_ids"])
-    elif event["type"] == "inbox":
-        record.acts.update((event["data"]["act"], id) for id in event["data"]["notification_ids"])
+from tests.chaos.record import Record
 
 
 def judge(record: Record, clients: Sequence[Client]) -> list[str]:
@@ -102,12 +36,18 @@ def _judge_record(record: Record) -> Iterator[str]:
 
 
 def _judge_notifications(record: Record, clients: Sequence[Client]) -> Iterator[str]:
-    for stream, ids in record.notified.items():
-        pushed, removed = [id for id in record.ids(stream) if id > 0], record.removed.get(stream, [])
-        if sorted(pushed) != sorted([*ids, *removed]):
-            yield f"{stream} has {len(pushed)} events for {len(ids)} notifications, and {len(removed)} withdrawn"
     readers = [client for client in clients if isinstance(client, Reader)]
     withdrawn = {key for reader in readers for key in reader.withdrawn}
+    calls = {key: call for reader in readers for key, call in reader.grouped.items()}
+    yield from judge_groups(record, calls, withdrawn)
+    # Those groups have an event for each growth.
+    grouped = {push.id for pushes in record.pushes.values() for push in pushes if push.key in calls}
+    for stream, ids in record.notified.items():
+        pushed = [push.id for push in record.pushes.get(stream, []) if push.id not in grouped]
+        stored = [id for id in ids if id not in grouped]
+        removed = [id for id in record.removed.get(stream, []) if id not in grouped]
+        if sorted(pushed) != sorted([*stored, *removed]):
+            yield f"{stream} has {len(pushed)} events for {len(stored)} notifications, and {len(removed)} withdrawn"
     sent = {key: one for reader in readers for key, one in reader.committed.items()}
     wanted = Counter((id, key) for key, one in sent.items() if key not in withdrawn for id in one.readers)
     yield from (f"{key} for user {reader} was committed and is lost" for reader, key in wanted - record.keys)
@@ -119,17 +59,23 @@ def _judge_notifications(record: Record, clients: Sequence[Client]) -> Iterator[
 
 
 def _judge_acts(record: Record, reader: Reader) -> Iterator[str]:
-    """Rows have kept what the reader has done, each device was told of it once, and the count is right."""
-    for act, id in sorted(reader.acted):
+    """Rows have kept what the reader has done, each device was told of it once, and the counts are right."""
+    # Of many at once, nobody is told which of them there were.
+    together = {(act, id) for act, id in reader.acted_together if id in record.names}
+    for act, id in sorted(reader.acted | together):
         if act == "none" and id in record.names:
             yield f"notification {id} could not be found, and is there"
         if act != "none" and id in record.names and (act, id) not in record.states:
             yield f"notification {id}: {act} was answered and is lost"
         if act != "none" and record.acts[act, id] != 1:
             yield f"notification {id}: {record.acts[act, id]} events tell of {act}"
-    unread = min(record.unread[reader.person.id], MOST_COUNTED)
-    if reader.unread != unread:
-        yield f"client {reader.number} counts {reader.unread} unread notifications of {unread}"
+    unread, unseen = record.unread[reader.person.id], record.unseen[reader.person.id]
+    if reader.counts_at_end != (min(unread, MOST_COUNTED), min(unseen, MOST_COUNTED)):
+        yield f"client {reader.number} was answered {reader.counts_at_end} of {unread} unread, {unseen} unseen"
+    badge = reader.badge
+    if not badge.unread.has(unread) or not badge.unseen.has(unseen):
+        told = f"{badge.unread} unread and {badge.unseen} unseen"
+        yield f"client {reader.number} was told last of {told}, and there are {unread} and {unseen}"
 
 
 def _judge_list(ids: list[int], sent: list[Notified | None]) -> Iterator[str]:
@@ -162,10 +108,12 @@ def _judge_client(record: Record, client: Client) -> Iterator[str]:
 
 def _place_listed(received: list[int], stored: list[int], listed: set[int], record: Record) -> list[int]:
     """What was skipped, because a list had it, has its place in the database. So has what no list has: what is no
-    notification, and one that was withdrawn.
+    notification, one that was withdrawn, and a group that grew between two pages of the list, and came again.
     """
     skipped = [seq for seq, id in enumerate(received) if id == SKIPPED and seq < len(stored)]
-    places = {seq: stored[seq] for seq in skipped if stored[seq] in listed or stored[seq] not in record.names}
+    grown = record.groups.keys() & set(received)
+    found = listed | grown
+    places = {seq: stored[seq] for seq in skipped if stored[seq] in found or stored[seq] not in record.names}
     return [places.get(seq, id) for seq, id in enumerate(received)]
 
 

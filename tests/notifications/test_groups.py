@@ -17,7 +17,9 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from notifications import inbox, notify, texts
+from notifications.inbox.lists import Place
 from notifications.models import GroupMember, Notification
+from realtime.protocol.frames import format_time
 from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
 from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
@@ -53,6 +55,26 @@ def test_a_group_is_one_row_that_counts_people(bob: Any) -> None:
         "last": [{"user_id": fan.pk, "name": fan.username} for fan in (fans[4], fans[3], fans[2])],
     }
     assert frames[0]["data"]["group"] is None
+
+
+@pytest.mark.parametrize("seconds", [0, 20])
+def test_a_group_that_grows_moves_beyond_its_place_also_if_who_lets_it_grow_had_to_wait(
+    bob: Any, time: Time, seconds: int
+) -> None:
+    """The moment of a notification is the one at which site code sent it, and the row may be locked by another then."""
+    fans = people(3)
+    like(bob, fans[0])
+    time.pass_by(seconds=30)
+    like(bob, fans[1])
+    before = row_of(bob).arrived_at
+    time.pass_by(seconds=-seconds)
+    like(bob, fans[2])
+    row = row_of(bob)
+    assert (before, row.group_count) == (time.now + timedelta(seconds=seconds), 3)
+    assert row.arrived_at > before
+    assert pushed(bob, "notification")[-1]["data"]["arrived_at"] == format_time(row.arrived_at)
+    inbox.act(bob.pk, "read", place=Place(before, row.pk))
+    assert not row_of(bob).is_read  # the reader has not seen it since it has grown
 
 
 @pytest.mark.parametrize(

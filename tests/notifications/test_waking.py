@@ -42,6 +42,15 @@ def test_it_comes_back_unread_at_the_top_with_a_push(bob: Any, time: Time) -> No
     assert len(pushed(bob, "notification")) == 3
 
 
+def test_what_is_sent_again_moves_beyond_its_place_also_if_it_grew_at_that_moment(bob: Any, time: Time) -> None:
+    """Whoever sends it again has waited for its row meanwhile."""
+    begun = time.now
+    time.pass_by(seconds=20)
+    row = sent(bob, "mention", message="hello", group_key="talk")
+    waking.send_again([row.pk], begun)
+    assert row_of(bob).arrived_at > row.arrived_at
+
+
 def test_it_is_mailed_when_it_comes_back(office: Office, erin: Any) -> None:
     read, mailed = (sent(erin, "mention", message=message) for message in ("first", "second"))
     inbox.act(erin.pk, "read", ids=[read.pk])

@@ -1,29 +1,14 @@
 """The databases of the sites that tests start as real processes: copies of what is made once in a run."""
 
-import fcntl
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.sites.once import make_once
 from tests.sites.processes import Site
 from tests.sites.small import SmallSite
-
-
-def make_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A file of this name. The first worker of pytest-xdist that needs it makes it for all."""
-    directory = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        directory = directory.parent
-    path, unfinished = directory / name, directory / f"unfinished-{name}"
-    with (directory / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not path.exists():
-            make(unfinished)
-            unfinished.rename(path)
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from signal import SIGKILL
 
 import pytest
@@ -24,8 +25,8 @@ User.objects.bulk_create(User(username=f"user-{{n}}", password=password) for n i
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with open_cluster() as opened:
+def cluster(cluster_template: Path) -> Iterator[Cluster]:
+    with open_cluster(cluster_template) as opened:
         opened.site.run(MAKE_CROWD.format(number=CROWD))
         yield opened
 

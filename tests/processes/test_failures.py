@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from signal import SIGKILL, SIGQUIT, SIGTERM
 
 import httpx
@@ -40,8 +41,8 @@ OUTAGE_SECONDS = {"empty": 10, "hanging": 4, "full": 8}
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    with open_cluster() as opened:
+def cluster(cluster_template: Path) -> Iterator[Cluster]:
+    with open_cluster(cluster_template) as opened:
         yield opened
 
 

@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from signal import SIGCONT, SIGSTOP, Signals
 
 import httpx
@@ -32,11 +33,19 @@ class Cluster:
     there: SiteProcess
 
 
+def make_cluster(directory: Path) -> None:
+    """Make a cluster with the tables, users and rooms of a site, to be copied: making it takes six seconds."""
+    with Postgres() as postgres:
+        Site(DATABASE_URL=postgres.url).prepare()
+        postgres.stop()
+        postgres.copy_to(directory)
+
+
 @contextlib.contextmanager
-def open_cluster() -> Iterator[Cluster]:
+def open_cluster(template: Path) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
-        redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres())
-        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url).prepare()
+        redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres(template))
+        site = Site(redis_url=redis.url, DATABASE_URL=postgres.url)
         yield Cluster(redis, postgres, site, *(stack.enter_context(site.process()) for _ in range(2)))
 
 

@@ -189,11 +189,15 @@ class Redis(Program):
 
 
 class Postgres(Program):
-    """A cluster in a directory of its own. PostgreSQL refuses to run as root; then the user `postgres` runs it."""
+    """A cluster in a directory of its own: a new one, or a copy of `template`.
 
-    def __init__(self) -> None:
+    PostgreSQL refuses to run as root; then the user `postgres` runs it.
+    """
+
+    def __init__(self, template: Path | None = None) -> None:
         port = free_port()
         user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+        self._template = template
         self._directory = Path(tempfile.mkdtemp(prefix="postgres-"))
         if user:
             shutil.chown(self._directory, **user)
@@ -203,8 +207,11 @@ class Postgres(Program):
         self.url = f"postgres://postgres@127.0.0.1:{port}/postgres"
 
     def __enter__(self) -> Self:
-        create = [find_binary("initdb"), "-D", str(self._directory), "-U", "postgres", "-A", "trust", "-N"]
-        subprocess.run([*create, "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL, **self._options)
+        if self._template is None:
+            create = [find_binary("initdb"), "-D", str(self._directory), "-U", "postgres", "-A", "trust", "-N"]
+            subprocess.run([*create, "-E", "UTF8"], check=True, stdout=subprocess.DEVNULL, **self._options)
+        else:
+            copy_cluster(self._template, self._directory)
         return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
@@ -221,7 +228,11 @@ class Postgres(Program):
 
     def save(self) -> None:
         """Keep a copy of the cluster, which is stopped, for `restore`."""
-        subprocess.run(["cp", "-a", str(self._directory), str(self._saved)], check=True)
+        self.copy_to(self._saved)
+
+    def copy_to(self, directory: Path) -> None:
+        """Make this directory a copy of the cluster, which is stopped."""
+        copy_cluster(self._directory, directory)
 
     def restore(self) -> None:
         """Go back to what was saved. The cluster is stopped."""
@@ -234,6 +245,11 @@ class Postgres(Program):
         except psycopg.OperationalError:
             return False
         return True
+
+
+def copy_cluster(source: Path, copy: Path) -> None:
+    """With the owner, who has to be the one that runs PostgreSQL."""
+    subprocess.run(["cp", "-a", "-T", str(source), str(copy)], check=True)
 
 
 class Site:
