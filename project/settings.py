@@ -42,7 +42,6 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
-    "daphne",
     "project",  # its templates come before those of the admin
     "django.contrib.admin",
     "django.contrib.auth",

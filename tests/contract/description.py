@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import msgspec
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "asyncapi.json"
 ANYTHING: dict[str, Any] = {}
+REFERENCE = re.compile(r'"#/components/schemas/([^"/]+)"')
 
 
 @functools.cache
@@ -22,13 +24,27 @@ def read_document() -> dict[str, Any]:
 @functools.cache
 def compile_judge(name: str) -> Callable[[Any], Any]:
     """Raises fastjsonschema.JsonSchemaValueException for what does not fit the schema of this name."""
-    components = read_document()["components"]
-    schema = components["schemas"][name]
+    schemas = read_document()["components"]["schemas"]
+    schema = schemas[name]
     if name == "Batch":  # what is in it is judged alone, because a site may send frames that are not described
         messages = {**schema["properties"]["messages"], "items": ANYTHING}
         schema = {**schema, "properties": {**schema["properties"], "messages": messages}}
-    judge: Callable[[Any], Any] = fastjsonschema.compile({**schema, "components": components}, use_default=False)
+    # fastjsonschema would compile all that it gets, each time.
+    parts = {part: schemas[part] for part in find_parts(schema)}
+    whole = {**schema, "components": {"schemas": parts}}
+    judge: Callable[[Any], Any] = fastjsonschema.compile(whole, use_default=False)
     return judge
+
+
+def find_parts(schema: dict[str, Any]) -> set[str]:
+    """The names of the schemas that a schema refers to, and those that these refer to."""
+    schemas, found = read_document()["components"]["schemas"], set[str]()
+    waiting = [schema]
+    while waiting:
+        new = set(REFERENCE.findall(json.dumps(waiting.pop()))) - found
+        found |= new
+        waiting += [schemas[name] for name in new]
+    return found
 
 
 def require_described(frame: Any, value: Any) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 
 from project.settings import *  # noqa: F403
 from project.settings import CHANNEL_LAYERS, DATABASES, INSTALLED_APPS, MIDDLEWARE, REALTIME, ROOT_URLCONF
@@ -16,8 +15,6 @@ for host in CHANNEL_LAYERS["default"].get("CONFIG", {}).get("hosts", []):
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.sites.constants.SiteConstants"]
 # Static files of the apps, for pages in a browser, without collecting them first.
 WHITENOISE_AUTOREFRESH = WHITENOISE_USE_FINDERS = True
-if "runserver" not in sys.argv:
-    INSTALLED_APPS.remove("daphne")  # a quarter of what a process takes to start, and only `runserver` needs it
 REALTIME = {**REALTIME, **json.loads(os.environ.get("REALTIME_JSON", "{}"))}
 NOTIFICATIONS = json.loads(os.environ.get("NOTIFICATIONS_JSON", "{}"))
 ROOT_URLCONF = os.environ.get("SITE_URLS", ROOT_URLCONF)
