@@ -22,9 +22,10 @@ const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
  * public, a key of a frame, or read by its name in a string.
  */
 const INTERNAL =
-  "addDraft admit alter base begin callback cancel check draft emit expect finish fire flush forgetStream giveUp " +
-  "greeting isHeld isOwn makeId maxBytes moment note outbox part plan positions put ready rejectAll " +
-  "reset resuming revise runAfter runMore runNow say sendNow seqs stop takeFrame timer transmit trimTo update wake";
+  "addDraft admit alter ask base begin callback cancel check draft emit expect expire finish fire flush " +
+  "forgetStream fulfil giveUp greeting isHeld isOwn makeId maxBytes moment note outbox part plan positions put " +
+  "ready rejectAll reset resuming revise runAfter runMore runNow say sendNow seqs stop takeFrame timer transmit " +
+  "trimTo update wake";
 
 const COMMON = {
   absWorkingDir: HERE,

@@ -61,7 +61,7 @@ export class Client extends Store<types.State> implements types.Client {
     this.#unwatch?.();
     this.#link?.close();
     this.#unwatch = this.#link = undefined;
-    this.#events.state({ status: "closed", reason: "CLOSED", code: 0, retryAt: null });
+    this.#end("closed", "CLOSED");
   }
 
   signOut(): void {
@@ -92,7 +92,14 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   #settle(): Settings {
-    return (this.#settings ??= settle(this.#options, this.limits, () => this.#link?.signOut("UNAUTHORIZED")));
+    return (this.#settings ??= settle(this.#options, this.limits, () =>
+      // A request may have asked before there was a connection.
+      this.#link ? this.#link.signOut("UNAUTHORIZED") : this.#end("signedOut", "UNAUTHORIZED"),
+    ));
+  }
+
+  #end(status: types.Status, reason: string): void {
+    this.#events.state({ status, reason, code: 0, retryAt: null });
   }
 
   /** @internal */

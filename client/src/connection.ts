@@ -22,7 +22,6 @@ const MOST_IN_ONE_RESUME = 250;
 const RESUME_AGAIN_MS = 2_000;
 /** A socket that was heard a moment ago needs no probe. */
 const FRESH_MS = 1_000;
-const AUTH = "auth";
 
 export class Connection implements Link {
   #streams = new Streams();
@@ -87,7 +86,7 @@ export class Connection implements Link {
 
   /** Whether somebody wants a socket. */
   get #isActive(): boolean {
-    return !/^(idle|signedOut|closed)$/.test(this.#state.status);
+    return !/idle|signedOut|closed/.test(this.#state.status);
   }
 
   // Opening
@@ -187,7 +186,7 @@ export class Connection implements Link {
     if (type === "auth_expiring") this.#extend();
     if (type === "error" && id === RESUME) this.#refuse(frame);
     // The token of another user, perhaps: a socket of its own tells.
-    if (type === "error" && id === AUTH) this.#open();
+    if (type === "error" && id === "auth") this.#open();
     this.#hand(frame);
     // The last frame. The close that follows may be lost on the way, so it is not waited for.
     if (type === "disconnect") this.#lose(frame["reason"], frame["code"], frame as unknown as Disconnect);
@@ -247,7 +246,7 @@ export class Connection implements Link {
   #extend(): void {
     void this.#ask(
       this.#attempt,
-      ({ token }) => token && this.transmit(JSON.stringify({ type: "auth", token, id: AUTH })),
+      ({ token }) => token && this.transmit(JSON.stringify({ type: "auth", token, id: "auth" })),
     );
   }
 }

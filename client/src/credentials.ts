@@ -10,13 +10,15 @@ export class Credentials {
   declare token: string | undefined;
   /** Ends in time. */
   declare callback: (() => Promise<Given>) | undefined;
+  /** Rejects when a call has taken too long. */
+  declare expire: () => Promise<never>;
   #onUnauthorized: () => void;
   #asking: Promise<Partial<Credential>> | undefined;
 
   /** `onUnauthorized` is called when nobody is logged in, whoever has asked. */
   constructor(source: CredentialSource | undefined, limitMs: number, onUnauthorized: () => void) {
-    const late = (): Promise<never> => new Promise((_, reject) => setTimeout(reject, limitMs, new Error("TIMEOUT")));
-    if (source) this.callback = async () => Promise.race([source(), late()]);
+    this.expire = () => new Promise((_, reject) => setTimeout(reject, limitMs, new Error("TIMEOUT")));
+    if (source) this.callback = async () => Promise.race([source(), this.expire()]);
     this.#onUnauthorized = onUnauthorized;
   }
 

@@ -21,9 +21,20 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-/** Listeners by the type of what they listen to. */
-export class Emitter {
+/**
+ * An object that is replaced as a whole, and only when something in it has changed. Its keys can be read from the store
+ * itself: an interface with the name of the class declares them. A change is an event without a name; subclasses have
+ * others.
+ */
+export class Store<T extends object> implements Observable<T> {
+  /** Listeners by the type of what they listen to. */
   #types: Record<string, Set<(event: any) => void>> = {};
+  #value: T;
+
+  constructor(value: T) {
+    this.#value = value;
+    for (const key in value) Object.defineProperty(this, key, { get: () => this.#value[key] });
+  }
 
   // Bound, because pages hand it on.
   readonly on = (type: string, listener: (event: any) => void): Off => {
@@ -37,21 +48,6 @@ export class Emitter {
   /** @internal */
   emit(type: string, event?: unknown): void {
     for (const listener of [...(this.#types[type] ?? [])]) attempt(() => listener(event));
-  }
-}
-
-/**
- * An object that is replaced as a whole, and only when something in it has changed. Its keys can be read from the store
- * itself: an interface with the name of the class declares them. A change is an event without a name; subclasses have
- * others.
- */
-export class Store<T extends object> extends Emitter implements Observable<T> {
-  #value: T;
-
-  constructor(value: T) {
-    super();
-    this.#value = value;
-    for (const key in value) Object.defineProperty(this, key, { get: () => this.#value[key] });
   }
 
   // Bound, because views hand these two functions on.

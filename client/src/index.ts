@@ -4,6 +4,7 @@ import { Realtime } from "./realtime.js";
 import type { Options } from "./types.js";
 
 export { RealtimeError, Unauthorized } from "./errors.js";
+export { webSocket } from "./transport.js";
 export type * from "./types.js";
 export type * as frames from "./frames.js";
 export { Realtime };

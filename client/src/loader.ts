@@ -40,7 +40,7 @@ export class Loader extends Deadlines<"again"> {
   }
 
   runAfter(ms: number): void {
-    this.plan("again", ms, () => void this.runNow());
+    this.plan("again", ms, () => this.runNow());
   }
 
   /** Load what follows, unless something is being loaded already. */

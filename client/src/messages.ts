@@ -6,7 +6,7 @@ import type { Message } from "./types.js";
 /** The user, and what was sent by this page: the key of such a message is its client id, from the beginning. */
 interface Page {
   readonly user: UserId | undefined;
-  readonly outbox: { isOwn(clientId: string | null | undefined): boolean };
+  readonly outbox: { isOwn(clientId: string | null | undefined): boolean | undefined };
 }
 
 export class MessageList {
@@ -72,8 +72,9 @@ export class MessageList {
     return message?.seq ? undefined : message;
   }
 
+  /** Only a draft that has failed. */
   discard(clientId: string): void {
-    this.#messages.delete(clientId);
+    if (this.draft(clientId)?.error) this.#messages.delete(clientId);
   }
 
   /** Something has become of a draft. With a `seq` it is stored; its own `chat` may have come before. */
@@ -90,7 +91,7 @@ export class MessageList {
   }
 
   #read(item: HistoryItem): Message {
-    const { outbox, user } = this.#page;
+    const { user, outbox } = this.#page;
     const clientId = outbox.isOwn(item.client_id) ? item.client_id! : null;
     return {
       key: clientId ?? String(item.message_id),

@@ -132,8 +132,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   act(id: number, key: string): Promise<void> {
-    const now = new Date().toISOString();
-    const change: Change = (item) => ({ ...changeBy("read", now)(item)!, action: key });
+    const read = changeBy("read", new Date().toISOString());
+    const change: Change = (item) => ({ ...read(item)!, action: key });
     return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}));
   }
 
@@ -143,12 +143,11 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   async #undo(): Promise<boolean> {
     if (this.#acts.size) await Promise.allSettled(this.#acts);
-    const last = this.#last;
-    if (!last) return false;
+    if (!this.#last) return false;
+    const { undo, before } = this.#last;
     this.#last = undefined;
-    const { undo, before } = last;
     const ids = before.map(({ id }) => id);
-    await this.#try(ids, (item) => before[ids.indexOf(item.id)]!, "/notifications/undo", { undo });
+    await this.#try(ids, (item) => before.find(({ id }) => id === item.id)!, "/notifications/undo", { undo });
     // What was removed is in no list of this page any more.
     await this.reload();
     return true;
@@ -157,8 +156,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   /** Without `some`, all that the list shows, and what is not loaded. */
   #mark(act: Act, some?: number[], until?: Date): Promise<void> {
     const { base } = this.#inbox;
-    if (!(some ?? base).length) return Promise.resolve();
     const ids = some ?? this.items.map(({ id }) => id);
+    if (!(some ?? base).length) return Promise.resolve();
     const body = some ? { act, ids, until } : { act, filter: this.filter, up_to: `${base[0]!.arrived_at}_${base[0]!.id}` };
     const before = base.filter(({ id }) => ids.includes(id));
     const change = changeBy(act, new Date().toISOString(), until?.toISOString());
@@ -210,14 +209,14 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.update({ ...EMPTY, filter: this.filter });
   }
 
-  takeFrame({ type, data, timestamp }: types.Answer): void {
+  takeFrame({ type, data, timestamp, stream }: types.Answer): void {
     const at = Date.parse(timestamp);
     if (type === "notification") this.#add(data, at < this.#countedUntil);
     // `inbox`, `notification_removed`, or `notifications_waiting`, which does not say what has changed.
     else if (/^(inbox|noti)/.test(type)) {
       this.#countedUntil = at + SKEW_MS;
       this.#follow(data);
-    } else if (type === "gap") this.#loadAgain();
+    } else if (type === "gap" && /^user/.test(stream)) this.#loadAgain();
   }
 
   #add(item: Item, isCounted: boolean): void {
@@ -240,8 +239,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.#inbox.alter(ids ?? [], changeBy(act, now, now));
     this.#inbox.counts = { unread, unseen };
     this.#show();
-    const known = ids && KNOWN_ACTS.test(act) && (this.filter.box ?? "inbox") === "inbox";
-    if (!known || this.loading) this.#loadAgain();
+    const { box = "inbox" } = this.filter;
+    if (!ids || !KNOWN_ACTS.test(act) || box !== "inbox" || this.loading) this.#loadAgain();
   }
 
   #loadAgain(): void {

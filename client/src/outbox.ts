@@ -10,7 +10,7 @@ const AGAIN_MS = 2_000;
 interface Entry {
   /** The command as it is sent. */
   text: string;
-  resolve(answer: Answer): void;
+  fulfil(answer: Answer): void;
   reject(error: RealtimeError): void;
 }
 
@@ -39,8 +39,8 @@ export class Outbox {
     return this.#page + ++this.#count;
   }
 
-  isOwn(id: string | null | undefined): boolean {
-    return Boolean(id?.startsWith(this.#page));
+  isOwn(id: string | null | undefined): boolean | undefined {
+    return id?.startsWith(this.#page);
   }
 
   /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
@@ -49,16 +49,15 @@ export class Outbox {
     const problem = refusal ?? this.#refuse(text);
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
-      this.#waiting.set(id, { text, resolve, reject });
+      this.#waiting.set(id, { text, fulfil: resolve, reject });
       this.#transmit(text);
     });
     return quiet(promise);
   }
 
-  #refuse(text: string): FailureCode | undefined {
-    if (this.#waiting.size >= this.#limit) return "QUEUE_FULL";
+  #refuse(text: string): FailureCode | false {
     // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
-    return new Blob([text]).size > this.maxBytes ? "TOO_LARGE" : undefined;
+    return this.#waiting.size >= this.#limit ? "QUEUE_FULL" : new Blob([text]).size > this.maxBytes && "TOO_LARGE";
   }
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */
@@ -75,7 +74,7 @@ export class Outbox {
     if (isPassing(code)) return void setTimeout(again, after ?? AGAIN_MS);
     this.#waiting.delete(id!);
     if (type === "error") entry.reject(new RealtimeError(code, message));
-    else entry.resolve(frame);
+    else entry.fulfil(frame);
   }
 
   rejectAll(code: FailureCode): void {

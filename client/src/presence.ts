@@ -27,6 +27,8 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   #loader = new Loader(new Store({}), (isCurrent) => this.#load(isCurrent));
   /** What this page has set, to set it again on a new socket. */
   #own: types.Command | undefined;
+  /** Those who are looked up, but for whom a frame has come since: the answer may be older. */
+  #asked = new Set<string>();
 
   constructor(hub: Hub) {
     super(EMPTY);
@@ -52,7 +54,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   ready({ online_count }: ConnectedData): void {
     this.update({ onlineCount: online_count });
-    if (this.#watched.size) void this.#loader.runNow();
+    void this.#loader.runNow();
     if (this.#own) this.#hub.sendNow(this.#own);
   }
 
@@ -65,14 +67,16 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   takeFrame(frame: types.Answer): void {
     const { type, data } = frame;
     this.update({ onlineCount: countOnline(this.onlineCount ?? 0, frame) });
-    if (type === "online_count" && this.#watched.size) this.#loader.runAfter(LOOK_UP_MS * Math.random());
-    if (type === "user_status" || type === "presence") this.#set([data]);
+    if (type === "online_count") this.#loader.runAfter(LOOK_UP_MS * Math.random());
+    if (type === "user_status" || type === "presence") this.#set([data], this.#names);
   }
 
-  #set(found: Status[]): void {
+  #set(found: Status[], names: Set<string>): void {
     const users = { ...this.users };
-    const names = this.#names;
-    for (const { user_id, status } of found) if (names.has(String(user_id))) users[user_id] = status;
+    for (const { user_id, status } of found) {
+      if (names.has(String(user_id))) users[user_id] = status;
+      this.#asked.delete(String(user_id));
+    }
     this.update({ users });
   }
 
@@ -81,11 +85,12 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
-    const names = [...this.#names].map(encodeURIComponent);
+    this.#asked = this.#names;
+    const names = [...this.#asked].map(encodeURIComponent);
     while (names.length) {
       const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${names.splice(0, AT_ONCE).join()}`);
       if (!isCurrent()) return;
-      this.#set(found);
+      this.#set(found, this.#asked);
     }
   }
 }

@@ -44,10 +44,12 @@ export function useRoom(id: string, choice?: Choice): RoomSnapshot & { room: Roo
   return useMemo(() => ({ ...snapshot, room }), [snapshot, room]);
 }
 
-export interface MessagesView extends Pick<Room, "send" | "retry" | "discard" | "loadOlder"> {
+export interface MessagesView extends Pick<Room, "send" | "retry" | "discard" | "loadOlder" | "reload"> {
   messages: readonly Message[];
   hasOlder: boolean;
   loading: boolean;
+  /** Why the room could not be joined or its messages could not be loaded; `reload` tries it again. */
+  error: Error | null;
 }
 
 /** Joins the room, and follows its messages alone. */
@@ -56,16 +58,18 @@ export function useMessages(id: string, choice?: Choice): MessagesView {
   const messages = useStore(room, (snapshot) => snapshot.messages, ROOM.messages);
   const hasOlder = useStore(room, (snapshot) => snapshot.hasOlder, ROOM.hasOlder);
   const loading = useStore(room, (snapshot) => snapshot.loading, ROOM.loading);
+  const error = useStore(room, (snapshot) => snapshot.error, ROOM.error);
   const acts = useMemo(
     () => ({
       send: room.send.bind(room),
       retry: room.retry.bind(room),
       discard: room.discard.bind(room),
       loadOlder: room.loadOlder.bind(room),
+      reload: room.reload.bind(room),
     }),
     [room],
   );
-  return { messages, hasOlder, loading, ...acts };
+  return { messages, hasOlder, loading, error, ...acts };
 }
 
 /** Joins the room: who is typing there, and a function to call at each key. */

@@ -15,9 +15,10 @@ export async function callRest(
   path: string,
   content?: unknown,
 ): Promise<any> {
-  const body = JSON.stringify(content) ?? null;
+  const body = JSON.stringify(content);
   const send = async (isExpired: boolean): Promise<Response> => {
-    if (isExpired) await credentials.ask();
+    // Other tabs may have to be asked before: a request does not wait for all of them.
+    if (isExpired) await Promise.race([credentials.ask(), credentials.expire()]);
     const { token } = credentials;
     const headers: Record<string, string> = {};
     // Texts in the language of the page, which need not be that of the browser.
@@ -36,15 +37,20 @@ export async function callRest(
     });
   };
 
-  let answer;
+  let answer, text, refusal;
   try {
     answer = await send(credentials.token === undefined);
     if (credentials.callback && answer.status === 401) answer = await send(true);
+    text = await answer.text();
+    // An answer that was cut short need not fail: a proxy may have ended it properly.
+    if (answer.ok) return JSON.parse(text || "null");
   } catch (error) {
     throw signal.reason ?? new RealtimeError("NETWORK", String(error));
   }
-  const given = await answer.json().catch(() => null);
-  if (answer.ok) return given;
-  const after = 1000 * Number(answer.headers.get("Retry-After")) || 0;
-  throw new RealtimeError(given?.code ?? `HTTP_${answer.status}`, given?.detail, after);
+  try {
+    refusal = JSON.parse(text);
+  } catch {
+    // Of a proxy, whose words are its own.
+  }
+  throw new RealtimeError(refusal?.code ?? `HTTP_${answer.status}`, refusal?.detail, 1000 * Number(answer.headers.get("Retry-After")) || 0);
 }

@@ -67,13 +67,13 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   retry(clientId: string): Promise<types.Answer> {
     const draft = this.#list.draft(clientId);
-    if (draft?.status !== "failed") return Promise.reject(new TypeError("Not failed"));
+    if (!draft?.error) return Promise.reject(new TypeError("Not failed"));
     this.#list.revise(clientId, { status: "sending" });
     return this.#transmit(clientId, draft.text, draft.kind);
   }
 
   discard(clientId: string): void {
-    if (this.#list.draft(clientId)?.error) this.#list.discard(clientId);
+    this.#list.discard(clientId);
     this.#show();
   }
 
@@ -91,7 +91,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   loadOlder(): Promise<void> {
     return this.#history.runMore(async (isCurrent) => {
       const [before] = this.#list.seqs;
-      if (!this.hasOlder || !before) return;
+      if (!this.hasOlder) return;
       const page = await this.#get<Page>(`/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages has taken the place of what this one would continue.
       if (!isCurrent() || this.#list.seqs[0] !== before) return;
@@ -102,7 +102,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   reload(): Promise<void> {
-    return this.status === "idle" ? this.begin() : this.#history.runNow();
+    return this.status === "idle" && this.isHeld ? this.begin() : this.#history.runNow();
   }
 
   // Typing and reading
@@ -112,9 +112,10 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   markRead(seq = this.#newestSeq): void {
-    if (seq <= (this.lastReadSeq ?? 0)) return;
-    this.#setRead(seq);
-    void this.#hub.send({ type: "read", room_id: this.id, seq });
+    if (seq > (this.lastReadSeq ?? 0)) {
+      this.#setRead(seq);
+      void this.#hub.send({ type: "read", room_id: this.id, seq });
+    }
   }
 
   /** The user has read up to there, or further. */

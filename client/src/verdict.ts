@@ -4,7 +4,6 @@ import type { Disconnect } from "./frames.js";
 
 export const UNAUTHENTICATED = 4401;
 const FORBIDDEN = 4403;
-const FATAL = [1007, 1009, 4400];
 
 /**
  * The state in which the client stays; undefined: it comes back. `goodbye` is the server's last frame; undefined if the
@@ -12,8 +11,9 @@ const FATAL = [1007, 1009, 4400];
  */
 export function judge(code: number, goodbye: Disconnect | undefined): "signedOut" | "closed" | undefined {
   if (goodbye?.reconnect) return undefined;
-  if (code === UNAUTHENTICATED || code === FORBIDDEN) return "signedOut";
-  return goodbye || FATAL.includes(code) ? "closed" : undefined;
+  if ([UNAUTHENTICATED, FORBIDDEN].includes(code)) return "signedOut";
+  // After these, another socket would end in the same way.
+  return goodbye || [1007, 1009, 4400].includes(code) ? "closed" : undefined;
 }
 
 /** Refusals that are over soon: the same command or request is sent again. */

@@ -53,21 +53,23 @@ export function useRoom(
   return { ...split(follow(() => room.value)), room };
 }
 
-type MessageFields = Fields<Pick<RoomSnapshot, "messages" | "hasOlder" | "loading">>;
-type MessageActs = Pick<Room, "send" | "retry" | "discard" | "loadOlder">;
+type MessageFields = Fields<Pick<RoomSnapshot, "messages" | "hasOlder" | "loading" | "error">>;
+type MessageActs = Pick<Room, "send" | "retry" | "discard" | "loadOlder" | "reload">;
 
 /** Joins the room: its messages, and what one does with them. */
 export function useMessages(id: MaybeRefOrGetter<string>, choice?: Choice): MessageFields & MessageActs {
   const room = useJoined(id, choice);
-  const { messages, hasOlder, loading } = split(follow(() => room.value));
+  const { messages, hasOlder, loading, error } = split(follow(() => room.value));
   return {
     messages,
     hasOlder,
     loading,
+    error,
     send: (...content) => room.value.send(...content),
     retry: (clientId) => room.value.retry(clientId),
     discard: (clientId) => room.value.discard(clientId),
     loadOlder: () => room.value.loadOlder(),
+    reload: () => room.value.reload(),
   };
 }
 

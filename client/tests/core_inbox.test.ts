@@ -116,6 +116,20 @@ describe("the list", () => {
     expect(inbox.counts.unread).toBe(4);
   });
 
+  test("is not loaded again after a gap of another stream", async () => {
+    site.client.room("general").join();
+    await settle();
+    const lists = (): number => site.server.requests.filter(({ path }) => path === "/notifications").length;
+    const before = lists();
+    const gaps = vi.fn();
+    site.client.on("gap", gaps);
+    const outcome = { recovered: false, seq: 0 };
+    site.server.broadcast({ type: "resumed", streams: { "room.general": outcome, site: outcome } });
+    await settle();
+    expect(gaps).toHaveBeenCalledTimes(2);
+    expect(lists()).toBe(before);
+  });
+
   test("is loaded again by a socket that resumes nothing", async () => {
     site.client.close();
     site.server.notify({ title: "n4" });

@@ -177,4 +177,34 @@ describe("requests", () => {
     expect(await codes).toEqual(["CLOSED", "CLOSED"]);
     expect(notifications.items).toHaveLength(1);
   });
+
+  const breakOff = (): Response =>
+    new Response(
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue(new TextEncoder().encode('{"tit'));
+          controller.error(new TypeError("terminated"));
+        },
+      }),
+    );
+
+  test.each([
+    ["breaks off", breakOff],
+    ["a proxy has cut short", (): Response => new Response('{"tit')],
+  ])("fail as the network does if their answer %s, and lists are loaded again", async (_, answer) => {
+    vi.mocked(fetch).mockImplementation(async () => answer());
+    expect(await codeOf(site.client.rest("GET", "/rooms/general"))).toBe("NETWORK");
+    const room = site.client.room("general");
+    room.join();
+    await connect(site.client);
+    expect(room.error).toMatchObject({ code: "NETWORK" });
+    vi.mocked(fetch).mockImplementation(site.server.fetch);
+    await pass(500);
+    expect(room.messages).toHaveLength(3);
+  });
+
+  test("whose answer is empty give null", async () => {
+    vi.mocked(fetch).mockImplementation(async () => new Response(null, { status: 204 }));
+    expect(await site.client.rest("DELETE", "/rooms/general")).toBeNull();
+  });
 });

@@ -312,6 +312,15 @@ describe("credentials", () => {
     expect([site.server.sockets.size, credential.mock.calls.length]).toEqual([0, 2]);
   });
 
+  test.each(["was never connected", "is closed"])("Unauthorized while a request of a client asks that %s", async (how) => {
+    const client = site.open({ credential: vi.fn<CredentialSource>().mockRejectedValue(new Unauthorized()) });
+    if (how === "is closed") client.close();
+    expect(await codeOf(client.rest("GET", "/rooms/general"))).toBe("SIGNED_OUT");
+    expect(client.state).toMatchObject({ status: "signedOut", reason: "UNAUTHORIZED", code: 0, retryAt: null });
+    expect(await codeOf(client.send({ type: "ping" }))).toBe("SIGNED_OUT");
+    expect(site.server.requests).toEqual([]);
+  });
+
   test("what a call gives after a sign-out is of the first user", async () => {
     const answers: ((token: string) => void)[] = [];
     const client = site.open({ credential: () => new Promise((resolve) => answers.push(resolve)) });

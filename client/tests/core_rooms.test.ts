@@ -146,6 +146,49 @@ describe("messages", () => {
   });
 });
 
+describe("reload", () => {
+  const asked = (): number => site.server.requests.filter(({ path }) => path.endsWith("/messages")).length;
+
+  test("loads the newest messages of a room that is joined", async () => {
+    await open();
+    const before = asked();
+    await room.reload();
+    expect(asked()).toBe(before + 1);
+    expect(sent(site.server, "join")).toHaveLength(1);
+  });
+
+  test("loads again at once after a failure, and never rejects", async () => {
+    let code = "FORBIDDEN";
+    site.server.routes.push(({ path }) => {
+      if (code && path.endsWith("/messages")) throw new Refusal(403, code);
+      return undefined;
+    });
+    await open();
+    await room.reload();
+    expect(room.error).toMatchObject({ code: "FORBIDDEN" });
+    code = "";
+    await room.reload();
+    expect([room.error, shown()]).toEqual([null, ["one", "two", "three"]]);
+  });
+
+  test("joins before, if that has failed", async () => {
+    site.server.failNext("join", "CONFLICT");
+    await open();
+    expect(room).toMatchObject({ status: "idle", messages: [], error: { code: "CONFLICT" } });
+    await room.reload();
+    expect(room).toMatchObject({ status: "joined", error: null });
+    expect(shown()).toHaveLength(3);
+  });
+
+  test("joins no room that nobody uses", async () => {
+    await connect(site.client);
+    await room.reload();
+    expect(room.status).toBe("idle");
+    expect(shown()).toHaveLength(3);
+    expect(sent(site.server, "join")).toEqual([]);
+  });
+});
+
 describe("joining", () => {
   test("counts: the room is left when the last one has left", async () => {
     const [first, second] = [room.join(), room.join()];
@@ -363,6 +406,28 @@ describe("presence", () => {
     stop.forEach((off) => off());
     await comeBack(() => {});
     expect(asked()).toHaveLength(2);
+  });
+
+  test.each(["user_status", "presence"])("a %s that comes before an older answer stays", async (type) => {
+    const { presence } = site.client;
+    let answer!: () => void;
+    await connect(site.client);
+    vi.stubGlobal("fetch", async (...request: Parameters<typeof fetch>) => {
+      const found = await site.server.fetch(...request);
+      await new Promise<void>((resolve) => (answer = resolve));
+      return found;
+    });
+    presence.watch([2, 3]);
+    await pass(0);
+    if (type === "user_status") site.server.setStatus(2, "online");
+    else site.server.broadcast({ type, data: { user_id: 2, status: "online", data: {} } });
+    // Of somebody who is looked up, but not about the status.
+    site.server.broadcast({ type: "typing", data: { user_id: 3, is_typing: true, context: "general" } });
+    await settle();
+    answer();
+    await settle();
+    expect(presence.getSnapshot().users).toEqual({ 2: "online", 3: "offline" });
+    vi.unstubAllGlobals();
   });
 
   test("the own status is set again on a new socket", async () => {

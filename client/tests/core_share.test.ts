@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { type Options, type Realtime, type TransportEvents, Unauthorized } from "../src/index.js";
+import { type CredentialSource, type Options, type Realtime, type TransportEvents, Unauthorized } from "../src/index.js";
 import { Host } from "../src/share/host.js";
 import "../src/share/index.js"; // loaded before the first test, which would have to wait for these two
 import "../src/share/leader.js";
@@ -130,6 +130,19 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     await vi.waitFor(() => expect(other.state.status).toBe("online"));
     expect(site.server.attempts).toEqual([{ kind: "token", value: "second" }]);
     expect(hangs.state.reason).toBe("CREDENTIAL");
+  });
+
+  test("a request waits for a credential no longer than a call may take, whoever asks before", async () => {
+    vi.stubGlobal("reportError", vi.fn());
+    const credential = vi.fn<CredentialSource>().mockReturnValue(new Promise(() => {}));
+    const tabs = await openTabs(kind, 3, { credential });
+    const codes = Promise.all(tabs.map((tab) => codeOf(tab.rest("GET", "/rooms/general"))));
+    const settled = vi.fn();
+    void codes.then(settled);
+    await pass(9_999);
+    expect(settled).not.toHaveBeenCalled();
+    await pass(1);
+    expect(settled).toHaveBeenCalledWith(["NETWORK", "NETWORK", "NETWORK"]);
   });
 
   test("the socket ends with the last tab", async () => {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { createRealtime, type Realtime } from "../src/index.js";
 import * as hooks from "../src/react.js";
-import { createFakeServer, type FakeServer, installFetch, settle } from "../src/testing.js";
+import { createFakeServer, type FakeServer, installFetch, Refusal, settle } from "../src/testing.js";
 
 let server: FakeServer;
 let client: Realtime;
@@ -137,6 +137,19 @@ describe("a room", () => {
     expect(given.at(-1)!.messages.map(({ status }) => status)).toEqual(["stored", "sending"]);
     await happen(() => server.release());
     expect(given.at(-1)!.messages.map(({ status }) => status)).toEqual(["stored", "stored"]);
+  });
+
+  test("shows why it could not be loaded, until another try", async () => {
+    let isBroken = true;
+    server.routes.push(({ path }) => {
+      if (isBroken && path.endsWith("/messages")) throw new Refusal(403, "FORBIDDEN");
+      return undefined;
+    });
+    const views = await show(() => hooks.useMessages("general"));
+    expect(views.at(-1)).toMatchObject({ messages: [], error: { code: "FORBIDDEN" } });
+    isBroken = false;
+    await happen(() => void views.at(-1)!.reload());
+    expect(views.at(-1)).toMatchObject({ messages: [{ text: "Hello!" }], error: null });
   });
 
   test("does not render for what a component does not show", async () => {

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type App, createApp, defineComponent, h, nextTick, ref } from "vue";
 
 import { createRealtime, type Realtime } from "../src/index.js";
-import { createFakeServer, type FakeServer, installFetch, settle } from "../src/testing.js";
+import { createFakeServer, type FakeServer, installFetch, Refusal, settle } from "../src/testing.js";
 import * as hooks from "../src/vue.js";
 
 let server: FakeServer;
@@ -89,6 +89,19 @@ describe("a room", () => {
     expect(messages.value.map(({ status }) => status)).toEqual(["stored", "stored"]);
     expect(typingUsers.value).toEqual([2]);
     expect(sent("join")).toHaveLength(1);
+  });
+
+  test("shows why it could not be loaded, until another try", async () => {
+    let isBroken = true;
+    server.routes.push(({ path }) => {
+      if (isBroken && path.endsWith("/messages")) throw new Refusal(403, "FORBIDDEN");
+      return undefined;
+    });
+    const { messages, error, reload } = await show(() => hooks.useMessages("general"));
+    expect([messages.value.length, error.value]).toMatchObject([0, { code: "FORBIDDEN" }]);
+    isBroken = false;
+    await reload();
+    expect([messages.value.length, error.value]).toEqual([1, null]);
   });
 
   test("changes with its id, and is left a moment later", async () => {

@@ -7,14 +7,14 @@ import type { Options, Transport } from "../types.js";
 import { shareBy } from "./tab.js";
 import { BUILD, type Kind } from "./wire.js";
 
-export function openShared(settings: Settings, options: Options, events: LinkEvents): Link {
+export function openShared(settings: Settings, options: Options, events: LinkEvents): Link | undefined {
   const { worker, transport } = options;
   const { credentials } = settings;
   const { callback } = credentials;
   // Tabs have one session cookie, but each may have a token of another user.
   const isSafe = settings.user !== undefined || !callback;
   // Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS.
-  if (!isSafe || !navigator.locks) return new Connection(settings, events);
+  if (!isSafe || !navigator.locks) return undefined;
   const key = `realtime-${BUILD}-${settings.url}-${settings.user ?? ""}`;
   // Tabs ask one after the other: a refresh token that two of them used at once would count as stolen. A call ends in
   // time, and with it the lock, so that one that hangs does not keep the others waiting.
