@@ -21,6 +21,7 @@ from tests.people import make_user
 TEXT = readme.README.read_text()
 ROW = re.compile(r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+) \|$", re.M)
 LINK = re.compile(r"\]\(([^)]+)\)")
+LONGEST = 146  # characters of a line outside of tables and examples
 BLOCK = re.compile(r"^ *```.*?^ *```", re.M | re.S)
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "client" / "README.md"])
 
@@ -82,6 +83,11 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_each_heading_has_an_anchor_of_its_own(page: Path) -> None:
     found = [anchor for anchor in anchors(page) if page.name != "CHANGELOG.md"]
     assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_of_text_are_wrapped(page: Path) -> None:
+    assert [line for line in prose(page).splitlines() if len(line) > LONGEST and not line.startswith("|")] == []
 
 
 def test_commands_of_make_exist_and_are_named() -> None:
