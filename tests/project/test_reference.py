@@ -8,6 +8,7 @@ import pytest
 from django.apps import apps
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
+from drf_spectacular.generators import SchemaGenerator
 
 import notifications
 import notifications.testing
@@ -110,3 +111,28 @@ def test_the_page_about_deployment_has_every_variable() -> None:
     read = set(re.findall(r'(?:environ\.get|env_flag|env_list)\("(\w+)"', "\n".join(sources)))
     rows = re.findall(r"^\| (`[A-Z_`, ]+`) \|", PAGES["deployment.md"], re.M)
     assert {name for row in rows for name in CODE.findall(row)} == read
+
+
+def test_the_protocol_has_every_operation_of_the_rest_api_with_its_parameters() -> None:
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    found = {
+        (method, address_of(path)): {one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"}
+        - {"format"}  # REST framework's own
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    listed: dict[tuple[str, str], set[str]] = {}
+    for cell in re.findall(r"^\| (`[A-Z, ]+ /[^|]+) \|", PAGES["protocol.md"], re.M):
+        for methods, path, query in re.findall(r"`([A-Z, ]+) ([^`?]+)\??([^`]*)`", cell):
+            for method in methods.lower().split(", "):
+                listed.setdefault((method, address_of(path)), set()).update(re.findall(r"(\w+)=", query))
+    acts = {("post", address_of(f"/api/v1/announcements/{{id}}/{act}")) for act in ("read", "dismiss", "confirm")}
+    listed |= {act: set() for act in acts}
+    pages = {(method, address_of("/api/v1/notifications/unsubscribe/{token}")) for method in ("get", "post")}
+    assert listed.keys() - pages == found.keys()
+    assert {key: listed[key] for key in found if listed[key] != found[key]} == {}
+
+
+def address_of(path: str) -> str:
+    """Parameters have other names in the document than on the page."""
+    return re.sub(r"\{\w+\}", "{}", path)
