@@ -1,14 +1,22 @@
 """The examples of docs/notifications.md, run in a small site; and its table of settings."""
 
 import ast
+import inspect
 import re
+from collections.abc import Callable
 from dataclasses import fields
 from textwrap import indent
 
 import pytest
 
 from bench.servers import ROOT
+from notifications import announce, notify
 from notifications.conf import Settings
+from notifications.mailing import reasons
+from notifications.mailing.queue import TAKEN_BACK
+from notifications.models import Delivery
+from notifications.types import NotificationType
+from notifications.web_push import WebPush
 from tests.sites.processes import Postgres
 from tests.sites.small import SITE, SmallSite
 
@@ -151,6 +159,44 @@ SHOP["shop/notification_types.py"] += "\nfrom shop import followable, receivers,
 def test_it_names_every_setting_with_its_default() -> None:
     listed = {name: ast.literal_eval(default) for name, default, _ in ROW.findall(PAGE)}
     assert listed == {field.name.upper(): field.default for field in fields(Settings)}
+
+
+def named(cell: int, text: str) -> list[str]:
+    """What is in backticks in one cell of each row of a table."""
+    rows = [row.strip("|").split("|") for row in text.splitlines()]
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row[cell])]
+
+
+def tables(head: str) -> list[str]:
+    """The rows of the tables that begin with this head."""
+    return re.findall(rf"^\| {re.escape(head)} \|.*\n\|---.*\n((?:\|.*\n)+)", PAGE, re.M)
+
+
+def parameters(function: Callable[..., object]) -> set[str]:
+    found = inspect.signature(function).parameters.values()
+    return {one.name for one in found if one.kind is not one.VAR_KEYWORD}
+
+
+def test_it_names_every_option() -> None:
+    of_types, of_notify = tables("option")
+    assert set(named(0, of_types)) == {field.name for field in fields(NotificationType)} - {"key"}
+    assert set(named(0, of_notify)) == parameters(notify) - {"recipients", "type_name"}
+    (arguments,) = tables("argument")
+    assert set(named(0, arguments)) == parameters(announce) - {"title", "message"}
+    (of_pushes,) = tables("field of `WebPush`")
+    assert set(named(0, of_pushes)) == {field.name for field in fields(WebPush)}
+
+
+def test_it_names_every_state_and_reason_of_deliveries() -> None:
+    (states,) = tables("state")
+    assert set(named(0, states)) == set(Delivery.State.values)
+    rows = {named(0, row)[0]: named(1, row) for row in states.splitlines()}
+    assert set(rows["queued"]) == {"reason", *reasons.WAITING}
+    (rules,) = tables("rule")
+    ended = set(reasons.ENDED) - set(named(0, rules)) - {"refused"}
+    assert set(rows["suppressed"]) - {"snoozed"} == ended
+    (taken_back,) = tables("reason")
+    assert set(named(0, taken_back)) == {*TAKEN_BACK, "mute"}
 
 
 @pytest.mark.process

@@ -1,6 +1,7 @@
 """One person's data: everything is handed out, everything is deleted, and nothing of others is."""
 
 import json
+from collections import Counter
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -16,6 +17,7 @@ from notifications import erase_user, export_user, follow, mute, notify, persona
 from notifications.announcements.numbers import numbers_of
 from notifications.inbox import act
 from notifications.models import Announcement, AnnouncementState, Change, Follow, GroupMember, Notification
+from notifications.preferences.changing import change
 from notifications.pushing import item
 from tests.notifications.announced import announce, report
 from tests.notifications.choices import register
@@ -79,6 +81,42 @@ def test_it_hands_out_what_belongs_to_the_person(alice: Any, bob: Any, general: 
     assert notification["snoozed_until"] > notification["created_at"]
     assert tables["announcementstate"]["read_at"]
     assert tables["follow"]["muted_until"].startswith("9999")
+
+
+def test_it_hands_out_mails_web_pushes_choices_and_groups(
+    alice: Any, bob: Any, carol: Any, general: Any, settings: Any
+) -> None:
+    settings.NOTIFICATIONS = {"MAIL": True, "SITE_URL": "https://example.com", "WEB_PUSH": "builtins.len"}
+    for user in (bob, carol):
+        change(user, mail=True, web_push=True, time_zone="Europe/Berlin", types={"mention": {"web_push": True}})
+    for person in (alice, carol):
+        like(person, bob)
+    sent(bob, "mention", actor=alice)
+    sent(carol, "mention", actor=bob)
+    report(bob, announce("news", for_newer=True), "dismiss")
+    follow(bob, general)
+    mute(bob, alice)
+    records = exported(bob)
+    mine = [record for record in records if "as" not in record]
+    assert Counter(record["table"] for record in mine) == {
+        "notification": 2,
+        "delivery": 4,
+        "reader": 1,
+        "preference": 1,
+        "follow": 2,
+        "announcementstate": 1,
+    }
+    owners = {record.get("user_id", record.get("recipient_id")) for record in mine}
+    assert owners == {bob.pk}
+    channels = Counter((record["channel"], record["state"]) for record in exported(bob, "delivery"))
+    assert channels == {("mail", "queued"): 2, ("web_push", "queued"): 1, ("web_push", "suppressed"): 1}
+    assert exported(bob, "reader")[0]["time_zone"] == "Europe/Berlin"
+    assert exported(bob, "preference")[0]["scope"] == "type"
+    group = next(record for record in exported(bob, "notification") if record.get("group_key"))
+    assert (group["group_count"], len(group["group_actors"])) == (2, 2)
+    # Whose groups the person is in, and what else they have caused, without those who got it.
+    assert [(record["table"], record["as"]) for record in records if "as" in record] == [("notification", "actor")]
+    assert [record["as"] for record in exported(alice, "groupmember")] == ["person"]
 
 
 def test_texts_are_in_the_persons_language(alice: Any, bob: Any, settings: Any) -> None:

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import re
 from dataclasses import fields
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,8 +20,10 @@ from tests.people import make_user
 
 TEXT = readme.README.read_text()
 ROW = re.compile(r"^\| `([A-Z_]+)` \| `(.+?)` \| (.+) \|$", re.M)
-LINK = re.compile(r"\]\(([^)#]+)\)")
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"\]\(([^)]+)\)")
+LONGEST = 144  # characters of a line outside of tables and examples
+BLOCK = re.compile(r"^ *```.*?^ *```", re.M | re.S)
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "client" / "README.md"])
 
 
 def example(name: str) -> str:
@@ -52,19 +55,45 @@ def test_a_text_without_markers_is_refused() -> None:
         readme.put_table("no markers", "| a |")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Any) -> None:
-    targets = [target for target in LINK.findall(page.read_text()) if "://" not in target]
-    missing = [target for target in targets if not (page.parent / target).exists()]
+def prose(page: Path) -> str:
+    return BLOCK.sub("", page.read_text())
+
+
+def anchors(page: Path) -> list[str]:
+    """Those of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.M)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def is_there(page: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    other = page.parent / path if path else page
+    return other.exists() and (not anchor or anchor in anchors(other))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target for target in LINK.findall(prose(page)) if "://" not in target]
+    missing = [target for target in targets if not is_there(page, target)]
     unmade = {"docs/benchmarks.md"} if not readme.DOCUMENT.exists() else set()
     assert set(missing) <= unmade
 
 
-def test_commands_of_make_exist() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_heading_has_an_anchor_of_its_own(page: Path) -> None:
+    found = [anchor for anchor in anchors(page) if page.name != "CHANGELOG.md"]
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_lines_of_text_are_wrapped(page: Path) -> None:
+    assert [line for line in prose(page).splitlines() if len(line) > LONGEST and not line.startswith("|")] == []
+
+
+def test_commands_of_make_exist_and_are_named() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*?## ", (ROOT / "Makefile").read_text(), re.M))
     named = {name for page in PAGES for name in re.findall(r"(?:^\$ |`)make ([a-z-]+)", page.read_text(), re.M)}
-    assert named
-    assert named <= targets
+    assert named == targets - {"help"}
 
 
 @pytest.mark.django_db(transaction=True)
