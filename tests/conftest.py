@@ -22,6 +22,7 @@ from django.core.cache import cache
 from django.core.management.commands import flush
 from django.db import connection
 from django.test import TransactionTestCase
+from django.utils import translation
 
 from realtime import conf
 from realtime.chat import direct, rooms
@@ -199,8 +200,12 @@ def nothing_is_late() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
-    """After each test, empty Redis or the cache, and close the threads' connections: the next test would meet them."""
+    """After each test, empty Redis or the cache, close the threads' connections, and forget the language of a request.
+
+    The next test would meet them.
+    """
     yield
+    translation.deactivate()
     database.shutdown()
     if REALTIME["REDIS_URL"]:
         delete_keys(REALTIME["KEY_PREFIX"])

@@ -6,6 +6,9 @@ from ast import literal_eval
 from pathlib import Path
 
 import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils.translation import get_language
 
 from realtime.asyncapi.page_texts import list_texts, unwrap
 from tests.contract.description import read_document
@@ -65,6 +68,15 @@ def test_nothing_is_left_untranslated(source: Path) -> None:
         if "fuzzy" in entry or not all(text for name, text in entry.items() if name.startswith("msgstr"))
     ]
     assert not left
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("turn", ["first", "second"])
+def test_the_language_of_a_request_ends_with_its_test(turn: str) -> None:
+    """Django leaves it active in the thread, and the next test would read texts in it."""
+    assert get_language() == settings.LANGUAGE_CODE
+    Client().get("/", headers={"accept-language": "zh-hans"})
+    assert get_language() == "zh-hans"
 
 
 @pytest.mark.parametrize("domain", sorted({source.stem for source in SOURCES}))
