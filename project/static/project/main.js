@@ -5,6 +5,14 @@ import { enter, showSpace, startWelcome } from "./welcome.js";
 
 const wanted = new URLSearchParams(location.search).get("as");
 
+addEventListener("click", dropSecond, { capture: true });
 startWelcome();
 if (wanted) await enter(wanted);
 else if (login) await showSpace();
+
+/** The second click of a double click may hit another button, which the first one has let slide under the pointer. */
+function dropSecond(event) {
+  if (event.detail < 2 || !event.target.closest("button")) return;
+  event.preventDefault();
+  event.stopPropagation();
+}

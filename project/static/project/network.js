@@ -1,17 +1,22 @@
 /** The switch "cut my network": a transport of the page's own, whose sockets all break while the switch is on. */
 
+import { webSocket } from "../realtime/realtime.js";
+
 const LOST = 1006; // what a browser says of a socket that has broken
 const lose = new Set(); // for each open socket, what breaks it
 let isCut = false;
 
 export const transport = {
-  name: "websocket",
+  name: webSocket.name,
 
-  open({ url, protocols }, events) {
-    const socket = isCut ? null : new WebSocket(url, protocols);
+  open(request, events) {
+    const close = (code, reason) => {
+      lose.delete(breakOff);
+      events.close(code, reason);
+    };
+    const socket = isCut ? null : webSocket.open(request, { message: events.message, close });
     const end = () => {
       lose.delete(breakOff);
-      if (socket) socket.onmessage = socket.onclose = null;
       socket?.close();
     };
     const breakOff = () => {
@@ -20,13 +25,6 @@ export const transport = {
     };
     lose.add(breakOff);
     if (!socket) setTimeout(() => lose.has(breakOff) && breakOff());
-    else {
-      socket.onmessage = ({ data }) => events.message(data);
-      socket.onclose = ({ code, reason }) => {
-        lose.delete(breakOff);
-        events.close(code, reason);
-      };
-    }
     return { send: (text) => socket?.send(text), close: end };
   },
 };

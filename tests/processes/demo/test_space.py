@@ -189,6 +189,22 @@ async def test_the_inbox_by_its_keys(windows: Windows) -> None:
     await expect(carol.locator("#inbox")).to_be_hidden()
 
 
+async def test_a_double_click_is_one_act(windows: Windows) -> None:
+    """The first click lets the next notification slide under the pointer."""
+    bob = await windows.open("bob")
+    order = bob.locator("#orders li", has_text="A-20")
+    for step in ("paid", "sent"):
+        await order.locator("button").click()
+        await expect(order.locator(".state")).to_have_text(step)
+    await bob.click("#bell")
+    items = bob.locator("#items > li")
+    await expect(items.nth(1)).to_be_visible()
+    first, second = [await items.nth(place).get_attribute("data-key") for place in range(2)]
+    await items.first.locator("[data-act=archive]").dblclick()
+    await expect(bob.locator(f"#items > li[data-key='{first}']")).to_have_count(0)
+    await expect(items.first).to_have_attribute("data-key", str(second))
+
+
 async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
     process.site.run(
         "from django.contrib.auth.models import User; from notifications import notify;"
