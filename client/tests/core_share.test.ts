@@ -1,5 +1,7 @@
 /** One socket for all tabs: what each tab sees, and what happens when tabs come, die, or sign out. */
 
+import { readdirSync } from "node:fs";
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { type CredentialSource, type Options, type Realtime, type TransportEvents, Unauthorized } from "../src/index.js";
@@ -9,6 +11,10 @@ import "../src/share/leader.js";
 import { settle } from "../src/testing.js";
 import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
 import { codeOf, connect, pass, sent, sleep, useSite } from "./core_site.js";
+
+// The built package has files of its own for these two.
+if (process.env["BUILT"])
+  await Promise.all(readdirSync("dist/chunks").map((name) => import(/* @vite-ignore */ `../dist/chunks/${name}`)));
 
 const site = useSite();
 let browser: FakeBrowser;
