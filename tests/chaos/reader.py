@@ -36,6 +36,7 @@ MOST_UNREAD = 60  # then many are archived at once, so that counts stay below wh
 UNKNOWN_OUTCOME = "grouped, and nobody knows the outcome"
 GROUPED = "grouped"
 REQUEST_SECONDS = 5.0
+LAST_TIMES = 3  # requests of each kind at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +73,21 @@ class Reader(Client):
             try:
                 while True:
                     await asyncio.sleep(self._random.uniform(0.3, 2))
-                    is_grouped = self._random.random() < GROUPED_SHARE
-                    self._begin(self._notify_group(http) if is_grouped else self._notify(http))
+                    self._begin(self._notify_any(http))
                     if self.badge.unread.most > MOST_UNREAD:
                         self._begin(self._act_on_many(http, self._random.sample(self._known, MOST_UNREAD)))
                     elif self._known:
-                        self._begin(self._act(http, self._random.choice(ACTS), self._random.choice(self._known)))
+                        self._begin(self._act_on_any(http))
             finally:
-                await asyncio.gather(*self._asking)
+                await self._end_together(http)
+
+    async def _end_together(self, http: httpx.AsyncClient) -> None:
+        """All readers are cancelled at one moment. What they do then is told of last, with counts of that moment."""
+        for _ in range(LAST_TIMES):
+            self._begin(self._notify_any(http))
+            if self._known:
+                self._begin(self._act_on_any(http))
+        await asyncio.gather(*self._asking)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -88,6 +96,9 @@ class Reader(Client):
 
     async def flood(self, seconds: float) -> None:
         """It writes no messages."""
+
+    def _notify_any(self, http: httpx.AsyncClient) -> Coroutine[Any, Any, None]:
+        return self._notify_group(http) if self._random.random() < GROUPED_SHARE else self._notify(http)
 
     async def _notify(self, http: httpx.AsyncClient) -> None:
         wanted = self._choose(actor=None, group="", has_dedupe_key=True)
@@ -143,6 +154,9 @@ class Reader(Client):
         self.counts[WITHDRAWN] += 1
         if outcome != COMMITTED:
             self.account.violations.append(f"withdrawing {key} was answered {outcome}")
+
+    def _act_on_any(self, http: httpx.AsyncClient) -> Coroutine[Any, Any, None]:
+        return self._act(http, self._random.choice(ACTS), self._random.choice(self._known))
 
     async def _act(self, http: httpx.AsyncClient, act: str, id: int) -> None:
         outcome, _ = await self._ask(http, f"api/v1/notifications/{id}/{act}", {})
