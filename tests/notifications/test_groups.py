@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
 from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
 from tests.patience import PATIENCE_SECONDS
-from tests.racing import at_once
+from tests.racing import at_once, somebody_waits, wait_until
 from tests.sites.processes import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -215,14 +214,6 @@ def test_of_several_with_one_key_only_the_newest_grows_again(bob: Any) -> None:
     assert list(Notification.objects.order_by("pk").values_list("group_open", flat=True)) == [False, False, True]
 
 
-def somebody_waits() -> bool:
-    """Whether another connection waits for this one."""
-    with connection.cursor() as cursor:
-        waiting = "NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
-        cursor.execute(f"SELECT EXISTS (SELECT FROM pg_locks WHERE {waiting})")
-        return bool(cursor.fetchone()[0])
-
-
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
 @pytest.mark.django_db(transaction=True)
 def test_undoing_while_a_new_group_begins(bob: Any) -> None:
@@ -235,9 +226,7 @@ def test_undoing_while_a_new_group_begins(bob: Any) -> None:
         with transaction.atomic():
             like(bob, fans[1])
             is_sent.set()
-            deadline = monotonic() + PATIENCE_SECONDS
-            while not somebody_waits():
-                assert monotonic() < deadline
+            wait_until(somebody_waits)
 
     def come_between() -> Any:
         assert is_sent.wait(PATIENCE_SECONDS)
