@@ -217,5 +217,6 @@ async def test_an_error_in_one_event_keeps_neither_the_next_ones_nor_a_right(pro
     subscribed(process, "user.1", "1")
     socket = subscribed(process, "room.general", "9")
     process.publish(Envelope([("user.1", 1, body(1)), ("room.general", 1, body(1))], controls=[LEAVE]))
+    await process.take_in_slices(Envelope())
     assert [frame["type"] for frame in socket.frames] == ["test", "left"]
     assert [record.getMessage() for record in caplog.records] == ["A publication could not be delivered"]
