@@ -48,6 +48,7 @@ class Clock:
 
     async def stop(self) -> None:
         await end_tasks([*self._tasks, *self._asking])
+        self._tasks = []
 
     def add(self, connection: Connection) -> None:
         self._slot(connection).add(connection)

@@ -84,6 +84,7 @@ class Tracker:
     async def stop(self) -> None:
         """Leave the store. This process's users have the grace time to connect to another process."""
         await end_tasks(self._tasks)
+        self._tasks = []
         for user in self._counts:
             self._departures.note_gone(user, hidden=self._is_hidden(user))
         with contextlib.suppress(Refused, StoreUnavailable, TimeoutError):
