@@ -21,8 +21,8 @@ _decoder = msgspec.json.Decoder(list[tuple[str, msgspec.Raw]])
 def pack(events: Sequence[Pending]) -> list[tuple[Pending, int]]:
     """The rows to write for these events, in the same order, and the weight of each: see `portions`."""
     if len(events) < FEWEST:
-        return [(event, _weigh([event])) for event in events]
-    return [((BUNDLE, _encode(part)), _weigh(part)) for part in _parts(events)]
+        return [(event, weigh(1, len(event[1]))) for event in events]
+    return [((BUNDLE, _encode(part)), weigh(len(part), _measure(part))) for part in _parts(events)]
 
 
 def unpack(stream: str, body: bytes) -> list[Pending]:
@@ -57,9 +57,13 @@ def portions(rows: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
         yield portion
 
 
-def _weigh(events: Sequence[Pending]) -> int:
-    """How many events it is, or more if they are large."""
-    return max(len(events), sum(len(body) for _, body in events) * MOST // MOST_BYTES)
+def weigh(count: int, size: int) -> int:
+    """The weight of so many events, which have this size in bytes: their number, or more if they are large."""
+    return max(count, size * MOST // MOST_BYTES)
+
+
+def _measure(events: Sequence[Pending]) -> int:
+    return sum(len(body) for _, body in events)
 
 
 def _encode(events: Sequence[Pending]) -> bytes:

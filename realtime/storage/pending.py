@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from realtime.models import Event
 from realtime.storage import log
-from realtime.storage.bundles import BUNDLE, MOST, leave_out, name_in_body, pack, portions, unpack
+from realtime.storage.bundles import BUNDLE, MOST, leave_out, name_in_body, pack, portions, unpack, weigh
 from realtime.storage.completing import complete
 from realtime.storage.json_rows import rows, update_rows
 from realtime.storage.log import LoggedEvent
@@ -124,11 +125,11 @@ def _assign(singles: Sequence[tuple[int, LoggedEvent, bool]]) -> None:
 def sweep(age_seconds: float) -> list[LoggedEvent]:
     """Assign a `seq` to events that a crash left without one and that are older than `age_seconds`.
 
-    At most 1,000 in one call. Returns these events.
+    At most 1,000 in one call, or fewer if they are large. Returns these events.
     """
     old = Event.objects.filter(seq=None, created_at__lt=timezone.now() - timedelta(seconds=age_seconds))
-    oldest = old.order_by("pk").values_list("pk", "stream")[:MOST]
-    portion = next(portions((pk, MOST if stream == BUNDLE else 1) for pk, stream in oldest), [])
+    oldest = old.order_by("pk").values_list("pk", "stream", Length("body"))[:MOST]
+    portion = next(portions((pk, MOST if stream == BUNDLE else weigh(1, size)) for pk, stream, size in oldest), [])
     return sequence(portion) if portion else []
 
 

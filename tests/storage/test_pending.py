@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from realtime.models import Event, Room, Stream
-from realtime.storage import log, numbering, pending
+from realtime.storage import bundles, log, numbering, pending
 from realtime.storage.log import LoggedEvent
 from tests.patience import PATIENCE_SECONDS
 from tests.racing import at_once, somebody_waits, wait_until
@@ -96,6 +96,15 @@ def test_it_sweeps_a_thousand_at_a_time():
     Event.objects.bulk_create([Event(stream="site", body="{}") for _ in range(1_001)])
     assert [len(pending.sweep(-1)) for _ in range(3)] == [1_000, 1, 0]
     assert is_complete("site", 1_001)
+
+
+@pytest.mark.django_db
+def test_it_sweeps_large_events_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr(bundles, "MOST_BYTES", 10_000)
+    large = '{"type":"%s"}' % ("x" * 4_000)
+    Event.objects.bulk_create([Event(stream="site", body=large) for _ in range(5)])
+    assert [len(pending.sweep(-1)) for _ in range(4)] == [2, 2, 1, 0]
+    assert is_complete("site", 5)
 
 
 # Rooms and users that have gone
