@@ -3,6 +3,8 @@
 import logging
 from datetime import datetime
 
+from django.db.models import Q
+
 from notifications.announcements import publishing
 from notifications.models import Announcement
 
@@ -24,8 +26,8 @@ def keep_schedule(now: datetime) -> None:
         except ValueError:
             logger.exception("The announcement %s cannot be published", key)
     live = Announcement.objects.filter(state=State.LIVE)
-    for key in live.filter(ends_at__lte=now).values_list("pk", flat=True):
-        publishing.end(key, now)
-    # The process that published them died before it had counted their audience.
-    for announcement in live.filter(reached__isnull=True):
-        publishing.count_reached(announcement)
+    for announcement in live.filter(Q(ends_at__lte=now) | Q(reached__isnull=True)):
+        if announcement.ends_at is not None and announcement.ends_at <= now:
+            publishing.end(announcement.pk, now)
+        else:  # the process that published it died before it had counted its audience
+            publishing.count_reached(announcement)

@@ -49,9 +49,11 @@ def claim(now: datetime) -> Claim | None:
     token, until = secrets.token_hex(16), now + LEASE
     free = Q(lease="") | Q(leased_until__lte=now)
     queued = Delivery.objects.filter(free, channel="mail", state=Delivery.State.QUEUED)
+    due = queued.filter(due_at__lte=now).order_by("due_at").values_list("user_id", flat=True)
+    readers = list(dict.fromkeys(due[: READERS_AT_ONCE * 10]))[:READERS_AT_ONCE]
+    if not readers:
+        return None
     with own_transaction():
-        due = queued.filter(due_at__lte=now).order_by("due_at").values_list("user_id", flat=True)
-        readers = list(dict.fromkeys(due[: READERS_AT_ONCE * 10]))[:READERS_AT_ONCE]
         # Rows that another worker is about to claim are left to it. Locked in one order, so none waits for the other.
         chosen = queued.filter(user__in=readers).select_for_update(skip_locked=True).order_by("pk")
         keys = list(chosen.values_list("pk", flat=True)[:ROWS_AT_ONCE])

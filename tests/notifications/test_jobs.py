@@ -161,7 +161,7 @@ def test_idle_jobs_ask_little(time: Time, django_assert_max_num_queries: Any) ->
         jobs.run_due()
     time.pass_by(hours=1)
     reader("fred")
-    with django_assert_max_num_queries(33):
+    with django_assert_max_num_queries(32):
         assert jobs.run_due() == ALL
 
 
