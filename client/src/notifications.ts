@@ -55,12 +55,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   #hub: Hub;
   #inbox = new Inbox();
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
-  #next: string | null = null;
+  #next: string | null | undefined;
   #last: Last | undefined;
   /** A frame has counted what was sent until then, though some of it may come after that frame. */
   #countedUntil = 0;
-  /** Those without an answer yet: until then, nobody knows what the last one was. */
-  #acts = new Set<Promise<void>>();
+  /** Those without an answer yet. */
+  #acts = new Set<Promise<Changed>>();
 
   constructor(hub: Hub) {
     super(EMPTY);
@@ -90,7 +90,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   loadMore(): Promise<void> {
     return this.#loader.runMore(async (isCurrent) => {
       const next = this.#next;
-      if (next === null) return;
+      if (!next) return;
       const page = await this.#request(next);
       // The list may have been loaded again meanwhile, so that this page follows something else.
       if (isCurrent() && next === this.#next) this.#take(page, this.#inbox.base);
@@ -108,10 +108,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     this.#next = next;
     const known = before.map(({ id }) => id);
     this.#inbox.replace([...before, ...notifications.filter(({ id }) => !known.includes(id))]);
-    this.#show({ hasMore: next !== null });
+    this.#show({ hasMore: !!next });
   }
 
-  #request(before?: string): Promise<Page> {
+  async #request(before?: string): Promise<Page> {
+    // Nobody could tell whether the answer contains what is under way.
+    await Promise.allSettled(this.#acts);
     // As JSON, it has no keys without a value. Lists become names between commas.
     const given = JSON.parse(JSON.stringify({ limit: PAGE, before, ...this.filter }));
     return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given)}`);
@@ -164,18 +166,20 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     const keepUndo = ({ undo }: Changed): void => {
       if (undo && act !== "seen") this.#last = { undo, before };
     };
-    const done = this.#try(ids, change, "/notifications/acts", body, keepUndo).finally(() => this.#acts.delete(done));
-    this.#acts.add(done);
-    return quiet(done);
+    return quiet(this.#try(ids, change, "/notifications/acts", body, keepUndo));
   }
 
   /** Show a change at once, and take it back if the server refuses it. */
   async #try(ids: number[], change: Change, path: string, body: object, use?: (answer: Changed) => void): Promise<void> {
     const settle = this.#inbox.expect(ids, change);
     this.#show();
+    const sent = this.#hub.rest<Changed>("POST", path, body);
+    this.#acts.add(sent);
     try {
-      const answer = await this.#hub.rest<Changed>("POST", path, body);
+      const answer = await sent;
       if (!settle(true)) return;
+      // A list on its way may be older.
+      if (this.loading) this.#loadAgain();
       // With a socket, a frame brings the counts. An answer may be older than the last frame.
       if (!this.#hub.greeting && answer.counts) this.#inbox.counts = answer.counts;
       this.#show({ error: null });
@@ -183,6 +187,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     } catch (error) {
       if (settle(false)) this.#show({ error: error as Error });
       throw error;
+    } finally {
+      this.#acts.delete(sent);
     }
   }
 
@@ -204,8 +210,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   reset(): void {
     this.#loader.stop();
     this.#inbox.clear();
-    this.#next = null;
-    this.#last = undefined;
+    this.#next = this.#last = undefined;
     this.update({ ...EMPTY, filter: this.filter });
   }
 

@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
-import type { Notifications } from "../src/index.js";
+import type { InboxFilter, Notifications } from "../src/index.js";
 import { now } from "../src/testing/time.js";
 import { Refusal, settle } from "../src/testing.js";
 import { codeOf, connect, pass, type Site, useSite } from "./core_site.js";
@@ -27,6 +27,19 @@ function refuse(code = "RATE_LIMITED", status = 429): void {
     if (method === "POST" && path.startsWith("/notifications")) throw new Refusal(status, code);
     return undefined;
   });
+}
+
+/** Let requests of one method wait: a POST on its way to the server, the answer of a GET on its way back. */
+function holdBack(held: "GET" | "POST"): () => void {
+  let release!: () => void;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  vi.stubGlobal("fetch", async (input: RequestInfo | URL, init?: RequestInit) => {
+    if (held === "POST" && init?.method === held) await released;
+    const answer = await site.server.fetch(input, init);
+    if (held === "GET" && init?.method === held) await released;
+    return answer;
+  });
+  return release;
 }
 
 describe("the list", () => {
@@ -221,6 +234,32 @@ describe("acts", () => {
     await archiving;
     expect(titles()).toEqual(["n3", "n2", "n1"]);
     expect(await inbox.undo()).toBe(false);
+  });
+
+  test.each<[string, (id: number) => Promise<void>, InboxFilter, string[]]>([
+    ["read", (id) => inbox.read(id), { unread: true }, ["n2", "n1"]],
+    ["archived", (id) => inbox.archive(id), { box: "archived" }, ["n3"]],
+    ["removed", (id) => inbox.remove(id), {}, ["n2", "n1"]],
+    ["acted on", (id) => inbox.act(id, "accept"), { box: "all" }, ["n3 accept", "n2", "n1"]],
+  ])("a list that is asked for before one is %s contains that", async (_, act, filter, shown) => {
+    const release = holdBack("POST");
+    void act(ids[0]!);
+    const shows = inbox.show(filter);
+    await settle();
+    release();
+    await shows;
+    expect(inbox.items.map(({ title, action }) => [title, action].join(" ").trim())).toEqual(shown);
+  });
+
+  test("a list that was on its way when an act was done is asked for again", async () => {
+    site.server.drop();
+    const release = holdBack("GET");
+    const loads = inbox.reload();
+    await settle();
+    await inbox.remove(ids[0]!);
+    release();
+    await loads;
+    expect(titles()).toEqual(["n2", "n1"]);
   });
 
   test("in the language of the page", async () => {
