@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-HEARTBEAT_SECONDS = 600  # so that no heartbeat comes in the middle of a test
+HEARTBEAT_SECONDS = 600  # so that nobody is taken for dead in the middle of a test
 EXPIRING_SECONDS = 1_000  # less than the 30 minutes for which the project's tokens last
 # A page with a client whose credentials are `tokens`, one after the other, or else the session.
 HARNESS = """

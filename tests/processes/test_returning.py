@@ -37,7 +37,7 @@ RESUME = json.dumps({"type": "resume", "streams": {f"room.r{n}": 0 for n in rang
 @pytest.fixture(scope="module")
 def process(new_database: Callable[[], str]) -> Iterator[SiteProcess]:
     site = Site(SQLITE_PATH=new_database())
-    site.configure(RESUMES_AT_ONCE=1, HEARTBEAT_SECONDS=600, COMMANDS_BURST=100_000)
+    site.configure(RESUMES_AT_ONCE=1, HEARTBEAT_SECONDS=600 * 600, COMMANDS_BURST=100_000)
     site.run(MANY_ROOMS)
     with site.process() as running:
         yield running

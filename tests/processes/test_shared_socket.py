@@ -45,7 +45,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture(scope="module")
 def process(new_database) -> Iterator[SiteProcess]:
     site = Site(SQLITE_PATH=new_database())
-    site.configure(HEARTBEAT_SECONDS=600)
+    site.configure(HEARTBEAT_SECONDS=600 * 600)
     site.env["DEBUG"] = "1"  # static files as they are, without collecting them
     with site.process() as process:
         yield process

@@ -5,6 +5,7 @@ import pytest
 from realtime.delivery.registry import ANSWER_SECONDS
 from realtime.sockets.node import get_node
 from tests.clients.socket import Ending, until
+from tests.settings import REALTIME
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,7 +79,7 @@ async def test_only_those_who_do_not_answer_are_ended(site, alice, clock):
 
 async def test_one_that_has_missed_its_heartbeat_is_ended_at_once(site, alice, clock):
     dead, *alive = [await site.connect(alice) for _ in range(3)]
-    clock(600 + ANSWER_SECONDS + 1)
+    clock(REALTIME["HEARTBEAT_SECONDS"] + ANSWER_SECONDS + 1)
     for socket in alive:
         await socket.settle()
     await site.connect(alice)

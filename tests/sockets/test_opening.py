@@ -12,6 +12,7 @@ from realtime.server.http import BoundedHttpProtocol
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node
 from tests.clients.socket import until
+from tests.settings import REALTIME
 from tests.sites.in_process import PATH, Refusal, TcpServer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("announcements")]
@@ -55,7 +56,7 @@ async def test_it_greets(site, alice, token):
         "online_count": 1,
         "protocol": 1,
         "expires_at": "2033-05-18T03:33:20.000000Z",
-        "heartbeat_seconds": 600,
+        "heartbeat_seconds": REALTIME["HEARTBEAT_SECONDS"],
         "max_frame_bytes": 65536,
         "typing_seconds": 600,
         "streams": {f"user.{alice.pk}": 0, "site": 0},
