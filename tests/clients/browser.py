@@ -1,6 +1,7 @@
 """A real browser for tests: Chromium, driven by Playwright."""
 
 import contextlib
+import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,13 +19,16 @@ FIND_FRAME = """([type, fields]) => frames.find((frame) => frame.type === type
 
 
 @contextlib.asynccontextmanager
-async def open_browser(*, keeps_pages: bool = False) -> AsyncIterator[Browser]:
-    """Chromium. With `keeps_pages`, it keeps pages for the way back, which Playwright turns off otherwise."""
-    path = find_binary("chromium")
-    without = ["--disable-back-forward-cache"] if keeps_pages else []
+async def open_browser(*, whole: bool = False) -> AsyncIterator[Browser]:
+    """Chromium. With `whole`, it keeps pages for the way back, and shows notifications of pages.
+
+    Else it is Chromium's "headless shell" if that is installed: the same pages cost it a third of the time.
+    """
+    path = None if whole else shutil.which("chromium-headless-shell")
+    without = ["--disable-back-forward-cache"] if whole else []  # Playwright turns it off
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"], ignore_default_args=without
+            executable_path=path or find_binary("chromium"), args=["--no-sandbox"], ignore_default_args=without
         )
         yield browser
         await browser.close()

@@ -1,6 +1,7 @@
 """One socket for all tabs of a real browser, on a real server: in a SharedWorker, or in a tab that leads the others."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ CODE = """async ([worker, share]) => {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with open_browser(keeps_pages=True) as browser:
+    async with open_browser() as browser:
         yield browser
 
 
@@ -53,6 +54,18 @@ def process(new_database) -> Iterator[SiteProcess]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def context(browser: Browser, process: SiteProcess) -> AsyncIterator[BrowserContext]:
+    async with log_in(browser, process) as context:
+        yield context
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def whole_context(process: SiteProcess) -> AsyncIterator[BrowserContext]:
+    async with open_browser(whole=True) as browser, log_in(browser, process) as context:
+        yield context
+
+
+@contextlib.asynccontextmanager
+async def log_in(browser: Browser, process: SiteProcess) -> AsyncIterator[BrowserContext]:
     """A browser in which the admin is logged in."""
     context = await browser.new_context(bypass_csp=True)  # Playwright waits with `eval`
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
@@ -150,8 +163,8 @@ async def test_five_tabs_are_one_socket(context, process, worker, transport):
 @pytest.mark.parametrize(
     ("worker", "transport"), [(WORKER, "worker"), ("", "leader"), ("", "websocket")], ids=["worker", "leader", "own"]
 )
-async def test_a_page_on_the_way_back_goes_on_where_it_was(context, process, worker, transport):
-    page = await open_tab(context, process, worker, share=transport != "websocket")
+async def test_a_page_on_the_way_back_goes_on_where_it_was(whole_context, process, worker, transport):
+    page = await open_tab(whole_context, process, worker, share=transport != "websocket")
     await wait_joined(page)
     assert await page.evaluate("client.state.transport") == transport
     admin: int = await page.evaluate("client.user")

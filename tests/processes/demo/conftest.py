@@ -1,4 +1,4 @@
-"""The demo under a real server, without the people who talk by themselves, and a browser. Both are shared by a file."""
+"""The demo under a real server, without the people who talk by themselves, and browsers. All are shared by a file."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -16,7 +16,13 @@ EXPIRING_SECONDS = 115
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    async with open_browser(keeps_pages=True) as browser:
+    async with open_browser() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def whole_browser() -> AsyncIterator[Browser]:
+    async with open_browser(whole=True) as browser:
         yield browser
 
 
@@ -31,5 +37,12 @@ def process(new_database: Callable[[], str]) -> Iterator[SiteProcess]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def windows(browser: Browser, process: SiteProcess) -> AsyncIterator[Windows]:
     windows = Windows(browser, process.address)
+    yield windows
+    await windows.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def whole_windows(whole_browser: Browser, process: SiteProcess) -> AsyncIterator[Windows]:
+    windows = Windows(whole_browser, process.address)
     yield windows
     await windows.close()

@@ -115,18 +115,18 @@ async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProces
 
 
 async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads_it_on_scrolling(
-    windows: Windows, process: SiteProcess
+    whole_windows: Windows, process: SiteProcess
 ) -> None:
-    alice = await windows.open("alice")
+    alice = await whole_windows.open("alice")
     await alice.evaluate("addEventListener('pageshow', ({ persisted }) => { window.wasKept = persisted; })")
-    await alice.goto(f"http://{windows.address}/health/live")
+    await alice.goto(f"http://{whole_windows.address}/health/live")
     async with People() as people:
         await talk(people, process, lines("meanwhile", 60))
     await alice.evaluate("history.back()")
     await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
     await expect_texts(alice, lines("meanwhile", 60))
     assert await alice.evaluate("window.wasKept") is True
-    carol = await windows.open("carol")
+    carol = await whole_windows.open("carol")
     await expect(carol.get_by_text("meanwhile 59", exact=True)).to_be_visible()
     await expect(carol.get_by_text("meanwhile 0", exact=True)).to_have_count(0)
     await carol.evaluate("document.getElementById('scroller').scrollTop = 0")

@@ -22,11 +22,11 @@ NO_CONSTRUCTOR = """window.Notification = class {
 
 
 @pytest.mark.parametrize("permissions", [["notifications"], []], ids=["granted", "denied"])
-async def test_the_browser_notifies_whoever_does_not_look(windows: Windows, permissions: list[str]) -> None:
+async def test_the_browser_notifies_whoever_does_not_look(whole_windows: Windows, permissions: list[str]) -> None:
     """A hidden page with the permission gets one of the browser's own. Every other page gets a toast."""
-    tab = await windows.open("alice", permissions=permissions)
+    tab = await whole_windows.open("alice", permissions=permissions)
     await tab.context.add_init_script(LET_ASK)
-    alice = await windows.open("alice", beside=tab)
+    alice = await whole_windows.open("alice", beside=tab)
     await alice.click("#bell")
     await alice.click("#desktop")
     await expect(alice.locator("#desktop")).to_be_hidden()
