@@ -18,11 +18,19 @@ const examples = {
 /** With BUILT, the tests import the entries that the npm package has, in which internal members have other names. */
 const built = { find: /^\.\.\/src\/(core|index|react|testing|vue)\.js$/, replacement: `${HERE}dist/$1.js` };
 
+/** With OLDEST, the hooks run with the oldest React and Vue that the package accepts. */
+const oldest = [
+  { find: /^react$/, replacement: `${HERE}oldest/react.js` },
+  { find: /^vue$/, replacement: `${HERE}oldest/node_modules/vue/index.mjs` },
+  { find: /^react-dom\/client$/, replacement: `${HERE}oldest/node_modules/react-dom/client.js` },
+];
+
 export default defineConfig({
   plugins: [examples],
   resolve: {
     alias: [
       ...(process.env["BUILT"] ? [built] : []),
+      ...(process.env["OLDEST"] ? oldest : []),
       { find: /^django-realtime-hub$/, replacement: `${HERE}src/index.ts` },
       { find: /^django-realtime-hub\/(\w+)$/, replacement: `${HERE}src/$1.ts` },
     ],

@@ -68,18 +68,13 @@ export class Inbox {
   show({ box = "inbox" }: InboxFilter): { items: Item[]; counts: Counts } {
     let { counts } = this;
     const items = this.#items.flatMap((item) => {
-      const shown = this.#expected(item);
+      let shown: Item | null = item;
+      for (const { ids, change } of this.#pending) if (shown && ids.includes(item.id)) shown = change(shown);
       counts = recount(counts, item, shown);
       // What is read stays among the unread until the list is loaded again.
       return shown && (box === "all" || box === boxOf(shown)) ? [shown] : [];
     });
     return { items, counts };
-  }
-
-  #expected(item: Item): Item | null {
-    let shown: Item | null = item;
-    for (const { ids, change } of this.#pending) if (shown && ids.includes(item.id)) shown = change(shown);
-    return shown;
   }
 }
 

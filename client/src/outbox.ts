@@ -19,18 +19,18 @@ export function encode(command: Command): string {
   return JSON.stringify(command, (_, value) => value?.toWellFormed?.() ?? value);
 }
 
-export class Outbox {
+/** By id, in the order of sending. */
+export class Outbox extends Map<string, Entry> {
   /** Greatest size of a frame, as the server has said. */
   maxBytes = 65_536;
   #transmit: (text: string) => void;
   #limit: number;
-  /** By id, in the order of sending. */
-  #waiting = new Map<string, Entry>();
   /** The ids of two pages must differ. */
   #page = `${crypto.getRandomValues(new Uint32Array(2)).join("")}-`;
   #count = 0;
 
   constructor(transmit: (text: string) => void, limit: number) {
+    super();
     this.#transmit = transmit;
     this.#limit = limit;
   }
@@ -49,7 +49,7 @@ export class Outbox {
     const problem = refusal ?? this.#refuse(text);
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
-      this.#waiting.set(id, { text, fulfil: resolve, reject });
+      this.set(id, { text, fulfil: resolve, reject });
       this.#transmit(text);
     });
     return quiet(promise);
@@ -57,28 +57,28 @@ export class Outbox {
 
   #refuse(text: string): FailureCode | false {
     // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
-    return this.#waiting.size >= this.#limit ? "QUEUE_FULL" : new Blob([text]).size > this.maxBytes && "TOO_LARGE";
+    return this.size >= this.#limit ? "QUEUE_FULL" : new Blob([text]).size > this.maxBytes && "TOO_LARGE";
   }
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */
   flush(): void {
-    for (const { text } of this.#waiting.values()) this.#transmit(text);
+    for (const { text } of this.values()) this.#transmit(text);
   }
 
   /** Settle the command that a frame answers. */
   answer(frame: Answer): void {
     const { type, id, error_code: code, message, retry_after_ms: after } = frame;
-    const entry = this.#waiting.get(id!);
+    const entry = this.get(id!);
     if (!entry) return;
-    const again = (): unknown => this.#waiting.get(id!) === entry && this.#transmit(entry.text);
+    const again = (): unknown => this.get(id!) === entry && this.#transmit(entry.text);
     if (isPassing(code)) return void setTimeout(again, after ?? AGAIN_MS);
-    this.#waiting.delete(id!);
+    this.delete(id!);
     if (type === "error") entry.reject(new RealtimeError(code, message));
     else entry.fulfil(frame);
   }
 
   rejectAll(code: FailureCode): void {
-    for (const { reject } of this.#waiting.values()) reject(new RealtimeError(code));
-    this.#waiting.clear();
+    for (const { reject } of this.values()) reject(new RealtimeError(code));
+    this.clear();
   }
 }

@@ -71,8 +71,11 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     if (type === "user_status" || type === "presence") this.#set([data], this.#names);
   }
 
+  /** What was known of users whom nobody watches any more is forgotten, so that watching them again asks. */
   #set(found: Status[], names: Set<string>): void {
     const users = { ...this.users };
+    const watched = this.#names;
+    for (const id in users) if (!watched.has(id)) delete users[id];
     for (const { user_id, status } of found) {
       if (names.has(String(user_id))) users[user_id] = status;
       this.#asked.delete(String(user_id));
@@ -86,6 +89,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   async #load(isCurrent: () => boolean): Promise<void> {
     this.#asked = this.#names;
+    this.#set([], this.#asked);
     const names = [...this.#asked].map(encodeURIComponent);
     while (names.length) {
       const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${names.splice(0, AT_ONCE).join()}`);

@@ -408,6 +408,42 @@ describe("presence", () => {
     expect(asked()).toHaveLength(2);
   });
 
+  const elsewhere = { user_id: 9, status: "busy", data: {} };
+  test.each([
+    ["a frame", { type: "presence", data: { user_id: 2, status: "away", data: {} } }],
+    ["a frame about somebody else", { type: "presence", data: elsewhere }],
+    ["a look-up", { type: "online_count", data: { online_count: 60 } }],
+  ])("a user whom nobody has watched meanwhile is looked up again after %s", async (_, frame) => {
+    const { presence } = site.client;
+    site.server.statuses.set("2", "online");
+    await connect(site.client);
+    const stop = presence.watch([2]);
+    await pass(0);
+    expect(presence.status(2)).toBe("online");
+    stop();
+    site.server.statuses.set("2", "away");
+    site.server.broadcast(frame);
+    await pass(10_000);
+    expect(presence.status(2)).toBeUndefined();
+    presence.watch([2]);
+    await pass(0);
+    expect(presence.status(2)).toBe("away");
+  });
+
+  test("a user whom somebody watches again while the others are looked up is looked up, too", async () => {
+    const { presence } = site.client;
+    site.server.statuses.set("2", "online");
+    await connect(site.client);
+    presence.watch([3]);
+    const stop = presence.watch([2]);
+    await pass(0);
+    stop();
+    site.server.statuses.set("2", "away");
+    await comeBack(() => presence.watch([2]));
+    await pass(0);
+    expect(presence.status(2)).toBe("away");
+  });
+
   test.each(["user_status", "presence"])("a %s that comes before an older answer stays", async (type) => {
     const { presence } = site.client;
     let answer!: () => void;

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 /** The hooks for React, with the fake server. Effects run twice at first, as StrictMode has it. */
 
-import { act, createElement, type FunctionComponent, StrictMode } from "react";
+import { act, createElement, type FunctionComponent, StrictMode, version } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
@@ -57,6 +57,10 @@ async function happen(what: () => void): Promise<void> {
 function sent(type: string): object[] {
   return server.received.filter((command) => command.type === type);
 }
+
+test.runIf(process.env["OLDEST"])("the oldest React is that of the package's peers", () => {
+  expect(version).toMatch(/^18\.0\.0/);
+});
 
 describe("the connection", () => {
   test("is one socket under StrictMode, and ends a moment after the last provider", async () => {

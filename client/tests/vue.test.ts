@@ -2,7 +2,7 @@
 /** The functions for Vue, with the fake server. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type App, createApp, defineComponent, h, nextTick, ref } from "vue";
+import { type App, createApp, defineComponent, h, nextTick, ref, version } from "vue";
 
 import { createRealtime, type Realtime } from "../src/index.js";
 import { createFakeServer, type FakeServer, installFetch, Refusal, settle } from "../src/testing.js";
@@ -45,6 +45,10 @@ async function show<T>(setup: () => T, props: { enabled?: boolean } = {}): Promi
 function sent(type: string): object[] {
   return server.received.filter((command) => command.type === type);
 }
+
+test.runIf(process.env["OLDEST"])("the oldest Vue is that of the package's peers", () => {
+  expect(version).toBe("3.4.0");
+});
 
 describe("the connection", () => {
   test("is one socket for one page after the other, and ends a moment after the last", async () => {

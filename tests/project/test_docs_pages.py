@@ -20,6 +20,7 @@ POLICY = (
 NOTE = """window.blocked = [];
 document.addEventListener("securitypolicyviolation", (event) =>
   blocked.push(`${event.effectiveDirective} ${event.blockedURI}`));"""
+LIGHTNESS = "Number(/\\d+/.exec(getComputedStyle(document.body).backgroundColor)[0])"
 SITE = "http://testserver"
 
 
@@ -54,3 +55,14 @@ async def test_nothing_is_blocked_under_a_strict_policy():
         await page.wait_for_selector(".execute")
         await page.click(".model-toggle >> nth=0")
         assert await page.evaluate("blocked") == []
+
+
+async def test_the_pages_follow_the_scheme_of_the_browser():
+    async with open_browser() as browser, open_page(browser, color_scheme="dark") as page:
+        await page.route("**/*", serve)
+        for address in ("/api/docs", "/api/docs/socket"):
+            await page.emulate_media(color_scheme="dark")
+            await page.goto(SITE + address)
+            assert await page.evaluate(LIGHTNESS) < 50
+            await page.emulate_media(color_scheme="light")
+            await page.wait_for_function(f"{LIGHTNESS} > 200")
