@@ -206,7 +206,7 @@ def test_the_examples_run_on_sqlite(tmp_path) -> None:
 
 
 @pytest.mark.process
-def test_the_examples_run_on_postgresql(tmp_path) -> None:
+def test_the_examples_run_on_postgresql(tmp_path, cluster_template) -> None:
     site = SmallSite(tmp_path, SHOP)
-    with Postgres() as postgres:
+    with Postgres(cluster_template) as postgres:
         assert "6 passed" in site.run("pytest", "-q", "-p", "no:cacheprovider", database_url=postgres.url)

@@ -8,7 +8,6 @@ import pytest
 
 from tests.sites.once import make_once
 from tests.sites.processes import Site
-from tests.sites.small import SmallSite
 
 
 @pytest.fixture(scope="session")
@@ -23,19 +22,7 @@ def new_database(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Ca
     return lambda: str(shutil.copy(template, tmp_path_factory.mktemp("site") / "db.sqlite3"))
 
 
-@pytest.fixture(scope="session")
-def small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of a small site, with nothing but its tables."""
-
-    def migrate(path: Path) -> None:
-        directory = tmp_path_factory.mktemp("small")
-        SmallSite(directory, {}).run("django", "migrate", "--verbosity", "0")
-        shutil.copy(directory / "db.sqlite3", path)
-
-    return make_once(tmp_path_factory, "small.sqlite3", migrate)
-
-
 @pytest.fixture
-def small_database(small_template: Path, tmp_path: Path) -> Path:
-    """That database, for a small site in the folder of the test."""
-    return Path(shutil.copy(small_template, tmp_path / "db.sqlite3"))
+def small_database(template: Path, tmp_path: Path) -> Path:
+    """The same for a small site in the folder of the test, whose tables are among those."""
+    return Path(shutil.copy(template, tmp_path / "db.sqlite3"))

@@ -161,11 +161,11 @@ def run(site, count, database_url=""):
     assert "E002" not in output
 
 
-def on_each(site, count, database):
+def on_each(site, count, database, cluster_template):
     if database == "sqlite3":
         run(site, count)
     else:
-        with Postgres() as postgres:
+        with Postgres(cluster_template) as postgres:
             run(site, count, postgres.url)
 
 
@@ -175,21 +175,21 @@ def test_a_replica_that_lags_behind(tmp_path):
 
 
 @pytest.mark.parametrize("database", ["sqlite3", "postgresql"])
-def test_a_database_that_is_not_the_default(tmp_path, database):
+def test_a_database_that_is_not_the_default(tmp_path, database, cluster_template):
     files = {"mysite/routers.py": MAIN_ROUTER, "tests.py": BEGIN + ELSEWHERE}
     site = SmallSite(tmp_path, {**settings_with(more=MAIN), **files})
-    on_each(site, 3, database)
+    on_each(site, 3, database, cluster_template)
 
 
 @pytest.mark.parametrize("database", ["sqlite3", "postgresql"])
-def test_an_engine_of_the_sites_own(tmp_path, database):
+def test_an_engine_of_the_sites_own(tmp_path, database, cluster_template):
     files = {
         "mysite/backend/__init__.py": "",
         "mysite/backend/base.py": BACKEND.format(database),
         "tests.py": BEGIN + ELSEWHERE,
     }
     site = SmallSite(tmp_path, {**settings_with(more=SUBCLASS), **files})
-    on_each(site, 3, database)
+    on_each(site, 3, database, cluster_template)
 
 
 def test_users_in_another_database(tmp_path):

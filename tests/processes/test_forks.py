@@ -107,8 +107,8 @@ assert find_present("room.a", [7]) == frozenset()
 """
 
 
+@pytest.mark.usefixtures("small_database")
 def test_a_process_that_ends_closes_its_connections(tmp_path):
     with Redis() as redis:
         site = SmallSite(tmp_path, {**settings_with(redis_url=redis.url), "script.py": BEGIN + LEAVING})
-        site.run("django", "migrate", "--verbosity", "0")
         assert "unclosed" not in site.run("script")

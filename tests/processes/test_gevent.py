@@ -92,15 +92,14 @@ for n in range(5):
 
 @pytest.mark.usefixtures("small_database")
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_a_worker_publishes_and_goes_on_with_the_database(tmp_path, database):
+def test_a_worker_publishes_and_goes_on_with_the_database(tmp_path, database, cluster_template):
     with Redis() as redis, Ear(redis.url) as ear:
         url = redis.url.replace("127.0.0.1", "localhost")  # a name is looked up on another thread
         site = SmallSite(tmp_path, {**settings_with(redis_url=url), "script.py": BEGIN + WORKER})
         if database == "sqlite":
             assert "LOGGED" not in site.run("script")
         else:
-            with Postgres() as postgres:
-                site.run("django", "migrate", "--verbosity", "0", database_url=postgres.url)
+            with Postgres(cluster_template) as postgres:
                 assert "LOGGED" not in site.run("script", database_url=postgres.url)
         assert ear.hear(26) == list(range(1, 27))
 

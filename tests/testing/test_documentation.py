@@ -23,9 +23,9 @@ def test_the_examples_run_with_pytest_on_sqlite(site):
 
 
 @pytest.mark.process
-def test_the_examples_run_with_django_on_postgresql(site):
+def test_the_examples_run_with_django_on_postgresql(site, cluster_template):
     """Which can drop the test's database only if no connection is left."""
-    with Postgres() as postgres:
+    with Postgres(cluster_template) as postgres:
         output = site.run("django", "test", "tests", database_url=postgres.url)
     assert "Ran 2 tests" in output
     assert "LOGGED" not in output

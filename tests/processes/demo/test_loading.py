@@ -26,7 +26,8 @@ ORDERS = "**/api/v1/orders"
 ANNOUNCE = """
 from django.contrib.auth import get_user_model
 from notifications import announce, notify
-announce("Cake: {closing}", "In the kitchen", for_newer=True, closing="{closing}")
+for closing in ("stay", "dismiss", "confirm"):
+    announce(f"Cake: {closing}", "In the kitchen", for_newer=True, closing=closing)
 notify(get_user_model().objects.get(username="alice"), "mention", message="Lunch?")
 """
 # A wait of exactly this time ends at once, and the clock has moved on by it.
@@ -84,6 +85,12 @@ class Held:
         await route.fulfill(response=answer)
 
 
+@pytest.fixture(scope="module")
+def announced(process: SiteProcess) -> None:
+    """There are announcements that are closed in each way, and alice has a notification."""
+    process.site.run(ANNOUNCE)
+
+
 async def soon(waiting: Awaitable[Any]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         await waiting
@@ -92,10 +99,8 @@ async def soon(waiting: Awaitable[Any]) -> None:
 @pytest.mark.parametrize(
     "answer", [refusal(429, **{"Retry-After": "1"}), refusal(503), break_off], ids=["429", "503", "network"]
 )
-async def test_lists_that_were_refused_once_load_by_themselves(
-    windows: Windows, process: SiteProcess, answer: Answer
-) -> None:
-    await asyncio.to_thread(process.site.run, ANNOUNCE.format(closing="stay"))
+@pytest.mark.usefixtures("announced")
+async def test_lists_that_were_refused_once_load_by_themselves(windows: Windows, answer: Answer) -> None:
     alice = await windows.open("alice")
     await windows.open("bob")
     once = Once(answer)
@@ -172,11 +177,8 @@ async def open_without_team(windows: Windows, answer: Answer) -> Page:
 
 
 @pytest.mark.parametrize("closing", ["dismiss", "confirm"])
-async def test_an_announcement_comes_back_if_it_could_not_be_closed(
-    windows: Windows, process: SiteProcess, closing: str
-) -> None:
-    for kind in ("stay", closing):
-        await asyncio.to_thread(process.site.run, ANNOUNCE.format(closing=kind))
+@pytest.mark.usefixtures("announced")
+async def test_an_announcement_comes_back_if_it_could_not_be_closed(windows: Windows, closing: str) -> None:
     page = await windows.open("bob")
     notice = page.locator(".announcement", has_text=f"Cake: {closing}")
     button = notice.get_by_role("button", name={"dismiss": "Dismiss", "confirm": "I have read it"}[closing])
