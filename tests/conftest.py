@@ -32,7 +32,7 @@ from realtime.models import Room
 from realtime.protocol import topics
 from realtime.storage import database
 from tests.backends.connections import kept_connections
-from tests.backends.migrations import share_migrations
+from tests.backends.migrations import drop_template, share_file, share_template
 from tests.backends.redis_server import delete_keys
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token, make_user
@@ -171,9 +171,11 @@ def django_db_setup(
     That command would look for the tables and make Django's rows again, each time. At the end, the connections of all
     threads are ended: PostgreSQL drops no database that has some.
     """
+    folder = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
     with contextlib.ExitStack() as setup:
-        if connection.vendor == "sqlite" and "PYTEST_XDIST_WORKER" in os.environ:
-            setup.enter_context(share_migrations(tmp_path_factory.getbasetemp().parent))
+        if folder is not None:
+            setup.enter_context(django_db_blocker.unblock())
+            setup.enter_context(share_file(folder) if connection.vendor == "sqlite" else share_template(folder))
         request.getfixturevalue("django_db_setup")
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         # A connection outlives a test.
@@ -188,6 +190,9 @@ def django_db_setup(
         if connection.vendor == "postgresql":
             others = "datname = current_database() AND pid <> pg_backend_pid()"
             cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    if folder is not None and connection.vendor == "postgresql":
+        with django_db_blocker.unblock():
+            drop_template(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
