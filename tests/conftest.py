@@ -102,9 +102,11 @@ def pytest_collection() -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shuffle the tests, or spread those of real processes over the workers of pytest-xdist."""
     if (part := config.getoption("--part")) is not None:
-        others = [item for item in items if is_of_other_part(item, part)]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in set(others)]
+        both: dict[bool, list[pytest.Item]] = {False: [], True: []}
+        for item in items:
+            both[is_of_other_part(item, part)].append(item)
+        config.hook.pytest_deselected(items=both[True])
+        items[:] = both[False]
     if (seed := config.getoption("--shuffle")) is not None:
         items[:] = shuffle(items, random.Random(seed))
     else:
