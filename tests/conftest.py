@@ -19,7 +19,6 @@ import hypothesis
 import pytest
 import redis.utils
 from django.core.cache import cache
-from django.core.management.commands import flush
 from django.db import connection
 from django.test import TransactionTestCase
 from django.utils import translation
@@ -33,7 +32,7 @@ from realtime.models import Room
 from realtime.protocol import topics
 from realtime.storage import database
 from tests.backends.connections import kept_connections
-from tests.backends.migrations import share_migrations
+from tests.backends.migrations import drop_template, share_file, share_template
 from tests.backends.redis_server import delete_keys
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token, make_user
@@ -46,7 +45,7 @@ from tests.sites.processes import python_path, show_logs
 SERVERS: list[type[InProcessServer]] = [AsgiServer, TcpServer]
 
 # Made by `migrate`, and the same for every test.
-KEPT_TABLES = ("django_content_type", "auth_permission")
+KEPT_TABLES = {"django_content_type", "auth_permission"}
 
 # How the product names what it waits for at most, and a busy machine does later.
 LIMITS = {
@@ -103,9 +102,11 @@ def pytest_collection() -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shuffle the tests, or spread those of real processes over the workers of pytest-xdist."""
     if (part := config.getoption("--part")) is not None:
-        others = [item for item in items if is_of_other_part(item, part)]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in set(others)]
+        both: dict[bool, list[pytest.Item]] = {False: [], True: []}
+        for item in items:
+            both[is_of_other_part(item, part)].append(item)
+        config.hook.pytest_deselected(items=both[True])
+        items[:] = both[False]
     if (seed := config.getoption("--shuffle")) is not None:
         items[:] = shuffle(items, random.Random(seed))
     else:
@@ -156,9 +157,10 @@ def by_file(items: list[pytest.Item]) -> dict[Path, list[pytest.Item]]:
     return files
 
 
-def delete_rows(style: Any, tables: Any, **_options: Any) -> list[str]:
-    """The statements that empty these tables. DELETE, because TRUNCATE makes new files and waits for the disk."""
-    each = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables if table not in KEPT_TABLES]
+def delete_statements() -> list[str]:
+    """What empties all tables. DELETE, because TRUNCATE makes new files and waits for the disk."""
+    tables = set(connection.introspection.django_table_names(only_existing=True, include_views=False))
+    each = [f"DELETE FROM {connection.ops.quote_name(table)}" for table in sorted(tables - KEPT_TABLES)]
     return [";".join(each)] if connection.vendor == "postgresql" else each  # SQLite takes one statement at a time
 
 
@@ -166,26 +168,33 @@ def delete_rows(style: Any, tables: Any, **_options: Any) -> list[str]:
 def django_db_setup(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
 ) -> Iterator[None]:
-    """pytest-django's, but what a test with transactions leaves behind is deleted without making Django's rows again.
+    """pytest-django's, but what a test with transactions leaves behind is deleted without `flush`.
 
-    At the end it ends the connections of all threads: PostgreSQL drops no database that has some.
+    That command would look for the tables and make Django's rows again, each time. At the end, the connections of all
+    threads are ended: PostgreSQL drops no database that has some.
     """
+    folder = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else None
     with contextlib.ExitStack() as setup:
-        if connection.vendor == "sqlite" and "PYTEST_XDIST_WORKER" in os.environ:
-            setup.enter_context(share_migrations(tmp_path_factory.getbasetemp().parent))
+        if folder is not None:
+            setup.enter_context(django_db_blocker.unblock())
+            setup.enter_context(share_file(folder) if connection.vendor == "sqlite" else share_template(folder))
         request.getfixturevalue("django_db_setup")
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         # A connection outlives a test.
         if connection.vendor == "postgresql":
             stack.enter_context(kept_connections.used())
         patch.setattr(TransactionTestCase, "_should_reload_connections", lambda _self: False)
-        patch.setattr(connection.ops, "sql_flush", delete_rows)
-        patch.setattr(flush, "emit_post_migrate_signal", lambda *_args, **_options: None)
+        with django_db_blocker.unblock():
+            empty = functools.partial(connection.ops.execute_sql_flush, delete_statements())
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _self: empty())
         yield
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             others = "datname = current_database() AND pid <> pg_backend_pid()"
             cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    if folder is not None and connection.vendor == "postgresql":
+        with django_db_blocker.unblock():
+            drop_template(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
