@@ -232,9 +232,10 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
       const old = this.#inbox.put(item);
       this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
       this.#show();
-      // An older one that is not in the list, or one of that moment, may have been counted already; and a list on its
-      // way may lack this one.
-      if (isCounted || (!old && item.created_at !== item.arrived_at) || this.loading) this.#loadAgain();
+      // An older one that is not in the list, or one of that moment, may have been counted already. One that the list has
+      // says that the list was ahead, and that counts since then may lack it. And a list on its way may lack this one.
+      const isOdd = old ? item.arrived_at <= old.arrived_at : item.arrived_at > item.created_at;
+      if (isCounted || isOdd || this.loading) this.#loadAgain();
     }
     this.emit("notification", item);
   }

@@ -68,11 +68,11 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     const { type, data } = frame;
     this.update({ onlineCount: countOnline(this.onlineCount ?? 0, frame) });
     if (type === "online_count") this.#loader.runAfter(LOOK_UP_MS * Math.random());
-    if (type === "user_status" || type === "presence") this.#set([data], this.#names);
+    if (type === "user_status" || type === "presence") this.#set([data]);
   }
 
   /** What was known of users whom nobody watches any more is forgotten, so that watching them again asks. */
-  #set(found: Status[], names: Set<string>): void {
+  #set(found: Status[], names = this.#names): void {
     const users = { ...this.users };
     const watched = this.#names;
     for (const id in users) if (!watched.has(id)) delete users[id];
@@ -89,7 +89,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   async #load(isCurrent: () => boolean): Promise<void> {
     this.#asked = this.#names;
-    this.#set([], this.#asked);
+    this.#set([]);
     const names = [...this.#asked].map(encodeURIComponent);
     while (names.length) {
       const found = await this.#hub.rest<Status[]>("GET", `/status?user_ids=${names.splice(0, AT_ONCE).join()}`);

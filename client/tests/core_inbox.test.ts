@@ -61,7 +61,9 @@ describe("the list", () => {
 
   test("a group that has grown moves to the top, and is counted once", async () => {
     const old = inbox.items[2]!;
-    const grown = { ...old, title: "n1, grown", seen_at: null, group: { count: 2, last: [] } };
+    await pass(1);
+    const group = { count: 2, last: [] };
+    const grown = { ...old, title: "n1, grown", seen_at: null, group, arrived_at: now() };
     site.server.publish("user.1", { type: "notification", notification_type: "x", data: grown, timestamp: grown.arrived_at });
     await settle();
     expect(titles()).toEqual(["n1, grown", "n3", "n2"]);
@@ -84,6 +86,22 @@ describe("the list", () => {
     await settle();
     expect(inbox.counts).toEqual({ unread: 4, unseen: 4 });
     expect(site.server.requests.length).toBe(asked);
+  });
+
+  test.each([
+    ["notification", {}],
+    ["group before it grew", { arrived_at: "2020-01-01T00:00:00.000000Z" }],
+  ])("is loaded again if it was ahead of the frames: a %s that it has comes after older counts", async (_, older) => {
+    const [ahead] = inbox.items;
+    await pass(10_000);
+    const data = { unread: 1, unseen: 1, act: "seen", notification_ids: [ids[2]!] };
+    site.server.publish("user.1", { type: "inbox", data, timestamp: "2020-01-01T00:00:00.000000Z" });
+    await settle();
+    expect(inbox.counts).toEqual({ unread: 1, unseen: 1 });
+    site.server.publish("user.1", { type: "notification", notification_type: "x", data: { ...ahead!, ...older }, timestamp: now() });
+    await settle();
+    expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
   });
 
   test("more of it", async () => {

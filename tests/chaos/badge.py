@@ -44,6 +44,7 @@ class Badge:
     unseen: Range = field(default_factory=Range)
     counted_at: str = ""  # the moment of the counts
     seen: dict[int, bool] = field(default_factory=dict)  # whether it was seen, by the id of a notification
+    listed: dict[int, str] = field(default_factory=dict)  # when it had arrived, by the id of one that a list had
 
     def take(self, event: Frame) -> None:
         """An event of the reader's stream that follows those before it."""
@@ -58,7 +59,9 @@ class Badge:
     def take_list(self, counts: Frame, items: Iterable[Frame], moment: str) -> None:
         """A list that was loaded in place of events; it had come at this moment."""
         self._replace(counts, moment)
-        self.seen.update({item["id"]: item["seen_at"] is not None for item in items})
+        for item in items:
+            self.seen[item["id"]] = item["seen_at"] is not None
+            self.listed[item["id"]] = item["arrived_at"]
 
     def _replace(self, counts: Frame, moment: str) -> None:
         self.unread.set(counts["unread"])
@@ -69,8 +72,10 @@ class Badge:
         """A new one, or a group that has grown: that one is unread still, and unseen again."""
         is_known, was_seen = item["id"] in self.seen, self.seen.get(item["id"], False)
         self.seen[item["id"]] = False
-        # What the counts have came before them, and so did an older notification that is told of late.
+        # What the counts have came before them, and so did an older notification that is told of late. And the list may
+        # have been ahead of counts that have come since.
         is_sure = timestamp > self.counted_at and (is_known or item["created_at"] > self.counted_at)
+        is_sure = is_sure and item["arrived_at"] > self.listed.get(item["id"], "")
         if not is_sure or not is_known:
             self.unread.add(is_sure=is_sure)
         if not is_sure or not is_known or was_seen:

@@ -10,8 +10,13 @@ def at(second):
 
 
 def notification(id, second, created=None):
-    item = {"id": id, "created_at": at(second if created is None else created), "seen_at": None}
+    created_at = at(second if created is None else created)
+    item = {"id": id, "created_at": created_at, "arrived_at": at(second), "seen_at": None}
     return {"type": "notification", "data": item, "timestamp": at(second)}
+
+
+def listed(id, arrived, seen=None):
+    return {"id": id, "arrived_at": at(arrived), "seen_at": None if seen is None else at(seen)}
 
 
 def inbox(unread, unseen, second, act="read", ids=(1,)):
@@ -53,11 +58,22 @@ def test_it_counts_as_the_protocol_says(frames, shown):
 def test_it_counts_on_from_a_list():
     badge = Badge()
     badge.take(notification(1, 1))
-    badge.take_list({"unread": 3, "unseen": 2}, [{"id": 2, "seen_at": at(1)}, {"id": 3, "seen_at": None}], at(5))
+    badge.take_list({"unread": 3, "unseen": 2}, [listed(2, 1, seen=1), listed(3, 2)], at(5))
     badge.take(notification(3, 6, created=2))
     assert f"{badge.unread}, {badge.unseen}" == "3, 2"
     badge.take(notification(4, 7))
     assert f"{badge.unread}, {badge.unseen}" == "4, 3"
+
+
+def test_a_list_may_be_ahead_of_counts_that_come_after_it():
+    badge = Badge()
+    badge.take_list({"unread": 2, "unseen": 2}, [listed(1, 3), listed(2, 6)], at(7))
+    badge.take(inbox(0, 0, 2))
+    for second in (3, 4, 6):
+        badge.take(notification(1 if second == 3 else 2, second, created=second if second == 3 else 4))
+    assert f"{badge.unread}, {badge.unseen}" == "0 to 3, 0 to 3"
+    badge.take(notification(2, 8, created=4))
+    assert f"{badge.unread}, {badge.unseen}" == "0 to 3, 0 to 3"
 
 
 def test_it_knows_nothing_of_more_than_a_hundred():
