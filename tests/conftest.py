@@ -20,6 +20,7 @@ import pytest
 import redis.utils
 from django.core.cache import cache
 from django.db import connection
+from django.db.models import signals
 from django.test import TransactionTestCase
 from django.utils import translation
 
@@ -46,6 +47,8 @@ SERVERS: list[type[InProcessServer]] = [AsgiServer, TcpServer]
 
 # Made by `migrate`, and the same for every test.
 KEPT_TABLES = {"django_content_type", "auth_permission"}
+
+MODEL_SIGNALS = [found for found in vars(signals).values() if isinstance(found, signals.ModelSignal)]
 
 # How the product names what it waits for at most, and a busy machine does later.
 LIMITS = {
@@ -220,6 +223,17 @@ def nothing_stays() -> Iterator[None]:
         delete_keys(REALTIME["KEY_PREFIX"])
     else:
         cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_receivers() -> Iterator[None]:
+    """What a test connects to the signals of models goes with it. The next test would have more queries."""
+    before = [(sent, list(sent.receivers)) for sent in MODEL_SIGNALS]
+    yield
+    for sent, receivers in before:
+        if sent.receivers != receivers:
+            sent.receivers = receivers
+            sent.sender_receivers_cache.clear()
 
 
 @pytest.fixture
