@@ -105,17 +105,17 @@ def chat_of(bench: Bench, ours: Ours) -> Options:
 
 def notify_beside_chat(ours: Ours, ports: list[int], load: Options) -> Round:
     """Raises LoadFailed."""
-    alone = run_load(ports, load)
+    alone = run_load(ports, load, goes_first=True)
     with start_site(ours, "notify", RECIPIENTS) as site:
-        return describe("notify", Round(alone, run_load(ports, load), read_figures(site)))
+        return describe("notify", Round(alone, run_load(ports, load, goes_first=True), read_figures(site)))
 
 
 def read_beside_chat(site: subprocess.Popen[str], ports: list[int], load: Options) -> Round:
     """Raises LoadFailed."""
-    alone = run_load(ports, load)
+    alone = run_load(ports, load, goes_first=True)
     assert site.stdin is not None
     print(file=site.stdin, flush=True)
-    return describe("inbox", Round(alone, run_load(ports, load), read_figures(site)))
+    return describe("inbox", Round(alone, run_load(ports, load, goes_first=True), read_figures(site)))
 
 
 def describe(case: str, one: Round) -> Round:
