@@ -6,14 +6,11 @@ import gc
 import logging
 import os
 import random
-import re
 import signal
 import sys
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import hypothesis
 import pytest
@@ -35,15 +32,14 @@ from realtime.storage import database
 from tests.backends.connections import kept_connections
 from tests.backends.migrations import drop_template, share_file, share_template
 from tests.backends.redis_server import delete_keys
+from tests.ordering import SERVERS, is_of_other_part, shuffle, spread
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token, make_user
 from tests.settings import REALTIME
 from tests.sites.cluster import make_cluster
-from tests.sites.in_process import AsgiServer, InProcessServer, TcpServer
+from tests.sites.in_process import InProcessServer
 from tests.sites.once import make_once
 from tests.sites.processes import python_path, show_logs
-
-SERVERS: list[type[InProcessServer]] = [AsgiServer, TcpServer]
 
 # Made by `migrate`, and the same for every test.
 KEPT_TABLES = {"django_content_type", "auth_permission"}
@@ -114,50 +110,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = shuffle(items, random.Random(seed))
     else:
         items[:] = spread(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-
-
-def is_of_other_part(item: pytest.Item, part: int) -> bool:
-    """Whether the test belongs to the other part. Either part has each test on one kind of server, by its name."""
-    callspec = getattr(item, "callspec", None)
-    if callspec is None or "site" not in callspec.params:
-        return False
-    name = re.sub("queue|direct", "", item.nodeid)
-    return bool(SERVERS[(crc32(name.encode()) + part) % 2] is not callspec.params["site"])
-
-
-def shuffle(items: list[pytest.Item], chance: random.Random) -> list[pytest.Item]:
-    """Shuffle the files, and the tests in each file. The tests of a file stay together, as they may share a fixture."""
-    files = by_file(items)
-    order = sorted(files)
-    chance.shuffle(order)
-    for tests in files.values():
-        chance.shuffle(tests)
-    return [item for path in order for item in files[path]]
-
-
-def spread(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """Let every worker begin with its share of the files that start real processes.
-
-    Those wait most of their time. `--dist worksteal` gives each worker an equal part of the list, from its beginning.
-    """
-    slow = [item for item in items if item.get_closest_marker("process")]
-    quick = [item for item in items if not item.get_closest_marker("process")]
-    piles: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    for tests in sorted(by_file(slow).values(), key=len, reverse=True):
-        min(piles, key=len).extend(tests)
-    result, left = [], len(items)
-    for number, pile in enumerate(piles):
-        size = left // (workers - number)
-        result += [*pile, *quick[: size - len(pile)]]
-        quick, left = quick[max(0, size - len(pile)) :], left - size
-    return [*result, *quick]
-
-
-def by_file(items: list[pytest.Item]) -> dict[Path, list[pytest.Item]]:
-    files = defaultdict(list)
-    for item in items:
-        files[item.path].append(item)
-    return files
 
 
 def delete_statements() -> list[str]:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import conftest, flaky
+from tests import flaky, ordering
 from tests.sites.processes import wait_until
 
 RESULTS = """<testsuites><testsuite>
@@ -33,7 +33,7 @@ def make_items(files, mark=""):
 
 
 def ordered(seed):
-    return [item.name for item in conftest.shuffle(make_items({"a": 9, "b": 9, "c": 9}), random.Random(seed))]
+    return [item.name for item in ordering.shuffle(make_items({"a": 9, "b": 9, "c": 9}), random.Random(seed))]
 
 
 def test_a_seed_is_an_order_and_each_file_stays_together():
@@ -46,7 +46,7 @@ def test_a_seed_is_an_order_and_each_file_stays_together():
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 def test_every_worker_begins_with_files_that_start_processes(workers):
     quick, slow = make_items({"a": 40, "b": 20}), make_items({"x": 5, "y": 3, "z": 2}, mark="process")
-    order = conftest.spread([*quick[:10], *slow, *quick[10:]], workers)
+    order = ordering.spread([*quick[:10], *slow, *quick[10:]], workers)
     assert sorted(item.name for item in order) == sorted(item.name for item in (*quick, *slow))
     assert [item for item in order if item in quick] == quick
     size = len(order) / workers

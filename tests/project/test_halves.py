@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests import conftest, halves
+from tests import halves, ordering
 
 
 @pytest.fixture
@@ -72,15 +72,15 @@ def test_each_part_has_each_test_on_another_kind():
             SimpleNamespace(
                 nodeid=f"test_a.py::test_{number}[{name}-x]", callspec=SimpleNamespace(params={"site": kind})
             )
-            for name, kind in zip(["queue", "direct"], conftest.SERVERS, strict=True)
+            for name, kind in zip(["queue", "direct"], ordering.SERVERS, strict=True)
         ]
-        others, ours = ([conftest.is_of_other_part(item, part) for item in kinds] for part in (0, 1))
+        others, ours = ([ordering.is_of_other_part(item, part) for item in kinds] for part in (0, 1))
         assert sorted(others) == [False, True]
         assert ours == others[::-1]
         chosen.append(others[0])
     assert 30 < sum(chosen) < 70
     for part in (0, 1):
-        assert not conftest.is_of_other_part(SimpleNamespace(nodeid="test_a.py::test_b"), part)
-        assert not conftest.is_of_other_part(
+        assert not ordering.is_of_other_part(SimpleNamespace(nodeid="test_a.py::test_b"), part)
+        assert not ordering.is_of_other_part(
             SimpleNamespace(nodeid="t", callspec=SimpleNamespace(params={"n": 1})), part
         )
