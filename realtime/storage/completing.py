@@ -45,15 +45,17 @@ def complete(bodies: Sequence[tuple[str, bytes]]) -> list[bytes]:
 
 def _try(completion: Completion, bodies: Sequence[tuple[str, bytes]]) -> Sequence[bytes]:
     """Without this, one error would keep all events of the transaction from getting numbers, and each sweep as well."""
+    has_savepoint = False
     try:
         # After an error of a query PostgreSQL goes on only from a savepoint.
         with own_transaction():
+            has_savepoint = True
             completed = completion(bodies)
             if len(completed) != len(bodies):
                 raise ValueError(f"There are {len(completed)} frames instead of {len(bodies)}.")
             return completed
     except Exception:
-        if connection.needs_rollback:  # the connection is gone
+        if connection.needs_rollback or not has_savepoint:  # the connection is gone
             raise
         logger.exception("Frames are sent as they were published, because they could not be completed")
         return [body for _, body in bodies]

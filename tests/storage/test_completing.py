@@ -6,6 +6,7 @@ from django.db import connection, transaction
 import realtime
 from realtime.models import Event
 from realtime.storage import completing
+from realtime.storage.transactions import own_transaction
 from tests.delivery.publications import numbers, say, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,13 +66,29 @@ def test_it_sends_a_frame_as_it_is_when_it_cannot_be_completed(complete_with, se
     assert all(record.exc_info for record in caplog.records)
 
 
-def test_it_leaves_everything_to_the_sweep_when_the_database_goes_away(complete_with, sent, caplog):
+def lose_connection_within(complete_with, _monkeypatch):
     def lose_connection(_events):
         connection.connection.close()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
 
     complete_with(lose_connection)
+
+
+def lose_connection_before(complete_with, monkeypatch):
+    def begin():
+        connection.connection.close()
+        return own_transaction()
+
+    complete_with(fail)
+    monkeypatch.setattr(completing, "own_transaction", begin)
+
+
+@pytest.mark.parametrize("lose_connection", [lose_connection_before, lose_connection_within])
+def test_it_leaves_everything_to_the_sweep_when_the_database_goes_away(
+    complete_with, sent, caplog, monkeypatch, lose_connection
+):
+    lose_connection(complete_with, monkeypatch)
     try:
         publish_two()
     finally:
