@@ -14,12 +14,14 @@ from typing import Any
 
 import hypothesis
 import pytest
+import pytest_asyncio
 import redis.utils
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import signals
 from django.test import TransactionTestCase
 from django.utils import translation
+from playwright.async_api import Browser
 
 from realtime import conf
 from realtime.chat import direct, rooms
@@ -32,6 +34,7 @@ from realtime.storage import database
 from tests.backends.connections import kept_connections
 from tests.backends.migrations import drop_template, share_file, share_template
 from tests.backends.redis_server import delete_keys
+from tests.clients.browser import open_browser
 from tests.ordering import SERVERS, is_of_other_part, shuffle, spread
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_token, make_user
@@ -261,6 +264,19 @@ def configure(settings: Any) -> Callable[..., None]:
 def cluster_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a PostgreSQL with the tables, users and rooms of a site."""
     return make_once(tmp_path_factory, "postgres", make_cluster)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A browser for all tests of a process of pytest. Those run on the session's loop, too."""
+    async with open_browser() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def whole_browser() -> AsyncIterator[Browser]:
+    async with open_browser(whole=True) as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -34,14 +34,23 @@ def shuffle(items: list[pytest.Item], chance: random.Random) -> list[pytest.Item
 
 
 def spread(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
-    """Let every worker begin with its share of the files that start real processes.
+    """Let every worker begin with its share of the files that start real processes, which wait most of their time.
 
-    Those wait most of their time. `--dist worksteal` gives each worker an equal part of the list, from its beginning.
+    One of them has all tests with a browser, so that one is started. `--dist worksteal` gives each worker an equal
+    part of the list, from its beginning.
     """
-    slow = [item for item in items if item.get_closest_marker("process")]
-    quick = [item for item in items if not item.get_closest_marker("process")]
+    slow: dict[Path | str, list[pytest.Item]] = defaultdict(list)
+    quick = []
+    for path, tests in by_file(items).items():
+        for item in tests:
+            if item.get_closest_marker("browser"):
+                slow["browser"].append(item)
+            elif item.get_closest_marker("process"):
+                slow[path].append(item)
+            else:
+                quick.append(item)
     piles: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    for tests in sorted(by_file(slow).values(), key=len, reverse=True):
+    for tests in sorted(slow.values(), key=len, reverse=True):
         min(piles, key=len).extend(tests)
     result, left = [], len(items)
     for number, pile in enumerate(piles):

@@ -20,8 +20,8 @@ Action = Literal[
     "postgres",
 ]
 
-CLIENTS = 50
-WRITERS = 44  # of them; the others get notifications only
+WRITERS = 44  # clients that talk in rooms
+READERS = 6  # clients that get notifications only
 SERVERS = 3
 QUIET_SECONDS = 3.0  # at the beginning, so that all are there to see it
 SLOT_SECONDS = 4.6  # each has one outage, and a minute has slots for all kinds however they get in each other's way
@@ -73,12 +73,12 @@ class Step:
         return " ".join(parts)
 
 
-def make_plan(seed: int, seconds: float) -> list[Step]:
+def make_plan(seed: int, seconds: float, clients: int = WRITERS + READERS) -> list[Step]:
     """The steps in their order; all of them are over after `seconds`."""
     random = Random(f"plan {seed}")
     closing = Step(seconds - CLOSING_SECONDS, "redis-empty", seconds=CLOSING_SECONDS)
     outages = _outages(random, closing.at - 1)
-    return sorted([*outages, closing, *_road_actions(random, seconds)], key=lambda step: step.at)
+    return sorted([*outages, closing, *_road_actions(random, seconds, clients)], key=lambda step: step.at)
 
 
 def _outages(random: Random, seconds: float) -> Iterator[Step]:
@@ -104,9 +104,9 @@ def _outage(random: Random, at: float, action: Action, seconds: float) -> Step:
     return Step(at, action, random.randrange(SERVERS), lasting)
 
 
-def _road_actions(random: Random, seconds: float) -> Iterator[Step]:
+def _road_actions(random: Random, seconds: float, clients: int) -> Iterator[Step]:
     for _ in range(int((seconds - QUIET_SECONDS) * ROAD_ACTIONS_PER_SECOND)):
         at, action = random.uniform(QUIET_SECONDS, seconds), random.choice(ROAD_ACTIONS)
         lasting = min(random.uniform(0.5, 6), seconds - at) if action in ("slow", "hang") else 0.0
         amount = random.randint(20, 400) if action == "slow" else random.choice((0, random.randint(1, 4000)))
-        yield Step(at, action, random.randrange(CLIENTS), lasting, amount, random.random() < 0.3)
+        yield Step(at, action, random.randrange(clients), lasting, amount, random.random() < 0.3)

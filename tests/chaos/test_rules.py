@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.account import Account
 from tests.chaos.outbox import Outbox
-from tests.chaos.plan import CLIENTS, OUTAGES, ROAD_ACTIONS, SERVERS, SILENT_SECONDS, make_plan
+from tests.chaos.plan import OUTAGES, READERS, ROAD_ACTIONS, SERVERS, SILENT_SECONDS, WRITERS, make_plan
 
 LAST = 12
 seeds = st.integers(0, 2**32)
@@ -144,7 +144,7 @@ def test_it_plans_in_order_and_mends_everything_in_time(seed, seconds):
     assert [step.at for step in plan] == sorted(step.at for step in plan)
     assert all(0 < step.at <= step.end <= seconds + 1e-9 for step in plan)
     for step in plan:
-        assert 0 <= step.target < (SERVERS if step.action in OUTAGES else CLIENTS)
+        assert 0 <= step.target < (SERVERS if step.action in OUTAGES else WRITERS + READERS)
 
 
 @given(seeds, lengths)

@@ -131,7 +131,7 @@ class Inbox:
 )
 @example([("like", 0, 0), ("act", "read", [0]), ("like", 0, 1), ("undo", 0), ("like", 0, 2)])
 @given(steps)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 def test_the_counts_are_those_that_one_counts_by_hand(given_steps: Any) -> None:
     with transaction.atomic(), clock() as time:
         own = Inbox(time)

@@ -8,14 +8,14 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
-from tests.clients.browser import DESK, PHONE, open_browser, open_page
+from tests.clients.browser import DESK, PHONE, open_page
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [
     pytest.mark.process,
     pytest.mark.browser,
     pytest.mark.usefixtures("logs"),
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="session"),
 ]
 
 POLICY = "default-src 'self'"
@@ -44,12 +44,6 @@ OBJECT = re.compile(r"/[^/]+/(?=(change|publish|cancel|mail|switch)/)")
 OF_DJANGO = re.compile(r"[^/]+/[^/]+/[^/]+/(?=(delete|history)/)")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as browser:
-        yield browser
-
-
 @pytest.fixture(scope="module")
 def process(new_database: Callable[[], str]) -> Iterator[SiteProcess]:
     site = Site(SQLITE_PATH=new_database(), CONTENT_POLICY=POLICY)
@@ -58,7 +52,7 @@ def process(new_database: Callable[[], str]) -> Iterator[SiteProcess]:
         yield process
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def login(browser: Browser, process: SiteProcess) -> Any:
     """The cookies of the user `admin`, who has logged in by the form."""
     async with open_page(browser, base_url=f"http://{process.address}") as page:
@@ -70,7 +64,7 @@ async def login(browser: Browser, process: SiteProcess) -> Any:
         return await page.context.storage_state()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def staff(browser: Browser, process: SiteProcess, login: Any) -> AsyncIterator[Page]:
     """A page of somebody who may do everything. Fails if the browser reports an error, or stops something."""
     async with open_page(browser, base_url=f"http://{process.address}", storage_state=login, locale="en") as page:

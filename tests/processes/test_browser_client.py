@@ -15,7 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.clients import hand_written
-from tests.clients.browser import add_script, open_browser, open_page
+from tests.clients.browser import add_script, open_page
 from tests.clients.bundles import BUILT, bundle
 from tests.clients.people import People
 from tests.sites.processes import ROOT, Site, SiteProcess
@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.browser,
     pytest.mark.usefixtures("logs"),
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="session"),
 ]
 
 HEARTBEAT_SECONDS = 600  # so that nobody is taken for dead in the middle of a test
@@ -55,13 +55,7 @@ window.texts = (wanted = "stored") =>
 EXAMPLES = dict(re.findall(r"<!-- ([\w.]+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "frontend.md").read_text(), re.S))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> AsyncIterator[Page]:
     # The start page, to which the tests add scripts, allows none that are written in it.
     async with open_page(browser, bypass_csp=True) as page:

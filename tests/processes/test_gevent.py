@@ -63,6 +63,7 @@ def say(n):
     assert manager.get_online_count() == 0
 
 def in_child():
+    gevent.get_hub().loop.install_sigchld()  # after the fork it would not hear of a quick child
     child = gevent.os.fork()
     if child:
         assert os.waitpid(child, 0)[1] == 0

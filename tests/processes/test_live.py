@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import ConsoleMessage, Page
+from playwright.async_api import Browser, ConsoleMessage, Page
 
 from realtime.presence import live
-from tests.clients.browser import open_browser, open_page
+from tests.clients.browser import open_page
 from tests.clients.people import People
 from tests.sites.processes import Redis, Site, SiteProcess, health, wait_until
 from tests.sites.tcp_proxy import Proxy
@@ -16,7 +16,7 @@ from tests.sites.workers import connect_to_each_worker, connections_of, workers_
 pytestmark = [
     pytest.mark.process,
     pytest.mark.usefixtures("logs"),
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="session"),
 ]
 
 PAGE = "/admin/realtime/live/"
@@ -62,8 +62,8 @@ async def test_it_adds_up_what_is_in_all_processes(process):
         assert newest(live.PROCESSES)["sockets"] == len(sockets) + 1
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def page() -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser) -> AsyncIterator[Page]:
     """An empty page. Fails if what it shows breaks the site's strict policy of what may be loaded."""
     broken: list[str] = []
 
@@ -71,7 +71,7 @@ async def page() -> AsyncIterator[Page]:
         if "Content Security Policy" in message.text and "image/svg" not in message.text:  # the demo's icon
             broken.append(message.text)
 
-    async with open_browser() as browser, open_page(browser) as page:
+    async with open_page(browser) as page:
         page.on("console", note)
         yield page
     assert broken == []

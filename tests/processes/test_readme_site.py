@@ -16,7 +16,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Route
 from websockets.exceptions import InvalidStatus
 
 from bench.readme import README
-from tests.clients.browser import open_browser, open_page
+from tests.clients.browser import open_page
 from tests.clients.bundles import find_packages
 from tests.clients.people import open_socket
 from tests.patience import PATIENCE_SECONDS
@@ -176,13 +176,7 @@ async def test_a_developer_sees_why_a_handshake_is_refused(site: ReadmeSite) -> 
     wait_until(lambda: "from 'http://localhost:5173' was refused (403): ORIGIN_NOT_ALLOWED" in site.log.read_text())
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, site: ReadmeSite) -> AsyncIterator[Page]:
     """A page of a visitor who has logged in. Whatever the policy forbids fails the test."""
     async with open_page(browser) as page:
@@ -225,7 +219,7 @@ def item(page: Page, text: str) -> Locator:
 
 
 @pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_the_page_talks_with_the_session_of_its_visitor(page: Page, site: ReadmeSite) -> None:
     script = asyncio.Event()
 
@@ -249,7 +243,7 @@ async def test_the_page_talks_with_the_session_of_its_visitor(page: Page, site: 
 
 
 @pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.parametrize(("query", "transport"), [("", "worker"), ("?elsewhere", "leader")])
 async def test_the_tabs_of_a_browser_are_one_socket(page: Page, site: ReadmeSite, query: str, transport: str) -> None:
     """Also where the static files are on another host, from which no worker can be started."""
@@ -266,7 +260,7 @@ async def test_the_tabs_of_a_browser_are_one_socket(page: Page, site: ReadmeSite
 
 
 @pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_htmx_loads_a_part_again_when_something_has_happened(page: Page, site: ReadmeSite) -> None:
     htmx = find_packages() / "htmx.org" / "dist" / "htmx.min.js"
     site.write("chat/static/chat/htmx.min.js", htmx.read_text())

@@ -9,7 +9,6 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.clients.browser import open_browser
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Site, SiteProcess
@@ -18,7 +17,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.browser,
     pytest.mark.usefixtures("logs"),
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="session"),
 ]
 
 TABS = 5
@@ -37,12 +36,6 @@ CODE = """async ([worker, share]) => {
 }"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as browser:
-        yield browser
-
-
 @pytest.fixture(scope="module")
 def process(new_database) -> Iterator[SiteProcess]:
     site = Site(SQLITE_PATH=new_database())
@@ -52,15 +45,15 @@ def process(new_database) -> Iterator[SiteProcess]:
         yield process
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser, process: SiteProcess) -> AsyncIterator[BrowserContext]:
     async with log_in(browser, process) as context:
         yield context
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def whole_context(process: SiteProcess) -> AsyncIterator[BrowserContext]:
-    async with open_browser(whole=True) as browser, log_in(browser, process) as context:
+@pytest_asyncio.fixture(loop_scope="session")
+async def whole_context(whole_browser: Browser, process: SiteProcess) -> AsyncIterator[BrowserContext]:
+    async with log_in(whole_browser, process) as context:
         yield context
 
 

@@ -12,9 +12,9 @@ from django.contrib.staticfiles import finders
 from django.test import Client
 from playwright.async_api import expect
 
-from tests.clients.browser import PHONE, open_browser, open_page
+from tests.clients.browser import PHONE, open_page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
@@ -42,8 +42,8 @@ async def serve(route):
     await route.fulfill(**await asyncio.to_thread(answer, route.request.url))
 
 
-async def test_nothing_is_blocked_under_a_strict_policy():
-    async with open_browser() as browser, open_page(browser) as page:
+async def test_nothing_is_blocked_under_a_strict_policy(browser):
+    async with open_page(browser) as page:
         await page.add_init_script(NOTE)
         await page.route("**/*", serve)
         await page.goto(f"{SITE}/api/docs/socket#frame-chat")
@@ -60,8 +60,8 @@ async def test_nothing_is_blocked_under_a_strict_policy():
         assert await page.evaluate("blocked") == []
 
 
-async def test_the_pages_follow_the_scheme_of_the_browser():
-    async with open_browser() as browser, open_page(browser) as page:
+async def test_the_pages_follow_the_scheme_of_the_browser(browser):
+    async with open_page(browser) as page:
         await page.route("**/*", serve)
         for address in ("/api/docs", "/api/docs/socket"):
             await page.goto(SITE + address)

@@ -54,6 +54,15 @@ def test_every_worker_begins_with_files_that_start_processes(workers):
     assert begins & {"x", "y", "z"} == set("xyz"[: min(workers, 3)] if workers > 1 else "x")
 
 
+def test_one_worker_has_all_tests_with_a_browser():
+    quick, slow = make_items({"a": 40}), make_items({"x": 9, "y": 8}, mark="process")
+    pages = make_items({"p": 6, "q": 6}, mark="browser")
+    order = ordering.spread([*quick, *pages[:6], *slow, *pages[6:]], 3)
+    assert sorted(item.name for item in order) == sorted(item.name for item in (*quick, *slow, *pages))
+    begin = order.index(pages[0])
+    assert order[begin : begin + 12] == pages
+
+
 @pytest.mark.parametrize(
     ("code", "failed"),
     [

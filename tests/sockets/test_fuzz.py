@@ -15,7 +15,7 @@ from tests.sites.in_process import TcpServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 many_times = settings(
-    max_examples=80,
+    max_examples=50,
     deadline=None,
     database=None,
     phases=[Phase.generate],  # what fails often fails by a timeout, which is slow to shrink

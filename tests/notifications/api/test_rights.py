@@ -61,7 +61,10 @@ ADDRESSES: dict[str, list[tuple[str, str, Any, int, int]]] = {
         for act, owner in (("seen", 200), ("read", 200), ("dismiss", 409), ("confirm", 200))
     },
 }
-CASES = [pytest.param(*case, id=f"{case[0]} {case[1]}") for cases in ADDRESSES.values() for case in cases]
+CASES = [case for cases in ADDRESSES.values() for case in cases]
+EACH = pytest.mark.parametrize(
+    ("method", "path", "body", "owner"), [pytest.param(*case[:4], id=f"{case[0]} {case[1]}") for case in CASES]
+)
 
 
 @pytest.fixture
@@ -105,22 +108,30 @@ def test_every_address_is_in_the_table() -> None:
     assert names - {"unsubscribe"} == set(ADDRESSES)
 
 
-@pytest.mark.parametrize(("method", "path", "body", "owner", "other"), CASES)
-def test_the_owner(bob: Any, known: Any, method: str, path: str, body: Any, owner: int, other: int) -> None:
+@EACH
+def test_the_owner(bob: Any, known: Any, method: str, path: str, body: Any, owner: int) -> None:
     assert ask(client_for(bob), method, path, body, known).status_code == owner
 
 
-@pytest.mark.parametrize(("method", "path", "body", "owner", "other"), CASES)
-def test_another_user_sees_and_changes_nothing(
-    carol: Any, known: Any, method: str, path: str, body: Any, owner: int, other: int
+@EACH
+def test_a_user_who_is_known_by_the_token_alone(
+    bob: Any, known: Any, method: str, path: str, body: Any, owner: int
 ) -> None:
-    before = everything()
-    clerk = make_user("clerk", is_staff=True)
-    clerk.user_permissions.set(Permission.objects.all())
-    for user in (carol, clerk, make_user("root", is_staff=True, is_superuser=True)):  # staff have the admin for more
-        client = client_for(user)
+    """As simplejwt's stateless authentication leaves it: no row of the user was read."""
+    client = APIClient()
+    client.force_authenticate(TokenUser(AccessToken.for_user(bob)))
+    assert ask(client, method, path, body, known).status_code == owner
+
+
+@pytest.mark.parametrize("name", ["carol", "clerk", "root"])
+def test_another_user_sees_and_changes_nothing(known: Any, name: str) -> None:
+    user = make_user(name, is_staff=name != "carol", is_superuser=name == "root")  # staff have the admin for more
+    if name == "clerk":
+        user.user_permissions.set(Permission.objects.all())
+    client, before = client_for(user), everything()
+    for method, path, body, _owner, other in CASES:
         answer = ask(client, method, path, body, known)
-        assert answer.status_code == other, user
+        assert answer.status_code == other, (method, path)
         if other == 404:
             assert answer.json()["code"] == "NOT_FOUND"
             unknown = ask(client, method, path, body, {**known, "id": 4711, "item": 4711, "announcement": 4711})
@@ -130,33 +141,24 @@ def test_another_user_sees_and_changes_nothing(
             assert answer.json().get("changed", 0) == 0
             assert answer.json().get("follows", []) == []
             assert answer.json().get("announcements", []) == []
-    assert everything() == before
+        assert everything() == before, (method, path)
 
 
-@pytest.mark.parametrize(("method", "path", "body", "owner", "other"), CASES)
-def test_somebody_who_is_not_logged_in(known: Any, method: str, path: str, body: Any, owner: int, other: int) -> None:
+def test_somebody_who_is_not_logged_in(known: Any) -> None:
     before = everything()
-    answer = ask(APIClient(), method, path, body, known)
-    assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED")
-    assert answer["WWW-Authenticate"].startswith("Bearer")
-    assert everything() == before
+    for method, path, body, *_statuses in CASES:
+        answer = ask(APIClient(), method, path, body, known)
+        assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHENTICATED"), (method, path)
+        assert answer["WWW-Authenticate"].startswith("Bearer")
+        assert everything() == before, (method, path)
 
 
-@pytest.mark.parametrize(("method", "path", "body", "owner", "other"), CASES)
-def test_who_has_left(bob: Any, known: Any, method: str, path: str, body: Any, owner: int, other: int) -> None:
-    client = client_for(bob)
+def test_who_has_left(bob: Any, known: Any) -> None:
+    client, before = client_for(bob), everything()
     type(bob).objects.filter(pk=bob.pk).update(is_active=False)
-    assert ask(client, method, path, body, known).status_code == 401
-
-
-@pytest.mark.parametrize(("method", "path", "body", "owner", "other"), CASES)
-def test_a_user_who_is_known_by_the_token_alone(
-    bob: Any, known: Any, method: str, path: str, body: Any, owner: int, other: int
-) -> None:
-    """As simplejwt's stateless authentication leaves it: no row of the user was read."""
-    client = APIClient()
-    client.force_authenticate(TokenUser(AccessToken.for_user(bob)))
-    assert ask(client, method, path, body, known).status_code == owner
+    for method, path, body, *_statuses in CASES:
+        assert ask(client, method, path, body, known).status_code == 401, (method, path)
+        assert everything() == before, (method, path)
 
 
 def test_a_cookie_needs_the_token_against_forgery(bob: Any, known: Any) -> None:

@@ -1,4 +1,4 @@
-"""The demo under a real server, without the people who talk by themselves, and browsers. All are shared by a file."""
+"""The demo under a real server, without the people who talk by themselves, shared by the tests of a file."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -6,24 +6,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.clients.browser import open_browser
 from tests.processes.demo.windows import Windows
 from tests.sites.processes import Site, SiteProcess
 
 # Less than for what the page renews a token before it opens a socket.
 EXPIRING_SECONDS = 115
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_browser() as browser:
-        yield browser
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def whole_browser() -> AsyncIterator[Browser]:
-    async with open_browser(whole=True) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +21,14 @@ def process(new_database: Callable[[], str]) -> Iterator[SiteProcess]:
         yield process
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def windows(browser: Browser, process: SiteProcess) -> AsyncIterator[Windows]:
     windows = Windows(browser, process.address)
     yield windows
     await windows.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def whole_windows(whole_browser: Browser, process: SiteProcess) -> AsyncIterator[Windows]:
     windows = Windows(whole_browser, process.address)
     yield windows

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.browser,
     pytest.mark.usefixtures("logs"),
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="session"),
 ]
 
 

@@ -9,7 +9,7 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.browser,
     pytest.mark.usefixtures("logs"),
-    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.asyncio(loop_scope="session"),
 ]
 
 # As in Chrome on Android, where only a service worker can show one.
