@@ -16,6 +16,7 @@ from notifications.models import Notification
 from notifications.testing import clock
 from tests.notifications.rows import pushed, sent
 from tests.patience import PATIENCE_SECONDS
+from tests.people import NO_KEY
 from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +65,7 @@ def test_every_act_changes_what_it_names_and_can_be_undone(
     for earlier in before:
         do(bob, earlier, ids=five[:2])
     was, hers = states(bob), states(alice)
-    outcome = do(bob, name, ids=[*five[:2], *states(alice), 4711])
+    outcome = do(bob, name, ids=[*five[:2], *states(alice), NO_KEY])
     assert (outcome.changed, outcome.ids) == (2, five[:2])
     frame = pushed(bob, "inbox")[-1]["data"]
     assert frame == {"unread": counts[0], "unseen": counts[1], "act": name, "notification_ids": five[:2]}

@@ -12,6 +12,7 @@ from notifications.models import Notification, TypeSwitch
 from realtime.models import Event, Room
 from realtime.storage import pending
 from tests.notifications.rows import pushed
+from tests.people import NO_KEY
 
 pytestmark = pytest.mark.django_db
 
@@ -75,7 +76,7 @@ def test_followers(alice: Any, bob: Any, carol: Any) -> None:
 def test_nobody(alice: Any) -> None:
     assert notify([], "mention", actor=alice) == 0
     assert notify([alice], "mention", actor=alice) == 0
-    assert notify([4711], "mention", actor=alice) == 0
+    assert notify([NO_KEY], "mention", actor=alice) == 0
     assert not Event.objects.exists()
 
 
@@ -89,7 +90,7 @@ def test_what_names_no_users_is_a_type_error(given: Any) -> None:
 
 def test_one_key_of_nobody_is_an_error() -> None:
     with pytest.raises(ObjectDoesNotExist):
-        notify(4711, "mention", message="hello")
+        notify(NO_KEY, "mention", message="hello")
 
 
 def test_thousands_are_stored_and_pushed_with_a_few_queries(alice: Any, django_assert_max_num_queries: Any) -> None:

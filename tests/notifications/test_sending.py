@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from notifications import anotify, notify, sending, types
 from notifications.models import Notification
 from realtime.models import Event
+from tests.people import NO_KEY
 
 pytestmark = pytest.mark.django_db
 
@@ -167,7 +168,7 @@ def test_a_missing_parameter(bob: Any) -> None:
 
 def test_an_unknown_recipient() -> None:
     with pytest.raises(ObjectDoesNotExist):
-        notify(4711, "mention", message="?")
+        notify(NO_KEY, "mention", message="?")
     assert_nothing_was_sent()
 
 

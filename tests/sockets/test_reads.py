@@ -15,7 +15,7 @@ from realtime.protocol.errors import ErrorCode
 from realtime.storage import log
 from realtime.storage.database import run
 from tests.clients.socket import is_refused
-from tests.people import client_for
+from tests.people import NO_KEY, client_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -91,7 +91,7 @@ async def test_it_marks_ones_own_notifications(site, alice, bob):
     foreign = (await run(notify, alice, "mention", title="t", message="m")).pk
     phone, laptop = await site.connect(bob), await site.connect(bob)
     for _again in range(2):
-        assert (await phone.ask("read", notification_ids=[*own[:2], foreign, 999]))["type"] == "ack"
+        assert (await phone.ask("read", notification_ids=[*own[:2], foreign, NO_KEY]))["type"] == "ack"
     heard = [frame for frame in await laptop.settle() if frame["type"] == "read"]
     assert heard == [{"type": "read", "data": {"notification_ids": own[:2]}}]
     assert await run(lambda: set(Notification.objects.unread().values_list("pk", flat=True))) == {own[2], foreign}

@@ -178,8 +178,8 @@ def test_processes_that_notice_together_leave_out_one_number_for_all():
 def test_it_deletes_the_rows_of_rooms_and_users_that_have_gone():
     user, room = make_user("alice"), make_room()
     kept = [f"user.{user.pk}", "room.a", "site", "topic.metrics"]
-    write(*kept, "room.gone", "user.999", "user.0x", "user.18446744073709551616", "room.stored")
-    for stream in ("room.gone", "user.999", "user.0x", "user.18446744073709551616", kept[0], room.stream):
+    write(*kept, "room.gone", "user.2000000000", "user.0x", "user.18446744073709551616", "room.stored")
+    for stream in ("room.gone", "user.2000000000", "user.0x", "user.18446744073709551616", kept[0], room.stream):
         log.forget(stream)
     assert retire() == 4
     assert streams() == sorted([*kept, "room.stored"])

@@ -12,7 +12,7 @@ from notifications.testing import clock as own_clock
 from realtime.protocol.frames import format_time
 from tests.notifications.api.conftest import PATH
 from tests.notifications.rows import pushed, sent
-from tests.people import client_for
+from tests.people import NO_KEY, client_for
 from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
@@ -198,7 +198,7 @@ def test_ids_of_others_and_of_nobody_are_left_out(
     client: APIClient, alice: Any, bob: Any, three: list[Notification]
 ) -> None:
     hers = sent(alice, "mention", message="hers")
-    body = {"act": "delete", "ids": [three[0].pk, hers.pk, three[1].pk, 4711]}
+    body = {"act": "delete", "ids": [three[0].pk, hers.pk, three[1].pk, NO_KEY]}
     assert post(client, "/acts", body)["changed"] == 2
     assert unread(alice) == ["hers"]
     assert unread(bob) == ["c"]
@@ -260,7 +260,7 @@ def test_half_a_character_is_refused(client: APIClient) -> None:
 
 def test_a_place_of_nobodys_notification_is_not_found(client: APIClient, alice: Any) -> None:
     hers = sent(alice, "mention", message="hers")
-    for pk in (hers.pk, 4711):
+    for pk in (hers.pk, NO_KEY):
         answer = client.post(f"{PATH}/acts", {"act": "read", "up_to": pk})
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
 

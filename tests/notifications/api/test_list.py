@@ -14,6 +14,7 @@ from notifications.models import Notification
 from realtime.protocol.frames import format_time
 from tests.notifications.api.conftest import PATH
 from tests.notifications.rows import pushed, sent
+from tests.people import NO_KEY
 from tests.shop.models import Item
 
 pytestmark = pytest.mark.django_db
@@ -99,7 +100,7 @@ def test_filters(client: APIClient, alice: Any, bob: Any, registries: None) -> N
     assert messages(client, category="social,orders", level="info,warning", unread=1) == ["like", "plain"]
     assert messages(client, reason="yours") == ["failed"]
     assert messages(client, actor=alice.pk) == ["like"]
-    assert messages(client, actor=4711) == []
+    assert messages(client, actor=NO_KEY) == []
     assert messages(client, since=format_time(middle.arrived_at)) == ["read", "like", "failed"]
     assert messages(client, since="2000-01-01T00:00:00+02:00", type="mention") == ["read", "plain"]
 

@@ -17,7 +17,7 @@ from notifications.models import Follow, Notification
 from notifications.models.announcement import AnnouncementState
 from tests.notifications.api.conftest import PATH
 from tests.notifications.rows import sent
-from tests.people import client_for, make_user
+from tests.people import NO_KEY, client_for, make_user
 from tests.shop.models import Item
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("invitation", "own_items")]
@@ -134,7 +134,7 @@ def test_another_user_sees_and_changes_nothing(known: Any, name: str) -> None:
         assert answer.status_code == other, (method, path)
         if other == 404:
             assert answer.json()["code"] == "NOT_FOUND"
-            unknown = ask(client, method, path, body, {**known, "id": 4711, "item": 4711, "announcement": 4711})
+            unknown = ask(client, method, path, body, known | dict.fromkeys(("id", "item", "announcement"), NO_KEY))
             assert unknown.json() == answer.json()  # it does not say that there is one
         elif answer.content:
             assert str(known["id"]) not in [str(found["id"]) for found in answer.json().get("notifications", [])]

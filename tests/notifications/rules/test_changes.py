@@ -13,6 +13,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from notifications.rules import Occasion, changed, on
+from tests.people import NO_KEY
 from tests.shop.models import Book, Item, ItemProxy, Named, Shelf
 
 pytestmark = pytest.mark.django_db
@@ -142,7 +143,7 @@ def test_an_object_from_before_the_rule(told: Told) -> None:
 def test_a_new_object_with_a_key_of_its_own_is_new(told: Told) -> None:
     listen(told, "name", model=Shelf)
     Shelf(code=uuid4(), name="a").save()
-    Item(pk=4711, status="x").save()
+    Item(pk=NO_KEY, status="x").save()
     assert told == []
 
 
