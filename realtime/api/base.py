@@ -19,11 +19,22 @@ from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
 
 
+class Renderer(JSONRenderer):
+    """JSON in UTF-8. Halves of surrogate pairs, which an error repeats from a request, have no bytes in it: escapes."""
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        try:
+            return super().render(data, accepted_media_type, renderer_context)
+        except UnicodeEncodeError:
+            self.ensure_ascii = True
+            return super().render(data, accepted_media_type, renderer_context)
+
+
 class StandingView(APIView):
     """A view with parsers, renderers, versions and errors of its own. Named before a view of simplejwt."""
 
     parser_classes: Sequence[type[BaseParser]] = (JSONParser, FormParser, MultiPartParser)
-    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (Renderer,)
     content_negotiation_class: type[BaseContentNegotiation] = DefaultContentNegotiation
     versioning_class: type[BaseVersioning] | None = None
 
