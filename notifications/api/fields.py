@@ -38,6 +38,8 @@ class KeysField(serializers.CharField):
         self._known = known  # returns the keys that exist; without it, there may be any
 
     def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list) and len(data) > KEYS_AT_ONCE:  # before each of them is looked at
+            self.fail("too_many", limit=KEYS_AT_ONCE)
         texts = [serializers.CharField().run_validation(text) for text in (data if isinstance(data, list) else [data])]
         keys = [key.strip() for text in texts for key in text.split(",") if key.strip()]
         if len(keys) > KEYS_AT_ONCE:
@@ -47,6 +49,25 @@ class KeysField(serializers.CharField):
             if key not in known:
                 self.fail("unknown", name=key, known=", ".join(known))
         return keys
+
+
+class ShortListField(serializers.ListField):
+    """A list that is refused for its length before its entries are looked at: a million of them take seconds."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.run_validators(data)
+        return super().to_internal_value(data)
+
+
+class ChoiceOrNoneField(serializers.BooleanField):
+    """true, false, or null. An empty text, which REST framework also takes for null, is wrong."""
+
+    NULL_VALUES = {None}
+
+    def __init__(self, **options: Any) -> None:
+        # Without `allow_null`, an absent field would count as false, as in an HTML form.
+        super().__init__(required=False, allow_null=True, **options)
 
 
 class ExactTimeField(MomentField):

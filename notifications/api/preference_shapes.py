@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from notifications import types
-from notifications.api.fields import ExactTimeField
+from notifications.api.fields import ChoiceOrNoneField, ExactTimeField, ShortListField
 from notifications.api.serializers import StrictShape
 from notifications.models import Digest
 from notifications.models.preference import MOST_AWAY_MINUTES, validate_zone
@@ -20,13 +20,13 @@ class SwitchesShape(StrictShape):
 
 
 class ChoicesShape(StrictShape):
-    socket = serializers.BooleanField(required=False, allow_null=True)
-    mail = serializers.BooleanField(required=False, allow_null=True)
-    web_push = serializers.BooleanField(required=False, allow_null=True)
+    socket = ChoiceOrNoneField()
+    mail = ChoiceOrNoneField()
+    web_push = ChoiceOrNoneField()
 
 
 class QuietHoursShape(StrictShape):
-    days = serializers.ListField(
+    days = ShortListField(
         child=serializers.IntegerField(min_value=1, max_value=7),
         min_length=1,
         max_length=7,
@@ -59,12 +59,11 @@ class ByKeyField(serializers.DictField):
         self._known = known  # returns the keys that exist
 
     def to_internal_value(self, data: Any) -> Any:
-        given = super().to_internal_value(data)
         known = self._known()
-        for name in given:
+        for name in data if isinstance(data, dict) else ():
             if name not in known:
                 self.fail("unknown", name=name, known=", ".join(sorted(known)))
-        return given
+        return super().to_internal_value(data)
 
 
 class PreferencesShape(StrictShape):

@@ -19,15 +19,18 @@ from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
 
 
+class EscapingRenderer(JSONRenderer):
+    ensure_ascii = True
+
+
 class Renderer(JSONRenderer):
-    """JSON in UTF-8. Halves of surrogate pairs, which an error repeats from a request, have no bytes in it: escapes."""
+    """JSON in UTF-8; in ASCII where an error repeats halves of surrogate pairs, which have no bytes in UTF-8."""
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         try:
             return super().render(data, accepted_media_type, renderer_context)
         except UnicodeEncodeError:
-            self.ensure_ascii = True
-            return super().render(data, accepted_media_type, renderer_context)
+            return EscapingRenderer().render(data, accepted_media_type, renderer_context)
 
 
 class StandingView(APIView):
