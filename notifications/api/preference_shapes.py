@@ -5,9 +5,10 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from notifications import types
+from notifications import clock, types
 from notifications.api.fields import ChoiceOrNoneField, ExactTimeField, ShortListField
 from notifications.api.serializers import StrictShape
+from notifications.follows import FOREVER
 from notifications.models import Digest
 from notifications.models.preference import MOST_AWAY_MINUTES, validate_zone
 from notifications.preferences.spans import CLOCK, MOST_SPANS
@@ -48,6 +49,14 @@ class DigestShape(StrictShape):
     )
 
 
+class MutedUntilField(ExactTimeField):
+    """The end of a mute. One that is over is no mute. On the last day that there is, it has no end in any time zone."""
+
+    def to_internal_value(self, value: Any) -> Any:
+        moment = super().to_internal_value(value)
+        return None if moment <= clock.now() else min(moment, clock.as_stored(FOREVER))
+
+
 class ByKeyField(serializers.DictField):
     """Choices by the key of a category or a type."""
 
@@ -68,7 +77,7 @@ class ByKeyField(serializers.DictField):
 
 class PreferencesShape(StrictShape):
     channels = SwitchesShape(required=False, help_text=_("Switches for everything that comes in one way."))
-    muted_until = ExactTimeField(
+    muted_until = MutedUntilField(
         required=False, allow_null=True, help_text=_("Nothing but what is critical disturbs you before this time.")
     )
     time_zone = serializers.CharField(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.test import Client
 from rest_framework import serializers
 from rest_framework.test import APIClient
 
@@ -169,6 +170,25 @@ def test_the_entries_of_what_is_too_long_are_not_looked_at(
         monkeypatch.setattr(kind, "to_internal_value", lambda self, data: seen.append(data))
     assert list(patch(hers, changes, 400)["errors"]) == [field]
     assert seen == []
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T00:00:00.000000Z"),
+        ("9999-12-31T00:00:00Z", "9999-12-31T00:00:00.000000Z"),
+        ("2100-01-01T00:00:00Z", "2100-01-01T00:00:00.000000Z"),
+        ("0001-01-01T00:00:00Z", None),
+        ("2020-01-01T00:00:00Z", None),
+    ],
+)
+def test_a_mute_can_be_shown_in_every_time_zone(
+    hers: APIClient, admin_client: Client, settings: Any, zone: str, given: str, stored: str | None
+) -> None:
+    settings.TIME_ZONE = zone
+    assert patch(hers, {"muted_until": given})["muted_until"] == stored
+    assert admin_client.get("/admin/notifications/reader/").status_code == 200
 
 
 def test_everybody_has_their_own(hers: APIClient, bob: Any) -> None:
