@@ -52,9 +52,11 @@ class DigestShape(StrictShape):
 class MutedUntilField(ExactTimeField):
     """The end of a mute. One that is over is no mute. On the last day that there is, it has no end in any time zone."""
 
+    latest = FOREVER
+
     def to_internal_value(self, value: Any) -> Any:
         moment = super().to_internal_value(value)
-        return None if moment <= clock.now() else min(moment, clock.as_stored(FOREVER))
+        return None if moment <= clock.now() else moment
 
 
 class ByKeyField(serializers.DictField):

@@ -231,6 +231,7 @@ def test_without_time_zones(hers: APIClient, settings: Any) -> None:
     settings.TIME_ZONE = "Asia/Shanghai"
     assert patch(hers, {"muted_until": "2030-01-31T08:00:00Z"})["muted_until"] == "2030-01-31T08:00:00.000000Z"
     assert hers.get(URL).json()["muted_until"] == "2030-01-31T08:00:00.000000Z"
+    assert patch(hers, {"muted_until": "9999-12-31T23:59:59Z"})["muted_until"] == "9999-12-31T00:00:00.000000Z"
 
 
 # From site code
