@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -38,6 +38,8 @@ class KeysField(serializers.CharField):
         self._known = known  # returns the keys that exist; without it, there may be any
 
     def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list) and len(data) > KEYS_AT_ONCE:  # before each of them is looked at
+            self.fail("too_many", limit=KEYS_AT_ONCE)
         texts = [serializers.CharField().run_validation(text) for text in (data if isinstance(data, list) else [data])]
         keys = [key.strip() for text in texts for key in text.split(",") if key.strip()]
         if len(keys) > KEYS_AT_ONCE:
@@ -49,16 +51,36 @@ class KeysField(serializers.CharField):
         return keys
 
 
+class ShortListField(serializers.ListField):
+    """A list that is refused for its length before its entries are looked at: a million of them take seconds."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.run_validators(data)
+        return super().to_internal_value(data)
+
+
+class ChoiceOrNoneField(serializers.BooleanField):
+    """true, false, or null. An empty text, which REST framework also takes for null, is wrong."""
+
+    NULL_VALUES = {None}
+
+    def __init__(self, **options: Any) -> None:
+        # Without `allow_null`, an absent field would count as false, as in an HTML form.
+        super().__init__(required=False, allow_null=True, **options)
+
+
 class ExactTimeField(MomentField):
     """A time in ISO 8601 with a time zone."""
 
     default_error_messages = {"invalid": _("Enter a time with a time zone, such as 2030-01-31T08:00:00Z.")}
+    latest = datetime.max.replace(tzinfo=UTC)  # what is later counts as this
 
     def to_internal_value(self, value: Any) -> Any:
         try:
             moment = parse_datetime(value) if isinstance(value, str) else None
             if moment is not None and not is_naive(moment):
-                return clock.as_stored(moment.astimezone(UTC))
+                return clock.as_stored(min(moment.astimezone(UTC), self.latest))
         except (ValueError, OverflowError):
             pass
         self.fail("invalid")

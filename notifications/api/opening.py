@@ -30,7 +30,7 @@ class PageRenderer(BaseRenderer):
     format = "html"
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        return str(escape(data["detail"])).encode() if data else b""
+        return str(escape(data["detail"])).encode() if data and "detail" in data else b""
 
 
 class Leading(HttpResponseRedirect):

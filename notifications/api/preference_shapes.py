@@ -5,9 +5,10 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from notifications import types
-from notifications.api.fields import ExactTimeField
+from notifications import clock, types
+from notifications.api.fields import ChoiceOrNoneField, ExactTimeField, ShortListField
 from notifications.api.serializers import StrictShape
+from notifications.follows import FOREVER
 from notifications.models import Digest
 from notifications.models.preference import MOST_AWAY_MINUTES, validate_zone
 from notifications.preferences.spans import CLOCK, MOST_SPANS
@@ -20,13 +21,13 @@ class SwitchesShape(StrictShape):
 
 
 class ChoicesShape(StrictShape):
-    socket = serializers.BooleanField(required=False, allow_null=True)
-    mail = serializers.BooleanField(required=False, allow_null=True)
-    web_push = serializers.BooleanField(required=False, allow_null=True)
+    socket = ChoiceOrNoneField()
+    mail = ChoiceOrNoneField()
+    web_push = ChoiceOrNoneField()
 
 
 class QuietHoursShape(StrictShape):
-    days = serializers.ListField(
+    days = ShortListField(
         child=serializers.IntegerField(min_value=1, max_value=7),
         min_length=1,
         max_length=7,
@@ -48,6 +49,16 @@ class DigestShape(StrictShape):
     )
 
 
+class MutedUntilField(ExactTimeField):
+    """The end of a mute. One that is over is no mute. On the last day that there is, it has no end in any time zone."""
+
+    latest = FOREVER
+
+    def to_internal_value(self, value: Any) -> Any:
+        moment = super().to_internal_value(value)
+        return None if moment <= clock.now() else moment
+
+
 class ByKeyField(serializers.DictField):
     """Choices by the key of a category or a type."""
 
@@ -59,17 +70,16 @@ class ByKeyField(serializers.DictField):
         self._known = known  # returns the keys that exist
 
     def to_internal_value(self, data: Any) -> Any:
-        given = super().to_internal_value(data)
         known = self._known()
-        for name in given:
+        for name in data if isinstance(data, dict) else ():
             if name not in known:
                 self.fail("unknown", name=name, known=", ".join(sorted(known)))
-        return given
+        return super().to_internal_value(data)
 
 
 class PreferencesShape(StrictShape):
     channels = SwitchesShape(required=False, help_text=_("Switches for everything that comes in one way."))
-    muted_until = ExactTimeField(
+    muted_until = MutedUntilField(
         required=False, allow_null=True, help_text=_("Nothing but what is critical disturbs you before this time.")
     )
     time_zone = serializers.CharField(

@@ -4,23 +4,31 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
+from rest_framework.utils.html import is_html_input
 
 from notifications import types
-from notifications.api.fields import ExactTimeField, FutureField, KeysField, PlaceField, UpToField
+from notifications.api.fields import (
+    ChoiceOrNoneField,
+    ExactTimeField,
+    FutureField,
+    KeysField,
+    PlaceField,
+    ShortListField,
+    UpToField,
+)
 from notifications.inbox import Filters
 from notifications.inbox.acts import IDS_AT_ONCE, STEPS
 from notifications.inbox.lists import BOXES, MAX_ID
 from realtime.integration.rest import Shape, UserIdField
 
 SNOOZE = "snooze"
+MOST_NAMED = 100  # fields that are wrong
+OBJECTS = (serializers.BaseSerializer, serializers.DictField)
 
 
 class FilterShape(Shape):
     box = serializers.ChoiceField(list(BOXES), default="inbox", help_text=_("Which list it is."))
-    # Without `allow_null`, an absent field would count as false, as in an HTML form.
-    unread = serializers.BooleanField(
-        required=False, allow_null=True, default=None, help_text=_("Only those that are unread, or only the others.")
-    )
+    unread = ChoiceOrNoneField(help_text=_("Only those that are unread, or only the others."))
     type = KeysField(required=False, help_text=_("Only these types, separated by commas."))
     category = KeysField(
         known=lambda: dict.fromkeys([types.GENERAL, *types.categories()]),
@@ -48,9 +56,17 @@ class StrictShape(Shape):
     # Refuses fields that do not exist: with a misspelt filter, an act would change more than was meant, and a misspelt
     # switch would seem to be turned.
     def to_internal_value(self, data: Any) -> Any:
-        unknown = set(data) - set(self.fields) if isinstance(data, dict) else set()
+        # In a form, an object has no value of its own: it would be left out.
+        known = {
+            name: field
+            for name, field in self.fields.items()
+            if not (is_html_input(data) and isinstance(field, OBJECTS))
+        }
+        unknown = [key for key in data if key not in known] if isinstance(data, dict) else []
         if unknown:
-            raise serializers.ValidationError({str(key): [_("There is no such field.")] for key in unknown})
+            raise serializers.ValidationError(
+                {str(key): [_("There is no such field.")] for key in unknown[:MOST_NAMED]}
+            )
         return super().to_internal_value(data)
 
 
@@ -67,7 +83,7 @@ class ActShape(StrictShape):
 
 class ActsShape(StrictShape):
     act = serializers.ChoiceField(list(STEPS))
-    ids = serializers.ListField(
+    ids = ShortListField(
         child=serializers.IntegerField(min_value=1, max_value=MAX_ID),
         min_length=1,
         max_length=IDS_AT_ONCE,

@@ -19,11 +19,25 @@ from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
 
 
+class EscapingRenderer(JSONRenderer):
+    ensure_ascii = True
+
+
+class Renderer(JSONRenderer):
+    """JSON in UTF-8; in ASCII where an error repeats halves of surrogate pairs, which have no bytes in UTF-8."""
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        try:
+            return super().render(data, accepted_media_type, renderer_context)
+        except UnicodeEncodeError:
+            return EscapingRenderer().render(data, accepted_media_type, renderer_context)
+
+
 class StandingView(APIView):
     """A view with parsers, renderers, versions and errors of its own. Named before a view of simplejwt."""
 
     parser_classes: Sequence[type[BaseParser]] = (JSONParser, FormParser, MultiPartParser)
-    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (Renderer,)
     content_negotiation_class: type[BaseContentNegotiation] = DefaultContentNegotiation
     versioning_class: type[BaseVersioning] | None = None
 

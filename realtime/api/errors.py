@@ -8,7 +8,7 @@ import math
 from json import JSONDecodeError
 from typing import Any
 
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.db import InterfaceError, OperationalError
 from rest_framework.exceptions import APIException, ErrorDetail, ParseError, ValidationError
 from rest_framework.response import Response
@@ -22,6 +22,8 @@ from realtime.protocol.errors import ErrorCode, Reason, Refused
 logger = logging.getLogger(__name__)
 
 AWAY = (OperationalError, InterfaceError, StoreUnavailable)
+# Limits of Django's settings; it would answer the last two with a page.
+TOO_LARGE = (RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent)
 
 STATUSES = {
     ErrorCode.INVALID_JSON: 400,
@@ -61,7 +63,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     # Python's JSON decoder raises RecursionError for JSON that is nested a hundred thousand times.
     if isinstance(error, RecursionError):
         error = ParseError()
-    if isinstance(error, RequestDataTooBig):
+    if isinstance(error, TOO_LARGE):
         error = TooLarge(say(Reason.REQUEST_TOO_LARGE))
     response = answer_in_drf(error, context)
     if response is not None:

@@ -57,6 +57,30 @@ def test_it_answers_in_json(client, method, path, options, expected):
     assert error_of(getattr(client, method)(f"/api/v1/{path}", **options)) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("notifications/acts", r'{"act": "read", "\ud800": 1}', "\ud800"),
+        ("notifications/acts", r'{"act": "\ud800", "ids": [1]}', "act"),
+        ("rooms/none/members", r'{"role": "\udfff"}', "role"),
+    ],
+)
+def test_it_repeats_a_half_of_a_character_as_it_came(client, path, body, field):
+    answer = client.post(f"/api/v1/{path}", body, content_type="application/json")
+    assert error_of(answer) == (400, "INVALID_MESSAGE")
+    assert list(answer.json()["errors"]) == [field]
+
+
+def test_it_refuses_a_form_with_too_many_fields(client, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 2
+    form = {"content_type": "application/x-www-form-urlencoded"}
+    assert error_of(client.post("/api/v1/rooms", "title=a&a=1&b=2", **form)) == (413, "TOO_LARGE")
+    settings.DATA_UPLOAD_MAX_NUMBER_FILES = 1
+    files = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n1\r\n' for name in "ab")
+    answer = client.post("/api/v1/rooms", f"{files}--x--\r\n", content_type="multipart/form-data; boundary=x")
+    assert error_of(answer) == (413, "TOO_LARGE")
+
+
 def test_it_shows_nobody_who_is_not_logged_in_where_things_are():
     for path in ("rooms", "rooms/general", "messages", "status/1"):
         assert error_of(APIClient().get(f"/api/v1/{path}")) == (401, "UNAUTHENTICATED")

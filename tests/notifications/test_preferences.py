@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.test import Client
+from rest_framework import serializers
 from rest_framework.test import APIClient
 
 from notifications.models import Delivery, Preference, Reader, TypeSwitch
@@ -138,6 +140,7 @@ def test_null_takes_a_choice_back(hers: APIClient, part: str) -> None:
         ({"types": {"unheard_of": {"mail": False}}}, "types"),
         ({"types": {"mention": {"fax": False}}}, "types"),
         ({"types": {"mention": False}}, "types"),
+        ({"types": {"mention": {"mail": ""}}}, "types"),
         ({"types": []}, "types"),
         ({"categories": {"mention": {"mail": False}}}, "categories"),
         ([], "non_field_errors"),
@@ -150,6 +153,42 @@ def test_what_is_wrong_is_named_and_nothing_changes(hers: APIClient, changes: An
     assert answer["code"] == "INVALID_MESSAGE"
     assert field in answer["errors"]
     assert not Reader.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"types": {f"type{number}": {"mail": False} for number in range(10_000)}}, "types"),
+        ({"quiet_hours": [{**NIGHT, "days": [1] * 10_000}]}, "quiet_hours"),
+    ],
+)
+def test_the_entries_of_what_is_too_long_are_not_looked_at(
+    hers: APIClient, changes: Any, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    for kind in (serializers.IntegerField, serializers.BooleanField):
+        monkeypatch.setattr(kind, "to_internal_value", lambda self, data: seen.append(data))
+    assert list(patch(hers, changes, 400)["errors"]) == [field]
+    assert seen == []
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/New_York"])
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("9999-12-31T23:59:59.999999Z", "9999-12-31T00:00:00.000000Z"),
+        ("9999-12-31T00:00:00Z", "9999-12-31T00:00:00.000000Z"),
+        ("2100-01-01T00:00:00Z", "2100-01-01T00:00:00.000000Z"),
+        ("0001-01-01T00:00:00Z", None),
+        ("2020-01-01T00:00:00Z", None),
+    ],
+)
+def test_a_mute_can_be_shown_in_every_time_zone(
+    hers: APIClient, admin_client: Client, settings: Any, zone: str, given: str, stored: str | None
+) -> None:
+    settings.TIME_ZONE = zone
+    assert patch(hers, {"muted_until": given})["muted_until"] == stored
+    assert admin_client.get("/admin/notifications/reader/").status_code == 200
 
 
 def test_everybody_has_their_own(hers: APIClient, bob: Any) -> None:
@@ -192,6 +231,7 @@ def test_without_time_zones(hers: APIClient, settings: Any) -> None:
     settings.TIME_ZONE = "Asia/Shanghai"
     assert patch(hers, {"muted_until": "2030-01-31T08:00:00Z"})["muted_until"] == "2030-01-31T08:00:00.000000Z"
     assert hers.get(URL).json()["muted_until"] == "2030-01-31T08:00:00.000000Z"
+    assert patch(hers, {"muted_until": "9999-12-31T23:59:59Z"})["muted_until"] == "9999-12-31T00:00:00.000000Z"
 
 
 # From site code
@@ -227,7 +267,9 @@ def test_what_is_wrong_in_a_row_is_left_out(alice: Any, time: Time) -> None:
 
 def test_a_form_changes_what_is_no_object(alice: Any, hers: APIClient) -> None:
     assert hers.patch(URL, {"time_zone": "UTC"}, format="multipart").json()["time_zone"] == "UTC"
-    assert hers.patch(URL, {"channels.mail": "false"}, format="multipart").status_code == 400
+    for field in ("channels.mail", "channels", "types", "quiet_hours"):
+        answer = hers.patch(URL, {field: "false"}, format="multipart")
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
     assert Reader.objects.get().mail is True
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from rest_framework import serializers
 from rest_framework.test import APIClient
 
 from notifications import clock, inbox, notify, waking
@@ -240,6 +241,7 @@ def test_many_are_snoozed(client: APIClient, three: list[Notification]) -> None:
         ({"act": "read", "up_to": 1, "filter": []}, "filter"),
         ({"act": "read", "up_to": 1, "filter": {"type": ["a", 1.5, {}]}}, "filter"),
         ({"act": "read", "up_to": 1, "filter": {"type": ["\0"]}}, "filter"),
+        ({"act": "read", "up_to": 1, "filter": {"unread": ""}}, "filter"),
         ({"act": "read", "up_to": 1, "filters": {"type": "mention"}}, "filters"),
         ({"act": "snooze", "up_to": 1}, "until"),
         ({"act": "read", "up_to": 1, "until": "2030-01-01T00:00:00Z"}, "until"),
@@ -249,6 +251,35 @@ def test_what_is_wrong_is_refused_and_changes_nothing(
     client: APIClient, bob: Any, three: list[Notification], body: Any, field: str
 ) -> None:
     assert errors(client, "/acts", body) == [field]
+    assert unread(bob) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"act": "read", "ids": [1] * 10_000},
+        {"act": "read", "filter": {"type": ["a"] * 10_000}},
+        {"act": "read", "filter": {"level": ["info"] * 10_000}},
+    ],
+)
+def test_the_entries_of_a_list_that_is_too_long_are_not_looked_at(
+    client: APIClient, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    for kind in (serializers.IntegerField, serializers.CharField):
+        monkeypatch.setattr(kind, "to_internal_value", lambda self, data: seen.append(data))
+    assert len(errors(client, "/acts", body)) == 1
+    assert seen == []
+
+
+def test_few_of_very_many_wrong_fields_are_named(client: APIClient) -> None:
+    assert len(errors(client, "/acts", {f"field{number}": 1 for number in range(10_000)})) == 100
+
+
+def test_a_form_has_no_filter(client: APIClient, bob: Any, three: list[Notification]) -> None:
+    body = {"act": "read", "up_to": three[-1].pk, "filter": '{"level": "error"}'}
+    answer = client.post(f"{PATH}/acts", body, format="multipart")
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["filter"])
     assert unread(bob) == ["a", "b", "c"]
 
 

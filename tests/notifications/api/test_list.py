@@ -134,6 +134,7 @@ def test_a_type_that_is_no_longer_registered_is_shown_and_found(client: APIClien
         ({"box": "trash"}, "box"),
         ({"box": ""}, "box"),
         ({"unread": "perhaps"}, "unread"),
+        ({"unread": ""}, "unread"),
         ({"type": ""}, "type"),
         ({"type": "a\0b"}, "type"),
         ({"type": ",".join("x" * 101)}, "type"),

@@ -55,6 +55,13 @@ def test_head_only_asks_where_it_leads(browser: Client, bob: Any) -> None:
     assert not is_read(row)
 
 
+def test_options_only_asks_what_is_possible(browser: Client, bob: Any) -> None:
+    row = sent(bob, "mention", message="x", link="/posts/17")
+    answer = browser.options(address(row))
+    assert (answer.status_code, answer["Allow"], answer.content) == (200, "GET, HEAD, OPTIONS", b"")
+    assert not is_read(row)
+
+
 @pytest.mark.parametrize(
     ("link", "location"),
     [
