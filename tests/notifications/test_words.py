@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
+from django.db import OperationalError
 from django.utils.translation import gettext_lazy, override
 
 from notifications import conf, notify, types
@@ -171,7 +172,33 @@ def test_an_unknown_language_of_that_function(settings: Any) -> None:
     assert language_of(SimpleNamespace(language="zh-hans")) == "en"
 
 
+def test_a_fault_of_that_function_stops_nobody(
+    alice: Any, bob: Any, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.chinese_but_for_bob"}
+    assert notify([alice, bob], "mention", message="hello") == 2
+    assert pushed_texts(alice) == [("新提及", "hello")]
+    assert pushed_texts(bob) == [("New mention", "hello")]
+    assert f"The language of the user {bob.pk} could not be found out" in caplog.text
+
+
+def test_a_database_that_is_away_is_no_fault_of_that_function(settings: Any) -> None:
+    settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.without_a_database"}
+    with pytest.raises(OperationalError):
+        language_of(SimpleNamespace())
+
+
 def test_an_unknown_setting(settings: Any) -> None:
     settings.NOTIFICATIONS = {"LANGUAGES": []}
     with pytest.raises(ImproperlyConfigured, match="LANGUAGES"):
         conf.settings()
+
+
+def chinese_but_for_bob(user: Any) -> str:
+    if user.username == "bob":
+        raise AttributeError("no profile")
+    return "zh-hans"
+
+
+def without_a_database(user: Any) -> str:
+    raise OperationalError("away")
