@@ -106,3 +106,5 @@ def _measure_reach(announcement: Announcement) -> tuple[int | None, str | Promis
         return audiences.count(announcement), ""
     except (StoreUnavailable, TimeoutError):
         return None, _("Who is online cannot be looked up now.")
+    except ValueError as error:  # of the site's audience
+        return None, str(error)
