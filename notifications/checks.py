@@ -3,6 +3,7 @@
 import pkgutil
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -99,10 +100,12 @@ def check_rules(**_: Any) -> list[CheckMessage]:
 
 
 def _is_function(path: str) -> bool:
+    """Whether a synchronous function is there: nothing would await another one, and web pushes would count as sent."""
     try:
-        return callable(import_string(path))
+        found = import_string(path)
     except ImportError:
         return False
+    return callable(found) and not iscoroutinefunction(found) and not iscoroutinefunction(type(found).__call__)
 
 
 def _is_moment(name: str) -> bool:

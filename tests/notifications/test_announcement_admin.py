@@ -189,6 +189,17 @@ def test_a_live_one_is_changed_and_clients_hear_of_it(root: Client) -> None:
     assert len(frames()) == 2  # nothing was changed
 
 
+def test_one_that_is_too_large_to_be_sent_is_stored_and_says_so(root: Client, settings: Any) -> None:
+    settings.REALTIME = {**settings.REALTIME, "MAX_QUEUED_BYTES": 5_000}
+    row = make_draft()
+    changed = {"texts-0-message": "x" * 10_000}
+    answer = root.post(address("change", row), stored(row, _test="1", **changed), follow=True)
+    assert "too large" in messages_of(answer)[0]
+    assert row.texts.get().message == "x" * 10_000
+    assert "too large" in messages_of(root.post(address("publish", row), follow=True))[0]
+    assert state_of(row) == "draft"
+
+
 def test_an_audience_whose_function_fails_is_named(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> Any:
         raise AttributeError("no crew today")

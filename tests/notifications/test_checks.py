@@ -24,6 +24,8 @@ def test_they_are_run() -> None:
         ({"LANGUAGE": "notifications.nowhere.language_of"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"LANGUAGE": "en"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"WEB_PUSH": "notifications.web_push.nowhere"}, ["NOTIFICATIONS['WEB_PUSH']"]),
+        ({"WEB_PUSH": "notifications.anotify"}, ["NOTIFICATIONS['WEB_PUSH']"]),
+        ({"MAIL_ADDRESS": "notifications.anotify"}, ["NOTIFICATIONS['MAIL_ADDRESS']"]),
         ({"LANGUAGE": len}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"JOINED_FIELD": "last_login"}, []),
         ({"JOINED_FIELD": ""}, []),
