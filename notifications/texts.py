@@ -6,6 +6,7 @@ A notification is stored as its type and parameters, so it is rendered when it i
 from collections import ChainMap, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -106,7 +107,9 @@ def render_own(notification: "Notification") -> Rendered:
 
 def shown_params(notification: "Notification") -> dict[str, object]:
     """The parameters, with `actor` as the people of the group. An empty name is that of a person who was erased."""
-    params: dict[str, object] = dict(notification.params)
+    params: dict[str, object] = {
+        name: _Stored(value) if isinstance(value, str) else value for name, value in notification.params.items()
+    }
     if params.get("actor") == "":
         params["actor"] = _("Somebody")
     if notification.group_count > 1:
@@ -131,3 +134,18 @@ def name_people(names: Sequence[str], count: int) -> str:
 class _Lenient(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return ""
+
+
+class _Stored(str):
+    """A text that may have been a number: a `Decimal` is stored as text, and `%.2f` wants it as a number again."""
+
+    __slots__ = ()
+
+    def __int__(self) -> int:
+        try:
+            return int(Decimal(str(self)))
+        except ArithmeticError as error:
+            raise ValueError(f"{str(self)!r} is not a number") from error
+
+    def __float__(self) -> float:
+        return float(str(self))

@@ -1,6 +1,7 @@
 """The words of notifications: the types, and the language of the recipient."""
 
 import json
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
@@ -170,6 +171,18 @@ def test_a_site_decides_by_a_function_of_its_own(alice: Any, bob: Any, settings:
 def test_an_unknown_language_of_that_function(settings: Any) -> None:
     settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.never_known"}
     assert language_of(SimpleNamespace(language="zh-hans")) == "en"
+
+
+def test_a_decimal_is_a_number_for_the_texts(registry: None, bob: Any) -> None:
+    """It is stored as text, because JSON has no decimals."""
+    types.register("paid", title="%(count)d paid", message="%(price).2f for %(thing)s")
+    row = sent(bob, "paid", count=Decimal(3), price=Decimal("1.5"), thing="2.50")
+    assert pushed_texts(bob) == [("3 paid", "1.50 for 2.50")]
+    row.refresh_from_db()
+    assert row.render().message == "1.50 for 2.50"
+    for wrong in ("NaN", "Infinity", "many"):
+        row.params["count"] = wrong
+        assert row.render().title == "%(count)d paid"
 
 
 def test_a_fault_of_that_function_stops_nobody(
