@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.links import is_safe
-from notifications.types import MissingParameter, NotificationType, Text, find_type
+from notifications.types import OPTIONS, MissingParameter, NotificationType, Text, find_type
 
 if TYPE_CHECKING:
     from notifications.models import Notification
@@ -46,7 +46,8 @@ def fill(template: Text, params: Mapping[str, object]) -> str:
     try:
         return str(template) % params
     except KeyError as error:
-        raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}") from None
+        hint = ", which is an option of notify: give it another name" if error.args[0] in OPTIONS else ""
+        raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}{hint}") from None
     except OverflowError as error:  # such as %c for a number that no character has
         raise ValueError(str(error)) from error
 
