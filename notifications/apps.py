@@ -43,7 +43,6 @@ class NotificationsConfig(AppConfig):
         from realtime.integration import (
             register_completion,
             register_description,
-            register_job,
             register_notification_marker,
             register_replay,
         )
@@ -52,7 +51,7 @@ class NotificationsConfig(AppConfig):
         register_notification_marker(mark)
         register_replay(without_texts)
         register_completion(COUNTING, recount)
-        register_job("notifications", jobs.run_due, jobs.every_seconds)
+        jobs.register()
         register_description("notifications", describing.describe_own, describing.describe_site)
         bounces.connect()
         autodiscover_modules("notification_types")

@@ -3,6 +3,7 @@
 import pkgutil
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -18,6 +19,7 @@ from notifications import conf
 from notifications.mailing import addresses
 from notifications.migration import OwnMigration
 from notifications.models import Notification
+from notifications.parameters import find_unusable
 from notifications.rules.signals import all_rules
 from notifications.types import all_types, find_type
 from realtime.integration import database_alias, find_foreign_tables
@@ -33,6 +35,7 @@ def register() -> None:
     checks.register(check_one_database)
     checks.register(check_mail)
     checks.register(check_rules)
+    checks.register(check_types)
     checks.register(check_database, checks.Tags.database)
 
 
@@ -98,11 +101,24 @@ def check_rules(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_types(**_: Any) -> list[CheckMessage]:
+    """W002: a text that nobody can fill in, because `notify` takes the name of its parameter for itself."""
+    hint = "Give the parameters other names, in the texts and where you call notify."
+    found: list[CheckMessage] = []
+    for kind in all_types():
+        if names := find_unusable(kind, [conf.default_language()]):
+            text = f"The type {kind.key!r} has parameters with names of options of notify: {', '.join(names)}."
+            found.append(Warning(text, hint=hint, id="notifications.W002"))
+    return found
+
+
 def _is_function(path: str) -> bool:
+    """Whether a synchronous function is there: nothing would await another one, and web pushes would count as sent."""
     try:
-        return callable(import_string(path))
+        found = import_string(path)
     except ImportError:
         return False
+    return callable(found) and not iscoroutinefunction(found) and not iscoroutinefunction(type(found).__call__)
 
 
 def _is_moment(name: str) -> bool:

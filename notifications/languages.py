@@ -1,22 +1,35 @@
 """The languages in which users get notifications. Called by `sending`, by the lists and by the mails."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
+from django.db import DatabaseError
 from django.utils.module_loading import import_string
 from django.utils.translation import get_supported_language_variant, to_language
 
 from notifications import conf
 from realtime.integration import exact
 
+logger = logging.getLogger(__name__)
+
 USERS_AT_ONCE = 1_000
 
 
 def language_of(user: Any) -> str:
-    """The first language of `user` that the site supports, else the site's default."""
-    return next(filter(None, map(_supported, _wanted(user))), conf.default_language())
+    """The first language of `user` that the site supports, else the site's default.
+
+    The default also if the site's function fails for this user: that must not stop what others get.
+    """
+    try:
+        return next(filter(None, map(_supported, _wanted(user))), conf.default_language())
+    except DatabaseError:  # the transaction may be broken by it
+        raise
+    except Exception:
+        logger.exception("The language of the user %s could not be found out", getattr(user, "pk", ""))
+        return conf.default_language()
 
 
 def languages_of(keys: Sequence[Any], known: Mapping[Any, Any] | None = None) -> dict[Any, str]:

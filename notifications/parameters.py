@@ -14,7 +14,7 @@ from uuid import UUID
 from django.utils.translation import override
 from msgspec import NODEFAULT, inspect
 
-from notifications.types import NotificationType, Text
+from notifications.types import OPTIONS, NotificationType, Text
 
 ACTOR = "actor"
 # What a template takes: `%(name)s`, with a letter that says what it is for.
@@ -61,6 +61,11 @@ def find_parameters(kind: NotificationType, languages: Iterable[str]) -> list[Pa
 def find_names(templates: Iterable[Text], languages: Iterable[str]) -> set[str]:
     """The names of the parameters that these templates need in any of the languages."""
     return set(_read(templates, languages))
+
+
+def find_unusable(kind: NotificationType, languages: Iterable[str]) -> list[str]:
+    """The parameters of the texts that nobody can pass, because `notify` has options of these names."""
+    return sorted(find_names(templates_of(kind), languages) & OPTIONS)
 
 
 def templates_of(kind: NotificationType, *, own_title: bool = False, own_message: bool = False) -> list[Text]:

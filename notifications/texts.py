@@ -6,6 +6,7 @@ A notification is stored as its type and parameters, so it is rendered when it i
 from collections import ChainMap, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.links import is_safe
-from notifications.types import MissingParameter, NotificationType, Text, find_type
+from notifications.types import OPTIONS, MissingParameter, NotificationType, Text, find_type
 
 if TYPE_CHECKING:
     from notifications.models import Notification
@@ -45,7 +46,8 @@ def fill(template: Text, params: Mapping[str, object]) -> str:
     try:
         return str(template) % params
     except KeyError as error:
-        raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}") from None
+        hint = ", which is an option of notify: give it another name" if error.args[0] in OPTIONS else ""
+        raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}{hint}") from None
     except OverflowError as error:  # such as %c for a number that no character has
         raise ValueError(str(error)) from error
 
@@ -106,7 +108,9 @@ def render_own(notification: "Notification") -> Rendered:
 
 def shown_params(notification: "Notification") -> dict[str, object]:
     """The parameters, with `actor` as the people of the group. An empty name is that of a person who was erased."""
-    params: dict[str, object] = dict(notification.params)
+    params: dict[str, object] = {
+        name: _Stored(value) if isinstance(value, str) else value for name, value in notification.params.items()
+    }
     if params.get("actor") == "":
         params["actor"] = _("Somebody")
     if notification.group_count > 1:
@@ -131,3 +135,18 @@ def name_people(names: Sequence[str], count: int) -> str:
 class _Lenient(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return ""
+
+
+class _Stored(str):
+    """A text that may have been a number: a `Decimal` is stored as text, and `%.2f` wants it as a number again."""
+
+    __slots__ = ()
+
+    def __int__(self) -> int:
+        try:
+            return int(Decimal(str(self)))
+        except ArithmeticError as error:
+            raise ValueError(f"{str(self)!r} is not a number") from error
+
+    def __float__(self) -> float:
+        return float(str(self))

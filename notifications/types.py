@@ -32,6 +32,25 @@ class UnknownType(ValueError):
     """No type of this key has been registered."""
 
 
+# What `notify` takes for itself: no parameter of a template can have such a name.
+OPTIONS = frozenset(
+    [
+        "recipients",
+        "type_name",
+        "target",
+        "data",
+        "link",
+        "title",
+        "message",
+        "reason",
+        "dedupe_key",
+        "group_key",
+        "silent",
+        "unless_present",
+    ]
+)
+
+
 class MissingParameter(ValueError):
     """A template needs a parameter that was not passed."""
 

@@ -5,7 +5,9 @@ Called by `routing` in the transaction of `notify`, and by the jobs for what had
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -39,6 +41,10 @@ CHANGED = ("state", "reason", "rule", "due_at", "attempts", "error", "settled_at
 NO_ANSWER = "The function WEB_PUSH has not returned, or its process has ended."
 
 
+# True in a periodic job, which leaves them to the job for web pushes: a function that hangs stops that one alone.
+_left_to_jobs: ContextVar[bool] = ContextVar("left_to_jobs", default=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebPush:
     """The same for all its readers: `ids` are those of their notifications, by primary key of the reader.
@@ -60,12 +66,21 @@ class WebPush:
 def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes) -> None:
     """Pass these notifications, by primary key and with their readers, to the site's function when they are committed.
 
-    What is to wait is passed by the jobs, when its time has come.
+    What is to wait is passed by the jobs, when its time has come, and so is what a job sends itself.
     """
     queue.add(decisions, wishes, "web_push")
     now = [key for key, (_, decision) in decisions.items() if decision.is_sent]
-    if now:
+    if now and not _left_to_jobs.get():
         call_after_commit(partial(_send_now, now))
+
+
+@contextmanager
+def left_to_jobs() -> Iterator[None]:
+    token = _left_to_jobs.set(True)
+    try:
+        yield
+    finally:
+        _left_to_jobs.reset(token)
 
 
 def send_due(now: datetime) -> None:

@@ -63,14 +63,20 @@ class AnnouncementStepsMixin(StepsMixin):
     def after_saving(self, request: HttpRequest, obj: Announcement) -> HttpResponse | None:
         """The next page, if the form was sent with one of the buttons of ours."""
         if "_test" in request.POST:
-            events.send_test(obj, request.user)
-            self.log_step(request, obj, _("Sent as a test to oneself."))
-            text = _("Your open clients show the test now. Nobody else sees it.")
-            messages.success(request, text)
+            self._send_test(request, obj)
             return HttpResponseRedirect(self.address("change", obj.pk))
         if "_publish" in request.POST and self.has_publish_permission(request):
             return HttpResponseRedirect(self.address("publish", obj.pk))
         return None
+
+    def _send_test(self, request: HttpRequest, announcement: Announcement) -> None:
+        try:
+            events.send_test(announcement, request.user)
+        except ValueError as error:  # with many long texts it is too large
+            messages.error(request, str(error))
+            return
+        self.log_step(request, announcement, _("Sent as a test to oneself."))
+        messages.success(request, _("Your open clients show the test now. Nobody else sees it."))
 
     def _publish(self, request: HttpRequest, announcement: Announcement, *, at_once: bool) -> HttpResponse:
         try:
@@ -106,3 +112,5 @@ def _measure_reach(announcement: Announcement) -> tuple[int | None, str | Promis
         return audiences.count(announcement), ""
     except (StoreUnavailable, TimeoutError):
         return None, _("Who is online cannot be looked up now.")
+    except ValueError as error:  # of the site's audience
+        return None, str(error)

@@ -23,7 +23,7 @@ from notifications.admin.parameter_fields import (
 from notifications.announcements.audiences import everybody, has_groups
 from notifications.dispatching import Chosen, Draft, find_reached
 from notifications.models import Dispatch, Notification, TypeSwitch
-from notifications.types import MissingParameter, NotificationType
+from notifications.types import OPTIONS, MissingParameter, NotificationType
 from realtime.integration import UsersSelect, display_name
 
 # They get it within one request, and a browser sends one field for each.
@@ -179,6 +179,10 @@ class SendForm(RecipientsForm):
 
     def _require_sendable(self) -> None:
         """What `notify` would refuse is refused here, where it can be mended."""
+        if unusable := sorted(self._names_needed() & OPTIONS):
+            text = _("Developers have to rename these parameters of the type: %(names)s.")
+            self.add_error(None, text % {"names": ", ".join(unusable)})
+            return
         try:
             draft = self.draft
             params = draft.params if draft.actor is None else {**draft.params, "actor": display_name(draft.actor)}
@@ -200,7 +204,7 @@ class SendForm(RecipientsForm):
         given = self.cleaned_data
         filled = {parameter.name: given[name_of(parameter)] for parameter in self.parameters}
         filled = {name: value for name, value in filled.items() if value is not None and value != ""}
-        in_texts = {parameter.name for parameter in self.parameters if parameter.in_texts}
+        in_texts = {parameter.name for parameter in self.parameters if parameter.in_texts} - OPTIONS
         in_data = {parameter.name for parameter in self.parameters if parameter.in_data}
         data = {name: value for name, value in filled.items() if name in in_data} | parameters.find_tag(self.kind)
         return Draft(

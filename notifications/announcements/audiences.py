@@ -3,12 +3,14 @@
 A dictionary that is filled while apps are loaded. `reading` asks it for one user, `publishing` and the admin for all.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
@@ -16,6 +18,8 @@ from notifications.models import Announcement
 from notifications.models.announcement import EVERYONE, GROUPS, ONLINE
 from notifications.types import KEY_CHARS, Text
 from realtime.integration import exact, online_page
+
+logger = logging.getLogger(__name__)
 
 BUILT_IN: dict[str, Text] = {
     EVERYONE: _("Everyone"),
@@ -74,26 +78,47 @@ def require_audience(key: str) -> None:
     if key not in _audiences:
         known = ", ".join(sorted([*BUILT_IN, *_audiences]))
         raise ValueError(f"There is no audience {key!r}. Audiences: {known}")
-    users = _audiences[key].users()
+    _ask(_audiences[key])
+
+
+def _ask(audience: Audience) -> "QuerySet[Any]":
+    """The users of a site's audience. Raises ValueError if its function fails, or returns what cannot be filtered."""
+    key = audience.key
+    try:
+        users = audience.users()
+    except DatabaseError:
+        raise
+    except Exception as error:
+        raise ValueError(f"The function of the audience {key!r} has failed: {error!r}") from error
     if not isinstance(users, QuerySet) or not issubclass(users.model, get_user_model()):
         raise ValueError(f"The function of the audience {key!r} must return a queryset of users, not {users!r}.")
     if users.query.is_sliced or users.query.combinator:
         raise ValueError(f"The audience {key!r} cannot be a slice or a union: it is filtered for each reader.")
+    return users
 
 
 def includes(key: str, reader: Any) -> bool:
-    """Whether the site's audience includes a user. Nobody belongs to an audience that is no longer registered."""
-    return key in _audiences and _audiences[key].users().filter(pk=reader.pk).exists()
+    """Whether the site's audience includes a user.
+
+    Nobody belongs to an audience that is no longer registered, or whose function fails.
+    """
+    if key not in _audiences:
+        return False
+    try:
+        return _ask(_audiences[key]).filter(pk=reader.pk).exists()
+    except ValueError:
+        logger.exception("The announcements for %r are shown to nobody", key)
+        return False
 
 
 def users_of(announcement: Announcement) -> "QuerySet[Any]":
-    """All active users in the audience of an announcement."""
+    """All active users in the audience of an announcement. Raises ValueError if the site's function fails."""
     if announcement.audience == EVERYONE:
         return everybody()
     if announcement.audience == GROUPS:
         return members(announcement.groups.all()) if has_groups() else everybody().none()
     audience = _audiences.get(announcement.audience)
-    return everybody().filter(pk__in=audience.users().values("pk")) if audience else everybody().none()
+    return everybody().filter(pk__in=_ask(audience).values("pk")) if audience else everybody().none()
 
 
 def count(announcement: Announcement) -> int:

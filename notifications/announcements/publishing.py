@@ -48,8 +48,9 @@ def announce(
     (they must confirm it) or "stay". `for_newer`: users who join after it went live see it, too. With a `dedupe_key`
     that another announcement has, nothing is done and that one is returned. `created_by` is a user or a primary key.
 
-    Raises ValueError for an audience that does not exist and for a moment without a time zone, TypeError for what is no
-    user, and ValidationError for a text, link, level or time that is wrong.
+    Raises ValueError for an audience that does not exist or whose function fails, for a moment without a time zone and
+    for an end that has passed, TypeError for what is no user, and ValidationError for a text, link, level or time that
+    is wrong.
     """
     row = Announcement(
         level=level,
@@ -92,15 +93,18 @@ def go_live(announcement_id: int, now: datetime, *, only_due: bool = False) -> b
     """Show a draft or scheduled announcement to its readers; `only_due`: only one that is scheduled for now.
 
     False if there is none, or if somebody has published or changed it meanwhile. Raises ValueError for an audience that
-    does not exist any more.
+    does not exist any more or whose function fails, and for an end that has passed.
     """
     found = Announcement.objects.filter(pk=announcement_id, state__in=[State.DRAFT, State.SCHEDULED])
     if only_due:
         found = found.filter(state=State.SCHEDULED, starts_at__lte=now)
-    audience = found.values_list("audience", flat=True).first()
-    if audience is None:
+    row = found.only("audience", "ends_at").first()
+    if row is None:
         return False
+    audience = row.audience
     audiences.require_audience(audience)
+    if row.ends_at is not None and row.ends_at <= now:  # it would be pushed to all and end at once
+        raise ValueError(_("It must end after it goes live."))
     # Both ask the presence store, so before the transaction. The audience is compared once more in it.
     online = audiences.find_online() if audience == ONLINE else {}
     within_ms = events.measure_spread() if audience != EVERYONE else 0

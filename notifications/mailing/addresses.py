@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.urls import NoReverseMatch, reverse
+from django.utils.encoding import iri_to_uri
 
 from notifications import conf
 from notifications.links import is_safe
@@ -34,8 +35,19 @@ def of_unsubscribing(token: str) -> str:
 
 def host() -> str:
     """The site's host, as headers have it."""
-    name = urlsplit(conf.settings().site_url).hostname or "localhost"
-    return name if name.isascii() else name.encode("idna").decode()
+    return _in_ascii(urlsplit(conf.settings().site_url).hostname or "localhost")
+
+
+def in_ascii(address: str) -> str:
+    """An address as headers have it: Python would encode other characters as those of a text, not of an address."""
+    parts = urlsplit(address)
+    name, colon, port = parts.netloc.partition(":")
+    place = parts.netloc if parts.netloc.isascii() else _in_ascii(name) + colon + port
+    return iri_to_uri(parts._replace(netloc=place).geturl())
+
+
+def _in_ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def site_name() -> str:

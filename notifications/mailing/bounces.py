@@ -3,6 +3,7 @@
 An address is written to again when the user has another one, or switches mails on again.
 """
 
+from email.utils import parseaddr
 from typing import Any
 
 from django.apps import apps
@@ -42,8 +43,14 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
     _note(deliveries, state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
     if event.event_type == "bounced":
         for reader, user in load_users(list(readers)).items():
-            if address_of(user) == event.recipient:
-                note_bad_address(reader, event.recipient)
+            address = address_of(user)
+            if _bare(address) == _bare(str(event.recipient)):
+                note_bad_address(reader, address)
+
+
+def _bare(address: str) -> str:
+    """Without the name before it, and in lower case: mail services report it as they please."""
+    return parseaddr(address)[1].lower()
 
 
 @retry_conflicts

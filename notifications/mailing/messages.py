@@ -180,7 +180,8 @@ def _headers(letter: Letter, shown: Sequence[Notification], unsubscribe: str) ->
         thread = f"<group.{_digest(str(letter.user.pk), group)}@{host}>"
         headers |= {"References": thread, "In-Reply-To": thread}
     if unsubscribe:
-        headers |= {"List-Unsubscribe": f"<{unsubscribe}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+        address = addresses.in_ascii(unsubscribe)
+        headers |= {"List-Unsubscribe": f"<{address}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
     return {name: OneLine.of(name, value) for name, value in headers.items()}
 
 

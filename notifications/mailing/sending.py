@@ -128,21 +128,24 @@ def _send(letter: Letter, build: Build, transport: Transport) -> str:
     """Send one mail, and write on its deliveries what has become of it. Returns why no other can be sent, if so."""
     try:
         message = build(letter)
-        if message is None:
-            claims.suppress(letter.deliveries, "deleted")
-            return ""
+    except Exception as error:  # of the site's templates and functions, so it says nothing about the mail server
+        return _note_failure(letter, error, Failure.TEMPORARY)
+    if message is None:
+        claims.suppress(letter.deliveries, "deleted")
+        return ""
+    try:
         message_id = transport.send(message)
     except Exception as error:
-        return _note_failure(letter, error)
+        return _note_failure(letter, error, classify(error))
     for delivery in letter.deliveries:
         delivery.state, delivery.sent_at, delivery.reason = Delivery.State.SENT, clock.now(), ""
         delivery.attempts, delivery.message_id, delivery.error = delivery.attempts + 1, message_id, ""
     return ""
 
 
-def _note_failure(letter: Letter, error: Exception) -> str:
-    failure, text = classify(error), repr(error)
-    if failure is Failure.TEMPORARY:  # which a fault of a template is, too
+def _note_failure(letter: Letter, error: Exception, failure: Failure) -> str:
+    text = repr(error)
+    if failure is Failure.TEMPORARY:
         logger.warning("A mail was not sent", exc_info=error)
     for delivery in letter.deliveries:
         delivery.attempts, delivery.error = delivery.attempts + 1, text

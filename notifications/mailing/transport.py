@@ -2,6 +2,7 @@
 
 import re
 import smtplib
+import sys
 from contextlib import suppress
 from enum import StrEnum, auto
 from typing import Any
@@ -19,6 +20,8 @@ class Failure(StrEnum):
 
 
 SERVICE_CLOSES = 421
+# HTTP codes of a mail service that are about one mail. They may be about the account, too, so they are no end.
+ABOUT_ONE_MAIL = {400, 406, 413, 422}
 # RFC 3463: the address is bad. Other refusals may be about our server, and end some day.
 IS_BAD_ADDRESS = re.compile(rb"\b5\.1\.\d")
 
@@ -66,6 +69,8 @@ def classify(error: Exception) -> Failure:
         return Failure.AWAY
     if isinstance(error, smtplib.SMTPResponseException):
         return _by_code(error.smtp_code, Failure.INVALID)
+    if (failure := _classify_service(error)) is not None:
+        return failure
     if isinstance(error, ValueError | smtplib.SMTPNotSupportedError):  # a wrong address or header
         return Failure.INVALID
     is_of_network = isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException)
@@ -76,3 +81,13 @@ def _by_code(code: int, lasting: Failure) -> Failure:
     if code == SERVICE_CLOSES:
         return Failure.AWAY
     return lasting if code >= 500 else Failure.TEMPORARY
+
+
+def _classify_service(error: Any) -> Failure | None:
+    """What a mail service has answered to django-anymail; None if the kind of the exception says it."""
+    anymail = sys.modules.get("anymail.exceptions")  # loaded, if its backend has raised this
+    if anymail is None or not isinstance(error, anymail.AnymailError):
+        return None
+    if isinstance(error, anymail.AnymailRecipientsRefused):
+        return Failure.REFUSED
+    return Failure.TEMPORARY if error.status_code in ABOUT_ONE_MAIL else None

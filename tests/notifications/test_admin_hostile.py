@@ -118,6 +118,15 @@ def test_a_text_that_cannot_be_filled_in_is_an_error_of_the_form(root: Client, b
     assert not Dispatch.objects.exists()
 
 
+@pytest.mark.parametrize("name", ["reason", "title", "type_name"])
+def test_a_parameter_that_notify_cannot_take_is_an_error_of_the_form(root: Client, bob: Any, name: str) -> None:
+    types.register("removed", title="Removed", message=f"Because of %({name})s")
+    answer = send(root, bob, type="removed", **{f"param_{name}": "spam"})
+    assert f"rename these parameters of the type: {name}." in str(answer.context["form"].errors)
+    assert send(root, bob, type="removed", message="Spam", **{f"param_{name}": "spam"}).status_code == 200
+    assert Notification.objects.get().message == "Spam"
+
+
 def test_what_is_too_large_to_be_pushed_is_an_error_of_the_form(root: Client, bob: Any) -> None:
     assert errors(send(root, bob, param_name="x" * 10_001)) == {"param_name"}
     answer = send(root, bob, data=f'{{"a": "{"x" * 1_500_000}"}}')

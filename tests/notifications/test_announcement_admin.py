@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
+from django.utils import timezone
 
 from notifications.announcements import audiences
 from notifications.models import Announcement, AnnouncementState
@@ -186,6 +187,38 @@ def test_a_live_one_is_changed_and_clients_hear_of_it(root: Client) -> None:
     assert [frame["type"] for frame in frames()] == ["announcement", "announcement_changed"]
     root.post(address("change", row), stored(row, **{"texts-0-title": "Maintenance, later"}))
     assert len(frames()) == 2  # nothing was changed
+
+
+def test_one_that_is_too_large_to_be_sent_is_stored_and_says_so(root: Client, settings: Any) -> None:
+    settings.REALTIME = {**settings.REALTIME, "MAX_QUEUED_BYTES": 5_000}
+    row = make_draft()
+    changed = {"texts-0-message": "x" * 10_000}
+    answer = root.post(address("change", row), stored(row, _test="1", **changed), follow=True)
+    assert "too large" in messages_of(answer)[0]
+    assert row.texts.get().message == "x" * 10_000
+    assert "too large" in messages_of(root.post(address("publish", row), follow=True))[0]
+    assert state_of(row) == "draft"
+
+
+def test_an_audience_whose_function_fails_is_named(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Any:
+        raise AttributeError("no crew today")
+
+    monkeypatch.setattr(audiences, "_audiences", {})
+    audiences.register_audience("crew", "The crew", fail)
+    assert errors(root.post(address("add"), form(audience="crew"))) == {"audience"}
+    row = make_draft(audience="crew")
+    assert "no crew today" in root.get(address("publish", row)).content.decode()
+    assert "no crew today" in messages_of(root.post(address("publish", row), follow=True))[0]
+    assert state_of(row) == "draft"
+
+
+def test_one_whose_end_has_passed_is_not_published(root: Client) -> None:
+    """It would be pushed to everyone and end at once."""
+    row = make_draft(ends_at=timezone.now() - timedelta(hours=1))
+    answer = root.post(address("publish", row), follow=True)
+    assert messages_of(answer) == ["It must end after it goes live."]
+    assert (state_of(row), frames()) == ("draft", [])
 
 
 def test_the_audience_of_a_live_one_stays(root: Client) -> None:

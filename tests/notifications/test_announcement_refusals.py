@@ -13,6 +13,7 @@ from notifications import announce
 from notifications.announcements import audiences
 from notifications.models import Announcement
 from realtime.models import Event
+from tests.notifications.announced import titles
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +65,20 @@ def test_it_refuses_an_end_before_the_beginning() -> None:
     with pytest.raises(ValidationError, match="end after it goes live"):
         announce("Backwards", starts_at=now + LATER, ends_at=now)
     assert_nothing_was_sent()
+
+
+def test_it_refuses_an_end_that_has_passed() -> None:
+    """It would be pushed to everyone and end at once."""
+    with pytest.raises(ValueError, match="end after it goes live"):
+        announce("Over", ends_at=timezone.now() - LATER)
+    assert_nothing_was_sent()
+
+
+def test_what_was_announced_before_is_found_after_its_end() -> None:
+    first = announce("Once", dedupe_key="once", ends_at=timezone.now() + LATER)
+    over = timezone.now() - LATER
+    Announcement.objects.update(ends_at=over)
+    assert announce("Once", dedupe_key="once", ends_at=over) == first
 
 
 def test_it_refuses_a_moment_without_a_time_zone() -> None:
@@ -120,6 +135,25 @@ def test_an_audience_that_cannot_be_asked_for_one_reader_is_refused(registry: No
         with pytest.raises(ValueError, match="'wrong'"):
             announce("For whom?", audience="wrong")
     assert_nothing_was_sent()
+
+
+def test_an_audience_whose_function_fails(
+    registry: None, alice: Any, django_user_model: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> Any:
+        raise AttributeError("no crew today")
+
+    audiences.register_audience("crew", "Crew", fail)
+    with pytest.raises(ValueError, match=r"'crew' has failed: AttributeError\('no crew today'\)"):
+        announce("For whom?", audience="crew")
+    assert_nothing_was_sent()
+    audiences.register_audience("crew", "Crew", django_user_model.objects.all)
+    announce("For the crew", audience="crew", for_newer=True)
+    announce("For all", for_newer=True)
+    assert titles(alice) == ["For all", "For the crew"]
+    audiences.register_audience("crew", "Crew", fail)
+    assert titles(alice) == ["For all"]
+    assert "no crew today" in caplog.text
 
 
 def test_it_counts_the_active_users_of_its_audience(registry: None, django_user_model: Any) -> None:

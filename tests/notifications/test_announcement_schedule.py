@@ -5,12 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from notifications import cancel_announcement, jobs
 from notifications.announcements import audiences, publishing
 from notifications.announcements.schedule import keep_schedule
 from notifications.models import Announcement
+from realtime.integration import StoreUnavailable
 from tests.notifications.announced import announce, frames, make_draft, titles
 from tests.racing import at_once
 
@@ -18,6 +20,10 @@ pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
 DAY = timedelta(days=1)
+
+
+def broken() -> Any:
+    raise AttributeError("no crew today")
 
 
 def state_of(row: Announcement) -> str:
@@ -71,6 +77,50 @@ def test_one_that_cannot_be_published_keeps_no_other_waiting(caplog: pytest.LogC
     [record] = caplog.records
     assert record.levelno == logging.ERROR
     assert "gone" in caplog.text
+
+
+def test_an_audience_that_fails_keeps_no_other_waiting(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, django_user_model: Any
+) -> None:
+    monkeypatch.setattr(audiences, "_audiences", {})
+    audiences.register_audience("crew", "The crew", django_user_model.objects.all)
+    uncounted = announce("uncounted", audience="crew")
+    Announcement.objects.update(reached=None)
+    over = announce("over", ends_at=NOW + DAY)
+    audiences.register_audience("crew", "The crew", broken)
+    lost = make_draft("lost", state="scheduled", starts_at=NOW - DAY, audience="crew")
+    fine = make_draft("fine", state="scheduled", starts_at=NOW)
+    keep_schedule(NOW + DAY)
+    assert [state_of(row) for row in (lost, fine, uncounted, over)] == ["scheduled", "live", "live", "ended"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"The announcement {lost.pk} cannot be published",
+        f"The announcement {uncounted.pk} cannot be counted",
+    ]
+    assert "no crew today" in caplog.text
+
+
+def test_while_it_is_not_known_who_is_online_others_go_live(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_online() -> dict[str, int]:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(audiences, "find_online", find_online)
+    waits = make_draft("waits", state="scheduled", starts_at=NOW - DAY, audience="online")
+    fine = make_draft("fine", state="scheduled", starts_at=NOW)
+    keep_schedule(NOW)
+    assert [state_of(row) for row in (waits, fine)] == ["scheduled", "live"]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_database_that_is_away_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def go_live(*_: Any, **__: Any) -> bool:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(publishing, "go_live", go_live)
+    make_draft("due", state="scheduled", starts_at=NOW)
+    with pytest.raises(OperationalError):
+        keep_schedule(NOW)
 
 
 def test_an_audience_that_was_not_counted_is_counted_later(bob: Any) -> None:

@@ -5,17 +5,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from anymail import signals
 from anymail.backends.test import EmailBackend
+from anymail.exceptions import AnymailRecipientsRefused, AnymailRequestsAPIError
 from anymail.webhooks.postmark import PostmarkTrackingWebhookView
 from django.apps import apps
 from django.dispatch import Signal
 from django.test import RequestFactory
 
+from notifications import notify
 from notifications.mailing import bounces, transport
 from notifications.models import Delivery, Preference, Reader
 from tests.notifications.choices import choose, delivery_of
-from tests.notifications.mails import Office, states
+from tests.notifications.mails import Office, make_readers, states
 from tests.notifications.rows import sent
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +59,16 @@ def test_an_address_that_does_not_exist(tracking: Signal, office: Office, erin: 
     choose(erin, mail=True)
     sent(erin, "mention", message="once more")
     assert len(office.send(hours=1)) == 1
+
+
+@pytest.mark.parametrize("reported", ["ERIN@example.org", "Erin <erin@Example.org>"])
+def test_a_service_writes_the_address_as_it_pleases(
+    tracking: Signal, office: Office, erin: Any, message_id: str, reported: str
+) -> None:
+    report(tracking, "bounced", message_id, recipient=reported)
+    sent(erin, "mention", message="again")
+    assert office.send(hours=1) == []
+    assert states() == [("bounced", ""), ("suppressed", "bounced")]
 
 
 def test_an_address_that_is_not_the_readers_any_more(tracking: Signal, erin: Any, message_id: str) -> None:
@@ -100,6 +113,42 @@ def test_the_id_of_the_service_is_the_one_that_counts(
     assert delivery_of(row).message_id == "1"  # as this service counts: the fixture's mail was the first
     report(tracking, "bounced", "1")
     assert states() == [("sent", ""), ("bounced", "")]
+
+
+def http_error(code: int) -> AnymailRequestsAPIError:
+    """What a backend of anymail raises for an answer of the service's API."""
+    answer = requests.Response()
+    answer.status_code = code
+    return AnymailRequestsAPIError("refused", response=answer)
+
+
+@pytest.mark.parametrize(
+    ("error", "refused", "others"),
+    [
+        (http_error(400), ("queued", "waiting"), ("sent", "")),
+        (http_error(422), ("queued", "waiting"), ("sent", "")),
+        (AnymailRecipientsRefused(), ("bounced", "refused"), ("sent", "")),
+        (http_error(401), ("queued", "waiting"), ("queued", "waiting")),
+        (http_error(429), ("queued", "waiting"), ("queued", "waiting")),
+        (http_error(503), ("queued", "waiting"), ("queued", "waiting")),
+    ],
+)
+def test_an_address_that_the_service_refuses_holds_up_no_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch, error: Exception, refused: Any, others: Any
+) -> None:
+    """The errors of anymail are OSErrors, as if there were no network."""
+    readers = make_readers(3)
+
+    class Service(EmailBackend):  # type: ignore[misc]  # has no types
+        def send_messages(self, messages: Any) -> int:
+            if messages[0].to == [readers[0].email]:
+                raise error
+            return 1
+
+    monkeypatch.setattr(transport, "_open_backend", Service)
+    notify(readers, "mention", message="hello")
+    office.send(minutes=5)
+    assert states() == [refused, others, others]
 
 
 def test_what_a_service_posts_arrives(tracking: Signal, erin: Any, message_id: str, settings: Any) -> None:

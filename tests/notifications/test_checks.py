@@ -1,13 +1,15 @@
 """The system checks of notifications."""
 
+from inspect import Parameter, signature
+
 import django
 import pytest
 from django.core.checks import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
-from notifications import conf
-from notifications.checks import check_database, check_mail, check_settings
+from notifications import conf, notify, types
+from notifications.checks import check_database, check_mail, check_settings, check_types
 
 
 def test_they_are_run() -> None:
@@ -24,6 +26,8 @@ def test_they_are_run() -> None:
         ({"LANGUAGE": "notifications.nowhere.language_of"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"LANGUAGE": "en"}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"WEB_PUSH": "notifications.web_push.nowhere"}, ["NOTIFICATIONS['WEB_PUSH']"]),
+        ({"WEB_PUSH": "notifications.anotify"}, ["NOTIFICATIONS['WEB_PUSH']"]),
+        ({"MAIL_ADDRESS": "notifications.anotify"}, ["NOTIFICATIONS['MAIL_ADDRESS']"]),
         ({"LANGUAGE": len}, ["NOTIFICATIONS['LANGUAGE']"]),
         ({"JOINED_FIELD": "last_login"}, []),
         ({"JOINED_FIELD": ""}, []),
@@ -108,3 +112,21 @@ def test_a_mail_server_that_hangs_is_given_up_by_the_older_settings(settings):
     assert mail_problems(settings, MAIL=True, SITE_URL="https://example.com") == ["notifications.W001"]
     settings.EMAIL_TIMEOUT = 10
     assert mail_problems(settings, MAIL=True, SITE_URL="https://example.com") == []
+
+
+def test_parameters_that_nobody_can_pass(monkeypatch):
+    monkeypatch.setattr(types, "_types", dict(types._types))
+    assert check_types() == []
+    types.register("removed", title="%(title)s", message="Removed: %(reason)s", link="/posts/%(id)s")
+    (warning,) = check_types()
+    assert (warning.id, warning.msg) == (
+        "notifications.W002",
+        "The type 'removed' has parameters with names of options of notify: reason, title.",
+    )
+    with pytest.raises(types.MissingParameter, match="'title', which is an option of notify"):
+        notify([], "removed", title=None, reason="spam", id=1)
+
+
+def test_the_options_of_notify_are_known():
+    named = signature(notify).parameters.values()
+    assert {one.name for one in named if one.kind is not Parameter.VAR_KEYWORD} - {"actor"} == types.OPTIONS

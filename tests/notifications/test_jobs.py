@@ -16,6 +16,7 @@ from notifications.jobs import Job
 from notifications.models import Change, JobRun, Notification
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
+from realtime.storage import jobs as storage_jobs
 from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, register
 from tests.notifications.mails import Office, reader
 from tests.notifications.rows import pushed, sent
@@ -77,13 +78,28 @@ def test_one_that_fails_stops_no_other(
 
 
 def test_a_database_that_is_away_ends_the_run(calls: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(now: datetime) -> None:
+    def fail(*_: Any) -> None:
         raise OperationalError("away")
 
     monkeypatch.setattr(jobs, "JOBS", (Job("broken", fail, 5), *jobs.JOBS))
+    monkeypatch.setattr(jobs, "_note_end", fail)
     with pytest.raises(OperationalError):
         jobs.run_due()
     assert calls == []
+
+
+def test_a_query_that_takes_too_long_stops_no_other(
+    calls: list[Any], time: Time, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database calls that an OperationalError, too, and so does another database of the site."""
+
+    def fail(now: datetime) -> None:
+        raise OperationalError("canceling statement due to statement timeout")
+
+    monkeypatch.setattr(jobs, "JOBS", (Job("broken", fail, 5), *jobs.JOBS))
+    assert jobs.run_due() == ["broken", "a", "b"]
+    assert "statement timeout" in JobRun.objects.get(name="broken").error
+    assert "The job broken failed" in caplog.text
 
 
 @pytest.mark.django_db(transaction=True)
@@ -152,6 +168,43 @@ async def test_a_server_runs_them(monkeypatch: pytest.MonkeyPatch, settings: Any
     assert await asyncio.to_thread(done.wait, PATIENCE_SECONDS)
     await stop_node()
     await asyncio.to_thread(database.shutdown)
+
+
+@pytest.mark.parametrize("name", ["web_pushes", "mails"])
+@pytest.mark.django_db(transaction=True)
+async def test_one_that_hangs_stops_no_other(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
+    """Such as a mail server, or the site's function for web pushes: announcements have to be on time."""
+    settings.NOTIFICATIONS = {"JOBS_SECONDS": 0.01}
+    hangs, ends, done = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(now: datetime) -> None:
+        hangs.set()
+        ends.wait(PATIENCE_SECONDS)
+
+    def note(now: datetime) -> None:
+        if hangs.is_set():
+            done.set()
+
+    monkeypatch.setattr(jobs, "JOBS", (Job(name, hang, 0.01, is_slow=True), Job("note", note, 0.01)))
+    get_node()
+    assert await asyncio.to_thread(hangs.wait, PATIENCE_SECONDS)
+    assert await asyncio.to_thread(done.wait, PATIENCE_SECONDS)
+    ends.set()
+    await stop_node()
+    await asyncio.to_thread(database.shutdown)
+
+
+def test_the_slow_ones_are_looked_for_less_often(settings: Any) -> None:
+    settings.NOTIFICATIONS = {}
+    looked = {name: job.every_seconds() for name, job in storage_jobs._jobs.items() if name.startswith("notif")}
+    assert looked == {
+        "notifications": 5,
+        "notifications.retention": 60,
+        "notifications.web_pushes": 5,
+        "notifications.mails": 5,
+    }
+    settings.NOTIFICATIONS = {"JOBS_SECONDS": 0}
+    assert {job.every_seconds() for name, job in storage_jobs._jobs.items() if name in looked} == {0}
 
 
 def test_idle_jobs_ask_little(time: Time, django_assert_max_num_queries: Any) -> None:

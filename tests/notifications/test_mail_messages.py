@@ -231,19 +231,25 @@ def test_each_reader_has_threads_and_ids_of_their_own(office: Office, erin: Any,
 
 
 @pytest.mark.parametrize(
-    ("url", "list_id"),
+    ("url", "host", "in_header"),
     [
-        ("https://example.com", "<notifications.example.com>"),
-        ("https://example.com:8443/app/", "<notifications.example.com>"),
-        ("https://例子.example", "<notifications.xn--fsqu00a.example>"),
+        ("https://example.com", "example.com", "https://example.com"),
+        ("https://example.com:8443/app/", "example.com", "https://example.com:8443/app"),
+        ("https://例子.example", "xn--fsqu00a.example", "https://xn--fsqu00a.example"),
+        ("https://MÜLLER.example:8443/é/", "xn--mller-kva.example", "https://xn--mller-kva.example:8443/%C3%A9"),
     ],
 )
-def test_the_sites_address(office: Office, erin: Any, url: str, list_id: str) -> None:
+def test_the_sites_address(office: Office, erin: Any, url: str, host: str, in_header: str) -> None:
+    """Headers have it in ASCII: mail programs do not decode an address."""
     office.configure(SITE_URL=url)
     sent(erin, "mention", message="hello")
     (mail,) = office.send(minutes=5)
-    assert mail.extra_headers["List-Id"].endswith(list_id)
-    assert mail.extra_headers["List-Unsubscribe"].startswith(f"<{url.rstrip('/')}/api/v1/notifications/unsubscribe/")
+    assert mail.extra_headers["List-Id"].endswith(f"<notifications.{host}>")
+    header = f"<{in_header}/api/v1/notifications/unsubscribe/"
+    assert mail.extra_headers["List-Unsubscribe"].startswith(header)
+    # It may begin on the next line.
+    assert f"List-Unsubscribe: {header}" in " ".join(mail.message().as_string().split())
+    assert f"{url.rstrip('/')}/api/v1/notifications/unsubscribe/" in mail.body
 
 
 def test_long_headers_stay_as_they_are() -> None:

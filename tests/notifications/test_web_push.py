@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import transaction
 
-from notifications import explain, inbox, mute, notify, waking, web_push
+from notifications import explain, inbox, jobs, mute, notify, waking, web_push
 from notifications.models import Delivery, Notification
 from notifications.web_push import WebPush
 from realtime.models import Room
@@ -248,6 +248,22 @@ def test_a_function_that_never_returns(fan: Any, settings: Any, time: Time) -> N
     assert (len(passed), why(row)) == (1, ("off", "failed"))
     found = Delivery.objects.get()
     assert (found.settled_at, found.lease, "has not returned" in found.error) == (time.now, "", True)
+
+
+def test_other_jobs_leave_it_to_the_job_for_web_pushes(
+    commit: Commit, fan: Any, time: Time, django_capture_on_commit_callbacks: Any
+) -> None:
+    """A function that hangs would stop them."""
+    row = commit(fan, "mention", message="hello")
+    inbox.act(fan.pk, "snooze", ids=[row.pk], until=time.now + timedelta(hours=1))
+    time.pass_by(hours=1)
+    passed.clear()
+    with django_capture_on_commit_callbacks(execute=True):
+        assert "wake" in jobs.run_quick()
+    row.refresh_from_db()
+    assert (row.snoozed_until, passed) == (None, [])
+    assert jobs.run_alone("web_pushes") == ["web_pushes"]
+    assert [push.message for (push,) in passed] == ["hello"]
 
 
 def test_a_function_that_returns_too_late(fan: Any, settings: Any, time: Time) -> None:

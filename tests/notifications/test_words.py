@@ -1,11 +1,13 @@
 """The words of notifications: the types, and the language of the recipient."""
 
 import json
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
+from django.db import OperationalError
 from django.utils.translation import gettext_lazy, override
 
 from notifications import conf, notify, types
@@ -171,7 +173,45 @@ def test_an_unknown_language_of_that_function(settings: Any) -> None:
     assert language_of(SimpleNamespace(language="zh-hans")) == "en"
 
 
+def test_a_decimal_is_a_number_for_the_texts(registry: None, bob: Any) -> None:
+    """It is stored as text, because JSON has no decimals."""
+    types.register("paid", title="%(count)d paid", message="%(price).2f for %(thing)s")
+    row = sent(bob, "paid", count=Decimal(3), price=Decimal("1.5"), thing="2.50")
+    assert pushed_texts(bob) == [("3 paid", "1.50 for 2.50")]
+    row.refresh_from_db()
+    assert row.render().message == "1.50 for 2.50"
+    for wrong in ("NaN", "Infinity", "many"):
+        row.params["count"] = wrong
+        assert row.render().title == "%(count)d paid"
+
+
+def test_a_fault_of_that_function_stops_nobody(
+    alice: Any, bob: Any, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.chinese_but_for_bob"}
+    assert notify([alice, bob], "mention", message="hello") == 2
+    assert pushed_texts(alice) == [("新提及", "hello")]
+    assert pushed_texts(bob) == [("New mention", "hello")]
+    assert f"The language of the user {bob.pk} could not be found out" in caplog.text
+
+
+def test_a_database_that_is_away_is_no_fault_of_that_function(settings: Any) -> None:
+    settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.without_a_database"}
+    with pytest.raises(OperationalError):
+        language_of(SimpleNamespace())
+
+
 def test_an_unknown_setting(settings: Any) -> None:
     settings.NOTIFICATIONS = {"LANGUAGES": []}
     with pytest.raises(ImproperlyConfigured, match="LANGUAGES"):
         conf.settings()
+
+
+def chinese_but_for_bob(user: Any) -> str:
+    if user.username == "bob":
+        raise AttributeError("no profile")
+    return "zh-hans"
+
+
+def without_a_database(user: Any) -> str:
+    raise OperationalError("away")
