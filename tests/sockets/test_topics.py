@@ -191,7 +191,10 @@ async def test_allow_may_be_asynchronous(site, alice, bob, is_wrapped):
     async def allow(user_id):
         return user_id == alice.pk
 
-    realtime.topic("staff", allow=(lambda user_id: allow(user_id)) if is_wrapped else allow)
+    def wrapped(user_id):
+        return allow(user_id)
+
+    realtime.topic("staff", allow=wrapped if is_wrapped else allow)
     reader, stranger = await site.connect(alice), await site.connect(bob)
     assert is_refused(await stranger.ask("subscribe", topic="staff"), ErrorCode.NOT_FOUND)
     assert (await reader.ask("subscribe", topic="staff"))["type"] == "subscribed"
