@@ -82,8 +82,8 @@ async def asend_to_user(user: Any, frame: Frame, durable: bool = True) -> None:
 def disconnect_user(user: Any, reason: str | Promise = "KICKED") -> None:
     """Close all sockets of a user, on every process, with 4403 and `reason`. In a transaction: on commit.
 
-    `user` is a user or a primary key, `reason` a text; anything else is a TypeError. Raises ValueError for a reason of more than 123
-    bytes, which no close frame can carry (RFC 6455 §5.5).
+    `user` is a user or a primary key, `reason` a text; anything else is a TypeError. Raises ValueError for a reason of
+    more than 123 bytes, which no close frame can carry (RFC 6455 §5.5).
     """
     if isinstance(reason, Promise):
         reason = str(reason)
