@@ -6,6 +6,7 @@ Called for commands about rooms that their socket has not joined, for subscripti
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import Any
 
 from realtime.auth.user_ids import read_id
@@ -49,7 +50,9 @@ async def may_subscribe(user_id: Any, name: str) -> bool:
     if topic is None or topic.allow is None:
         return topic is not None
     try:
-        return bool(await run(topic.allow, user_id))
+        answer = await run(topic.allow, user_id)
+        # The coroutine of an asynchronous `allow` is true, whatever it would return.
+        return bool(await answer if isawaitable(answer) else answer)
     except DatabaseUnavailable:
         raise
     except Exception:

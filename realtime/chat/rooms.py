@@ -16,7 +16,7 @@ from django.utils.asyncio import async_unsafe
 from django.utils.text import slugify
 
 from realtime.auth.user_ids import read_user
-from realtime.auth.users import is_active
+from realtime.auth.users import all_users, is_active
 from realtime.conf import settings
 from realtime.models import Membership, Room, Stream, is_slug
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -117,7 +117,7 @@ def create_room(owner: Any, *, title: str, slug: str | None = None, private: boo
     """A new room, owned by `owner`, a user or a primary key. Without a slug, one is made from the title.
 
     If that is taken, it gets a suffix. Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given slug
-    that is taken, TypeError for an owner who is not a user.
+    that is taken, NOT_FOUND for the key of a user who does not exist, TypeError for an owner who is not a user.
     """
     user_id = read_user(owner)
     if slug is not None:
@@ -128,7 +128,9 @@ def create_room(owner: Any, *, title: str, slug: str | None = None, private: boo
     for _again in range(SLUG_ATTEMPTS):
         try:
             return _insert(user_id, attempt, title, private)
-        except Refused:
+        except Refused as refusal:
+            if refusal.code != ErrorCode.CONFLICT:
+                raise
             attempt = _with_suffix(wanted)
     return _insert(user_id, attempt, title, private)
 
@@ -157,7 +159,11 @@ def _insert(user_id: Any, slug: str, title: str, private: bool) -> Room:
             room = Room.objects.create(slug=slug, title=title, private=private, created_by_id=user_id)
             Membership.objects.create(room=room, user_id=user_id, role=OWNER, last_read_seq=last_seq(room))
     except IntegrityError:
-        raise Refused(ErrorCode.CONFLICT, Reason.ROOM_ID_TAKEN) from None
+        if Room.objects.filter(slug=slug).exists():
+            raise Refused(ErrorCode.CONFLICT, Reason.ROOM_ID_TAKEN) from None
+        if not all_users().filter(pk=user_id).exists():
+            raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER) from None
+        raise
     return room
 
 

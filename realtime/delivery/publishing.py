@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from django.db import InterfaceError, OperationalError
 from django.utils.asyncio import async_unsafe
+from django.utils.functional import Promise
 
 from realtime.auth.user_ids import read_user
 from realtime.delivery import bridge
@@ -43,7 +44,7 @@ def publish(stream: str, frame: Frame, durable: bool | None = None) -> None:
     declared, and a frame without a `type` or larger than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and
     what the database raises, for a durable frame.
     """
-    body = _body(stream, frame)
+    stream, body = _read(stream, frame)
     if _is_durable(stream, durable):
         _store(stream, body)
     else:
@@ -54,7 +55,7 @@ def publish(stream: str, frame: Frame, durable: bool | None = None) -> None:
 @async_unsafe(USE_TWIN)
 def publish_all(events: Sequence[tuple[str, Frame]]) -> None:
     """`publish` many durable frames, each to its own stream, in a few statements. They keep their order."""
-    bodies = [(stream, _body(stream, frame)) for stream, frame in events]
+    bodies = [_read(stream, frame) for stream, frame in events]
     if not bodies:
         return
     if is_in_transaction():
@@ -78,20 +79,24 @@ async def asend_to_user(user: Any, frame: Frame, durable: bool = True) -> None:
     await apublish(user_stream(read_user(user)), frame, durable)
 
 
-def disconnect_user(user: Any, reason: str = "KICKED") -> None:
+def disconnect_user(user: Any, reason: str | Promise = "KICKED") -> None:
     """Close all sockets of a user, on every process, with 4403 and `reason`. In a transaction: on commit.
 
-    `user` is a user or a primary key; anything else is a TypeError. Raises ValueError for a reason of more than 123
-    bytes, which no close frame can carry (RFC 6455 §5.5).
+    `user` is a user or a primary key, `reason` a text; anything else is a TypeError. Raises ValueError for a reason of
+    more than 123 bytes, which no close frame can carry (RFC 6455 §5.5).
     """
+    if isinstance(reason, Promise):
+        reason = str(reason)
+    if not isinstance(reason, str):
+        raise TypeError(f"A reason is a text, not {reason!r}.")
     if len(reason.encode()) > 123:
         raise ValueError("A reason has at most 123 bytes.")
     key = str(read_user(user))
     bridge.warn_if_alone("No socket is closed")
-    _obey_on_commit(Control("disconnect", user=key, code=CloseCode.FORBIDDEN, reason=reason))
+    _obey_on_commit(Control("disconnect", user=key, code=CloseCode.FORBIDDEN, reason=_plain(reason)))
 
 
-async def adisconnect_user(user: Any, reason: str = "KICKED") -> None:
+async def adisconnect_user(user: Any, reason: str | Promise = "KICKED") -> None:
     await run(disconnect_user, user, reason)
 
 
@@ -190,12 +195,18 @@ def _is_durable(stream: str, wanted: bool | None) -> bool:
     return topic.durable if wanted is None else wanted
 
 
-def _body(stream: str, frame: Frame) -> bytes:
-    if not is_stream(stream):
+def _read(stream: str, frame: Frame) -> tuple[str, bytes]:
+    """The stream, and the frame's JSON."""
+    if not isinstance(stream, str) or not is_stream(stream):
         raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
     if not is_frame(frame):
         raise ValueError("A frame needs a `type`.")
-    return require_sendable(encode(frame))
+    return _plain(stream), require_sendable(encode(frame))
+
+
+def _plain(text: str) -> str:
+    """The text as a `str`: subclasses, such as Django's `SafeString`, cannot be packed for the other processes."""
+    return str.__str__(text)
 
 
 class _Sending(CommitHook):

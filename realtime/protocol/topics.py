@@ -5,7 +5,7 @@ Site code declares them on import, in a module `topics.py` of any app. The socke
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
@@ -15,8 +15,8 @@ from realtime.protocol.streams import split_stream, topic_stream
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
 Function = Callable[[], Any]  # may be asynchronous
-# Takes a user id as in frames, returns whether the user may subscribe.
-Allow = Callable[[Any], bool]
+# Takes a user id as in frames, returns whether the user may subscribe. May be asynchronous.
+Allow = Callable[[Any], bool | Awaitable[bool]]
 F = TypeVar("F", bound=Function)
 
 
@@ -72,7 +72,7 @@ def topic(
     """Declare a topic. With `every`, this is a decorator: the function's result is pushed every `every` seconds.
 
     The function is called in only one process, and only while somebody is subscribed in any process; `make_body` says
-    what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread; the function
+    what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread; either
     may instead be asynchronous. Values of a durable topic are stored as events and can be resumed. With `recheck`,
     `allow` is called again every AUTH_RECHECK_SECONDS for each user who is subscribed, and False ends the subscription.
     `data` is the type of the values, such as a `msgspec.Struct`: clients find it in the description of the sockets.

@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+from django.db import IntegrityError
 
 from realtime import signals
 from realtime.chat import rooms
@@ -84,6 +85,20 @@ def test_it_finds_a_free_slug_for_any_title(owner, title, begins):
 def test_it_refuses_a_slug_that_is_taken(owner, public):
     assert refusal(rooms.create_room, owner, title="Again", slug="public") == ErrorCode.CONFLICT
     assert Room.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("slug", [None, "new"])
+def test_a_room_of_nobody_is_no_conflict(slug):
+    """It was refused as if the id of the room were taken."""
+    assert refusal(rooms.create_room, 99_999, title="Room", slug=slug) == ErrorCode.NOT_FOUND
+    assert not Room.objects.exists()
+
+
+def test_a_room_without_a_title_is_no_conflict(owner):
+    with pytest.raises(IntegrityError):
+        rooms.create_room(owner, title=None, slug="new")
+    assert not Room.objects.exists()
 
 
 @pytest.mark.parametrize("slug", ["", "Ab", "a b", "ä", "a/b", "a\n", "x" * 65, "direct-1", "direct-"])

@@ -1,10 +1,14 @@
 """What site code publishes: stored, sent, refused. Transactions have a file of their own."""
 
+import msgspec
 import pytest
 from django.db import OperationalError, connection, transaction
+from django.utils.safestring import mark_safe
+from django.utils.translation import gettext_lazy
 
 import realtime
 from realtime.delivery import bridge, outbox, publishing
+from realtime.delivery.envelopes import pack
 from realtime.models import Event, Stream
 from realtime.storage import bundles, pending
 from tests.delivery.publications import numbers, say, stored, undone
@@ -30,7 +34,22 @@ def test_it_does_not_store_what_is_not_durable(sent):
 
 @pytest.mark.parametrize(
     "stream",
-    ["", "sit", "site.x", "site\n", "user.", "user.1\n", "user", "rooms.a", "room.a b", "topic.ä", "room." + 65 * "x"],
+    [
+        "",
+        "sit",
+        "site.x",
+        "site\n",
+        "user.",
+        "user.1\n",
+        "user",
+        "rooms.a",
+        "room.a b",
+        "topic.ä",
+        "room." + 65 * "x",
+        None,
+        5,
+        b"site",
+    ],
 )
 def test_it_refuses_streams_that_cannot_be(sent, stream):
     with pytest.raises(ValueError, match="There is no stream"):
@@ -71,6 +90,50 @@ def test_it_reaches_the_layer_from_a_process_without_sockets(monkeypatch):
         say(1)
         say(2, durable=False)
     assert numbers(layer.publications) == [[1], [2]]
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_it_takes_every_kind_of_text(sent, durable):
+    """What `render_to_string` returns was refused. In a stream's name, it cost the publications sent with it."""
+    realtime.publish(mark_safe("site"), {"type": mark_safe("test"), "html": mark_safe("<b>1</b>")}, durable)
+    (envelope,) = sent
+    bodies = [body for _, _, body in envelope.events] + [passing.body for passing in envelope.passing]
+    assert bodies == [b'{"type":"test","html":"<b>1</b>"}']
+    pack(envelope)
+
+
+@pytest.mark.parametrize(
+    ("reason", "written"),
+    [(gettext_lazy("Save"), "Save"), (mark_safe("BANNED"), "BANNED"), ("BANNED", "BANNED")],
+)
+def test_a_reason_is_any_kind_of_text(sent, reason, written):
+    """No socket was closed, and what was to be sent with it reached no other process."""
+    realtime.disconnect_user(7, reason)
+    assert [control.reason for control in sent[0].controls] == [written]
+    pack(sent[0])
+
+
+@pytest.mark.parametrize("reason", [None, 5, b"BANNED", ["BANNED"]])
+def test_a_reason_is_a_text(sent, reason):
+    with pytest.raises(TypeError, match="A reason is a text"):
+        realtime.disconnect_user(7, reason)
+    assert sent == []
+
+
+class Row(msgspec.Struct, tag_field="type", tag="test", array_like=True):
+    n: int = 1
+
+
+class Numbered(msgspec.Struct, tag_field="type", tag=1):
+    n: int = 1
+
+
+@pytest.mark.parametrize("struct", [Row(), Numbered()])
+def test_it_refuses_structs_whose_json_has_no_type(sent, struct):
+    """An array was stored, and everybody who resumed the stream got a frame that is not JSON."""
+    with pytest.raises(ValueError, match="type"):
+        realtime.publish("site", struct)
+    assert (sent, Event.objects.count()) == ([], 0)
 
 
 @pytest.fixture

@@ -182,3 +182,19 @@ async def test_it_gives_no_topic_that_is_taken_away_while_the_right_is_looked_up
             assert frame["type"] == "error", frame
         await publish("news", "one")
         assert "topic" not in {frame["type"] for frame in await socket.settle()}
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True])
+async def test_allow_may_be_asynchronous(site, alice, bob, is_wrapped):
+    """A coroutine is true, so everybody could subscribe."""
+
+    async def allow(user_id):
+        return user_id == alice.pk
+
+    def wrapped(user_id):
+        return allow(user_id)
+
+    realtime.topic("staff", allow=wrapped if is_wrapped else allow)
+    reader, stranger = await site.connect(alice), await site.connect(bob)
+    assert is_refused(await stranger.ask("subscribe", topic="staff"), ErrorCode.NOT_FOUND)
+    assert (await reader.ask("subscribe", topic="staff"))["type"] == "subscribed"

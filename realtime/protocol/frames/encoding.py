@@ -9,7 +9,15 @@ from msgspec import UNSET, UnsetType
 
 T = TypeVar("T")
 
-_encoder = msgspec.json.Encoder()
+
+def _plain(value: object) -> str:
+    """What msgspec does not know: a kind of text, such as Django's `SafeString`, is sent as text."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def encode(frame: Mapping[str, Any] | msgspec.Struct) -> bytes:
@@ -20,7 +28,8 @@ def encode(frame: Mapping[str, Any] | msgspec.Struct) -> bytes:
 def is_frame(value: object) -> bool:
     """Whether its JSON is an object with a `type`: a mapping that has one, or a struct whose tag is one."""
     if isinstance(value, msgspec.Struct):
-        return value.__struct_config__.tag_field == "type"
+        config = value.__struct_config__
+        return config.tag_field == "type" and isinstance(config.tag, str) and not config.array_like
     return isinstance(value, Mapping) and isinstance(value.get("type"), str)
 
 
