@@ -1,13 +1,17 @@
 """Every error of the API has the same shape, and its documentation is complete."""
 
+import json
 import re
 from datetime import timedelta
 from io import StringIO
+from tempfile import SpooledTemporaryFile
 
 import pytest
+from django.core.handlers.asgi import ASGIRequest
 from django.core.management import call_command
 from django.db import InterfaceError, OperationalError
 from django.test import Client
+from django.urls import resolve
 from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.settings import api_settings
@@ -79,6 +83,38 @@ def test_it_refuses_a_form_with_too_many_fields(client, settings):
     files = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n1\r\n' for name in "ab")
     answer = client.post("/api/v1/rooms", f"{files}--x--\r\n", content_type="multipart/form-data; boundary=x")
     assert error_of(answer) == (413, "TOO_LARGE")
+
+
+def in_chunks(user, path, body):
+    """Status and JSON of the answer to a POST whose body has no length, as Django gets it from an ASGI server."""
+    headers = {
+        "authorization": f"Bearer {access_for(user)}",
+        "content-type": "application/json",
+        "transfer-encoding": "chunked",
+    }
+    pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": pairs}
+    with SpooledTemporaryFile() as received:
+        received.write(body)
+        received.seek(0)
+        view, args, kwargs = resolve(path)
+        answer = view(ASGIRequest(scope, received), *args, **kwargs).render()
+    return answer.status_code, json.loads(answer.content)
+
+
+def test_it_reads_a_body_in_chunks(alice, settings):
+    status, room = in_chunks(alice, "/api/v1/rooms", b'{"title": "Tea room", "private": true}')
+    assert (status, room["title"], room["private"]) == (201, "Tea room", True)
+    status, answer = in_chunks(alice, "/api/v1/rooms", b'{"title')
+    assert (status, answer["code"]) == (400, "INVALID_JSON")
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    status, answer = in_chunks(alice, "/api/v1/rooms", b'{"title": "Tea"' + b" " * 100 + b"}")
+    assert (status, answer["code"]) == (413, "TOO_LARGE")
+
+
+def test_it_refuses_a_body_in_chunks_from_a_server_that_does_not_measure_it(client):
+    form = {"content_type": "application/json", "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
+    assert error_of(client.post("/api/v1/rooms", '{"title": "Tea"}', **form)) == (400, "INVALID_JSON")
 
 
 def test_it_shows_nobody_who_is_not_logged_in_where_things_are():
