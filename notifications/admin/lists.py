@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -182,5 +183,8 @@ def find_readers(word: str) -> list[Any]:
     """The primary keys of users with this name, or else of those who have the word in their name."""
     field = get_user_model().USERNAME_FIELD
     users = all_users().order_by("pk").values_list("pk", flat=True)
-    exactly = list(users.filter(**{field: word})[:1])
+    try:
+        exactly = list(users.filter(**{field: word})[:1])
+    except (TypeError, ValueError, ValidationError):  # a word that no name can be, where names are numbers
+        exactly = []
     return exactly or list(users.filter(**{f"{field}__icontains": word})[: MOST_READERS + 1])

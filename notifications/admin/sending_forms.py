@@ -74,9 +74,12 @@ class RecipientsForm(forms.Form):
         names = {line.strip() for line in self.cleaned_data["names"].splitlines()} - {""}
         if len(names) > MOST_PEOPLE:
             raise too_many()
-        field = get_user_model().USERNAME_FIELD
-        found = dict(everybody().filter(**{f"{field}__in": names}).values_list(field, "pk"))
-        if missing := sorted(names - found.keys()):
+        field: Any = get_user_model()._meta.get_field(get_user_model().USERNAME_FIELD)
+        # As they are stored: the field may make something else of a name, such as a number of a telephone.
+        stored = {name: value for name in names if (value := _as_stored(field, name)) is not None}
+        users = everybody().filter(**{f"{field.name}__in": list(stored.values())})
+        found = {_as_stored(field, name): pk for name, pk in users.values_list(field.name, "pk")}
+        if missing := sorted(name for name in names if stored.get(name) not in found):
             text = _("There is nobody with the name %(names)s.")
             raise ValidationError(text, "unknown", {"names": ", ".join(missing[:10])})
         return list(found.values())
@@ -109,6 +112,14 @@ class RecipientsForm(forms.Form):
         if chosen.audience == Audience.PEOPLE:
             return [str(user) for user in chosen.users().order_by("pk")[:most]]
         return [group.name for group in chosen.groups[:most]]
+
+
+def _as_stored(field: Any, name: object) -> Any:
+    """None for what no name can be."""
+    try:
+        return field.get_prep_value(name)
+    except (TypeError, ValueError, ValidationError):
+        return None
 
 
 class SendForm(RecipientsForm):

@@ -113,6 +113,15 @@ def test_it_finds_readers_and_types(
     assert "Many people have" in says(answer)
 
 
+def test_a_search_where_names_are_numbers(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A word that no name can be may be in the name of a type."""
+    lunch(bob, "one")
+    get_user_model().objects.filter(pk=bob.pk).update(username="222")
+    field = get_user_model()._meta.get_field("username")
+    monkeypatch.setattr(field, "get_prep_value", lambda value: str(int(value)))
+    assert listed(root, q="222") == listed(root, q="mention") == {"one"}
+
+
 def test_it_ends_after_a_bounded_number_and_says_so(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         lunch(bob, title=f"n{number}")

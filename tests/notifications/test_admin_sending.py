@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -13,6 +14,7 @@ from django.test import Client
 
 from notifications import types
 from notifications.admin import sending, sending_forms
+from notifications.admin.sending_forms import RecipientsForm
 from notifications.models import Dispatch, Notification, TypeSwitch
 from realtime.models import Event
 from tests.notifications.announced_admin import assert_no_own_code, log_in_root
@@ -96,6 +98,33 @@ def test_a_site_without_groups_offers_none(root: Client, monkeypatch: pytest.Mon
     assert errors(send(root, audience="groups")) == {"audience"}
     send(root, audience="everyone")
     assert Notification.objects.exists()
+
+
+class Phone:
+    """What a field of a user model makes of a name."""
+
+    def __init__(self, digits: str) -> None:
+        self.digits = digits
+
+
+def test_names_need_not_be_texts(alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    field: Any = get_user_model()._meta.get_field("username")
+
+    def get_prep_value(given: Any) -> str:
+        digits = given.digits if isinstance(given, Phone) else given.removeprefix("+")
+        if not digits.isdigit():
+            raise ValueError("no number")
+        return str(digits)
+
+    get_user_model().objects.filter(pk=bob.pk).update(username="222")
+    monkeypatch.setattr(field, "from_db_value", lambda value, *_: Phone(value), raising=False)
+    monkeypatch.setattr(field, "get_prep_value", get_prep_value)
+    given = {"audience": "people", "form_key": "k"}
+    right = RecipientsForm({**given, "names": "+222"}, site=admin.site)
+    assert right.is_valid(), right.errors
+    assert right.cleaned_data["names"] == [bob.pk]
+    wrong = RecipientsForm({**given, "names": "222\n333\nsomebody"}, site=admin.site)
+    assert wrong.errors["names"] == ["There is nobody with the name 333, somebody."]
 
 
 def test_who_caused_it_gets_none(root: Client, bob: Any) -> None:

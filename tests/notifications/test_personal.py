@@ -328,6 +328,17 @@ def test_the_command_asks_before_it_deletes(bob: Any, monkeypatch: pytest.Monkey
     call_command("erase_notifications", "bob", "--no-input", verbosity=0)
 
 
+def test_the_command_says_that_nobody_can_answer(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(question: str) -> str:
+        raise EOFError
+
+    sent(bob, "order_status_changed", order_id="A-1", status="sent")
+    monkeypatch.setattr("builtins.input", answer)
+    with pytest.raises(CommandError, match=r"Nothing was deleted.*--no-input"):
+        call_command("erase_notifications", "bob")
+    assert Notification.objects.exists()
+
+
 @pytest.mark.parametrize("arguments", [["nobody"], ["0", "--by-key"], ["abc", "--by-key"]])
 def test_a_command_about_nobody(arguments: list[str], db: None) -> None:
     with pytest.raises(CommandError, match="There is no user"):

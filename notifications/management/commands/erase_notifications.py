@@ -22,7 +22,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         user = find_user(options)
         if not options["no_input"]:
-            answer = input(f"Delete all notifications of {user.get_username()} ({user.pk})? This is final. [yes/no] ")
+            question = f"Delete all notifications of {user.get_username()} ({user.pk})? This is final. [yes/no] "
+            try:
+                answer = input(question)
+            except EOFError:  # in a cron job, or after Ctrl-D
+                raise CommandError("Nothing was deleted: nobody has answered. Use --no-input.") from None
             if answer.strip().lower() != "yes":
                 raise CommandError("Nothing was deleted.")
         done = erase_user(user)
