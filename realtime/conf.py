@@ -186,7 +186,7 @@ def read_settings(setting: str, model: type) -> tuple[dict[str, Any], list[str]]
             continue
         try:
             values[name] = msgspec.convert(value, types[name])
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, UnicodeEncodeError):  # the last one for a variable that is not UTF-8
             # An address may contain a password.
             found = type(value).__name__ if name.endswith("_url") else repr(value)
             problems.append(f"{setting}['{key}'] must be {describe(types[name])}, not {found}.")

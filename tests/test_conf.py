@@ -42,6 +42,7 @@ def test_it_refuses_what_it_does_not_know(settings):
     ("key", "value"),
     [
         ("HEARTBEAT_SECONDS", "25"),
+        ("HEARTBEAT_SECONDS", "\udcff"),  # from the environment
         ("HEARTBEAT_SECONDS", 0),
         ("HEARTBEAT_SECONDS", -1),
         ("HEARTBEAT_SECONDS", True),

@@ -1,5 +1,6 @@
 """What `manage.py serve` refuses before it serves, and which files it watches. Real servers: tests.processes."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from tests.sites.processes import ROOT
         ({"host": "192.0.2.1"}, "Cannot serve on 192.0.2.1:8000: Cannot assign requested address"),
         ({"host": "no such host"}, "Cannot serve on no such host:8000"),
         ({"workers": 0}, "--workers must be at least 1"),
+        ({"graceful_timeout": math.nan}, "--graceful-timeout must be more than"),
+        ({"graceful_timeout": math.inf}, "and at most 1000000000"),
     ],
 )
 def test_what_it_cannot_do_is_said_in_a_line(options, words):

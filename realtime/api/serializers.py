@@ -11,6 +11,7 @@ from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, Toke
 from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tokens, user_ids
+from realtime.auth.site_tokens import NOT_AN_ID
 from realtime.auth.users import all_users
 from realtime.delivery.refusal_texts import say
 from realtime.models import SLUG_PATTERN, Membership
@@ -137,7 +138,7 @@ class RefreshShape(TokenRefreshSerializer):
             user = all_users().filter(**{api_settings.USER_ID_FIELD: claims.user_id}).first()
             if user is not None and tokens.matches_password(claims, user):
                 return super().validate(attrs)
-        except (Closed, ValueError, ObjectDoesNotExist):  # the last one from a replica that does not have the user yet
+        except (Closed, *NOT_AN_ID, ObjectDoesNotExist):  # the last one from a replica that does not have the user yet
             pass
         raise AuthenticationFailed(say(Reason.TOKEN_NOT_VALID))
 

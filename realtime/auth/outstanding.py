@@ -14,6 +14,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.utils import aware_utcnow
 
 from realtime.auth.login_names import PAIR_PREFIX, refresh_login
+from realtime.auth.site_tokens import NOT_AN_ID
 from realtime.storage.routed import exact
 
 
@@ -46,7 +47,7 @@ def find_refreshes(user_id: str, logins: Iterable[str], issued_at: int = 0) -> l
     wanted = set(logins)
     try:
         live = list(find_live(**{f"user__{api_settings.USER_ID_FIELD}": user_id}).order_by("pk"))
-    except ValueError:  # not a value of that field
+    except NOT_AN_ID:
         return []
     found = [noted for noted in live if login_of(noted) in wanted]
     if found or not issued_at:

@@ -5,6 +5,7 @@ made from it.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.apps import apps
+from django.db import DataError
 from django.utils.translation import gettext as _
 from rest_framework_simplejwt.exceptions import ExpiredTokenError, TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -24,9 +26,13 @@ from realtime.auth.login_names import cookie_login as cookie_login
 from realtime.auth.outstanding import find_refreshes
 from realtime.auth.outstanding import login_of as login_of
 from realtime.auth.received_tokens import ReceivedAccess, ReceivedRefresh, skewed_backend
+from realtime.auth.site_tokens import NOT_AN_ID
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.storage.routed import exact
 from realtime.storage.transactions import own_transaction
+
+# What simplejwt and PyJWT raise for a token that is signed and whose claims are not what they should be, or missing.
+NOT_A_TOKEN = (TokenError, ValueError, TypeError, LookupError, OverflowError, RecursionError)
 
 _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
 _make_access_token: Any = vars(RefreshToken)["access_token"].fget
@@ -107,7 +113,7 @@ def verify_access(token: str) -> AccessToken:
         # expired refresh token must not get this answer.
         to_claims(_read_expired(token))
         raise Closed(CloseCode.UNAUTHENTICATED, "TOKEN_EXPIRED") from None
-    except (TokenError, ValueError, RecursionError):
+    except NOT_A_TOKEN:
         # simplejwt parses the header before it checks the signature, so any header can get here.
         raise _unauthenticated() from None
     to_claims(verified)
@@ -118,7 +124,7 @@ def verify_refresh(token: str) -> RefreshToken:
     """The refresh token in `token`, if neither it nor its login is revoked. Raises Closed with UNAUTHENTICATED."""
     try:
         verified = ReceivedRefresh(token)  # type: ignore[arg-type]
-    except (TokenError, ValueError, RecursionError):
+    except (*NOT_A_TOKEN, DataError):  # the last one for an id for which PostgreSQL does not look
         raise _unauthenticated() from None
     claims = to_claims(verified)
     # simplejwt has looked for the token, perhaps in a replica.
@@ -147,6 +153,7 @@ def to_claims(token: Token) -> Claims:
         not isinstance(user_id, str | int)
         or user_id == ""
         or (api_settings.JTI_CLAIM and not jti)
+        or not str(jti).isprintable()  # the database could not look for it
         or (api_settings.CHECK_REVOKE_TOKEN and not password_hash)
     ):
         raise _unauthenticated()
@@ -158,10 +165,17 @@ def to_claims(token: Token) -> Claims:
         login=str(login or jti),
         jti=str(jti),
         # As long as simplejwt accepts the token.
-        expires_at=datetime.fromtimestamp(token["exp"], UTC) + skewed_backend().get_leeway(),
+        expires_at=_find_end(token),
         password_hash=password_hash,
         issued_at=int(token.get("iat") or 1) if is_unnamed else 0,
     )
+
+
+def _find_end(token: Token) -> datetime:
+    try:
+        return datetime.fromtimestamp(token["exp"], UTC) + skewed_backend().get_leeway()
+    except NOT_A_TOKEN:  # simplejwt has not looked at the `exp` of an expired token
+        raise _unauthenticated() from None
 
 
 def _unauthenticated() -> Closed:
@@ -202,7 +216,9 @@ def end_logins(refresh: RefreshToken | None, access: Claims | None) -> set[str]:
             for login in sorted(logins):  # in one order, so that two calls do not wait for each other
                 revoke_login(login)
             if refresh is not None:
-                refresh.blacklist()
+                # The user whom it names may be of another kind than the site's users are now.
+                with suppress(*NOT_AN_ID):
+                    refresh.blacklist()
             for claims in given:
                 for noted in find_refreshes(claims.user_id, logins, claims.issued_at):
                     BlacklistedToken.objects.get_or_create(token=noted)

@@ -234,3 +234,13 @@ def test_it_costs_two_queries_to_know_who_asks(alice, django_assert_num_queries,
     client = client_for(alice)
     with django_assert_num_queries(2):
         client.get("/api/v1/online/count")
+
+
+@pytest.mark.parametrize("user_id", ["alice", "a\0b", "\ud800"])
+def test_it_ends_a_login_from_before_the_site_named_its_users_otherwise(alice, anybody, user_id):
+    """USER_ID_FIELD was another one when the token was made: the logout was an error of the server."""
+    refresh = tokens.start_login(alice)
+    refresh["user_id"] = user_id
+    assert anybody.post("/api/v1/auth/refresh", {"refresh": str(refresh)}).status_code == 401
+    assert anybody.post("/api/v1/auth/logout", {"refresh": str(refresh)}).status_code == 204
+    assert anybody.post("/api/v1/auth/logout", {"refresh": str(refresh)}).status_code == 401

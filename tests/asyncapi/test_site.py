@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import fastjsonschema
 import msgspec
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 import realtime
 from bench.servers import ROOT
@@ -219,3 +219,9 @@ def test_structs_are_published(site):
     assert make_body(topics.find("load"), sale) == encode(sale)
     with pytest.raises(ValueError, match="type"):
         realtime.publish("site", Person("Bob"))
+
+
+@pytest.mark.parametrize("option", ["--output", "--typescript"])
+def test_it_says_that_it_cannot_write_a_file(tmp_path, option):
+    with pytest.raises(CommandError, match=r"Cannot write .*missing.*: No such file or directory\."):
+        call_command("asyncapi", option, tmp_path / "missing" / "file")

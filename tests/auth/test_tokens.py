@@ -241,3 +241,20 @@ def test_a_socket_lasts_as_long_as_its_token_is_accepted(monkeypatch):
     access = access_for(make_user("alice"))
     claims = tokens.parse_access(aged(access))  # ended an hour ago
     assert claims.expires_at.timestamp() == access["exp"] + 3_600 * 2
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [{"exp": 10**20}, {"exp": -(10**20)}, {"exp": "123"}, {"exp": 1e300}, {"jti": "a\0b"}, {"jti": "\ud800"}],
+)
+def test_a_claim_that_cannot_be_is_refused(claims):
+    """Whoever else signs with the site's key may write such a thing; it was an error of the server."""
+    login = tokens.start_login(make_user("alice"))
+    for token, read in ((login.access_token, tokens.parse_access), (login, tokens.verify_refresh)):
+        with pytest.raises(Closed, match="UNAUTHENTICATED"):
+            read(resigned(token, **claims))
+
+
+def test_a_refresh_token_without_an_id_is_refused():
+    with pytest.raises(Closed, match="UNAUTHENTICATED"):
+        tokens.verify_refresh(resigned(tokens.start_login(make_user("alice")), jti=None))

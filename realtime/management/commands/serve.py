@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.template.autoreload import get_template_directories
 
 from realtime.checks import check_workers
-from realtime.conf import asgi_application_path, is_debug, settings, worker_count
+from realtime.conf import FOREVER, asgi_application_path, is_debug, settings, worker_count
 from realtime.installation import advise, find_missing
 from realtime.server.listeners import bind
 from realtime.server.redaction import LOGGING
@@ -72,8 +72,10 @@ class Command(BaseCommand):
         window = settings().restart_window_seconds
         if options["graceful_timeout"] is None:
             options["graceful_timeout"] = window + FINISH_SECONDS
-        if options["graceful_timeout"] <= window:
-            raise CommandError(f"--graceful-timeout must be more than RESTART_WINDOW_SECONDS ({window:g}).")
+        if not window < options["graceful_timeout"] <= FOREVER:  # false for "nan" too
+            raise CommandError(
+                f"--graceful-timeout must be more than RESTART_WINDOW_SECONDS ({window:g}), and at most {FOREVER}."
+            )
         for error in check_workers(workers=options["workers"]):
             raise CommandError(f"{error.msg} {error.hint}")
         if options["reload"] and options["workers"] > 1:
