@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, no_translations
+from django.core.management.base import BaseCommand, CommandError, no_translations
 
 from realtime.asyncapi.document import make_document, write_document
 from realtime.asyncapi.typescript import write_library, write_site
@@ -41,11 +41,18 @@ class Command(BaseCommand):
     def handle(self, *args: Any, output: Path | None, typescript: Path | None, **options: Any) -> None:
         document = make_document(site=not options["without_site"])
         if output is not None:
-            output.write_text(write_document(document), encoding="utf-8")
+            write(output, write_document(document))
         if typescript is not None and options["without_site"]:
-            typescript.write_text(write_library(document), encoding="utf-8")
+            write(typescript, write_library(document))
         elif typescript is not None:
             library = make_document(site=False)
-            typescript.write_text(write_site(document, library, options["module"]), encoding="utf-8")
+            write(typescript, write_site(document, library, options["module"]))
         if output is None and typescript is None:
             self.stdout.write(write_document(document), ending="")
+
+
+def write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"Cannot write {path}: {error.strerror}.") from None
