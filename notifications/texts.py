@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.links import is_safe
-from notifications.types import OPTIONS, MissingParameter, NotificationType, Text, find_type
+from notifications.types import OPTIONS, MissingParameter, NotificationType, Text, all_types, find_type
 
 if TYPE_CHECKING:
     from notifications.models import Notification
@@ -86,6 +86,13 @@ def label_of(kind: NotificationType) -> str:
         return str(kind.title) % defaultdict(lambda: "…")
     except (TypeError, ValueError):  # such as %d
         return kind.key
+
+
+def distinct_label_of(kind: NotificationType) -> str:
+    """The same for staff, who see all types: with its key if another type has the same."""
+    label = label_of(kind)
+    is_shared = any(other.key != kind.key and label_of(other) == label for other in all_types())
+    return f"{label} ({kind.key})" if is_shared else label
 
 
 def render_own(notification: "Notification") -> Rendered:

@@ -11,6 +11,7 @@ from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
 
 from project.compression import weaken_etag
 
@@ -171,22 +172,22 @@ SIMPLE_JWT = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Realtime API",
-    "DESCRIPTION": (
+    "DESCRIPTION": _(
         "Log in, get tickets for sockets, see who is online, manage rooms and their members, read messages, and mark "
         "notifications.\n\n"
         "To try it on this page, log in with `POST /api/v1/auth/token`, press *Authorize* and paste the `access` token."
         "\n\nThe sockets have [a page of their own](docs/socket)."
     ),
     "TAGS": [
-        {"name": "auth", "description": "Log in and out, and get tickets for sockets."},
-        {"name": "presence", "description": "Who is online."},
-        {"name": "rooms", "description": "Rooms that people write to."},
-        {"name": "members", "description": "Who is in a room, and in which role."},
-        {"name": "messages", "description": "The messages of rooms, and direct messages."},
-        {"name": "notifications", "description": "Your inbox."},
-        {"name": "preferences", "description": "Which notifications you want, when and how."},
-        {"name": "follows", "description": "Objects that you follow, or do not want to hear of."},
-        {"name": "announcements", "description": "What staff say to many users at once."},
+        {"name": "auth", "description": _("Log in and out, and get tickets for sockets.")},
+        {"name": "presence", "description": _("Who is online.")},
+        {"name": "rooms", "description": _("Rooms that people write to.")},
+        {"name": "members", "description": _("Who is in a room, and in which role.")},
+        {"name": "messages", "description": _("The messages of rooms, and direct messages.")},
+        {"name": "notifications", "description": _("Your inbox.")},
+        {"name": "preferences", "description": _("Which notifications you want, when and how.")},
+        {"name": "follows", "description": _("Objects that you follow, or do not want to hear of.")},
+        {"name": "announcements", "description": _("What staff say to many users at once.")},
     ],
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,

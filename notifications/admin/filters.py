@@ -53,7 +53,7 @@ class TypeFilter(ChoiceFilter):
     parameter_name = "type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(kind.key, texts.label_of(kind)) for kind in types.all_types()]
+        return [(kind.key, texts.distinct_label_of(kind)) for kind in types.all_types()]
 
     def condition(self, value: str) -> Q:
         return Q(type=value)

@@ -168,7 +168,7 @@ class ListMixin(AdminMixin):
     @admin.display(description=_("type"))
     def type_label(self, notification: Notification) -> str:
         kind = types.find_type(notification.type)
-        return texts.label_of(kind) if kind else notification.type
+        return texts.distinct_label_of(kind) if kind else notification.type
 
     @admin.display(description=_("title"))
     def rendered_title(self, notification: Notification) -> str:

@@ -43,7 +43,7 @@ def choose_types() -> list[tuple[Any, list[tuple[str, str]]]]:
     labels = types.categories()
     found: dict[str, list[tuple[str, str]]] = {}
     for kind in types.all_types():
-        found.setdefault(kind.category, []).append((kind.key, texts.label_of(kind)))
+        found.setdefault(kind.category, []).append((kind.key, texts.distinct_label_of(kind)))
     return [(labels[category], of_category) for category, of_category in found.items()]
 
 
@@ -85,7 +85,7 @@ class SendMixin(StepsMixin):
             "title": _("Check the notification"),
             "form": form,
             "kind": form.kind,
-            "label": texts.label_of(form.kind),
+            "label": texts.distinct_label_of(form.kind),
             "previews": form.previews,
             "level": form.kind.level,
             "reach": reach,
@@ -98,7 +98,7 @@ class SendMixin(StepsMixin):
     def _show_form(self, request: HttpRequest, form: SendForm) -> HttpResponse:
         context = {
             "title": _("Send a notification"),
-            "subtitle": texts.label_of(form.kind),
+            "subtitle": texts.distinct_label_of(form.kind),
             "form": form,
             "kind": form.kind,
             "adminform": AdminForm(form, form.fieldsets(), {}),  # type: ignore[arg-type]  # any form will do

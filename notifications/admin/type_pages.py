@@ -19,7 +19,7 @@ from notifications.catalogue.numbers import TypeNumbers, WeekNumbers
 from notifications.catalogue.previews import CannotBeShown, Preview
 from notifications.models import TypeSwitch
 from notifications.models.announcement import LEVEL_NAMES
-from notifications.texts import label_of
+from notifications.texts import distinct_label_of
 from notifications.types import CHANNEL_NAMES, CHANNELS, NotificationType, Text, all_types, categories
 
 
@@ -82,7 +82,7 @@ def list_previews(kind: NotificationType, user: Any) -> list[LanguagePreview]:
 
 def _make_line(kind: NotificationType, numbers: TypeNumbers, is_off: bool) -> Line:
     message, level = previews.show_message(kind), LEVEL_NAMES[kind.level]
-    return Line(kind, label_of(kind), message, level, _name_channels(kind), numbers, is_off)
+    return Line(kind, distinct_label_of(kind), message, level, _name_channels(kind), numbers, is_off)
 
 
 def _name_channels(kind: NotificationType) -> str:

@@ -26,7 +26,7 @@ from notifications.catalogue import previews
 from notifications.catalogue.numbers import count_week
 from notifications.catalogue.switching import find_switches, switch_type
 from notifications.models import TypeSwitch
-from notifications.texts import label_of
+from notifications.texts import distinct_label_of
 from notifications.types import NotificationType, find_type
 from realtime.integration import own_transaction
 
@@ -80,7 +80,7 @@ class TypeAdminMixin(StyledMixin):
         kind, switch = self._require_type(request, object_id)
         week = count_week()
         context = {
-            "title": label_of(kind),
+            "title": distinct_label_of(kind),
             "kind": kind,
             "switch": switch,
             "original": switch,

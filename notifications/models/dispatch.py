@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from notifications.models.base import Table
-from notifications.texts import label_of
+from notifications.texts import distinct_label_of
 from notifications.types import KEY_CHARS, find_type
 
 
@@ -66,7 +66,7 @@ class Dispatch(Table):
 
     def __str__(self) -> str:
         kind = find_type(self.type)
-        return self.title or (label_of(kind) if kind else self.type)
+        return self.title or (distinct_label_of(kind) if kind else self.type)
 
     @property
     def dedupe_key(self) -> str:

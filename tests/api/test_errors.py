@@ -244,6 +244,14 @@ def test_it_says_in_a_line_what_an_operation_does(client):
     assert {"登录", "创建房间"} < set(summaries(client, HTTP_ACCEPT_LANGUAGE="zh-CN"))
 
 
+def test_the_introduction_of_the_api_is_translated(client):
+    shown = client.get("/api/schema?format=json", headers={"accept-language": "zh-hans"}).json()
+    texts = [shown["info"]["description"], *(group["description"] for group in shown["tags"])]
+    assert [text for text in texts if text.isascii()] == []
+    assert "`POST /api/v1/auth/token`" in texts[0]
+    assert "(docs/socket)" in texts[0]
+
+
 def summaries(client, **headers):
     paths = client.get("/api/schema?format=json", **headers).json()["paths"]
     return [operation["summary"] for operations in paths.values() for operation in operations.values()]

@@ -192,6 +192,12 @@ def test_a_site_without_declarations_adds_nothing(monkeypatch, tmp_path):
     assert (tmp_path / "site.ts").read_text().endswith('export {};\n\ndeclare module "django-realtime-hub" {\n}\n')
 
 
+@pytest.mark.parametrize("option", ["--output", "--typescript"])
+def test_a_folder_that_does_not_exist_is_named(option, tmp_path):
+    with pytest.raises(CommandError, match=r"^Cannot write \S+src/site: No such file or directory\.$"):
+        call_command("asyncapi", option, tmp_path / "src" / "site")
+
+
 def test_only_frames_can_be_declared(site):
     class Chat(msgspec.Struct, tag_field="type", tag="chat"):
         """One of ours."""

@@ -11,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
+from django.urls import reverse
 
 from notifications import types
 from notifications.admin import sending, sending_forms
@@ -39,7 +40,7 @@ def logged() -> list[tuple[str, str]]:
 
 def test_it_asks_for_the_type_and_then_for_what_it_needs(root: Client) -> None:
     page = root.get(address("add")).content.decode()
-    assert '<option value="mention">New mention</option>' in page
+    assert '<option value="new_like">New like</option>' in page
     assert root.get(address("add"), {"type": "unheard of"}).context["form"].errors
     fields = root.get(address("add"), {"type": "greeting"}).context["form"].fields
     assert {"param_name", "param_count", "link", "data"} <= set(fields)
@@ -48,6 +49,16 @@ def test_it_asks_for_the_type_and_then_for_what_it_needs(root: Client) -> None:
     mention = root.get(address("add"), {"type": "mention"}).context["form"]
     assert mention.fields["actor"].required
     assert mention["actor"].value() == get_user_model().objects.get(username="root").pk
+
+
+def test_types_with_one_title_are_told_apart_by_their_keys(root: Client, bob: Any) -> None:
+    send(root, bob)
+    pages = [root.get(address(page)).content.decode() for page in ("add", "changelist")]
+    pages.append(root.get(reverse("admin:notifications_typeswitch_changelist")).content.decode())
+    for page in pages:
+        assert "New mention (mention)" in page
+        assert "New mention (greeting)" in page
+        assert "New like (" not in page
 
 
 def test_it_shows_each_language_and_how_many_before_it_sends(root: Client, bob: Any, carol: Any) -> None:
@@ -76,7 +87,7 @@ def test_people_get_it_at_once(root: Client, bob: Any) -> None:
     assert (row.data, row.dedupe_key) == ({"room": "大厅"}, dispatch.dedupe_key)
     assert event.stream == f"user.{bob.pk}"
     assert (dispatch.state, dispatch.stored, dispatch.created_by.username) == ("sent", 1, "root")  # type: ignore[union-attr]
-    assert logged() == [("New mention", "Sent to 1 person.")]
+    assert logged() == [("New mention (greeting)", "Sent to 1 person.")]
     assert LogEntry.objects.get().get_edited_object() == dispatch
 
 

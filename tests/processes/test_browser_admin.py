@@ -37,6 +37,11 @@ Message.objects.create(room=room, sender=alice, text="Hello", seq=1)
 announce({"en": "Maintenance"}, {"en": "Tonight."})
 Announcement.objects.create().texts.create(language="en", title="A draft")
 """
+COUNT_LINES = """(cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return new Set([...range.getClientRects()].map((line) => Math.round(line.bottom))).size;
+}"""
 OURS = ("/admin/notifications/", "/admin/realtime/")
 FIND_LINKS = "() => [...document.querySelectorAll('a[href], iframe[src]')].map((link) => link.href || link.src)"
 # Other objects of a list look the same, and so do two pages of Django for the objects of any list.
@@ -119,6 +124,19 @@ async def test_every_page_obeys_a_strict_policy_and_fits_its_window(staff: Page)
     models = {kind.split("/")[3] for kind in seen}
     assert {"announcement", "delivery", "jobrun", "live", "message", "notification", "reader", "room"} <= models
     assert {"/admin/realtime/room/1/change/", "/admin/notifications/typeswitch/1/mail/"} <= seen
+
+
+@pytest.mark.parametrize(
+    ("model", "column"), [("notifications/notification", "type_label"), ("realtime/membership", "role")]
+)
+async def test_a_chinese_word_of_a_list_stays_in_one_line_on_a_phone(
+    browser: Browser, process: SiteProcess, login: Any, model: str, column: str
+) -> None:
+    context = {"base_url": f"http://{process.address}", "storage_state": login, "locale": "zh-CN", "viewport": PHONE}
+    async with open_page(browser, **context) as page:
+        await page.goto(f"/admin/{model}/")
+        cells = page.locator(f"#result_list td.field-{column}")
+        assert {await cell.evaluate(COUNT_LINES) for cell in await cells.all()} == {1}
 
 
 async def test_the_browser_would_report_what_the_policy_stops(browser: Browser, process: SiteProcess) -> None:

@@ -2,13 +2,17 @@
 
 import ast
 import asyncio
+import json
 import re
+import sys
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from channels.generic.websocket import AsyncWebsocketConsumer
+from channels.testing import WebsocketCommunicator
 
 from bench import readme
 from bench.servers import ROOT
@@ -38,6 +42,27 @@ def test_it_names_every_setting_with_its_default() -> None:
 
 def test_it_shows_the_table_of_the_benchmark() -> None:
     assert readme.put_table(TEXT, readme.read_table()) == TEXT, "run `python -m bench.readme`"
+
+
+async def test_a_site_serves_sockets_of_its_own_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mysite", ModuleType("mysite"))
+    monkeypatch.setitem(sys.modules, "mysite.consumers", SimpleNamespace(EchoConsumer=Echo))
+    names: dict[str, Any] = {"django_application": None}
+    exec(example("own_sockets"), names)
+    theirs = WebsocketCommunicator(names["application"], "/ws/echo")
+    assert await theirs.connect() == (True, None)
+    await theirs.send_to("Hello!")
+    assert await theirs.receive_from() == "Hello!"
+    await theirs.disconnect()
+    ours = WebsocketCommunicator(names["application"], "/api/v1/ws?token=wrong")
+    await ours.connect()
+    assert json.loads(await ours.receive_from())["type"] == "disconnect"
+    await ours.disconnect()
+
+
+class Echo(AsyncWebsocketConsumer):
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        await self.send(text_data)
 
 
 def test_the_first_table_of_the_page_is_taken(tmp_path: Any) -> None:
