@@ -36,10 +36,11 @@ class MembersView(ListView):
         given = validated(NewMemberShape, request.data)
         me = request.user.pk
         user_id = given.get("user_id", me)
-        if user_id == me and given["role"] == rooms.MEMBER:
+        role = given.get("role")
+        if user_id == me and role != rooms.OWNER:
             created = rooms.join(me, room_id).created
         else:
-            _membership, created = rooms.add_member(me, room_id, user_id, given["role"])
+            _membership, created = rooms.add_member(me, room_id, user_id, role)
         membership = rooms.get_member(room_id, user_id)
         return Response(MemberShape(membership, context=_context(request, [membership])).data, 201 if created else 200)
 

@@ -194,7 +194,11 @@ class RoomsShape(Shape):
 
 class NewMemberShape(Shape):
     user_id = UserIdField(required=False, help_text=_("Leave it out to join the room yourself."))
-    role = serializers.ChoiceField(Membership.Role.choices, default=Membership.Role.MEMBER)
+    role = serializers.ChoiceField(
+        Membership.Role.choices,
+        required=False,
+        help_text=_("Leave it out to keep the role of a member. Somebody new becomes a member."),
+    )
 
 
 class MemberShape(Shape):

@@ -200,8 +200,10 @@ def get_member(slug: str, user_id: Any) -> Membership:
     return found
 
 
-def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tuple[Membership, bool]:
-    """Give `user_id` the role. Returns the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT.
+def add_member(owner_id: Any, slug: str, user_id: Any, role: str | None = None) -> tuple[Membership, bool]:
+    """Give `user_id` the role. Without one, a member keeps theirs, and somebody new becomes a member like most.
+
+    Returns the membership, and whether it is new. Raises NOT_FOUND, FORBIDDEN, CONFLICT.
 
     A new member counts as invited until they open the room: otherwise an owner could read the name of every user.
     """
@@ -209,10 +211,10 @@ def add_member(owner_id: Any, slug: str, user_id: Any, role: str = MEMBER) -> tu
         room = _lock_owned(owner_id, slug)
         if not is_active(user_id):
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_USER)
-        if role != OWNER:
+        if role not in (None, OWNER):
             _require_other_owner(room, user_id)
-        given = {"role": role}
-        fresh = {**given, "invited": True, "last_read_seq": last_seq(room)}
+        given = {} if role is None else {"role": role}
+        fresh = {"role": MEMBER, **given, "invited": True, "last_read_seq": last_seq(room)}
         return Membership.objects.update_or_create(room=room, user_id=user_id, defaults=given, create_defaults=fresh)
 
 

@@ -179,6 +179,8 @@ def test_it_has_members_added_by_its_owner(clients, users):
     body = {"user_id": users["outsider"].pk, "role": "owner"}
     added = {name: clients[name].post("/api/v1/rooms/private/members", body).status_code for name in clients}
     assert added == {"owner": 201, "member": 403, "outsider": 200}  # by then the outsider owns it too
+    again = clients["owner"].post("/api/v1/rooms/private/members", {"user_id": users["outsider"].pk})
+    assert (again.status_code, again.json()["role"]) == (200, "owner")
 
 
 def names(client, room="private"):

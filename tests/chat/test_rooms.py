@@ -176,6 +176,8 @@ def test_it_has_members_added_by_its_owner(private, owner, member, outsider):
     assert refusal(rooms.add_member, outsider, "private", outsider) == ErrorCode.NOT_FOUND
     membership, created = rooms.add_member(owner, "private", outsider, "owner")
     assert (membership.role, created) == ("owner", True)
+    membership, created = rooms.add_member(owner, "private", outsider)
+    assert (membership.role, created) == ("owner", False)  # nobody said that it should change
     membership, created = rooms.add_member(owner, "private", outsider, "member")
     assert (membership.role, created) == ("member", False)
 
