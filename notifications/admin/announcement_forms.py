@@ -81,6 +81,15 @@ class TextFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         if all(self.can_delete and is_deleted(form) for form in kept):
             raise forms.ValidationError(_("Write a text in at least one language."))
 
+    def save_existing_objects(self, commit: bool = True) -> Any:
+        """They are saved one by one, and two may exchange their languages: until then, those that change have none."""
+        if commit:
+            is_deleted: Any = self._should_delete_form  # type: ignore[attr-defined]  # not in the stubs
+            for form in self.initial_forms:
+                if "language" in form.changed_data or is_deleted(form):
+                    AnnouncementText.objects.filter(pk=form.instance.pk).update(language=f"-{form.instance.pk}")
+        return super().save_existing_objects(commit)
+
 
 class TextForm(forms.ModelForm):  # type: ignore[type-arg]
     language = forms.ChoiceField(label=capfirst(_("language")))

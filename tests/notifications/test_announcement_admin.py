@@ -200,6 +200,23 @@ def test_one_that_is_too_large_to_be_sent_is_stored_and_says_so(root: Client, se
     assert state_of(row) == "draft"
 
 
+@pytest.mark.parametrize(
+    ("changed", "texts"),
+    [
+        ({"texts-0-language": "zh-hans", "texts-1-language": "en"}, {"zh-hans": "first", "en": "second"}),
+        ({"texts-0-language": "zh-hans", "texts-1-DELETE": "on"}, {"zh-hans": "first"}),
+    ],
+)
+def test_texts_take_the_languages_of_others(root: Client, changed: dict[str, str], texts: dict[str, str]) -> None:
+    row = announce({"en": "first", "zh-hans": "second"})
+    keys = {text.language: str(text.pk) for text in row.texts.all()}
+    ids = {"texts-0-id": keys["en"], "texts-1-id": keys["zh-hans"], "texts-INITIAL_FORMS": "2"}
+    of_row = {f"texts-{number}-announcement": str(row.pk) for number in range(2)}
+    answer = root.post(address("change", row), form("first", "second", **ids, **of_row, **changed))
+    assert answer.status_code == 302
+    assert {text.language: text.title for text in row.texts.all()} == texts
+
+
 def test_an_audience_whose_function_fails_is_named(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> Any:
         raise AttributeError("no crew today")
