@@ -151,7 +151,9 @@ async def _call(topic: Topic) -> Any:
     assert topic.function is not None
     if inspect.iscoroutinefunction(topic.function):
         return await topic.function()
-    return await run(topic.function)
+    result = await run(topic.function)
+    # A decorator may hide that the function is asynchronous.
+    return await result if inspect.isawaitable(result) else result
 
 
 def _lease(name: str) -> str:

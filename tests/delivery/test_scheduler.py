@@ -134,6 +134,21 @@ async def test_it_calls_synchronous_functions_on_database_threads(alone):
     assert threads["sync"].startswith("realtime-db")
 
 
+async def test_it_awaits_a_function_whose_decorator_hides_that_it_is_asynchronous(alone):
+    """Its coroutine was taken for the value, which JSON lacks."""
+
+    async def count():
+        return 1
+
+    def decorated():
+        return count()
+
+    topics.topic("metrics", every=LONG)(decorated)
+    _, socket = await alone.subscribe()
+    await socket.until(has(socket, 1))
+    assert data_of(socket) == [1]
+
+
 async def test_it_stores_values_of_a_durable_topic(alone):
     declare(durable=True)
     _, socket = await alone.subscribe()
