@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
+from realtime.auth.user_ids import read_user
 from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
 from realtime.models import Membership
@@ -33,8 +34,8 @@ async def address(user_key: str, body: bytes, version: int = 0) -> Passing | Non
         return None
     if audience == "everyone":
         return Passing(body, exclude=user_key, announcement=True, version=version)
-    choose = room_mates if audience == "rooms" else import_string(audience)
-    users = await database.run(_user_keys, choose, user_key)
+    choose: Callable[[str], Iterable[str]] = _room_mate_keys if audience == "rooms" else _ask_whom
+    users = tuple(await database.run(choose, user_key))
     return Passing(body, users=users, exclude=user_key, version=version) if users else None
 
 
@@ -96,7 +97,7 @@ def _ask_site(reader_key: str) -> Iterable[object]:
     if not path:
         return ()
     try:
-        return list(import_string(path)(reader_key))
+        return _read_keys(import_string(path)(reader_key))
     except (OperationalError, InterfaceError):
         raise
     except Exception:
@@ -104,5 +105,19 @@ def _ask_site(reader_key: str) -> Iterable[object]:
         return ()
 
 
-def _user_keys(choose: Callable[[str], Iterable[object]], user_key: str) -> tuple[str, ...]:
-    return tuple(str(user) for user in choose(user_key))
+def _room_mate_keys(user_key: str) -> list[str]:
+    return [str(pk) for pk in room_mates(user_key)]
+
+
+def _ask_whom(user_key: str) -> list[str]:
+    """Who hears about the user, as the site's function PRESENCE_AUDIENCE says."""
+    return _read_keys(import_string(settings().presence_audience)(user_key))
+
+
+def _read_keys(given: Iterable[object]) -> list[str]:
+    """The keys of those whom a function of the site returned: ids, or users. Raises TypeError for anything else.
+
+    The text of a user is the name, which may be the key of somebody else.
+    """
+    # A short cut: there may be thousands, and most keys are numbers.
+    return [str(user if type(user) is int else read_user(user)) for user in given if user is not None]

@@ -208,6 +208,20 @@ async def test_it_announces_to_whom_the_site_chooses(site, alice, bob, carol, co
     assert await other.settle() == []
 
 
+async def test_the_site_may_choose_users_instead_of_ids(site, alice, carol, configure, monkeypatch):
+    """They were taken by their names, which may be the keys of others."""
+    bob = await run(make_user, str(alice.pk))
+    path = "tests.sockets.test_presence.choose_hearers"
+    configure(PRESENCE_AUDIENCE=path, PRESENCE_VISIBLE=path)
+    monkeypatch.setattr("tests.sockets.test_presence.HEARERS", [bob, None, str(carol.pk)])
+    other, chosen = await site.connect(alice), [await site.connect(bob), await site.connect(carol)]
+    comer = await site.connect(carol)
+    await comer.ask("presence", status="away")
+    await chosen[0].find("presence", user_id=carol.pk)
+    assert comer.greeting["online_count"] == 2
+    assert await other.settle() == []
+
+
 async def test_it_counts_instead_of_announcing_a_storm(site, alice, configure, monkeypatch):
     configure(ANNOUNCEMENTS_PER_SECOND=5)
     monkeypatch.setattr(announcer, "time", SimpleNamespace(monotonic=lambda: 0.0))  # the second never ends
