@@ -127,6 +127,15 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(most).toBe(1);
   });
 
+  test("a client that was closed and connects again asks for its credential again", async () => {
+    const tab = await openTab(kind);
+    tab.close();
+    await connect(tab);
+    await settle();
+    expect(tab.state).toMatchObject({ status: "online", transport: kind });
+    expect(site.tokens).toHaveLength(2);
+  });
+
   test("a callback that hangs in one tab does not keep the others waiting", async () => {
     vi.stubGlobal("reportError", vi.fn());
     const hangs = await openTab(kind, { credential: () => new Promise(() => {}) });

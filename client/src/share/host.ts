@@ -59,7 +59,7 @@ export class Host {
   close(): void {
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
-    this.#streams.clear();
+    this.#streams = new Streams();
     this.#tabs.clear();
     this.#senders.clear();
     this.#recent = [];
@@ -89,7 +89,7 @@ export class Host {
 
   #receive(frame: Answer): void {
     const { type, id, stream, seq, data } = frame;
-    if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
+    if (type === "batch") return void frame["messages"].map((one: Answer) => this.#receive(one));
     if (type === "connected") {
       this.#greeting = frame;
       this.#streams.begin(data.streams);
@@ -99,7 +99,7 @@ export class Host {
     const greeting = this.#greeting?.data;
     if (greeting) greeting.online_count = countOnline(greeting.online_count, frame);
     // Refused as a whole: what is replayed is not known any more, so each tab's streams are resumed again.
-    if (type === "error" && id === RESUME && !stream) this.#streams.clear();
+    if (type === "error" && id === RESUME && !stream) this.#streams = new Streams();
     if (!this.#streams.admit(frame).length) return;
     if (stream && seq) this.#recent = [...this.#recent.slice(-MOST_RECENT), frame];
     if (id === undefined || id === RESUME) return this.#tell(frame);
