@@ -23,7 +23,7 @@ const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
  */
 const INTERNAL =
   "addDraft admit alter ask base begin callback cancel check draft emit expect expire finish fire flush " +
-  "forgetStream fulfil giveUp greeting isHeld isOwn makeId maxBytes moment note outbox part plan positions put " +
+  "forgetStream fulfil giveUp greeting isHeld isOwn limited makeId maxBytes moment note outbox part plan positions put " +
   "ready rejectAll reset resuming revise runAfter runMore runNow say sendNow seqs stop takeFrame timer transmit " +
   "trimTo update wake";
 

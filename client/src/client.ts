@@ -22,7 +22,7 @@ export class Client extends Store<types.State> implements types.Client {
   #settings: Settings | undefined;
   #link: Link | undefined;
   #unwatch: types.Off | undefined;
-  #user: UserId | undefined;
+  declare user: UserId | undefined;
   /** @internal */
   declare greeting: ConnectedData | undefined;
   /** @internal */
@@ -43,10 +43,6 @@ export class Client extends Store<types.State> implements types.Client {
 
   get state(): types.State {
     return this.getSnapshot();
-  }
-
-  get user(): UserId | undefined {
-    return this.#user;
   }
 
   // The connection
@@ -118,9 +114,9 @@ export class Client extends Store<types.State> implements types.Client {
 
     ready: (data, isFresh) => {
       const { outbox } = this;
-      const isOther = this.#user !== data.user_id;
-      if (this.#user !== undefined && isOther) this.#forget("USER_CHANGED");
-      this.#user = data.user_id;
+      const isOther = this.user !== data.user_id;
+      if (this.user !== undefined && isOther) this.#forget("USER_CHANGED");
+      this.user = data.user_id;
       this.greeting = data;
       outbox.maxBytes = data.max_frame_bytes;
       outbox.flush();
@@ -138,8 +134,8 @@ export class Client extends Store<types.State> implements types.Client {
   };
 
   #forget(code: types.FailureCode): void {
-    const known = this.#user !== undefined;
-    this.#user = this.greeting = undefined;
+    const known = this.user !== undefined;
+    this.user = this.greeting = undefined;
     this.#settings?.credentials.clear();
     this.#rejectAll(code);
     this.#tell((part) => part.reset());

@@ -204,7 +204,7 @@ export class Connection implements Link {
       this.#stop("signedOut", "USER_CHANGED");
       return false;
     }
-    if (data.user_id !== this.#user) this.#streams.clear();
+    if (data.user_id !== this.#user) this.#streams = new Streams();
     this.#user = data.user_id;
     this.#greeting = data;
     this.#refused = false;
@@ -237,7 +237,7 @@ export class Connection implements Link {
       this.#deadlines.plan("resume", retry_after_ms ?? RESUME_AGAIN_MS, () => this.#resume(this.#streams.positions));
     else {
       // A socket that resumes nothing takes its place, and all that the page shows is loaded again.
-      this.#streams.clear();
+      this.#streams = new Streams();
       this.#open();
     }
   }

@@ -9,6 +9,8 @@ export class Credentials {
   /** The last access token; empty where the session cookie counts, undefined while nobody has asked. */
   declare token: string | undefined;
   /** Ends in time. */
+  declare limited: (() => Promise<Given>) | undefined;
+  /** What is asked: the same, or a call that waits for those of other tabs. */
   declare callback: (() => Promise<Given>) | undefined;
   /** Rejects when a call has taken too long. */
   declare expire: () => Promise<never>;
@@ -18,7 +20,7 @@ export class Credentials {
   /** `onUnauthorized` is called when nobody is logged in, whoever has asked. */
   constructor(source: CredentialSource | undefined, limitMs: number, onUnauthorized: () => void) {
     this.expire = () => new Promise((_, reject) => setTimeout(reject, limitMs, new Error("TIMEOUT")));
-    if (source) this.callback = async () => Promise.race([source(), this.expire()]);
+    if (source) this.callback = this.limited = async () => Promise.race([source(), this.expire()]);
     this.#onUnauthorized = onUnauthorized;
   }
 

@@ -15,34 +15,30 @@ interface Pending {
 
 export class Inbox {
   /** As the server has them, newest first. */
-  #items: Item[] = [];
+  base: readonly Item[] = [];
   counts: Counts = { unread: 0, unseen: 0 };
   #pending = new Set<Pending>();
 
-  get base(): readonly Item[] {
-    return this.#items;
-  }
-
   clear(): void {
-    this.#items = [];
+    this.base = [];
     this.#pending.clear();
     this.counts = { unread: 0, unseen: 0 };
   }
 
   replace(items: Item[]): void {
-    this.#items = items;
+    this.base = items;
   }
 
   /** A notification has arrived, or has changed and moves to the top. Returns the one that it replaces. */
   put(item: Item): Item | undefined {
-    const old = this.#items.find(({ id }) => id === item.id);
-    this.#items = [item, ...this.#items.filter(({ id }) => id !== item.id)];
+    const old = this.base.find(({ id }) => id === item.id);
+    this.base = [item, ...this.base.filter(({ id }) => id !== item.id)];
     return old;
   }
 
   /** Something has happened to these, for good. */
   alter(ids: readonly number[], change: Change): void {
-    this.#items = this.#items.flatMap((item) => (ids.includes(item.id) ? (change(item) ?? []) : [item]));
+    this.base = this.base.flatMap((item) => (ids.includes(item.id) ? (change(item) ?? []) : [item]));
   }
 
   /**
@@ -67,7 +63,7 @@ export class Inbox {
   /** What to show: the list with what is expected of it, and the counts that follow. */
   show({ box = "inbox" }: InboxFilter): { items: Item[]; counts: Counts } {
     let { counts } = this;
-    const items = this.#items.flatMap((item) => {
+    const items = this.base.flatMap((item) => {
       let shown: Item | null = item;
       for (const { ids, change } of this.#pending) if (shown && ids.includes(item.id)) shown = change(shown);
       counts = recount(counts, item, shown);

@@ -45,7 +45,7 @@ export class Loader extends Deadlines<"again"> {
 
   /** Load what follows, unless something is being loaded already. */
   async runMore(load: Load): Promise<void> {
-    if (!this.#store.getSnapshot().loading) await this.#tell(load, this.#mark());
+    if (!(this.#store as any).loading) await this.#tell(load, this.#mark());
   }
 
   stop(): void {

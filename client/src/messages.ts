@@ -34,13 +34,13 @@ export class MessageList {
   }
 
   /**
-   * The page of the newest messages takes the place of all that is older and does not touch it: between the two,
-   * messages may have been missed. Returns whether the list now begins with this page.
+   * The page of the newest messages takes the place of all that is older, if the list is `complete` only up to a
+   * position before it: between the two, messages may have been missed. Returns whether the list now begins with it.
    */
-  replace(page: HistoryItem[]): boolean {
+  replace(page: HistoryItem[], complete: number): boolean {
     // Pages have the newest message first.
     const first = page.at(-1)?.seq;
-    if (first! > (this.seqs.at(-1) ?? 0)) this.trimTo(0);
+    if (first! > complete) this.trimTo(this.seqs.filter((seq) => seq >= first!).length);
     this.add(page);
     return this.seqs[0] === first;
   }
@@ -74,7 +74,7 @@ export class MessageList {
 
   /** Only a draft that has failed. */
   discard(clientId: string): void {
-    if (this.draft(clientId)?.error) this.#messages.delete(clientId);
+    if (this.#messages.get(clientId)?.error) this.#messages.delete(clientId);
   }
 
   /** Something has become of a draft. With a `seq` it is stored; its own `chat` may have come before. */

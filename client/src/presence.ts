@@ -66,7 +66,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   takeFrame(frame: types.Answer): void {
     const { type, data } = frame;
-    this.update({ onlineCount: countOnline(this.onlineCount ?? 0, frame) });
+    this.update({ onlineCount: countOnline(this.onlineCount!, frame) });
     if (type === "online_count") this.#loader.runAfter(LOOK_UP_MS * Math.random());
     if (type === "user_status" || type === "presence") this.#set([data]);
   }

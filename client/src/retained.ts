@@ -9,19 +9,19 @@ const LINGER_MS = 1_000;
 export abstract class Retained<T extends object> extends Store<T> {
   #count = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** @internal Whether somebody uses it, or did a moment ago: until it ends, it is kept up to date. */
+  declare isHeld: boolean | undefined;
 
   protected abstract begin(): void;
   protected abstract finish(): void;
 
-  /** Whether somebody uses it now. */
-  get isHeld(): boolean {
-    return this.#count > 0;
-  }
-
   join(): Off {
     clearTimeout(this.#timer);
-    if (!this.#count++ && !this.#timer) this.begin();
-    this.#timer = undefined;
+    this.#count++;
+    if (!this.isHeld) {
+      this.isHeld = true;
+      this.begin();
+    }
     let held = true;
     return () => {
       if (held) this.leave();
@@ -32,7 +32,7 @@ export abstract class Retained<T extends object> extends Store<T> {
   leave(): void {
     if (!this.#count || --this.#count) return;
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+      this.isHeld = false;
       this.finish();
     }, LINGER_MS);
   }

@@ -41,8 +41,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   #typing: TypingUsers;
   /** The last position of the room's stream that is known. */
   #seq = 0;
-  /** What is known may be wrong from anywhere on, so nothing of it is kept when the history is loaded. */
-  #wrong = false;
+  /** While the history is loaded, and until that succeeds: the position up to which nothing is missing in the list. */
+  #complete: number | undefined;
   /** How many messages are kept; grows with what the reader has asked for. */
   #most: number;
 
@@ -112,16 +112,16 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   markRead(seq = this.#newestSeq): void {
-    if (seq > (this.lastReadSeq ?? 0)) {
+    if (seq > this.lastReadSeq!) {
       this.#setRead(seq);
       void this.#hub.send({ type: "read", room_id: this.id, seq });
     }
   }
 
-  /** The user has read up to there, or further. */
+  /** The user has read up to there, or further. In a comparison of numbers, null is 0. */
   #setRead(seq: number): void {
-    const lastReadSeq = Math.max(seq, this.lastReadSeq ?? 0);
-    this.update({ lastReadSeq, unread: Math.max(0, this.#newestSeq - lastReadSeq) });
+    const lastReadSeq = Math.max(seq, this.lastReadSeq!);
+    this.update({ lastReadSeq, unread: Math.max(this.#newestSeq - lastReadSeq, 0) });
   }
 
   get #newestSeq(): number {
@@ -146,10 +146,11 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   takeFrame(frame: types.Answer): void {
     const { type, stream, seq, data, room_id } = frame;
-    if (stream === this.#stream && seq) this.#seq = seq;
-    else if ((data?.context ?? data?.room_id ?? room_id) !== this.id) return;
+    const isEvent = stream === this.#stream && seq;
+    if (!isEvent && (data?.context ?? data?.room_id ?? room_id) !== this.id) return;
     this.#apply(frame);
-    if (stream && this.lastReadSeq !== null) this.#setRead(this.lastReadSeq);
+    if (isEvent) this.#seq = seq;
+    if (isEvent && this.lastReadSeq !== null) this.#setRead(0);
     this.emit(type, frame);
   }
 
@@ -169,8 +170,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   #loadAgain(fetch: string | null): void {
-    // Without `after`, the messages that are known may no longer exist.
-    this.#wrong ||= !fetch?.includes("after=");
+    // Without `after`, the messages that are known may no longer exist. What comes from now on is right.
+    if (!/after=/.test(fetch!)) this.#list.trimTo(0);
     void this.#history.runNow();
   }
 
@@ -179,9 +180,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   protected override async begin(): Promise<void> {
     this.update({ status: "joining", error: null });
     try {
-      const { title, role, seq } = await this.#hub.send({ type: "join", room_id: this.id });
+      const { title, role } = await this.#hub.send({ type: "join", room_id: this.id });
       if (!this.isHeld) return;
-      this.#seq = Math.max(this.#seq, seq);
       this.update({ status: "joined", title, role });
       await this.#history.runNow();
     } catch (error) {
@@ -199,12 +199,12 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   async #load(isCurrent: () => boolean): Promise<void> {
+    // Not what is the newest by the time that the answer comes: between the two, messages may have been missed.
+    this.#complete ??= this.#seq;
     const [room, page] = await Promise.all([this.#get(""), this.#get<Page>(`/messages?limit=${PAGE}`)]);
     if (!isCurrent()) return;
-    // What this page has sent and has no answer for stays.
-    if (this.#wrong) this.#list.trimTo(0);
-    this.#wrong = false;
-    const begins = this.#list.replace(page.messages);
+    const begins = this.#list.replace(page.messages, this.#complete);
+    this.#complete = undefined;
     this.#seq = Math.max(this.#seq, room.last_seq);
     if (room.last_read_seq !== null) this.#setRead(room.last_read_seq);
     this.#show(begins ? { hasOlder: page.next_before !== null } : {});

@@ -27,11 +27,6 @@ export class Streams {
     this.resuming.delete(name);
   }
 
-  clear(): void {
-    this.positions = {};
-    this.resuming.clear();
-  }
-
   /** What to hand on of a frame: nothing of an event that has come before, and a `gap` where something was missed. */
   admit(frame: Answer): Answer[] {
     const { type, stream, seq, topic, room_id, streams } = frame;

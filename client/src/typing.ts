@@ -26,7 +26,7 @@ export class TypingUsers extends Deadlines<UserId> {
 
   /** The server ends it by itself when it hears nothing for a time, so it is repeated after half of that. */
   say(isTyping: boolean): void {
-    const due = isTyping ? Date.now() >= this.#sentAt + this.#ms / 2 : this.#sentAt > 0;
+    const due = isTyping ? Date.now() >= this.#sentAt + this.#ms / 2 : this.#sentAt;
     if (!due) return;
     this.#sentAt = isTyping ? Date.now() : 0;
     this.#hub.sendNow({ type: "typing", data: { is_typing: isTyping, context: this.#room } });

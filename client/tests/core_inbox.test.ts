@@ -178,6 +178,19 @@ describe("the list", () => {
     expect(client.notifications.items).toHaveLength(3);
   });
 
+  test("has what arrives while one view takes the place of another", async () => {
+    const client = site.open();
+    const close = client.notifications.open();
+    await connect(client);
+    close();
+    site.server.notify({ title: "n4" });
+    await settle();
+    client.notifications.open();
+    await pass(5_000);
+    expect(client.notifications.items.map(({ title }) => title)).toEqual(["n4", "n3", "n2", "n1"]);
+    expect(client.notifications.counts).toEqual({ unread: 4, unseen: 4 });
+  });
+
   test("of another user shows nothing of the first", async () => {
     site.client.signOut();
     expect(inbox.getSnapshot()).toMatchObject({ items: [], counts: { unread: 0, unseen: 0 } });

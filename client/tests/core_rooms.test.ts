@@ -146,6 +146,78 @@ describe("messages", () => {
   });
 });
 
+/** The answers of requests for the history wait until this is called. */
+function holdHistory(): () => void {
+  let release!: () => void;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  globalThis.fetch = async (input, init) => {
+    const answer = await site.server.fetch(input, init);
+    if (String(input).includes("/messages")) await released;
+    return answer;
+  };
+  return () => {
+    globalThis.fetch = site.server.fetch;
+    release();
+  };
+}
+
+describe("a message that arrives while the history is loaded", () => {
+  const MISSED = Array.from({ length: 60 }, (_, count) => `missed ${count}`);
+  const ALL = ["one", "two", "three", ...MISSED, "live"];
+
+  async function load(): Promise<void> {
+    while (room.hasOlder) await room.loadOlder();
+  }
+
+  test("hides nothing that was missed since the room was left", async () => {
+    const leave = room.join();
+    await connect(site.client);
+    leave();
+    await pass(1_000);
+    for (const text of MISSED) site.server.chat("general", text);
+    const release = holdHistory();
+    room.join();
+    await settle();
+    site.server.chat("general", "live");
+    await settle();
+    release();
+    await settle();
+    await load();
+    expect(shown()).toEqual(ALL);
+  });
+
+  test("hides nothing that was missed before a gap", async () => {
+    await open();
+    const { replay } = site.server.log;
+    const release = holdHistory();
+    await comeBack(() => {
+      for (const text of MISSED) site.server.chat("general", text);
+      const fetch = "/api/v1/rooms/general/messages?after=3";
+      site.server.log.replay = () => ({ events: [], outcome: { recovered: false, seq: 63, fetch } });
+    });
+    site.server.log.replay = replay;
+    site.server.chat("general", "live");
+    await settle();
+    release();
+    await settle();
+    await load();
+    expect(shown()).toEqual(ALL);
+  });
+
+  test("stays, also if nothing of what was known does", async () => {
+    await open();
+    const release = holdHistory();
+    const fetch = "/api/v1/rooms/general/messages";
+    site.server.broadcast({ type: "resumed", streams: { "room.general": { recovered: false, seq: 3, fetch } } });
+    await settle();
+    site.server.chat("general", "live");
+    await settle();
+    release();
+    await settle();
+    expect(shown()).toEqual(["one", "two", "three", "live"]);
+  });
+});
+
 describe("reload", () => {
   const asked = (): number => site.server.requests.filter(({ path }) => path.endsWith("/messages")).length;
 
@@ -214,6 +286,19 @@ describe("joining", () => {
     await pass(5_000);
     expect(sent(site.server, "join")).toHaveLength(1);
     expect(sent(site.server, "leave")).toEqual([]);
+  });
+
+  test("a view that is mounted again after the answer has come goes on as well", async () => {
+    const leave = room.join();
+    site.server.hold();
+    await connect(site.client);
+    leave();
+    site.server.release();
+    await settle();
+    room.join();
+    await pass(5_000);
+    expect(room.status).toBe("joined");
+    expect(shown()).toEqual(["one", "two", "three"]);
   });
 
   test("a room that does not exist", async () => {
@@ -359,6 +444,20 @@ describe("topics", () => {
     leave();
     await pass(1_000);
     expect(sent(site.server, "unsubscribe")).toMatchObject([{ topic: "load" }]);
+  });
+
+  test("a socket that comes while one view takes the place of another subscribes as well", async () => {
+    const topic = site.client.topic("load");
+    const leave = topic.join();
+    await connect(site.client);
+    site.server.drop();
+    await settle();
+    leave();
+    await pass(900);
+    topic.join();
+    site.server.setTopic("load", 3);
+    await settle();
+    expect(topic.value).toBe(3);
   });
 
   test("a topic that may not be read any more has no value", async () => {

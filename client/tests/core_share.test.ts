@@ -127,6 +127,15 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(most).toBe(1);
   });
 
+  test("a client that was closed and connects again asks for its credential again", async () => {
+    const tab = await openTab(kind);
+    tab.close();
+    await connect(tab);
+    await settle();
+    expect(tab.state).toMatchObject({ status: "online", transport: kind });
+    expect(site.tokens).toHaveLength(2);
+  });
+
   test("a callback that hangs in one tab does not keep the others waiting", async () => {
     vi.stubGlobal("reportError", vi.fn());
     const hangs = await openTab(kind, { credential: () => new Promise(() => {}) });
@@ -149,6 +158,34 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(settled).not.toHaveBeenCalled();
     await pass(1);
     expect(settled).toHaveBeenCalledWith(["NETWORK", "NETWORK", "NETWORK"]);
+  });
+
+  test("a dead socket is replaced, also if a tab that nobody looks at still holds it", async () => {
+    const [hidden, looked] = await openTabs(kind, 2);
+    looked!.room("general").join();
+    await settle();
+    site.server.hold(); // nothing is answered
+    sleep(2_000);
+    looked!.connect();
+    await pass(5_000);
+    expect(sent(site.server, "ping")).toHaveLength(1);
+    site.server.release();
+    site.server.chat("general", "four");
+    await pass(1_000);
+    await settle();
+    expect(site.server.attempts).toHaveLength(2);
+    expect([hidden!, looked!].map(({ state }) => state.status)).toEqual(["online", "online"]);
+    expect(site.server.sockets.size).toBe(1);
+    expect(shown(looked!)).toEqual(["one", "two", "three", "four"]);
+  });
+
+  test("what one tab has read, the others hear", async () => {
+    const [first, second] = await openTabs(kind, 2);
+    const reads = vi.fn();
+    second!.on("read", ({ data }) => reads(data));
+    await first!.send({ type: "read", notification_ids: [7] });
+    await settle();
+    expect(reads.mock.calls).toEqual([[{ notification_ids: [7] }]]);
   });
 
   test("the socket ends with the last tab", async () => {

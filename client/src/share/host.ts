@@ -19,6 +19,8 @@ interface Tab {
 
 /** So many events are kept for tabs that come a moment later than the others. */
 const MOST_RECENT = 200;
+/** A tab that somebody looks at sends a `ping`, and begins again if nothing is heard for so long. */
+const PROBE_MS = 5_000;
 const ENDS: Record<string, string> = { leave: "left", unsubscribe: "unsubscribed" };
 /** Streams that a socket has only if it asks for them. */
 const ASKED = /^(room|topic)\.(.+)$/;
@@ -34,6 +36,8 @@ export class Host {
   /** Which tab has sent the command with an id. */
   #senders = new Map<string, string>();
   #stop = new AbortController();
+  /** Ends a socket that is dead. Tabs that nobody looks at do not notice it, and would hold it for the others. */
+  #alarm: ReturnType<typeof setTimeout> | undefined;
 
   constructor(transport: Transport = webSocket) {
     this.#transport = transport;
@@ -56,10 +60,12 @@ export class Host {
     for (const stream of tab!.wanted) this.#end(stream);
   }
 
-  close(): void {
+  close(code?: number, reason?: string): void {
+    for (const [to, { post }] of this.#tabs) post({ to, code, reason } as ToTab);
+    clearTimeout(this.#alarm);
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
-    this.#streams.clear();
+    this.#streams = new Streams();
     this.#tabs.clear();
     this.#senders.clear();
     this.#recent = [];
@@ -78,10 +84,7 @@ export class Host {
     if (this.#greeting) this.#greet(tab);
     this.#socket ??= this.#transport.open(request, {
       message: (text) => this.#receive(JSON.parse(text)),
-      close: (code, reason) => {
-        for (const [to, { post }] of this.#tabs) post({ to, code, reason });
-        this.close();
-      },
+      close: (code, reason) => this.close(code, reason),
     });
   }
 
@@ -89,7 +92,8 @@ export class Host {
 
   #receive(frame: Answer): void {
     const { type, id, stream, seq, data } = frame;
-    if (type === "batch") return frame["messages"].forEach((one: Answer) => this.#receive(one));
+    clearTimeout(this.#alarm);
+    if (type === "batch") return void frame["messages"].map((one: Answer) => this.#receive(one));
     if (type === "connected") {
       this.#greeting = frame;
       this.#streams.begin(data.streams);
@@ -99,7 +103,7 @@ export class Host {
     const greeting = this.#greeting?.data;
     if (greeting) greeting.online_count = countOnline(greeting.online_count, frame);
     // Refused as a whole: what is replayed is not known any more, so each tab's streams are resumed again.
-    if (type === "error" && id === RESUME && !stream) this.#streams.clear();
+    if (type === "error" && id === RESUME && !stream) this.#streams = new Streams();
     if (!this.#streams.admit(frame).length) return;
     if (stream && seq) this.#recent = [...this.#recent.slice(-MOST_RECENT), frame];
     if (id === undefined || id === RESUME) return this.#tell(frame);
@@ -116,7 +120,7 @@ export class Host {
   }
 
   #post(to: string | undefined, frame: object): void {
-    if (to) this.#tabs.get(to)?.post({ to, text: JSON.stringify(frame) });
+    this.#tabs.get(to!)?.post({ to: to!, text: JSON.stringify(frame) });
   }
 
   /** What a tab wants, it has to say itself. */
@@ -128,7 +132,7 @@ export class Host {
   // Commands
 
   #send(name: string, command: Answer): void {
-    const { id, type } = command;
+    const { id, type, ...data } = command;
     const { wanted } = this.#tabs.get(name)!;
     if (type === RESUME) return this.#resume(name, command["streams"]);
     const stream = command["topic"] ? `topic.${command["topic"]}` : `room.${command["room_id"]}`;
@@ -140,11 +144,14 @@ export class Host {
       // Whoever resumes it before the answer has come has to ask the server.
       this.#streams.forgetStream(stream);
     }
+    if (type === "ping") {
+      clearTimeout(this.#alarm);
+      this.#alarm = setTimeout(() => this.close(0), PROBE_MS);
+    }
     if (id) this.#senders.set(id, name);
     this.#transmit(command);
     // The server reports what was read to other sockets only, and the other tabs have this one.
     if (type !== "read") return;
-    const data = { room_id: command["room_id"], seq: command.seq };
     for (const tab of this.#tabs.keys()) if (tab !== name) this.#post(tab, { type, data });
   }
 
@@ -160,11 +167,12 @@ export class Host {
       if (positions[stream] === seq + missed.length) {
         for (const frame of missed) this.#post(name, frame);
         known[stream] = { recovered: true, seq };
-      } else missing[stream] = seq;
+      } else {
+        // The tab has had these up to there, so they are replayed.
+        positions[stream] = missing[stream] = seq;
+        this.#streams.resuming.add(stream);
+      }
     }
-    // The tab has had these up to there, so they are replayed.
-    Object.assign(positions, missing);
-    for (const stream in missing) this.#streams.resuming.add(stream);
     if (Object.keys(missing).length) this.#transmit({ type: RESUME, streams: missing, id: RESUME });
     if (Object.keys(known).length) this.#post(name, { type: "resumed", streams: known });
   }

@@ -10,15 +10,16 @@ import { BUILD, type Kind } from "./wire.js";
 export function openShared(settings: Settings, options: Options, events: LinkEvents): Link | undefined {
   const { worker, transport } = options;
   const { credentials } = settings;
-  const { callback } = credentials;
+  const { limited } = credentials;
   // Tabs have one session cookie, but each may have a token of another user.
-  const isSafe = settings.user !== undefined || !callback;
+  const isSafe = settings.user !== undefined || !limited;
   // Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS.
   if (!isSafe || !navigator.locks) return undefined;
   const key = `realtime-${BUILD}-${settings.url}-${settings.user ?? ""}`;
   // Tabs ask one after the other: a refresh token that two of them used at once would count as stolen. A call ends in
-  // time, and with it the lock, so that one that hangs does not keep the others waiting.
-  if (callback) credentials.callback = () => navigator.locks.request(`${key}-credential`, callback);
+  // time, and with it the lock, so that one that hangs does not keep the others waiting. A client that was closed comes
+  // here again, and the lock is not for twice.
+  if (limited) credentials.callback = () => navigator.locks.request(`${key}-credential`, limited);
   const kinds = [leadBy(key, settings.transport)];
   if (worker && !transport && globalThis.SharedWorker) kinds.unshift(workIn(worker, key));
   return new SharedConnection(settings, events, key, kinds);
