@@ -6,13 +6,12 @@ Called for commands about rooms that their socket has not joined, for subscripti
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import Any
 
 from realtime.auth.user_ids import read_id
 from realtime.models import Membership, Room
 from realtime.protocol import topics
-from realtime.storage.database import Batcher, DatabaseUnavailable, run
+from realtime.storage.database import Batcher, DatabaseUnavailable, finish, run
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +49,8 @@ async def may_subscribe(user_id: Any, name: str) -> bool:
     if topic is None or topic.allow is None:
         return topic is not None
     try:
-        answer = await run(topic.allow, user_id)
         # The coroutine of an asynchronous `allow` is true, whatever it would return.
-        return bool(await answer if isawaitable(answer) else answer)
+        return bool(await finish(await run(topic.allow, user_id)))
     except DatabaseUnavailable:
         raise
     except Exception:

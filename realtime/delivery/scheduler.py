@@ -16,9 +16,9 @@ from realtime.delivery.envelopes import Envelope, Passing, require_sendable
 from realtime.delivery.feed import Feed
 from realtime.delivery.hub import Hub
 from realtime.protocol import topics
-from realtime.protocol.topics import Topic
+from realtime.protocol.topics import Function, Topic
 from realtime.storage import log
-from realtime.storage.database import DatabaseUnavailable, run
+from realtime.storage.database import DatabaseUnavailable, finish, run
 from realtime.storage.leases.store import LeaseStore, LeasesUnavailable
 from realtime.storage.tasks import end_tasks
 
@@ -41,6 +41,10 @@ class Scheduler:
         # By topic: when this process last called its function, as the event loop's time.
         self._called: dict[str, float] = {}
         self._waking: set[asyncio.Task[None]] = set()
+        # By topic: the last call of its function on a database thread. Nobody can end one that hangs.
+        self._calls: dict[str, asyncio.Task[Any]] = {}
+        # One thread is left for the sockets, if there are several.
+        self._threads = asyncio.Semaphore(max(1, settings().database_threads - 1))
 
     @property
     def beat_seconds(self) -> float:
@@ -66,7 +70,7 @@ class Scheduler:
 
     async def stop(self) -> None:
         """Release all leases, so that other processes continue at once."""
-        await end_tasks([*self._waking, *self._schedules.values()])
+        await end_tasks([*self._waking, *self._schedules.values(), *self._calls.values()])
         with contextlib.suppress(LeasesUnavailable):
             for name in list(self._held):
                 await self._give_back(name)
@@ -131,7 +135,7 @@ class Scheduler:
 
     async def _push(self, topic: Topic) -> None:
         try:
-            result = await _call(topic)
+            result = await self._call(topic)
             if result is not None:
                 await self._publish(topic, require_sendable(topics.make_body(topic, result)))
         except DatabaseUnavailable:
@@ -139,21 +143,34 @@ class Scheduler:
         except Exception:
             logger.exception("The function of the topic %s failed", topic.name)
 
+    async def _call(self, topic: Topic) -> Any:
+        assert topic.function is not None
+        if inspect.iscoroutinefunction(topic.function):
+            return await finish(topic.function())
+        # A decorator may hide that the function is asynchronous.
+        return await finish(await self._call_on_thread(topic.name, topic.function))
+
+    async def _call_on_thread(self, name: str, function: Function) -> Any:
+        """Call a function, once the call before has ended: it may go on when the schedule it was made for has not."""
+        if name in self._calls:
+            await asyncio.wait([self._calls[name]])
+        await self._threads.acquire()
+        call = self._calls[name] = self._hub.loop.create_task(run(function))
+        call.add_done_callback(self._note_end)
+        await asyncio.wait([call])
+        return call.result()
+
+    def _note_end(self, call: asyncio.Task[Any]) -> None:
+        self._threads.release()
+        if not call.cancelled():
+            call.exception()  # taken note of, even if the schedule has ended meanwhile
+
     async def _publish(self, topic: Topic, body: bytes) -> None:
         if topic.durable:
             events = await run(log.commit, [(topic.stream, body)])
             self._hub.publish(Envelope(events=list(events)))
         else:
             self._hub.publish(Envelope(passing=[Passing(body, stream=topic.stream, retained=True)]))
-
-
-async def _call(topic: Topic) -> Any:
-    assert topic.function is not None
-    if inspect.iscoroutinefunction(topic.function):
-        return await topic.function()
-    result = await run(topic.function)
-    # A decorator may hide that the function is asynchronous.
-    return await result if inspect.isawaitable(result) else result
 
 
 def _lease(name: str) -> str:

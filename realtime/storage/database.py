@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from django.db import InterfaceError, OperationalError, connections
@@ -56,6 +57,29 @@ async def run(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = await stand_in(job)
         return result
     return await asyncio.get_running_loop().run_in_executor(_pool(), _keep_connections, job)
+
+
+async def finish(answer: Any) -> Any:
+    """What a function of the site has returned or, if it is asynchronous, returns in the end."""
+    if not isawaitable(answer):
+        return answer
+    try:
+        return await answer
+    except SystemExit as error:
+        raise tame(error) from error
+
+
+def tame(error: BaseException) -> Exception:
+    """What a function of the site has raised, as an exception that harms nobody but whoever called it.
+
+    `sys.exit` and an interrupt would end the event loop, a cancellation the task that waits, and StopIteration, which
+    asyncio cannot pass on, would let that wait for ever.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    tamed = RuntimeError(f"A function raised {error!r}")
+    tamed.__cause__ = error
+    return tamed
 
 
 def shutdown() -> None:
@@ -136,6 +160,10 @@ def _keep_connections(job: Callable[[], T]) -> T:
     """Run a job on a thread of the pool, and note the thread's connections."""
     try:
         return job()
+    except BaseException as error:
+        if (tamed := tame(error)) is error:
+            raise
+        raise tamed from error
     finally:
         for connection in connections.all(initialized_only=True):
             _opened.add(connection)

@@ -115,7 +115,7 @@ async def _on_own_thread(work: Callable[[], None]) -> None:
         if error is None:
             done.set_result(None)
         else:
-            done.set_exception(error)
+            done.set_exception(database.tame(error))
 
     def call() -> None:
         failure: BaseException | None = None

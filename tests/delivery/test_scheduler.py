@@ -1,11 +1,13 @@
 """Functions of topics, called on time, in one process."""
 
+import asyncio
 import logging
 import threading
 from functools import partial
 
 import pytest
 
+from realtime.conf import settings
 from realtime.models import Event
 from realtime.protocol import topics
 from realtime.storage import database
@@ -13,6 +15,7 @@ from realtime.storage.leases.store import LeasesUnavailable
 from tests.backends.leases import open_memory
 from tests.clients.socket import until
 from tests.delivery.topic_processes import LONG, SHORT, Process, data_of, declare, has
+from tests.patience import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("no_topics")]
 
@@ -164,3 +167,61 @@ async def test_it_sends_a_frame_of_the_functions_own(alone):
         _, socket = await alone.subscribe(name)
         await socket.until(has(socket, 1))
         assert socket.frames[0].get("data", socket.frames[0]) == wanted
+
+
+@pytest.mark.parametrize("error", [SystemExit, StopIteration])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_it_goes_on_after_what_would_end_the_loop(alone, caplog, error, is_async):
+    """`sys.exit` in a topic's function ended the process."""
+    turns = iter([True])
+
+    def fail_first():
+        if next(turns, False):
+            raise error("now")
+        return "fine"
+
+    async def fail_first_too():
+        return fail_first()
+
+    topics.topic("metrics", every=SHORT)(fail_first_too if is_async else fail_first)
+    _, socket = await alone.subscribe()
+    await socket.until(has(socket, 1))
+    assert data_of(socket)[0] == "fine"
+    assert caplog.text.count("The function of the topic metrics failed") == 1
+
+
+@pytest.fixture
+def hanging():
+    """A function that waits until the test ends, and the threads that wait in it."""
+    release, threads = threading.Event(), []
+
+    def hang():
+        threads.append(threading.current_thread().name)
+        assert release.wait(PATIENCE_SECONDS)
+
+    yield hang, threads
+    release.set()
+
+
+async def test_a_function_that_hangs_holds_one_thread_whoever_comes_and_goes(alone, hanging):
+    """Each new subscription called it again, until no database thread was left for anything else."""
+    hang, threads = hanging
+    topics.topic("metrics", every=SHORT)(hang)
+    for _ in range(3):
+        connection, _socket = await alone.subscribe()
+        await until(lambda: threads and not alone.scheduler._waking)
+        await asyncio.sleep(2 * SHORT)
+        alone.hub.unsubscribe(connection, "topic.metrics")
+        await alone.scheduler.beat()
+    assert len(threads) == 1
+
+
+async def test_functions_that_hang_leave_a_thread_for_the_sockets(alone, hanging):
+    hang, threads = hanging
+    count = settings().database_threads
+    for n in range(count + 1):
+        topics.topic(f"hanging-{n}", every=SHORT)(partial(hang))
+        await alone.subscribe(f"hanging-{n}")
+    await until(lambda: len(threads) == count - 1)
+    assert await asyncio.wait_for(database.run(Event.objects.count), PATIENCE_SECONDS) == 0
+    assert len(threads) == count - 1

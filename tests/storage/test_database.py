@@ -328,3 +328,15 @@ async def test_it_closes_its_connections_when_it_ends():
     assert opened.connection is None
     database.shutdown()
     assert (await database.run(query))[1] is not None
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError, StopIteration, GeneratorExit])
+async def test_what_a_function_of_the_site_raises_harms_neither_the_loop_nor_who_waits(error):
+    """SystemExit ended the event loop, a cancellation the task that waited, and StopIteration let it wait for ever."""
+
+    def fail():
+        raise error("a function of the site")
+
+    with pytest.raises(RuntimeError, match=error.__name__) as raised:
+        await asyncio.wait_for(database.run(fail), PATIENCE_SECONDS)
+    assert isinstance(raised.value.__cause__, error)

@@ -170,3 +170,12 @@ async def test_in_the_tests_of_a_site_it_sees_their_data(alice: Any) -> None:
     async with other_process() as other:
         await other.node.jobs.run_if_due(Job("count", count_users, every_minute))
     assert found == [1]
+
+
+@pytest.mark.parametrize("error", [SystemExit, StopIteration])
+async def test_what_a_job_raises_harms_neither_the_loop_nor_who_waits(error: type[BaseException]) -> None:
+    def fail() -> None:
+        raise error("a function of the site")
+
+    with pytest.raises(RuntimeError, match=error.__name__):
+        await asyncio.wait_for(Processes(fail).run(), PATIENCE_SECONDS)
