@@ -5,7 +5,7 @@ the database's: the processes' own clocks may differ by more than a ticket's lif
 """
 
 import secrets
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -16,6 +16,8 @@ from realtime.auth.tokens import Claims
 from realtime.conf import settings
 from realtime.models import Ticket
 from realtime.storage.transactions import retry_conflicts
+
+LAST_MOMENT = datetime(9999, 12, 30, tzinfo=UTC)
 
 
 def issue(user_id: Any, claims: Claims | None, password_hash: str | None = None) -> str:
@@ -41,7 +43,8 @@ def _as_stored(moment: datetime) -> datetime:
     """The moment as the site's database takes it: without USE_TZ, in the site's time zone and without its name."""
     if timezone.is_aware(timezone.now()) or timezone.is_naive(moment):
         return moment
-    return timezone.make_naive(moment)
+    # A day more, and it could be in the year 10000 in that time zone.
+    return timezone.make_naive(min(moment, LAST_MOMENT))
 
 
 @retry_conflicts

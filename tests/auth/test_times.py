@@ -1,7 +1,7 @@
 """Times are moments, whatever the site's USE_TZ and TIME_ZONE are."""
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from rest_framework_simplejwt.tokens import AccessToken
@@ -48,3 +48,13 @@ async def test_a_repeated_message_has_the_same_time(site, alice, shared, local_t
     first, second = [await socket.ask("message", room_id="general", message="Hello!", id="c-1") for _ in range(2)]
     assert first == second
     assert abs(moment(first["timestamp"]) - time.time()) < 600
+
+
+async def test_a_ticket_is_issued_for_a_token_that_lasts_as_long_as_there_are_years(site, alice, local_times):
+    """East of UTC its end is a moment of the year 10000, which was an error of the server."""
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    token = AccessToken.for_user(alice)
+    token.payload["exp"] = int(end.timestamp())
+    ticket = await run(tickets.issue, alice.pk, tokens.parse_access(str(token)))
+    socket = await site.connect(query={"ticket": ticket})
+    assert moment("9999-12-01T00:00:00Z") < moment(socket.greeting["expires_at"]) <= end.timestamp()
