@@ -28,6 +28,7 @@ from realtime.storage.transactions import own_transaction
 
 DIRECT_PREFIX = "direct-"
 SLUG_ATTEMPTS = 5
+TITLE_CHARS: int = Room._meta.get_field("title").max_length or 0
 OWNER = Membership.Role.OWNER
 MEMBER = Membership.Role.MEMBER
 
@@ -116,10 +117,12 @@ def join(user_id: Any, slug: str) -> Joined:
 def create_room(owner: Any, *, title: str, slug: str | None = None, private: bool = False) -> Room:
     """A new room, owned by `owner`, a user or a primary key. Without a slug, one is made from the title.
 
-    If that is taken, it gets a suffix. Raises INVALID_MESSAGE for a bad or reserved slug, CONFLICT for a given slug
-    that is taken, NOT_FOUND for the key of a user who does not exist, TypeError for an owner who is not a user.
+    If that is taken, it gets a suffix. Raises INVALID_MESSAGE for a bad or reserved slug and for a title that is too
+    long or has a NUL character, CONFLICT for a given slug that is taken, NOT_FOUND for the key of a user who does not
+    exist, TypeError for an owner who is not a user.
     """
     user_id = read_user(owner)
+    _check_title(title)
     if slug is not None:
         return _insert(user_id, check_slug(slug), title, private)
     wanted = slugify(title)[:55].strip("-")
@@ -147,6 +150,15 @@ def check_slug(slug: str) -> str:
     if slug.startswith(DIRECT_PREFIX):
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.RESERVED_ROOM_ID)
     return slug
+
+
+def _check_title(title: str | None) -> None:
+    """Some databases would store what others refuse. A title that is missing is refused by all."""
+    text = str(title or "")
+    if len(text) > TITLE_CHARS:
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.TOO_LONG, field="title", n=TITLE_CHARS)
+    if "\0" in text:
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.WRONG_VALUE, field="title", value=ascii(text))
 
 
 def _with_suffix(slug: str) -> str:

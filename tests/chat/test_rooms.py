@@ -95,6 +95,12 @@ def test_a_room_of_nobody_is_no_conflict(slug):
     assert not Room.objects.exists()
 
 
+@pytest.mark.parametrize("title", ["x" * 201, "Tea\0room"])
+def test_a_title_is_one_that_every_database_stores(owner, title):
+    assert refusal(rooms.create_room, owner, title=title) == ErrorCode.INVALID_MESSAGE
+    assert rooms.create_room(owner, title="x" * 200).title == "x" * 200
+
+
 def test_a_room_without_a_title_is_no_conflict(owner):
     with pytest.raises(IntegrityError):
         rooms.create_room(owner, title=None, slug="new")
