@@ -35,7 +35,9 @@ Carriers = Annotated[
     msgspec.Meta(min_length=1, description=f"a list with at least one of {', '.join(CREDENTIALS)}"),
 ]
 # As browsers send it: a scheme, a host and perhaps a port, without a slash at the end.
-ORIGIN_PATTERN = r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://(\*\.)?[^*/?#@\s]+)\Z"
+HOST_PATTERN = r"(\[[0-9A-Fa-f:.]+\]|(\*\.)?[^*/?#@\s:\[\]]+)"
+PORT_PATTERN = r"0*([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+ORIGIN_PATTERN = rf"^(\*|[A-Za-z][A-Za-z0-9+.-]*://{HOST_PATTERN}(:{PORT_PATTERN})?)\Z"
 Origins = Annotated[
     tuple[Annotated[str, msgspec.Meta(pattern=ORIGIN_PATTERN)], ...],
     msgspec.Meta(
