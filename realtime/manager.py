@@ -26,10 +26,15 @@ class Manager:
         return await online.acount()
 
     def get_online_users(self, limit: int = 1000, offset: int = 0) -> list[int | str]:
-        """Ids of users who are online, in the order in which they came online."""
+        """Ids of users who are online, in the order in which they came online.
+
+        Raises ValueError for a `limit` or an `offset` below 0.
+        """
         return bridge.call(self.aget_online_users(limit, offset))
 
     async def aget_online_users(self, limit: int = 1000, offset: int = 0) -> list[int | str]:
+        if limit < 0 or offset < 0:
+            raise ValueError(f"`limit` and `offset` are 0 or more, not {limit!r} and {offset!r}.")
         page = await online.apage(offset, limit)
         return [wire_id(read_id(entry.user_id)) for entry in page.entries]
 

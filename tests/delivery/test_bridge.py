@@ -57,6 +57,13 @@ async def test_it_works_where_a_loop_runs_already(layer):
     assert manager.get_online_users() == []
 
 
+@pytest.mark.parametrize("page", [{"limit": -1}, {"offset": -1}, {"limit": 10, "offset": -20}])
+def test_it_refuses_a_page_that_cannot_be(layer, page):
+    """In memory it was an error of another function, and in Redis users from the end."""
+    with pytest.raises(ValueError, match=r"`limit` and `offset` are 0 or more"):
+        manager.get_online_users(**page)
+
+
 async def test_it_says_what_to_call_where_a_loop_runs_already(layer):
     with pytest.raises(SynchronousOnlyOperation, match=TWIN):
         realtime.publish("site", {"type": "test", "n": 1})
