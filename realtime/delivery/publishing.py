@@ -188,11 +188,11 @@ def _store(stream: str, body: bytes) -> None:
 def _is_durable(stream: str, wanted: bool | None) -> bool:
     """What the caller wants, else the default of the stream. Raises ValueError for a topic that is not declared."""
     if split_stream(stream).kind != "topic":
-        return wanted is not False
+        return wanted is None or bool(wanted)
     topic = topics.find_stream(stream)
     if topic is None:
         raise ValueError(f"There is no topic {stream!r}: declare it in a module `topics` of an installed app.")
-    return topic.durable if wanted is None else wanted
+    return topic.durable if wanted is None else bool(wanted)
 
 
 def _read(stream: str, frame: Frame) -> tuple[str, bytes]:

@@ -32,6 +32,13 @@ def test_it_does_not_store_what_is_not_durable(sent):
     assert not sent[0].passing[0].droppable
 
 
+@pytest.mark.parametrize("durable", [0, 1])
+def test_it_takes_numbers_for_yes_and_no(sent, durable):
+    """0 stored the frame in every stream but those of topics."""
+    say(1, "room.a", durable=durable)
+    assert Event.objects.count() == durable
+
+
 @pytest.mark.parametrize(
     "stream",
     [
