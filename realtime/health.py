@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from django.core.handlers.asgi import get_script_prefix
+
 from realtime.protocol.errors import Refused
 from realtime.protocol.frames import encode
 from realtime.server.scope_keys import IS_STOPPING
@@ -67,9 +69,15 @@ _readiness: WeakKeyDictionary[Node, Readiness] = WeakKeyDictionary()
 
 
 def find_path(scope: dict[str, Any]) -> str:
-    """The path below the place where the application is mounted."""
+    """The path below FORCE_SCRIPT_NAME, or the place where the application is mounted.
+
+    Some proxies and frameworks leave these in the path, others take them off. Django accepts both, too.
+    """
     path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
+    for mount in (get_script_prefix(scope).rstrip("/"), scope.get("root_path", "").rstrip("/")):
+        if mount and path.startswith(f"{mount}/"):
+            return path.removeprefix(mount)
+    return path
 
 
 async def serve_health(scope: dict[str, Any], send: Any) -> None:

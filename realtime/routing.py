@@ -54,7 +54,9 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
             mount(get_script_prefix(scope))
-            await _serve_socket(websocket, scope, receive, send)
+            # Channels knows `root_path` alone, and takes it off.
+            below = {**scope, "path": scope.get("root_path", "") + find_path(scope)}
+            await _serve_socket(websocket, below, receive, send)
         elif scope["type"] == "lifespan":
             await _live(receive, send)
 

@@ -48,6 +48,12 @@ async def test_it_is_found_below_a_mount(node, path):
     assert await ask(path, root_path="/app") == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize("path", ["/app/health/ready", "/health/ready"], ids=["in the path", "taken off"])
+async def test_it_is_found_below_a_prefix_of_the_settings(node, settings, path):
+    settings.FORCE_SCRIPT_NAME = "/app"
+    assert await ask(path) == (200, {"status": "ok"})
+
+
 async def test_it_is_alive_and_ready(node):
     for path in health.PATHS:
         assert await ask(path) == (200, {"status": "ok"})

@@ -4,12 +4,15 @@ import sys
 from types import ModuleType
 
 import pytest
+from channels.routing import URLRouter
 from django.test import override_settings
-from django.urls import include, path, set_script_prefix
+from django.urls import include, path, re_path, set_script_prefix
 
 from project.asgi import application
 from realtime.delivery import addresses
 from realtime.delivery.addresses import where_to_fetch
+from realtime.routing import asgi_application
+from realtime.server.scope_keys import EXTENSION
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +54,35 @@ def test_it_follows_the_mount_and_not_the_request_that_is_handled(mount, prefix_
     addresses.mount(mount)
     set_script_prefix(prefix_of_a_request)
     assert where_to_fetch("user.1", 7) == "/app/api/v1/messages?after=7"
+
+
+async def refuse(message=None):
+    raise AssertionError("There is such a socket.")
+
+
+@pytest.mark.parametrize(
+    ("forced", "root_path", "path"),
+    [
+        ("/app", "", "/app/api/v1/ws"),
+        ("/app/", "", "/app/api/v1/ws"),
+        ("/app", "", "/api/v1/ws"),
+        (None, "/app", "/app/api/v1/ws"),
+        (None, "/app", "/api/v1/ws"),
+        ("/forced", "/app", "/app/api/v1/ws"),
+    ],
+)
+async def test_sockets_are_below_the_mount_whether_the_path_has_it_or_not(forced, root_path, path):
+    """As requests are, for Django: under FORCE_SCRIPT_NAME, the addresses that pages have led to no socket."""
+    found = []
+
+    async def note(scope, receive, send):
+        found.append(scope["path_remaining"])
+
+    own = asgi_application(http=None, websocket=URLRouter([re_path("^api/v1/ws$", note)]))
+    scope = {"type": "websocket", "path": path, "root_path": root_path, "headers": [], "extensions": {EXTENSION: {}}}
+    with override_settings(FORCE_SCRIPT_NAME=forced):
+        await own(scope, refuse, refuse)
+    assert found == [""]
 
 
 @pytest.mark.parametrize(
