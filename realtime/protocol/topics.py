@@ -71,11 +71,12 @@ def topic(
 ) -> Callable[[F], F] | None:
     """Declare a topic. With `every`, this is a decorator: the function's result is pushed every `every` seconds.
 
-    The function is called in only one process, and only while somebody is subscribed in any process; `make_body` says
-    what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread, of which the
-    functions of all topics leave one free; either may instead be asynchronous. Values of a durable topic are stored as events and can be resumed. With `recheck`,
-    `allow` is called again every AUTH_RECHECK_SECONDS for each user who is subscribed, and False ends the subscription.
-    `data` is the type of the values, such as a `msgspec.Struct`: clients find it in the description of the sockets.
+    The function is called in only one process, and only while somebody is subscribed in any process; `make_body`
+    says what it may return. `allow(user_id)` says whether a user may subscribe. Both run on a database thread, of
+    which the functions of all topics leave one free; either may instead be asynchronous. Values of a durable topic
+    are stored as events and can be resumed. With `recheck`, `allow` is called again every AUTH_RECHECK_SECONDS for
+    each user who is subscribed, and False ends the subscription. `data` is the type of the values, such as a
+    `msgspec.Struct`: clients find it in the description of the sockets.
     Raises ValueError for a bad name or interval, and for a name that is already declared differently.
     """
     if not NAME_PATTERN.match(name):
