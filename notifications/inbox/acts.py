@@ -125,9 +125,7 @@ def undo(user_id: Any, text: str) -> Outcome:
         changes.lock_inbox(user_id)
         own = Notification.objects.filter(recipient_id=user_id)
         if step.is_set:
-            # What was read since has been seen, whoever saw it first.
-            since = {"read_at__isnull": True} if name == "seen" else {}
-            chosen = own.filter(**{step.column: at}, **since)
+            chosen = own.filter(_is_untouched(name, at), **{step.column: at})
             seen = Case(When(seen_at=at, then=None), default=F("seen_at"), output_field=DateTimeField())
             values: dict[str, Any] = {step.column: None, "seen_at": seen} if name == "read" else {step.column: None}
         else:
@@ -142,6 +140,15 @@ def undo(user_id: Any, text: str) -> Outcome:
             _restore_mails(user_id, found, clock.now())
             announcing.announce(user_id, "undo", found)
     return Outcome(changed, "", found)
+
+
+def _is_untouched(name: str, at: datetime) -> Q:
+    """Those in which nothing has been done since an act that would not be true without it."""
+    if name == "seen":  # what was read since has been seen, whoever saw it first
+        return Q(read_at__isnull=True)
+    if name == "read":  # whoever has taken an action since has read it
+        return Q(acted_at__isnull=True) | Q(acted_at__lt=at)
+    return Q()
 
 
 def _restore_mails(user_id: Any, ids: Sequence[int] | None, now: datetime) -> None:
