@@ -144,7 +144,7 @@ def take_step(key: int) -> bool:
     return False
 
 
-def _halt(key: int, states: Mapping[State, State], error: str) -> None:
+def _halt(key: int, states: Mapping[Dispatch.State, Dispatch.State], error: str) -> None:
     """`states` are those to which it goes, by those in which it is."""
     for state, halted in states.items():
         found = Dispatch.objects.filter(pk=key, state=state)
