@@ -201,6 +201,24 @@ def test_reading_again_after_an_action_is_undone(bob: Any, five: list[int]) -> N
     assert not Notification.objects.get(pk=five[0]).is_read
 
 
+def test_a_reader_may_be_named_as_a_user(bob: Any, five: list[int]) -> None:
+    outcome = inbox.act(bob, "read", ids=five[:1])
+    assert pushed(bob, "inbox")[-1]["data"]["act"] == "read"
+    assert inbox.undo(bob, outcome.undo).changed == 1
+    assert pushed(bob, "inbox")[-1]["data"]["act"] == "undo"
+    assert inbox.take_action(bob, five[0], "accept")
+    assert pushed(bob, "inbox")[-1]["data"]["act"] == "act"
+    with pytest.raises(TypeError):
+        inbox.act(None, "read")
+
+
+@pytest.mark.parametrize("name", ["nope", "snooze"])
+def test_what_is_no_act(bob: Any, five: list[int], name: Any) -> None:
+    with pytest.raises(ValueError, match="The acts are"):
+        inbox.act(bob.pk, name, ids=five)
+    assert not Notification.objects.filter(recipient=bob).exclude(read_at=None).exists()
+
+
 def test_every_act_has_a_step() -> None:
     assert set(STEPS) == {"seen", "read", "unread", "archive", "unarchive", "snooze", "unsnooze", "delete"}
 
