@@ -36,6 +36,7 @@ class NotificationsConfig(AppConfig):
     def ready(self) -> None:
         from notifications import checks, describing, jobs
         from notifications.announcements.events import without_texts
+        from notifications.announcements.numbers import connect_users
         from notifications.announcements.publishing import connect_deleted
         from notifications.inbox import COUNTING, mark, recount
         from notifications.mailing import bounces
@@ -57,6 +58,7 @@ class NotificationsConfig(AppConfig):
         autodiscover_modules("notification_types")
         connect_targets()
         connect_deleted()
+        connect_users()
 
 
 class RealtimeNotificationsConfig(NotificationsConfig):

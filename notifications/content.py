@@ -89,11 +89,13 @@ def prepare(
     title: Text | None,
     message: Text | None,
     data: dict[str, Any] | None,
-    link: str,
-    group_key: str,
+    link: Text | None,
+    group_key: Text | None,
+    reason: Text | None = None,
+    dedupe_key: Text | None = None,
     **options: Any,
 ) -> Content:
-    """The checked content.
+    """The checked content. Keys may be numbers, texts may be lazy, and None is an empty text.
 
     Raises MissingParameter, InvalidData, and ValidationError for a text or a link that is wrong.
     """
@@ -105,15 +107,24 @@ def prepare(
         kind=kind,
         params=require_object(dict(params), "the parameters"),
         data=_require_schema(kind, require_object(data or {})),
-        link=link or texts.fill_link(kind.link, params),
+        link=as_text(link) or texts.fill_link(kind.link, params),
         title="" if title is None else str(title),
         message=None if message is None else str(message),
-        group_key=group_key or texts.fill(kind.group_key, params),
+        reason=as_text(reason),
+        dedupe_key=as_text(dedupe_key),
+        group_key=as_text(group_key) or texts.fill(kind.group_key, params),
         silent=options.pop("silent", False) or kind.silent,
         **options,
     )
     _require_valid(content)
     return content
+
+
+def as_text(value: object) -> str:
+    """As the database will return it. A member of an enumeration of texts is the text, whatever its `str()` is."""
+    if value is None:
+        return ""
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def require_object(data: object, what: str = "data") -> dict[str, Any]:

@@ -6,7 +6,7 @@ them take turns, so nobody gets it twice, and a process that dies loses nothing.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,6 +34,7 @@ ERROR_CHARS = 500
 State, Audience = Dispatch.State, Dispatch.Audience
 OVER = {State.SENDING: State.SENT, State.WITHDRAWING: State.WITHDRAWN}
 UNDER_WAY = tuple(OVER)
+FAILED = {State.SENDING: State.FAILED, State.WITHDRAWING: State.NOT_WITHDRAWN}
 
 
 class SwitchedOff(Exception):
@@ -130,22 +131,25 @@ def run_due(now: datetime) -> None:
 
 
 def take_step(key: int) -> bool:
-    """Work on one portion. Returns whether there is more to do. What cannot be sent has failed, and says why."""
+    """Work on one portion. Returns whether there is more to do. What cannot be sent or withdrawn says why."""
     try:
         return _take_step(key)
     except (OperationalError, InterfaceError):
         raise
     except SwitchedOff:
-        _halt(key, State.STOPPED, _("Staff have switched this type off."))
+        _halt(key, {State.SENDING: State.STOPPED}, _("Staff have switched this type off."))
     except Exception as failure:
         logger.exception("The dispatch %s failed", key)
-        _halt(key, State.FAILED, repr(failure))
+        _halt(key, FAILED, repr(failure))
     return False
 
 
-def _halt(key: int, state: str, error: str) -> None:
-    sending = Dispatch.objects.filter(pk=key, state=State.SENDING)
-    sending.update(state=state, error=error[:ERROR_CHARS], ended_at=clock.now())
+def _halt(key: int, states: Mapping[Dispatch.State, Dispatch.State], error: str) -> None:
+    """`states` are those to which it goes, by those in which it is."""
+    for state, halted in states.items():
+        found = Dispatch.objects.filter(pk=key, state=state)
+        if found.update(state=halted, error=error[:ERROR_CHARS], ended_at=clock.now()):
+            return
 
 
 @retry_conflicts

@@ -32,8 +32,10 @@ def unfollow(user: Any, thing: models.Model) -> None:
 def mute(user: Any, thing: models.Model, until: datetime | None = None) -> None:
     """What is about this object no longer disturbs the user, until a moment or for ever: it is stored and counted only.
 
-    Raises ValueError for a moment without a time zone, unless the site has none.
+    Raises ValueError for a moment without a time zone, unless the site has none, and TypeError for what is no moment.
     """
+    if until is not None and not isinstance(until, datetime):
+        raise TypeError(f"A mute ends at a datetime, not {until!r}.")
     until = clock.as_stored(until or FOREVER)
     if timezone.is_naive(until) and timezone.is_aware(clock.now()):
         raise ValueError("A mute ends at a moment with a time zone.")

@@ -1,6 +1,7 @@
 """The frames of notifications: what clients see of a row, in the reader's language. Called by `sending` and `inbox`."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +15,8 @@ from notifications.models import Notification
 from notifications.types import GENERAL, INFO, find_type
 from realtime.integration import publish_all, user_stream, wire_id
 from realtime.protocol.frames import format_time
+
+logger = logging.getLogger(__name__)
 
 
 def push_new(row: Notification, ids: Mapping[Any, int], languages: Mapping[Any, str]) -> None:
@@ -36,6 +39,21 @@ def push_new(row: Notification, ids: Mapping[Any, int], languages: Mapping[Any, 
 def push(notifications: Iterable[Notification], languages: Mapping[Any, str]) -> None:
     """Push stored notifications to their readers' sockets on commit; sockets that resume later get them, too."""
     publish_all([(user_stream(row.recipient_id), frame(row, languages[row.recipient_id])) for row in notifications])
+
+
+def push_again(notifications: Sequence[Notification], languages: Mapping[Any, str]) -> None:
+    """`push` without those that have become too large, for jobs: MAX_QUEUED_BYTES may be lower than it was.
+
+    The readers' sockets know by another frame that they are there.
+    """
+    try:
+        push(notifications, languages)
+    except ValueError:  # nothing was published yet
+        for row in notifications:
+            try:
+                push([row], languages)
+            except ValueError as error:
+                logger.warning("The notification %s was not pushed again: %s", row.pk, error)
 
 
 def frame(row: Notification, language: str) -> NotificationBody:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
+from django.utils.functional import Promise
 
 from realtime.integration import all_users, exact, read_user
 
@@ -46,10 +47,11 @@ def find_recipients(given: Any) -> Recipients:
 
 
 def is_one(given: Any) -> bool:
-    """Whether site code has named one user, not several. `request.user` is lazy, so its class says nothing."""
+    """Whether site code has named one user, not several. `request.user` is lazy, so its type says nothing."""
     if isinstance(given, get_user_model()):
         return True
-    is_several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+    # Lazy objects have all special methods, and say what they stand for by `__class__` only.
+    is_several = issubclass(given.__class__, Iterable) and not isinstance(given, str | bytes | Promise)
     return not (is_several or isinstance(given, Group) or hasattr(given, "get_queryset"))
 
 

@@ -78,5 +78,5 @@ def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze
         by_reader[row.recipient_id].append(row.pk)
     announce_all(act, by_reader)
     pushed = routing.choose_pushed(woken, now)
-    pushing.push(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
+    pushing.push_again(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
     routing.mail_again(woken, now)

@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.db import models
 
+from notifications.content import as_text
 from notifications.inbox.announcing import announce_all, announce_removed
 from notifications.models import Delivery, GroupMember, Notification, NotificationQuerySet
 from notifications.models.target import Target, about, target_of
@@ -26,6 +27,7 @@ def withdraw(*, dedupe_key: str = "", group_key: str = "", target: models.Model 
     has this `dedupe_key` in a group with others is counted and named there no more, and the group stays. Raises
     ValueError unless exactly one of the three is given.
     """
+    dedupe_key, group_key = as_text(dedupe_key), as_text(group_key)
     given = [bool(dedupe_key), bool(group_key), target is not None]
     if sum(given) != 1:
         raise ValueError("withdraw needs one of dedupe_key, group_key and target.")

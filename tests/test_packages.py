@@ -66,6 +66,7 @@ LATE = {
     ("realtime.management.commands.serve", "realtime.server.reloader"): "as above",
     ("realtime.management.commands.open_socket", "realtime.server.terminal"): "as above",
     ("notifications.apps", "notifications.announcements.events"): "models can be imported once the apps are loaded",
+    ("notifications.apps", "notifications.announcements.numbers"): "as above",
     ("notifications.apps", "notifications.announcements.publishing"): "as above",
     ("notifications.apps", "notifications.checks"): "as above",
     ("notifications.apps", "notifications.describing"): "as above",

@@ -89,7 +89,11 @@ class DispatchAdminMixin(StepsMixin, RecordAdminMixin, StyledMixin):
                 self.log_step(request, row, done)
         if is_done:
             dispatching.take_step(row.pk)
-            messages.success(request, str(done))
+            row.refresh_from_db()
+            if row.error:
+                messages.error(request, row.error)
+            else:
+                messages.success(request, str(done))
         else:
             messages.warning(request, _("Somebody else has changed it meanwhile."))
         return HttpResponseRedirect(self.address("change", row.pk))

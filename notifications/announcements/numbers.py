@@ -1,12 +1,16 @@
-"""How many readers have seen, read and confirmed an announcement. Called by the admin and the retention."""
+"""How many readers have seen, read and confirmed an announcement. Called by the admin, the retention, and a signal."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.db import models
 from django.db.models import Count, F, QuerySet
 
 from notifications.models import Announcement, AnnouncementState
-from realtime.integration import own_transaction
+from notifications.rules.signals import with_children
+from realtime.integration import database_alias, own_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,31 @@ def numbers_of(announcements: Iterable[Announcement]) -> dict[int, Numbers]:
     return found
 
 
-def delete_states(keys: Sequence[int]) -> int:
-    """Delete states of readers by their primary keys, and keep their numbers. Returns how many there were."""
+def connect_users() -> None:
+    """Keep the numbers when a user is deleted, whose states go by a cascade. Called once by `apps`."""
+    for sender in with_children(get_user_model()):
+        models.signals.pre_delete.connect(
+            keep_numbers, sender=sender, dispatch_uid="notifications.announcements.keep_numbers"
+        )
+
+
+def keep_numbers(sender: type[models.Model], instance: models.Model, using: str, **_: Any) -> None:
+    if using == database_alias():
+        own = AnnouncementState.objects.filter(user=instance.pk)
+        delete_states(list(own.values_list("pk", flat=True)), skips_locked=False)
+
+
+def delete_states(keys: Sequence[int], *, skips_locked: bool = True) -> int:
+    """Delete states of readers by their primary keys, and keep their numbers. Returns how many there were.
+
+    Without `skips_locked`, it waits for whoever notes something in one of them at this moment.
+    """
+    if not keys:
+        return 0
     with own_transaction():
-        # Locked in their order; whoever notes something in one of them at this moment is let alone.
-        locked = AnnouncementState.objects.select_for_update(skip_locked=True).filter(pk__in=keys).order_by("pk")
+        # Locked in their order.
+        locked = AnnouncementState.objects.select_for_update(skip_locked=skips_locked)
+        locked = locked.filter(pk__in=keys).order_by("pk")
         found = list(locked.values_list("pk", flat=True))
         states = AnnouncementState.objects.filter(pk__in=found)
         for announcement, (seen, read, confirmed) in sorted(_count(states).items()):

@@ -87,8 +87,12 @@ def act(
     """Do `name` to the reader's notifications with these ids, or to those of a list that are at `place` or before it.
 
     What came after the newest notification that the reader has seen stays as it is. `until` is for `snooze`. Ids that
-    do not exist, or belong to others, are ignored.
+    do not exist, or belong to others, are ignored. `user_id` may be a user, too. Raises TypeError for anything else,
+    ValueError for another act, and for a snooze without an end.
     """
+    user_id = read_user(user_id)
+    if name not in STEPS or (name == "snooze" and until is None):
+        raise ValueError(f"The acts are {', '.join(STEPS)}, and `snooze` needs `until`: {name!r}.")
     step = STEPS[name]
     with own_transaction():
         changes.lock_inbox(user_id)
@@ -117,17 +121,16 @@ def act(
 def undo(user_id: Any, text: str) -> Outcome:
     """Undo an act within ten minutes: what it changed, and nobody has changed since, becomes as it was before.
 
-    Raises CannotUndo.
+    `user_id` may be a user, too. Raises CannotUndo.
     """
+    user_id = read_user(user_id)
     name, at, until = _read(user_id, text)
     step = STEPS[name]
     with own_transaction():
         changes.lock_inbox(user_id)
         own = Notification.objects.filter(recipient_id=user_id)
         if step.is_set:
-            # What was read since has been seen, whoever saw it first.
-            since = {"read_at__isnull": True} if name == "seen" else {}
-            chosen = own.filter(**{step.column: at}, **since)
+            chosen = own.filter(_is_untouched(name, at), **{step.column: at})
             seen = Case(When(seen_at=at, then=None), default=F("seen_at"), output_field=DateTimeField())
             values: dict[str, Any] = {step.column: None, "seen_at": seen} if name == "read" else {step.column: None}
         else:
@@ -142,6 +145,15 @@ def undo(user_id: Any, text: str) -> Outcome:
             _restore_mails(user_id, found, clock.now())
             announcing.announce(user_id, "undo", found)
     return Outcome(changed, "", found)
+
+
+def _is_untouched(name: str, at: datetime) -> Q:
+    """Those in which nothing has been done since an act that would not be true without it."""
+    if name == "seen":  # what was read since has been seen, whoever saw it first
+        return Q(read_at__isnull=True)
+    if name == "read":  # whoever has taken an action since has read it
+        return Q(acted_at__isnull=True) | Q(acted_at__lt=at)
+    return Q()
 
 
 def _restore_mails(user_id: Any, ids: Sequence[int] | None, now: datetime) -> None:
@@ -162,6 +174,7 @@ def _reopen(chosen: NotificationQuerySet, values: dict[str, Any], reopened: dict
 @retry_conflicts
 def take_action(user_id: Any, pk: int, key: str) -> bool:
     """Note which action of a notification its reader has taken, which also reads it. False if one was taken before."""
+    user_id = read_user(user_id)
     with own_transaction():
         changes.lock_inbox(user_id)
         now = clock.now()

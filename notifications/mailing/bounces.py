@@ -3,6 +3,7 @@
 An address is written to again when the user has another one, or switches mails on again.
 """
 
+import logging
 from email.utils import parseaddr
 from typing import Any
 
@@ -14,6 +15,8 @@ from notifications.mailing.recipients import address_of, load_users
 from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Reader
 from realtime.integration import own_transaction, retry_conflicts
+
+logger = logging.getLogger(__name__)
 
 FAILED = {"bounced": Delivery.State.BOUNCED, "rejected": Delivery.State.BOUNCED, "failed": Delivery.State.FAILED}
 UNWANTED = {"complained", "unsubscribed"}
@@ -43,9 +46,18 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
     _note(deliveries, state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
     if event.event_type == "bounced":
         for reader, user in load_users(list(readers)).items():
-            address = address_of(user)
-            if _bare(address) == _bare(str(event.recipient)):
+            address = _find_address(user)
+            if address and _bare(address) == _bare(str(event.recipient)):
                 note_bad_address(reader, address)
+
+
+def _find_address(user: Any) -> str:
+    """Empty if the site's own function fails: that must not keep the other reports of this request from being noted."""
+    try:
+        return address_of(user)
+    except Exception:
+        logger.exception("The address of the user %s could not be found out", user.pk)
+        return ""
 
 
 def _bare(address: str) -> str:

@@ -20,6 +20,8 @@ class Failure(StrEnum):
 
 
 SERVICE_CLOSES = 421
+# RFC 1870: the mail is larger than the server takes, which it says as soon as it hears of the sender and the size.
+TOO_LARGE = 552
 # HTTP codes of a mail service that are about one mail. They may be about the account, too, so they are no end.
 ABOUT_ONE_MAIL = {400, 406, 413, 422}
 # RFC 3463: the address is bad. Other refusals may be about our server, and end some day.
@@ -63,6 +65,8 @@ def classify(error: Exception) -> Failure:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, text = next(iter(error.recipients.values()), (0, b""))
         return _by_code(code, Failure.UNKNOWN if IS_BAD_ADDRESS.search(text) else Failure.REFUSED)
+    if isinstance(error, smtplib.SMTPSenderRefused) and error.smtp_code == TOO_LARGE:
+        return Failure.INVALID
     if isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPConnectError | smtplib.SMTPHeloError):
         return Failure.AWAY  # these are answers, too, but not to this mail
     if isinstance(error, smtplib.SMTPAuthenticationError | smtplib.SMTPServerDisconnected):

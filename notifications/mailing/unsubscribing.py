@@ -4,6 +4,7 @@ Scanners of mails follow links, so GET shows a form and changes nothing. Mail pr
 cookies and without a CSRF token: what it may do is in the signature of the token.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core import signing
@@ -27,6 +28,8 @@ SALT = "notifications.unsubscribe"
 TEMPLATE = "notifications/unsubscribe.html"
 # What the button against a mistake says: all mails again, those of the type, or those of a type that was switched on.
 RESUMING = ("resume", "resume_type", "restore_type")
+# What a reader had chosen, as the form says it.
+SHOWN: Mapping[bool | None, str] = {True: "on", False: "off", None: "none"}
 
 
 def make_token(reader: Any, type_key: str = "") -> str:
@@ -46,18 +49,19 @@ def read_token(token: str) -> tuple[Any, str] | None:
         return None
 
 
-def stop_mails(reader: Any) -> None:
-    """Switch off all mails."""
-    Reader.objects.update_or_create(user_id=reader, defaults={"mail": False})
+def stop_mails(reader: Any) -> bool:
+    """Switch off all mails. Returns whether they were on before."""
+    _row, is_new = Reader.objects.get_or_create(user_id=reader, defaults={"mail": False})
+    return is_new or bool(Reader.objects.filter(user_id=reader, mail=True).update(mail=False))
 
 
-def stop_type(reader: Any, type_key: str) -> bool:
-    """Switch off the mails of a type. Returns whether the reader had switched them on before."""
+def stop_type(reader: Any, type_key: str) -> bool | None:
+    """Switch off the mails of a type. Returns what the reader had chosen before; None for nothing."""
     choice = _choice(reader, type_key)
-    was_on = Preference.objects.filter(**choice, enabled=True).update(enabled=False)
-    if not was_on:
-        Preference.objects.get_or_create(**choice, defaults={"enabled": False})
-    return bool(was_on)
+    _row, is_new = Preference.objects.get_or_create(**choice, defaults={"enabled": False})
+    if is_new:
+        return None
+    return bool(Preference.objects.filter(**choice, enabled=True).update(enabled=False))
 
 
 def resume(reader: Any, type_key: str, what: str) -> None:
@@ -68,6 +72,25 @@ def resume(reader: Any, type_key: str, what: str) -> None:
         Preference.objects.filter(**_choice(reader, type_key)).delete()
     else:
         Preference.objects.filter(**_choice(reader, type_key)).update(enabled=True)
+
+
+def _show_before(reader: Any, type_key: str) -> dict[str, str]:
+    """What the form that asks repeats: what holds before its button is pressed, once or twice."""
+    all_mails = Reader.objects.filter(user_id=reader).values_list("mail", flat=True).first()
+    of_type = Preference.objects.filter(**_choice(reader, type_key)).values_list("enabled", flat=True).first()
+    return {"all_before": SHOWN[all_mails is not False], "type_before": SHOWN[of_type]}
+
+
+def _find_resuming(action: str, was_on: bool | None, before: str | None) -> str:
+    """What takes this back; nothing if these mails were off before, also when the form was opened.
+
+    `before` is what held then, as the form has said it; None for a form that does not say it.
+    """
+    if was_on is False and before == SHOWN[False]:
+        return ""
+    if action == "all":
+        return "resume"
+    return "restore_type" if was_on or (was_on is False and before == SHOWN[True]) else "resume_type"
 
 
 def _choice(reader: Any, type_key: str) -> dict[str, Any]:
@@ -96,10 +119,11 @@ class UnsubscribeView(View):
         if action in RESUMING:
             resume(reader, type_key, action)
             page["done"] = "resume"
-        elif action == "all":
-            stop_mails(reader)
-        elif action == "type" and type_key:
-            page["resume"] = "restore_type" if stop_type(reader, type_key) else "resume_type"
+        elif action == "ask":
+            page |= _show_before(reader, type_key)
+        elif action == "all" or type_key:
+            was_on = stop_mails(reader) if action == "all" else stop_type(reader, type_key)
+            page["resume"] = _find_resuming(action, was_on, request.POST.get(f"{action}_before"))
         with override(language_of(user)):
             return render(request, TEMPLATE, page | _page(find_type(type_key)))
 

@@ -20,6 +20,7 @@ class Dispatch(Table):
         STOPPED = "stopped", _("stopped")
         FAILED = "failed", _("failed")
         WITHDRAWING = "withdrawing", _("being withdrawn")
+        NOT_WITHDRAWN = "not_withdrawn", _("could not be withdrawn")
         WITHDRAWN = "withdrawn", _("withdrawn")
 
     class Audience(models.TextChoices):

@@ -23,6 +23,7 @@ class MailServer:
     connections: int = 0
     refused: dict[str, str] = field(default_factory=dict)  # address -> the answer to RCPT
     data_answers: list[str] = field(default_factory=list)  # answers to the next mails, instead of 250
+    sender_answers: list[str] = field(default_factory=list)  # the same to MAIL
     drops: int = 0  # so many times, the connection breaks when a mail has been sent
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -52,8 +53,11 @@ class Session(socketserver.StreamRequestHandler):
         if verb == "RCPT":
             address = rest.partition(":")[2].split()[0].strip("<>")
             self.answer(self.server.kept.refused.get(address, "250 fine"))
+        elif verb == "MAIL":
+            answers = self.server.kept.sender_answers
+            self.answer(answers.pop(0) if answers else "250 fine")
         elif verb == "EHLO":
-            self.answer("250-tests\r\n250 8BITMIME")
+            self.answer("250-tests\r\n250-SIZE 1000000\r\n250 8BITMIME")
         else:
             self.answer("221 bye" if verb == "QUIT" else "250 fine")
         return verb != "QUIT"

@@ -184,6 +184,41 @@ def test_an_action_is_taken_once(alice: Any, bob: Any, five: list[int]) -> None:
     assert (row.action, row.is_read, row.seen_at is not None) == ("accept", True, True)
 
 
+@pytest.mark.parametrize("name", ["seen", "read"])
+def test_what_an_action_was_taken_of_stays_read(bob: Any, five: list[int], name: Any) -> None:
+    undo = inbox.act(bob.pk, name, ids=five[:2]).undo
+    inbox.take_action(bob.pk, five[0], "accept")
+    assert inbox.undo(bob.pk, undo).ids == [five[1]]
+    row, other = Notification.objects.filter(pk__in=five[:2]).order_by("pk")
+    assert (row.is_read, row.seen_at is not None, row.action) == (True, True, "accept")
+    assert (other.is_read, other.seen_at) == (False, None)
+
+
+def test_reading_again_after_an_action_is_undone(bob: Any, five: list[int]) -> None:
+    inbox.take_action(bob.pk, five[0], "accept")
+    inbox.act(bob.pk, "unread", ids=five[:1])
+    assert inbox.undo(bob.pk, inbox.act(bob.pk, "read", ids=five[:1]).undo).ids == five[:1]
+    assert not Notification.objects.get(pk=five[0]).is_read
+
+
+def test_a_reader_may_be_named_as_a_user(bob: Any, five: list[int]) -> None:
+    outcome = inbox.act(bob, "read", ids=five[:1])
+    assert pushed(bob, "inbox")[-1]["data"]["act"] == "read"
+    assert inbox.undo(bob, outcome.undo).changed == 1
+    assert pushed(bob, "inbox")[-1]["data"]["act"] == "undo"
+    assert inbox.take_action(bob, five[0], "accept")
+    assert pushed(bob, "inbox")[-1]["data"]["act"] == "act"
+    with pytest.raises(TypeError):
+        inbox.act(None, "read")
+
+
+@pytest.mark.parametrize("name", ["nope", "snooze"])
+def test_what_is_no_act(bob: Any, five: list[int], name: Any) -> None:
+    with pytest.raises(ValueError, match="The acts are"):
+        inbox.act(bob.pk, name, ids=five)
+    assert not Notification.objects.filter(recipient=bob).exclude(read_at=None).exists()
+
+
 def test_every_act_has_a_step() -> None:
     assert set(STEPS) == {"seen", "read", "unread", "archive", "unarchive", "snooze", "unsnooze", "delete"}
 

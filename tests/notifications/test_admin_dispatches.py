@@ -111,6 +111,29 @@ def test_a_dispatch_that_cannot_go_on_says_why(root: Client, monkeypatch: pytest
     assert "Resume" in root.get(address("change", dispatch, "dispatch")).content.decode()
 
 
+def test_a_dispatch_that_cannot_be_withdrawn_says_why(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError("no archive")
+
+    send(root, bob)
+    with monkeypatch.context() as broken:
+        broken.setattr("notifications.withdrawing._delete", fail)
+        answer = root.post(address("withdraw", Dispatch.objects.get(), "dispatch"), follow=True)
+        assert "no archive" in messages_of(answer)[0]
+        dispatching.run_due(Dispatch.objects.get().created_at)
+    dispatch = Dispatch.objects.get()
+    assert (dispatch.state, dispatch.stored, dispatch.ended_at is not None) == ("not_withdrawn", 1, True)
+    page = root.get(address("change", dispatch, "dispatch")).content.decode()
+    assert "no archive" in page
+    assert "Resume" not in page
+    assert "Withdraw it" in page
+    assert not dispatching.resume(dispatch.pk)
+    root.post(address("withdraw", dispatch, "dispatch"))
+    dispatching.run_due(dispatch.created_at)
+    dispatch.refresh_from_db()
+    assert (dispatch.state, dispatch.error, Notification.objects.count()) == ("withdrawn", "", 0)
+
+
 def test_a_first_portion_that_fails_is_no_success(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any, **kwargs: Any) -> None:
         raise RuntimeError("no log")

@@ -77,6 +77,20 @@ def test_an_address_that_is_not_the_readers_any_more(tracking: Signal, erin: Any
     assert not Reader.objects.exclude(bounced_address="").exists()
 
 
+def fail(user: Any) -> str:
+    raise RuntimeError("no address book")
+
+
+def test_a_function_for_addresses_that_fails_leaves_the_report_noted(
+    tracking: Signal, office: Office, message_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.configure(MAIL_ADDRESS=f"{__name__}.fail")
+    report(tracking, "bounced", message_id, description="No such user")
+    assert states() == [("bounced", "")]
+    assert not Reader.objects.exclude(bounced_address="").exists()
+    assert "no address book" in caplog.text
+
+
 @pytest.mark.parametrize(("kind", "state"), [("rejected", "bounced"), ("failed", "failed")])
 def test_a_mail_that_was_not_taken(tracking: Signal, erin: Any, message_id: str, kind: str, state: str) -> None:
     report(tracking, kind, message_id, mta_response="550 " + "x" * 600)

@@ -115,6 +115,14 @@ def test_a_mail_that_is_refused_for_good(office: Office, server: MailServer) -> 
     assert states() == [("failed", ""), ("sent", "")]
 
 
+def test_a_mail_that_is_too_large_for_the_server_stops_nobody_else(office: Office, server: MailServer) -> None:
+    readers = make_readers(2)
+    server.sender_answers = ["552 5.3.4 message size exceeds fixed limit"]
+    notify(readers, "mention", message="hello")
+    send_all(office)
+    assert states() == [("failed", ""), ("sent", "")]
+
+
 def test_a_wrong_address(office: Office, server: MailServer, erin: Any) -> None:
     get_user_model().objects.filter(pk=erin.pk).update(email="erin@example.org, eve@example.org")
     other = reader("fred")

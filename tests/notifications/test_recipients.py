@@ -1,13 +1,15 @@
 """Who gets a notification: one user, many, a queryset, a group, followers; and who does not."""
 
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
 from django.core.exceptions import ObjectDoesNotExist
+from django.utils.functional import SimpleLazyObject, lazystr
 
-from notifications import follow, followers, notify, unfollow
+from notifications import follow, followers, mute, notify, unfollow
 from notifications.models import Notification, TypeSwitch
 from realtime.models import Event, Room
 from realtime.storage import pending
@@ -73,6 +75,12 @@ def test_followers(alice: Any, bob: Any, carol: Any) -> None:
     assert receivers() == {alice.pk}
 
 
+@pytest.mark.parametrize("until", [date(2030, 1, 1), timedelta(days=1), "2030-01-01", 5])
+def test_a_mute_ends_at_a_moment(alice: Any, bob: Any, until: Any) -> None:
+    with pytest.raises(TypeError, match="ends at a datetime"):
+        mute(alice, bob, until=until)
+
+
 def test_nobody(alice: Any) -> None:
     assert notify([], "mention", actor=alice) == 0
     assert notify([alice], "mention", actor=alice) == 0
@@ -81,10 +89,22 @@ def test_nobody(alice: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [None, AnonymousUser(), 1.5, object(), [None], [True], Room.objects, Room.objects.all()]
+    "given",
+    [
+        None,
+        AnonymousUser(),
+        SimpleLazyObject(AnonymousUser),
+        1.5,
+        object(),
+        lazystr("12"),
+        [None],
+        [True],
+        Room.objects,
+        Room.objects.all(),
+    ],
 )
 def test_what_names_no_users_is_a_type_error(given: Any) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="is needed"):
         notify(given, "mention", message="hello")
 
 

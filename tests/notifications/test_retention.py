@@ -156,6 +156,22 @@ def test_states_of_announcements_that_are_over_go_and_their_numbers_stay(alice: 
     assert numbers_of([over])[over.pk].seen == 3
 
 
+@pytest.mark.parametrize("at_once_with_others", [False, True])
+def test_numbers_stay_when_readers_are_deleted(alice: Any, bob: Any, carol: Any, at_once_with_others: bool) -> None:
+    announcement = announce("news")
+    note(alice, announcement, 1, read_at=True, confirmed_at=True)
+    note(bob, announcement, 1)
+    note(carol, announcement, 1, read_at=True)
+    if at_once_with_others:
+        type(alice).objects.filter(pk__in=[alice.pk, bob.pk]).delete()
+    else:
+        for user in (alice, bob):
+            user.delete()
+    announcement.refresh_from_db()
+    assert AnnouncementState.objects.get().user == carol
+    assert numbers_of([announcement])[announcement.pk] == Numbers(reached=3, seen=3, read=2, confirmed=1)
+
+
 # In portions
 
 

@@ -3,15 +3,18 @@
 import json
 import uuid
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import transaction
+from django.utils.functional import lazystr
+from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
-from notifications import anotify, notify, sending, types
+from notifications import anotify, notify, sending, types, withdraw
 from notifications.models import Notification
 from realtime.models import Event
 from tests.people import NO_KEY
@@ -238,3 +241,24 @@ def test_data_that_contains_itself(bob: Any) -> None:
     with pytest.raises(sending.InvalidData, match="Circular"):
         notify(bob, "mention", message="hello", data=data)
     assert_nothing_was_sent()
+
+
+class Why(str, Enum):  # noqa: UP042 -- the str() of a StrEnum is its text already
+    FRIENDS = "friends"
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"), [(None, ""), (lazystr("7"), "7"), (mark_safe("7"), "7"), (Why.FRIENDS, "friends"), (0, "0")]
+)
+@pytest.mark.parametrize("name", ["reason", "dedupe_key", "group_key"])
+def test_keys_and_reasons_of_any_kind(bob: Any, name: str, given: Any, stored: str) -> None:
+    row = sent(bob, "mention", message="hello", **{name: given})
+    assert (getattr(row, name), type(getattr(row, name))) == (stored, str)
+    assert getattr(Notification.objects.get(pk=row.pk), name) == stored
+    if name != "reason" and given is not None:
+        assert notify([bob], "mention", message="again", **{name: given}) == (name == "group_key")
+        assert withdraw(**{name: given}) == 1
+
+
+def test_a_lazy_link(bob: Any) -> None:
+    assert sent(bob, "mention", message="hello", link=lazystr("/7")).link == "/7"

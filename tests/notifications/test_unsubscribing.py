@@ -122,6 +122,45 @@ def test_who_stops_a_kind_and_takes_it_back_has_their_own_choices(stranger: Clie
     assert not gets_mails(erin)
 
 
+def press(stranger: Client, user: Any, action: str, times: int) -> str:
+    """Open the page, and press this button so often. Returns the last page."""
+    form = dict(re.findall(r'type="hidden" name="(\w+)" value="(\w*)"', text_of(stranger.get(address(user)))))
+    return [text_of(stranger.post(address(user), form | {"action": action})) for _ in range(times)][-1]
+
+
+@pytest.mark.parametrize("action", ["all", "type"])
+@pytest.mark.parametrize("chosen", [{}, {"mention": {"mail": True}}])
+def test_who_presses_twice_and_takes_it_back_has_their_own_choices(
+    stranger: Client, erin: Any, action: str, chosen: Any
+) -> None:
+    choose(erin, types=chosen)
+    before = set(Preference.objects.values_list("key", "enabled"))
+    take_back(stranger, erin, press(stranger, erin, action, times=2))
+    assert gets_mails(erin)
+    assert set(Preference.objects.values_list("key", "enabled")) == before
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(
+    ("action", "chosen"), [("all", {"mail": False}), ("type", {"types": {"mention": {"mail": False}}})]
+)
+def test_nothing_is_to_be_taken_back_of_what_was_off_before(
+    stranger: Client, erin: Any, action: str, chosen: Any, times: int
+) -> None:
+    choose(erin, **chosen)
+    page = press(stranger, erin, action, times)
+    assert "these mails stop" in page
+    assert "mistake" not in page
+
+
+def test_mails_that_were_switched_on_while_the_form_was_open(stranger: Client, erin: Any) -> None:
+    choose(erin, mail=False)
+    text_of(stranger.get(address(erin)))
+    choose(erin, mail=True)
+    take_back(stranger, erin, text_of(stranger.post(address(erin), {"action": "all", "all_before": "off"})))
+    assert gets_mails(erin)
+
+
 def test_it_speaks_the_readers_language(stranger: Client, erin: Any, settings: Any) -> None:
     settings.LANGUAGE_CODE = "zh-hans"
     assert "您想停止接收哪些邮件？" in text_of(stranger.get(address(erin)))

@@ -42,6 +42,22 @@ def test_it_comes_back_unread_at_the_top_with_a_push(bob: Any, time: Time) -> No
     assert len(pushed(bob, "notification")) == 3
 
 
+def test_one_that_has_become_too_large_holds_up_no_other(
+    bob: Any, time: Time, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [sent(bob, "mention", message=message) for message in ("first", "x" * 2000, "last")]
+    for row in rows:
+        snooze(bob, row)
+    settings.REALTIME = {**settings.REALTIME, "MAX_QUEUED_BYTES": 1500}
+    waking.wake(time.pass_by(hours=1))
+    assert not Notification.objects.exclude(snoozed_until=None).exists()
+    assert [frame["data"]["id"] for frame in pushed(bob, "notification")[3:]] == [rows[0].pk, rows[2].pk]
+    assert pushed(bob, "inbox")[-1]["data"]["unread"] == 3
+    assert f"The notification {rows[1].pk} was not pushed again" in caplog.text
+    waking.send_again([rows[1].pk], time.now)
+    assert pushed(bob, "inbox")[-1]["data"]["act"] == "unread"
+
+
 def test_what_is_sent_again_moves_beyond_its_place_also_if_it_grew_at_that_moment(bob: Any, time: Time) -> None:
     """Whoever sends it again has waited for its row meanwhile."""
     begun = time.now
