@@ -14,7 +14,7 @@ from rest_framework_simplejwt.views import TokenViewBase
 
 from realtime.api.base import RealtimeView, StandingView
 from realtime.api.schema import documented, validated
-from realtime.api.serializers import LoginShape, LogoutShape, RefreshShape, TicketShape
+from realtime.api.serializers import LoginShape, LogoutShape, RefreshShape, RenewedShape, TicketShape
 from realtime.api.throttles import AddressThrottle, LoginThrottle
 from realtime.auth import row_tokens, sessions, tickets, tokens
 from realtime.conf import settings
@@ -26,7 +26,7 @@ class LoginView(StandingView, TokenViewBase):
     serializer_class = LoginShape
     throttle_classes = [*APIView.throttle_classes, LoginThrottle, AddressThrottle]
 
-    @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400, 429))
+    @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400, 429), anybody=True)
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Exchange a username and a password for an access token and a refresh token.
 
@@ -38,7 +38,7 @@ class LoginView(StandingView, TokenViewBase):
 class RefreshView(StandingView, TokenViewBase):
     serializer_class = RefreshShape
 
-    @documented("auth_refresh", {200: RefreshShape}, body=RefreshShape, refusals=(400,))
+    @documented("auth_refresh", {200: RenewedShape}, body=RefreshShape, refusals=(400,), anybody=True)
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Exchange a refresh token for a new access token."""
         return super().post(request, *args, **kwargs)

@@ -5,7 +5,9 @@ from typing import Any, TypeVar
 
 import msgspec
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.serializers import Serializer
 
 from realtime.api import openapi
@@ -48,6 +50,8 @@ REFUSALS = {
     429: _("Too many requests. Try again after as many seconds as `Retry-After` says."),
     503: _("The database or Redis is not available. Try again later."),
 }
+# Of requests that change something: Django refuses those that another site could have made with the visitor's cookie.
+FORGED = _("The CSRF token is missing or wrong, which requests with a session cookie need.")
 
 
 def list_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
@@ -74,25 +78,36 @@ def documented(
     refusals: tuple[int, ...] = (),
     query: Shape | None = None,
     body: Shape | None = None,
+    anybody: bool = False,
     summary: str | Promise = "",
 ) -> Callable[[View], View]:
     """Describe a view's method in the OpenAPI document, with its docstring as the description.
 
-    `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included. Other
-    apps pass the `summary` of their operations. Without drf-spectacular there is no document, and this does nothing.
+    `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included,
+    and for requests that change something also 403, unless `anybody` may make them, without a login. Other apps pass
+    the `summary` of their operations. Without drf-spectacular there is no document, and this does nothing.
     """
     if openapi is None:
         return lambda view: view
-    failures = {
-        status: (InvalidShape if status == 400 else ErrorShape, REFUSALS[status])
-        for status in sorted({*refusals, 401, 503})
-    }
-    return openapi.describe(
-        answers,
-        failures,
-        operation_id=operation,
-        summary=summary or SUMMARIES[operation],
-        tags=[operation.split("_")[0]],
-        request=body,
-        parameters=[query] if query else None,
-    )
+    describe = openapi.describe
+
+    def decorate(view: View) -> View:
+        texts = {status: [REFUSALS[status]] for status in (*refusals, 401, 503)}
+        if not anybody and view.__name__.upper() not in SAFE_METHODS:
+            texts.setdefault(403, []).append(FORGED)
+        failures = {
+            status: (InvalidShape if status == 400 else ErrorShape, format_lazy(" ".join(["{}"] * len(found)), *found))
+            for status, found in sorted(texts.items())
+        }
+        decorated = describe(
+            answers,
+            failures,
+            operation_id=operation,
+            summary=summary or SUMMARIES[operation],
+            tags=[operation.split("_")[0]],
+            request=body,
+            parameters=[query] if query else None,
+        )
+        return decorated(view)
+
+    return decorate

@@ -130,7 +130,7 @@ class RefreshShape(TokenRefreshSerializer):
     # simplejwt's serializer, which here also refuses a login that has ended, a changed password and a deleted user.
     token_class = tokens.RotatedToken
 
-    refresh = serializers.CharField(help_text=_("The answer has a new one only if the site rotates refresh tokens."))
+    refresh = serializers.CharField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         try:
@@ -141,6 +141,13 @@ class RefreshShape(TokenRefreshSerializer):
         except (Closed, *NOT_AN_ID, ObjectDoesNotExist):  # the last one from a replica that does not have the user yet
             pass
         raise AuthenticationFailed(say(Reason.TOKEN_NOT_VALID))
+
+
+class RenewedShape(Shape):
+    access = serializers.CharField()
+    refresh = serializers.CharField(
+        required=False, help_text=_("The answer has a new one only if the site rotates refresh tokens.")
+    )
 
 
 class LogoutShape(Shape):

@@ -54,8 +54,16 @@ def read_validation_error(sentence: str) -> tuple[Reason, Params]:
         return reason, {"field": field, "n": int(found["n"])}
     for reason, shape in _SHAPES:
         if found := shape.fullmatch(words):
-            return reason, {"field": field, **{name: text[:MAX_SHOWN] for name, text in found.groupdict().items()}}
+            params = found.groupdict()
+            if "pattern" in params:
+                params["pattern"] = _as_javascript(params["pattern"])
+            return reason, {"field": field, **{name: text[:MAX_SHOWN] for name, text in params.items()}}
     return Reason.NOT_A_COMMAND, {"words": sentence[:MAX_WORDS]}
+
+
+def _as_javascript(pattern: str) -> str:
+    """A pattern that msgspec shows as a literal of Python. In JavaScript, `$` means what Python writes as `\\Z`."""
+    return pattern.replace("\\\\", "\\").replace(r"\Z", "$")
 
 
 def _split(sentence: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
+from tests.contract.rest import judge_answers
 from tests.people import client_for
 
 
@@ -20,3 +21,9 @@ def anybody() -> APIClient:
     client = APIClient()
     client.default_format = "json"
     return client
+
+
+@pytest.fixture(autouse=True)
+def judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer must be in the OpenAPI document."""
+    judge_answers(monkeypatch)

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from notifications import types
 from tests.backends.mail_server import MailServer, run_mail_server, settings_for
+from tests.contract.rest import judge_answers
 from tests.notifications.choices import Time
 from tests.notifications.mails import Office, reader
 
@@ -45,3 +46,9 @@ def server(settings: Any) -> Iterator[MailServer]:
         for name, value in settings_for(server).items():
             setattr(settings, name, value)
         yield server
+
+
+@pytest.fixture(autouse=True)
+def judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer must be in the OpenAPI document."""
+    judge_answers(monkeypatch)

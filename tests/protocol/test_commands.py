@@ -6,6 +6,7 @@ import pytest
 
 from realtime.protocol.commands import Invalid, Ping, decode, read_id
 from realtime.protocol.errors import ErrorCode
+from tests.contract.description import read_document
 from tests.contract.wrong_commands import VALID
 
 
@@ -43,6 +44,13 @@ def test_it_says_why_a_text_is_no_command(raw, code, id):
 def test_it_names_the_field_that_is_wrong():
     with pytest.raises(Invalid, match=r"\$\.room_id"):
         decode('{"type": "join", "room_id": "A room"}')
+
+
+def test_it_shows_a_pattern_as_the_description_of_the_sockets_does():
+    with pytest.raises(Invalid) as caught:
+        decode('{"type":"join","room_id":"Tea room"}')
+    shown = read_document()["components"]["schemas"]["RoomId"]["pattern"]
+    assert caught.value.params == {"field": "$.room_id", "pattern": shown}
 
 
 def test_it_leaves_what_is_not_utf8_to_the_caller():
