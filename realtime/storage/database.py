@@ -129,6 +129,8 @@ def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, A
     except DatabaseUnavailable as error:
         logger.warning("The database is unavailable: %s", str(error.__cause__).strip())
         raise
+    except StopIteration as error:  # whatever thread this is
+        raise tame(error) from error
 
 
 def _close_broken() -> None:

@@ -340,3 +340,10 @@ async def test_what_a_function_of_the_site_raises_harms_neither_the_loop_nor_who
     with pytest.raises(RuntimeError, match=error.__name__) as raised:
         await asyncio.wait_for(database.run(fail), PATIENCE_SECONDS)
     assert isinstance(raised.value.__cause__, error)
+
+
+async def test_what_stands_in_for_the_threads_waits_for_nothing_either(monkeypatch):
+    """As in the tests of a site."""
+    monkeypatch.setattr(database, "stand_in", lambda job: sync_to_async(job)())
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await asyncio.wait_for(database.run(next, iter([])), PATIENCE_SECONDS)
