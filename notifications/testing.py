@@ -21,6 +21,7 @@ from notifications.models import Notification
 from notifications.models.target import target_of
 from notifications.recipients import Recipients
 from notifications.sending import Stored
+from notifications.types import require_type
 from realtime.integration import read_user
 
 __all__ = ["Clock", "Sent", "assert_not_notified", "assert_notified", "clock", "fake", "outbox"]
@@ -91,7 +92,12 @@ def assert_notified(user: Any, type: str, /, **values: Any) -> Notification:
 
 
 def assert_not_notified(user: Any, type: str | None = None, /, **values: Any) -> None:
-    """Fail if `user` has got a notification of this type, or of any, with these values."""
+    """Fail if `user` has got a notification of this type, or of any, with these values.
+
+    Raises UnknownType for a type that nobody has registered, of which there can be none.
+    """
+    if type is not None:
+        require_type(type)
     fitting = [row for row in _got_by(user) if type in (None, row.type) and _has(row, values)]
     if fitting:
         raise AssertionError(f"{user} was notified:{_show(fitting)}")
@@ -162,6 +168,7 @@ def _has(row: Notification, values: dict[str, Any]) -> bool:
 
 
 def _has_value(row: Notification, name: str, value: Any) -> bool:
+    stored = value
     if not isinstance(value, models.Model):
         stored = require_object({name: value})[name]
         if any(name in there and there[name] == stored for there in (row.data, row.params)):
@@ -171,7 +178,8 @@ def _has_value(row: Notification, name: str, value: Any) -> bool:
     if name == "target":
         return (row.target_type_id, row.target_key) == tuple(target_of(value))
     owner = row.render() if name in ("title", "message") else row
-    return bool(getattr(owner, name, _NOTHING) == value)
+    # What is stored as JSON has lists where the test may have tuples; the other columns have no texts for moments.
+    return getattr(owner, name, _NOTHING) in (value, stored)
 
 
 def _describe(type: str, values: dict[str, Any]) -> str:

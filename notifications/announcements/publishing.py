@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from notifications import clock
 from notifications.announcements import audiences, events
 from notifications.announcements.wording import ByLanguage, spell_out
+from notifications.content import as_text
 from notifications.models import Announcement, AnnouncementText
 from notifications.models.announcement import EVERYONE, GROUPS, ONLINE
 from realtime.integration import own_transaction, read_user, run
@@ -54,19 +55,19 @@ def announce(
     """
     row = Announcement(
         level=level,
-        link=link,
+        link=as_text(link),
         closing=closing,
         starts_at=_read_moment(starts_at),
         ends_at=_read_moment(ends_at),
         for_newer=for_newer,
-        dedupe_key=dedupe_key,
+        dedupe_key=as_text(dedupe_key),
         created_by_id=None if created_by is None else read_user(created_by),
     )
     row.audience, groups = _read_audience(audience)
     texts = spell_out(title, message)
     _require_valid(row, texts)
     with own_transaction():
-        if (known := _find(dedupe_key) or _save(row)) is not None:
+        if (known := _find(row.dedupe_key) or _save(row)) is not None:
             return known
         row.groups.set(groups)
         AnnouncementText.objects.bulk_create([_of(row, text) for text in texts])
@@ -187,7 +188,8 @@ def _read_audience(given: str | Group | Iterable[Group]) -> tuple[str, list[Grou
             raise ValueError("Pass the groups themselves.")
         audiences.require_audience(given)
         return given, []
-    groups = [given] if isinstance(given, Group) else list(given)
+    several = given if isinstance(given, Iterable) else [given]
+    groups = list(several)
     if not groups or not all(isinstance(group, Group) for group in groups):
         raise ValueError(f"An audience is its key or one or several groups, not {given!r}.")
     return GROUPS, groups
@@ -196,6 +198,8 @@ def _read_audience(given: str | Group | Iterable[Group]) -> tuple[str, list[Grou
 def _read_moment(moment: datetime | None) -> datetime | None:
     if moment is None:
         return None
+    if not isinstance(moment, datetime):
+        raise TypeError(f"A datetime is needed, not {moment!r}.")
     if timezone.is_naive(moment) and timezone.is_aware(clock.now()):
         raise ValueError(f"A moment with a time zone is needed, not {moment!r}.")
     return clock.as_stored(moment)

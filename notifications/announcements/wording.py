@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language, get_supported_language_variant, override
 
 from notifications import conf
+from notifications.content import as_text
 from notifications.models import Announcement, AnnouncementText
 from notifications.types import Text
 
@@ -68,9 +69,9 @@ def spell_out(title: ByLanguage, message: ByLanguage) -> list[AnnouncementText]:
 def _by_language(given: ByLanguage) -> dict[str, str]:
     default = default_code()
     if isinstance(given, Mapping):
-        return {code: str(text) for code, text in given.items()}
+        return {code: as_text(text) for code, text in given.items()}
     if not isinstance(given, Promise):
-        return {default: str(given)}
+        return {default: as_text(given)}
     found = {}
     for code in [default, *conf.languages()]:
         with override(code):

@@ -6,6 +6,7 @@ from typing import Any
 from notifications import clock, withholding
 from notifications.mailing import queue
 from notifications.models import Preference, Reader
+from notifications.types import CHANNELS
 from realtime.integration import own_transaction, read_user, retry_conflicts
 
 # By key of a type or category, and by channel; None: as if the reader had chosen nothing.
@@ -17,9 +18,12 @@ def change(user: Any, *, types: Switches | None = None, categories: Switches | N
     """Change some of a user's preferences: `fields` are those of `Reader`. What is left out stays.
 
     What waits because of earlier choices, pushes and mails, is decided again within seconds. Raises TypeError if `user`
-    is no user.
+    is no user, and for a field that does not exist; ValueError for a channel that does not; ValidationError for a value
+    that a field cannot have.
     """
     reader = read_user(user)
+    fields = _clean(fields)
+    _require_channels(types, categories)
     if fields.get("mail"):
         fields["bounced_address"] = ""  # whoever wants mails again is believed
     with own_transaction():
@@ -44,6 +48,25 @@ def reconsider(reader: Any, has_unmuted: bool) -> None:
         queue.reconsider(reader, clock.now())
         if has_unmuted:
             queue.restore_all(reader, clock.now(), ["mute"])
+
+
+def _clean(fields: dict[str, Any]) -> dict[str, Any]:
+    """What would be stored and then ignored, such as a time zone that does not exist, is an error here."""
+    known = {field.name for field in Reader._meta.concrete_fields if not field.primary_key}
+    if unknown := fields.keys() - known:
+        raise TypeError(f"A reader has no {', '.join(sorted(unknown))}. There are: {', '.join(sorted(known))}.")
+    row = Reader(**fields)
+    row.clean_fields(exclude={"user", *known} - fields.keys())
+    return {name: getattr(row, name) for name in fields}
+
+
+def _require_channels(*chosen: Switches | None) -> None:
+    for switches in chosen:
+        for key, channels in (switches or {}).items():
+            if unknown := set(channels) - set(CHANNELS):
+                raise ValueError(
+                    f"The channels of {key!r} are {', '.join(CHANNELS)}, not {', '.join(sorted(unknown))}."
+                )
 
 
 def _choose(choice: dict[str, Any], enabled: bool | None) -> None:

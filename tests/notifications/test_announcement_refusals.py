@@ -18,6 +18,7 @@ from tests.notifications.announced import titles
 pytestmark = pytest.mark.django_db
 
 LATER = timedelta(hours=1)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -40,6 +41,8 @@ def assert_nothing_was_sent() -> None:
     [
         {"title": ""},
         {"title": {}},
+        {"title": None},
+        {"title": {"en": None}},
         {"title": "x" * 256},
         {"title": "\0"},
         {"message": "x" * 10_001},
@@ -94,6 +97,19 @@ def test_a_moment_is_stored_as_the_site_stores_moments(settings: Any) -> None:
     assert (row.state, row.starts_at) == ("scheduled", datetime(2990, 1, 1))
 
 
+@pytest.mark.parametrize("moment", [timedelta(days=1), "2030-01-01", NOW.date()])
+@pytest.mark.parametrize("name", ["starts_at", "ends_at"])
+def test_it_refuses_what_is_no_moment(name: str, moment: Any) -> None:
+    with pytest.raises(TypeError, match="A datetime is needed"):
+        announce("News", **{name: moment})
+    assert_nothing_was_sent()
+
+
+def test_what_is_none_is_empty() -> None:
+    row = announce("News", None, link=None, dedupe_key=None)  # type: ignore[arg-type]
+    assert (row.link, row.dedupe_key, row.texts.get().message) == ("", "", "")
+
+
 @pytest.mark.parametrize("author", [0.5, object(), ""])
 def test_its_author_is_a_user(alice: Any, author: Any) -> None:
     with pytest.raises(TypeError):
@@ -102,7 +118,7 @@ def test_its_author_is_a_user(alice: Any, author: Any) -> None:
     assert announce("Hello", created_by=alice.pk).created_by == alice
 
 
-@pytest.mark.parametrize("audience", ["staf", "groups", "", [], [1], 7, None])
+@pytest.mark.parametrize("audience", ["staf", "groups", "", [], [1], 7, None, NOW])
 def test_it_refuses_an_audience_that_does_not_exist(audience: Any) -> None:
     with pytest.raises((ValueError, TypeError)):
         announce("For whom?", audience=audience)

@@ -297,3 +297,29 @@ def test_two_devices_change_different_things(alice: Any) -> None:
     assert Preference.objects.filter(user=alice, enabled=False).count() == 3
     reader = Reader.objects.get(user=alice)
     assert (reader.socket, reader.mail, reader.web_push) == (False, False, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"time_zone": "Europe/Berln"}, ValidationError),
+        ({"quiet_hours": [{"days": [1], "start": "22:00"}]}, ValidationError),
+        ({"digest": "dayly"}, ValidationError),
+        ({"digest_hour": -1}, ValidationError),
+        ({"away_minutes": -1}, ValidationError),
+        ({"mail": None}, ValidationError),
+        ({"mails": False}, TypeError),
+        ({"user_id": 1}, TypeError),
+        ({"types": {"mention": {"mial": False}}}, ValueError),
+        ({"categories": {"social": {"post": True}}}, ValueError),
+    ],
+)
+def test_site_code_cannot_choose_what_there_is_not(bob: Any, changes: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        choose(bob, **changes)
+    assert not Reader.objects.exists()
+
+
+def test_site_code_chooses_what_there_is(bob: Any) -> None:
+    choose(bob, time_zone="", quiet_hours=[], away_minutes=None, muted_until=None, digest="weekly", digest_weekday=7)
+    assert Reader.objects.get().digest == "weekly"

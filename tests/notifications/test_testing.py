@@ -1,6 +1,7 @@
 """What sites test with: outbox, fake, assertions and a clock."""
 
 import asyncio
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,6 +59,20 @@ def test_values_are_compared_as_they_are_stored(bob: Any) -> None:
     notify(bob, "order_status_changed", order_id=17, status="sent", data={"at": moment})
     assert_notified(bob, "order_status_changed", order_id=17, at=moment)
     assert_notified(bob, "order_status_changed", at="2030-01-31T00:00:00Z")
+
+
+def test_values_in_lists_and_tuples(bob: Any) -> None:
+    notify(bob, "new_like", message="", data={"posts": [1, 2]})
+    assert_notified(bob, "new_like", posts=(1, 2), data={"posts": (1, 2)})
+    assert fails(assert_not_notified, bob, "new_like", data={"posts": (1, 2)})
+
+
+@pytest.mark.parametrize("open_block", [nullcontext, fake, outbox])
+def test_a_mistyped_type_is_an_error_and_not_right(bob: Any, open_block: Any) -> None:
+    with open_block():
+        notify(bob, "new_like", message="")
+        with pytest.raises(types.UnknownType, match="new_lik'"):
+            assert_not_notified(bob, "new_lik")
 
 
 # Blocks

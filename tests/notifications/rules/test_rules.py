@@ -8,6 +8,7 @@ from django.apps import apps
 from django.core import serializers
 from django.core.exceptions import AppRegistryNotReady
 from django.db import connection, transaction
+from django.db.models import Count, Q
 from django.test.utils import CaptureQueriesContext
 
 from notifications import follow, followers, mute
@@ -220,6 +221,25 @@ def test_only_the_rows_of_the_queryset(bob: Any) -> None:
         Item.objects.update(status="sent")
         items.filter(name="b").delete()
     assert messages(bob) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda items: items.order_by("-name")[:2],
+        lambda items: items.exclude(name="a").distinct(),
+        lambda items: items.exclude(name="a").annotate(count=Count("fans")),
+        lambda items: items.filter(Q(owner__username="bob") | Q(status="new")).exclude(name="a"),
+    ],
+    ids=["sliced", "distinct", "grouped", "joined"],
+)
+def test_rows_of_every_queryset(bob: Any, choose: Any) -> None:
+    news(changed("status"))
+    for name in ("a", "b", "c"):
+        Item.objects.create(owner=bob, name=name)
+    with notify_changes(choose(Item.objects.all())) as items:
+        assert items.update(status="sent") == 2
+    assert messages(bob) == ["b", "c"]
 
 
 def test_a_bulk_update(bob: Any) -> None:
