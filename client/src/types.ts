@@ -260,6 +260,8 @@ export interface InboxFilter {
   level?: string | string[];
   reason?: string;
   actor?: UserId;
+  /** Those that have arrived at this time or later. */
+  since?: Time;
 }
 
 export interface InboxSnapshot {

@@ -11,9 +11,15 @@ from realtime.asyncapi import contributions, examples, own
 from realtime.asyncapi.channels import CHANNELS, COMMANDS, name_of
 from realtime.asyncapi.contributions import Contribution
 from realtime.asyncapi.messages import Messages, find_fields
-from realtime.asyncapi.operations import describe_channel, describe_operations, describe_security, describe_servers
+from realtime.asyncapi.operations import (
+    SESSION_COOKIE,
+    describe_channel,
+    describe_operations,
+    describe_security,
+    describe_servers,
+)
 from realtime.asyncapi.schemas import Schema, Schemas, ref
-from realtime.conf import CREDENTIALS, settings
+from realtime.conf import CREDENTIALS, session_cookie_name, settings
 from realtime.protocol.errors import RECONNECT_CODES
 from realtime.protocol.frames import VERSION, Seq, StreamName
 from realtime.protocol.meanings import CLOSES, ERRORS
@@ -43,6 +49,7 @@ def make_document(*, site: bool = True) -> Document:
     also = frames[len(parts[0].frames) :] + sites
     values = _add_values(schemas, declared)
     carriers = settings().credentials if site else CREDENTIALS
+    cookie = session_cookie_name() if site else SESSION_COOKIE
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Realtime sockets", "version": str(VERSION), "description": ABOUT},
@@ -53,7 +60,7 @@ def make_document(*, site: bool = True) -> Document:
         "components": {
             "schemas": schemas.named,
             "messages": messages.found,
-            "securitySchemes": describe_security(carriers),
+            "securitySchemes": describe_security(carriers, cookie),
         },
         **_list_codes(),
         "x-site-frames": sites,

@@ -12,6 +12,7 @@ from realtime.protocol.frames import Ack, ErrorFrame
 
 Part = dict[str, Any]
 
+SESSION_COOKIE = "sessionid"  # unless the site has set SESSION_COOKIE_NAME
 SECURITY: Mapping[str, Part] = {
     "token": {
         "type": "httpApiKey",
@@ -40,7 +41,7 @@ SECURITY: Mapping[str, Part] = {
     "session": {
         "type": "httpApiKey",
         "in": "cookie",
-        "name": "sessionid",
+        "name": SESSION_COOKIE,
         "description": "The session cookie of Django, for pages with an allowed `Origin`.",
     },
 }
@@ -57,7 +58,7 @@ QUERY = {
 
 
 def describe_servers(carriers: Sequence[Carrier]) -> Part:
-    credentials = [{"$ref": f"#/components/securitySchemes/{name}"} for name in describe_security(carriers)]
+    credentials = [{"$ref": f"#/components/securitySchemes/{name}"} for name in carriers if name in SECURITY]
     variable = {"default": "example.com", "description": "The host of the site."}
     return {
         "site": {
@@ -71,9 +72,10 @@ def describe_servers(carriers: Sequence[Carrier]) -> Part:
     }
 
 
-def describe_security(carriers: Sequence[Carrier]) -> Part:
-    """The credentials that are accepted when a socket is opened."""
-    return {name: SECURITY[name] for name in carriers if name in SECURITY}
+def describe_security(carriers: Sequence[Carrier], cookie: str) -> Part:
+    """The credentials that are accepted when a socket is opened. `cookie` is the name of the session cookie."""
+    known = {**SECURITY, "session": {**SECURITY["session"], "name": cookie}}
+    return {name: known[name] for name in carriers if name in known}
 
 
 def describe_channel(channel: Channel, also: Sequence[str]) -> Part:

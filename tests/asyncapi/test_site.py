@@ -231,3 +231,15 @@ def test_structs_are_published(site):
 def test_it_says_that_it_cannot_write_a_file(tmp_path, option):
     with pytest.raises(CommandError, match=r"Cannot write .*missing.*: No such file or directory\."):
         call_command("asyncapi", option, tmp_path / "missing" / "file")
+
+
+def test_it_has_the_credentials_that_the_site_accepts_and_the_name_of_its_cookie(settings):
+    settings.REALTIME = {"CREDENTIALS": ["ticket", "session"]}
+    settings.SESSION_COOKIE_NAME = "shop_session"
+    document = make_document()
+    schemes = document["components"]["securitySchemes"]
+    assert (list(schemes), schemes["session"]["name"]) == (["ticket", "session"], "shop_session")
+    refs = [f"#/components/securitySchemes/{name}" for name in schemes]
+    assert [[one["$ref"] for one in server["security"]] for server in document["servers"].values()] == [refs, refs]
+    schemes = make_document(site=False)["components"]["securitySchemes"]
+    assert (len(schemes), schemes["session"]["name"]) == (5, "sessionid")

@@ -1,11 +1,13 @@
 """docs/reference.md names every function, command and check, and nothing that does not exist; so do other pages."""
 
+import pkgutil
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth.models import Permission
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from drf_spectacular.generators import SchemaGenerator
@@ -20,6 +22,7 @@ from realtime.manager import Manager
 OURS = ("realtime", "notifications", "project")
 PAGES = {page.name: page.read_text() for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]}
 REFERENCE = PAGES["reference.md"]
+PAGES_FOR_PYTHON = ("README.md", "celery.md", "deployment.md", "notifications.md", "reference.md", "testing.md")
 TABLE = re.compile(r"^\| `?([\w. ]+)`? \| .*\n\|---.*\n((?:\|.*\n)+)", re.M)
 TABLES = {head: rows.splitlines() for head, rows in TABLE.findall(REFERENCE)}
 CODE = re.compile(r"`([^`]+)`")
@@ -53,6 +56,27 @@ def functions(table: str) -> dict[str, bool]:
 def test_it_has_every_function_and_says_which_have_a_twin(table: str, names: list[str]) -> None:
     twins = {name for name in names if name[:1] == "a" and name[1:] in names}
     assert functions(table) == {name: f"a{name}" in twins for name in names if name not in twins}
+
+
+@pytest.mark.django_db
+def test_paths_that_pages_name_can_be_imported() -> None:
+    """Permissions and system checks have names of the same form."""
+    permissions = {f"{one.content_type.app_label}.{one.codename}" for one in Permission.objects.all()}
+    paths = {
+        (name, path)
+        for name in PAGES_FOR_PYTHON
+        for path in re.findall(r"`((?:realtime|notifications)(?:\.[A-Za-z_]\w*)+)`", PAGES[name])
+        if not CHECK.fullmatch(path) and path not in permissions
+    }
+    assert {found for found in paths if not can_be_imported(found[1])} == set()
+
+
+def can_be_imported(path: str) -> bool:
+    try:
+        pkgutil.resolve_name(path)
+    except (AttributeError, ImportError):
+        return False
+    return True
 
 
 def test_the_page_about_tests_has_every_function_for_them() -> None:
