@@ -22,10 +22,10 @@ const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
  * public, a key of a frame, or read by its name in a string.
  */
 const INTERNAL =
-  "addDraft admit alter ask base begin callback cancel check draft emit expect expire finish fire flush " +
+  "addDraft admit alter ask base begin callback cancel check conclude draft effect emit expect expire finish fire flush " +
   "forgetStream fulfil giveUp greeting isHeld isOwn limited makeId maxBytes moment note outbox part plan positions put " +
   "ready rejectAll reset resuming revise runAfter runMore runNow say sendNow seqs stop takeFrame timer transmit " +
-  "trimTo update wake";
+  "trimTo update wake wants";
 
 const COMMON = {
   absWorkingDir: HERE,
@@ -44,7 +44,7 @@ const inOneFile = {
   setup({ onLoad }) {
     onLoad({ filter: /\b(client|share\/index)\.ts$/ }, ({ path }) => {
       const [before, after] = readFileSync(path, "utf8").split(/import\("[^"]+"\)/);
-      const [name, file] = path.endsWith("client.ts") ? ["openShared", "./share/index.js"] : ["leadBy", "./leader.js"];
+      const [name, file] = path.endsWith("client.ts") ? ["prepare", "./share/index.js"] : ["leadBy", "./leader.js"];
       const contents = `import { ${name} as loaded } from "${file}";${before}Promise.resolve({ ${name}: loaded })${after}`;
       return { loader: "ts", contents };
     });

@@ -10,7 +10,7 @@ import { IDLE, type Link, type LinkEvents } from "./link.js";
 import { encode, Outbox } from "./outbox.js";
 import { callRest, type Rest } from "./rest.js";
 import { LIMITS, settle, type Settings } from "./settings.js";
-import type { openShared as OpenShared } from "./share/index.js";
+import type { OpenShared } from "./share/index.js";
 import type * as types from "./types.js";
 
 /** States in which no command waits for a socket. */
@@ -50,7 +50,7 @@ export class Client extends Store<types.State> implements types.Client {
   connect(): void {
     this.#unwatch ??= watchPage(() => this.#link);
     if (this.#link || !this.#options.share) this.#start();
-    else void this.#share(this.#unwatch);
+    else void this.#share();
   }
 
   close(): void {
@@ -60,9 +60,14 @@ export class Client extends Store<types.State> implements types.Client {
     this.#end("closed", "CLOSED");
   }
 
-  signOut(): void {
-    this.#link?.signOut();
-    this.#forget("SIGNED_OUT");
+  signOut(): void;
+  /** @internal `reason` is given if the login of this tab alone has ended. */
+  signOut(reason?: string): void;
+  signOut(reason?: string): void {
+    if (this.#link) this.#link.signOut(reason);
+    // A request may have asked before there was a connection, or the code of one is still being loaded.
+    else if (reason || this.#unwatch) this.#end("signedOut", reason ?? "SIGNED_OUT");
+    else this.#forget("SIGNED_OUT");
   }
 
   setUser(user?: UserId): void {
@@ -74,24 +79,21 @@ export class Client extends Store<types.State> implements types.Client {
     if (wanted) this.connect();
   }
 
-  /** The code for this is loaded only where it is used. `current` changes when the client is closed meanwhile. */
-  async #share(current: types.Off): Promise<void> {
+  /** The code for this is loaded only where it is used. Meanwhile the page may close the client, or sign out. */
+  async #share(): Promise<void> {
     this.update({ status: "connecting" });
-    const share = await import("./share/index.js").catch(report);
-    if (current === this.#unwatch) this.#start(share?.openShared);
+    const openShared = await import("./share/index.js").then(({ prepare }) => prepare()).catch(report);
+    if (this.state.status === "connecting") this.#start(openShared);
   }
 
-  #start(openShared?: typeof OpenShared): void {
+  #start(openShared?: OpenShared | void): void {
     const settings = this.#settle();
     this.#link ??= openShared?.(settings, this.#options, this.#events) ?? new Connection(settings, this.#events);
     this.#link.connect();
   }
 
   #settle(): Settings {
-    return (this.#settings ??= settle(this.#options, this.limits, () =>
-      // A request may have asked before there was a connection.
-      this.#link ? this.#link.signOut("UNAUTHORIZED") : this.#end("signedOut", "UNAUTHORIZED"),
-    ));
+    return (this.#settings ??= settle(this.#options, this.limits, () => this.signOut("UNAUTHORIZED")));
   }
 
   #end(status: types.Status, reason: string): void {
@@ -125,7 +127,7 @@ export class Client extends Store<types.State> implements types.Client {
     },
 
     takeFrame: (frame) => {
-      this.outbox.answer(frame);
+      this.outbox.conclude(frame);
       // What answers a command is for those who have sent it.
       if (frame.id === undefined) this.#tell((part) => part.takeFrame(frame));
       this.emit(frame.type, frame);
@@ -134,12 +136,12 @@ export class Client extends Store<types.State> implements types.Client {
   };
 
   #forget(code: types.FailureCode): void {
-    const known = this.user !== undefined;
+    const { user } = this;
     this.user = this.greeting = undefined;
     this.#settings?.credentials.clear();
     this.#rejectAll(code);
     this.#tell((part) => part.reset());
-    if (known) this.emit("user", { type: "user" });
+    if (user !== undefined) this.emit("user", { type: "user" });
   }
 
   #rejectAll(code: types.FailureCode): void {

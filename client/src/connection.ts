@@ -36,11 +36,11 @@ export class Connection implements Link {
   #attempt = 0;
   #failures = 0;
   /** The credential was refused, and no socket has been open since. */
-  #refused = false;
+  #refused: boolean | undefined;
   #socket: TransportSocket | undefined;
   #user: UserId | undefined;
-  #onlineAt = 0;
-  #heardAt = 0;
+  #onlineAt!: number;
+  #heardAt!: number;
   /** The server has asked not to be disturbed before. */
   #notBefore = 0;
   /** `next`: what happens if nothing is heard; planned as long as a socket is wanted, and the page is not put aside. */
@@ -184,9 +184,11 @@ export class Connection implements Link {
     if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
     if (type === "heartbeat") return this.transmit('{"type":"pong"}');
     if (type === "auth_expiring") this.#extend();
-    if (type === "error" && id === RESUME) this.#refuse(frame);
-    // The token of another user, perhaps: a socket of its own tells.
-    if (type === "error" && id === "auth") this.#open();
+    if (type === "error") {
+      if (id === RESUME) this.#refuse(frame);
+      // The token of another user, perhaps: a socket of its own tells.
+      if (id === "auth") this.#open();
+    }
     this.#hand(frame);
     // The last frame. The close that follows may be lost on the way, so it is not waited for.
     if (type === "disconnect") this.#lose(frame["reason"], frame["code"], frame as unknown as Disconnect);
@@ -197,13 +199,10 @@ export class Connection implements Link {
     for (const one of this.#streams.admit(frame)) this.#events.takeFrame(one);
   }
 
-  /** Returns false for the socket of a user who is not expected. */
-  #greet(data: ConnectedData): boolean {
+  /** Returns true, unless it is the socket of a user who is not expected. */
+  #greet(data: ConnectedData): true | void {
     const { user } = this.#settings;
-    if (user !== undefined && String(user) !== String(data.user_id)) {
-      this.#stop("signedOut", "USER_CHANGED");
-      return false;
-    }
+    if (user !== undefined && String(user) !== String(data.user_id)) return this.#stop("signedOut", "USER_CHANGED");
     if (data.user_id !== this.#user) this.#streams = new Streams();
     this.#user = data.user_id;
     this.#greeting = data;

@@ -30,6 +30,8 @@ export class Store<T extends object> implements Observable<T> {
   /** Listeners by the type of what they listen to. */
   #types: Record<string, Set<(event: any) => void>> = {};
   #value: T;
+  /** @internal Vue makes no proxy of it: a proxy has no private fields. */
+  readonly __v_skip = true;
 
   constructor(value: T) {
     this.#value = value;

@@ -4,29 +4,26 @@ import type { Act, Counts, Item } from "./frames.js";
 import type { InboxFilter } from "./types.js";
 
 export const MOST_COUNTED = 100;
+export const NOTHING: Counts = { unread: 0, unseen: 0 };
 
 /** What an act makes of a notification; null: it is gone. */
 export type Change = (item: Item) => Item | null;
 
 interface Pending {
   ids: readonly number[];
-  change: Change;
+  effect: Change;
 }
 
-export class Inbox {
+/** It holds the changes that the server has not answered yet. */
+export class Inbox extends Set<Pending> {
   /** As the server has them, newest first. */
   base: readonly Item[] = [];
-  counts: Counts = { unread: 0, unseen: 0 };
-  #pending = new Set<Pending>();
+  counts = NOTHING;
 
-  clear(): void {
+  override clear(): void {
     this.base = [];
-    this.#pending.clear();
-    this.counts = { unread: 0, unseen: 0 };
-  }
-
-  replace(items: Item[]): void {
-    this.base = items;
+    super.clear();
+    this.counts = NOTHING;
   }
 
   /** A notification has arrived, or has changed and moves to the top. Returns the one that it replaces. */
@@ -46,10 +43,10 @@ export class Inbox {
    * if everything was forgotten meanwhile.
    */
   expect(ids: readonly number[], change: Change): (isKept: boolean) => boolean {
-    const pending = { ids, change };
-    this.#pending.add(pending);
+    const pending = { ids, effect: change };
+    this.add(pending);
     return (isKept) => {
-      const known = this.#pending.delete(pending);
+      const known = this.delete(pending);
       // If the frame about it has come before, this changes nothing: neither the items nor, so, the counts.
       this.alter(isKept && known ? ids : [], (item) => {
         const changed = change(item);
@@ -65,7 +62,7 @@ export class Inbox {
     let { counts } = this;
     const items = this.base.flatMap((item) => {
       let shown: Item | null = item;
-      for (const { ids, change } of this.#pending) if (shown && ids.includes(item.id)) shown = change(shown);
+      for (const { ids, effect: change } of this) if (shown && ids.includes(item.id)) shown = change(shown);
       counts = recount(counts, item, shown);
       // What is read stays among the unread until the list is loaded again.
       return shown && (box === "all" || box === boxOf(shown)) ? [shown] : [];
@@ -93,8 +90,9 @@ function boxOf({ archived_at, snoozed_until }: Item): InboxFilter["box"] {
   return archived_at ? "archived" : snoozed_until ? "snoozed" : "inbox";
 }
 
-/** What an act does to a notification, as the server does it. */
-export function changeBy(act: Act, now: string, until?: string): Change {
+/** What an act of now does to a notification, as the server does it. */
+export function changeBy(act: Act, until?: Date): Change {
+  const now = new Date().toISOString();
   return (item) => {
     if (act === "delete") return null;
     const seen_at = item.seen_at ?? now;
@@ -104,7 +102,7 @@ export function changeBy(act: Act, now: string, until?: string): Change {
       unread: { read_at: null },
       archive: { archived_at: item.archived_at ?? now },
       unarchive: { archived_at: null },
-      snooze: { snoozed_until: until! },
+      snooze: { snoozed_until: until?.toISOString() ?? now },
       unsnooze: { snoozed_until: null },
     };
     return { ...item, ...effects[act] };

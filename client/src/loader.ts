@@ -20,7 +20,7 @@ export class Loader extends Deadlines<"again"> {
   #store: Store<Loading>;
   #load: Load;
   #running: Promise<void> | undefined;
-  #again = false;
+  #again: boolean | undefined;
   #failures = 0;
   /** Counts what was stopped, so that a late answer of it changes nothing. */
   #round = 0;
@@ -53,6 +53,7 @@ export class Loader extends Deadlines<"again"> {
     this.#round++;
     this.#failures = 0;
     this.#running = undefined;
+    this.#store.update({ loading: false });
   }
 
   /** What begins now is wanted until `stop`. */

@@ -9,28 +9,24 @@ interface Page {
   readonly outbox: { isOwn(clientId: string | null | undefined): boolean | undefined };
 }
 
-export class MessageList {
-  /** By key, drafts in the order of sending. */
-  #messages = new Map<string, Message>();
+/** By key, drafts in the order of sending. */
+export class MessageList extends Map<string, Message> {
   #page: Page;
 
   constructor(page: Page) {
+    super();
     this.#page = page;
   }
 
   /** Those that are stored by their `seq`, ascending, and then those of this page that are not. */
   get all(): readonly Message[] {
     // Between two of the latter the difference is NaN, which counts as 0: their order stays.
-    return [...this.#messages.values()].sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity));
+    return [...this.values()].sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity));
   }
 
   /** The positions of those that are stored, ascending. */
   get seqs(): number[] {
     return this.all.flatMap(({ seq }) => seq ?? []);
-  }
-
-  clear(): void {
-    this.#messages.clear();
   }
 
   /**
@@ -46,11 +42,14 @@ export class MessageList {
   }
 
   add(items: HistoryItem[]): void {
-    for (const message of items.map((item) => this.#read(item))) this.#messages.set(message.key, message);
+    for (const item of items) {
+      const message = this.#read(item);
+      this.set(message.key, message);
+    }
   }
 
   addDraft(clientId: string, text: string, kind: Kind): void {
-    this.#messages.set(clientId, {
+    this.set(clientId, {
       key: clientId,
       id: null,
       seq: null,
@@ -68,25 +67,25 @@ export class MessageList {
 
   /** A message of this page that is not stored. */
   draft(clientId: string): Message | undefined {
-    const message = this.#messages.get(clientId);
+    const message = this.get(clientId);
     return message?.seq ? undefined : message;
   }
 
   /** Only a draft that has failed. */
   discard(clientId: string): void {
-    if (this.#messages.get(clientId)?.error) this.#messages.delete(clientId);
+    if (this.get(clientId)?.error) this.delete(clientId);
   }
 
   /** Something has become of a draft. With a `seq` it is stored; its own `chat` may have come before. */
   revise(clientId: string, changes: Partial<Message>): void {
     const draft = this.draft(clientId);
-    if (draft) this.#messages.set(clientId, { ...draft, error: null, ...changes });
+    if (draft) this.set(clientId, { ...draft, error: null, ...changes });
   }
 
   /** Forget the oldest of the stored messages above this number. Returns whether there were any. */
   trimTo(most: number): boolean {
     const old = this.all.slice(0, Math.max(0, this.seqs.length - most));
-    for (const { key } of old) this.#messages.delete(key);
+    for (const { key } of old) this.delete(key);
     return old.length > 0;
   }
 

@@ -3,7 +3,7 @@
 import { quiet } from "./events.js";
 import type { Act, ConnectedData, Counts, InboxFrame, Item } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
-import { changeBy, type Change, Inbox, recount } from "./inbox.js";
+import { changeBy, type Change, Inbox, NOTHING, recount } from "./inbox.js";
 import { Loader } from "./loader.js";
 import { Retained } from "./retained.js";
 import type * as types from "./types.js";
@@ -15,7 +15,7 @@ const SOCKET_MS = 2_000;
 const SKEW_MS = 2_000;
 const EMPTY: types.InboxSnapshot = {
   items: [],
-  counts: { unread: 0, unseen: 0 },
+  counts: NOTHING,
   filter: {},
   hasMore: false,
   loading: false,
@@ -78,7 +78,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   show(filter: types.InboxFilter): Promise<void> {
     this.#loader.stop();
-    this.#inbox.replace([]);
+    this.#inbox.base = [];
     this.#show({ filter, hasMore: false });
     return this.reload();
   }
@@ -107,7 +107,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   #take({ next, notifications }: Page, before: readonly Item[]): void {
     this.#next = next;
     const known = before.map(({ id }) => id);
-    this.#inbox.replace([...before, ...notifications.filter(({ id }) => !known.includes(id))]);
+    this.#inbox.base = [...before, ...notifications.filter(({ id }) => !known.includes(id))];
     this.#show({ hasMore: !!next });
   }
 
@@ -134,7 +134,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   act(id: number, key: string): Promise<void> {
-    const read = changeBy("read", new Date().toISOString());
+    const read = changeBy("read");
     const change: Change = (item) => ({ ...read(item)!, action: key });
     return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}));
   }
@@ -162,7 +162,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     if (!(some ?? base).length) return Promise.resolve();
     const body = some ? { act, ids, until } : { act, filter: this.filter, up_to: `${base[0]!.arrived_at}_${base[0]!.id}` };
     const before = base.filter(({ id }) => ids.includes(id));
-    const change = changeBy(act, new Date().toISOString(), until?.toISOString());
+    const change = changeBy(act, until);
     const keepUndo = ({ undo }: Changed): void => {
       if (undo && act !== "seen") this.#last = { undo, before };
     };
@@ -241,8 +241,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   #follow({ act = "delete", notification_ids: ids, unread, unseen }: InboxFrame["data"]): void {
-    const now = new Date().toISOString();
-    this.#inbox.alter(ids ?? [], changeBy(act, now, now));
+    this.#inbox.alter(ids ?? [], changeBy(act));
     this.#inbox.counts = { unread, unseen };
     this.#show();
     const { box = "inbox" } = this.filter;

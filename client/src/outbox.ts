@@ -66,7 +66,7 @@ export class Outbox extends Map<string, Entry> {
   }
 
   /** Settle the command that a frame answers. */
-  answer(frame: Answer): void {
+  conclude(frame: Answer): void {
     const { type, id, error_code: code, message, retry_after_ms: after } = frame;
     const entry = this.get(id!);
     if (!entry) return;

@@ -43,13 +43,12 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     const names = users.map(String);
     this.#watched.add(names);
     // In a moment, so that many views that begin together make one request.
-    if (this.#hub.greeting && names.some((name) => !this.status(name))) this.#loader.runAfter(0);
+    if (this.#hub.greeting && names.some((name) => !this.users[name])) this.#loader.runAfter(0);
     return () => void this.#watched.delete(names);
   }
 
   setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
-    this.#own = { type: "presence", status, data };
-    return this.#hub.send(this.#own);
+    return this.#hub.send((this.#own = { type: "presence", status, data }));
   }
 
   ready({ online_count }: ConnectedData): void {

@@ -32,7 +32,8 @@ export async function callRest(
       headers,
       // A request with a token carries no cookies, so nobody else's login can answer it.
       credentials: token ? "omit" : "include",
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+      // Safari has `any` since 17.4.
+      signal: AbortSignal.any?.([signal, AbortSignal.timeout(TIMEOUT_MS)]) ?? signal,
       body,
     });
   };

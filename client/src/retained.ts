@@ -22,10 +22,10 @@ export abstract class Retained<T extends object> extends Store<T> {
       this.isHeld = true;
       this.begin();
     }
-    let held = true;
+    let isLeft: boolean | undefined;
     return () => {
-      if (held) this.leave();
-      held = false;
+      if (!isLeft) this.leave();
+      isLeft = true;
     };
   }
 

@@ -1,5 +1,6 @@
 /** A room as a page shows it: its messages, who is typing, and what is unread. */
 
+import { quiet } from "./events.js";
 import type { ConnectedData, HistoryItem, Kind } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
@@ -67,7 +68,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   retry(clientId: string): Promise<types.Answer> {
     const draft = this.#list.draft(clientId);
-    if (!draft?.error) return Promise.reject(new TypeError("Not failed"));
+    if (!draft?.error) return quiet(Promise.reject(new TypeError("Not failed")));
     this.#list.revise(clientId, { status: "sending" });
     return this.#transmit(clientId, draft.text, draft.kind);
   }
@@ -149,8 +150,10 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     const isEvent = stream === this.#stream && seq;
     if (!isEvent && (data?.context ?? data?.room_id ?? room_id) !== this.id) return;
     this.#apply(frame);
-    if (isEvent) this.#seq = seq;
-    if (isEvent && this.lastReadSeq !== null) this.#setRead(0);
+    if (isEvent) {
+      this.#seq = seq;
+      if (this.lastReadSeq !== null) this.#setRead(0);
+    }
     this.emit(type, frame);
   }
 

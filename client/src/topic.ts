@@ -24,7 +24,8 @@ export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>,
 
   /** Most topics have no stream that could be resumed, so each socket subscribes again. */
   ready(): void {
-    if (this.isHeld && this.#hub.greeting) void this.#hub.send({ type: "subscribe", topic: this.name });
+    if (this.isHeld && this.#hub.greeting)
+      this.#hub.send({ type: "subscribe", topic: this.name }).catch(() => this.reset());
   }
 
   protected override begin(): void {

@@ -1,8 +1,9 @@
 /** The entry `./vue`. The client is made outside of Vue; what components need is opened, and closed a moment later. */
 
-import { computed, defineComponent, inject, markRaw, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
+import { computed, defineComponent, getCurrentInstance, inject, markRaw, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
 import type { ComputedRef, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
 
+import { INBOX, PRESENCE, ROOM, STATE } from "./adapters/initial.js";
 import { hold } from "./adapters/holding.js";
 import type { TopicData, UserId } from "./frames.js";
 import type { InboxSnapshot, Notifications, Observable, Off, Presence, PresenceSnapshot } from "./types.js";
@@ -41,7 +42,7 @@ export function useRealtime(): Realtime {
 
 export function useConnection(): Fields<State> {
   const client = useRealtime();
-  return split(follow(() => client));
+  return split(follow(() => client, STATE));
 }
 
 /** Joins the room, and follows everything that is known about it. */
@@ -50,7 +51,7 @@ export function useRoom(
   choice?: Choice,
 ): Fields<RoomSnapshot> & { room: ComputedRef<Room> } {
   const room = useJoined(id, choice);
-  return { ...split(follow(() => room.value)), room };
+  return { ...split(follow(() => room.value, ROOM)), room };
 }
 
 type MessageFields = Fields<Pick<RoomSnapshot, "messages" | "hasOlder" | "loading" | "error">>;
@@ -59,7 +60,7 @@ type MessageActs = Pick<Room, "send" | "retry" | "discard" | "loadOlder" | "relo
 /** Joins the room: its messages, and what one does with them. */
 export function useMessages(id: MaybeRefOrGetter<string>, choice?: Choice): MessageFields & MessageActs {
   const room = useJoined(id, choice);
-  const { messages, hasOlder, loading, error } = split(follow(() => room.value));
+  const { messages, hasOlder, loading, error } = split(follow(() => room.value, ROOM));
   return {
     messages,
     hasOlder,
@@ -79,7 +80,7 @@ export function useTyping(
   choice?: Choice,
 ): Fields<Pick<RoomSnapshot, "typingUsers">> & Pick<Room, "typing"> {
   const room = useJoined(id, choice);
-  const { typingUsers } = split(follow(() => room.value));
+  const { typingUsers } = split(follow(() => room.value, ROOM));
   return { typingUsers, typing: (isTyping) => room.value.typing(isTyping) };
 }
 
@@ -96,19 +97,19 @@ export function usePresence(
     () => toValue(enabled) && key.value !== "[]",
     () => key.value,
   );
-  return { ...split(follow(() => presence)), presence };
+  return { ...split(follow(() => presence, PRESENCE)), presence };
 }
 
 /** Loads the inbox, and keeps it up to date. */
 export function useNotifications(choice?: Choice): Fields<InboxSnapshot> & { notifications: Notifications } {
   const notifications = useInbox(choice);
-  return { ...split(follow(() => notifications)), notifications };
+  return { ...split(follow(() => notifications, INBOX)), notifications };
 }
 
 /** The number of unread notifications, of which 100 stands for more than 99. */
 export function useUnread(choice?: Choice): ComputedRef<number> {
   const notifications = useInbox(choice);
-  const snapshot = follow(() => notifications);
+  const snapshot = follow(() => notifications, INBOX);
   return computed(() => snapshot.value.counts.unread);
 }
 
@@ -132,7 +133,7 @@ export function useTopic(
     () => toValue(enabled),
     () => topic.value,
   );
-  return follow(() => topic.value);
+  return follow<unknown>(() => topic.value, undefined);
 }
 
 function useJoined(id: MaybeRefOrGetter<string>, { enabled = true }: Choice = {}): ComputedRef<Room> {
@@ -162,9 +163,11 @@ function useOpen(start: () => Off, enabled: () => boolean, about: () => unknown 
   });
 }
 
-/** The snapshot of what `source` names. On a server that renders pages it stays the first one. */
-function follow<T>(source: () => Observable<T>): ShallowRef<T> {
-  const snapshot = shallowRef(source().getSnapshot());
+/** The snapshot of what `source` names. On a server that renders pages, and in its page at first, it is `initial`. */
+function follow<T>(source: () => Observable<T>, initial: T): ShallowRef<T> {
+  // Where Vue takes over a page of the server, the component has its element already.
+  const isServers = !globalThis.document || getCurrentInstance()?.vnode.el;
+  const snapshot = shallowRef(isServers ? initial : source().getSnapshot());
   onMounted(() => {
     watch(
       source,

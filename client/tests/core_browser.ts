@@ -34,6 +34,10 @@ class FakeLocks {
     });
   }
 
+  async query(): Promise<object> {
+    return {};
+  }
+
   /** The holder has died: what it holds goes to the next one. */
   kill(names: (name: string) => boolean): void {
     for (const [name, queue] of this.#queues) {

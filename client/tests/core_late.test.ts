@@ -208,3 +208,22 @@ describe("requests", () => {
     expect(await site.client.rest("DELETE", "/rooms/general")).toBeNull();
   });
 });
+
+test("a list that is let go of while it is loaded is not loading any more", async () => {
+  vi.stubGlobal("fetch", () => new Promise(() => {}));
+  const [room, { notifications }] = [site.client.room("general"), site.client];
+  await connect(site.client);
+  const leave = [room.join(), notifications.open()];
+  await pass(0);
+  expect([room.loading, notifications.loading]).toEqual([true, true]);
+  leave.forEach((off) => off());
+  await pass(1_000);
+  expect([room.loading, notifications.loading]).toEqual([false, false]);
+});
+
+test("requests work in a browser that cannot combine signals", async () => {
+  const { any } = AbortSignal;
+  AbortSignal.any = undefined as never;
+  const room = await site.client.rest("GET", "/rooms/general").finally(() => (AbortSignal.any = any));
+  expect(room).toMatchObject({ id: "general" });
+});

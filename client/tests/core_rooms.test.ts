@@ -60,6 +60,7 @@ describe("messages", () => {
     expect(shown().at(-1)).toBe("four");
     expect(sent(site.server, "message").map(({ id }) => id)).toEqual([clientId, clientId]);
     await expect(room.retry(clientId!)).rejects.toThrow(TypeError);
+    void room.retry(clientId!); // a second click, which nobody looks at
 
     site.server.failNext("message", "FORBIDDEN");
     await codeOf(room.send("five"));
@@ -458,6 +459,18 @@ describe("topics", () => {
     site.server.setTopic("load", 3);
     await settle();
     expect(topic.value).toBe(3);
+  });
+
+  test("a topic that is refused on a new socket has no value", async () => {
+    site.server.setTopic("load", 1);
+    const topic = site.client.topic("load");
+    topic.join();
+    await connect(site.client);
+    expect(topic.value).toBe(1);
+    site.server.failNext("subscribe", "FORBIDDEN");
+    site.server.drop();
+    await pass(500);
+    expect([site.client.state.status, topic.value]).toEqual(["online", undefined]);
   });
 
   test("a topic that may not be read any more has no value", async () => {

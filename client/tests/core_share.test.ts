@@ -375,3 +375,77 @@ test("a room that one tab is about to leave is resumed for another one", () => {
   send("b", resume);
   expect(received).toEqual(["resume", "leave", "resume"]);
 });
+
+test("where locks are denied, each tab has its own socket", async () => {
+  vi.stubGlobal("reportError", vi.fn());
+  const deny = async (): Promise<never> => {
+    throw new DOMException("Access to the Locks API is denied in this context.", "SecurityError");
+  };
+  vi.stubGlobal("navigator", { onLine: true, locks: { query: deny, request: deny } });
+  const tabs = await openTabs("worker", 2);
+  expect(tabs.map(({ state }) => [state.status, state.transport])).toEqual(Array(2).fill(["online", "websocket"]));
+});
+
+test("a tab that signs out before it has the code of the shared socket stays signed out", async () => {
+  const { transport: _, ...options } = site.server.options;
+  const tab = site.open({ ...options, share: true, user: 1, worker: "/worker.js" });
+  tab.connect();
+  tab.signOut();
+  expect(tab.state).toMatchObject({ status: "signedOut", reason: "SIGNED_OUT" });
+  await settle();
+  await settle();
+  expect([tab.state.status, site.server.attempts.length]).toEqual(["signedOut", 0]);
+});
+
+/** A host with its server's side, and what tabs get. */
+function makeHost() {
+  const received: any[] = [];
+  const heard: Record<string, any[]> = { a: [], b: [] };
+  let server = {} as TransportEvents;
+  let opened = 0;
+  const open = (_: unknown, events: TransportEvents) => {
+    server = events;
+    opened++;
+    return { send: (text: string) => void received.push(JSON.parse(text)), close() {} };
+  };
+  const host = new Host({ name: "fake", open });
+  const hear = (tab: string, message: object): void =>
+    host.hear({ to: "host", tab, ...message }, ({ text }) => text && heard[tab]!.push(JSON.parse(text)));
+  return {
+    received,
+    heard,
+    get opened() {
+      return opened;
+    },
+    connect: (tab: string): void => hear(tab, { request: { url: "", protocols: [] } }),
+    send: (tab: string, command: object): void => hear(tab, { text: JSON.stringify(command) }),
+    frame: (frame: object): void => server.message(JSON.stringify(frame)),
+  };
+}
+
+test("two tabs that resume one stream from different positions both get what they have missed", () => {
+  const host = makeHost();
+  for (const tab of ["a", "b"]) host.connect(tab);
+  host.frame({ type: "connected", data: { streams: {} } });
+  const resume = (seq: number) => ({ type: "resume", streams: { "room.general": seq }, id: "resume" });
+  host.send("a", resume(3));
+  host.send("b", resume(5));
+  for (const seen of [3, 5]) {
+    for (let seq = seen + 1; seq <= 7; seq++) host.frame({ type: "chat", stream: "room.general", seq });
+    const streams = { "room.general": { recovered: true, seq: seen } };
+    host.frame({ type: "resumed", streams, id: "resume" });
+  }
+  const seqs = (tab: string): number[] => host.heard[tab]!.flatMap(({ seq }) => seq ?? []);
+  expect(seqs("a")).toEqual([4, 5, 6, 7]);
+  expect(seqs("b").filter((seq) => seq > 5)).toEqual([6, 7]);
+});
+
+test("after the server's goodbye, a tab gets another socket, though the old one has not closed yet", () => {
+  const host = makeHost();
+  for (const tab of ["a", "b"]) host.connect(tab);
+  host.frame({ type: "connected", data: { streams: {} } });
+  host.frame({ type: "disconnect", code: 1012, reason: "RESTARTING", reconnect: true });
+  expect(host.heard["b"]!.at(-1)).toMatchObject({ type: "disconnect" });
+  host.connect("a");
+  expect(host.opened).toBe(2);
+});

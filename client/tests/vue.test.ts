@@ -2,7 +2,8 @@
 /** The functions for Vue, with the fake server. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type App, createApp, defineComponent, h, nextTick, ref, version } from "vue";
+import { type App, createApp, createSSRApp, defineComponent, h, nextTick, ref, version } from "vue";
+import { renderToString } from "vue/server-renderer";
 
 import { createRealtime, type Realtime } from "../src/index.js";
 import { createFakeServer, type FakeServer, installFetch, Refusal, settle } from "../src/testing.js";
@@ -165,4 +166,34 @@ test("a topic is not subscribed while it is not enabled", async () => {
   await nextTick();
   await settle();
   expect(sent("subscribe")).toMatchObject([{ topic: "price" }]);
+});
+
+test("a room may be kept in a reference", async () => {
+  const [room, keeper] = [ref(client.room("general")), ref({ client })];
+  room.value.join();
+  keeper.value.client.connect();
+  await settle();
+  expect(room.value.messages.map(({ text }) => text)).toEqual(["Hello!"]);
+  room.value.typing();
+});
+
+test("a page of the server is taken over as it is, whatever the client knows by then", async () => {
+  const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const error = vi.spyOn(console, "error").mockImplementation(() => {});
+  const Page = defineComponent(() => {
+    const { messages } = hooks.useMessages("general");
+    const { status } = hooks.useConnection();
+    return () => h("p", `${status.value} ${messages.value.length}`);
+  });
+  const make = (): App => createSSRApp(() => h(hooks.RealtimeProvider, { client }, () => h(Page)));
+  const root = document.createElement("div");
+  root.innerHTML = await renderToString(make());
+  client.room("general").join();
+  client.connect();
+  await settle();
+  app = make();
+  app.mount(root);
+  await settle();
+  expect([root.textContent, warning.mock.calls, error.mock.calls]).toEqual(["online 1", [], []]);
+  vi.restoreAllMocks();
 });

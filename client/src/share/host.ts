@@ -14,7 +14,7 @@ type Post = (message: ToTab) => void;
 interface Tab {
   post: Post;
   /** The streams that it wants. */
-  wanted: Set<string>;
+  wants: Set<string>;
 }
 
 /** So many events are kept for tabs that come a moment later than the others. */
@@ -25,14 +25,14 @@ const ENDS: Record<string, string> = { leave: "left", unsubscribe: "unsubscribed
 /** Streams that a socket has only if it asks for them. */
 const ASKED = /^(room|topic)\.(.+)$/;
 
-export class Host {
+/** By name, the tabs that have a socket here. */
+export class Host extends Map<string, Tab> {
   #transport: Transport;
   #socket: TransportSocket | undefined;
   #greeting: Answer | undefined;
   #streams = new Streams();
   /** The last events. */
   #recent: Answer[] = [];
-  #tabs = new Map<string, Tab>();
   /** Which tab has sent the command with an id. */
   #senders = new Map<string, string>();
   #stop = new AbortController();
@@ -40,6 +40,7 @@ export class Host {
   #alarm: ReturnType<typeof setTimeout> | undefined;
 
   constructor(transport: Transport = webSocket) {
+    super();
     this.#transport = transport;
   }
 
@@ -47,26 +48,26 @@ export class Host {
   hear({ tab, request, text }: ToHost, post: Post): void {
     if (request) this.#open(tab, request, post);
     else if (!text) this.drop(tab);
-    else if (this.#tabs.has(tab)) this.#send(tab, JSON.parse(text));
+    else if (this.has(tab)) this.#send(tab, JSON.parse(text));
     // It was taken for dead.
     else post({ to: tab, code: 0 });
   }
 
-  /** The tab is gone: end what it alone has wanted. */
+  /** The tab is gone: end what it alone has wants. */
   drop(name: string): void {
-    const tab = this.#tabs.get(name);
-    if (!this.#tabs.delete(name)) return;
-    if (!this.#tabs.size) return this.close();
-    for (const stream of tab!.wanted) this.#end(stream);
+    const tab = this.get(name);
+    if (!this.delete(name)) return;
+    if (!this.size) return this.close();
+    for (const stream of tab!.wants) this.#end(stream);
   }
 
   close(code?: number, reason?: string): void {
-    for (const [to, { post }] of this.#tabs) post({ to, code, reason } as ToTab);
+    for (const [to, { post }] of this) post({ to, code, reason } as ToTab);
     clearTimeout(this.#alarm);
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
     this.#streams = new Streams();
-    this.#tabs.clear();
+    this.clear();
     this.#senders.clear();
     this.#recent = [];
     // A page that waits for a lock is not kept for the way back.
@@ -78,8 +79,8 @@ export class Host {
   #open(tab: string, request: OpenRequest, post: Post): void {
     const { signal } = this.#stop;
     // The tab holds this lock, so it is gone when the lock is granted here.
-    if (!this.#tabs.has(tab)) navigator.locks.request(tab, { signal }, () => this.drop(tab)).catch(() => {});
-    this.#tabs.set(tab, { post, wanted: new Set() });
+    if (!this.has(tab)) navigator.locks.request(tab, { signal }, () => this.drop(tab)).catch(() => {});
+    this.set(tab, { post, wants: new Set() });
     post({ to: tab });
     if (this.#greeting) this.#greet(tab);
     this.#socket ??= this.#transport.open(request, {
@@ -97,7 +98,7 @@ export class Host {
     if (type === "connected") {
       this.#greeting = frame;
       this.#streams.begin(data.streams);
-      for (const tab of this.#tabs.keys()) this.#greet(tab);
+      for (const tab of this.keys()) this.#greet(tab);
       return;
     }
     const greeting = this.#greeting?.data;
@@ -114,13 +115,15 @@ export class Host {
   #tell(frame: Answer): void {
     const { type, stream, seq } = frame;
     const isForAll = !seq || !ASKED.test(stream);
-    const names = [...this.#tabs.keys()].filter((name) => isForAll || this.#tabs.get(name)!.wanted.has(stream));
+    const names = [...this.keys()].filter((name) => isForAll || this.get(name)!.wants.has(stream));
     // One new token is enough.
     for (const name of type === "auth_expiring" ? names.slice(-1) : names) this.#post(name, frame);
+    // Each tab opens another socket.
+    if (type === "disconnect") this.close();
   }
 
   #post(to: string | undefined, frame: object): void {
-    this.#tabs.get(to!)?.post({ to: to!, text: JSON.stringify(frame) });
+    this.get(to!)?.post({ to: to!, text: JSON.stringify(frame) });
   }
 
   /** What a tab wants, it has to say itself. */
@@ -133,12 +136,12 @@ export class Host {
 
   #send(name: string, command: Answer): void {
     const { id, type, ...data } = command;
-    const { wanted } = this.#tabs.get(name)!;
+    const { wants } = this.get(name)!;
     if (type === RESUME) return this.#resume(name, command["streams"]);
     const stream = command["topic"] ? `topic.${command["topic"]}` : `room.${command["room_id"]}`;
-    if (type === "join" || type === "subscribe") wanted.add(stream);
+    if (type === "join" || type === "subscribe") wants.add(stream);
     if (type in ENDS) {
-      wanted.delete(stream);
+      wants.delete(stream);
       // Others still want it: the tab is answered here.
       if (this.#isWanted(stream)) return this.#post(name, { ...command, type: ENDS[type]! });
       // Whoever resumes it before the answer has come has to ask the server.
@@ -152,24 +155,25 @@ export class Host {
     this.#transmit(command);
     // The server reports what was read to other sockets only, and the other tabs have this one.
     if (type !== "read") return;
-    for (const tab of this.#tabs.keys()) if (tab !== name) this.#post(tab, { type, data });
+    for (const tab of this.keys()) if (tab !== name) this.#post(tab, { type, data });
   }
 
   /** What another tab has asked for a moment ago is replayed from here. */
   #resume(name: string, streams: Positions): void {
     const { positions } = this.#streams;
-    const { wanted } = this.#tabs.get(name)!;
+    const { wants } = this.get(name)!;
     const missing: Positions = {};
     const known: Record<string, object> = {};
     for (const [stream, seq] of Object.entries(streams)) {
-      wanted.add(stream);
+      wants.add(stream);
       const missed = this.#recent.filter((frame) => frame.stream === stream && frame.seq > seq);
       if (positions[stream] === seq + missed.length) {
         for (const frame of missed) this.#post(name, frame);
         known[stream] = { recovered: true, seq };
       } else {
-        // The tab has had these up to there, so they are replayed.
-        positions[stream] = missing[stream] = seq;
+        // The tab has had these up to there, so they are replayed; to another tab perhaps from before.
+        missing[stream] = seq;
+        positions[stream] = Math.min(seq, positions[stream] ?? seq);
         this.#streams.resuming.add(stream);
       }
     }
@@ -182,7 +186,7 @@ export class Host {
   }
 
   #isWanted(stream: string): boolean {
-    return [...this.#tabs.values()].some(({ wanted }) => wanted.has(stream));
+    return [...this.values()].some(({ wants }) => wants.has(stream));
   }
 
   #end(stream: string): void {

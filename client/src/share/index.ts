@@ -7,14 +7,23 @@ import type { Options, Transport } from "../types.js";
 import { shareBy } from "./tab.js";
 import { BUILD, type Kind } from "./wire.js";
 
-export function openShared(settings: Settings, options: Options, events: LinkEvents): Link | undefined {
+export type OpenShared = (settings: Settings, options: Options, events: LinkEvents) => Link | undefined;
+
+/**
+ * Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS, and deny them
+ * in a sandboxed frame, and if the page may store nothing: then this rejects.
+ */
+export async function prepare(): Promise<OpenShared | undefined> {
+  return (await navigator.locks?.query()) && openShared;
+}
+
+function openShared(settings: Settings, options: Options, events: LinkEvents): Link | undefined {
   const { worker, transport } = options;
   const { credentials } = settings;
   const { limited } = credentials;
   // Tabs have one session cookie, but each may have a token of another user.
   const isSafe = settings.user !== undefined || !limited;
-  // Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS.
-  if (!isSafe || !navigator.locks) return undefined;
+  if (!isSafe) return undefined;
   const key = `realtime-${BUILD}-${settings.url}-${settings.user ?? ""}`;
   // Tabs ask one after the other: a refresh token that two of them used at once would count as stolen. A call ends in
   // time, and with it the lock, so that one that hangs does not keep the others waiting. A client that was closed comes
