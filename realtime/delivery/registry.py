@@ -29,6 +29,8 @@ class Registry:
         # By user key: when the user's sockets were last asked whether they are still there, as a monotonic time.
         self.asked_at: dict[str, float] = {}
         self._quotas: dict[str, Quota] = {}  # by user key
+        # By the key of a user without sockets: when the quota is forgotten.
+        self._forgetting: dict[str, asyncio.TimerHandle] = {}
 
     def add(self, connection: Connection) -> None:
         """Raises Closed(TOO_MANY_CONNECTIONS)."""
@@ -36,6 +38,8 @@ class Registry:
         if len(self.users.get(key, ())) >= settings().max_connections_per_user:
             code = CloseCode.TOO_MANY_CONNECTIONS
             raise Closed(code, "TOO_MANY_CONNECTIONS", retry_after_ms=RETRY_AFTER_MS)
+        if (timer := self._forgetting.pop(key, None)) is not None:
+            timer.cancel()
         if key not in self._quotas:
             self._quotas[key] = make_quota()
         connection.quota = self._quotas[key]
@@ -51,7 +55,8 @@ class Registry:
         if not self.users[key]:
             del self.users[key]
             self.asked_at.pop(key, None)
-            asyncio.get_running_loop().call_later(QUOTA_SECONDS, self._forget_quota, key)
+            loop = asyncio.get_running_loop()
+            self._forgetting[key] = loop.call_later(QUOTA_SECONDS, self._forget_quota, key)
         return True
 
     def find(self, users: Iterable[str], left_out: str | None) -> set[Connection]:
@@ -79,8 +84,7 @@ class Registry:
             self.ended_logins.note(control.login, time.monotonic())
 
     def _forget_quota(self, user_key: str) -> None:
-        if user_key not in self.users:
-            self._quotas.pop(user_key, None)
+        del self._forgetting[user_key], self._quotas[user_key]
 
 
 def make_quota() -> Quota:

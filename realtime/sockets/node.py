@@ -94,6 +94,8 @@ class Node:
                 (conf.session_seconds / 3, self._renew_sessions),
                 (conf.sweep_seconds, self._sweep),
                 (conf.auth_recheck_seconds, self._recheck),
+                # By itself: an `allow` of the site may hang.
+                (conf.auth_recheck_seconds, self._recheck_topics),
                 (conf.auth_recheck_seconds / 2, self._look_at_blacklist),  # each row is looked at twice
                 (self.scheduler.beat_seconds, self.scheduler.beat),
                 (self.pruner.try_seconds, self.pruner.prune_if_due),
@@ -151,6 +153,8 @@ class Node:
 
     async def _recheck(self) -> None:
         await recheck(self.hub, self.clock.watch_end)
+
+    async def _recheck_topics(self) -> None:
         await recheck_topics(self.hub)
 
     async def _look_at_blacklist(self) -> None:

@@ -90,6 +90,20 @@ async def test_coming_back_does_not_fill_a_quota(monkeypatch):
     assert third.quota is first.quota  # the user was there again
 
 
+async def test_coming_and_going_does_not_fill_a_quota_either(monkeypatch):
+    """The time after an earlier departure ended soon after a later one: so a user had one burst after the other."""
+    monkeypatch.setattr(registries, "QUOTA_SECONDS", 0.0)
+    registry, (first,) = open_registry(("1", ""))
+    registry.remove(first)
+    monkeypatch.setattr(registries, "QUOTA_SECONDS", 60.0)
+    second, third = [open_connection("1")[0] for _ in range(2)]
+    registry.add(second)
+    registry.remove(second)
+    await let_time_pass()
+    registry.add(third)
+    assert third.quota is first.quota
+
+
 async def test_it_forgets_the_quota_of_a_user_who_stays_away(monkeypatch):
     monkeypatch.setattr(registries, "QUOTA_SECONDS", 0.0)
     registry, (first,) = open_registry(("1", ""))

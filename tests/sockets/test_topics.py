@@ -11,7 +11,7 @@ from realtime.delivery import publishing
 from realtime.protocol.errors import ErrorCode
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
-from tests.clients.socket import is_refused
+from tests.clients.socket import is_refused, until
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("no_topics")
@@ -198,3 +198,23 @@ async def test_allow_may_be_asynchronous(site, alice, bob, is_wrapped):
     reader, stranger = await site.connect(alice), await site.connect(bob)
     assert is_refused(await stranger.ask("subscribe", topic="staff"), ErrorCode.NOT_FOUND)
     assert (await reader.ask("subscribe", topic="staff"))["type"] == "subscribed"
+
+
+async def test_an_allow_that_hangs_keeps_nobody_who_is_disabled(site, alice, bob, configure):
+    """The recheck of users waited for that of topics."""
+    configure(AUTH_RECHECK_SECONDS=0.1)
+    release, asked = asyncio.Event(), []
+
+    async def allow(user_id):
+        asked.append(user_id)
+        if len(asked) > 1:
+            await release.wait()
+        return True
+
+    realtime.topic("news", allow=allow, recheck=True)
+    reader, other = await site.connect(alice), await site.connect(bob)
+    await reader.ask("subscribe", topic="news", id="s-1")
+    await until(lambda: len(asked) > 1)
+    await run(type(bob).objects.filter(pk=bob.pk).update, is_active=False)
+    assert await other.ending() == (4403, "USER_DISABLED")
+    release.set()
