@@ -23,9 +23,12 @@ def register_followable(model: str | type[models.Model], *, visible_to: VisibleT
 
     `model` may be a label such as "shop.Order". `visible_to` is a function from a user to a queryset of the objects
     that the user may see: no others can be followed. The last registration of a model wins. Raises LookupError or
-    ValueError for a label without a model, TypeError for what is no function.
+    ValueError for a label without a model, ValueError for a model with a key of several columns, which REST has no form
+    for, and TypeError for what is no function.
     """
     found = apps.get_model(model) if isinstance(model, str) else model
+    if len(getattr(found._meta, "pk_fields", ())) > 1:  # which Django has from 5.2 on
+        raise ValueError(f"The primary key of {found._meta.label} has several columns.")
     if not callable(visible_to):
         raise TypeError("`visible_to` must be a function that takes a user and returns a queryset.")
     _followables[_label(found)] = visible_to
