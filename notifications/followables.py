@@ -4,6 +4,7 @@ A dictionary that is filled while apps are loaded. The REST API looks objects up
 """
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.apps import apps
@@ -29,8 +30,10 @@ def register_followable(model: str | type[models.Model], *, visible_to: VisibleT
     found = apps.get_model(model) if isinstance(model, str) else model
     if len(getattr(found._meta, "pk_fields", ())) > 1:  # which Django has from 5.2 on
         raise ValueError(f"The primary key of {found._meta.label} has several columns.")
-    if not callable(visible_to):
-        raise TypeError("`visible_to` must be a function that takes a user and returns a queryset.")
+    if not callable(visible_to) or iscoroutinefunction(visible_to):
+        raise TypeError(
+            "`visible_to` must be a function, not an asynchronous one, that takes a user and returns a queryset."
+        )
     _followables[_label(found)] = visible_to
 
 

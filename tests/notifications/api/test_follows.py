@@ -151,9 +151,18 @@ def test_a_proxy_is_the_model_that_it_stands_for(client: APIClient, bob: Any, it
     assert Follow.objects.count() == 1
 
 
+async def later(user: Any) -> Any:
+    return Item.objects.all()
+
+
 @pytest.mark.parametrize(
     ("model", "function", "expected"),
-    [("shop.nothing", list, LookupError), ("shop", list, ValueError), ("shop.Item", None, TypeError)],
+    [
+        ("shop.nothing", list, LookupError),
+        ("shop", list, ValueError),
+        ("shop.Item", None, TypeError),
+        ("shop.Item", later, TypeError),
+    ],
 )
 def test_a_wrong_declaration(model: str, function: Any, expected: Any) -> None:
     with pytest.raises(expected):
