@@ -4,6 +4,7 @@ A dictionary that is filled while apps are loaded. The REST API looks objects up
 """
 
 from collections.abc import Callable
+from inspect import iscoroutinefunction
 from typing import Any
 
 from django.apps import apps
@@ -23,11 +24,16 @@ def register_followable(model: str | type[models.Model], *, visible_to: VisibleT
 
     `model` may be a label such as "shop.Order". `visible_to` is a function from a user to a queryset of the objects
     that the user may see: no others can be followed. The last registration of a model wins. Raises LookupError or
-    ValueError for a label without a model, TypeError for what is no function.
+    ValueError for a label without a model, ValueError for a model with a key of several columns, which REST has no form
+    for, and TypeError for what is no function.
     """
     found = apps.get_model(model) if isinstance(model, str) else model
-    if not callable(visible_to):
-        raise TypeError("`visible_to` must be a function that takes a user and returns a queryset.")
+    if len(getattr(found._meta, "pk_fields", ())) > 1:  # which Django has from 5.2 on
+        raise ValueError(f"The primary key of {found._meta.label} has several columns.")
+    if not callable(visible_to) or iscoroutinefunction(visible_to):
+        raise TypeError(
+            "`visible_to` must be a function, not an asynchronous one, that takes a user and returns a queryset."
+        )
     _followables[_label(found)] = visible_to
 
 

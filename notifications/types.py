@@ -14,6 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 KEY_CHARS = 64  # the length of the columns for keys
+NO_TIME = timedelta(0)
 MOST_ACTIONS = 2
 
 # A lazy translation becomes text in the reader's language when the notification is pushed, listed or mailed.
@@ -178,6 +179,8 @@ def _require_valid(kind: NotificationType) -> None:
         raise ValueError(f"The level of {kind.key!r} must be one of {', '.join(LEVELS)}: {kind.level!r}")
     if unknown := kind.channels - set(CHANNELS):
         raise ValueError(f"The channels of {kind.key!r} are {', '.join(CHANNELS)}, not {', '.join(sorted(unknown))}.")
+    if kind.time_to_live is not None and not (isinstance(kind.time_to_live, timedelta) and kind.time_to_live > NO_TIME):
+        raise ValueError(f"The time_to_live of {kind.key!r} must be a timedelta above 0: {kind.time_to_live!r}")
     if len(kind.actions) > MOST_ACTIONS:
         raise ValueError(f"The type {kind.key!r} may have {MOST_ACTIONS} actions.")
     if len({action.key for action in kind.actions}) < len(kind.actions):

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import IntegrityError
+from django.db.models import prefetch_related_objects
 from django.db.models.signals import post_delete
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -78,7 +79,14 @@ def announce(
 
 async def aannounce(title: ByLanguage, message: ByLanguage = "", **options: Any) -> Announcement:
     """`announce` for asynchronous code, with the same parameters. It commits a transaction of its own."""
-    return await run(announce, title, message, **options)
+    return await run(_announce_with_texts, title, message, **options)
+
+
+def _announce_with_texts(title: ByLanguage, message: ByLanguage, **options: Any) -> Announcement:
+    """So that the name of the announcement, as in a line of a log, needs no query."""
+    row = announce(title, message, **options)
+    prefetch_related_objects([row], "texts")
+    return row
 
 
 def publish(announcement: Announcement) -> bool:

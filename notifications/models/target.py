@@ -22,7 +22,7 @@ def target_of(thing: models.Model | None) -> Target:
     """The reference to `thing`. Raises TypeError for what is not a saved object."""
     if thing is None:
         return NOTHING
-    if not isinstance(thing, models.Model) or thing.pk is None:
+    if not isinstance(thing, models.Model) or None in (thing.pk if isinstance(thing.pk, tuple) else [thing.pk]):
         raise TypeError(f"A saved object of a model is needed, not {thing!r}.")
     return Target(content_types().get_for_model(thing).pk, str(thing.pk))
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from inspect import iscoroutinefunction
+from types import NoneType
 from typing import Any, TypeVar
 
 from django.apps import apps
@@ -35,11 +37,12 @@ def on(model: str | type[models.Model], when: When) -> Callable[[Handler], Handl
 
     It is called with the save or deletion, in its transaction; for an object that is deleted because another one is,
     after the commit. What it raises, the save raises. `model` may be a label such as "shop.Order". Raises LookupError
-    for a label without a model, ValueError for fields that cannot be watched.
+    for a label without a model, ValueError for fields that cannot be watched, TypeError for what is no `when`.
     """
     found = _require_model(model, when)
 
     def declare(handler: Handler) -> Handler:
+        _require_synchronous("handler", handler)
         add(Rule(found, when, lambda occasion: partial(handler, occasion)))
         return handler
 
@@ -62,11 +65,14 @@ def notify_on(
     "user" or "project.members". `params` are the parameters of the type. The `options` are those of `notify`; each of
     them, and `params`, may be a function of the occasion. `target` is the object unless it is given. Nothing is sent
     if `only_if` returns something false, or the path leads to None. Raises as `on` does, and TypeError for other
-    options.
+    options, and for recipients, parameters and an `only_if` of another kind.
     """
     found = _require_model(model, when)
     if unknown := options.keys() - OPTIONS:
         raise TypeError(f"notify_on has no option {', '.join(sorted(unknown))}; parameters of the type go to `params`.")
+    _require_functions(recipients=recipients, only_if=only_if, params=params)
+    for name, option in options.items():
+        _require_synchronous(name, option)
     if isinstance(recipients, str) and not hasattr(found, recipients.partition(".")[0]):
         raise ValueError(f"{found._meta.label} has no {recipients.partition('.')[0]!r} that could lead to recipients.")
 
@@ -90,6 +96,8 @@ def notify_on(
 def _require_model(model: str | type[models.Model], when: When) -> type[models.Model]:
     """The model whose fields can be watched. Raises AppRegistryNotReady before all models, and proxies, are known."""
     apps.check_models_ready()
+    if not isinstance(when, When):
+        raise TypeError(f"A rule is for `created`, `deleted` or `changed('field', …)`, not for {when!r}.")
     found = apps.get_model(model) if isinstance(model, str) else model
     for name in when.fields:
         try:
@@ -99,6 +107,21 @@ def _require_model(model: str | type[models.Model], when: When) -> type[models.M
         if not getattr(field, "concrete", False) or field.many_to_many or getattr(field, "generated", False):
             raise ValueError(f"{found._meta.label}.{name} is no column that a save could change.")
     return found
+
+
+def _require_functions(**given: Any) -> None:
+    """A wrong one would be an error of each save, and the coroutine of an asynchronous one is always true."""
+    also: dict[str, tuple[type, ...]] = {"recipients": (str,), "only_if": (NoneType,), "params": (Mapping, NoneType)}
+    for name, value in given.items():
+        if not callable(value) and not isinstance(value, also[name]):
+            raise TypeError(f"`{name}` of notify_on must be a function of the occasion, not {value!r}.")
+        _require_synchronous(name, value)
+
+
+def _require_synchronous(name: str, function: object) -> None:
+    """Nobody would await it in a save."""
+    if iscoroutinefunction(function):
+        raise TypeError(f"`{name}` of a rule must not be asynchronous: {function!r}.")
 
 
 def _follow(thing: Any, path: str) -> Any:

@@ -103,6 +103,7 @@ def test_a_rollback_leaves_nothing() -> None:
 @pytest.mark.django_db(transaction=True)
 async def test_the_asynchronous_twins() -> None:
     row = await aannounce("Maintenance", level="error")
+    assert str(row) == "Maintenance"
     assert await Event.objects.acount() == 1
     assert await acancel_announcement(row)
     assert (await Announcement.objects.aget()).state == "cancelled"

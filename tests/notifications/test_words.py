@@ -1,6 +1,7 @@
 """The words of notifications: the types, and the language of the recipient."""
 
 import json
+from datetime import timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -113,6 +114,12 @@ def test_the_last_registration_holds(alice: Any, bob: Any) -> None:
 def test_a_name_must_fit_its_column(name: str) -> None:
     with pytest.raises(ValueError, match="1 to 64"):
         types.register(name, title="", message="")
+
+
+@pytest.mark.parametrize("wrong", [7, timedelta(0), timedelta(days=-1), "7 days"])
+def test_a_time_to_live_is_a_time(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="must be a timedelta above 0"):
+        types.register("brief", title="", message="", time_to_live=wrong)
 
 
 # Languages

@@ -5,6 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.db import models
+from django.test.utils import isolate_apps
 from rest_framework.test import APIClient
 
 from notifications import follow, followables, followers, mute, notify, register_followable, unfollow
@@ -149,13 +151,42 @@ def test_a_proxy_is_the_model_that_it_stands_for(client: APIClient, bob: Any, it
     assert Follow.objects.count() == 1
 
 
+async def later(user: Any) -> Any:
+    return Item.objects.all()
+
+
 @pytest.mark.parametrize(
     ("model", "function", "expected"),
-    [("shop.nothing", list, LookupError), ("shop", list, ValueError), ("shop.Item", None, TypeError)],
+    [
+        ("shop.nothing", list, LookupError),
+        ("shop", list, ValueError),
+        ("shop.Item", None, TypeError),
+        ("shop.Item", later, TypeError),
+    ],
 )
 def test_a_wrong_declaration(model: str, function: Any, expected: Any) -> None:
     with pytest.raises(expected):
         register_followable(model, visible_to=function)
+
+
+@isolate_apps("tests.shop")
+def test_keys_of_several_columns(bob: Any) -> None:
+    class Seat(models.Model):
+        pk = models.CompositePrimaryKey("row", "place")
+        row = models.IntegerField()
+        place = models.IntegerField()
+
+        class Meta:
+            app_label = "shop"
+
+        def __str__(self) -> str:
+            return f"{self.row}-{self.place}"
+
+    with pytest.raises(ValueError, match=r"shop\.Seat has several columns"):
+        register_followable(Seat, visible_to=lambda user: Seat._default_manager.all())
+    for unsaved in (Seat(), Seat(row=1)):
+        with pytest.raises(TypeError, match="saved object"):
+            follow(bob, unsaved)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -280,6 +280,10 @@ def test_objects_that_were_created_in_bulk(bob: Any) -> None:
 # Declarations
 
 
+async def later(occasion: Occasion) -> bool:
+    return False
+
+
 @pytest.mark.parametrize(
     ("declare", "expected", "words"),
     [
@@ -290,6 +294,14 @@ def test_objects_that_were_created_in_bulk(bob: Any) -> None:
         (lambda: on(Item, changed("shelves")), ValueError, "no column"),
         (lambda: news(created, colour="red"), TypeError, "no option colour"),
         (lambda: news(created, recipients="buyer.user"), ValueError, "no 'buyer'"),
+        (lambda: news("created"), TypeError, "not for 'created'"),
+        (lambda: on(Item, changed), TypeError, "not for <function changed"),
+        (lambda: news(created, recipients=[1]), TypeError, "`recipients` of notify_on"),
+        (lambda: news(created, only_if="status"), TypeError, "`only_if` of notify_on"),
+        (lambda: news(created, params=["name"]), TypeError, "`params` of notify_on"),
+        (lambda: news(created, only_if=later), TypeError, "`only_if` of a rule must not be asynchronous"),
+        (lambda: news(created, link=later), TypeError, "`link` of a rule must not be asynchronous"),
+        (lambda: on(Item, created)(later), TypeError, "`handler` of a rule must not be asynchronous"),
     ],
 )
 def test_what_is_wrong_is_refused_when_it_is_declared(declare: Any, expected: Any, words: str) -> None:
