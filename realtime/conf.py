@@ -189,10 +189,15 @@ def read_settings(setting: str, model: type) -> tuple[dict[str, Any], list[str]]
         try:
             values[name] = msgspec.convert(value, types[name])
         except (msgspec.ValidationError, UnicodeEncodeError):  # the last one for a variable that is not UTF-8
-            # An address may contain a password.
-            found = type(value).__name__ if name.endswith("_url") else repr(value)
-            problems.append(f"{setting}['{key}'] must be {describe(types[name])}, not {found}.")
+            problems.append(f"{setting}['{key}'] must be {describe(types[name])}, not {show(name, value)}.")
     return values, problems
+
+
+def show(name: str, value: Any) -> str:
+    """A wrong value, for an error. An address may contain a password: before an `@`, or as a parameter."""
+    if name.endswith("_url") and any(mark in repr(value) for mark in "@?"):
+        return "a text that may contain a password"
+    return repr(value)
 
 
 def describe(kind: Any) -> str:

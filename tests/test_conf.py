@@ -39,6 +39,21 @@ def test_it_refuses_what_it_does_not_know(settings):
 
 
 @pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("localhost:6379", "'localhost:6379'"),
+        (7, "7"),
+        ("me:secret@localhost", "a text that may contain a password"),
+        ("localhost?password=secret", "a text that may contain a password"),
+    ],
+)
+def test_it_says_what_is_wrong_with_an_address_and_shows_no_password(settings, value, shown):
+    settings.REALTIME = {"REDIS_URL": value}
+    (problem,) = conf.find_problems()
+    assert problem.endswith(f", not {shown}.")
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("HEARTBEAT_SECONDS", "25"),

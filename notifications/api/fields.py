@@ -51,6 +51,11 @@ class KeysField(serializers.CharField):
         return keys
 
 
+@shown_as({"oneOf": [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}}]})
+class KeyListField(KeysField):
+    """The same in JSON, for the OpenAPI document."""
+
+
 class ShortListField(serializers.ListField):
     """A list that is refused for its length before its entries are looked at: a million of them take seconds."""
 

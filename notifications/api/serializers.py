@@ -1,5 +1,6 @@
 """Shapes of the requests of this app's REST API, which the OpenAPI document also shows. Used by the views."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -11,6 +12,7 @@ from notifications.api.fields import (
     ChoiceOrNoneField,
     ExactTimeField,
     FutureField,
+    KeyListField,
     KeysField,
     PlaceField,
     ShortListField,
@@ -24,20 +26,25 @@ from realtime.integration.rest import Shape, UserIdField
 SNOOZE = "snooze"
 MOST_NAMED = 100  # fields that are wrong
 OBJECTS = (serializers.BaseSerializer, serializers.DictField)
+TYPES = _("Only these types, separated by commas.")
+CATEGORIES = _("Only these categories, separated by commas.")
+LEVELS = _("Only these levels, separated by commas.")
+
+
+def known_categories() -> Collection[str]:
+    return dict.fromkeys([types.GENERAL, *types.categories()])
+
+
+def known_levels() -> Collection[str]:
+    return types.LEVELS
 
 
 class FilterShape(Shape):
     box = serializers.ChoiceField(list(BOXES), default="inbox", help_text=_("Which list it is."))
     unread = ChoiceOrNoneField(help_text=_("Only those that are unread, or only the others."))
-    type = KeysField(required=False, help_text=_("Only these types, separated by commas."))
-    category = KeysField(
-        known=lambda: dict.fromkeys([types.GENERAL, *types.categories()]),
-        required=False,
-        help_text=_("Only these categories, separated by commas."),
-    )
-    level = KeysField(
-        known=lambda: types.LEVELS, required=False, help_text=_("Only these levels, separated by commas.")
-    )
+    type = KeysField(required=False, help_text=TYPES)
+    category = KeysField(known=known_categories, required=False, help_text=CATEGORIES)
+    level = KeysField(known=known_levels, required=False, help_text=LEVELS)
     reason = serializers.CharField(
         max_length=64, required=False, help_text=_("Only those that you got for this reason, such as `mentioned`.")
     )
@@ -71,7 +78,9 @@ class StrictShape(Shape):
 
 
 class ActFilterShape(StrictShape, FilterShape):
-    pass
+    type = KeyListField(required=False, help_text=TYPES)
+    category = KeyListField(known=known_categories, required=False, help_text=CATEGORIES)
+    level = KeyListField(known=known_levels, required=False, help_text=LEVELS)
 
 
 class ActShape(StrictShape):

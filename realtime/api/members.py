@@ -38,7 +38,10 @@ class MembersView(ListView):
         user_id = given.get("user_id", me)
         role = given.get("role")
         if user_id == me and role != rooms.OWNER:
-            created = rooms.join(me, room_id).created
+            joined = rooms.join(me, room_id)
+            created = joined.created
+            if role not in (None, joined.role):  # an owner who becomes a member
+                rooms.add_member(me, room_id, me, role)
         else:
             _membership, created = rooms.add_member(me, room_id, user_id, role)
         membership = rooms.get_member(room_id, user_id)

@@ -183,6 +183,18 @@ def test_it_has_members_added_by_its_owner(clients, users):
     assert (again.status_code, again.json()["role"]) == (200, "owner")
 
 
+@pytest.mark.parametrize("room", ["private", "public"])
+def test_an_owner_becomes_a_member_if_there_is_another_owner(clients, users, room):
+    address, step_down = f"/api/v1/rooms/{room}/members", {"user_id": users["owner"].pk, "role": "member"}
+    alone = clients["owner"].post(address, step_down)
+    assert (alone.status_code, alone.json()["code"]) == (409, "CONFLICT")
+    clients["owner"].post(address, {"user_id": users["member"].pk, "role": "owner"})
+    answers = [clients["owner"].post(address, step_down) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["role"]) for answer in answers] == [(200, "member")] * 2
+    assert clients["owner"].get(f"/api/v1/rooms/{room}").json()["role"] == "member"
+    assert clients["owner"].patch(f"/api/v1/rooms/{room}", {"title": "Mine"}).status_code == 403
+
+
 def names(client, room="private"):
     return [member["username"] for member in client.get(f"/api/v1/rooms/{room}/members").json()["members"]]
 

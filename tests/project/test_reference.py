@@ -1,5 +1,6 @@
 """docs/reference.md names every function, command and check, and nothing that does not exist; so do other pages."""
 
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ import notifications.testing
 import realtime
 import realtime.testing
 from bench.servers import ROOT
+from realtime import checks
+from realtime.management.commands.serve import Command as Serve
 from realtime.manager import Manager
 
 OURS = ("realtime", "notifications", "project")
@@ -121,6 +124,15 @@ def test_it_has_every_check() -> None:
     assert sorted(listed) == sorted(raised)
     for name, page in PAGES.items():
         assert set(CHECK.findall(page)) <= raised, name
+
+
+def test_it_says_which_errors_keep_the_site_from_starting() -> None:
+    assert Serve.requires_system_checks == "__all__"
+    needed = re.findall(r"\bcheck_\w+", inspect.getsource(checks.require_startable))
+    sources = [inspect.getsource(getattr(checks, name)) for name in needed]
+    ids = {found for source in sources for found in re.findall(r'id="([\w.]+)"', source)}
+    marked = {CODE.findall(first)[0] for first, _ in cells("id") if "²" in first}
+    assert marked == ids
 
 
 def test_permissions_of_our_own_are_on_a_page() -> None:

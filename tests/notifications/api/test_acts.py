@@ -11,6 +11,7 @@ from notifications.api.throttles import ActThrottle
 from notifications.models import Notification
 from notifications.testing import clock as own_clock
 from realtime.protocol.frames import format_time
+from tests.contract.rest import read_document
 from tests.notifications.api.conftest import PATH
 from tests.notifications.rows import pushed, sent
 from tests.people import NO_KEY, client_for
@@ -437,3 +438,12 @@ def test_times_are_moments_on_a_site_without_time_zones(bob: Any, settings: Any,
     assert rows[0].arrived_at < clock.now()
     assert post(client, "/undo", {"undo": snoozed["undo"]})["changed"] == 1
     assert inbox.counts(bob.pk).unread == 3
+
+
+def test_the_description_of_a_filter_has_lists_of_keys_as_acts_take_them():
+    schemas = read_document()["components"]["schemas"]
+    kinds = [{"type": "string", "minLength": 1}, {"type": "array", "items": {"type": "string"}}]
+    for name in ("type", "category", "level"):
+        shown = schemas["ActFilterShape"]["properties"][name]
+        assert shown["oneOf"] == kinds, name
+        assert shown["description"]
