@@ -2,6 +2,7 @@
 
 import { find } from "./dom.js";
 import { signIn } from "./login.js";
+import { gettext, sayError } from "./texts.js";
 
 export function startWelcome() {
   const form = find("sign-in");
@@ -25,7 +26,7 @@ export async function enter(username) {
     await signIn(username);
   } catch (error) {
     document.documentElement.dataset.view = "welcome";
-    find("sign-in-error").textContent = error.message;
+    find("sign-in-error").textContent = sayError(error) || gettext("That did not work");
     return;
   }
   // A page that is loaded again stays who it is.
