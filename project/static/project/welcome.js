@@ -25,9 +25,7 @@ export async function enter(username) {
   try {
     await signIn(username);
   } catch (error) {
-    document.documentElement.dataset.view = "welcome";
-    find("sign-in-error").textContent = sayError(error) || gettext("That did not work");
-    return;
+    return sayFailure(error);
   }
   // A page that is loaded again stays who it is.
   history.replaceState(null, "", `/${location.hash}`);
@@ -37,5 +35,11 @@ export async function enter(username) {
 /** The scripts of the space are loaded when somebody is signed in. */
 export async function showSpace() {
   document.documentElement.dataset.view = "space";
-  (await import("./space.js")).startSpace();
+  const space = await import("./space.js").catch(sayFailure);
+  space?.startSpace();
+}
+
+function sayFailure(error) {
+  document.documentElement.dataset.view = "welcome";
+  find("sign-in-error").textContent = sayError(error) || gettext("That did not work");
 }
