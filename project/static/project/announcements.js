@@ -4,7 +4,7 @@ import { realtime } from "./client.js";
 import { clone, find, part, safeAddress, setText, showList } from "./dom.js";
 import { keepLoaded } from "./loading.js";
 import { showToast } from "./toasts.js";
-import { gettext } from "./texts.js";
+import { gettext, sayError } from "./texts.js";
 
 let announcements = [];
 const closing = new Set(); // the ids of those that the visitor closes, until the server has answered
@@ -41,7 +41,7 @@ async function close(id, act) {
     await post(id, act);
     remove(id);
   } catch (error) {
-    showToast(gettext("That did not work"), error.message);
+    showToast(gettext("That did not work"), sayError(error));
   }
   closing.delete(id);
   show();

@@ -5,7 +5,7 @@ import { find, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
 import { showToast } from "./toasts.js";
-import { fill, gettext, ngettext } from "./texts.js";
+import { fill, gettext, ngettext, sayError } from "./texts.js";
 
 const BOXES = {
   inbox: { box: "inbox" },
@@ -52,7 +52,7 @@ async function attempt(promise, done) {
     if (done) showToast(done, "", { label: gettext("Undo"), run: acts.undo });
     return result;
   } catch (error) {
-    showToast(gettext("That did not work"), error.message);
+    showToast(gettext("That did not work"), sayError(error));
   }
 }
 

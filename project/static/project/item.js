@@ -2,7 +2,7 @@
 
 import { realtime } from "./client.js";
 import { clone, part, safeAddress, setText } from "./dom.js";
-import { gettext, timeOrDate } from "./texts.js";
+import { gettext, sayError, timeOrDate } from "./texts.js";
 
 const CHANNELS = { socket: gettext("Here"), mail: gettext("By mail"), web_push: gettext("By web push") };
 
@@ -47,6 +47,6 @@ async function showWhy(element) {
     const { channels } = await realtime.rest("GET", `/notifications/${element.item.id}/explain`);
     why.replaceChildren(...channels.map(explain));
   } catch (error) {
-    why.textContent = error.message;
+    why.textContent = sayError(error) || gettext("That did not work");
   }
 }

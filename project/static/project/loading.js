@@ -2,7 +2,7 @@
 
 import { realtime } from "./client.js";
 import { showToast } from "./toasts.js";
-import { gettext } from "./texts.js";
+import { gettext, sayError } from "./texts.js";
 
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [1_000, 30_000];
 const PASSING = /^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_(429|5..))$/;
@@ -58,9 +58,10 @@ class KeptList {
     return answer;
   }
 
-  #note({ code, message, retryAfterMs }) {
+  #note(error) {
+    const { code, retryAfterMs } = error;
     if (PASSING.test(code)) this.#plan(retryAfterMs);
-    else if (!ENDED.test(code)) showToast(gettext("That did not work"), message);
+    else if (!ENDED.test(code)) showToast(gettext("That did not work"), sayError(error));
   }
 
   #plan(retryAfterMs) {

@@ -11,8 +11,14 @@ export async function signIn(username) {
   const csrf = document.querySelector("[name=csrfmiddlewaretoken]").value;
   const body = new URLSearchParams({ username, csrfmiddlewaretoken: csrf });
   const answer = await fetch("/demo/sign-in", { method: "POST", body });
-  if (!answer.ok) throw new Error((await answer.json()).detail);
+  if (!answer.ok) await refuse(answer);
   keep(await answer.json());
+}
+
+/** What a proxy answers is no JSON: then there are no words for people. */
+async function refuse(answer) {
+  const { detail = "" } = await answer.json().catch(() => ({}));
+  throw new Error(detail);
 }
 
 export function leave() {

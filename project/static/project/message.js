@@ -2,7 +2,7 @@
 
 import { clone, linked, paintAvatar, part, setText } from "./dom.js";
 import { login } from "./login.js";
-import { day, gettext, time } from "./texts.js";
+import { day, gettext, sayError, time } from "./texts.js";
 
 const TOGETHER_MS = 5 * 60_000; // messages of one person within this time have one name above them
 const TICKS = {
@@ -48,7 +48,7 @@ function showTick(tick, { mine, status }) {
 function showFailure(failure, { status, error, clientId }, room) {
   failure.hidden = status !== "failed";
   if (failure.hidden) return;
-  setText(part(failure, ".reason"), error?.message ?? gettext("Not sent"));
+  setText(part(failure, ".reason"), sayError(error) || gettext("Not sent"));
   part(failure, ".retry").onclick = () => room.retry(clientId).catch(() => {});
   part(failure, ".discard").onclick = () => room.discard(clientId);
 }

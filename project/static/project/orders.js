@@ -4,7 +4,7 @@ import { realtime } from "./client.js";
 import { clone, find, part, setText, showList } from "./dom.js";
 import { keepLoaded } from "./loading.js";
 import { showToast } from "./toasts.js";
-import { gettext } from "./texts.js";
+import { gettext, sayError } from "./texts.js";
 
 const STEPS = ["new", "paid", "sent", "delivered"];
 const NEXT = {
@@ -43,7 +43,7 @@ function makeOrder({ number }) {
     try {
       await realtime.rest("POST", `/orders/${number}/next`);
     } catch (error) {
-      showToast(gettext("That did not work"), error.message);
+      showToast(gettext("That did not work"), sayError(error));
       button.disabled = false;
     }
   });

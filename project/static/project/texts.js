@@ -9,6 +9,12 @@ export function fill(text, values) {
   return interpolate(text, values, true);
 }
 
+/** Why something has failed, for people; empty where nothing but a code is known. A `TypeError` is what `fetch` throws. */
+export function sayError({ name, code, message }) {
+  if (code === "NETWORK" || name === "TypeError") return gettext("Connection lost");
+  return message === code ? "" : message;
+}
+
 const language = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });

@@ -2,6 +2,7 @@
 
 import { find } from "./dom.js";
 import { signIn } from "./login.js";
+import { gettext, sayError } from "./texts.js";
 
 export function startWelcome() {
   const form = find("sign-in");
@@ -24,9 +25,7 @@ export async function enter(username) {
   try {
     await signIn(username);
   } catch (error) {
-    document.documentElement.dataset.view = "welcome";
-    find("sign-in-error").textContent = error.message;
-    return;
+    return sayFailure(error);
   }
   // A page that is loaded again stays who it is.
   history.replaceState(null, "", `/${location.hash}`);
@@ -36,5 +35,11 @@ export async function enter(username) {
 /** The scripts of the space are loaded when somebody is signed in. */
 export async function showSpace() {
   document.documentElement.dataset.view = "space";
-  (await import("./space.js")).startSpace();
+  const space = await import("./space.js").catch(sayFailure);
+  space?.startSpace();
+}
+
+function sayFailure(error) {
+  document.documentElement.dataset.view = "welcome";
+  find("sign-in-error").textContent = sayError(error) || gettext("That did not work");
 }

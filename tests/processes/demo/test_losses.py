@@ -8,8 +8,9 @@ from typing import Any
 
 import jwt
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.clients.browser import open_page
 from tests.clients.people import People
 from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.conftest import EXPIRING_SECONDS
@@ -131,3 +132,34 @@ async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads
     await expect(carol.get_by_text("meanwhile 0", exact=True)).to_have_count(0)
     await carol.evaluate("document.getElementById('scroller').scrollTop = 0")
     await expect(carol.get_by_text("meanwhile 0", exact=True)).to_have_count(1)
+
+
+@pytest.mark.parametrize(("locale", "words"), [("en", "Connection lost"), ("zh-CN", "连接已断开")])
+async def test_without_a_network_buttons_say_so_in_words(windows: Windows, locale: str, words: str) -> None:
+    alice = await windows.open("alice", locale=locale)
+    await alice.context.set_offline(True)
+    await alice.locator("#orders button").first.click()
+    await expect(alice.locator("#toasts span").last).to_have_text(words)
+    await expect(alice.locator("#orders button").first).to_be_enabled()
+
+
+async def test_a_sign_in_that_fails_without_an_answer_of_the_site_says_so_in_words(
+    browser: Browser, process: SiteProcess
+) -> None:
+    async with open_page(browser) as page:
+        await page.goto(f"http://{process.address}/")
+        await page.context.set_offline(True)
+        await page.click("#sign-in button >> nth=0")
+        await expect(page.locator("#sign-in-error")).to_have_text("Connection lost")
+        await page.context.set_offline(False)
+        await page.route("**/demo/sign-in", lambda route: route.fulfill(status=502, body="<html>"))
+        await page.click("#sign-in button >> nth=0")
+        await expect(page.locator("#sign-in-error")).to_have_text("That did not work")
+        await page.unroute_all()
+        await page.route("**/space*.js", lambda route: route.abort())
+        await page.click("#sign-in button >> nth=0")
+        await expect(page.locator("#sign-in-error")).to_have_text("Connection lost")
+        await expect(page.locator("#sign-in button").first).to_be_enabled()
+        await page.unroute_all()
+        await page.click("#sign-in button >> nth=0")
+        await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
