@@ -44,6 +44,7 @@ def test_it_shows_the_table_of_the_benchmark() -> None:
     assert readme.put_table(TEXT, readme.read_table()) == TEXT, "run `python -m bench.readme`"
 
 
+@pytest.mark.django_db(transaction=True)  # Channels looks after the connections of its threads
 async def test_a_site_serves_sockets_of_its_own_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mysite", ModuleType("mysite"))
     monkeypatch.setitem(sys.modules, "mysite.consumers", SimpleNamespace(EchoConsumer=Echo))
