@@ -166,6 +166,13 @@ describe("a message that arrives while the history is loaded", () => {
   const MISSED = Array.from({ length: 60 }, (_, count) => `missed ${count}`);
   const ALL = ["one", "two", "three", ...MISSED, "live"];
 
+  async function goLive(release: () => void): Promise<void> {
+    site.server.chat("general", "live");
+    await settle();
+    release();
+    await settle();
+  }
+
   async function load(): Promise<void> {
     while (room.hasOlder) await room.loadOlder();
   }
@@ -179,10 +186,7 @@ describe("a message that arrives while the history is loaded", () => {
     const release = holdHistory();
     room.join();
     await settle();
-    site.server.chat("general", "live");
-    await settle();
-    release();
-    await settle();
+    await goLive(release);
     await load();
     expect(shown()).toEqual(ALL);
   });
@@ -197,10 +201,7 @@ describe("a message that arrives while the history is loaded", () => {
       site.server.log.replay = () => ({ events: [], outcome: { recovered: false, seq: 63, fetch } });
     });
     site.server.log.replay = replay;
-    site.server.chat("general", "live");
-    await settle();
-    release();
-    await settle();
+    await goLive(release);
     await load();
     expect(shown()).toEqual(ALL);
   });
@@ -211,10 +212,7 @@ describe("a message that arrives while the history is loaded", () => {
     const fetch = "/api/v1/rooms/general/messages";
     site.server.broadcast({ type: "resumed", streams: { "room.general": { recovered: false, seq: 3, fetch } } });
     await settle();
-    site.server.chat("general", "live");
-    await settle();
-    release();
-    await settle();
+    await goLive(release);
     expect(shown()).toEqual(["one", "two", "three", "live"]);
   });
 });

@@ -90,10 +90,7 @@ def act(
     do not exist, or belong to others, are ignored. `user_id` may be a user, too. Raises TypeError for anything else,
     ValueError for another act, and for a snooze without an end.
     """
-    user_id = read_user(user_id)
-    if name not in STEPS or (name == "snooze" and until is None):
-        raise ValueError(f"The acts are {', '.join(STEPS)}, and `snooze` needs `until`: {name!r}.")
-    step = STEPS[name]
+    user_id, step = read_user(user_id), _find_step(name, until)
     with own_transaction():
         changes.lock_inbox(user_id)
         at = clock.now()
@@ -115,6 +112,12 @@ def act(
             _restore_mails(user_id, found, at)
         announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
     return Outcome(changed, _sign(user_id, name, at, until), found)
+
+
+def _find_step(name: str, until: datetime | None) -> Step:
+    if name not in STEPS or (name == "snooze" and until is None):
+        raise ValueError(f"The acts are {', '.join(STEPS)}, and `snooze` needs `until`: {name!r}.")
+    return STEPS[name]
 
 
 @retry_conflicts

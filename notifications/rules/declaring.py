@@ -10,6 +10,7 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
 from django.db import models
 
+from notifications import types
 from notifications.recipients import find_recipients
 from notifications.rules.occasions import Occasion, When
 from notifications.rules.signals import Act, Rule, add
@@ -17,19 +18,7 @@ from notifications.sending import notify
 
 Handler = TypeVar("Handler", bound=Callable[[Occasion], object])
 # What `notify` takes besides parameters of the type. Each may be a function of the occasion.
-OPTIONS = {
-    "actor",
-    "target",
-    "data",
-    "link",
-    "title",
-    "message",
-    "reason",
-    "dedupe_key",
-    "group_key",
-    "silent",
-    "unless_present",
-}
+OPTIONS = types.OPTIONS - {"recipients", "type_name"} | {"actor"}
 
 
 def on(model: str | type[models.Model], when: When) -> Callable[[Handler], Handler]:
@@ -42,7 +31,7 @@ def on(model: str | type[models.Model], when: When) -> Callable[[Handler], Handl
     found = _require_model(model, when)
 
     def declare(handler: Handler) -> Handler:
-        _require_synchronous("handler", handler)
+        _require_synchronous(handler=handler)
         add(Rule(found, when, lambda occasion: partial(handler, occasion)))
         return handler
 
@@ -71,8 +60,7 @@ def notify_on(
     if unknown := options.keys() - OPTIONS:
         raise TypeError(f"notify_on has no option {', '.join(sorted(unknown))}; parameters of the type go to `params`.")
     _require_functions(recipients=recipients, only_if=only_if, params=params)
-    for name, option in options.items():
-        _require_synchronous(name, option)
+    _require_synchronous(**options)
     if isinstance(recipients, str) and not hasattr(found, recipients.partition(".")[0]):
         raise ValueError(f"{found._meta.label} has no {recipients.partition('.')[0]!r} that could lead to recipients.")
 
@@ -115,13 +103,14 @@ def _require_functions(**given: Any) -> None:
     for name, value in given.items():
         if not callable(value) and not isinstance(value, also[name]):
             raise TypeError(f"`{name}` of notify_on must be a function of the occasion, not {value!r}.")
-        _require_synchronous(name, value)
+    _require_synchronous(**given)
 
 
-def _require_synchronous(name: str, function: object) -> None:
-    """Nobody would await it in a save."""
-    if iscoroutinefunction(function):
-        raise TypeError(f"`{name}` of a rule must not be asynchronous: {function!r}.")
+def _require_synchronous(**given: object) -> None:
+    """Nobody would await them in a save."""
+    for name, function in given.items():
+        if iscoroutinefunction(function):
+            raise TypeError(f"`{name}` of a rule must not be asynchronous: {function!r}.")
 
 
 def _follow(thing: Any, path: str) -> Any:
