@@ -50,6 +50,7 @@ function makeRoom({ id }) {
   const item = clone("room-piece");
   part(item, "button").addEventListener("click", () => {
     location.hash = id;
+    showChosen(); // the browser tells of the new hash later, and what is typed until then is for this room
     document.body.dataset.pane = "conversation";
   });
   return item;

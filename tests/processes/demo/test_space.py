@@ -63,6 +63,24 @@ async def test_two_people_meet(windows: Windows) -> None:
     await expect(status(alice, "bob")).to_have_attribute("data-status", "offline")
 
 
+async def test_what_is_typed_right_after_a_room_is_chosen_is_for_it(windows: Windows) -> None:
+    """The browser tells of a new hash later, when the next key may have been pressed."""
+    alice = await windows.open("alice")
+    await alice.fill("#text", "For General, not sent")
+    await alice.evaluate(
+        """() => {
+            [...document.querySelectorAll("#rooms button")].find((one) => one.textContent.includes("Team")).click();
+            const text = document.querySelector("#text");
+            text.value += "For the team";
+            text.form.requestSubmit();
+        }"""
+    )
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await expect(alice.locator(".message.mine .text")).to_have_text("For the team")
+    await alice.click("#rooms button >> text=General")
+    await expect(alice.locator("#text")).to_have_value("For General, not sent")
+
+
 async def test_a_double_click_on_a_person_signs_in_once(browser: Browser, process: SiteProcess) -> None:
     async with open_page(browser) as page:
         asked: list[Route] = []
