@@ -45,10 +45,11 @@ def run_all(jobs: int, *, both: bool) -> int:
     first, options = embedded(), []
     beside = {"The browser library": (LIBRARY, first[0])}
     if both:
-        # More would get in each other's way: two for each core keep it busy.
-        jobs = max(1, jobs // 2)
+        # The tests of the first half wait more, and take longer.
+        fewer = max(1, jobs // 2)
+        jobs = max(1, jobs - fewer)
         second, (options, others) = services(), PARTS
-        beside["The same on PostgreSQL and Redis"] = ([*command(second, jobs), *others], second[0])
+        beside["The same on PostgreSQL and Redis"] = ([*command(second, fewer), *others], second[0])
     with contextlib.ExitStack() as stack:
         running = []
         for title, (arguments, env) in beside.items():
@@ -66,7 +67,7 @@ def run_all(jobs: int, *, both: bool) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.halves", description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=4, help="workers, of which each half gets fewer if both run")
+    parser.add_argument("--jobs", type=int, default=5, help="workers, of which each half gets fewer if both run")
     jobs = parser.parse_args().jobs
     if not (missing := find_missing()):
         return run_all(jobs, both=True)

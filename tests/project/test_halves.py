@@ -36,7 +36,7 @@ def test_all_have_to_pass(ends, codes, code):
     result, output = ends(*codes)
     assert result == code
     assert output.split("\n\n") == [
-        "first 2 --part 0",
+        "first 3 --part 0",
         "The browser library\nlibrary 0",
         "The same on PostgreSQL and Redis\nsecond 2 --part 1\n",
     ]

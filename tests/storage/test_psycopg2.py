@@ -15,7 +15,8 @@ FILES = ["tests/storage/test_database.py", "tests/storage/test_isolation.py", "t
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="drivers of PostgreSQL")
 def test_it_works_with_psycopg2():
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    options = ["-p", "tests.backends.psycopg2", "-p", "no:cacheprovider", "-k", "not pool"]  # which psycopg2 lacks
+    options = ["-p", "tests.backends.psycopg2", "-p", "no:cacheprovider", "--no-migrations"]
+    options += ["-k", "not pool"]  # which psycopg2 lacks
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n", "0", *options, *FILES],
         cwd=ROOT,
