@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
+import { PATIENCE_MS } from "./tests/patience.js";
+
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 
 /** `example:chat.test.js` is the code that has this mark in `docs/frontend.md`. */
@@ -39,6 +41,9 @@ export default defineConfig({
     include: ["tests/**/*.test.ts"],
     environment: "node", // a file that needs a document says so in its first line
     restoreMocks: true,
+    // Only a test that fails takes so long: a machine that has no time for it may need more than the usual 5 seconds.
+    testTimeout: PATIENCE_MS,
+    hookTimeout: PATIENCE_MS,
     setupFiles: ["tests/frames.setup.ts"],
     pool: "threads",
     reporters: ["dot"],

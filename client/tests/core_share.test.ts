@@ -10,7 +10,7 @@ import "../src/share/index.js"; // loaded before the first test, which would hav
 import "../src/share/leader.js";
 import { settle } from "../src/testing.js";
 import { type FakeBrowser, type FakePage, installBrowser, installPage, transition } from "./core_browser.js";
-import { codeOf, connect, pass, sent, sleep, useSite } from "./core_site.js";
+import { codeOf, connect, pass, sent, sleep, until, useSite } from "./core_site.js";
 
 // The built package has files of its own for these two.
 if (process.env["BUILT"])
@@ -120,10 +120,10 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
       return "token";
     };
     const tabs = await openTabs(kind, 3, { credential });
-    for (const tab of tabs) await vi.waitFor(() => expect(tab.user).toBe(1));
+    for (const tab of tabs) await until(() => expect(tab.user).toBe(1));
     site.server.drop();
     await pass(500);
-    await vi.waitFor(() => expect([asking, site.server.sockets.size]).toEqual([0, 1]));
+    await until(() => expect([asking, site.server.sockets.size]).toEqual([0, 1]));
     expect(most).toBe(1);
   });
 
@@ -142,7 +142,7 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     const other = await openTab(kind, { credential: () => "second" });
     expect(site.server.attempts).toEqual([]);
     await pass(10_000);
-    await vi.waitFor(() => expect(other.state.status).toBe("online"));
+    await until(() => expect(other.state.status).toBe("online"));
     expect(site.server.attempts).toEqual([{ kind: "token", value: "second" }]);
     expect(hangs.state.reason).toBe("CREDENTIAL");
   });
@@ -340,7 +340,7 @@ test.skipIf(process.env["BUILT"])("tabs of other builds have a worker of their o
   const { transport: _, ...options } = site.server.options;
   const tab = createRealtime({ ...options, credential: () => "token", share: true, user: 1, worker: "/worker.js" });
   tab.connect();
-  await vi.waitFor(() => expect(new Set(browser.workers).size).toBe(2));
+  await until(() => expect(new Set(browser.workers).size).toBe(2));
   expect(browser.workers.at(-1)).toMatch(/^realtime-other-/);
   tab.close();
 });

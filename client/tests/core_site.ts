@@ -4,6 +4,7 @@ import { afterEach, beforeEach, vi } from "vitest";
 
 import { createRealtime, type Options, type Realtime, type State } from "../src/index.js";
 import { createFakeServer, type FakeServer, type FakeServerOptions, installFetch, settle } from "../src/testing.js";
+import { PATIENCE_MS } from "./patience.js";
 
 const ROOM_MESSAGES = ["one", "two", "three"];
 
@@ -60,6 +61,11 @@ export async function connect(client: Realtime): Promise<void> {
 export async function pass(ms: number): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);
   await settle();
+}
+
+/** Wait for something that must happen but takes true time. Each look lets some time pass for the timers, too. */
+export function until(check: () => void): Promise<void> {
+  return vi.waitFor(check, PATIENCE_MS);
 }
 
 /** Time passes without timers, as on a machine that sleeps. */
