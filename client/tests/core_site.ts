@@ -29,6 +29,7 @@ export function useSite(): Site {
   beforeEach(() => {
     vi.useFakeTimers({ now: new Date("2025-10-22T10:00:00Z") });
     vi.spyOn(Math, "random").mockReturnValue(0.5);
+    vi.spyOn(AbortSignal, "timeout").mockImplementation(endAfter);
     Object.assign(site, { server: createFakeServer(given), clients: [], tokens: [], states: [] });
     site.open = (options = {}) => {
       const client = createRealtime({ ...site.server.options, credential: giveToken, ...options });
@@ -50,6 +51,13 @@ export function useSite(): Site {
     vi.useRealTimers();
   });
   return site;
+}
+
+/** `AbortSignal.timeout` by the fake time: the true one would end a request while the machine stands still. */
+function endAfter(ms: number): AbortSignal {
+  const stop = new AbortController();
+  setTimeout(() => stop.abort(new DOMException("The time is over.", "TimeoutError")), ms);
+  return stop.signal;
 }
 
 export async function connect(client: Realtime): Promise<void> {
