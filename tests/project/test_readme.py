@@ -20,6 +20,8 @@ from notifications import types
 from notifications.models import Notification
 from realtime.conf import Settings
 from realtime.models import Event
+from realtime.sockets.node import stop_node
+from tests.patience import PATIENCE_SECONDS
 from tests.people import make_user
 
 TEXT = readme.README.read_text()
@@ -51,14 +53,15 @@ async def test_a_site_serves_sockets_of_its_own_beside_ours(monkeypatch: pytest.
     names: dict[str, Any] = {"django_application": None}
     exec(example("own_sockets"), names)
     theirs = WebsocketCommunicator(names["application"], "/ws/echo")
-    assert await theirs.connect() == (True, None)
+    assert await theirs.connect(PATIENCE_SECONDS) == (True, None)
     await theirs.send_to("Hello!")
-    assert await theirs.receive_from() == "Hello!"
-    await theirs.disconnect()
+    assert await theirs.receive_from(PATIENCE_SECONDS) == "Hello!"
+    await theirs.disconnect(timeout=PATIENCE_SECONDS)
     ours = WebsocketCommunicator(names["application"], "/api/v1/ws?token=wrong")
-    await ours.connect()
-    assert json.loads(await ours.receive_from())["type"] == "disconnect"
-    await ours.disconnect()
+    await ours.connect(PATIENCE_SECONDS)
+    assert json.loads(await ours.receive_from(PATIENCE_SECONDS))["type"] == "disconnect"
+    await ours.disconnect(timeout=PATIENCE_SECONDS)
+    await stop_node()
 
 
 class Echo(AsyncWebsocketConsumer):
