@@ -55,9 +55,12 @@ LIMITS = {
     "CONNECT_TIMEOUT_SECONDS",
     "LAST_HEAD_SECONDS",
     "PATIENCE_SECONDS",
+    "RUN_SECONDS",
     "SOCKET_TIMEOUT_SECONDS",
+    "STOP_SECONDS",
     "TIMEOUT_SECONDS",
 }
+PRODUCT = ("realtime.", "notifications.")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -159,7 +162,7 @@ def django_db_setup(
 def nothing_is_late() -> Iterator[None]:
     """Give time to whatever the product waits for. A test of a limit makes that one small."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in [module for name, module in sys.modules.items() if name.startswith("realtime.")]:
+        for module in [module for name, module in sys.modules.items() if name.startswith(PRODUCT)]:
             for limit in LIMITS & vars(module).keys():
                 patch.setattr(module, limit, PATIENCE_SECONDS)
         yield
