@@ -22,6 +22,8 @@ export class Loader extends Deadlines<"again"> {
   #running: Promise<void> | undefined;
   #again: boolean | undefined;
   #failures = 0;
+  /** A list, and what follows it, may be under way at the same time. */
+  #underWay = 0;
   /** Counts what was stopped, so that a late answer of it changes nothing. */
   #round = 0;
 
@@ -45,13 +47,13 @@ export class Loader extends Deadlines<"again"> {
 
   /** Load what follows, unless something is being loaded already. */
   async runMore(load: Load): Promise<void> {
-    if (!(this.#store as any).loading) await this.#tell(load, this.#mark());
+    if (!this.#underWay) await this.#tell(load, this.#mark());
   }
 
   stop(): void {
+    this.#failures = this.#underWay = 0;
     this.cancel("again");
     this.#round++;
-    this.#failures = 0;
     this.#running = undefined;
     this.#store.update({ loading: false });
   }
@@ -67,8 +69,8 @@ export class Loader extends Deadlines<"again"> {
       this.#again = false;
       const error = await this.#tell(this.#load, isCurrent);
       if (!isCurrent()) return;
-      if (error && isPassing(error.code))
-        this.runAfter(error.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
+      if (isPassing(error?.code))
+        this.runAfter(error!.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
       else this.#failures = 0;
     } while (this.#again);
     this.#running = undefined;
@@ -76,12 +78,12 @@ export class Loader extends Deadlines<"again"> {
 
   /** Returns the error, if there was one. */
   async #tell(load: Load, isCurrent: () => boolean): Promise<RealtimeError | null> {
-    this.#store.update({ loading: true });
+    this.#store.update({ loading: !!++this.#underWay });
     const error = await load(isCurrent).then(
       () => null,
       (reason: RealtimeError) => reason,
     );
-    if (isCurrent()) this.#store.update({ loading: false, error });
+    if (isCurrent()) this.#store.update({ loading: !!--this.#underWay, error });
     return error;
   }
 }

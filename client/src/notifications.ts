@@ -113,7 +113,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   async #request(before?: string): Promise<Page> {
     // Nobody could tell whether the answer contains what is under way.
-    await Promise.allSettled(this.#acts);
+    while (this.#acts.size) await Promise.allSettled(this.#acts);
     // As JSON, it has no keys without a value. Lists become names between commas.
     const given = JSON.parse(JSON.stringify({ limit: PAGE, before, ...this.filter }));
     return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given)}`);
@@ -144,7 +144,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   async #undo(): Promise<boolean> {
-    if (this.#acts.size) await Promise.allSettled(this.#acts);
+    while (this.#acts.size) await Promise.allSettled(this.#acts);
     if (!this.#last) return false;
     const { undo, before } = this.#last;
     this.#last = undefined;

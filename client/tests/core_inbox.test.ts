@@ -118,6 +118,34 @@ describe("the list", () => {
     expect(inbox.getSnapshot().hasMore).toBe(false);
   });
 
+  test("has what arrives while it is loaded again, though more of it has come meanwhile", async () => {
+    const answers: Record<string, () => void> = {};
+    vi.stubGlobal("fetch", async (input: RequestInfo | URL, init?: RequestInit) => {
+      const answer = await site.server.fetch(input, init);
+      await new Promise<void>((resolve) => (answers[String(input).includes("before=") ? "more" : "again"] = resolve));
+      return answer;
+    });
+    const page = { notifications: [...inbox.items], next: "place", counts: inbox.counts };
+    site.server.routes.push(({ path }) => (path === "/notifications" ? page : undefined));
+    const first = inbox.reload();
+    await settle();
+    answers["again"]!();
+    await first;
+    site.server.routes.pop();
+    const [more, again] = [inbox.loadMore(), inbox.reload()];
+    await settle();
+    answers["more"]!();
+    await more;
+    site.server.notify({ title: "n4" });
+    await settle();
+    answers["again"]!();
+    await settle();
+    answers["again"]!();
+    await again;
+    expect(titles()).toEqual(["n4", "n3", "n2", "n1"]);
+    expect(inbox.counts).toEqual({ unread: 4, unseen: 4 });
+  });
+
   test("another box", async () => {
     await inbox.archive(ids[0]!);
     await inbox.show({ box: "archived" });
@@ -291,6 +319,29 @@ describe("acts", () => {
     release();
     await loads;
     expect(titles()).toEqual(["n2", "n1"]);
+  });
+
+  test("a list that waits for an act, which is refused, waits for one that is done meanwhile, too", async () => {
+    site.server.drop();
+    site.server.routes.push(({ body }) => {
+      if ((body as any)?.ids?.[0] === ids[0]) throw new Refusal(409, "CONFLICT");
+      return undefined;
+    });
+    const held: (() => void)[] = [];
+    vi.stubGlobal("fetch", async (input: RequestInfo | URL, init?: RequestInit) => {
+      if (init?.method === "POST") await new Promise<void>((resolve) => held.push(resolve));
+      return site.server.fetch(input, init);
+    });
+    void inbox.archive(ids[0]!);
+    const shows = inbox.show({ box: "archived" });
+    void inbox.archive(ids[1]!);
+    await settle();
+    for (const release of held) {
+      release();
+      await settle();
+    }
+    await shows;
+    expect(titles()).toEqual(["n2"]);
   });
 
   test("in the language of the page", async () => {
