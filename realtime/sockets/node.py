@@ -10,6 +10,7 @@ from contextvars import ContextVar
 
 from realtime.auth import access, tickets
 from realtime.auth.identity import Loader, load_identities
+from realtime.chat.direct import forget_pairs
 from realtime.chat.messages import Messages
 from realtime.chat.read_positions import MARKS_AT_ONCE, ReadMarker, mark_read
 from realtime.conf import settings
@@ -123,6 +124,7 @@ class Node:
         await self.tracker.stop()
         await self.attendance.stop()
         await self.hub.stop()
+        forget_pairs()
 
     def leave(self, connection: Connection) -> None:
         """Clean up after a socket that has closed. Harmless if it was never registered, and the second time."""

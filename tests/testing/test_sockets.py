@@ -28,6 +28,15 @@ async def test_people_talk(alice, bob, shared):
         ]
 
 
+@pytest.mark.parametrize("turn", ["first", "second"])
+async def test_each_test_has_direct_messages_of_its_own(alice, bob, turn):
+    """On SQLite, the users of both tests have the same keys."""
+    async with connect(alice) as hers, connect(bob) as his:
+        await hers.send({"type": "message", "to_user_id": bob.pk, "message": "Hello!", "id": "c-1"})
+        await hers.expect("ack", id="c-1")
+        await his.expect("chat", message="Hello!")
+
+
 @pytest.mark.parametrize("credential", CREDENTIALS)
 async def test_every_credential_opens_a_socket(alice, credential):
     async with connect(alice, credential=credential) as socket:
