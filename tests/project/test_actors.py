@@ -103,7 +103,8 @@ async def test_they_stop_when_a_socket_was_closed_or_all_is_said(monkeypatch: py
     assert len(paper.said()) == 5
 
 
-def test_one_company_has_the_place_while_somebody_looks() -> None:
+def test_one_company_has_the_place_while_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "PLACE_SECONDS", 600)
     stage.note_visitor()
     assert stage.take_place("first")
     assert stage.keep_place("first")
