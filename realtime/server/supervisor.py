@@ -109,7 +109,7 @@ class Workers(Multiprocess):
         now = time.monotonic()
         if failed.pid not in self.failed_at:
             self.failed_at[failed.pid] = now
-            if not any(worker.process.is_alive() and worker.is_ready(timeout=1) for worker in self.processes):
+            if not any(self.serves(worker) for worker in self.processes):
                 logger.error("A worker could not start, and no other one serves: the server ends")
                 self.has_failed = True
                 self.should_exit.set()
@@ -119,6 +119,9 @@ class Workers(Multiprocess):
             return False
         del self.failed_at[failed.pid]
         return True
+
+    def serves(self, worker: uvicorn_workers.Process) -> bool:
+        return worker.process.is_alive() and worker.is_ready(timeout=self.config.timeout_worker_healthcheck)
 
     def restart_all(self) -> None:
         for place in range(len(self.processes)):
