@@ -26,7 +26,8 @@ OPTIONAL = [
 ]
 # The modules that need one. All others have to be importable without, except `admin`, which needs Django's.
 NEED_ONE = [
-    *(f"realtime.server.{name}" for name in ("http", "peer", "reloader", "supervisor", "terminal", "websocket")),
+    *(f"realtime.server.{name}" for name in ("http", "peer", "process", "reloader", "supervisor", "terminal")),
+    "realtime.server.websocket",
     *(f"realtime.{name}.redis" for name in ("presence", "presence.attendance", "recovery.sessions", "storage.leases")),
     *("realtime.storage.redis_client", "realtime.api.openapi"),
 ]

@@ -35,7 +35,9 @@ class TypingIndicators:
         self._publish = publish
         self._send_to_audience = send_to_audience  # the audience of presence
         self._shown: dict[Connection, dict[str, Indicator]] = {}  # by socket, then by context
-        self._sending: set[asyncio.Future[None]] = set()
+        self._sending: set[asyncio.Future[None]] = set()  # one for each user who is in `_waiting`
+        # What is still to be sent to the audience: by user key, the last frame of each context.
+        self._waiting: dict[str, dict[str, bytes]] = {}
 
     def set(self, connection: Connection, context: str, is_typing: bool, stream: str | None, room: int = 0) -> None:
         """The user starts or stops typing. Announced to a room's `stream`; if None, to the audience of presence.
@@ -87,11 +89,23 @@ class TypingIndicators:
             passing = Passing(body, stream=stream, exclude=connection.user_key, room=room)
             self._publish(Envelope(passing=[passing]))
             return
-        task = asyncio.ensure_future(self._send_to_audience(connection.user_key, body))
+        if (waiting := self._waiting.get(connection.user_key)) is not None:
+            waiting[context] = body
+            return
+        self._waiting[connection.user_key] = {context: body}
+        task = asyncio.ensure_future(self._send_waiting(connection.user_key))
         self._sending.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._sending.discard)
 
-    def _done(self, task: "asyncio.Future[None]") -> None:
-        self._sending.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.warning("Typing was not announced: %s", error)
+    async def _send_waiting(self, user_key: str) -> None:
+        """One after the other: the store is asked before each, and on two connections an end might come first."""
+        waiting = self._waiting[user_key]
+        try:
+            while waiting:
+                body = waiting.pop(next(iter(waiting)))
+                try:
+                    await self._send_to_audience(user_key, body)
+                except Exception as error:
+                    logger.warning("Typing was not announced: %s", error)
+        finally:
+            del self._waiting[user_key]

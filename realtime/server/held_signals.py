@@ -1,7 +1,7 @@
 """Holds a signal to stop back until the sockets have been closed. Installed by the handshake, under other servers.
 
 They close their sockets themselves as soon as they get the signal, without a word of when to come back, and tell the
-application afterwards or never. `supervisor` does not need this.
+application afterwards or never. `process` does not need this.
 """
 
 import asyncio

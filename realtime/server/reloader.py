@@ -14,7 +14,7 @@ from socket import socket
 import uvicorn
 from uvicorn.supervisors.basereload import BaseReload
 
-from realtime.server.supervisor import WorkerServer
+from realtime.server.process import WorkerServer
 
 logger = logging.getLogger("uvicorn.error")
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import pytest
 
@@ -82,6 +83,8 @@ def at_once(monkeypatch):
     monkeypatch.setattr(announcers, "COUNT_SECONDS", 0.0)
     monkeypatch.setattr(announcers, "RESTART_SECONDS", 0.0)
     monkeypatch.setattr(censuses, "LOST_SECONDS", 0.0)
+    # The limit allows no more meanwhile.
+    monkeypatch.setattr(announcers, "time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 @pytest.fixture

@@ -26,7 +26,8 @@ def steps(name, count, done):
     done.append(f"{name} end")
 
 
-async def test_it_does_what_is_little_at_once():
+async def test_it_does_what_is_little_at_once(monkeypatch):
+    monkeypatch.setattr(all_slices, "SLICE_SECONDS", 600.0)
     done, slices = [], Slices(asyncio.get_running_loop())
     assert slices.add(steps("a", 3, done)).is_set()
     assert done == ["a1", "a2", "a3", "a end"]

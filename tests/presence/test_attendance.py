@@ -11,6 +11,7 @@ from realtime.presence import circuit
 from realtime.presence.attendance import lookup
 from realtime.presence.attendance.memory import MemoryAttendance
 from realtime.presence.attendance.reporter import MOST_CHANGES, Reporter
+from realtime.sockets import node
 from realtime.sockets.node import get_node
 from realtime.testing import connect, other_process
 from tests.backends.presence import Clock
@@ -158,7 +159,10 @@ async def test_who_has_joined_is_present_in_every_process(alice: Any, bob: Any, 
         assert await look(ROOM, [alice.pk]) == frozenset()
 
 
-async def test_the_clock_of_a_server_reports(site: Any, alice: Any, general: Any) -> None:
+async def test_the_clock_of_a_server_reports(
+    site: Any, alice: Any, general: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node, "REPORT_SECONDS", 600.0)  # the test does it
     socket = await site.connect(alice)
     await socket.ask("join", room_id="general")
     assert (ROOM, str(alice.pk)) in get_node().attendance._changed

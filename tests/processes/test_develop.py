@@ -1,5 +1,6 @@
 """A developer's first hour: what `serve` and `manage.py` say and do while a site is being written."""
 
+import json
 import os
 import socket
 import subprocess
@@ -36,6 +37,7 @@ SETTINGS = (
 DEBUG = True
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 REALTIME = {"ISOLATED_WORKERS": True}
+INSTALLED_APPS += ["tests.sites.constants.SiteConstants"]
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": ["templates"]}]
 LOGGING = {"version": 1}
 """
@@ -45,13 +47,16 @@ LOGGING = {"version": 1}
 class SmallProcess(Program):
     """A small site in a directory, served as a developer does."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, **constants: float) -> None:
+        """`constants` are of the supervisor."""
         self.directory = directory
         files = {"mysite/settings.py": SETTINGS, "mysite/urls.py": URLS, "mysite/views.py": VIEW}
         site = SmallSite(directory, {**files, "templates/page.html": "first page"})
         port = free_port()
         command = [sys.executable, "-m", "django", "serve", "--port", str(port), *options]
-        super().__init__("small", command, port=port, cwd=directory, env=site.environment)
+        changed = json.dumps({f"realtime.server.supervisor.{name}": value for name, value in constants.items()})
+        env = {**site.environment, "CONSTANTS_JSON": changed}
+        super().__init__("small", command, port=port, cwd=directory, env=env)
         self.address = f"127.0.0.1:{port}"
 
     def change(self, name: str, old: str, new: str) -> None:

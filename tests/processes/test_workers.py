@@ -1,4 +1,4 @@
-"""How several workers stop when not all goes by the book: signals at bad moments, and a parent that is killed."""
+"""How several workers start and stop when not all goes by the book: a broken site, bad moments, a killed parent."""
 
 import asyncio
 import contextlib
@@ -8,9 +8,11 @@ from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
+from uvicorn.config import STARTUP_FAILURE
 
 from realtime.storage.tasks import end_tasks
 from tests.clients.people import People
+from tests.processes.test_develop import SmallProcess
 from tests.processes.test_stop import ENDLESS_SECONDS, among_themselves
 from tests.sites.processes import Redis, Site, health, wait_until
 from tests.sites.workers import connect_to_each_worker, workers_of
@@ -67,6 +69,35 @@ async def test_nobody_listens_when_the_last_sockets_have_been_closed(site):
             wait_until(lambda: not process.is_ready())
             assert any(map(runs, workers))
             client.connection.transport.resume_reading()
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "workers"])
+def test_a_site_that_cannot_be_loaded_ends(tmp_path, options):
+    process = SmallProcess(tmp_path, *options)
+    process.change("mysite/asgi.py", "http = ", "http = broken + ")
+    process.start()
+    assert process.wait() == STARTUP_FAILURE
+    log = process.log.read_text()
+    process.log.unlink()
+    assert "The application cannot be loaded" in log
+    assert "NameError: name 'broken' is not defined" in log
+
+
+def test_workers_that_serve_go_on_when_the_site_is_broken(tmp_path):
+    """Its files are being replaced when one of the workers dies."""
+    with SmallProcess(tmp_path, "--workers", "2", AGAIN_SECONDS=0.5) as process:
+        process.wait_for("say", "first")
+        wait_until(lambda: process.log.read_text().count("Application startup complete") == 2)
+        other, dying = workers_of(process)
+        process.change("mysite/asgi.py", "http = ", "http = broken + ")
+        os.kill(dying, SIGKILL)
+        process.wait_for_log("The application cannot be loaded")
+        wait_until(lambda: process.log.read_text().count("It is tried again every 0.5 s") == 2)
+        assert process.text("say") == "first"
+        process.change("mysite/asgi.py", "http = broken + ", "http = ")
+        wait_until(lambda: process.log.read_text().count("Application startup complete") == 3)
+        assert other in workers_of(process)
+        assert process.stop() == 0
 
 
 async def test_a_signal_to_the_whole_group_stops_them_as_one_to_the_parent(site):

@@ -1,14 +1,19 @@
-"""How long a server that gets a signal to stop waits for its sockets. Real signals: tests.processes.test_stop."""
+"""How long a server that gets a signal to stop waits for its sockets, and which workers are started again.
 
-from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM
+Real signals: tests.processes.test_stop and test_workers.
+"""
+
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGKILL, SIGTERM
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
-from realtime.server import supervisor
+from realtime.server import process, supervisor
+from realtime.server.process import Server, WorkerServer
 from realtime.server.scope_keys import IS_STOPPING
-from realtime.server.supervisor import Server, WorkerServer
 from realtime.server.websocket import RealtimeProtocol
 
 TIMEOUT_SECONDS = 20
@@ -43,7 +48,8 @@ def clock(monkeypatch):
             self.now += seconds
 
     clock = Clock()
-    monkeypatch.setattr(supervisor, "time", clock)
+    for module in (process, supervisor):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -87,8 +93,8 @@ async def test_a_hangup_after_the_stop_is_no_second_signal(clock):
 
 @pytest.mark.parametrize(("now", "closes"), [(PARENT, False), (1, True)])
 async def test_a_worker_without_its_parent_stops(monkeypatch, now, closes):
-    monkeypatch.setattr(supervisor.multiprocessing, "parent_process", lambda: SimpleNamespace(pid=PARENT))
-    monkeypatch.setattr(supervisor.os, "getppid", lambda: now)
+    monkeypatch.setattr(process.multiprocessing, "parent_process", lambda: SimpleNamespace(pid=PARENT))
+    monkeypatch.setattr(process.os, "getppid", lambda: now)
     worker = make(WorkerServer)
     worker.server_state.connections.add(StayingSocket())
     assert await closes_listener(worker) is closes
@@ -156,16 +162,85 @@ def test_it_waits_for_a_successor_that_is_slow_to_load(clock, workers, load_seco
     assert workers.wait_until_ready(Successor(clock, load_seconds, dies)) is ready
 
 
-@pytest.mark.parametrize(("codes", "code"), [([3, -2], 3), ([0, -9], None)])
-def test_it_fails_when_its_workers_could_not_start(monkeypatch, workers, codes, code):
+class Started:
+    """A worker that serves, or has ended with a code."""
+
+    made: ClassVar[list[int]] = []  # the numbers of those that have been started
+
+    def __init__(self, *_) -> None:
+        self.pid, self.exitcode, self.process = len(self.made), None, self
+
+    def start(self) -> None:
+        self.made.append(self.pid)
+
+    def is_alive(self, timeout=0) -> bool:
+        return self.exitcode is None
+
+    is_ready = is_alive
+
+    def kill(self) -> None:
+        self.exitcode = -SIGKILL if self.exitcode is None else self.exitcode
+
+    def join(self) -> None:
+        assert self.exitcode is not None
+
+
+@pytest.fixture
+def pair(monkeypatch, workers, clock):
+    """Two workers that serve."""
+    monkeypatch.setattr(supervisor, "Worker", Started)
+    monkeypatch.setattr(Started, "made", [])
+    for _ in range(2):
+        workers.processes.append(Started())
+        workers.processes[-1].start()
+    return workers.processes
+
+
+@pytest.mark.parametrize("code", [0, 1, -SIGKILL])
+def test_a_worker_that_has_ended_is_started_again_at_once(workers, pair, code):
+    pair[1].exitcode = code
+    workers.keep_subprocess_alive()
+    assert (Started.made, pair[1].pid) == ([0, 1, 2], 2)
+
+
+def test_one_that_cannot_start_is_tried_now_and_then_while_others_serve(workers, pair, clock):
+    for _ in range(3):
+        pair[1].exitcode = STARTUP_FAILURE
+        count = len(Started.made)
+        workers.keep_subprocess_alive()
+        clock.now += supervisor.AGAIN_SECONDS - 1
+        workers.keep_subprocess_alive()
+        assert len(Started.made) == count
+        clock.now += 1
+        workers.keep_subprocess_alive()
+        assert len(Started.made) == count + 1
+    assert not workers.should_exit.is_set()
+    assert workers.failed_at == {}
+
+
+def test_the_server_ends_if_none_can_start(monkeypatch, workers, pair):
+    for worker in pair:
+        worker.exitcode = STARTUP_FAILURE
+    workers.keep_subprocess_alive()
+    assert (workers.should_exit.is_set(), Started.made) == (True, [0, 1])
     monkeypatch.setattr(supervisor.Multiprocess, "run", lambda _self: None)
-    workers.processes += [SimpleNamespace(exitcode=code) for code in codes]
-    if code is None:
+    with pytest.raises(SystemExit) as end:
         workers.run()
-    else:
-        with pytest.raises(SystemExit) as end:
-            workers.run()
-        assert end.value.code == code
+    assert end.value.code == STARTUP_FAILURE
+
+
+def test_a_stop_is_a_success_while_one_cannot_start(monkeypatch, workers, pair):
+    pair[0].exitcode = STARTUP_FAILURE
+    workers.keep_subprocess_alive()
+    monkeypatch.setattr(supervisor.Multiprocess, "run", lambda _self: None)
+    workers.run()
+
+
+def test_nobody_is_started_when_it_stops(workers, pair):
+    pair[0].exitcode = 1
+    workers.should_exit.set()
+    workers.keep_subprocess_alive()
+    assert Started.made == [0, 1]
 
 
 def test_two_signals_that_are_noticed_together_are_two(workers):
@@ -189,6 +264,6 @@ def test_a_hangup_replaces_nobody_where_hangups_are_ignored(monkeypatch, ignored
 def test_a_worker_does_not_wait_for_its_threads(monkeypatch):
     calls = []
     monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: calls.append(sockets))
-    monkeypatch.setattr(supervisor, "end_soon", lambda: calls.append("end soon"))
+    monkeypatch.setattr(process, "end_soon", lambda: calls.append("end soon"))
     make(WorkerServer).run(["a socket"])
     assert calls == [["a socket"], "end soon"]

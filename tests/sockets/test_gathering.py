@@ -128,9 +128,11 @@ async def test_it_batches_on_sockets_of_a_room(site, alice, general):
 
 
 async def test_it_forgets_what_has_gathered_for_who_has_gone(site, alice):
-    socket = await site.connect(alice, query={"batch": "1000", "flush_ms": "100"})
+    socket = await site.connect(alice, query={"batch": "1000", "flush_ms": LONG})
     await socket.send(ping(1))
-    await until(only_connection().sink.queued_bytes)
+    sink = only_connection().sink
+    await until(sink.queued_bytes)
     await socket.close()
     await until(lambda: not get_node().hub.connections)
+    sink._flush()  # it is time
     assert (await site.connect(alice)).greeting["online_count"] == 1

@@ -138,6 +138,7 @@ async def test_a_session_takes_its_topics_along(site, alice):
     socket = await site.connect(alice)
     for name in ("metrics", "kept"):
         await socket.ask("subscribe", topic=name)
+    await socket.expect("topic", topic="metrics")  # a value that is kept for who comes next
     await get_node().keeper.save()  # as happens once a second
     await socket.close()
     await publish("kept", "missed")

@@ -64,8 +64,9 @@ class Command(BaseCommand):
         if missing := find_missing("server"):
             hint = f"{advise('server')} Other ASGI servers work, too: see docs/deployment.md."
             raise CommandError(f"`serve` needs packages that are missing or too old: {', '.join(missing)}. {hint}")
+        from realtime.server.process import Server, end_soon
         from realtime.server.reloader import Reloader
-        from realtime.server.supervisor import Server, Workers, end_soon
+        from realtime.server.supervisor import Workers
 
         if options["workers"] < 1:
             raise CommandError("--workers must be at least 1.")
