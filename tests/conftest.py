@@ -24,7 +24,7 @@ from django.utils import translation
 from playwright.async_api import Browser
 
 from realtime import conf
-from realtime.chat import direct, rooms
+from realtime.chat import rooms
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Envelope
 from realtime.management.commands import serve
@@ -301,7 +301,6 @@ async def site(
     yield site
     await site.stop()
     database.shutdown()
-    direct._pairs.clear()
     conf.clear_cache()
     records = [*caplog.get_records("call"), *caplog.get_records("teardown")]
     errors = [record for record in records if record.levelno >= logging.ERROR]

@@ -64,6 +64,11 @@ def forget_pair(a: int | str, b: int | str) -> None:
         _pairs.pop(key, None)
 
 
+def forget_pairs() -> None:
+    """The process stops serving sockets. In the tests of a site, the next ones may find other users with these keys."""
+    _pairs.clear()
+
+
 @retry_conflicts
 def open_pair(sender: Any, recipient: int | str) -> Pair:
     """Synchronous. Finds the pair's room, or makes it. Raises Refused as `find_pair` does."""

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 
 from realtime.auth import access, tickets
 from realtime.auth.identity import Loader, load_identities
+from realtime.chat.direct import forget_pairs
 from realtime.chat.messages import Messages
 from realtime.chat.read_positions import MARKS_AT_ONCE, ReadMarker, mark_read
 from realtime.conf import settings
@@ -120,6 +121,7 @@ class Node:
         bridge.retire(self.hub)
         online.forget_loop_store()
         lookup.forget_loop_store()
+        forget_pairs()
         await self.tracker.stop()
         await self.attendance.stop()
         await self.hub.stop()
