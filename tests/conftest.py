@@ -42,14 +42,14 @@ from tests.settings import REALTIME
 from tests.sites.cluster import make_cluster
 from tests.sites.in_process import InProcessServer
 from tests.sites.once import make_once
-from tests.sites.processes import python_path, show_logs
+from tests.sites.processes import python_path, show_logs, wait_until
 
 # Made by `migrate`, and the same for every test.
 KEPT_TABLES = {"django_content_type", "auth_permission"}
 
 MODEL_SIGNALS = [found for found in vars(signals).values() if isinstance(found, signals.ModelSignal)]
 
-# How the product names what it waits for at most, and a busy machine does later.
+# How the product names what it waits for, or works at, at most, and a busy machine does later.
 LIMITS = {
     "CLOSE_SECONDS",
     "CONNECT_TIMEOUT_SECONDS",
@@ -125,6 +125,19 @@ def delete_statements() -> list[str]:
     return [";".join(each)] if connection.vendor == "postgresql" else each  # SQLite takes one statement at a time
 
 
+def end_other_connections() -> None:
+    """On PostgreSQL, which gives them five seconds when it drops the database. A busy machine may need longer."""
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_terminate_backend(pid) {others}")
+
+        def have_gone() -> bool:
+            cursor.execute(f"SELECT NOT EXISTS (SELECT {others})")
+            return bool(cursor.fetchone()[0])
+
+        wait_until(have_gone)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
@@ -149,10 +162,9 @@ def django_db_setup(
             empty = functools.partial(connection.ops.execute_sql_flush, delete_statements())
         patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _self: empty())
         yield
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            others = "datname = current_database() AND pid <> pg_backend_pid()"
-            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+    if connection.vendor == "postgresql":
+        with django_db_blocker.unblock():
+            end_other_connections()
     if folder is not None and connection.vendor == "postgresql":
         with django_db_blocker.unblock():
             drop_template(folder)

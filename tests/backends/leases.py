@@ -10,6 +10,8 @@ from realtime.storage.leases.store import LeaseStore
 from tests.backends.presence import Clock
 from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, open_client, own_redis_prefix
 
+SLOWER = 1_000
+
 
 @dataclass
 class LeaseBackend:
@@ -40,14 +42,21 @@ def open_memory() -> LeaseBackend:
     return LeaseBackend(store, store, clock.sleep, store._held.clear)
 
 
+class SlowLeases(RedisLeases):
+    """A second of theirs lasts so long that none ends by itself while a test, or what it waits for, stands still."""
+
+    async def acquire(self, name: str, owner: str, seconds: float) -> bool:
+        return await super().acquire(name, owner, seconds * SLOWER)
+
+
 def open_redis(prefix: str) -> LeaseBackend:
     """Redis has a clock of its own, so `sleep` shortens the remaining time of the keys instead."""
 
     def sleep(seconds: float) -> None:
         client = open_client()
         for key in find_keys(prefix):
-            client.pexpire(key, client.pttl(key) - round(seconds * 1000))
+            client.pexpire(key, client.pttl(key) - round(seconds * SLOWER * 1000))
 
     return LeaseBackend(
-        RedisLeases(REDIS_URL, prefix), RedisLeases(REDIS_URL, prefix), sleep, lambda: delete_keys(prefix)
+        SlowLeases(REDIS_URL, prefix), SlowLeases(REDIS_URL, prefix), sleep, lambda: delete_keys(prefix)
     )

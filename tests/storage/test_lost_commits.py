@@ -30,6 +30,7 @@ WRITERS = 4
 @pytest.fixture
 async def proxy(monkeypatch, shared):
     """Database threads reach PostgreSQL through it. This thread does not: it has opened its connection before."""
+    monkeypatch.setattr(transactions, "LOOK_SECONDS", PATIENCE_SECONDS)  # PostgreSQL may notice late what has broken
     async with CommitProxy(monkeypatch) as proxy:
         yield proxy
         await asyncio.to_thread(database.shutdown)
@@ -67,8 +68,7 @@ async def is_waiting():
     return await database.run(look)
 
 
-async def test_it_waits_for_a_commit_that_is_under_way(proxy, posts, monkeypatch):
-    monkeypatch.setattr(transactions, "LOOK_SECONDS", PATIENCE_SECONDS)
+async def test_it_waits_for_a_commit_that_is_under_way(proxy, posts):
     proxy.lose = "late"
     storing = asyncio.create_task(database.run(messages.store, posts(1)))
     while not await is_waiting():

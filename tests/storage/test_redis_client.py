@@ -56,8 +56,8 @@ class Server:
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:
         self.client.config_set("busy-reply-threshold", 1)
-        with redis.Redis.from_url(self.url, socket_timeout=0.05) as other, contextlib.suppress(redis.TimeoutError):
-            other.eval("while true do end", 0)
+        with self.begun("EVAL", "while true do end", 0):
+            wait_until(lambda: not self.is_free())
         yield
         self.client.script_kill()
         wait_until(self.is_free)  # the script is told to end, and ends a moment later
@@ -66,12 +66,18 @@ class Server:
     def loading(self) -> Iterator[None]:
         self.client.execute_command("DEBUG", "POPULATE", 20_000)
         self.client.config_set("key-load-delay", 2_000)
-        with redis.Redis.from_url(self.url, socket_timeout=0.05) as other, contextlib.suppress(redis.TimeoutError):
-            other.execute_command("DEBUG", "RELOAD")
-        wait_until(self.is_loading)
+        with self.begun("DEBUG", "RELOAD"):
+            wait_until(self.is_loading)
         yield
         self.client.config_set("key-load-delay", 0)
         wait_until(lambda: not self.is_loading())
+
+    @contextlib.contextmanager
+    def begun(self, *command: str | int) -> Iterator[None]:
+        """Nobody waits for the answer: a client that gave up soon might do so before it has sent the command."""
+        with redis.Redis.from_url(self.url, socket_timeout=PATIENCE_SECONDS) as other:
+            other.connection_pool.get_connection().send_command(*command)
+            yield
 
     def is_free(self) -> bool:
         try:
