@@ -100,8 +100,8 @@ async def test_it_lets_its_sockets_go_one_after_the_other_when_others_go_on(shar
         wait_for_leases(shared_site, 3)
         async with People() as people:
             clients = [await people.connect(leaving, "alice", "general") for _ in range(8)]
-            leaving.signal(SIGTERM)
             started = time.monotonic()
+            leaving.signal(SIGTERM)
             writing = asyncio.create_task(write_until_closed(clients[0]))
             partings = [asyncio.create_task(part(client)) for client in clients]
             times, delays = zip(*sorted(await asyncio.gather(*partings)), strict=True)
