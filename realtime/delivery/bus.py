@@ -71,7 +71,7 @@ class Bus:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: asyncio.Task[None] | None = None
-        self._beat_heard = time.monotonic()
+        self._silent_since: float | None = None  # when the first beat was published since one was heard
         self._unheard = 0  # beats sent since one was heard
         self.is_down = False
 
@@ -157,9 +157,12 @@ class Bus:
         number = 0
         while True:
             number += 1
+            # Not the time since a beat was heard: a process that stands still publishes none.
+            if self._silent_since is None:
+                self._silent_since = time.monotonic()
             self.publish(Envelope(beat=number))
             await asyncio.sleep(period)
-            if time.monotonic() - self._beat_heard > 3 * period:
+            if self._silent_since is not None and time.monotonic() - self._silent_since > 3 * period:
                 self._note_down("its beats are not heard")
             if self._unheard >= DEAF_BEATS:
                 await self._listen_anew()
@@ -182,7 +185,7 @@ class Bus:
     def _hear_beat(self, beat: int) -> None:
         if not beat:
             return
-        self._beat_heard = time.monotonic()
+        self._silent_since = None
         self._unheard = 0
         if self.is_down:
             self.is_down = False

@@ -24,6 +24,10 @@ logger = logging.getLogger("uvicorn.error")
 START_SECONDS = 60
 # How long it takes until a worker that could not start is tried again, while others serve.
 AGAIN_SECONDS = 10
+# A worker that has not answered its parent for so long hangs, and is killed: its sockets break without a goodbye.
+HANG_SECONDS = 30
+# How long the parent waits for one answer. It hears no signals meanwhile.
+ANSWER_SECONDS = 1
 
 
 def send(worker: uvicorn_workers.Process, sig: int) -> None:
@@ -32,6 +36,14 @@ def send(worker: uvicorn_workers.Process, sig: int) -> None:
 
 
 class Worker(uvicorn_workers.Process):
+    answered_at: float | None = None  # as `time.monotonic()`; before the first answer, when it was asked first
+
+    def ping(self, timeout: float = ANSWER_SECONDS) -> bool:
+        """Whether it is to live. uvicorn gives it five seconds, but a busy machine may not run it for longer."""
+        if self.answered_at is None or super().ping(min(timeout, ANSWER_SECONDS)):
+            self.answered_at = time.monotonic()
+        return time.monotonic() - self.answered_at < HANG_SECONDS
+
     @cached_property
     def server(self) -> WorkerServer:
         return WorkerServer(self.config)

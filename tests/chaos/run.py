@@ -12,7 +12,7 @@ import psycopg
 from tests.chaos.breakage import World, open_world
 from tests.chaos.client import TORN, Client
 from tests.chaos.history import History
-from tests.chaos.plan import OUTAGES, READERS, ROAD_ACTIONS, SILENT_SECONDS, WRITERS, Step, make_plan
+from tests.chaos.plan import FULL_SECONDS, OUTAGES, READERS, ROAD_ACTIONS, SILENT_SECONDS, WRITERS, Step, make_plan
 from tests.chaos.reader import GROUPED, WITHDRAWN, Reader
 from tests.chaos.record import read_record
 from tests.chaos.road import now
@@ -21,7 +21,6 @@ from tests.sites.processes import SiteProcess, health, show_logs
 
 SETTLE_SECONDS = 120.0  # only a run that fails waits that long
 MOST_BYTES = 400_000_000  # of a server; one that has served all of these clients has 150 MB
-FULL_SECONDS = 60.0  # a plan of that length has everything in it
 LEAST_ACKED_PER_SECOND = 0.2  # of a client that writes about once a second
 LEAST_NOTIFIED_PER_SECOND = 1  # of six clients that let the site notify people about once a second
 LEAST_GROUPED_PER_SECOND = 0.3  # half of these go into groups

@@ -1,6 +1,6 @@
 """The rules of the chaos: what a client accepts, and what a plan may be."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.chaos.account import Account
@@ -163,5 +163,7 @@ def test_it_has_the_last_word_said_while_redis_is_away(seed, seconds):
 
 
 @given(seeds)
+@example(669564361)  # the first draw has no slot for a flush
+@example(3107396604)
 def test_it_breaks_everything_in_every_way_within_a_minute(seed):
     assert {step.action for step in make_plan(seed, 60)} == {*OUTAGES, *ROAD_ACTIONS}

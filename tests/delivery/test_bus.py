@@ -1,6 +1,7 @@
 """What processes send each other, over a layer that fails on request."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -155,6 +156,22 @@ async def test_it_notices_that_its_beats_are_lost_and_come_back(layer, open_bus,
     layer.deaf = False
     await layer.until(lambda: ear.recoveries == 2)
     assert not bus.is_down
+
+
+async def test_a_process_that_stood_still_does_not_blame_the_layer(layer, open_bus, monkeypatch, caplog):
+    clock, beats = [0.0], []
+    hear_beat = Bus._hear_beat
+
+    def stand_still(bus, beat):
+        hear_beat(bus, beat)
+        beats.append(beat)
+        clock[0] += 100
+
+    monkeypatch.setattr(buses, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Bus, "_hear_beat", stand_still)
+    open_bus("one", Ear())
+    await layer.until(lambda: len(beats) > 2)
+    assert "away" not in caplog.text
 
 
 async def test_it_does_not_take_anothers_beat_for_its_own(layer, open_bus):

@@ -88,10 +88,10 @@ async def test_the_site_is_started_again_when_it_changes(tmp_path):
         assert process.text("show") == "first page"
         process.change("templates/page.html", "first", "second")
         process.wait_for("show", "second page")
-        process.change("mysite/settings.py", "DEBUG = True", "DEBUG = Treu")
+        process.change("mysite/settings.py", "DEBUG = True", "DEBUG = Tru")
         process.wait_for_log("The site has ended. It will be started again")
-        assert "NameError: name 'Treu' is not defined" in process.log.read_text()
-        process.change("mysite/settings.py", "DEBUG = Treu", "DEBUG = True")
+        assert "NameError: name 'Tru' is not defined" in process.log.read_text()
+        process.change("mysite/settings.py", "DEBUG = Tru", "DEBUG = True")
         process.wait_for("say", "second")
         assert process.stop() == 0
         assert not process.is_ready()

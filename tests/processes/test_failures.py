@@ -153,6 +153,9 @@ try:
         raise ValueError
 except ValueError:
     pass
+# Before bob is disconnected: some time after that, nobody lists him any more.
+answers = [manager.get_online_count(), sorted(manager.get_online_users()), manager.is_user_online({bob}),
+    manager.is_user_online(User.objects.get(username='carol').pk), manager.get_user_connections_count({alice})]
 transaction.set_autocommit(False)
 realtime.send_to_user({bob}, {{"type": "order", "number": 4}})
 transaction.rollback()
@@ -160,8 +163,7 @@ realtime.send_to_user({bob}, {{"type": "order", "number": 5}})
 realtime.disconnect_user({bob})
 transaction.commit()
 transaction.set_autocommit(True)
-print(json.dumps([manager.get_online_count(), sorted(manager.get_online_users()), manager.is_user_online({bob}),
-    manager.is_user_online(User.objects.get(username='carol').pk), manager.get_user_connections_count({alice})]))
+print(json.dumps(answers))
 """
 
 

@@ -16,10 +16,11 @@ from django.db import connections
 import realtime
 from realtime.delivery import bridge, outbox
 from realtime.manager import manager
+from realtime.presence import circuit
 from realtime.storage import database
 
 # Only what would wait for ever reaches them, and fails.
-bridge.TIMEOUT_SECONDS = outbox.PATIENCE_SECONDS = 30
+bridge.TIMEOUT_SECONDS = bridge.EXIT_SECONDS = outbox.PATIENCE_SECONDS = circuit.PATIENCE_SECONDS = 30
 warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn about forks of processes with threads
 
 def say(n):

@@ -11,7 +11,7 @@ from tests.clients.browser import open_page
 from tests.clients.people import People
 from tests.sites.processes import Redis, Site, SiteProcess, health, wait_until
 from tests.sites.tcp_proxy import Proxy
-from tests.sites.workers import connect_to_each_worker, connections_of, workers_of
+from tests.sites.workers import connect_to_each_worker, connections_of, wait_for_leases, workers_of
 
 pytestmark = [
     pytest.mark.process,
@@ -27,6 +27,7 @@ def process(new_database) -> Iterator[SiteProcess]:
     with Redis() as redis:
         site = Site(redis_url=redis.url, SQLITE_PATH=new_database(), CONTENT_POLICY="default-src 'self'")
         with site.process("serve", "--workers", "2") as process:
+            wait_for_leases(site, 2)
             wait_until(lambda: health(process) == 200)
             yield process
 

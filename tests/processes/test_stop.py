@@ -17,7 +17,7 @@ from realtime.storage.tasks import end_tasks
 from tests.clients.people import People, open_socket
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Redis, Site, free_port, health, wait_until
-from tests.sites.workers import connect_to_each_worker
+from tests.sites.workers import connect_to_each_worker, wait_for_leases
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 WINDOW_SECONDS = 2.0
@@ -78,6 +78,7 @@ async def test_workers_that_stop_together_know_that_nobody_goes_on(shared_site):
 async def test_it_serves_until_its_last_sockets_have_left(shared_site):
     site = shared_site.varied(RESTART_WINDOW_SECONDS=ENDLESS_SECONDS)
     with site.process("serve", "--workers", "2") as leaving, site.process():
+        wait_for_leases(site, 3)
         wait_until(lambda: (health(leaving), health(leaving, "live")) == (200, 200))
         async with People() as people:
             clients = await connect_to_each_worker(people, leaving)
@@ -96,11 +97,11 @@ async def test_it_serves_until_its_last_sockets_have_left(shared_site):
 
 async def test_it_lets_its_sockets_go_one_after_the_other_when_others_go_on(shared_site):
     with shared_site.process("serve", "--workers", "2") as leaving, shared_site.process():
-        wait_until(lambda: health(leaving) == 200)
+        wait_for_leases(shared_site, 3)
         async with People() as people:
             clients = [await people.connect(leaving, "alice", "general") for _ in range(8)]
-            leaving.signal(SIGTERM)
             started = time.monotonic()
+            leaving.signal(SIGTERM)
             writing = asyncio.create_task(write_until_closed(clients[0]))
             partings = [asyncio.create_task(part(client)) for client in clients]
             times, delays = zip(*sorted(await asyncio.gather(*partings)), strict=True)
@@ -137,7 +138,7 @@ async def write_until_closed(client) -> int:
 async def test_it_stops_at_once_at_the_second_signal(shared_site, workers):
     site = shared_site.varied(RESTART_WINDOW_SECONDS=ENDLESS_SECONDS)
     with site.process("serve", "--workers", workers) as process, site.process():
-        wait_until(lambda: health(process) == 200)
+        wait_for_leases(site, int(workers) + 1)
         async with People() as people:
             clients = await connect_to_each_worker(people, process)
             process.signal(SIGTERM)
@@ -215,6 +216,7 @@ async def test_its_users_stay_online_while_it_stops(shared_site):
     """
     options = ("serve", "--graceful-timeout", str(ENDLESS_SECONDS))
     with shared_site.process(*options) as leaving, shared_site.process() as staying:
+        wait_for_leases(shared_site, 2)
         wait_until(lambda: health(leaving) == 200 and health(staying) == 200)
         async with People() as people:
             _reader, request = await asyncio.open_connection("127.0.0.1", leaving.port)

@@ -15,7 +15,7 @@ from tests.clients.people import People
 from tests.processes.test_develop import SmallProcess
 from tests.processes.test_stop import ENDLESS_SECONDS, among_themselves
 from tests.sites.processes import Redis, Site, health, wait_until
-from tests.sites.workers import connect_to_each_worker, workers_of
+from tests.sites.workers import connect_to_each_worker, wait_for_leases, workers_of
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
 
@@ -42,7 +42,7 @@ def runs(pid: int) -> bool:
 async def test_workers_end_when_their_parent_is_killed(site):
     """Else they would keep the port from the successor, and nobody would know of them."""
     with site.process("serve", "--workers", "2") as process:
-        wait_until(lambda: health(process) == 200)
+        wait_for_leases(site, 2)
         workers = workers_of(process)
         assert len(workers) == 2
         async with People() as people:
@@ -103,7 +103,7 @@ def test_workers_that_serve_go_on_when_the_site_is_broken(tmp_path):
 async def test_a_signal_to_the_whole_group_stops_them_as_one_to_the_parent(site):
     """Each worker knows of it from then on: none takes anybody in any more, and the sockets go in their turn."""
     with site.process("serve", "--workers", "2") as process, site.process():
-        wait_until(lambda: health(process) == 200)
+        wait_for_leases(site, 3)
         async with People() as people:
             await connect_to_each_worker(people, process)
             os.killpg(process.pid, SIGTERM)
@@ -114,7 +114,7 @@ async def test_a_signal_to_the_whole_group_stops_them_as_one_to_the_parent(site)
 async def test_a_stop_does_not_wait_until_all_have_been_replaced(site):
     """The first one to be replaced has closed one of its sockets, and would close the last one long afterwards."""
     with site.process("serve", "--workers", "3") as process:
-        wait_until(lambda: health(process) == 200)
+        wait_for_leases(site, 3)
         async with People() as people:
             clients = await connect_to_each_worker(people, process)
             process.signal(SIGHUP)

@@ -267,3 +267,18 @@ def test_a_worker_does_not_wait_for_its_threads(monkeypatch):
     monkeypatch.setattr(process, "end_soon", lambda: calls.append("end soon"))
     make(WorkerServer).run(["a socket"])
     assert calls == [["a socket"], "end soon"]
+
+
+def test_a_worker_that_stands_still_is_killed_only_if_it_hangs(clock, monkeypatch):
+    answers = []
+    monkeypatch.setattr(supervisor.Worker, "_healthcheck", lambda worker, timeout: answers.pop() if answers else None)
+    worker = object.__new__(supervisor.Worker)
+    worker.process = SimpleNamespace(is_alive=lambda: True)
+    for _ in range(2):
+        assert worker.is_alive()
+        clock.now += supervisor.HANG_SECONDS - 1
+        assert worker.is_alive()
+        answers.append(True)
+    assert worker.is_alive()
+    clock.now += supervisor.HANG_SECONDS
+    assert not worker.is_alive()

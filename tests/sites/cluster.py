@@ -46,6 +46,8 @@ def open_cluster(template: Path) -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         redis, postgres = stack.enter_context(Redis()), stack.enter_context(Postgres(template))
         site = Site(redis_url=redis.url, DATABASE_URL=postgres.url)
+        # Rights are looked up again by nobody: that would hide a loss, and wait for what a test locks.
+        site.configure(AUTH_RECHECK_SECONDS=600)
         yield Cluster(redis, postgres, site, *(stack.enter_context(site.process()) for _ in range(2)))
 
 

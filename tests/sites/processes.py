@@ -47,6 +47,7 @@ web = httpx.Client(
 )
 
 _running: list["Program"] = []
+_keepers: list[socket.socket] = []  # of ports
 
 
 def python_path(*folders: Path | str) -> str:
@@ -64,9 +65,15 @@ def find_binary(name: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that the system gives to nobody else as long as this process lives.
+
+    Who listens on a port of its choice can do so meanwhile: servers set SO_REUSEADDR, as this socket does.
+    """
+    keeper = socket.socket()
+    keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeper.bind(("127.0.0.1", 0))
+    _keepers.append(keeper)
+    return int(keeper.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import json
 import os
 from pathlib import Path
 
+from redis import Redis
+
 from tests.clients.people import People, ProcessSocket
 from tests.patience import PATIENCE_SECONDS
-from tests.sites.processes import SiteProcess
+from tests.sites.processes import Site, SiteProcess, wait_until
 
 ESTABLISHED = "01"
 
@@ -18,6 +21,13 @@ def workers_of(process: SiteProcess) -> list[int]:
     """The process ids of the workers, without that of multiprocessing's resource tracker."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def wait_for_leases(site: Site, number: int) -> None:
+    """Wait until so many processes know of each other. They do a moment after they have begun to listen."""
+    prefix = json.loads(site.env["REALTIME_JSON"]).get("KEY_PREFIX", "realtime")
+    with Redis.from_url(site.env["REDIS_URL"], socket_timeout=PATIENCE_SECONDS) as client:
+        wait_until(lambda: client.zcard(f"{prefix}:presence:leases") == number)
 
 
 def connections_of(process: SiteProcess) -> dict[int, int]:
