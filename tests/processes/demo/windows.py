@@ -40,6 +40,7 @@ SPOIL = """(text) => {
         send.call(this, frame.replace(text, "\\\\u0000"));
     };
 }"""
+LOADED = "#messages .message, #nothing:not([hidden])"
 READ_NEWS = """(count) => new Promise((resolve) => {
     const look = () => (seen.length >= count ? resolve(seen) : setTimeout(look, 20));
     look();
@@ -92,6 +93,7 @@ async def expect_entered(page: Page, name: str) -> None:
     await expect(page.locator("#my-name")).to_have_text(name)
     await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
     await expect(page.locator("#rooms button").first).to_be_attached()
+    await expect(page.locator(LOADED)).not_to_have_count(0)
 
 
 async def say(page: Page, text: str) -> None:
