@@ -190,7 +190,8 @@ async def test_an_announcement_comes_back_if_it_could_not_be_closed(windows: Win
     await expect(page.locator(".toast", has_text="That did not work")).to_have_count(1)
     await expect(notice).to_have_count(1)
     await page.unroute_all()
-    await button.click()
+    async with page.expect_response(f"**/api/v1/announcements/*/{closing}"):
+        await button.click()
     await expect(notice).to_have_count(0)
     await page.reload()
     await expect(page.locator(".announcement", has_text="stay")).not_to_have_count(0)
