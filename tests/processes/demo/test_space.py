@@ -1,5 +1,6 @@
 """The demo in a real browser: windows that meet, the admin, the inbox, hostile texts, size and barriers."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -84,17 +85,20 @@ async def test_what_is_typed_right_after_a_room_is_chosen_is_for_it(windows: Win
 async def test_a_double_click_on_a_person_signs_in_once(browser: Browser, process: SiteProcess) -> None:
     async with open_page(browser) as page:
         asked: list[Route] = []
+        released = asyncio.Event()
 
-        async def hold(route: Route) -> None:
+        async def refuse(route: Route) -> None:
             asked.append(route)
+            await released.wait()
+            await route.fulfill(status=503, json={"detail": "Later"})
 
-        await page.route("**/demo/sign-in", hold)
+        await page.route("**/demo/sign-in", refuse)
         await page.goto(f"http://{process.address}/")
         await page.dblclick("#sign-in button >> nth=0")
         await expect(page.locator("#sign-in button:disabled")).not_to_have_count(0)
-        assert len(asked) == 1
-        await asked[0].fulfill(status=503, json={"detail": "Later"})
+        released.set()
         await expect(page.locator("#sign-in-error")).to_have_text("Later")
+        assert len(asked) == 1
         await page.unroute_all()
         await page.click("#sign-in button >> nth=0")
         await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
