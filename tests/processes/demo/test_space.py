@@ -170,13 +170,14 @@ async def test_the_inbox_by_its_keys(windows: Windows) -> None:
     for step in ("paid", "sent", "delivered"):
         await carol.locator("#orders button").first.click()
         await expect(carol.locator("#orders .state").first).to_have_text(step)
-    await carol.click("#bell")
     items = carol.locator("#items > li")
+    # Then the bell gives the first of them the focus.
+    await expect(items).to_have_count(3)
+    await carol.click("#bell")
 
     async def choose_tab(name: str) -> None:
         await carol.locator("#inbox .tabs span").get_by_text(name, exact=True).click()
 
-    await expect(items).to_have_count(3)
     await carol.keyboard.press("j")
     await expect(items.nth(1)).to_be_focused()
     await carol.keyboard.press("k")
