@@ -25,6 +25,8 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
+
 
 @contextlib.asynccontextmanager
 async def switch(page: Page, proxy: Proxy) -> AsyncIterator[None]:
