@@ -125,7 +125,7 @@ async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads
     await alice.goto(f"http://{whole_windows.address}/health/live")
     async with People() as people:
         await talk(people, process, lines("meanwhile", 60))
-    await alice.evaluate("history.back()")
+    await alice.evaluate("setTimeout(() => history.back(), 0)")
     await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
     await expect_texts(alice, lines("meanwhile", 60))
     assert await alice.evaluate("window.wasKept") is True
