@@ -14,7 +14,7 @@ from tests.clients.browser import open_page
 from tests.clients.people import People
 from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.conftest import EXPIRING_SECONDS
-from tests.processes.demo.windows import Windows, expect_texts, lines, say, talk, texts
+from tests.processes.demo.windows import Windows, expect_texts, keep_toasts, lines, say, talk, texts
 from tests.sites.processes import SiteProcess
 from tests.sites.tcp_proxy import Proxy
 
@@ -139,6 +139,7 @@ async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads
 @pytest.mark.parametrize(("locale", "words"), [("en", "Connection lost"), ("zh-CN", "连接已断开")])
 async def test_without_a_network_buttons_say_so_in_words(windows: Windows, locale: str, words: str) -> None:
     alice = await windows.open("alice", locale=locale)
+    await keep_toasts(alice)
     await alice.context.set_offline(True)
     await alice.locator("#orders button").first.click()
     await expect(alice.locator("#toasts span").last).to_have_text(words)

@@ -12,6 +12,7 @@ from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit, has
 from tests.processes.demo.windows import (
     LOADED,
     Windows,
+    keep_toasts,
     lines,
     say,
     say_what_is_refused,
@@ -134,6 +135,7 @@ async def test_two_tabs_are_one_person(windows: Windows) -> None:
 
 async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> None:
     alice, bob = await windows.open("alice"), await windows.open("bob")
+    await keep_toasts(alice)
     async with alice.context.expect_page() as opening:
         await alice.click("#live button >> text=Open the admin")
     admin = await opening.value
