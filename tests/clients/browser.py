@@ -13,6 +13,11 @@ from tests.sites.processes import find_binary
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 PHONE: ViewportSize = {"width": 390, "height": 844}
 DESK: ViewportSize = {"width": 1280, "height": 800}
+# The library takes a worker that has said nothing for four seconds for none. A busy machine may start one later.
+WAIT_FOR_WORKERS = f"""{{
+    const plan = window.setTimeout;
+    window.setTimeout = (run, ms, ...rest) => plan(run, ms === 4000 ? {1000 * PATIENCE_SECONDS} : ms, ...rest);
+}}"""
 # What a test waits for in a page.
 FIND_FRAME = """([type, fields]) => frames.find((frame) => frame.type === type
     && Object.entries(fields).every(([name, value]) => (frame.data?.[name] ?? frame[name]) === value))"""

@@ -16,7 +16,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Route
 from websockets.exceptions import InvalidStatus
 
 from bench.readme import README
-from tests.clients.browser import open_page
+from tests.clients.browser import WAIT_FOR_WORKERS, open_page
 from tests.clients.bundles import find_packages
 from tests.clients.people import open_socket
 from tests.patience import PATIENCE_SECONDS
@@ -187,6 +187,7 @@ async def page(browser: Browser, site: ReadmeSite) -> AsyncIterator[Page]:
                 forbidden.append(message.text)
 
         page.context.on("console", note)
+        await page.context.add_init_script(WAIT_FOR_WORKERS)
         await page.goto(f"http://{site.address}/room")
         for field, value in {"username": "root", "password": "secret"}.items():
             await page.fill(f"#id_{field}", value)

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page
 
+from tests.clients.browser import WAIT_FOR_WORKERS
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Site, SiteProcess
@@ -62,6 +63,7 @@ async def log_in(browser: Browser, process: SiteProcess) -> AsyncIterator[Browse
     """A browser in which the admin is logged in."""
     context = await browser.new_context(bypass_csp=True)  # Playwright waits with `eval`
     context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    await context.add_init_script(WAIT_FOR_WORKERS)
     page = await context.new_page()
     await page.goto(f"http://{process.address}/admin/login/")
     for field, value in {"username": "admin", "password": "demo"}.items():

@@ -4,19 +4,20 @@ import asyncio
 import contextlib
 from typing import Self
 
+from tests.sites.processes import free_port
+
 
 class Proxy:
     """Passes bytes to and from a local port. Entered again, it comes back on the same port."""
 
     def __init__(self, port: int) -> None:
-        self.port = 0  # chosen by the system
+        self.port = free_port()
         self._target = port
         self._pumps: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:

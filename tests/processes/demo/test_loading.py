@@ -10,7 +10,7 @@ from playwright.async_api import Page, Route, expect
 
 from tests.patience import PATIENCE_SECONDS
 from tests.processes.demo.barriers import expect_no_barriers
-from tests.processes.demo.windows import Windows, say, status
+from tests.processes.demo.windows import Windows, keep_toasts, say, status
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -180,6 +180,7 @@ async def open_without_team(windows: Windows, answer: Answer) -> Page:
 @pytest.mark.usefixtures("announced")
 async def test_an_announcement_comes_back_if_it_could_not_be_closed(windows: Windows, closing: str) -> None:
     page = await windows.open("bob")
+    await keep_toasts(page)
     notice = page.locator(".announcement", has_text=f"Cake: {closing}")
     button = notice.get_by_role("button", name={"dismiss": "Dismiss", "confirm": "I have read it"}[closing])
     held = await hold_refusal(page, f"**/api/v1/announcements/*/{closing}")
@@ -190,7 +191,8 @@ async def test_an_announcement_comes_back_if_it_could_not_be_closed(windows: Win
     await expect(page.locator(".toast", has_text="That did not work")).to_have_count(1)
     await expect(notice).to_have_count(1)
     await page.unroute_all()
-    await button.click()
+    async with page.expect_response(f"**/api/v1/announcements/*/{closing}"):
+        await button.click()
     await expect(notice).to_have_count(0)
     await page.reload()
     await expect(page.locator(".announcement", has_text="stay")).not_to_have_count(0)

@@ -14,7 +14,7 @@ from tests.clients.browser import open_page
 from tests.clients.people import People
 from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.conftest import EXPIRING_SECONDS
-from tests.processes.demo.windows import Windows, expect_texts, lines, say, talk, texts
+from tests.processes.demo.windows import Windows, expect_texts, keep_toasts, lines, say, talk, texts
 from tests.sites.processes import SiteProcess
 from tests.sites.tcp_proxy import Proxy
 
@@ -24,6 +24,8 @@ pytestmark = [
     pytest.mark.usefixtures("logs"),
     pytest.mark.asyncio(loop_scope="session"),
 ]
+
+HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
 
 
 @contextlib.asynccontextmanager
@@ -123,7 +125,7 @@ async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads
     await alice.goto(f"http://{whole_windows.address}/health/live")
     async with People() as people:
         await talk(people, process, lines("meanwhile", 60))
-    await alice.evaluate("history.back()")
+    await alice.evaluate("setTimeout(() => history.back(), 0)")
     await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
     await expect_texts(alice, lines("meanwhile", 60))
     assert await alice.evaluate("window.wasKept") is True
@@ -137,6 +139,7 @@ async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads
 @pytest.mark.parametrize(("locale", "words"), [("en", "Connection lost"), ("zh-CN", "连接已断开")])
 async def test_without_a_network_buttons_say_so_in_words(windows: Windows, locale: str, words: str) -> None:
     alice = await windows.open("alice", locale=locale)
+    await keep_toasts(alice)
     await alice.context.set_offline(True)
     await alice.locator("#orders button").first.click()
     await expect(alice.locator("#toasts span").last).to_have_text(words)

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.processes.demo.windows import LET_ASK, Windows, read_news, watch_news
+from tests.processes.demo.windows import LET_ASK, Windows, keep_toasts, read_news, watch_news
 
 pytestmark = [
     pytest.mark.process,
@@ -28,6 +28,7 @@ async def test_the_browser_notifies_whoever_does_not_look(whole_windows: Windows
     await tab.context.add_init_script(LET_ASK)
     alice = await whole_windows.open("alice", beside=tab)
     await alice.click("#bell")
+    await keep_toasts(alice)
     await alice.click("#desktop")
     await expect(alice.locator("#desktop")).to_be_hidden()
     await expect(alice.locator(".toast")).to_have_count(0 if permissions else 1)
@@ -54,6 +55,7 @@ async def test_a_browser_that_cannot_notify_shows_a_toast(windows: Windows) -> N
     tab = await windows.open("bob")
     await tab.context.add_init_script(NO_CONSTRUCTOR % "granted")
     bob = await windows.open("bob", beside=tab)
+    await keep_toasts(bob)
     await bob.evaluate("Object.defineProperty(document, 'visibilityState', { get: () => 'hidden' })")
     await tab.locator("#orders button").first.click()
     await expect(bob.locator(".toast")).to_have_count(1)

@@ -1,5 +1,6 @@
 """The demo in a real browser: windows that meet, the admin, the inbox, hostile texts, size and barriers."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -9,7 +10,9 @@ from playwright.async_api import Browser, Page, Route, expect
 from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit, has_axe
 from tests.processes.demo.windows import (
+    LOADED,
     Windows,
+    keep_toasts,
     lines,
     say,
     say_what_is_refused,
@@ -26,7 +29,6 @@ pytestmark = [
 ]
 
 FIRST_VIEW_BYTES = 100 * 1024
-LOADED = "#messages .message, #nothing:not([hidden])"
 MOTIONS = "document.getAnimations().map((motion) => motion.animationName ?? motion.transitionProperty)"
 # All of them that there have been: how much, and what moved.
 SHIFTS = """new Promise((resolve) => {
@@ -77,6 +79,7 @@ async def test_what_is_typed_right_after_a_room_is_chosen_is_for_it(windows: Win
     )
     await expect(alice.locator("#room-title")).to_have_text("Team")
     await expect(alice.locator(".message.mine .text")).to_have_text("For the team")
+    await expect(alice.locator(".message.mine .tick")).to_have_attribute("aria-label", "Stored")
     await alice.click("#rooms button >> text=General")
     await expect(alice.locator("#text")).to_have_value("For General, not sent")
 
@@ -84,17 +87,20 @@ async def test_what_is_typed_right_after_a_room_is_chosen_is_for_it(windows: Win
 async def test_a_double_click_on_a_person_signs_in_once(browser: Browser, process: SiteProcess) -> None:
     async with open_page(browser) as page:
         asked: list[Route] = []
+        released = asyncio.Event()
 
-        async def hold(route: Route) -> None:
+        async def refuse(route: Route) -> None:
             asked.append(route)
+            await released.wait()
+            await route.fulfill(status=503, json={"detail": "Later"})
 
-        await page.route("**/demo/sign-in", hold)
+        await page.route("**/demo/sign-in", refuse)
         await page.goto(f"http://{process.address}/")
         await page.dblclick("#sign-in button >> nth=0")
         await expect(page.locator("#sign-in button:disabled")).not_to_have_count(0)
-        assert len(asked) == 1
-        await asked[0].fulfill(status=503, json={"detail": "Later"})
+        released.set()
         await expect(page.locator("#sign-in-error")).to_have_text("Later")
+        assert len(asked) == 1
         await page.unroute_all()
         await page.click("#sign-in button >> nth=0")
         await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
@@ -129,6 +135,7 @@ async def test_two_tabs_are_one_person(windows: Windows) -> None:
 
 async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> None:
     alice, bob = await windows.open("alice"), await windows.open("bob")
+    await keep_toasts(alice)
     async with alice.context.expect_page() as opening:
         await alice.click("#live button >> text=Open the admin")
     admin = await opening.value
@@ -143,7 +150,7 @@ async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> Non
     await expect(toast).to_have_css("animation-play-state", "paused")
     await expect(alice.locator("#orders li", has_text="A-18").locator(".state")).to_have_text("sent")
     await expect(alice).to_have_title(re.compile(r"\(\d+\) Realtime"))
-    await expect(bob.locator("#unread")).to_be_empty()
+    await expect(bob.locator("#items > li", has_text="A-18")).to_have_count(0)
     await admin.goto(f"http://{windows.address}/admin/notifications/announcement/add/")
     await admin.fill("#id_texts-0-title", "Cake")
     await admin.fill("#id_texts-0-message", "In the kitchen")
@@ -165,13 +172,14 @@ async def test_the_inbox_by_its_keys(windows: Windows) -> None:
     for step in ("paid", "sent", "delivered"):
         await carol.locator("#orders button").first.click()
         await expect(carol.locator("#orders .state").first).to_have_text(step)
-    await carol.click("#bell")
     items = carol.locator("#items > li")
+    # Then the bell gives the first of them the focus.
+    await expect(items).to_have_count(3)
+    await carol.click("#bell")
 
     async def choose_tab(name: str) -> None:
         await carol.locator("#inbox .tabs span").get_by_text(name, exact=True).click()
 
-    await expect(items).to_have_count(3)
     await carol.keyboard.press("j")
     await expect(items.nth(1)).to_be_focused()
     await carol.keyboard.press("k")
@@ -277,7 +285,6 @@ async def test_it_is_still_and_accessible(windows: Windows, view: Any) -> None:
     if not has_axe():
         pytest.skip("axe-core is not installed")
     page = await windows.open("alice", viewport=view, locale="zh-CN", reduced_motion="reduce")
-    await expect(page.locator(LOADED)).not_to_have_count(0)
     assert await page.evaluate(SHIFTS) == []
     await page.click("#bell")
     await expect(page.locator("#inbox")).to_be_visible()

@@ -40,6 +40,13 @@ SPOIL = """(text) => {
         send.call(this, frame.replace(text, "\\\\u0000"));
     };
 }"""
+# A toast goes after six seconds. A busy machine may look for it later.
+KEEP_TOASTS = """() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(".toast { animation-duration: 160ms, 3600s; }");
+    document.adoptedStyleSheets.push(sheet);
+}"""
+LOADED = "#messages .message, #nothing:not([hidden])"
 READ_NEWS = """(count) => new Promise((resolve) => {
     const look = () => (seen.length >= count ? resolve(seen) : setTimeout(look, 20));
     look();
@@ -92,6 +99,7 @@ async def expect_entered(page: Page, name: str) -> None:
     await expect(page.locator("#my-name")).to_have_text(name)
     await expect(page.locator("#pill")).to_have_attribute("data-status", "online")
     await expect(page.locator("#rooms button").first).to_be_attached()
+    await expect(page.locator(LOADED)).not_to_have_count(0)
 
 
 async def say(page: Page, text: str) -> None:
@@ -144,6 +152,10 @@ async def talk(people: People, process: SiteProcess, lines: list[str]) -> None:
 
 def lines(word: str, count: int) -> list[str]:
     return [f"{word} {number}" for number in range(count)]
+
+
+async def keep_toasts(page: Page) -> None:
+    await page.evaluate(KEEP_TOASTS)
 
 
 async def watch_news(page: Page) -> None:
