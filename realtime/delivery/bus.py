@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +17,8 @@ from realtime.storage.tasks import end_tasks, time_limit
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+# After so many beats were published and none was heard, the layer counts as away.
+SILENT_BEATS = 3
 # After so many beats were sent and none was heard, nothing will arrive on this connection any more.
 DEAF_BEATS = 10
 
@@ -71,8 +72,8 @@ class Bus:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: asyncio.Task[None] | None = None
-        self._silent_since: float | None = None  # when the first beat was published since one was heard
-        self._unheard = 0  # beats sent since one was heard
+        self._published = 0  # beats since one was heard
+        self._unheard = 0  # those of them that the layer has accepted
         self.is_down = False
 
     def start(self, layer: Any = None) -> None:
@@ -157,12 +158,11 @@ class Bus:
         number = 0
         while True:
             number += 1
-            # Not the time since a beat was heard: a process that stands still publishes none.
-            if self._silent_since is None:
-                self._silent_since = time.monotonic()
+            # Beats and not seconds: a process that stands still publishes none, and may not have read what has come.
+            self._published += 1
             self.publish(Envelope(beat=number))
             await asyncio.sleep(period)
-            if self._silent_since is not None and time.monotonic() - self._silent_since > 3 * period:
+            if self._published >= SILENT_BEATS:
                 self._note_down("its beats are not heard")
             if self._unheard >= DEAF_BEATS:
                 await self._listen_anew()
@@ -185,8 +185,7 @@ class Bus:
     def _hear_beat(self, beat: int) -> None:
         if not beat:
             return
-        self._silent_since = None
-        self._unheard = 0
+        self._published = self._unheard = 0
         if self.is_down:
             self.is_down = False
             logger.info("The channel layer is available")

@@ -1,7 +1,7 @@
 """What processes send each other, over a layer that fails on request."""
 
 import asyncio
-from types import SimpleNamespace
+import time
 
 import pytest
 
@@ -11,6 +11,8 @@ from realtime.delivery.bus import Bus
 from realtime.delivery.envelopes import Control, Envelope, Passing, pack
 from tests.paper import PaperLayer
 from tests.patience import PATIENCE_SECONDS
+
+BEAT_SECONDS = 0.01
 
 
 class Ear:
@@ -30,7 +32,7 @@ class Ear:
 
 @pytest.fixture(autouse=True)
 def short_waits(settings, monkeypatch):
-    settings.REALTIME = {**settings.REALTIME, "BUS_BEAT_SECONDS": 0.01}
+    settings.REALTIME = {**settings.REALTIME, "BUS_BEAT_SECONDS": BEAT_SECONDS}
     monkeypatch.setattr(buses, "RETRY_SECONDS", 0.005)
 
 
@@ -158,19 +160,27 @@ async def test_it_notices_that_its_beats_are_lost_and_come_back(layer, open_bus,
     assert not bus.is_down
 
 
-async def test_a_process_that_stood_still_does_not_blame_the_layer(layer, open_bus, monkeypatch, caplog):
-    clock, beats = [0.0], []
-    hear_beat = Bus._hear_beat
+@pytest.mark.parametrize("has_read", [True, False])
+async def test_a_process_that_stood_still_does_not_blame_the_layer(layer, open_bus, monkeypatch, caplog, has_read):
+    """On waking it publishes the next beat, and reads the answer to the last one after that."""
+    receive, heard = layer.receive, []
 
-    def stand_still(bus, beat):
-        hear_beat(bus, beat)
-        beats.append(beat)
-        clock[0] += 100
+    def stand_still():
+        time.sleep(5 * BEAT_SECONDS)
 
-    monkeypatch.setattr(buses, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(Bus, "_hear_beat", stand_still)
+    async def receive_and_stand_still(channel):
+        if has_read and heard[-1:] == [3]:
+            stand_still()
+        message = await receive(channel)
+        heard.append(message["beat"])
+        if not has_read and message["beat"] == 3:
+            stand_still()
+            await layer.until(lambda: layer.sent[-1]["beat"] > 3)
+        return message
+
+    monkeypatch.setattr(layer, "receive", receive_and_stand_still)
     open_bus("one", Ear())
-    await layer.until(lambda: len(beats) > 2)
+    await layer.until(lambda: len(heard) > 5)
     assert "away" not in caplog.text
 
 
