@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 # After so many beats were published and none was heard, the layer counts as away.
 SILENT_BEATS = 3
+# How long the layer may take to give up the channel of a process that stops. That of `channels_redis` asks Redis to do
+# it, and logs an error when it is cancelled meanwhile.
+LEAVE_SECONDS = 5.0
 # After so many beats were sent and none was heard, nothing will arrive on this connection any more.
 DEAF_BEATS = 10
 
@@ -74,6 +77,7 @@ class Bus:
         self._listener: asyncio.Task[None] | None = None
         self._published = 0  # beats since one was heard
         self._unheard = 0  # those of them that the layer has accepted
+        self._is_stopping = False
         self.is_down = False
 
     def start(self, layer: Any = None) -> None:
@@ -90,7 +94,9 @@ class Bus:
         """Send what is waiting, as far as the layer accepts it, and stop."""
         if self._layer is None:
             return
-        await end_tasks([*self._tasks, self._listener] if self._listener else self._tasks)
+        self._is_stopping = True
+        await end_tasks(self._tasks)
+        await end_tasks([self._listener] if self._listener else [], LEAVE_SECONDS)
         self._tasks, self._listener = [], None
         # Last, because a publication whose sending was cancelled is waiting again: twice is better than never.
         with contextlib.suppress(Exception):
@@ -122,21 +128,21 @@ class Bus:
 
     async def _listen(self) -> None:
         channel, is_member = None, False
-        while True:
+        # Looked at after each step, because a cancellation may be lost in it (`storage/tasks`).
+        while not self._is_stopping:
             try:
                 if channel is None:
                     channel = await self._layer.new_channel()
                 # The layer may add the channel and fail nevertheless. So add the same channel again: one that was
                 # added and that nobody reads would fill up.
-                if not is_member:
+                elif not is_member:
                     await self._layer.group_add(self._group, channel)
                     is_member = True
-                message = await self._layer.receive(channel)
+                else:
+                    await self._take(await self._layer.receive(channel))
             except Exception as error:
                 self._note_down(error)
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await self._take(message)
 
     async def _take(self, message: dict[str, Any]) -> None:
         try:

@@ -1,6 +1,7 @@
 """What processes send each other, over a layer that fails on request."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -282,3 +283,39 @@ async def test_it_sends_what_is_waiting_before_it_stops(layer, open_bus):
     layer.open.set()
     await asyncio.wait_for(stopping, PATIENCE_SECONDS)
     assert layer.publications[-1].positions == {"site": 2}
+
+
+async def test_it_lets_the_layer_give_up_its_channel(layer, open_bus, monkeypatch):
+    """Redis took half a second for that, and the layer logged an error because it was cancelled meanwhile."""
+    monkeypatch.setattr("realtime.storage.tasks.AGAIN_SECONDS", 0.001)
+    receive, given_up = layer.receive, []
+
+    async def receive_and_clean_up(channel):
+        try:
+            return await receive(channel)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.02)
+            given_up.append(channel)
+            raise
+
+    monkeypatch.setattr(layer, "receive", receive_and_clean_up)
+    bus = open_bus("one", Ear())
+    await layer.until(lambda: not bus.is_down)
+    await bus.stop()
+    assert given_up == ["channel-1"]
+
+
+async def test_it_stops_although_the_layer_loses_a_cancellation(layer, open_bus, monkeypatch):
+    """As redis-py does on Python 3.11. It is cancelled again late only: it might be giving up its channel."""
+    monkeypatch.setattr(buses, "LEAVE_SECONDS", 10 * PATIENCE_SECONDS)
+    begun = asyncio.Event()
+
+    async def add_and_go_on(group, channel):
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(layer, "group_add", add_and_go_on)
+    bus = open_bus("one", Ear())
+    await begun.wait()
+    await asyncio.wait_for(bus.stop(), PATIENCE_SECONDS)
