@@ -126,7 +126,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReadmeSite]:
 def test_the_terminal_has_a_socket(site: ReadmeSite) -> None:
     lines = re.findall(r"```json\n(\{.*?)```", (ROOT / "docs" / "demo.md").read_text(), re.S)[0]
     said = TypedFrames(site, lines)
-    assert [frame["type"] for frame in said.frames] == ["connected", "joined", "chat", "ack"]
+    # A visitor of another test may come or go now.
+    types = [frame["type"] for frame in said.frames if frame["type"] != "user_status"]
+    assert types == ["connected", "joined", "chat", "ack"]
     assert said.frames[0]["data"]["expires_at"] is None
 
 

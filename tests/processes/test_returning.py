@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.clients.people import People, open_socket
+from tests.clients.people import People, ProcessSocket, open_socket
+from tests.sites.cluster import hanging
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [pytest.mark.process, pytest.mark.usefixtures("logs")]
@@ -58,8 +59,11 @@ async def abort_resumes(process: SiteProcess, token: str, count: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def hold_sockets(process: SiteProcess, token: str) -> AsyncIterator[list[str]]:
-    """Sockets that all resume. Notes `resumed` for each that has."""
+async def resume_together(process: SiteProcess, token: str, victim: ProcessSocket) -> AsyncIterator[list[str]]:
+    """Sockets that all resume, and then the victim, before any of them is answered. Notes `resumed` for each that has.
+
+    The victim resumes three times.
+    """
     done: list[str] = []
 
     async def read(attacker) -> None:
@@ -71,8 +75,11 @@ async def hold_sockets(process: SiteProcess, token: str) -> AsyncIterator[list[s
     async with contextlib.AsyncExitStack() as stack:
         attackers = [await stack.enter_async_context(open_url(process, token)) for _ in range(SOCKETS)]
         reading = [asyncio.create_task(read(attacker)) for attacker in attackers]
-        for attacker in attackers:
-            await attacker.send(RESUME)
+        async with hanging(process):
+            for attacker in attackers:
+                await attacker.send(RESUME)
+            for number in range(3):
+                await victim.send({"type": "resume", "id": f"v{number}", "streams": {f"user.{victim.user_id}": 0}})
         try:
             yield done
         finally:
@@ -87,9 +94,8 @@ async def test_one_user_does_not_stop_those_who_resume(process):
         victim = await people.connect(process, "alice")
         token = (await asyncio.to_thread(process.log_in, "bob"))["access"]
         await abort_resumes(process, token, ABORTED)
-        async with hold_sockets(process, token) as done:
+        async with resume_together(process, token, victim) as done:
             for number in range(3):
-                await victim.send({"type": "resume", "id": f"v{number}", "streams": {f"user.{victim.user_id}": 0}})
                 assert (await victim.answer(f"v{number}"))["type"] == "resumed"
             assert len(done) < SOCKETS
 

@@ -295,9 +295,12 @@ class Site:
         return self
 
     def run(self, code: str) -> str:
-        """Run Python code in a process of its own, in Django's shell. Returns what it prints."""
+        """Run Python code in a process of its own, in Django's shell. Returns what it prints.
+
+        A database that is slow to open a connection is not away.
+        """
         command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", code]
-        env = {**self.env, "DEBUG": "1"}
+        env = {**self.env, "DEBUG": "1", "POOL_SECONDS": str(PATIENCE_SECONDS)}
         done = subprocess.run(command, cwd=ROOT, env=env, check=False, text=True, capture_output=True)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

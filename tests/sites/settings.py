@@ -15,6 +15,8 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 if "SQLITE_PATH" in os.environ:
     DATABASES["default"]["NAME"] = os.environ["SQLITE_PATH"]
     DATABASES["default"]["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"  # no test cuts the power
+if pool := DATABASES["default"].get("OPTIONS", {}).get("pool"):
+    pool["timeout"] = float(os.environ.get("POOL_SECONDS", pool["timeout"]))
 for host in CHANNEL_LAYERS["default"].get("CONFIG", {}).get("hosts", []):
     host["socket_timeout"] = 2
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.sites.constants.SiteConstants"]

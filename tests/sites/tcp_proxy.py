@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Self
 
 from tests.sites.processes import free_port
@@ -15,6 +16,8 @@ class Proxy:
         self._target = port
         self._pumps: set[asyncio.Task[None]] = set()
         self._writers: list[asyncio.StreamWriter] = []
+        self._passes = asyncio.Event()
+        self._passes.set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
@@ -34,7 +37,18 @@ class Proxy:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)
 
+    @contextlib.asynccontextmanager
+    async def silent(self) -> AsyncIterator[None]:
+        """Fall silent. New connections work when the body has run, and wait until then."""
+        self._passes.clear()
+        await self.fall_silent()
+        try:
+            yield
+        finally:
+            self._passes.set()
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._passes.wait()
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers += [writer, far_writer]
         for pump in (pass_on(reader, far_writer), pass_on(far_reader, writer)):

@@ -37,8 +37,8 @@ async def switch(page: Page, proxy: Proxy) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def silence(page: Page, proxy: Proxy) -> AsyncIterator[None]:
-    await proxy.fall_silent()
-    yield
+    async with proxy.silent():  # the page may notice it before a busy machine has done the rest
+        yield
 
 
 @contextlib.asynccontextmanager
