@@ -15,7 +15,7 @@ from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.fanout import write_all
 from realtime.delivery.registry import Registry
-from realtime.protocol.census import Census, Heard, Roll
+from realtime.protocol.census import Census, Heard, LastChanges, Roll
 from realtime.protocol.frames import OnlineCount, OnlineCountData, encode
 from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Announcement, Frame
@@ -42,6 +42,7 @@ class Announcer:
         self._gathered: list[Frame] = []
         self._flushing: asyncio.TimerHandle | None = None
         self._roll = Roll()
+        self._last_changes = LastChanges()
         # The last change that some sockets were told of, or should have been: a count must contain it.
         self._owed = 0
         self._count_at: float | None = None  # when all sockets get a count, as the loop's time; None: not at all
@@ -49,11 +50,17 @@ class Announcer:
         self._lagging: dict[Connection, int] = {}
         self._has_late = False  # whether a change has gathered that all sockets have counted
         self._has_left_out = False  # whether announcements were too many since the last count to all
+        self._miscounting: set[str] = set()  # keys of users who were not told of a change that was for some users only
 
     def add(self, frame: Frame) -> None:
         version = frame.version if isinstance(frame, Announcement) else 0
         heard = self._roll.hear(version) if version else Heard.NEW
         if heard is Heard.REPEATED:
+            return
+        if isinstance(frame, Announcement) and self._is_outdated(frame):
+            # All see what is true. Their counts lack this change.
+            self._owed = max(self._owed, version)
+            self._count_in(0)
             return
         if heard is Heard.LATE:
             # All have counted the user already. They hear who it is, and then get a count once more.
@@ -66,6 +73,22 @@ class Announcer:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._flush)
 
+    def tell(self, frame: Announcement, connections: set[Connection]) -> None:
+        """Announce to some users only. If they have heard of a later change of the same user, they need a count."""
+        if self._is_outdated(frame):
+            self._miscounting.update(connection.user_key for connection in connections)
+        else:
+            write_all({connection for connection in connections if connection.counted < frame.version}, (frame,))
+
+    def take_miscounting(self) -> set[str]:
+        """The users, by key, who need a count of those whom they may see."""
+        taken, self._miscounting = self._miscounting, set()
+        return taken
+
+    def _is_outdated(self, frame: Announcement) -> bool:
+        """Whether a later change of the same user was announced. Who has come back would seem to have gone."""
+        return frame.exclude is not None and self._last_changes.is_outdated(frame.exclude, frame.version)
+
     def note(self, census: Census) -> None:
         """The presence store has answered how many users are online. Called at least once a second while it can."""
         if self._roll.note(census, asyncio.get_running_loop().time()):
@@ -75,6 +98,7 @@ class Announcer:
     def restart(self, census: Census) -> None:
         """The presence store has gone back to an earlier state: count anew."""
         self._roll.restart(census)
+        self._last_changes.clear()
         self._owed, self._lagging = 0, {}
         for connection in self._registry.connections.values():
             connection.counted = 0

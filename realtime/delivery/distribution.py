@@ -128,8 +128,7 @@ class Distributor:
         if passing.users is None:
             self._announcer.add(frame)
             return
-        found = self._registry.find(passing.users, passing.except_connection)
-        write_all({connection for connection in found if connection.counted < passing.version}, (frame,))
+        self._announcer.tell(frame, self._registry.find(passing.users, passing.except_connection))
 
     def _obey(self, control: Control) -> None:
         if control.verb == "come_back":

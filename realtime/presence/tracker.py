@@ -43,6 +43,7 @@ class Counter(Protocol):
 
     def note(self, census: Census) -> None: ...
     def restart(self, census: Census) -> None: ...
+    def take_miscounting(self) -> set[str]: ...
 
 
 class Tracker:
@@ -74,6 +75,7 @@ class Tracker:
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
         self._arrived: list[Change] = []  # still to be announced
+        self._miscounting: set[str] = set()  # users, by key, who need a count of those whom they may see
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
 
@@ -146,7 +148,8 @@ class Tracker:
                 self._departures.note_hidden(user_key)
             change = Change(user_key, OFFLINE if status == OFFLINE else ONLINE, result.census.version)
             await self._announcements.announce(change)
-            await self._announcements.send_own_count(user_key)
+            if not await self._announcements.send_own_count(user_key):
+                self._miscounting.add(user_key)
         if status != OFFLINE and (status, result.previous) != (ONLINE, OFFLINE):
             body = encode(Presence(PresenceData(wire_key(user_key), status, data)))
             await self._announcements.send(user_key, body)
@@ -250,6 +253,7 @@ class Tracker:
                 await self._departures.choose_seen(self.store)
                 await self._sweep()
                 await self._take_census()
+                await self._correct_counts()
                 await self._departures.write()
             except StoreUnavailable as error:
                 self._health.note_refusal()
@@ -266,6 +270,16 @@ class Tracker:
         if census.version < before.version:
             self._start_again(census)
         self._note(census)
+
+    async def _correct_counts(self) -> None:
+        """Send counts to the users of this process who were not told of a change."""
+        if self._counter is not None:
+            self._miscounting |= self._counter.take_miscounting()
+        while self._miscounting:
+            user_key = self._miscounting.pop()
+            if not await self._announcements.send_own_count(user_key):
+                self._miscounting.add(user_key)
+                return
 
     async def _renew_if_due(self) -> None:
         """Renew the lease three times in its life, and each time anew after a failure.

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.protocol import census
-from realtime.protocol.census import LOST_SECONDS, Census, Heard, Roll
+from realtime.protocol.census import LOST_SECONDS, Census, Heard, LastChanges, Roll
 
 START, LAST = 100, 112
 # Any order, with anything missing and anything twice.
@@ -134,3 +134,19 @@ def test_it_does_not_remember_any_number_of_changes(monkeypatch):
     roll.settle(106)
     assert not roll.note(Census(6, 106), 0.0)
     assert roll.hear(107) is Heard.NEW
+
+
+def test_a_change_is_outdated_when_a_later_one_of_the_same_user_was_told():
+    last = LastChanges()
+    told = [("a", 5), ("b", 4), ("a", 5), ("a", 3), ("a", 7), ("a", 6)]
+    assert [last.is_outdated(*change) for change in told] == [False, False, False, True, False, True]
+    last.clear()
+    assert not last.is_outdated("a", 1)
+
+
+def test_it_remembers_the_users_who_were_told_of_last():
+    last = LastChanges(limit=2)
+    for change in [("a", 1), ("b", 2), ("a", 3), ("c", 4)]:
+        assert not last.is_outdated(*change)
+    assert last.is_outdated("a", 2)
+    assert not last.is_outdated("b", 1)  # was forgotten
