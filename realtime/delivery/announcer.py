@@ -26,6 +26,8 @@ GATHER_SECONDS = 0.02
 PAUSE_SECONDS = 0.5
 # A flush that took t seconds is followed by a pause of 20 t, so flushes take at most a twentieth of the process's time.
 SHARE = 20
+# A process that stood still during a flush would be silent for minutes.
+LONGEST_PAUSE_SECONDS = 10.0
 # From the first announcement that is left out to the count that replaces it, and between two such counts.
 COUNT_SECONDS = 1.0
 # After the store has gone back, until every process has reported its users again.
@@ -130,7 +132,7 @@ class Announcer:
         loop.call_soon(self._pause, started)
 
     def _pause(self, started: float) -> None:
-        seconds = max(PAUSE_SECONDS, SHARE * (time.monotonic() - started))
+        seconds = min(LONGEST_PAUSE_SECONDS, max(PAUSE_SECONDS, SHARE * (time.monotonic() - started)))
         if self._flushing is not None:
             self._flushing.cancel()
         self._flushing = asyncio.get_running_loop().call_later(seconds, self._flush)

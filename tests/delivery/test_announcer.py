@@ -1,5 +1,6 @@
 """Each client counts right by what it is sent, whatever happens to the announcements."""
 
+import asyncio
 import json
 import random
 from types import SimpleNamespace
@@ -401,6 +402,15 @@ async def test_any_history_ends_with_the_right_count(seed, configure):
         process.note()
     process.note()
     assert {count(socket) for socket in sockets} <= {len(process.online)}
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.001, 0.5), (0.1, 2.0), (40.0, 10.0)])
+async def test_it_pauses_longer_after_a_long_flush_but_not_because_it_stood_still(process, monkeypatch, seconds, pause):
+    monkeypatch.setattr(announcers, "time", SimpleNamespace(monotonic=lambda: 100.0 + seconds))
+    before = asyncio.get_running_loop().time()
+    process.announcer._pause(100.0)
+    after = asyncio.get_running_loop().time()
+    assert before + pause <= process.announcer._flushing.when() + 1e-6 <= after + pause + 2e-6
 
 
 async def test_its_timers_send_by_themselves(process, monkeypatch):
