@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from realtime.conf import settings
@@ -81,7 +81,10 @@ class Tracker:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._report()), loop.create_task(self._tick())]
+        others = (self._choose_seen, self._sweep, self._take_census, self._correct_counts, self._departures.write)
+        # The lease by itself: the others wait for the database, which may hang, and who is here must not seem gone.
+        steps = (self._report(), self._repeat(self._renew_if_due), self._repeat(*others))
+        self._tasks = [loop.create_task(step) for step in steps]
 
     async def stop(self) -> None:
         """Leave the store. This process's users have the grace time to connect to another process."""
@@ -244,17 +247,13 @@ class Tracker:
                 self._announcements.late.append(change)
                 raise
 
-    async def _tick(self) -> None:
-        conf = settings()
-        period = min(1.0, conf.presence_grace_seconds / 2 or 1.0)
+    async def _repeat(self, *steps: Callable[[], Awaitable[None]]) -> None:
+        """Take these steps, at least once a second while nothing hangs."""
+        period = min(1.0, settings().presence_grace_seconds / 2 or 1.0)
         while True:
             try:
-                await self._renew_if_due()
-                await self._departures.choose_seen(self.store)
-                await self._sweep()
-                await self._take_census()
-                await self._correct_counts()
-                await self._departures.write()
+                for step in steps:
+                    await step()
             except StoreUnavailable as error:
                 self._health.note_refusal()
                 logger.debug("Presence is postponed: %s", error)
@@ -263,6 +262,9 @@ class Tracker:
             except Exception:
                 logger.exception("Presence could not be updated")
             await asyncio.sleep(period)
+
+    async def _choose_seen(self) -> None:
+        await self._departures.choose_seen(self.store)
 
     async def _take_census(self) -> None:
         before = self.census
