@@ -59,7 +59,7 @@ class Announcer:
         heard = self._roll.hear(version) if version else Heard.NEW
         if heard is Heard.REPEATED:
             return
-        if isinstance(frame, Announcement) and self._is_outdated(frame):
+        if isinstance(frame, Announcement) and self._compare(frame) is Heard.OUTDATED:
             # All see what is true. Their counts lack this change.
             self._owed = max(self._owed, version)
             self._count_in(0)
@@ -77,9 +77,10 @@ class Announcer:
 
     def tell(self, frame: Announcement, connections: set[Connection]) -> None:
         """Announce to some users only. If they have heard of a later change of the same user, they need a count."""
-        if self._is_outdated(frame):
+        heard = self._compare(frame)
+        if heard is Heard.OUTDATED:
             self._miscounting.update(connection.user_key for connection in connections)
-        else:
+        elif heard is Heard.NEW:
             write_all({connection for connection in connections if connection.counted < frame.version}, (frame,))
 
     def take_miscounting(self) -> set[str]:
@@ -87,9 +88,9 @@ class Announcer:
         taken, self._miscounting = self._miscounting, set()
         return taken
 
-    def _is_outdated(self, frame: Announcement) -> bool:
-        """Whether a later change of the same user was announced. Who has come back would seem to have gone."""
-        return frame.exclude is not None and self._last_changes.is_outdated(frame.exclude, frame.version)
+    def _compare(self, frame: Announcement) -> Heard:
+        """With the last change of the same user. After a later one, who has come back would seem to have gone."""
+        return Heard.NEW if frame.exclude is None else self._last_changes.hear(frame.exclude, frame.version)
 
     def note(self, census: Census) -> None:
         """The presence store has answered how many users are online. Called at least once a second while it can."""

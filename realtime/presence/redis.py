@@ -113,7 +113,8 @@ class RedisPresence:
             version = version or answer[0]
             parts = iter(answer[1])
             places.update((user.decode(), float(place)) for user, place in zip(parts, parts, strict=True))
-        return Visible(sorted(places, key=places.__getitem__), version)
+        ordered = sorted(places, key=places.__getitem__)
+        return Visible(ordered, version, [int(places[user]) for user in ordered])
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
         # ZRANGE counts a negative end from the end of the set, and would return everything.

@@ -75,6 +75,8 @@ class Tracker:
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
         self._arrived: list[Change] = []  # still to be announced
+        # Users whose report was not answered, each with the last change that was known before it; 0 for none.
+        self._unsure: dict[str, int] = {}
         self._miscounting: set[str] = set()  # users, by key, who need a count of those whom they may see
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
@@ -215,10 +217,12 @@ class Tracker:
         left = [one for one in self._waiting if not one.reported.done()]
         waiting = [one for one in left if one.user_key in users]
         self._waiting = [one for one in left if one.user_key not in users]
+        before = self.census.version
         try:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
+            self._unsure = {**dict.fromkeys(users, before), **self._unsure}
             self._waiting += waiting
             raise
         self._health.note_report()
@@ -230,6 +234,24 @@ class Tracker:
             self._start_again(result.census)
         self._synced = True
         self._arrived += result.arrived
+        await self._find_unheard(users, {change.user_id for change in result.arrived})
+
+    async def _find_unheard(self, reported: set[str], heard: set[str]) -> None:
+        """Find who has arrived with a report that the store took without an answer: the next one does not say it."""
+        unsure = [user for user in reported if user in self._unsure]
+        if not unsure:
+            return
+        try:
+            visible = await self.store.choose_visible(unsure)
+        except StoreUnavailable:
+            self._changed.update(unsure)
+            raise
+        for user, place in zip(visible.user_ids, visible.places, strict=True):
+            # Where another process has announced it, it is the same change, which nobody is told of twice.
+            if 0 < self._unsure[user] < place and user not in heard:
+                self._arrived.append(Change(user, ONLINE, place))
+        for user in unsure:
+            del self._unsure[user]
 
     async def _announce_arrivals(self) -> None:
         while self._arrived:

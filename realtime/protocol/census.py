@@ -29,6 +29,7 @@ class Heard(Enum):
     NEW = auto()
     LATE = auto()  # the change was given up as lost, and a count that contains it was sent instead
     REPEATED = auto()
+    OUTDATED = auto()  # a later change of the same user was told
 
 
 class Roll:
@@ -112,15 +113,15 @@ class LastChanges:
         self._limit = limit
         self._versions: OrderedDict[str, int] = OrderedDict()  # by user key, the last told at the end
 
-    def is_outdated(self, user_key: str, version: int) -> bool:
-        """Whether a later change of the user was told. If not, note that this one is told now."""
-        if version < self._versions.get(user_key, 0):
-            return True
+    def hear(self, user_key: str, version: int) -> Heard:
+        """The change is to be told. It is NEW, REPEATED or OUTDATED."""
+        if version <= (known := self._versions.get(user_key, 0)):
+            return Heard.REPEATED if version == known else Heard.OUTDATED
         self._versions[user_key] = version
         self._versions.move_to_end(user_key)
         if len(self._versions) > self._limit:
             self._versions.popitem(last=False)
-        return False
+        return Heard.NEW
 
     def clear(self) -> None:
         """The store has gone back to an earlier state, and may give numbers again."""

@@ -226,3 +226,36 @@ async def test_whoever_was_not_told_of_a_change_gets_a_count_when_it_is_known(co
         await tracker._correct_counts()
     (passing,) = announced
     assert (passing.users, json.loads(passing.body)["data"]) == ((key,), {"online_count": 1})
+
+
+class Silent(MemoryPresence):
+    """Takes reports, and does not answer while it is silent."""
+
+    is_silent = True
+
+    async def sync(self, process, counts):
+        result = await super().sync(process, counts)
+        if self.is_silent:
+            raise StoreUnavailable
+        return result
+
+
+async def test_an_arrival_is_announced_if_the_report_was_not_answered(configure):
+    """Redis hung, and took the report when it went on. Of the next one it says that it changes nothing."""
+    configure(PRESENCE_AUDIENCE="everyone")
+    store, announced = Silent(lease_seconds=60, grace_seconds=60), []
+    tracker = Tracker("p1", store, announce=announced.append)
+    await MemoryPresence.sync(store, "p2", {"1": 1})
+    await tracker._take_census()
+    for user in ("1", "2"):
+        tracker._count(user, +1)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await tracker._sync()
+    await tracker._take_census()
+    store.is_silent = False
+    await tracker._sync()
+    await tracker._announce_arrivals()
+    await tracker._sync()
+    assert [(passing.exclude, passing.version) for passing in announced] == [("2", tracker.census.version)]
+    assert tracker._unsure == {}

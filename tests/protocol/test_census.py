@@ -139,14 +139,15 @@ def test_it_does_not_remember_any_number_of_changes(monkeypatch):
 def test_a_change_is_outdated_when_a_later_one_of_the_same_user_was_told():
     last = LastChanges()
     told = [("a", 5), ("b", 4), ("a", 5), ("a", 3), ("a", 7), ("a", 6)]
-    assert [last.is_outdated(*change) for change in told] == [False, False, False, True, False, True]
+    new, repeated, outdated = Heard.NEW, Heard.REPEATED, Heard.OUTDATED
+    assert [last.hear(*change) for change in told] == [new, new, repeated, outdated, new, outdated]
     last.clear()
-    assert not last.is_outdated("a", 1)
+    assert last.hear("a", 1) is new
 
 
 def test_it_remembers_the_users_who_were_told_of_last():
     last = LastChanges(limit=2)
     for change in [("a", 1), ("b", 2), ("a", 3), ("c", 4)]:
-        assert not last.is_outdated(*change)
-    assert last.is_outdated("a", 2)
-    assert not last.is_outdated("b", 1)  # was forgotten
+        assert last.hear(*change) is Heard.NEW
+    assert last.hear("a", 2) is Heard.OUTDATED
+    assert last.hear("b", 1) is Heard.NEW  # was forgotten
