@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Min, Q, QuerySet
 
 from notifications import bulk, clock
 from notifications.models import Delivery
@@ -54,12 +54,20 @@ def claim(now: datetime) -> Claim | None:
     if not readers:
         return None
     with own_transaction():
-        # Rows that another worker is about to claim are left to it. Locked in one order, so none waits for the other.
-        chosen = queued.filter(user__in=readers).select_for_update(skip_locked=True).order_by("pk")
-        keys = list(chosen.values_list("pk", flat=True)[:ROWS_AT_ONCE])
+        # Whoever has the first row of a reader claims all of them. Of two workers that lock rows at the same moment,
+        # each would get a part of what waits for a reader otherwise, and send a mail.
+        of_readers = queued.filter(user__in=readers)
+        firsts = of_readers.order_by().values("user").annotate(first=Min("pk")).values("first")
+        own = list(_lock(queued.filter(pk__in=firsts)).values_list("user_id", flat=True))
+        keys = list(_lock(queued.filter(user__in=own)).values_list("pk", flat=True)[:ROWS_AT_ONCE])
         if not queued.filter(pk__in=keys).update(lease=token, leased_until=until):
             return None
     return Claim(token, until, list(Delivery.objects.filter(pk__in=keys, lease=token).order_by("due_at", "pk")))
+
+
+def _lock(chosen: "QuerySet[Delivery]") -> "QuerySet[Delivery]":
+    """Rows that somebody else has locked are left alone. In one order, so none waits for the other."""
+    return chosen.select_for_update(skip_locked=True).order_by("pk")
 
 
 @retry_conflicts

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +17,11 @@ from realtime.storage.tasks import end_tasks, time_limit
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+# After so many beats were published and none was heard, the layer counts as away.
+SILENT_BEATS = 3
+# How long the layer may take to give up the channel of a process that stops. That of `channels_redis` asks Redis to do
+# it, and logs an error when it is cancelled meanwhile.
+LEAVE_SECONDS = 5.0
 # After so many beats were sent and none was heard, nothing will arrive on this connection any more.
 DEAF_BEATS = 10
 
@@ -71,8 +75,9 @@ class Bus:
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._listener: asyncio.Task[None] | None = None
-        self._silent_since: float | None = None  # when the first beat was published since one was heard
-        self._unheard = 0  # beats sent since one was heard
+        self._published = 0  # beats since one was heard
+        self._unheard = 0  # those of them that the layer has accepted
+        self._is_stopping = False
         self.is_down = False
 
     def start(self, layer: Any = None) -> None:
@@ -89,7 +94,9 @@ class Bus:
         """Send what is waiting, as far as the layer accepts it, and stop."""
         if self._layer is None:
             return
-        await end_tasks([*self._tasks, self._listener] if self._listener else self._tasks)
+        self._is_stopping = True
+        await end_tasks(self._tasks)
+        await end_tasks([self._listener] if self._listener else [], LEAVE_SECONDS)
         self._tasks, self._listener = [], None
         # Last, because a publication whose sending was cancelled is waiting again: twice is better than never.
         with contextlib.suppress(Exception):
@@ -121,21 +128,21 @@ class Bus:
 
     async def _listen(self) -> None:
         channel, is_member = None, False
-        while True:
+        # Looked at after each step, because a cancellation may be lost in it (`storage/tasks`).
+        while not self._is_stopping:
             try:
                 if channel is None:
                     channel = await self._layer.new_channel()
                 # The layer may add the channel and fail nevertheless. So add the same channel again: one that was
                 # added and that nobody reads would fill up.
-                if not is_member:
+                elif not is_member:
                     await self._layer.group_add(self._group, channel)
                     is_member = True
-                message = await self._layer.receive(channel)
+                else:
+                    await self._take(await self._layer.receive(channel))
             except Exception as error:
                 self._note_down(error)
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            await self._take(message)
 
     async def _take(self, message: dict[str, Any]) -> None:
         try:
@@ -157,12 +164,11 @@ class Bus:
         number = 0
         while True:
             number += 1
-            # Not the time since a beat was heard: a process that stands still publishes none.
-            if self._silent_since is None:
-                self._silent_since = time.monotonic()
+            # Beats and not seconds: a process that stands still publishes none, and may not have read what has come.
+            self._published += 1
             self.publish(Envelope(beat=number))
             await asyncio.sleep(period)
-            if self._silent_since is not None and time.monotonic() - self._silent_since > 3 * period:
+            if self._published >= SILENT_BEATS:
                 self._note_down("its beats are not heard")
             if self._unheard >= DEAF_BEATS:
                 await self._listen_anew()
@@ -185,8 +191,7 @@ class Bus:
     def _hear_beat(self, beat: int) -> None:
         if not beat:
             return
-        self._silent_since = None
-        self._unheard = 0
+        self._published = self._unheard = 0
         if self.is_down:
             self.is_down = False
             logger.info("The channel layer is available")

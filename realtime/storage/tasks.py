@@ -12,13 +12,13 @@ from typing import Any
 AGAIN_SECONDS = 0.5  # longer than a task's clean-up usually takes
 
 
-async def end_tasks(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel tasks, again and again, until all have ended."""
+async def end_tasks(tasks: Iterable[asyncio.Future[Any]], again_seconds: float | None = None) -> None:
+    """Cancel tasks, again and again, until all have ended. `again_seconds` is for those with a longer clean-up."""
     left = set(tasks)
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=AGAIN_SECONDS)
+        _, left = await asyncio.wait(left, timeout=again_seconds or AGAIN_SECONDS)
 
 
 @asynccontextmanager

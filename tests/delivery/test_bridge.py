@@ -161,10 +161,10 @@ def test_it_does_not_share_what_it_waits_for_with_processes_that_are_forked(loop
     assert not isinstance(loop._selector, getattr(selectors, "EpollSelector", ()))
 
 
-def test_it_ends_in_a_new_process(monkeypatch):
+def test_it_ends_in_a_new_process():
     """Where threads are greenlets, it goes on there."""
     loop = UnseenLoop()
-    loop.call_soon(monkeypatch.setattr, unseen_loop.os, "getpid", lambda: -1)
+    loop.call_soon(setattr, loop, "_made_in", -1)
     loop.call_later(PATIENCE_SECONDS, loop.stop)
     loop.call_soon(loop.call_soon, int)
     loop.run_forever()

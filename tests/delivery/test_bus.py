@@ -1,7 +1,8 @@
 """What processes send each other, over a layer that fails on request."""
 
 import asyncio
-from types import SimpleNamespace
+import contextlib
+import time
 
 import pytest
 
@@ -11,6 +12,8 @@ from realtime.delivery.bus import Bus
 from realtime.delivery.envelopes import Control, Envelope, Passing, pack
 from tests.paper import PaperLayer
 from tests.patience import PATIENCE_SECONDS
+
+BEAT_SECONDS = 0.01
 
 
 class Ear:
@@ -30,7 +33,7 @@ class Ear:
 
 @pytest.fixture(autouse=True)
 def short_waits(settings, monkeypatch):
-    settings.REALTIME = {**settings.REALTIME, "BUS_BEAT_SECONDS": 0.01}
+    settings.REALTIME = {**settings.REALTIME, "BUS_BEAT_SECONDS": BEAT_SECONDS}
     monkeypatch.setattr(buses, "RETRY_SECONDS", 0.005)
 
 
@@ -158,19 +161,27 @@ async def test_it_notices_that_its_beats_are_lost_and_come_back(layer, open_bus,
     assert not bus.is_down
 
 
-async def test_a_process_that_stood_still_does_not_blame_the_layer(layer, open_bus, monkeypatch, caplog):
-    clock, beats = [0.0], []
-    hear_beat = Bus._hear_beat
+@pytest.mark.parametrize("has_read", [True, False])
+async def test_a_process_that_stood_still_does_not_blame_the_layer(layer, open_bus, monkeypatch, caplog, has_read):
+    """On waking it publishes the next beat, and reads the answer to the last one after that."""
+    receive, heard = layer.receive, []
 
-    def stand_still(bus, beat):
-        hear_beat(bus, beat)
-        beats.append(beat)
-        clock[0] += 100
+    def stand_still():
+        time.sleep(5 * BEAT_SECONDS)
 
-    monkeypatch.setattr(buses, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(Bus, "_hear_beat", stand_still)
+    async def receive_and_stand_still(channel):
+        if has_read and heard[-1:] == [3]:
+            stand_still()
+        message = await receive(channel)
+        heard.append(message["beat"])
+        if not has_read and message["beat"] == 3:
+            stand_still()
+            await layer.until(lambda: layer.sent[-1]["beat"] > 3)
+        return message
+
+    monkeypatch.setattr(layer, "receive", receive_and_stand_still)
     open_bus("one", Ear())
-    await layer.until(lambda: len(beats) > 2)
+    await layer.until(lambda: len(heard) > 5)
     assert "away" not in caplog.text
 
 
@@ -272,3 +283,39 @@ async def test_it_sends_what_is_waiting_before_it_stops(layer, open_bus):
     layer.open.set()
     await asyncio.wait_for(stopping, PATIENCE_SECONDS)
     assert layer.publications[-1].positions == {"site": 2}
+
+
+async def test_it_lets_the_layer_give_up_its_channel(layer, open_bus, monkeypatch):
+    """Redis took half a second for that, and the layer logged an error because it was cancelled meanwhile."""
+    monkeypatch.setattr("realtime.storage.tasks.AGAIN_SECONDS", 0.001)
+    receive, given_up = layer.receive, []
+
+    async def receive_and_clean_up(channel):
+        try:
+            return await receive(channel)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.02)
+            given_up.append(channel)
+            raise
+
+    monkeypatch.setattr(layer, "receive", receive_and_clean_up)
+    bus = open_bus("one", Ear())
+    await layer.until(lambda: not bus.is_down)
+    await bus.stop()
+    assert given_up == ["channel-1"]
+
+
+async def test_it_stops_although_the_layer_loses_a_cancellation(layer, open_bus, monkeypatch):
+    """As redis-py does on Python 3.11. It is cancelled again late only: it might be giving up its channel."""
+    monkeypatch.setattr(buses, "LEAVE_SECONDS", 10 * PATIENCE_SECONDS)
+    begun = asyncio.Event()
+
+    async def add_and_go_on(group, channel):
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(layer, "group_add", add_and_go_on)
+    bus = open_bus("one", Ear())
+    await begun.wait()
+    await asyncio.wait_for(bus.stop(), PATIENCE_SECONDS)

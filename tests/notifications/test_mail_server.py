@@ -12,10 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from notifications import notify
 from notifications.mailing import messages
 from notifications.models import Delivery, Reader
-from tests.backends.mail_server import MailServer, run_mail_server, settings_for, texts_of
+from tests.backends.mail_server import MailServer, settings_for, texts_of
 from tests.notifications.choices import delivery_of
 from tests.notifications.mails import LATER, Office, make_readers, reader, send_all, states
 from tests.notifications.rows import sent
+from tests.sites.processes import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -133,9 +134,7 @@ def test_a_wrong_address(office: Office, server: MailServer, erin: Any) -> None:
 
 
 def test_a_server_that_is_away(office: Office, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with run_mail_server() as gone:
-        pass
-    for name, value in settings_for(gone).items():
+    for name, value in settings_for(MailServer(free_port())).items():
         setattr(settings, name, value)
     readers = make_readers(30)
     notify(readers, "mention", message="hello")

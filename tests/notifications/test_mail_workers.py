@@ -1,14 +1,16 @@
 """Workers that send mails: what changes meanwhile is heard, slow ones give up in time, and none sends one twice."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from notifications import inbox, notify, waking, withdraw
 from notifications.mailing import bounces, claims, messages, sending
@@ -19,6 +21,7 @@ from tests.backends.mail_server import MailServer, texts_of
 from tests.notifications.choices import NOON, choose, delivery_of, register
 from tests.notifications.mails import LATER, Office, make_readers, send_all, states
 from tests.notifications.rows import sent
+from tests.patience import PATIENCE_SECONDS
 from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
@@ -269,6 +272,38 @@ def test_two_workers_never_send_one_twice(office: Office, server: MailServer) ->
     assert at_once(*[partial(sending.send_due, now)] * 4) == [None] * 4
     assert sorted(server.recipients) == [user.email for user in readers]
     assert states() == [("sent", "")] * 180
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_stands_still_while_it_locks_rows_shares_no_reader(office: Office) -> None:
+    """All that waits for a reader is one mail."""
+    readers = make_readers(3)
+    for _ in range(2):
+        notify(readers, "mention", message="hello")
+    now = office.time.pass_by(minutes=5)
+    is_half, is_over = Event(), Event()
+
+    def lock_slowly(execute: Any, sql: str, *args: Any) -> Any:
+        if "FOR UPDATE" in sql and not is_half.is_set():
+            execute(re.sub(r" LIMIT \d+", "", sql) + " LIMIT 2", *args)
+            is_half.set()
+            assert is_over.wait(PATIENCE_SECONDS)
+        return execute(sql, *args)
+
+    def claim_slowly() -> claims.Claim | None:
+        with connection.execute_wrapper(lock_slowly):
+            return claims.claim(now)
+
+    def claim_meanwhile() -> claims.Claim | None:
+        assert is_half.wait(PATIENCE_SECONDS)
+        found = claims.claim(now)
+        is_over.set()
+        return found
+
+    slow, other = at_once(claim_slowly, claim_meanwhile)
+    assert [delivery.user for delivery in slow.deliveries] == readers[:2] * 2
+    assert [delivery.user for delivery in other.deliveries] == readers[2:] * 2
 
 
 @pytest.mark.django_db(transaction=True)

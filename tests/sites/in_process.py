@@ -95,7 +95,7 @@ class AsgiServer(InProcessServer):
         await communicator.send_input({"type": "websocket.connect"})
         answer = await asyncio.wait_for(communicator.output_queue.get(), PATIENCE_SECONDS)
         if answer["type"] != "websocket.accept":
-            body = await communicator.receive_output() if "status" in answer else {"body": b""}
+            body = await communicator.receive_output(PATIENCE_SECONDS) if "status" in answer else {"body": b""}
             await communicator.wait(PATIENCE_SECONDS)
             raise Refusal(answer.get("status", 403), body["body"].decode())
         socket = QueueSocket(communicator)

@@ -158,8 +158,8 @@ async def test_it_notices_an_end_in_the_middle_of_a_frame(site, alice, bob, shar
         await peer.writer.drain()
         await peer.close()
         await until(lambda: len(get_node().hub.connections) == 1)
-    await other.settle()
     await other.find("user_status", user_id=alice.pk, status="offline")
+    await other.settle()
 
 
 async def test_it_notices_an_end_in_the_middle_of_a_command(site, alice, bob, shared):

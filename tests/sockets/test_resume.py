@@ -68,7 +68,8 @@ async def test_it_replays_several_streams(site, alice, bob, shared):
     assert {name: outcome["recovered"] for name, outcome in streams.items()} == dict.fromkeys(streams, True)
 
 
-async def test_it_goes_on_without_a_gap_while_others_write(site, alice, bob, shared):
+async def test_it_goes_on_without_a_gap_while_others_write(site, configure, alice, bob, shared):
+    configure(COMMANDS_BURST=1_000)
     writer = await site.connect(alice)
     await write(writer, 150)
     reader = await site.connect(bob)
