@@ -7,6 +7,7 @@ check of the host name, login or redirect interferes.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -51,12 +52,17 @@ class Readiness:
 
 
 async def is_database_there() -> bool:
+    look = asyncio.ensure_future(database.run(ask_database))
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await database.run(ask_database)
-    except (Refused, TimeoutError):
-        return False
-    return True
+        # No `asyncio.timeout`: if this process stood still, the answer and the end of the time come in the same turn.
+        answered, _ = await asyncio.wait([look], timeout=PATIENCE_SECONDS)
+    finally:
+        look.cancel()  # harmless if it is done
+    with suppress(Refused):
+        if answered:
+            look.result()
+            return True
+    return False
 
 
 def ask_database() -> None:

@@ -83,6 +83,23 @@ async def test_it_does_not_wait_long_for_a_database(node, monkeypatch):
     over.set()
 
 
+async def test_a_process_that_stood_still_takes_an_answer_that_came_meanwhile(monkeypatch):
+    loop, answered = asyncio.get_running_loop(), asyncio.Event()
+
+    async def look(_ask):
+        await answered.wait()
+
+    monkeypatch.setattr(health.database, "run", look)
+    monkeypatch.setattr(health, "PATIENCE_SECONDS", 600)
+    looking = asyncio.create_task(health.is_database_there())
+    await asyncio.sleep(0)
+    loop.call_later(599, answered.set)
+    later = loop.time() + 700
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: later)
+        assert await looking
+
+
 async def test_it_looks_once_for_all_who_ask_within_a_second(node, monkeypatch):
     looks = []
     monkeypatch.setattr(health, "FRESH_SECONDS", 60)

@@ -15,7 +15,7 @@ from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.fanout import write_all
 from realtime.delivery.registry import Registry
-from realtime.protocol.census import Census, Heard, Roll
+from realtime.protocol.census import Census, Heard, LastChanges, Roll
 from realtime.protocol.frames import OnlineCount, OnlineCountData, encode
 from realtime.protocol.limits import TokenBucket
 from realtime.protocol.outgoing import Announcement, Frame
@@ -26,6 +26,8 @@ GATHER_SECONDS = 0.02
 PAUSE_SECONDS = 0.5
 # A flush that took t seconds is followed by a pause of 20 t, so flushes take at most a twentieth of the process's time.
 SHARE = 20
+# A process that stood still during a flush would be silent for minutes.
+LONGEST_PAUSE_SECONDS = 10.0
 # From the first announcement that is left out to the count that replaces it, and between two such counts.
 COUNT_SECONDS = 1.0
 # After the store has gone back, until every process has reported its users again.
@@ -42,6 +44,7 @@ class Announcer:
         self._gathered: list[Frame] = []
         self._flushing: asyncio.TimerHandle | None = None
         self._roll = Roll()
+        self._last_changes = LastChanges()
         # The last change that some sockets were told of, or should have been: a count must contain it.
         self._owed = 0
         self._count_at: float | None = None  # when all sockets get a count, as the loop's time; None: not at all
@@ -49,11 +52,17 @@ class Announcer:
         self._lagging: dict[Connection, int] = {}
         self._has_late = False  # whether a change has gathered that all sockets have counted
         self._has_left_out = False  # whether announcements were too many since the last count to all
+        self._miscounting: set[str] = set()  # keys of users who were not told of a change that was for some users only
 
     def add(self, frame: Frame) -> None:
         version = frame.version if isinstance(frame, Announcement) else 0
         heard = self._roll.hear(version) if version else Heard.NEW
         if heard is Heard.REPEATED:
+            return
+        if isinstance(frame, Announcement) and self._compare(frame) is Heard.OUTDATED:
+            # All see what is true. Their counts lack this change.
+            self._owed = max(self._owed, version)
+            self._count_in(0)
             return
         if heard is Heard.LATE:
             # All have counted the user already. They hear who it is, and then get a count once more.
@@ -66,6 +75,23 @@ class Announcer:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._flush)
 
+    def tell(self, frame: Announcement, connections: set[Connection]) -> None:
+        """Announce to some users only. If they have heard of a later change of the same user, they need a count."""
+        heard = self._compare(frame)
+        if heard is Heard.OUTDATED:
+            self._miscounting.update(connection.user_key for connection in connections)
+        elif heard is Heard.NEW:
+            write_all({connection for connection in connections if connection.counted < frame.version}, (frame,))
+
+    def take_miscounting(self) -> set[str]:
+        """The users, by key, who need a count of those whom they may see."""
+        taken, self._miscounting = self._miscounting, set()
+        return taken
+
+    def _compare(self, frame: Announcement) -> Heard:
+        """With the last change of the same user. After a later one, who has come back would seem to have gone."""
+        return Heard.NEW if frame.exclude is None else self._last_changes.hear(frame.exclude, frame.version)
+
     def note(self, census: Census) -> None:
         """The presence store has answered how many users are online. Called at least once a second while it can."""
         if self._roll.note(census, asyncio.get_running_loop().time()):
@@ -75,6 +101,7 @@ class Announcer:
     def restart(self, census: Census) -> None:
         """The presence store has gone back to an earlier state: count anew."""
         self._roll.restart(census)
+        self._last_changes.clear()
         self._owed, self._lagging = 0, {}
         for connection in self._registry.connections.values():
             connection.counted = 0
@@ -106,7 +133,7 @@ class Announcer:
         loop.call_soon(self._pause, started)
 
     def _pause(self, started: float) -> None:
-        seconds = max(PAUSE_SECONDS, SHARE * (time.monotonic() - started))
+        seconds = min(LONGEST_PAUSE_SECONDS, max(PAUSE_SECONDS, SHARE * (time.monotonic() - started)))
         if self._flushing is not None:
             self._flushing.cancel()
         self._flushing = asyncio.get_running_loop().call_later(seconds, self._flush)

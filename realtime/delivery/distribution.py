@@ -5,7 +5,7 @@ Events go to the feeds of their streams, frames that are not stored to whoever t
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ from realtime.protocol.outgoing import Announcement, Frame
 # Of one stream's events, delivered in one turn of the loop; the rest is read from the log, in portions. Other processes
 # send less than this at once, and so does `chat`; what a site publishes in one commit may be more.
 TURN_BYTES = 786_432
+# Frames whose ids are remembered. What is sent again is a portion, which holds half as many.
+MOST_PASSED = 10_000
 
 
 class Retained(NamedTuple):
@@ -51,6 +53,7 @@ class Distributor:
         self._loop = asyncio.get_running_loop()
         self._slices = Slices(self._loop)
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
+        self._passed: OrderedDict[int, None] = OrderedDict()  # the ids of the last frames that are not to come twice
 
     @property
     def is_blocked(self) -> bool:
@@ -104,7 +107,19 @@ class Distributor:
         if envelope.compares:
             self._compare_soon()
 
+    def _is_repeated(self, passing: Passing) -> bool:
+        if not passing.id:
+            return False
+        if passing.id in self._passed:
+            return True
+        self._passed[passing.id] = None
+        if len(self._passed) > MOST_PASSED:
+            self._passed.popitem(last=False)
+        return False
+
     def _pass_on(self, passing: Passing) -> None:
+        if self._is_repeated(passing):
+            return
         if passing.version:
             self._tell_change(passing)
             return
@@ -128,8 +143,7 @@ class Distributor:
         if passing.users is None:
             self._announcer.add(frame)
             return
-        found = self._registry.find(passing.users, passing.except_connection)
-        write_all({connection for connection in found if connection.counted < passing.version}, (frame,))
+        self._announcer.tell(frame, self._registry.find(passing.users, passing.except_connection))
 
     def _obey(self, control: Control) -> None:
         if control.verb == "come_back":

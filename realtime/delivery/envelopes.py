@@ -3,6 +3,8 @@
 Made by the code that publishes, carried by the bus, and unpacked and delivered by the hub.
 """
 
+import secrets
+
 import msgspec
 
 from realtime.conf import settings
@@ -28,6 +30,9 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
     room: int = 0
     # The number of the change of who is online that it tells; 0 if it tells none.
     version: int = 0
+    # No other frame has it. What is sent again, because the layer did not answer, is delivered once; 0 if it may come
+    # twice.
+    id: int = 0
 
 
 class Control(msgspec.Struct, array_like=True, frozen=True):
@@ -59,6 +64,11 @@ class Envelope(msgspec.Struct, array_like=True):
     positions: dict[str, int] = {}
     # The same for every stream: all positions are to be compared with the log.
     compares: bool = False
+
+
+def new_id() -> int:
+    """Not from `random`, whose state forked processes have in common."""
+    return secrets.randbits(63) or 1
 
 
 _encoder = msgspec.msgpack.Encoder()

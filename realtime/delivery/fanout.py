@@ -14,6 +14,8 @@ from realtime.protocol.outgoing import Frame, Translation, translate_all
 # With no more sockets than these, gathering costs more than it saves.
 FEW = 8
 PAUSE_SECONDS = 0.002
+# A write that seems to have taken twice as long was none: the process stood still, and nobody is to wait for that.
+LONGEST_PAUSE_SECONDS = 0.5
 
 
 class Fanout:
@@ -55,7 +57,7 @@ class Fanout:
         self._timer = loop.call_later(self._pause, self._flush)
 
     def _measure(self) -> None:
-        self._pause = max(PAUSE_SECONDS, (time.monotonic() - self._started) / 2)
+        self._pause = min(LONGEST_PAUSE_SECONDS, max(PAUSE_SECONDS, (time.monotonic() - self._started) / 2))
 
     def _flush(self) -> None:
         self._timer = None

@@ -14,7 +14,7 @@ from django.utils.functional import Promise
 
 from realtime.auth.user_ids import read_user
 from realtime.delivery import bridge
-from realtime.delivery.envelopes import Control, Envelope, Passing, require_sendable
+from realtime.delivery.envelopes import Control, Envelope, Passing, new_id, require_sendable
 from realtime.models import Room
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
@@ -49,7 +49,7 @@ def publish(stream: str, frame: Frame, durable: bool | None = None) -> None:
         _store(stream, body)
     else:
         bridge.warn_if_alone("Frames that are not stored are lost")
-        send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False)]))
+        send_on_commit(Envelope(passing=[Passing(body, stream=stream, droppable=False, id=new_id())]))
 
 
 @async_unsafe(USE_TWIN)

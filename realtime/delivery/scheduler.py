@@ -136,12 +136,21 @@ class Scheduler:
     async def _push(self, topic: Topic) -> None:
         try:
             result = await self._call(topic)
-            if result is not None:
+            if result is not None and await self._is_still_due(topic):
                 await self._publish(topic, require_sendable(topics.make_body(topic, result)))
         except DatabaseUnavailable:
             logger.debug("The topic %s is postponed: the database is away", topic.name)
         except Exception:
             logger.exception("The function of the topic %s failed", topic.name)
+
+    async def _is_still_due(self, topic: Topic) -> bool:
+        """False if another process has taken over meanwhile: its value is newer, and would be replaced by this one.
+
+        A process that stood still goes on here, before it has renewed or lost its lease.
+        """
+        if self._held.get(topic.name, 0.0) <= self._hub.loop.time():
+            await self._compete_for([topic])
+        return self._is_current(topic)
 
     async def _call(self, topic: Topic) -> Any:
         assert topic.function is not None

@@ -35,14 +35,18 @@ class Announcements:
         data = StatusData(wire_key(change.user_id), change.status, utc_now())
         await self.send(change.user_id, encode(UserStatus(data)), change.version)
 
-    async def send_own_count(self, user_key: str) -> None:
+    async def send_own_count(self, user_key: str) -> bool:
         """Users who have become hidden or visible are not told of themselves, but count as others count them.
 
-        With the audience `everyone`, the announcer sends the count.
+        With the audience `everyone`, the announcer sends the count. False if nobody can tell the count now.
         """
-        if not audience.is_everyone():
-            census = await audience.count_visible(self._store, user_key)
-            self._announce(Passing(encode(OnlineCount(OnlineCountData(census.online_count))), users=(user_key,)))
+        if audience.is_everyone():
+            return True
+        census = await audience.count_visible(self._store, user_key)
+        if not census.version:
+            return False
+        self._announce(Passing(encode(OnlineCount(OnlineCountData(census.online_count))), users=(user_key,)))
+        return True
 
     async def leave_out_what_is_over(self) -> None:
         """Of the changes that could not be announced: who was gone may be back meanwhile, and the reverse."""

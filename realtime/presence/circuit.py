@@ -10,7 +10,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from realtime.presence.store import StoreUnavailable
-from realtime.storage.tasks import time_limit
+from realtime.storage.tasks import end_tasks
 
 T = TypeVar("T")
 
@@ -28,11 +28,17 @@ async def ask(question: Callable[[], Awaitable[T]]) -> T:
         if loop.time() < _away_until[loop]:
             raise StoreUnavailable("It did not answer a moment ago")
         _away_until[loop] = loop.time() + RETRY_SECONDS  # nobody else waits meanwhile
+    asking = asyncio.ensure_future(question())
     try:
-        async with time_limit(PATIENCE_SECONDS):
-            answer = await question()
+        # No time limit: if this process stood still, the answer and the end of the time come in the same turn.
+        await asyncio.wait([asking], timeout=PATIENCE_SECONDS)
+        if not asking.done():
+            raise StoreUnavailable("It does not answer in time")
+        answer = asking.result()
     except (StoreUnavailable, TimeoutError) as error:
         _away_until[loop] = loop.time() + RETRY_SECONDS
         raise StoreUnavailable(str(error) or "It does not answer in time") from error
+    finally:
+        await end_tasks([asking])
     _away_until.pop(loop, None)
     return answer

@@ -21,10 +21,12 @@ class StoreHealth:
 
     def note_report(self) -> None:
         """The store has taken a report. A long time since the last one counts as a refusal: the store, or all, hung."""
-        now = self._clock()
-        if now - self._heard_at > max(self._lease_seconds / 2, HANG_SECONDS):
-            self._refused_at = now
-        self._heard_at = now
+        if self._has_hung():
+            self.note_refusal()
+        self._heard_at = self._clock()
+
+    def _has_hung(self) -> bool:
+        return self._clock() - self._heard_at > max(self._lease_seconds / 2, HANG_SECONDS)
 
     def note_refusal(self) -> None:
         """The store was away, or refused a report."""
@@ -32,7 +34,8 @@ class StoreHealth:
 
     def may_remove_users(self) -> bool:
         """Whether a grace time that is over means something."""
-        return self._clock() - self._refused_at >= self._lease_seconds
+        # A process that stood still may ask this before its next report.
+        return not self._has_hung() and self._clock() - self._refused_at >= self._lease_seconds
 
     def may_remove_processes(self) -> bool:
         """Whether a lease that has ended means something. A process that has just started does not know that."""

@@ -83,7 +83,8 @@ class MemoryPresence:
 
     async def choose_visible(self, user_ids: Sequence[str]) -> Visible:
         found = {user: self._visible[user] for user in user_ids if user in self._visible}
-        return Visible(sorted(found, key=found.__getitem__), self._version)
+        ordered = sorted(found, key=found.__getitem__)
+        return Visible(ordered, self._version, [found[user] for user in ordered])
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
         return [self._entry(user) for user in islice(self._visible, offset, offset + limit)]

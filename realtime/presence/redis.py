@@ -5,11 +5,12 @@ Needs Redis 6.2 (HRANDFIELD).
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
 from realtime.presence import redis_scripts
 from realtime.presence.redis_scripts import BATCH, LOOK_UP_BATCH
@@ -48,6 +49,8 @@ class RedisPresence:
         self._lease_ms = to_ms(lease_seconds)
         self._grace_ms = to_ms(grace_seconds)
         self._clock = clock
+        self._name = secrets.token_hex(8)
+        self._swept = 0  # the last change of which a sweep has told
         self._turn = asyncio.Lock()  # held by the sync that is running
         self._client = open_client(url)
         # Cached, because registering computes the digest of the script.
@@ -61,7 +64,7 @@ class RedisPresence:
                 head = (self._now(), process, self._lease_ms, self._grace_ms)
                 online_count, batch_known, version, users = await self._run(redis_scripts.SYNC, *head, *batch)
                 known = known and bool(batch_known)
-                arrived += number_changes(users, ONLINE, version)
+                arrived += number_arrivals(users, version)
         return SyncResult(online_count, arrived, known, version)
 
     async def renew(self, process: str) -> bool:
@@ -71,14 +74,18 @@ class RedisPresence:
         gone: list[Change] = []
         more = True
         while more:
+            head = (self._now(), self._grace_ms, int(processes), self._name)
             try:
-                more, version, users = await self._run(redis_scripts.SWEEP, self._now(), self._grace_ms, int(processes))
+                # What was removed in a call that was not answered is in the next answer.
+                more, users = await self._run(redis_scripts.SWEEP, *head, self._swept)
             except StoreUnavailable:
                 if not gone:
                     raise
                 # Return the users already removed: no other process will announce them.
                 break
-            gone += number_changes(users, OFFLINE, version)
+            parts = iter(users)
+            gone += [Change(user.decode(), OFFLINE, int(float(at))) for user, at in zip(parts, parts, strict=True)]
+            self._swept = max([self._swept, *(change.version for change in gone)])
         return gone
 
     async def retire(self, process: str) -> int:
@@ -113,7 +120,8 @@ class RedisPresence:
             version = version or answer[0]
             parts = iter(answer[1])
             places.update((user.decode(), float(place)) for user, place in zip(parts, parts, strict=True))
-        return Visible(sorted(places, key=places.__getitem__), version)
+        ordered = sorted(places, key=places.__getitem__)
+        return Visible(ordered, version, [int(places[user]) for user in ordered])
 
     async def page(self, offset: int, limit: int) -> list[Entry]:
         # ZRANGE counts a negative end from the end of the set, and would return everything.
@@ -170,10 +178,10 @@ def batches(counts: Mapping[str, int]) -> Iterator[list[str | int]]:
             return
 
 
-def number_changes(users: Sequence[bytes], status: Literal["online", "offline"], last: int) -> list[Change]:
+def number_arrivals(users: Sequence[bytes], last: int) -> list[Change]:
     """What one run of a script has changed, and nothing else has: `last` is the number of the last change."""
     first = last - len(users) + 1
-    return [Change(user.decode(), status, version) for version, user in enumerate(users, first)]
+    return [Change(user.decode(), ONLINE, version) for version, user in enumerate(users, first)]
 
 
 def parse_status(stored: bytes) -> tuple[str, bytes]:

@@ -13,6 +13,8 @@ else meanwhile. KEYS[1] is the prefix. The scripts make the names of keys, so th
 # - `retiring`: processes that will stop
 # - `ghosts`, `ghosts:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`;
 #   `ghosts:last`: the last `n`
+# - `swept:<store>`: users whom a sweep of that store has removed, with the numbers of these changes, until its next
+#   sweep says that it has had the answer
 # - `sequence`: the number of the last change of `online`
 
 # Users in one run of a script: 3 to 8 ms measured. Lua's unpack() takes less than 8,000 values.
@@ -141,19 +143,21 @@ return 1
 SWEEP = complete("""
 -- Changes nothing, but is refused where reports are: a Redis whose memory is full still lets a script remove.
 redis.call('INCRBY', prefix .. 'sequence', 0)
-local time, grace, dead = now(ARGV[1]), ARGV[2], {}
+local time, grace, dead, swept = now(ARGV[1]), ARGV[2], {}, prefix .. 'swept:' .. ARGV[4]
+redis.call('ZREMRANGEBYSCORE', swept, '-inf', ARGV[5])
 if ARGV[3] == '1' then dead = redis.call('ZRANGEBYSCORE', leases, '-inf', time, 'LIMIT', 0, batch) end
 for _, process in ipairs(dead) do bury(process) end
 local more = subtract_ghosts(time + grace)
 local due = redis.call('ZRANGEBYSCORE', leaving, '-inf', time, 'LIMIT', 0, batch)
-local gone = {}
 for _, user in ipairs(due) do
   redis.call('ZREM', leaving, user)
   redis.call('HDEL', total, user)
   redis.call('HDEL', status, user)
-  if hide(user) then gone[#gone + 1] = user end
+  if hide(user) then redis.call('ZADD', swept, redis.call('GET', sequence), user) end
 end
-return {more or #dead == batch or #due == batch, version(), gone}
+local gone = redis.call('ZRANGE', swept, 0, -1, 'WITHSCORES')
+if #gone > 0 then redis.call('EXPIRE', swept, 3600) end
+return {more or #gone > 0 or #dead == batch or #due == batch, gone}
 """)
 
 RETIRE = complete("""

@@ -82,10 +82,14 @@ class Process:
 
 
 class Visible(NamedTuple):
-    """Those of some users who are visible, in the order in which they came online, after the change `version`."""
+    """Those of some users who are visible, in the order in which they came online, after the change `version`.
+
+    `places` are the numbers of the changes in which they came online.
+    """
 
     user_ids: list[str]
     version: int
+    places: list[int]
 
 
 class PresenceStore(Protocol):

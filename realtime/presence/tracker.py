@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol
 
 from realtime.conf import settings
@@ -43,6 +43,7 @@ class Counter(Protocol):
 
     def note(self, census: Census) -> None: ...
     def restart(self, census: Census) -> None: ...
+    def take_miscounting(self) -> set[str]: ...
 
 
 class Tracker:
@@ -74,12 +75,18 @@ class Tracker:
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
         self._arrived: list[Change] = []  # still to be announced
+        # Users whose report was not answered, each with the last change that was known before it; 0 for none.
+        self._unsure: dict[str, int] = {}
+        self._miscounting: set[str] = set()  # users, by key, who need a count of those whom they may see
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._report()), loop.create_task(self._tick())]
+        others = (self._choose_seen, self._sweep, self._take_census, self._correct_counts, self._departures.write)
+        # The lease by itself: the others wait for the database, which may hang, and who is here must not seem gone.
+        steps = (self._report(), self._repeat(self._renew_if_due), self._repeat(*others))
+        self._tasks = [loop.create_task(step) for step in steps]
 
     async def stop(self) -> None:
         """Leave the store. This process's users have the grace time to connect to another process."""
@@ -146,7 +153,8 @@ class Tracker:
                 self._departures.note_hidden(user_key)
             change = Change(user_key, OFFLINE if status == OFFLINE else ONLINE, result.census.version)
             await self._announcements.announce(change)
-            await self._announcements.send_own_count(user_key)
+            if not await self._announcements.send_own_count(user_key):
+                self._miscounting.add(user_key)
         if status != OFFLINE and (status, result.previous) != (ONLINE, OFFLINE):
             body = encode(Presence(PresenceData(wire_key(user_key), status, data)))
             await self._announcements.send(user_key, body)
@@ -209,10 +217,12 @@ class Tracker:
         left = [one for one in self._waiting if not one.reported.done()]
         waiting = [one for one in left if one.user_key in users]
         self._waiting = [one for one in left if one.user_key not in users]
+        before = self.census.version
         try:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
+            self._unsure = {**dict.fromkeys(users, before), **self._unsure}
             self._waiting += waiting
             raise
         self._health.note_report()
@@ -224,6 +234,24 @@ class Tracker:
             self._start_again(result.census)
         self._synced = True
         self._arrived += result.arrived
+        await self._find_unheard(users, {change.user_id for change in result.arrived})
+
+    async def _find_unheard(self, reported: set[str], heard: set[str]) -> None:
+        """Find who has arrived with a report that the store took without an answer: the next one does not say it."""
+        unsure = [user for user in reported if user in self._unsure]
+        if not unsure:
+            return
+        try:
+            visible = await self.store.choose_visible(unsure)
+        except StoreUnavailable:
+            self._changed.update(unsure)
+            raise
+        for user, place in zip(visible.user_ids, visible.places, strict=True):
+            # Where another process has announced it, it is the same change, which nobody is told of twice.
+            if 0 < self._unsure[user] < place and user not in heard:
+                self._arrived.append(Change(user, ONLINE, place))
+        for user in unsure:
+            del self._unsure[user]
 
     async def _announce_arrivals(self) -> None:
         while self._arrived:
@@ -241,16 +269,13 @@ class Tracker:
                 self._announcements.late.append(change)
                 raise
 
-    async def _tick(self) -> None:
-        conf = settings()
-        period = min(1.0, conf.presence_grace_seconds / 2 or 1.0)
+    async def _repeat(self, *steps: Callable[[], Awaitable[None]]) -> None:
+        """Take these steps, at least once a second while nothing hangs."""
+        period = min(1.0, settings().presence_grace_seconds / 2 or 1.0)
         while True:
             try:
-                await self._renew_if_due()
-                await self._departures.choose_seen(self.store)
-                await self._sweep()
-                await self._take_census()
-                await self._departures.write()
+                for step in steps:
+                    await step()
             except StoreUnavailable as error:
                 self._health.note_refusal()
                 logger.debug("Presence is postponed: %s", error)
@@ -260,12 +285,25 @@ class Tracker:
                 logger.exception("Presence could not be updated")
             await asyncio.sleep(period)
 
+    async def _choose_seen(self) -> None:
+        await self._departures.choose_seen(self.store)
+
     async def _take_census(self) -> None:
         before = self.census
         census = await self.store.census()
         if census.version < before.version:
             self._start_again(census)
         self._note(census)
+
+    async def _correct_counts(self) -> None:
+        """Send counts to the users of this process who were not told of a change."""
+        if self._counter is not None:
+            self._miscounting |= self._counter.take_miscounting()
+        while self._miscounting:
+            user_key = self._miscounting.pop()
+            if not await self._announcements.send_own_count(user_key):
+                self._miscounting.add(user_key)
+                return
 
     async def _renew_if_due(self) -> None:
         """Renew the lease three times in its life, and each time anew after a failure.

@@ -4,6 +4,7 @@ Used by the presence stores, the tracker and the announcer. A *change* is a user
 others. The store numbers the changes without a hole; the number of the last one is the *version*.
 """
 
+from collections import OrderedDict
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -11,6 +12,8 @@ from typing import NamedTuple
 LOST_SECONDS = 3.0
 # Changes that are remembered because others before them are missing.
 MOST_EARLY = 10_000
+# Users whose last change is remembered.
+MOST_USERS = 10_000
 
 
 class Census(NamedTuple):
@@ -26,6 +29,7 @@ class Heard(Enum):
     NEW = auto()
     LATE = auto()  # the change was given up as lost, and a count that contains it was sent instead
     REPEATED = auto()
+    OUTDATED = auto()  # a later change of the same user was told
 
 
 class Roll:
@@ -100,3 +104,25 @@ class Roll:
         while self._position + 1 in self._early:
             self._position += 1
             self._early.remove(self._position)
+
+
+class LastChanges:
+    """The last change of each user that was told. Two changes of one user may overtake each other on their way."""
+
+    def __init__(self, limit: int = MOST_USERS) -> None:
+        self._limit = limit
+        self._versions: OrderedDict[str, int] = OrderedDict()  # by user key, the last told at the end
+
+    def hear(self, user_key: str, version: int) -> Heard:
+        """The change is to be told. It is NEW, REPEATED or OUTDATED."""
+        if version <= (known := self._versions.get(user_key, 0)):
+            return Heard.REPEATED if version == known else Heard.OUTDATED
+        self._versions[user_key] = version
+        self._versions.move_to_end(user_key)
+        if len(self._versions) > self._limit:
+            self._versions.popitem(last=False)
+        return Heard.NEW
+
+    def clear(self) -> None:
+        """The store has gone back to an earlier state, and may give numbers again."""
+        self._versions.clear()

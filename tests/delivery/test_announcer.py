@@ -1,5 +1,6 @@
 """Each client counts right by what it is sent, whatever happens to the announcements."""
 
+import asyncio
 import json
 import random
 from types import SimpleNamespace
@@ -74,6 +75,12 @@ def count(socket):
     return total
 
 
+def shown(socket):
+    """The users who are online for a client that remembers what it was told last of each."""
+    told = {frame["data"]["user_id"]: frame["data"]["status"] for frame in socket.frames if "status" in frame["data"]}
+    return {user for user, status in told.items() if status == "online"}
+
+
 def types(socket):
     return [frame["type"] for frame in socket.frames]
 
@@ -118,14 +125,52 @@ async def test_it_hears_whoever_came_while_it_was_not_greeted(process):
 
 async def test_order_does_not_matter(process):
     _, socket = process.open()
-    frames = [process.change(user) for user in "abcabd"]
+    frames = [process.change(user) for user in "abcdef"]
     random.Random(1).shuffle(frames)
     for frame in frames:
         process.say(frame)
     process.note()
     process.note()
-    assert count(socket) == 2
+    assert count(socket) == 6
     assert "online_count" not in types(socket)
+
+
+async def test_whoever_is_back_does_not_seem_gone_when_the_announcements_overtake_each_other(process):
+    """The process that had to say that they were gone stood still, and another one said that they are back."""
+    _, socket = process.open()
+    process.say(process.change("a"))
+    gone, back = process.change("a"), process.change("a")
+    process.say(back)
+    process.say(gone)
+    process.note()
+    process.note()
+    assert shown(socket) == process.online == {"a"}
+    assert count(socket) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_the_last_change_of_each_user_is_what_is_shown(process, seed):
+    _, socket = process.open()
+    frames = [process.change(user) for user in "abcabdabcab"]
+    random.Random(seed).shuffle(frames)
+    for frame in frames:
+        process.say(frame)
+    process.note()
+    process.note()
+    assert shown(socket) == process.online
+    assert count(socket) == len(process.online)
+
+
+async def test_those_who_hear_of_some_users_only_hear_nothing_outdated(process):
+    connection, socket = process.open()
+    gone, back = process.change("a"), process.change("a")
+    for _ in range(2):  # two processes have found out about it
+        process.announcer.tell(back, {connection})
+    assert process.announcer.take_miscounting() == set()
+    process.announcer.tell(gone, {connection})
+    assert types(socket) == ["connected", "user_status"]
+    assert process.announcer.take_miscounting() == {"watcher"}
+    assert process.announcer.take_miscounting() == set()
 
 
 async def test_a_change_that_arrives_twice_counts_once(process):
@@ -358,6 +403,15 @@ async def test_any_history_ends_with_the_right_count(seed, configure):
         process.note()
     process.note()
     assert {count(socket) for socket in sockets} <= {len(process.online)}
+
+
+@pytest.mark.parametrize(("seconds", "pause"), [(0.001, 0.5), (0.1, 2.0), (40.0, 10.0)])
+async def test_it_pauses_longer_after_a_long_flush_but_not_because_it_stood_still(process, monkeypatch, seconds, pause):
+    monkeypatch.setattr(announcers, "time", SimpleNamespace(monotonic=lambda: 100.0 + seconds))
+    before = asyncio.get_running_loop().time()
+    process.announcer._pause(100.0)
+    after = asyncio.get_running_loop().time()
+    assert before + pause <= process.announcer._flushing.when() + 1e-6 <= after + pause + 2e-6
 
 
 async def test_its_timers_send_by_themselves(process, monkeypatch):

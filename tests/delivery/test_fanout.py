@@ -1,5 +1,8 @@
 """Joined writes: at once when quiet, together under load, in order always."""
 
+import asyncio
+from types import SimpleNamespace
+
 import pytest
 
 from realtime.delivery import fanout
@@ -69,6 +72,20 @@ async def test_it_waits_half_as_long_as_writing_takes(monkeypatch):
         monkeypatch.setattr(fanout.time, "monotonic", lambda now=now: now)
         sending._measure()
         assert sending._pause == pause
+
+
+async def test_it_is_not_silent_because_the_process_stood_still(monkeypatch):
+    """For forty seconds in the middle of a write: messages of the room then waited for twenty."""
+    sending, papers = await open_fanout()
+    now = iter([100.0, 140.0])
+    monkeypatch.setattr(fanout, "time", SimpleNamespace(monotonic=lambda: next(now, 140.0)))
+    sending.send(frame(1))
+    await asyncio.sleep(0)
+    assert sending._pause <= 0.5
+    sending.send(frame(2))
+    await gone(papers[0], 2)
+    sending.send(frame(3))
+    await gone(papers[0], 3)
 
 
 async def test_it_leaves_out_the_excluded_user_only():

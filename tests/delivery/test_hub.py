@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from realtime.delivery import bridge, feed, hub, review
+from realtime.delivery import bridge, distribution, feed, hub, review
 from realtime.delivery.backlog import COME_BACK
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.protocol.errors import Closed
@@ -297,6 +297,14 @@ async def test_it_passes_on_what_is_not_stored(process):
         process.take(Envelope(passing=[passing]))
     heard = {user: [f["type"] for f in socket.frames] for user, (_, socket) in connections.items()}
     assert heard == {"1": ["to stream", "to all"], "2": ["to users", "to all"], "3": ["to users"]}
+
+
+async def test_it_passes_on_once_what_is_sent_again(process, monkeypatch):
+    monkeypatch.setattr(distribution, "MOST_PASSED", 2)
+    _, socket = await join(process, "room.general")
+    for id in (7, 8, 7, 8, 0, 0, 9, 7):
+        process.take(Envelope(passing=[Passing(b'{"type":"%d"}' % id, stream="room.general", id=id)]))
+    assert [frame["type"] for frame in socket.frames] == ["7", "8", "0", "0", "9", "7"]
 
 
 async def test_it_closes_and_unsubscribes_whom_a_control_names(process):

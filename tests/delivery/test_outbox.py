@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from realtime.delivery import outbox
+from realtime.delivery import outbox, publishing
 from realtime.delivery.backlog import PORTION_BYTES
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.outbox import Outbox
+from realtime.delivery.publishing import apublish
 from tests.paper import PaperLayer
 from tests.patience import PATIENCE_SECONDS
 
@@ -92,6 +93,30 @@ async def test_it_waits_once_for_a_layer_that_hangs(box, layer, impatient, never
     await send(box, layer, *map(event, range(1, 30)), kick("7"))
     assert (layer.attempts, layer.sent) == (1, [])
     assert caplog.text.count("The channel layer is away: it does not answer") == 1
+
+
+class Late(Layer):
+    """Delivers at once, and answers the first time too late: this process stood still, or Redis did."""
+
+    async def group_send(self, group, message):
+        await super().group_send(group, message)
+        if self.attempts == 1:
+            await asyncio.Event().wait()
+
+
+@pytest.mark.django_db
+async def test_a_frame_that_is_sent_again_has_the_same_id(box, impatient, soon_again, monkeypatch):
+    """So each process delivers it once. A frame of the site's was shown twice."""
+    layer, published = Late(), []
+    monkeypatch.setattr(publishing.bridge, "publish", published.append)
+    for number in (1, 2):
+        await apublish("site", {"type": "toast", "n": number}, durable=False)
+    await send(box, layer, *published)
+    await box._retrying
+    frames = [frame for envelope in layer.publications for frame in envelope.passing]
+    assert [frame.body[-2:-1] for frame in frames] == [b"1", b"1", b"2"]
+    assert frames[0].id == frames[1].id != 0
+    assert frames[2].id not in (0, frames[0].id)
 
 
 async def test_it_says_once_that_a_layer_refuses(box, layer, never_again, caplog):

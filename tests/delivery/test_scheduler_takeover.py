@@ -135,6 +135,51 @@ async def test_a_slow_function_keeps_its_lease(processes, leases):
     assert data_of(socket)[0] == "at last"
 
 
+async def test_a_process_that_stood_still_replaces_no_newer_value(processes, leases):
+    """It stood still while the function was at work, and goes on before it knows that its lease has ended."""
+    here, there = processes
+    calls, end = iter(["old", "new"]), asyncio.Event()
+
+    async def find():
+        value = next(calls)
+        if value == "old":
+            await end.wait()
+        return value
+
+    topics.topic("metrics", every=LONG)(find)
+    _, socket = await here.subscribe()
+    await until(lambda: "metrics" in here.scheduler._called)
+    _, other = await there.subscribe()
+    leases.sleep(LEASE)
+    await there.scheduler.beat()
+    await other.until(has(other, 1))
+    schedule = here.scheduler._schedules["metrics"]
+    here.scheduler._held["metrics"] = here.hub.loop.time() - 1
+    end.set()
+    await asyncio.wait([schedule], timeout=PATIENCE_SECONDS)
+    assert data_of(socket) == data_of(other) == ["new"]
+    assert here.scheduler._schedules == {}
+
+
+async def test_a_value_that_came_late_is_sent_if_nobody_has_taken_over(processes):
+    here, _there = processes
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def wait():
+        begun.set()
+        await end.wait()
+        return "at last"
+
+    topics.topic("metrics", every=LONG)(wait)
+    _, socket = await here.subscribe()
+    await begun.wait()
+    here.scheduler._held["metrics"] = here.hub.loop.time() - 1
+    end.set()
+    await socket.until(has(socket, 1))
+    assert data_of(socket) == ["at last"]
+    assert "metrics" in here.scheduler._schedules
+
+
 async def test_a_schedule_that_loses_its_cancellation_ends_when_another_takes_its_place(processes, leases):
     """What redis-py does on Python 3.11 when a cancellation meets an answer: two schedules called the function."""
     here, _there = processes

@@ -52,6 +52,20 @@ async def test_one_waits_and_the_others_do_not(away):
     assert store.questions == 1
 
 
+async def test_a_process_that_stood_still_takes_an_answer_that_came_meanwhile(away, monkeypatch):
+    """Else who has a room open would not count as present there, for seconds."""
+    loop, store = asyncio.get_running_loop(), Store()
+    monkeypatch.setattr(circuit, "PATIENCE_SECONDS", 600)
+    asking = asyncio.create_task(store.ask())
+    await store.asked.wait()
+    loop.call_later(599, store.answers.set)
+    later = loop.time() + 700
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: later)
+        assert await asking == "answer"
+    assert away == {}
+
+
 async def test_one_of_all_looks_whether_it_is_back(away, monkeypatch):
     store = Store()
     await store.ask()

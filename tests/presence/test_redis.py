@@ -197,6 +197,34 @@ async def test_who_was_removed_before_the_connection_broke_is_returned(
     await redis.close()
 
 
+async def test_who_was_removed_without_an_answer_is_in_the_next_one(
+    prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis hung, and removed them when it went on."""
+    redis = open_redis(prefix)
+    store = redis.store
+    assert isinstance(store, RedisPresence)
+    start = (await store.sync("p1", {"7": 1, "8": 1})).version
+    run = store._run
+
+    async def run_unanswered(*args: Any) -> Any:
+        await run(*args)
+        raise StoreUnavailable("It does not answer")
+
+    for user in ("7", "8"):
+        await store.sync("p1", {user: 0})
+        redis.sleep(GRACE)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "_run", run_unanswered)
+            with pytest.raises(StoreUnavailable):
+                await store.sweep()
+    assert await redis.other.sweep() == []
+    gone = await store.sweep()
+    assert [(change.user_id, change.version) for change in gone] == [("7", start + 1), ("8", start + 2)]
+    assert await store.sweep() == []
+    await redis.close()
+
+
 async def test_those_who_wait_for_a_hanging_server_fail_together(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("realtime.presence.redis.SOCKET_TIMEOUT_SECONDS", 0.02)
     redis = open_redis(prefix)

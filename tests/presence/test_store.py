@@ -323,8 +323,11 @@ async def test_it_chooses_who_is_visible(backend: PresenceBackend) -> None:
     assert chosen.user_ids == ["c", "a", "b"]
     assert chosen.version == (await backend.store.census()).version
     assert (await backend.store.choose_visible([])).user_ids == []
-    await backend.store.set_status("d", "away", b"")
-    assert (await backend.store.choose_visible(["d", "b"])).user_ids == ["b", "d"]
+    came = await backend.store.set_status("d", "away", b"")
+    assert came is not None
+    last = await backend.store.choose_visible(["d", "b"])
+    assert (last.user_ids, last.places) == (["b", "d"], [chosen.places[2], came.census.version])
+    assert chosen.places == sorted(set(chosen.places))
 
 
 async def test_it_chooses_from_a_crowd(backend: PresenceBackend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,12 @@ import json
 import pytest
 
 from realtime.conf import settings
+from realtime.presence import audience
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.store import Change, StoreUnavailable
 from realtime.presence.tracker import Tracker
 from realtime.protocol.census import Census
+from realtime.protocol.errors import ErrorCode, Reason, Refused
 from tests.presence.site import Site
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -188,3 +190,72 @@ async def test_newcomers_wait_until_they_are_reported_themselves(configure, monk
     places = {user: place for place, user in enumerate(entries.user_ids, 1)}
     assert all(census.online_count >= places[str(number)] for number, census in enumerate(found, 1))
     assert tracker._waiting == []
+
+
+class Missed:
+    """An announcer by which a user was not told of a change."""
+
+    def __init__(self, *user_keys):
+        self._miscounting = set(user_keys)
+
+    def note(self, census):
+        pass
+
+    def take_miscounting(self):
+        taken, self._miscounting = self._miscounting, set()
+        return taken
+
+
+async def test_whoever_was_not_told_of_a_change_gets_a_count_when_it_is_known(configure, alice, monkeypatch):
+    """The database is away at first: a count of one would be a guess that nobody corrects."""
+    configure(PRESENCE_AUDIENCE="nobody")
+    key, announced = str(alice.pk), []
+    store = MemoryPresence(lease_seconds=60, grace_seconds=60)
+    tracker = Tracker("p1", store, announce=announced.append, counter=Missed(key))
+    tracker._count(key, +1)
+    await tracker._sync()
+
+    async def fail(reader_key):
+        raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audience, "find_visible", fail)
+        await tracker._correct_counts()
+    assert announced == []
+    for _ in range(2):
+        await tracker._correct_counts()
+    (passing,) = announced
+    assert (passing.users, json.loads(passing.body)["data"]) == ((key,), {"online_count": 1})
+
+
+class Silent(MemoryPresence):
+    """Takes reports, and does not answer while it is silent."""
+
+    is_silent = True
+
+    async def sync(self, process, counts):
+        result = await super().sync(process, counts)
+        if self.is_silent:
+            raise StoreUnavailable
+        return result
+
+
+async def test_an_arrival_is_announced_if_the_report_was_not_answered(configure):
+    """Redis hung, and took the report when it went on. Of the next one it says that it changes nothing."""
+    configure(PRESENCE_AUDIENCE="everyone")
+    store, announced = Silent(lease_seconds=60, grace_seconds=60), []
+    tracker = Tracker("p1", store, announce=announced.append)
+    await MemoryPresence.sync(store, "p2", {"1": 1})
+    await tracker._take_census()
+    for user in ("1", "2"):
+        tracker._count(user, +1)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            await tracker._sync()
+    await tracker._take_census()
+    store.is_silent = False
+    await tracker._sync()
+    await tracker._announce_arrivals()
+    await tracker._sync()
+    assert [(passing.exclude, passing.version) for passing in announced] == [("2", tracker.census.version)]
+    assert tracker._unsure == {}

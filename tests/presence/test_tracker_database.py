@@ -6,8 +6,12 @@ import pytest
 
 from realtime.presence import audience
 from realtime.presence import last_seen as visits
+from realtime.presence.memory import MemoryPresence
 from realtime.presence.store import Change
+from realtime.presence.tracker import Tracker
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.storage.tasks import end_tasks
+from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
 from tests.presence.site import Site
 
@@ -198,3 +202,26 @@ async def test_a_write_that_is_stopped_forgets_nobody(last_seen, monkeypatch):
     last_seen.open.set()
     await tracker.stop()
     assert last_seen.users == ["1"]
+
+
+async def test_a_database_that_hangs_ends_no_lease(configure, monkeypatch):
+    """Else all users of the process would be announced as gone, who go on chatting when it answers."""
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20, PRESENCE_GRACE_SECONDS=0.02)
+    store = MemoryPresence(lease_seconds=20, grace_seconds=15, clock=lambda: now)
+    now, hangs = 1_000.0, asyncio.Event()
+    tracker = Tracker("p1", store, lambda _passing: None, clock=lambda: now)
+
+    async def hang(*_call):
+        hangs.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(visits.database, "run", hang)
+    tracker._departures.note_hidden("1")
+    tracker.start()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await hangs.wait()
+    for _ in range(3):
+        now += 10
+        ends = (now + 20) * 1000
+        await until(lambda ends=ends: store._leases["p1"] == ends)
+    await end_tasks(tracker._tasks)

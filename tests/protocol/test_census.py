@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from realtime.protocol import census
-from realtime.protocol.census import LOST_SECONDS, Census, Heard, Roll
+from realtime.protocol.census import LOST_SECONDS, Census, Heard, LastChanges, Roll
 
 START, LAST = 100, 112
 # Any order, with anything missing and anything twice.
@@ -134,3 +134,20 @@ def test_it_does_not_remember_any_number_of_changes(monkeypatch):
     roll.settle(106)
     assert not roll.note(Census(6, 106), 0.0)
     assert roll.hear(107) is Heard.NEW
+
+
+def test_a_change_is_outdated_when_a_later_one_of_the_same_user_was_told():
+    last = LastChanges()
+    told = [("a", 5), ("b", 4), ("a", 5), ("a", 3), ("a", 7), ("a", 6)]
+    new, repeated, outdated = Heard.NEW, Heard.REPEATED, Heard.OUTDATED
+    assert [last.hear(*change) for change in told] == [new, new, repeated, outdated, new, outdated]
+    last.clear()
+    assert last.hear("a", 1) is new
+
+
+def test_it_remembers_the_users_who_were_told_of_last():
+    last = LastChanges(limit=2)
+    for change in [("a", 1), ("b", 2), ("a", 3), ("c", 4)]:
+        assert last.hear(*change) is Heard.NEW
+    assert last.hear("a", 2) is Heard.OUTDATED
+    assert last.hear("b", 1) is Heard.NEW  # was forgotten

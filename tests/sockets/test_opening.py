@@ -109,6 +109,23 @@ async def test_it_waits_for_the_first_command_no_longer_than_it_says(site, confi
     assert await socket.ending() == (4401, "AUTH_TIMEOUT")
 
 
+async def test_a_process_that_stood_still_takes_the_first_command_that_came_in_time(configure, monkeypatch):
+    """The frame and the end of the time wait for the same turn of the loop."""
+    configure(AUTH_TIMEOUT_SECONDS=600)
+    loop, arrived = asyncio.get_running_loop(), asyncio.Queue()
+    consumer = RealtimeConsumer()
+    consumer.receive = arrived.get
+    reading = asyncio.create_task(consumer.read_auth())
+    await asyncio.sleep(0)
+    for text in ('{"type":"ping"}', '{"type":"auth","id":"a-1","token":"abc"}'):
+        loop.call_later(599, arrived.put_nowait, {"type": "websocket.receive", "text": text})
+    later = loop.time() + 700
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: later)
+        assert (await reading).value == "abc"
+    assert consumer.auth_id == "a-1"
+
+
 async def test_it_bears_no_flood_before_the_first_command(site, configure):
     socket = await site.knock()
     for _ in range(30):
