@@ -258,7 +258,7 @@ def test_it_reads_along_an_index(client, alice, conversation):
 def explain(sql):
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off")  # what it would use for a table of a few rows
-            cursor.execute("SET LOCAL enable_bitmapscan = off")
+            for way in ("seqscan", "bitmapscan", "sort"):  # what it would use for few rows, or for none when it counted
+                cursor.execute(f"SET LOCAL enable_{way} = off")
         cursor.execute(("EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN ") + sql)
         return "\n".join(str(row) for row in cursor.fetchall())
