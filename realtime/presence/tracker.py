@@ -18,6 +18,7 @@ from realtime.presence.announcements import Announcements, wire_key
 from realtime.presence.health import StoreHealth
 from realtime.presence.last_seen import Departures
 from realtime.presence.store import OFFLINE, ONLINE, Change, PresenceStore, StoreUnavailable
+from realtime.presence.unanswered import UnansweredReports
 from realtime.protocol.census import Census
 from realtime.protocol.commands import Status
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -75,8 +76,7 @@ class Tracker:
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
         self._arrived: list[Change] = []  # still to be announced
-        # Users whose report was not answered, each with the last change that was known before it; 0 for none.
-        self._unsure: dict[str, int] = {}
+        self._unanswered = UnansweredReports()
         self._miscounting: set[str] = set()  # users, by key, who need a count of those whom they may see
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
@@ -222,7 +222,7 @@ class Tracker:
             result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
         except StoreUnavailable:
             self._changed.update(users)
-            self._unsure = {**dict.fromkeys(users, before), **self._unsure}
+            self._unanswered.note(users, before)
             self._waiting += waiting
             raise
         self._health.note_report()
@@ -234,24 +234,13 @@ class Tracker:
             self._start_again(result.census)
         self._synced = True
         self._arrived += result.arrived
-        await self._find_unheard(users, {change.user_id for change in result.arrived})
-
-    async def _find_unheard(self, reported: set[str], heard: set[str]) -> None:
-        """Find who has arrived with a report that the store took without an answer: the next one does not say it."""
-        unsure = [user for user in reported if user in self._unsure]
-        if not unsure:
-            return
         try:
-            visible = await self.store.choose_visible(unsure)
+            found = await self._unanswered.find_arrivals(self.store, users)
         except StoreUnavailable:
-            self._changed.update(unsure)
+            self._changed.update(users)
             raise
-        for user, place in zip(visible.user_ids, visible.places, strict=True):
-            # Where another process has announced it, it is the same change, which nobody is told of twice.
-            if 0 < self._unsure[user] < place and user not in heard:
-                self._arrived.append(Change(user, ONLINE, place))
-        for user in unsure:
-            del self._unsure[user]
+        heard = {change.user_id for change in result.arrived}
+        self._arrived += [change for change in found if change.user_id not in heard]
 
     async def _announce_arrivals(self) -> None:
         while self._arrived:

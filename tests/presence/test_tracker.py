@@ -258,4 +258,4 @@ async def test_an_arrival_is_announced_if_the_report_was_not_answered(configure)
     await tracker._announce_arrivals()
     await tracker._sync()
     assert [(passing.exclude, passing.version) for passing in announced] == [("2", tracker.census.version)]
-    assert tracker._unsure == {}
+    assert tracker._unanswered._before == {}
