@@ -76,8 +76,7 @@ def notify_on(
         given.setdefault("target", occasion.object)
         return partial(notify, named, type, **given, **(_value(params, occasion) or {}))
 
-    rule = Rule(found, when, prepare, type)
-    add(rule)
+    add(rule := Rule(found, when, prepare, type))
     return rule
 
 

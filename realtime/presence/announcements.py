@@ -4,7 +4,7 @@ What cannot be announced, because the database is away and nobody knows who is t
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from realtime.auth.user_ids import read_id, wire_id
 from realtime.delivery.envelopes import Passing
@@ -23,6 +23,7 @@ class Announcements:
         self._store = store
         self._announce = announce
         self.late: list[Change] = []  # departures, and arrivals that were not announced in time
+        self._miscounting: set[str] = set()  # users, by key, who need a count of those whom they may see
 
     async def send(self, user_key: str, body: bytes, version: int = 0) -> None:
         """Send a frame about a user to the audience of presence. `version` is that of the change that it tells."""
@@ -38,15 +39,24 @@ class Announcements:
     async def send_own_count(self, user_key: str) -> bool:
         """Users who have become hidden or visible are not told of themselves, but count as others count them.
 
-        With the audience `everyone`, the announcer sends the count. False if nobody can tell the count now.
+        With the audience `everyone`, the announcer sends the count. False if nobody can tell the count now: then it is
+        sent later.
         """
         if audience.is_everyone():
             return True
         census = await audience.count_visible(self._store, user_key)
         if not census.version:
+            self._miscounting.add(user_key)
             return False
         self._announce(Passing(encode(OnlineCount(OnlineCountData(census.online_count))), users=(user_key,)))
         return True
+
+    async def send_counts(self, user_keys: Collection[str]) -> None:
+        """Send counts to these users, and to those who still need one."""
+        self._miscounting.update(user_keys)
+        is_known = True
+        while self._miscounting and is_known:
+            is_known = await self.send_own_count(self._miscounting.pop())
 
     async def leave_out_what_is_over(self) -> None:
         """Of the changes that could not be announced: who was gone may be back meanwhile, and the reverse."""

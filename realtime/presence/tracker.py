@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from realtime.conf import settings
@@ -77,13 +78,13 @@ class Tracker:
         self._synced = False  # whether the store has known this process
         self._arrived: list[Change] = []  # still to be announced
         self._unanswered = UnansweredReports()
-        self._miscounting: set[str] = set()  # users, by key, who need a count of those whom they may see
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        others = (self._choose_seen, self._sweep, self._take_census, self._correct_counts, self._departures.write)
+        choose_seen = partial(self._departures.choose_seen, self.store)
+        others = (choose_seen, self._sweep, self._take_census, self._correct_counts, self._departures.write)
         # The lease by itself: the others wait for the database, which may hang, and who is here must not seem gone.
         steps = (self._report(), self._repeat(self._renew_if_due), self._repeat(*others))
         self._tasks = [loop.create_task(step) for step in steps]
@@ -153,8 +154,7 @@ class Tracker:
                 self._departures.note_hidden(user_key)
             change = Change(user_key, OFFLINE if status == OFFLINE else ONLINE, result.census.version)
             await self._announcements.announce(change)
-            if not await self._announcements.send_own_count(user_key):
-                self._miscounting.add(user_key)
+            await self._announcements.send_own_count(user_key)
         if status != OFFLINE and (status, result.previous) != (ONLINE, OFFLINE):
             body = encode(Presence(PresenceData(wire_key(user_key), status, data)))
             await self._announcements.send(user_key, body)
@@ -274,9 +274,6 @@ class Tracker:
                 logger.exception("Presence could not be updated")
             await asyncio.sleep(period)
 
-    async def _choose_seen(self) -> None:
-        await self._departures.choose_seen(self.store)
-
     async def _take_census(self) -> None:
         before = self.census
         census = await self.store.census()
@@ -286,13 +283,7 @@ class Tracker:
 
     async def _correct_counts(self) -> None:
         """Send counts to the users of this process who were not told of a change."""
-        if self._counter is not None:
-            self._miscounting |= self._counter.take_miscounting()
-        while self._miscounting:
-            user_key = self._miscounting.pop()
-            if not await self._announcements.send_own_count(user_key):
-                self._miscounting.add(user_key)
-                return
+        await self._announcements.send_counts(self._counter.take_miscounting() if self._counter is not None else ())
 
     async def _renew_if_due(self) -> None:
         """Renew the lease three times in its life, and each time anew after a failure.
