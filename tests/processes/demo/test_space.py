@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit, has_axe
@@ -167,19 +167,23 @@ async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> Non
     await expect(bob.locator(".message .author").last).to_have_text("alice")
 
 
+async def move_along(order: Locator, *states: str) -> None:
+    for state in states:
+        await order.locator("button").click()
+        await expect(order.locator(".state")).to_have_text(state)
+
+
+async def choose_tab(page: Page, name: str) -> None:
+    await page.locator("#inbox .tabs span").get_by_text(name, exact=True).click()
+
+
 async def test_the_inbox_by_its_keys(windows: Windows) -> None:
     carol = await windows.open("carol")
-    for step in ("paid", "sent", "delivered"):
-        await carol.locator("#orders button").first.click()
-        await expect(carol.locator("#orders .state").first).to_have_text(step)
+    await move_along(carol.locator("#orders li").first, "paid", "sent", "delivered")
     items = carol.locator("#items > li")
     # Then the bell gives the first of them the focus.
     await expect(items).to_have_count(3)
     await carol.click("#bell")
-
-    async def choose_tab(name: str) -> None:
-        await carol.locator("#inbox .tabs span").get_by_text(name, exact=True).click()
-
     await carol.keyboard.press("j")
     await expect(items.nth(1)).to_be_focused()
     await carol.keyboard.press("k")
@@ -188,23 +192,23 @@ async def test_the_inbox_by_its_keys(windows: Windows) -> None:
     await expect_no_barriers(carol)
     await carol.keyboard.press("e")
     await expect(items).to_have_count(2)
-    await choose_tab("Archived")
+    await choose_tab(carol, "Archived")
     await expect(items).to_have_count(1)
-    await choose_tab("All")
+    await choose_tab(carol, "All")
     await expect(items).to_have_count(2)
     await items.nth(1).focus()
     await carol.keyboard.press("z")
     await expect(items).to_have_count(3)
     await carol.keyboard.press("u")
     await expect(carol.locator("#unread")).to_have_text("2")
-    await choose_tab("Unread")
+    await choose_tab(carol, "Unread")
     await expect(items).to_have_count(2)
-    await choose_tab("All")
+    await choose_tab(carol, "All")
     await expect(items).to_have_count(3)
     await items.nth(1).focus()
     await carol.keyboard.press("h")
     await expect(items).to_have_count(2)
-    await choose_tab("Snoozed")
+    await choose_tab(carol, "Snoozed")
     await expect(items).to_have_count(1)
     await items.locator("[data-act=why]").click()
     await expect(items.locator(".why")).to_contain_text("Here: ")
@@ -219,9 +223,7 @@ async def test_a_double_click_is_one_act(windows: Windows) -> None:
     """The first click lets the next notification slide under the pointer."""
     bob = await windows.open("bob")
     order = bob.locator("#orders li", has_text="A-20")
-    for step in ("paid", "sent"):
-        await order.locator("button").click()
-        await expect(order.locator(".state")).to_have_text(step)
+    await move_along(order, "paid", "sent")
     await bob.click("#bell")
     items = bob.locator("#items > li")
     await expect(items.nth(1)).to_be_visible()
