@@ -15,7 +15,6 @@ import { minify as shorten } from "terser";
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const STATIC = join(HERE, "../realtime/static/realtime");
 const README = join(HERE, "../README.md");
-const NOTICE = "/* Built from client/src by `make client`; do not edit. */\n";
 
 /**
  * Members that only modules of the library use, with each other: built files have shorter names for them. None may be
@@ -38,14 +37,18 @@ const COMMON = {
   write: false,
 };
 
-/** In a file without chunks nothing can be loaded later. What esbuild would keep ready for that is 0.3 KB. */
+/**
+ * In a file without chunks nothing can be loaded later. What esbuild would keep ready for that is 0.3 KB. The code of a
+ * tab that leads is in the worker's file, which has the address that the page gives, or lies beside this one.
+ */
 const inOneFile = {
   name: "in one file",
   setup({ onLoad }) {
     onLoad({ filter: /\b(client|share\/index)\.ts$/ }, ({ path }) => {
-      const [before, after] = readFileSync(path, "utf8").split(/import\("[^"]+"\)/);
-      const [name, file] = path.endsWith("client.ts") ? ["prepare", "./share/index.js"] : ["leadBy", "./leader.js"];
-      const contents = `import { ${name} as loaded } from "${file}";${before}Promise.resolve({ ${name}: loaded })${after}`;
+      const text = readFileSync(path, "utf8");
+      const contents = path.endsWith("client.ts")
+        ? `import { prepare } from "./share/index.js";${text.replace(/import\(.+\)\.then\(.+?=> (prepare\(\))\)/, "$1")}`
+        : text.replace(/import\("(.+?)"\)/, 'import(worker ?? "./realtime.worker.js")');
       return { loader: "ts", contents };
     });
   },
@@ -60,7 +63,6 @@ const COMPRESS = {
   hoist_funs: true,
   conditionals: false,
   unsafe_comps: true,
-  reduce_funcs: false,
   if_return: false,
   comparisons: false,
 };
@@ -73,16 +75,15 @@ const PUBLIC = ["types", "frames", "share/wire"];
 const FILES = {
   "realtime.js": { entry: "src/index.ts", format: "esm" },
   "realtime.classic.js": { entry: "src/classic.ts", format: "iife" },
-  "realtime.worker.js": { entry: "src/share/worker.ts", format: "iife" },
+  "realtime.worker.js": { entry: "src/share/worker.ts", format: "esm" },
 };
 
 /** The most that a page may have to load, in KB of gzip, by the names of README's table. Frameworks do not count. */
 const BUDGETS = [
   { name: "core", entry: "src/core.ts", external: ["./share/index.js"], most: 6 },
-  // Without what a tab loads for which no worker works: the host of a shared socket, which is the worker's code.
-  { name: "all", entry: "src/index.ts", plugins: [inOneFile], external: ["./leader.js"], most: 9 },
-  { name: "all in one file", entry: "src/index.ts", plugins: [inOneFile], most: 10 },
-  { name: "worker", entry: "src/share/worker.ts", format: "iife", most: 2 },
+  { name: "all", entry: "src/index.ts", plugins: [inOneFile], most: 9 },
+  { name: "script of the tag", entry: "src/classic.ts", format: "iife", plugins: [inOneFile], most: 9.2 },
+  { name: "worker", entry: "src/share/worker.ts", most: 2 },
   { name: "hooks for React", entry: "src/react.ts", most: 2 },
   { name: "hooks for Vue", entry: "src/vue.ts", most: 2 },
 ];
@@ -117,7 +118,7 @@ async function nameBuild() {
 async function buildStatic(define) {
   const built = {};
   for (const [name, { entry, format }] of Object.entries(FILES))
-    built[join(STATIC, name)] = NOTICE + (await minify(entry, { format, define, plugins: [inOneFile] }));
+    built[join(STATIC, name)] = await minify(entry, { format, define, plugins: [inOneFile] });
   return built;
 }
 

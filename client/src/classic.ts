@@ -12,17 +12,12 @@ declare global {
 const script = document.currentScript as HTMLScriptElement | null;
 Object.assign(window, { createRealtime, RealtimeError, Unauthorized });
 // A page that replaces its content may run the script again.
-if (script?.dataset["realtime"] !== undefined && !window.realtime) window.realtime = start(script.dataset);
+if (script?.dataset["realtime"] !== undefined) window.realtime ??= start(script.dataset);
 
-function start({ url, api, worker, user, csrf }: DOMStringMap): Realtime {
-  const options: Options = { share: true };
-  if (url) options.url = url;
-  if (api) options.api = api;
-  if (user) options.user = JSON.parse(user);
-  if (csrf) options.csrfToken = () => csrf;
-  // Static files may be on another host, from which no worker can be started. Then one tab leads the others.
-  if (worker && new URL(worker, location.href).origin === location.origin) options.worker = worker;
-  const client = createRealtime(options);
+/** `data-url`, `data-api` and `data-worker` are options as they are. */
+function start({ user, csrf, ...others }: DOMStringMap): Realtime {
+  const options = { share: true, ...others, user: user && JSON.parse(user), csrfToken: csrf && (() => csrf) };
+  const client = createRealtime(options as Options);
   if (user) client.connect();
   return client;
 }

@@ -345,6 +345,19 @@ test.skipIf(process.env["BUILT"])("tabs of other builds have a worker of their o
   tab.close();
 });
 
+test.skipIf(process.env["BUILT"])("a tab that cannot load the code that leads has its own socket", async () => {
+  vi.resetModules();
+  vi.doMock("../src/share/leader.js", () => {
+    throw new Error("not found");
+  });
+  const { createRealtime } = await import("../src/index.js");
+  const tab = createRealtime({ ...site.server.options, share: true, user: 1 });
+  tab.connect();
+  await until(() => expect(tab.state).toMatchObject({ status: "online", transport: "fake" }));
+  tab.close();
+  vi.doUnmock("../src/share/leader.js");
+});
+
 test("tabs whose tokens may be of different users share nothing", async () => {
   const tabs = await openTabs("leader", 2, { user: undefined });
   expect(tabs.map(({ state }) => state.transport)).toEqual(["fake", "fake"]);

@@ -3,7 +3,7 @@
 import { Connection } from "../connection.js";
 import type { Link, LinkEvents } from "../link.js";
 import type { Settings } from "../settings.js";
-import type { Options, Transport } from "../types.js";
+import type { Options } from "../types.js";
 import { shareBy } from "./tab.js";
 import { BUILD, type Kind } from "./wire.js";
 
@@ -29,7 +29,12 @@ function openShared(settings: Settings, options: Options, events: LinkEvents): L
   // time, and with it the lock, so that one that hangs does not keep the others waiting. A client that was closed comes
   // here again, and the lock is not for twice.
   if (limited) credentials.callback = () => navigator.locks.request(`${key}-credential`, limited);
-  const kinds = [leadBy(key, settings.transport)];
+  // Only tabs for which no worker works need this code.
+  const leader: Kind = {
+    name: "leader",
+    open: async (hear) => (await import("./leader.js")).leadBy(key, settings.transport, hear),
+  };
+  const kinds = [leader];
   if (worker && !transport && globalThis.SharedWorker) kinds.unshift(workIn(worker, key));
   return new SharedConnection(settings, events, key, kinds);
 }
@@ -73,18 +78,10 @@ function workIn(address: string | URL, name: string): Kind {
     name: "worker",
     // Rejects if the address is of another origin, or the page's policy forbids it.
     async open(hear, onFailure) {
-      const worker = new SharedWorker(address, { name });
+      const worker = new SharedWorker(address, { name, type: "module" });
       worker.onerror = onFailure;
       worker.port.onmessage = hear;
       return worker.port;
     },
-  };
-}
-
-/** Only tabs for which no worker works need this code. */
-function leadBy(key: string, transport: Transport): Kind {
-  return {
-    name: "leader",
-    open: async (hear) => (await import("./leader.js")).leadBy(key, transport, hear),
   };
 }
