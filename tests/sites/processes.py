@@ -47,7 +47,6 @@ web = httpx.Client(
 )
 
 _running: list["Program"] = []
-_keepers: list[socket.socket] = []  # of ports
 
 
 def python_path(*folders: Path | str) -> str:
@@ -72,8 +71,9 @@ def free_port() -> int:
     keeper = socket.socket()
     keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     keeper.bind(("127.0.0.1", 0))
-    _keepers.append(keeper)
-    return int(keeper.getsockname()[1])
+    port = int(keeper.getsockname()[1])
+    keeper.detach()  # which leaves it bound
+    return port
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
