@@ -18,7 +18,7 @@ from realtime.delivery.envelopes import Control, Envelope, Passing, new_id, requ
 from realtime.models import Room
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode
-from realtime.protocol.frames import RoomUpdated, encode, is_frame
+from realtime.protocol.frames import RoomUpdated, encode, is_frame, require_own
 from realtime.protocol.streams import is_stream, split_stream, user_stream
 from realtime.storage import log, pending
 from realtime.storage.bundles import portions
@@ -41,8 +41,8 @@ def publish(stream: str, frame: Frame, durable: bool | None = None) -> None:
     event, so that a client that is away gets it on resume. The default is durable; for a topic it is what the topic's
     declaration says. In a transaction of the database that has the app's tables the frame is sent on commit, before the
     site's own `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, a topic that is not
-    declared, and a frame without a `type` or larger than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and
-    what the database raises, for a durable frame.
+    declared, and a frame without a `type`, with the type `gap` or `user`, with a key `id`, `seq` or `stream`, or larger
+    than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and what the database raises, for a durable frame.
     """
     stream, body = _read(stream, frame)
     if _is_durable(stream, durable):
@@ -201,6 +201,7 @@ def _read(stream: str, frame: Frame) -> tuple[str, bytes]:
         raise ValueError(f"There is no stream {stream!r}: it is site, user.<id>, room.<slug> or topic.<name>.")
     if not is_frame(frame):
         raise ValueError("A frame needs a `type`.")
+    require_own(frame)
     return _plain(stream), require_sendable(encode(frame))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from realtime.protocol.frames import TopicValue, encode, is_frame, utc_now
+from realtime.protocol.frames import TopicValue, encode, is_frame, require_own, utc_now
 from realtime.protocol.streams import split_stream, topic_stream
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
@@ -137,8 +137,10 @@ def rechecked() -> list[Topic]:
 
 def make_body(topic: Topic, result: Any) -> bytes:
     """The frame for what a function returned: a frame of the site is sent as it is, any other value becomes the
-    `data` of a `topic` frame. Raises TypeError for a value that JSON cannot express.
+    `data` of a `topic` frame. Raises TypeError for a value that JSON cannot express, and ValueError for a frame with a
+    key or a type that is reserved.
     """
     if is_frame(result):
+        require_own(result)
         return encode(result)
     return encode(TopicValue(topic.name, result, utc_now()))

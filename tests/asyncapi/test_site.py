@@ -211,8 +211,16 @@ def test_only_frames_can_be_declared(site):
     class Numbered(msgspec.Struct, tag_field="type", tag=7):
         """With a type that is no string."""
 
-    for wrong in (Chat, OtherSale, Untagged, Numbered):
-        with pytest.raises(ValueError, match=r"already|tag"):
+    class Task(msgspec.Struct, tag_field="type", tag="task"):
+        """With a field that only answers have."""
+
+        id: int
+
+    class Gap(msgspec.Struct, tag_field="type", tag="gap"):
+        """With a type that the browser library has."""
+
+    for wrong in (Chat, OtherSale, Untagged, Numbered, Task, Gap):
+        with pytest.raises(ValueError, match=r"already|tag|reserved"):
             realtime.frame(wrong)
     assert realtime.frame(Sale) is Sale  # a module may be loaded again
     assert site_frames.declared() == [Sale]

@@ -71,6 +71,30 @@ def test_it_refuses_frames_without_a_type(sent, frame):
     assert (sent, Event.objects.count()) == ([], 0)
 
 
+class Task(msgspec.Struct, tag_field="type", tag="task"):
+    key: int = msgspec.field(name="id", default=1)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"type": "task", "id": 7},
+        {"type": "task", "id": None},
+        {"type": "task", "seq": 1},
+        {"type": "task", "stream": "site"},
+        {"type": "gap"},
+        {"type": "user"},
+        Task(),
+    ],
+)
+@pytest.mark.parametrize("durable", [True, False])
+def test_it_refuses_what_clients_would_take_for_something_else(sent, frame, durable):
+    """A frame with an `id` is an answer for a client, and came to no tab of a browser that shares a socket."""
+    with pytest.raises(ValueError, match="reserved"):
+        realtime.publish("site", frame, durable)
+    assert (sent, Event.objects.count()) == ([], 0)
+
+
 @pytest.mark.parametrize(
     ("value", "error"),
     [

@@ -32,6 +32,7 @@ from realtime.protocol.frames.encoding import (
     format_time,
     given,
     is_frame,
+    require_own,
     stamp,
     utc_now,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "format_time",
     "given",
     "is_frame",
+    "require_own",
     "key_of",
     "make_error",
     "stamp",

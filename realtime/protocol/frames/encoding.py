@@ -9,6 +9,11 @@ from msgspec import UNSET, UnsetType
 
 T = TypeVar("T")
 
+# What the server adds to frames, and what the browser library tells a page by itself: a site's frame with one of them
+# would be taken for something else.
+RESERVED_KEYS = ("id", "seq", "stream")
+RESERVED_TYPES = ("gap", "user")
+
 
 def _plain(value: object) -> str:
     """What msgspec does not know: a kind of text, such as Django's `SafeString`, is sent as text."""
@@ -31,6 +36,19 @@ def is_frame(value: object) -> bool:
         config = value.__struct_config__
         return config.tag_field == "type" and isinstance(config.tag, str) and not config.array_like
     return isinstance(value, Mapping) and isinstance(value.get("type"), str)
+
+
+def require_own(frame: Mapping[str, Any] | msgspec.Struct) -> None:
+    """Raises ValueError for a frame of the site that has a key or a type that is reserved."""
+    if isinstance(frame, msgspec.Struct):
+        keys, kind = frame.__struct_encode_fields__, frame.__struct_config__.tag
+    else:
+        keys, kind = frame, frame["type"]
+    if kind in RESERVED_TYPES:
+        raise ValueError(f"The type {kind!r} is reserved.")
+    for key in RESERVED_KEYS:
+        if key in keys:
+            raise ValueError(f"A frame has no {key!r} of its own: that key is reserved. Put it into `data`.")
 
 
 def given(value: T | None) -> T | UnsetType:
