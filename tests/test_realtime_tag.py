@@ -45,12 +45,32 @@ def test_it_describes_the_site_and_its_visitor():
         "data-api": "/api/v1",
         "data-worker": "/static/realtime/realtime.worker.js",
         "data-user": "7",
+        "data-cookie": "csrftoken",
     }
+
+
+@pytest.mark.parametrize("name", ["CSRF_USE_SESSIONS", "CSRF_COOKIE_HTTPONLY"])
+def test_it_names_no_cookie_that_scripts_cannot_read(settings, name):
+    setattr(settings, name, True)
+    assert "data-cookie" not in render(get_user_model()(pk=7))
+
+
+def test_it_names_the_cookie_of_the_site(settings):
+    settings.CSRF_COOKIE_NAME = "shop_csrf"
+    assert render(get_user_model()(pk=7))["data-cookie"] == "shop_csrf"
+
+
+def test_it_knows_the_visitor_of_a_template_without_a_token():
+    request = HttpRequest()
+    request.user = get_user_model()(pk=7)
+    attributes = read(Template(TAG).render(Context({"request": request})))
+    assert attributes["data-user"] == "7"
+    assert "data-csrf" not in attributes
 
 
 @pytest.mark.parametrize("values", [{}, {"request": HttpRequest()}], ids=["no request", "no user"])
 def test_it_knows_nobody_where_the_template_has_no_visitor(values):
-    assert not {"data-user", "data-csrf"} & set(read(Template(TAG).render(Context(values))))
+    assert not {"data-user", "data-csrf", "data-cookie"} & set(read(Template(TAG).render(Context(values))))
 
 
 def test_it_connects_nobody_who_is_not_logged_in():

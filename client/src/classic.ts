@@ -11,13 +11,16 @@ declare global {
 
 const script = document.currentScript as HTMLScriptElement | null;
 Object.assign(window, { createRealtime, RealtimeError, Unauthorized });
-// A page that replaces its content may run the script again.
-if (script?.dataset["realtime"] !== undefined) window.realtime ??= start(script.dataset);
+if (script?.dataset["realtime"] !== undefined) start(script.dataset);
 
 /** `data-url`, `data-api` and `data-worker` are options as they are. */
-function start({ user, csrf, ...others }: DOMStringMap): Realtime {
-  const options = { share: true, ...others, user: user && JSON.parse(user), csrfToken: csrf && (() => csrf) };
-  const client = createRealtime(options as Options);
+function start({ user, csrf, cookie, ...others }: DOMStringMap): void {
+  const visitor = user && JSON.parse(user);
+  // A login in another tab changes the cookie. Some sites keep it from scripts.
+  const csrfToken = (): string => document.cookie.match(`(^|; )${cookie}=([^;]+)`)?.[2] ?? csrf ?? "";
+  const options = { share: true, ...others, user: visitor, ...(user && { csrfToken }) };
+  const client = (window.realtime ??= createRealtime(options as Options));
+  // A page that replaces its content runs the script again, perhaps for another visitor.
+  if (client.user !== visitor) client.setUser(visitor);
   if (user) client.connect();
-  return client;
 }

@@ -210,7 +210,8 @@ export class Connection implements Link {
     this.#onlineAt = Date.now();
     this.#resume(this.#streams.begin(data.streams));
     this.#change({ status: "online", reason: "", code: 0 });
-    this.#events.ready({ ...data, streams: this.#streams.positions }, !this.#streams.resuming.size);
+    // A page that hears of this may close the connection.
+    if (this.#greeting) this.#events.ready({ ...data, streams: this.#streams.positions }, !this.#streams.resuming.size);
     return true;
   }
 

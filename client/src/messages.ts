@@ -91,7 +91,9 @@ export class MessageList extends Map<string, Message> {
 
   #read(item: HistoryItem): Message {
     const { user, outbox } = this.#page;
-    const clientId = outbox.isOwn(item.client_id) ? item.client_id! : null;
+    const mine = item.from_user_id === user;
+    // Others can read the ids of this page, and send them.
+    const clientId = mine && outbox.isOwn(item.client_id) ? item.client_id! : null;
     return {
       key: clientId ?? String(item.message_id),
       id: item.message_id,
@@ -102,7 +104,7 @@ export class MessageList extends Map<string, Message> {
       text: item.message,
       kind: item.kind,
       sentAt: item.timestamp,
-      mine: item.from_user_id === user,
+      mine,
       status: "stored",
       error: null,
     };

@@ -218,7 +218,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     const at = Date.parse(timestamp);
     if (type === "notification") this.#add(data, at < this.#countedUntil);
     // `inbox`, `notification_removed`, or `notifications_waiting`, which does not say what has changed.
-    else if (/^(inbox|noti)/.test(type)) {
+    else if (/^(inbox$|notifications?_)/.test(type)) {
       this.#countedUntil = at + SKEW_MS;
       this.#follow(data);
     } else if (type === "gap" && /^user/.test(stream)) this.#loadAgain();

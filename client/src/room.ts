@@ -103,7 +103,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   reload(): Promise<void> {
-    return this.status === "idle" && this.isHeld ? this.begin() : this.#history.runNow();
+    return /idle|gone/.test(this.status) && this.isHeld ? this.begin() : this.#history.runNow();
   }
 
   // Typing and reading

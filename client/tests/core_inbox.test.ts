@@ -42,6 +42,14 @@ function holdBack(held: "GET" | "POST"): () => void {
   return release;
 }
 
+test("frames of the site with names like these are not taken for counts", async () => {
+  const requests = site.server.requests.length;
+  for (const type of ["notice", "notify", "inboxes"]) site.server.broadcast({ type, isOfSite: true, data: {} });
+  await settle();
+  expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
+  expect(site.server.requests.length).toBe(requests);
+});
+
 describe("the list", () => {
   test("is loaded, newest first, with its counts", () => {
     expect(titles()).toEqual(["n3", "n2", "n1"]);

@@ -48,6 +48,17 @@ describe("messages", () => {
     expect(room.messages.at(-1)).toMatchObject({ key, clientId: key, mine: true, userId: 1, seq: 4 });
   });
 
+  test("another user's with an id of this page takes the place of none", async () => {
+    await open();
+    await room.send("mine");
+    await settle();
+    const { clientId } = room.messages.at(-1)!;
+    site.server.chat("general", "theirs", { from_user_id: 2, client_id: clientId! });
+    await settle();
+    expect(shown().slice(-2)).toEqual(["mine", "theirs"]);
+    expect(room.messages.at(-1)).toMatchObject({ mine: false, clientId: null });
+  });
+
   test("one that is refused stays as failed, and is sent again with the same id, or discarded", async () => {
     await open();
     site.server.failNext("message", "FORBIDDEN");
@@ -305,6 +316,21 @@ describe("joining", () => {
     none.join();
     await connect(site.client);
     expect(none.getSnapshot()).toMatchObject({ status: "gone", error: { code: "NOT_FOUND" } });
+  });
+
+  test.each(["none", "general"])("%s, to which the user is invited later, is joined by a reload", async (name) => {
+    const later = site.client.room(name);
+    later.join();
+    await connect(site.client);
+    if (name === "general") site.server.broadcast({ type: "left", room_id: name, reason: "REMOVED" });
+    else site.server.rooms.set(name, { title: name });
+    await settle();
+    expect(later.status).toBe("gone");
+    await later.reload();
+    expect(later.getSnapshot()).toMatchObject({ status: "joined", error: null });
+    site.server.chat(name, "welcome");
+    await settle();
+    expect(later.messages.at(-1)!.text).toBe("welcome");
   });
 
   test("a room from which the user was removed", async () => {

@@ -161,6 +161,14 @@ describe("what is shown", () => {
     });
   });
 
+  test("nothing more to a page that closes the connection when it is online", async () => {
+    site.client.onState(({ status }) => status === "online" && site.client.close());
+    await connect(site.client);
+    expect(site.client.state.status).toBe("closed");
+    expect(site.client.user).toBeUndefined();
+    expect(site.server.requests).toEqual([]);
+  });
+
   test("the same object until something has changed", async () => {
     await connect(site.client);
     const before = site.client.getSnapshot();

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.forms.utils import flatatt
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, get_script_prefix, reverse
@@ -43,10 +44,15 @@ def _find_api() -> str | None:
         return None
 
 
-def _describe_visitor(context: template.Context) -> dict[str, str]:
+def _describe_visitor(context: template.Context) -> dict[str, str | None]:
     request = getattr(context, "request", None) or context.get("request")
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
-    # As JSON, because `1` and `"1"` are different users.
-    return {"data-user": json.dumps(wire_id(user.pk)), "data-csrf": str(context.get("csrf_token", ""))}
+    is_hidden = settings.CSRF_USE_SESSIONS or settings.CSRF_COOKIE_HTTPONLY
+    return {
+        # As JSON, because `1` and `"1"` are different users.
+        "data-user": json.dumps(wire_id(user.pk)),
+        "data-csrf": str(context.get("csrf_token", "")) or None,
+        "data-cookie": None if is_hidden else settings.CSRF_COOKIE_NAME,
+    }

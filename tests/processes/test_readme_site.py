@@ -29,6 +29,7 @@ ACCOUNTS = """
 from django.contrib.auth.models import User
 import realtime
 root = User.objects.create_superuser("root", password="secret")
+User.objects.create_superuser("second", password="secret")
 User.objects.create_user("guest", password="secret")
 realtime.create_room(root, title="General")
 """
@@ -191,12 +192,16 @@ async def page(browser: Browser, site: ReadmeSite) -> AsyncIterator[Page]:
         page.context.on("console", note)
         await page.context.add_init_script(WAIT_FOR_WORKERS)
         await page.goto(f"http://{site.address}/room")
-        for field, value in {"username": "root", "password": "secret"}.items():
-            await page.fill(f"#id_{field}", value)
-        await page.click("[type=submit]")
-        await wait_for_client(page)
+        await log_in(page, "root")
         yield page
         assert forbidden == []
+
+
+async def log_in(page: Page, name: str) -> None:
+    for field, value in {"username": name, "password": "secret"}.items():
+        await page.fill(f"#id_{field}", value)
+    await page.click("[type=submit]")
+    await wait_for_client(page)
 
 
 async def wait_for(page: Page, condition: str) -> None:
@@ -243,6 +248,30 @@ async def test_the_page_talks_with_the_session_of_its_visitor(page: Page, site: 
     await page.context.clear_cookies()
     await page.goto(f"http://{site.address}/room")
     assert page.url.endswith("/admin/login/?next=/room")
+
+
+# As htmx's boost does it. A script runs only if it was made by a script.
+REPLACE = """async () => {
+  const found = new DOMParser().parseFromString(await (await fetch("/room")).text(), "text/html");
+  const script = document.createElement("script");
+  for (const { name, value } of found.querySelector("script[data-realtime]").attributes) script.setAttribute(name, value);
+  document.body.replaceChildren(script);
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_page_that_replaces_its_content_goes_on_for_another_visitor(page: Page, site: ReadmeSite) -> None:
+    await page.evaluate("window.first = [realtime, realtime.user]")
+    other = await page.context.new_page()
+    await page.context.clear_cookies()
+    await other.goto(f"http://{site.address}/room")
+    await log_in(other, "second")
+    await page.evaluate(REPLACE)
+    await wait_for(page, "realtime.state.status === 'online' && realtime.user > first[1]")
+    assert await page.evaluate("realtime === first[0]")
+    # The token of the page is that of the login before.
+    assert (await page.evaluate("realtime.rest('POST', '/rooms', { title: 'Cake' })"))["id"] == "cake"
 
 
 @pytest.mark.browser
