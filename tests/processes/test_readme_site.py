@@ -254,7 +254,8 @@ async def test_the_page_talks_with_the_session_of_its_visitor(page: Page, site: 
 REPLACE = """async () => {
   const found = new DOMParser().parseFromString(await (await fetch("/room")).text(), "text/html");
   const script = document.createElement("script");
-  for (const { name, value } of found.querySelector("script[data-realtime]").attributes) script.setAttribute(name, value);
+  const { attributes } = found.querySelector("script[data-realtime]");
+  for (const { name, value } of attributes) script.setAttribute(name, value);
   document.body.replaceChildren(script);
 }"""
 

@@ -1,6 +1,6 @@
 """The JSON of frames, and how times are written in it (pure)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar, overload
 
@@ -40,6 +40,7 @@ def is_frame(value: object) -> bool:
 
 def require_own(frame: Mapping[str, Any] | msgspec.Struct) -> None:
     """Raises ValueError for a frame of the site that has a key or a type that is reserved."""
+    keys: Container[str]
     if isinstance(frame, msgspec.Struct):
         keys, kind = frame.__struct_encode_fields__, frame.__struct_config__.tag
     else:
