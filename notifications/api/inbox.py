@@ -96,7 +96,10 @@ class ActView(RealtimeView):
             raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_ACT)
         given = validated(ActShape, request.data, context={"act": act})
         name: Any = act
-        return _report(user_id, inbox.act(user_id, name, ids=[row.pk], until=given.get("until")))
+        outcome = inbox.act(user_id, name, ids=[row.pk], until=given.get("until"))
+        if not outcome.changed:
+            require_own(user_id, id)  # it may have been withdrawn meanwhile
+        return _report(user_id, outcome)
 
 
 class ActionView(RealtimeView):

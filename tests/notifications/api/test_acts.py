@@ -85,6 +85,20 @@ def test_every_act_answers_with_the_new_counts_and_can_be_undone(
     assert listed(client, box="all") == was
 
 
+def test_what_is_withdrawn_meanwhile_is_not_found(
+    client: APIClient, three: list[Notification], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was answered as if it had been done before, and no device was told of it."""
+    act = inbox.act
+
+    def act_later(*given: Any, **options: Any) -> Any:
+        three[0].delete()
+        return act(*given, **options)
+
+    monkeypatch.setattr(inbox, "act", act_later)
+    assert client.post(f"{PATH}/{three[0].pk}/archive").status_code == 404
+
+
 def test_doing_it_again_changes_nothing(client: APIClient, bob: Any, three: list[Notification]) -> None:
     post(client, f"/{three[0].pk}/read")
     events = len(pushed(bob))
