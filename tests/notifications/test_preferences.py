@@ -129,6 +129,8 @@ def test_null_takes_a_choice_back(hers: APIClient, part: str) -> None:
         ({"quiet_hours": {}}, "quiet_hours"),
         ({"quiet_hours": [NIGHT] * 21}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "start": "24:00"}]}, "quiet_hours"),
+        ({"quiet_hours": [{**NIGHT, "start": "22:0\u0966"}]}, "quiet_hours"),  # a zero of another script
+        ({"quiet_hours": [{**NIGHT, "end": "07:0\uff10"}]}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "days": []}]}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "days": [0]}]}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "zone": "UTC"}]}, "quiet_hours"),
@@ -263,6 +265,13 @@ def test_what_is_wrong_in_a_row_is_left_out(alice: Any, time: Time) -> None:
     assert (str(choices.zone), choices.quiet) == ("UTC", ())
     sent(alice, "mention", message="hello")
     assert client_for(alice).get(URL).json()["quiet_hours"] == []
+
+
+def test_a_row_with_a_time_in_other_digits_stops_nothing(alice: Any, bob: Any, time: Time) -> None:
+    Reader.objects.create(user=alice, quiet_hours=[{**NIGHT, "start": "22:0\u0966"}])
+    assert store.load([alice.pk, bob.pk])[alice.pk].quiet == ()
+    for reader in (alice, bob):
+        sent(reader, "mention", message="hello")
 
 
 def test_a_form_changes_what_is_no_object(alice: Any, hers: APIClient) -> None:
