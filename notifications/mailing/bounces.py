@@ -11,7 +11,7 @@ from django.apps import apps
 from django.db.models import QuerySet
 
 from notifications import clock
-from notifications.mailing.recipients import address_of, load_users
+from notifications.mailing.recipients import address_of, load_users, note
 from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Reader
 from realtime.integration import own_transaction, retry_conflicts
@@ -71,6 +71,5 @@ def _note(deliveries: "QuerySet[Delivery]", **values: Any) -> None:
         Delivery.objects.filter(pk__in=Delivery.lock(deliveries)).update(**values)
 
 
-@retry_conflicts
 def note_bad_address(reader: Any, address: str) -> None:
-    Reader.objects.update_or_create(user_id=reader, defaults={"bounced_address": address})
+    note([Reader(user_id=reader, bounced_address=address)], "bounced_address")

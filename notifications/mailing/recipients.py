@@ -1,19 +1,38 @@
-"""To which address a user gets mails. Called by `checking` and by the page for unsubscribing."""
+"""To which address a user gets mails, and what is noted about readers. Called by the other modules of the package."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import IntegrityError
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
 from notifications import conf
-from realtime.integration import exact
+from notifications.models import Reader
+from realtime.integration import exact, retry_conflicts
 
 
 def load_users(keys: Sequence[Any]) -> dict[Any, Any]:
     """Those of the users, by primary key, who are not disabled."""
-    users = exact(get_user_model()._base_manager).filter(pk__in=keys)
-    return {user.pk: user for user in users if getattr(user, "is_active", True)}
+    return {user.pk: user for user in _find_users(keys) if getattr(user, "is_active", True)}
+
+
+def _find_users(keys: Sequence[Any]) -> "QuerySet[Any]":
+    return exact(get_user_model()._base_manager).filter(pk__in=keys)
+
+
+@retry_conflicts
+def note(readers: Sequence[Reader], field: str) -> None:
+    """Store this field of readers, who are in the order of their keys. Those who have been deleted are left out."""
+    try:
+        Reader.objects.bulk_create(readers, update_conflicts=True, unique_fields=["user"], update_fields=[field])
+    except IntegrityError:  # one of them has just been deleted
+        there = set(_find_users([reader.user_id for reader in readers]).values_list("pk", flat=True))
+        left = [reader for reader in readers if reader.user_id in there]
+        if len(left) == len(readers):
+            raise
+        note(left, field)
 
 
 def address_of(user: Any) -> str:

@@ -77,6 +77,14 @@ def test_an_address_that_is_not_the_readers_any_more(tracking: Signal, erin: Any
     assert not Reader.objects.exclude(bounced_address="").exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_address_of_a_reader_who_has_been_deleted(erin: Any) -> None:
+    key = erin.pk
+    erin.delete()
+    bounces.note_bad_address(key, "erin@example.org")
+    assert not Reader.objects.exists()
+
+
 def fail(user: Any) -> str:
     raise RuntimeError("no address book")
 
