@@ -4,14 +4,13 @@ An address is written to again when the user has another one, or switches mails 
 """
 
 import logging
-from email.utils import parseaddr
 from typing import Any
 
 from django.apps import apps
 from django.db.models import QuerySet
 
 from notifications import clock
-from notifications.mailing.recipients import address_of, load_users, note
+from notifications.mailing.recipients import address_of, bare, is_same_address, load_users, note
 from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Reader
 from realtime.integration import own_transaction, retry_conflicts
@@ -47,7 +46,7 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
     if event.event_type == "bounced":
         for reader, user in load_users(list(readers)).items():
             address = _find_address(user)
-            if address and _bare(address) == _bare(str(event.recipient)):
+            if address and is_same_address(address, str(event.recipient)):
                 note_bad_address(reader, address)
 
 
@@ -60,11 +59,6 @@ def _find_address(user: Any) -> str:
         return ""
 
 
-def _bare(address: str) -> str:
-    """Without the name before it, and in lower case: mail services report it as they please."""
-    return parseaddr(address)[1].lower()
-
-
 @retry_conflicts
 def _note(deliveries: "QuerySet[Delivery]", **values: Any) -> None:
     with own_transaction():
@@ -72,4 +66,4 @@ def _note(deliveries: "QuerySet[Delivery]", **values: Any) -> None:
 
 
 def note_bad_address(reader: Any, address: str) -> None:
-    note([Reader(user_id=reader, bounced_address=address)], "bounced_address")
+    note([Reader(user_id=reader, bounced_address=bare(address))], "bounced_address")

@@ -1,6 +1,7 @@
 """To which address a user gets mails, and what is noted about readers. Called by the other modules of the package."""
 
 from collections.abc import Sequence
+from email.utils import parseaddr
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -10,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from notifications import conf
 from notifications.models import Reader
+from notifications.models.preference import ADDRESS_CHARS
 from realtime.integration import exact, retry_conflicts
 
 
@@ -41,3 +43,13 @@ def address_of(user: Any) -> str:
         return str(import_string(path)(user) or "")
     name = getattr(user, "get_email_field_name", lambda: "email")()
     return str(getattr(user, name, "") or "")
+
+
+def bare(address: str) -> str:
+    """Without the name before it, and as much of it as its column takes."""
+    return (parseaddr(address)[1] or address)[:ADDRESS_CHARS]
+
+
+def is_same_address(one: str, other: str) -> bool:
+    """Mail services report it as they please: with a name or without, and in other letters."""
+    return bare(one).lower() == bare(other).lower()

@@ -14,6 +14,7 @@ from notifications.preferences.spans import read_quiet_hours
 from notifications.types import CHANNEL_NAMES, KEY_CHARS
 
 MOST_AWAY_MINUTES = 10_080  # a week
+ADDRESS_CHARS = 254
 
 
 def validate_zone(name: str) -> None:
@@ -65,7 +66,7 @@ class Reader(Table):
     )
     # Not chosen, but known of the reader's mails: when the last one was sent, and the address that did not take one.
     mailed_at = models.DateTimeField(_("last mail"), null=True, editable=False)
-    bounced_address = models.CharField(_("address that refuses mails"), max_length=254, blank=True)
+    bounced_address = models.CharField(_("address that refuses mails"), max_length=ADDRESS_CHARS, blank=True)
 
     class Meta:
         verbose_name = _("reader")
