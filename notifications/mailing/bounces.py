@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 FAILED = {"bounced": Delivery.State.BOUNCED, "rejected": Delivery.State.BOUNCED, "failed": Delivery.State.FAILED}
 UNWANTED = {"complained", "unsubscribed"}
+# Reasons of a bounce that say nothing about the address: they are about the mail, or end some day.
+PASSING = {"blocked", "spam", "timed_out"}
 ERROR_CHARS = 500
 
 
@@ -43,7 +45,7 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
     why = str(event.description or event.mta_response or event.event_type).replace("\0", "")[:ERROR_CHARS]
     reason = str(event.reject_reason or "")[:16]
     _note(deliveries, state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
-    if event.event_type == "bounced":
+    if event.event_type == "bounced" and reason not in PASSING:
         for reader, user in load_users(list(readers)).items():
             address = _find_address(user)
             if address and is_same_address(address, str(event.recipient)):

@@ -61,6 +61,16 @@ def test_an_address_that_does_not_exist(tracking: Signal, office: Office, erin: 
     assert len(office.send(hours=1)) == 1
 
 
+@pytest.mark.parametrize("reason", ["blocked", "spam", "timed_out"])
+def test_a_bounce_that_is_not_about_the_address(
+    tracking: Signal, office: Office, erin: Any, message_id: str, reason: str
+) -> None:
+    report(tracking, "bounced", message_id, reject_reason=reason)
+    assert states() == [("bounced", reason)]
+    sent(erin, "mention", message="again")
+    assert len(office.send(hours=1)) == 1
+
+
 @pytest.mark.parametrize("reported", ["ERIN@example.org", "Erin <erin@Example.org>"])
 def test_a_service_writes_the_address_as_it_pleases(
     tracking: Signal, office: Office, erin: Any, message_id: str, reported: str
