@@ -284,7 +284,12 @@ def test_a_form_changes_what_is_no_object(alice: Any, hers: APIClient) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("time_zone", "Mars/Olympus"), ("quiet_hours", [{"days": [9], "start": "1", "end": "2"}]), ("digest", "never")],
+    [
+        ("time_zone", "Mars/Olympus"),
+        ("quiet_hours", [{"days": [9], "start": "1", "end": "2"}]),
+        ("digest", "never"),
+        ("away_minutes", 10**10),
+    ],
 )
 def test_a_form_refuses_it(alice: Any, field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as error:
@@ -315,7 +320,11 @@ def test_two_devices_change_different_things(alice: Any) -> None:
         ({"quiet_hours": [{"days": [1], "start": "22:00"}]}, ValidationError),
         ({"digest": "dayly"}, ValidationError),
         ({"digest_hour": -1}, ValidationError),
+        ({"digest_hour": 24}, ValidationError),
+        ({"digest_weekday": 0}, ValidationError),
+        ({"digest_weekday": 8}, ValidationError),
         ({"away_minutes": -1}, ValidationError),
+        ({"away_minutes": 10_081}, ValidationError),
         ({"mail": None}, ValidationError),
         ({"mails": False}, TypeError),
         ({"user_id": 1}, TypeError),
