@@ -252,7 +252,7 @@ def proxy_ssl_header() -> tuple[bytes, str] | None:
 def worker_count() -> int:
     """How many processes serve the site: the variable WEB_CONCURRENCY, which uvicorn also reads; 1 by default."""
     given = os.environ.get("WEB_CONCURRENCY", "")
-    return int(given) if given.isdigit() and int(given) > 0 else 1
+    return int(given) if given.isdecimal() and int(given) > 0 else 1
 
 
 def has_asgi_application() -> bool:

@@ -32,6 +32,12 @@ def test_it_takes_what_the_site_says(settings):
     hash(found)
 
 
+@pytest.mark.parametrize(("given", "count"), [("3", 3), ("", 1), ("0", 1), ("-2", 1), ("two", 1), ("²", 1)])
+def test_the_number_of_workers(monkeypatch, given, count):
+    monkeypatch.setenv("WEB_CONCURRENCY", given)
+    assert conf.worker_count() == count
+
+
 def test_it_refuses_what_it_does_not_know(settings):
     settings.REALTIME = {"HEARTBEATS": 7, "HEARTBEAT_SECONDS": 7, "A_TYPO": 1}
     with pytest.raises(ImproperlyConfigured, match=r"unknown key: HEARTBEATS\. .* unknown key: A_TYPO\."):

@@ -3,17 +3,39 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from notifications.admin.mixins import LongListMixin
-from notifications.models import Preference, Reader
 from notifications.preferences.changing import reconsider
 from notifications.types import categories, find_type
 from realtime.integration import FindsUsers
 
 
-class ReaderAdminMixin(FindsUsers, LongListMixin):
+class ChoicesMixin(FindsUsers, LongListMixin):
+    """Rows that stay their user's. Whatever happens to one, what waits for the user is decided again."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if obj is None else [*fields, "user"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        reconsider(obj.user_id, has_unmuted=True)
+
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        user = obj.user_id  # of a reader, the deletion takes it from the object
+        super().delete_model(request, obj)
+        reconsider(user, has_unmuted=True)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        users = sorted(set(queryset.values_list("user_id", flat=True)))
+        super().delete_queryset(request, queryset)
+        for user in users:
+            reconsider(user, has_unmuted=True)
+
+
+class ReaderAdminMixin(ChoicesMixin):
     """What readers have chosen for all notifications."""
 
     list_display = ["user", "socket", "mail", "digest", "muted_until", "bounced_address"]
@@ -23,12 +45,8 @@ class ReaderAdminMixin(FindsUsers, LongListMixin):
     def match(self, term: str) -> Q:
         return Q(bounced_address__iexact=term) if "@" in term else Q()
 
-    def save_model(self, request: HttpRequest, obj: Reader, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        reconsider(obj.user_id, has_unmuted=True)
 
-
-class PreferenceAdminMixin(FindsUsers, LongListMixin):
+class PreferenceAdminMixin(ChoicesMixin):
     """What readers have chosen for types and categories."""
 
     list_display = ["user", "scope", "key", "channel", "enabled"]
@@ -37,10 +55,6 @@ class PreferenceAdminMixin(FindsUsers, LongListMixin):
     def match(self, term: str) -> Q:
         is_key = find_type(term) is not None or term in categories()
         return Q(key=term) if is_key else Q()
-
-    def save_model(self, request: HttpRequest, obj: Preference, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        reconsider(obj.user_id, has_unmuted=True)
 
 
 # Generic in the type stubs only: hence the ignored errors.

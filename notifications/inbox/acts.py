@@ -182,10 +182,13 @@ def take_action(user_id: Any, pk: int, key: str) -> bool:
         changes.lock_inbox(user_id)
         now = clock.now()
         own = Notification.objects.filter(recipient_id=user_id, pk=pk, action="").existing()
+        read_at = list(own.locked().values_list("read_at", flat=True))
         values = {"action": key, "acted_at": now, "read_at": Coalesce("read_at", now), **_with_seen(now)}
         if not own.update(**values):
             return False
         announcing.announce(user_id, "act", [pk])
+        if read_at == [None]:
+            announcing.send_read(user_id, [pk])
     return True
 
 

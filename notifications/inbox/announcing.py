@@ -32,7 +32,13 @@ def announce(user_id: Any, act: Act, ids: list[int] | None, *, to_other_sockets:
     data = InboxData(unread=now.unread, unseen=now.unseen, act=act, notification_ids=ids or None)
     publish_all([(user_stream(user_id), InboxBody(data, _now()))])
     if act == "read" and ids and to_other_sockets:
-        _send_read(user_id, ids)
+        send_read(user_id, ids)
+
+
+def send_read(user_id: Any, ids: list[int]) -> None:
+    """Tell the user's sockets on commit, as the `read` command does, that these notifications have become read."""
+    frame = Read(ReadData(notification_ids=ids))
+    realtime.send_to_user(user_id, msgspec.to_builtins(frame), durable=False)
 
 
 def announce_all(act: Act, by_reader: Mapping[Any, Sequence[int]]) -> None:
@@ -43,7 +49,7 @@ def announce_all(act: Act, by_reader: Mapping[Any, Sequence[int]]) -> None:
             data = InboxData(unread=now.unread, unseen=now.unseen, act=act, notification_ids=ids)
             events.append((user_stream(reader), InboxBody(data, _now())))
             if act == "read":
-                _send_read(reader, ids)
+                send_read(reader, ids)
     publish_all(events)
 
 
@@ -96,11 +102,6 @@ def _with_counts(frame: Counting, found: Counts, at: str) -> bytes:
 
 def _now() -> str:
     return format_time(clock.now())
-
-
-def _send_read(user_id: Any, ids: list[int]) -> None:
-    frame = Read(ReadData(notification_ids=ids))
-    realtime.send_to_user(user_id, msgspec.to_builtins(frame), durable=False)
 
 
 def _parts(ids: Sequence[int]) -> list[list[int]]:

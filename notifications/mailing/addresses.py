@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.encoding import iri_to_uri
 
 from notifications import conf
@@ -11,7 +11,7 @@ from notifications.links import is_safe
 
 
 def of_site(path: str = "") -> str:
-    """A path of the site as an address; other addresses stay. Empty without the setting SITE_URL."""
+    """A path below SITE_URL as an address; other addresses stay. Empty without that setting."""
     site = conf.settings().site_url.rstrip("/")
     if path and not path.startswith("/"):
         return path
@@ -21,16 +21,24 @@ def of_site(path: str = "") -> str:
 def of_notification(pk: int, link: str) -> str:
     """Where a mail leads: the address that marks the notification as read and goes on to its link."""
     try:
-        return of_site(reverse("notifications:open", args=[pk]))
+        return of_site(_find_path("notifications:open", pk))
     except NoReverseMatch:  # the site has not included our addresses
         return of_site(link) if link and is_safe(link) else ""
 
 
 def of_unsubscribing(token: str) -> str:
     try:
-        return of_site(reverse("notifications:unsubscribe", args=[token]))
+        return of_site(_find_path("notifications:unsubscribe", token))
     except NoReverseMatch:
         return ""
+
+
+def _find_path(name: str, *args: Any) -> str:
+    """The path below SITE_URL, which has the prefix of a site that is not at the root. Raises NoReverseMatch.
+
+    Django's own prefix is that of a request or a thread: the jobs have it under cron, and not in a server.
+    """
+    return "/" + reverse(name, args=args).removeprefix(iri_to_uri(get_script_prefix()))
 
 
 def host() -> str:

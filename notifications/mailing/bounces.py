@@ -4,14 +4,13 @@ An address is written to again when the user has another one, or switches mails 
 """
 
 import logging
-from email.utils import parseaddr
 from typing import Any
 
 from django.apps import apps
 from django.db.models import QuerySet
 
 from notifications import clock
-from notifications.mailing.recipients import address_of, load_users
+from notifications.mailing.recipients import address_of, bare, is_same_address, load_users, note
 from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Reader
 from realtime.integration import own_transaction, retry_conflicts
@@ -20,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 FAILED = {"bounced": Delivery.State.BOUNCED, "rejected": Delivery.State.BOUNCED, "failed": Delivery.State.FAILED}
 UNWANTED = {"complained", "unsubscribed"}
+# Reasons of a bounce that say nothing about the address: they are about the mail, or end some day.
+PASSING = {"blocked", "spam", "timed_out"}
 ERROR_CHARS = 500
 
 
@@ -44,10 +45,10 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
     why = str(event.description or event.mta_response or event.event_type).replace("\0", "")[:ERROR_CHARS]
     reason = str(event.reject_reason or "")[:16]
     _note(deliveries, state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
-    if event.event_type == "bounced":
+    if event.event_type == "bounced" and reason not in PASSING:
         for reader, user in load_users(list(readers)).items():
             address = _find_address(user)
-            if address and _bare(address) == _bare(str(event.recipient)):
+            if address and is_same_address(address, str(event.recipient)):
                 note_bad_address(reader, address)
 
 
@@ -60,17 +61,11 @@ def _find_address(user: Any) -> str:
         return ""
 
 
-def _bare(address: str) -> str:
-    """Without the name before it, and in lower case: mail services report it as they please."""
-    return parseaddr(address)[1].lower()
-
-
 @retry_conflicts
 def _note(deliveries: "QuerySet[Delivery]", **values: Any) -> None:
     with own_transaction():
         Delivery.objects.filter(pk__in=Delivery.lock(deliveries)).update(**values)
 
 
-@retry_conflicts
 def note_bad_address(reader: Any, address: str) -> None:
-    Reader.objects.update_or_create(user_id=reader, defaults={"bounced_address": address})
+    note([Reader(user_id=reader, bounced_address=bare(address))], "bounced_address")

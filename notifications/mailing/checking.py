@@ -11,7 +11,7 @@ from typing import Any
 
 from notifications import clock
 from notifications.mailing import claims, schedule
-from notifications.mailing.recipients import address_of, load_users
+from notifications.mailing.recipients import address_of, is_same_address, load_users
 from notifications.models import Delivery, Notification
 from notifications.models.target import Target
 from notifications.preferences.deciding import Wishes, all_wishes, as_aware
@@ -132,7 +132,7 @@ class _Checker:
             return "inactive"
         if not address:
             return "no_address"
-        return "bounced" if address == self.wishes.of(reader).bounced_address else ""
+        return "bounced" if is_same_address(address, self.wishes.of(reader).bounced_address) else ""
 
     def _away_at(self, reader: Any) -> datetime:
         """When the reader will have been away long enough; who is here may leave now."""

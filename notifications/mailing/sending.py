@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from django.core.mail import EmailMessage
 
 from notifications import clock, conf
-from notifications.mailing import bounces, claims, messages, queue
+from notifications.mailing import bounces, claims, messages, queue, recipients
 from notifications.mailing.checking import Checked, Letter, check
 from notifications.mailing.claims import Claim
 from notifications.mailing.transport import Failure, Transport, classify
@@ -169,20 +169,11 @@ def _note(claimed: Claim, tried: Sequence[Letter]) -> None:
     """Store what has become of these mails. For those who have got one, a new period of the digest begins."""
     claims.settle(claimed, _deliveries(tried))
     sent = [letter for letter in tried if letter.in_turn and letter.deliveries[0].state == Delivery.State.SENT]
-    _begin_periods(sorted(sent, key=lambda letter: letter.user.pk))
+    periods = [Reader(user_id=letter.user.pk, mailed_at=letter.deliveries[0].sent_at) for letter in sent]
+    recipients.note(sorted(periods, key=lambda reader: reader.user_id), "mailed_at")
     for letter in tried:
         if letter.is_bad_address:
             bounces.note_bad_address(letter.user.pk, letter.address)
-
-
-@retry_conflicts
-def _begin_periods(sent: Sequence[Letter]) -> None:
-    Reader.objects.bulk_create(
-        [Reader(user_id=letter.user.pk, mailed_at=letter.deliveries[0].sent_at) for letter in sent],
-        update_conflicts=True,
-        unique_fields=["user"],
-        update_fields=["mailed_at"],
-    )
 
 
 def _deliveries(letters: Iterable[Letter]) -> list[Delivery]:

@@ -7,6 +7,7 @@ cookies and without a CSRF token: what it may do is in the signature of the toke
 from collections.abc import Mapping
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -97,7 +98,7 @@ def _choice(reader: Any, type_key: str) -> dict[str, Any]:
     return {"user_id": reader, "scope": Preference.Scope.TYPE, "key": type_key, "channel": "mail"}
 
 
-@method_decorator([csrf_exempt, never_cache], name="dispatch")
+@method_decorator([login_not_required, csrf_exempt, never_cache], name="dispatch")
 class UnsubscribeView(View):
     """The page behind the link of a mail."""
 

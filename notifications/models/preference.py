@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -14,6 +15,7 @@ from notifications.preferences.spans import read_quiet_hours
 from notifications.types import CHANNEL_NAMES, KEY_CHARS
 
 MOST_AWAY_MINUTES = 10_080  # a week
+ADDRESS_CHARS = 254
 
 
 def validate_zone(name: str) -> None:
@@ -55,17 +57,22 @@ class Reader(Table):
     # [{"days": [1, 2], "start": "22:00", "end": "07:00"}, …]; 1 is Monday.
     quiet_hours = models.JSONField(_("quiet hours"), default=list, blank=True, validators=[validate_quiet_hours])
     digest = models.CharField(_("digest"), max_length=8, choices=Digest.choices, default=Digest.OFF)
-    digest_hour = models.PositiveSmallIntegerField(_("hour of the digest"), default=8)
-    digest_weekday = models.PositiveSmallIntegerField(_("weekday of the digest"), default=1)
+    digest_hour = models.PositiveSmallIntegerField(
+        _("hour of the digest"), default=8, validators=[MaxValueValidator(23)]
+    )
+    digest_weekday = models.PositiveSmallIntegerField(
+        _("weekday of the digest"), default=1, validators=[MinValueValidator(1), MaxValueValidator(7)]
+    )
     away_minutes = models.PositiveIntegerField(
         _("away after minutes"),
         null=True,
         blank=True,
+        validators=[MaxValueValidator(MOST_AWAY_MINUTES)],
         help_text=_("How long the reader is away before a mail is sent; as the site has it if empty."),
     )
     # Not chosen, but known of the reader's mails: when the last one was sent, and the address that did not take one.
     mailed_at = models.DateTimeField(_("last mail"), null=True, editable=False)
-    bounced_address = models.CharField(_("address that refuses mails"), max_length=254, blank=True)
+    bounced_address = models.CharField(_("address that refuses mails"), max_length=ADDRESS_CHARS, blank=True)
 
     class Meta:
         verbose_name = _("reader")

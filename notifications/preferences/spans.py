@@ -11,7 +11,8 @@ from msgspec import Meta
 from notifications.preferences.quiet import Span
 
 MOST_SPANS = 20
-CLOCK = r"^([01]\d|2[0-3]):[0-5]\d\Z"
+# `\d` would also match the digits of other scripts, which `time` does not read.
+CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z"
 
 Weekday = Annotated[int, Meta(ge=1, le=7, description="1 is Monday.")]
 Clock = Annotated[str, Meta(pattern=CLOCK, description="A time of the day, such as 22:00.")]
@@ -44,9 +45,9 @@ def spans_of(stored: Any) -> tuple[Span, ...]:
 def _spans(text: bytes) -> tuple[Span, ...]:
     try:
         rules: Iterable[QuietHours] = msgspec.json.decode(text, type=Rules)
-    except msgspec.ValidationError:
+        return tuple(sorted({Span(day, _time(rule.start), _time(rule.end)) for rule in rules for day in rule.days}))
+    except ValueError:
         return ()
-    return tuple(sorted({Span(day, _time(rule.start), _time(rule.end)) for rule in rules for day in rule.days}))
 
 
 def _time(text: str) -> time:

@@ -14,6 +14,7 @@ from notifications.inbox import CannotUndo, Filters, Place
 from notifications.inbox.acts import STEPS
 from notifications.models import Notification
 from notifications.testing import clock
+from realtime.testing import published
 from tests.notifications.rows import pushed, sent
 from tests.patience import PATIENCE_SECONDS
 from tests.people import NO_KEY
@@ -182,6 +183,17 @@ def test_an_action_is_taken_once(alice: Any, bob: Any, five: list[int]) -> None:
     assert not inbox.take_action(bob.pk, five[0], "decline")
     row = Notification.objects.get(pk=five[0])
     assert (row.action, row.is_read, row.seen_at is not None) == ("accept", True, True)
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_an_action_of_what_is_unread_is_told_as_reading_it(bob: Any, five: list[int], is_read: bool) -> None:
+    if is_read:
+        inbox.act(bob.pk, "read", ids=five[:1])
+    with published() as frames:
+        inbox.take_action(bob.pk, five[0], "accept")
+        inbox.take_action(bob.pk, five[0], "accept")
+    told = [frame["data"] for frame in frames if frame["type"] == "read"]
+    assert told == ([] if is_read else [{"notification_ids": five[:1]}])
 
 
 @pytest.mark.parametrize("name", ["seen", "read"])

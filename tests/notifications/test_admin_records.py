@@ -12,11 +12,12 @@ from django.urls import reverse
 
 from notifications import jobs
 from notifications.models import Delivery, Preference, Reader
-from tests.notifications.choices import NOON, choose
-from tests.notifications.mails import Office, reader
+from tests.notifications.choices import NIGHT, NOON, choose
+from tests.notifications.mails import Office, reader, states
 from tests.notifications.rows import sent
 
 pytestmark = pytest.mark.django_db
+ALWAYS = {**NIGHT, "start": "00:00", "end": "00:00"}
 
 
 @pytest.fixture
@@ -70,6 +71,52 @@ def test_what_is_written_down_cannot_be_changed(staff: Client, office: Office, e
     assert staff.get(url).status_code == 200
     assert staff.post(url, {"state": "sent"}).status_code == 403
     assert staff.get(reverse("admin:notifications_delivery_add")).status_code == 403
+
+
+@pytest.mark.parametrize("is_selected", [False, True])
+@pytest.mark.parametrize("model", [Reader, Preference])
+def test_what_waits_is_decided_again_when_staff_delete_what_a_reader_has_chosen(
+    staff: Client, office: Office, erin: Any, model: Any, is_selected: bool
+) -> None:
+    if model is Reader:
+        choose(erin, muted_until=NOON + timedelta(days=14))
+    else:
+        choose(erin, quiet_hours=[ALWAYS], types={"mention": {"mail": True}})
+    row = sent(erin, "mention", message="hello")
+    assert office.send(minutes=5) == []
+    assert Delivery.objects.get().due_at > office.time.now
+    found = model.objects.get()
+    page = f"admin:notifications_{model._meta.model_name}"
+    if is_selected:
+        form = {"action": "delete_selected", "_selected_action": [found.pk], "post": "yes"}
+        assert staff.post(reverse(f"{page}_changelist"), form).status_code == 302
+    else:
+        assert staff.post(reverse(f"{page}_delete", args=[found.pk]), {"post": "yes"}).status_code == 302
+    assert not model.objects.exists()
+    row.refresh_from_db()
+    assert row.withheld_until == Delivery.objects.get().due_at == office.time.now
+
+
+def test_what_was_not_mailed_for_a_mute_is_mailed_after_staff_delete_that(
+    staff: Client, office: Office, erin: Any
+) -> None:
+    choose(erin, muted_until=NOON.replace(year=9999))
+    sent(erin, "mention", message="hello")
+    assert office.send(minutes=5) == []
+    assert states() == [("suppressed", "mute")]
+    staff.post(reverse("admin:notifications_reader_delete", args=[erin.pk]), {"post": "yes"})
+    assert len(office.send()) == 1
+
+
+def test_what_a_reader_has_chosen_stays_theirs(staff: Client, erin: Any, bob: Any) -> None:
+    choose(erin, types={"mention": {"mail": False}})
+    form = {"user": bob.pk, "quiet_hours": "[]", "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    assert staff.post(reverse("admin:notifications_reader_change", args=[erin.pk]), form).status_code == 302
+    assert Reader.objects.get().user == erin
+    url = reverse("admin:notifications_preference_change", args=[Preference.objects.get().pk])
+    form = {"user": bob.pk, "scope": "type", "key": "mention", "channel": "mail"}
+    assert staff.post(url, form).status_code == 302
+    assert Preference.objects.get().user == erin
 
 
 def test_staff_change_what_a_reader_has_chosen(staff: Client, office: Office, erin: Any) -> None:

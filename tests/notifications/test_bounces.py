@@ -61,6 +61,16 @@ def test_an_address_that_does_not_exist(tracking: Signal, office: Office, erin: 
     assert len(office.send(hours=1)) == 1
 
 
+@pytest.mark.parametrize("reason", ["blocked", "spam", "timed_out"])
+def test_a_bounce_that_is_not_about_the_address(
+    tracking: Signal, office: Office, erin: Any, message_id: str, reason: str
+) -> None:
+    report(tracking, "bounced", message_id, reject_reason=reason)
+    assert states() == [("bounced", reason)]
+    sent(erin, "mention", message="again")
+    assert len(office.send(hours=1)) == 1
+
+
 @pytest.mark.parametrize("reported", ["ERIN@example.org", "Erin <erin@Example.org>"])
 def test_a_service_writes_the_address_as_it_pleases(
     tracking: Signal, office: Office, erin: Any, message_id: str, reported: str
@@ -71,10 +81,50 @@ def test_a_service_writes_the_address_as_it_pleases(
     assert states() == [("bounced", ""), ("suppressed", "bounced")]
 
 
+name = "Erin " * 100
+
+
+def address_with_name(user: Any) -> str:
+    """The site's function in the test below. The names of people change."""
+    return f'"{name.strip()}" <{user.email}>'
+
+
+def test_the_name_before_an_address_does_not_count(
+    tracking: Signal, office: Office, erin: Any, message_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.configure(MAIL_ADDRESS=f"{__name__}.address_with_name")
+    report(tracking, "bounced", message_id)
+    assert Reader.objects.get().bounced_address == "erin@example.org"
+    monkeypatch.setitem(globals(), "name", "Erin")
+    sent(erin, "mention", message="again")
+    assert office.send(hours=1) == []
+    assert states()[1] == ("suppressed", "bounced")
+
+
+def test_an_address_that_is_too_long_is_noted_as_far_as_it_goes(office: Office, erin: Any) -> None:
+    office.configure(MAIL_ADDRESS=f"{__name__}.long_address")
+    bounces.note_bad_address(erin.pk, long_address(erin))
+    sent(erin, "mention", message="hello")
+    assert office.send(minutes=5) == []
+    assert states() == [("suppressed", "bounced")]
+
+
+def long_address(user: Any) -> str:
+    return f"{'x' * 300}@example.org"
+
+
 def test_an_address_that_is_not_the_readers_any_more(tracking: Signal, erin: Any, message_id: str) -> None:
     report(tracking, "bounced", message_id, recipient="old@example.org")
     assert states() == [("bounced", "")]
     assert not Reader.objects.exclude(bounced_address="").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_address_of_a_reader_who_has_been_deleted(erin: Any) -> None:
+    key = erin.pk
+    erin.delete()
+    bounces.note_bad_address(key, "erin@example.org")
+    assert not Reader.objects.exists()
 
 
 def fail(user: Any) -> str:

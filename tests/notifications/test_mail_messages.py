@@ -1,5 +1,6 @@
 """What mails say, in both languages and with little or much to say, and the headers that mail programs read."""
 
+from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
@@ -11,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail.backends import locmem
 from django.template import engines
 from django.test import override_settings
-from django.urls import include, path
+from django.urls import include, path, set_script_prefix
 
 from notifications import notify
 from notifications.mailing import addresses, unsubscribing
@@ -61,6 +62,24 @@ def test_where_a_mail_leads(office: Office, erin: Any, settings: Any, patterns: 
     assert addresses.of_notification(row.pk, row.link) == expected.format(id=row.pk)
     (mail,) = office.send(minutes=5)
     assert expected.format(id=row.pk) in mail.body
+
+
+@pytest.fixture
+def at_the_root() -> Iterator[None]:
+    yield
+    set_script_prefix("/")
+
+
+@pytest.mark.usefixtures("at_the_root")
+@pytest.mark.parametrize("prefix", ["/", "/chat/", "/é/"])
+def test_below_a_prefix_links_do_not_depend_on_who_runs_the_jobs(office: Office, erin: Any, prefix: str) -> None:
+    office.configure(SITE_URL="https://example.com/chat")
+    set_script_prefix(prefix)
+    row = sent(erin, "mention", message="hello", link="/chat/users/1")
+    (mail,) = office.send(minutes=5)
+    api = "https://example.com/chat/api/v1/notifications"
+    assert f"{api}/{row.pk}/open" in mail.body
+    assert mail.extra_headers["List-Unsubscribe"].startswith(f"<{api}/unsubscribe/")
 
 
 def test_many_notifications(office: Office, erin: Any) -> None:

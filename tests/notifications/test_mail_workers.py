@@ -15,7 +15,7 @@ from django.db import OperationalError, connection
 from notifications import inbox, notify, waking, withdraw
 from notifications.mailing import bounces, claims, messages, sending
 from notifications.mailing.retrying import retry_failed
-from notifications.models import Delivery, Notification
+from notifications.models import Delivery, Notification, Reader
 from realtime.storage.transactions import CONFLICTS
 from tests.backends.mail_server import MailServer, texts_of
 from tests.notifications.choices import NOON, choose, delivery_of, register
@@ -114,6 +114,18 @@ def test_a_second_worker_sends_what_a_slow_one_has_given_up(
 
 
 # What changes while mails are sent
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_who_is_deleted_meanwhile_holds_up_no_other(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted, *others = readers = make_readers(3)
+    notify(readers, "mention", message="hello")
+    be_slow(monkeypatch, office, get_user_model().objects.filter(pk=deleted.pk).delete)
+    send_all(office)
+    assert states() == [("sent", "")] * 2
+    assert set(Reader.objects.filter(mailed_at=office.time.now).values_list("user", flat=True)) == {
+        user.pk for user in others
+    }
 
 
 def test_what_changes_while_a_page_is_sent_is_heard(

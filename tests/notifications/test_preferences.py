@@ -129,6 +129,8 @@ def test_null_takes_a_choice_back(hers: APIClient, part: str) -> None:
         ({"quiet_hours": {}}, "quiet_hours"),
         ({"quiet_hours": [NIGHT] * 21}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "start": "24:00"}]}, "quiet_hours"),
+        ({"quiet_hours": [{**NIGHT, "start": "22:0\u0966"}]}, "quiet_hours"),  # a zero of another script
+        ({"quiet_hours": [{**NIGHT, "end": "07:0\uff10"}]}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "days": []}]}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "days": [0]}]}, "quiet_hours"),
         ({"quiet_hours": [{**NIGHT, "zone": "UTC"}]}, "quiet_hours"),
@@ -265,6 +267,13 @@ def test_what_is_wrong_in_a_row_is_left_out(alice: Any, time: Time) -> None:
     assert client_for(alice).get(URL).json()["quiet_hours"] == []
 
 
+def test_a_row_with_a_time_in_other_digits_stops_nothing(alice: Any, bob: Any, time: Time) -> None:
+    Reader.objects.create(user=alice, quiet_hours=[{**NIGHT, "start": "22:0\u0966"}])
+    assert store.load([alice.pk, bob.pk])[alice.pk].quiet == ()
+    for reader in (alice, bob):
+        sent(reader, "mention", message="hello")
+
+
 def test_a_form_changes_what_is_no_object(alice: Any, hers: APIClient) -> None:
     assert hers.patch(URL, {"time_zone": "UTC"}, format="multipart").json()["time_zone"] == "UTC"
     for field in ("channels.mail", "channels", "types", "quiet_hours"):
@@ -275,7 +284,12 @@ def test_a_form_changes_what_is_no_object(alice: Any, hers: APIClient) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("time_zone", "Mars/Olympus"), ("quiet_hours", [{"days": [9], "start": "1", "end": "2"}]), ("digest", "never")],
+    [
+        ("time_zone", "Mars/Olympus"),
+        ("quiet_hours", [{"days": [9], "start": "1", "end": "2"}]),
+        ("digest", "never"),
+        ("away_minutes", 10**10),
+    ],
 )
 def test_a_form_refuses_it(alice: Any, field: str, value: Any) -> None:
     with pytest.raises(ValidationError) as error:
@@ -306,7 +320,11 @@ def test_two_devices_change_different_things(alice: Any) -> None:
         ({"quiet_hours": [{"days": [1], "start": "22:00"}]}, ValidationError),
         ({"digest": "dayly"}, ValidationError),
         ({"digest_hour": -1}, ValidationError),
+        ({"digest_hour": 24}, ValidationError),
+        ({"digest_weekday": 0}, ValidationError),
+        ({"digest_weekday": 8}, ValidationError),
         ({"away_minutes": -1}, ValidationError),
+        ({"away_minutes": 10_081}, ValidationError),
         ({"mail": None}, ValidationError),
         ({"mails": False}, TypeError),
         ({"user_id": 1}, TypeError),

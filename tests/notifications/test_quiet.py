@@ -202,6 +202,8 @@ def test_an_unknown_zone() -> None:
         [{"days": [1], "start": "24:00", "end": "07:00"}],
         [{"days": [1], "start": "22:00", "end": "7:00"}],
         [{"days": [1], "start": "22:00", "end": "07:00\n"}],
+        [{"days": [1], "start": "22:0\u0966", "end": "07:00"}],  # a zero of another script
+        [{"days": [1], "start": "22:00", "end": "07:0\uff10"}],
         [{"days": [1], "start": "22:00", "end": "07:00", "zone": "UTC"}],
         [{"days": [1], "start": "22:00", "end": "07:00"}] * 21,
     ],

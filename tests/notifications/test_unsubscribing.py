@@ -49,6 +49,16 @@ def test_a_mail_program_stops_all_mails(stranger: Client, office: Office, erin: 
     assert office.send(hours=1) == []
 
 
+def test_nobody_has_to_log_in_where_the_site_wants_that_for_all_pages(
+    stranger: Client, office: Office, erin: Any, settings: Any
+) -> None:
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    assert "Stop mails of this kind only" in text_of(stranger.get(address(erin)))
+    text_of(stranger.post(address(erin), ONE_CLICK))
+    sent(erin, "mention", message="hello")
+    assert office.send(hours=1) == []
+
+
 def test_twice_is_once(stranger: Client, erin: Any) -> None:
     for _ in range(2):
         text_of(stranger.post(address(erin), ONE_CLICK))
