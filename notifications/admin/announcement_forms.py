@@ -1,5 +1,6 @@
 """The form of an announcement in the admin, with its texts. Used by `announcements`."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -61,7 +62,14 @@ class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in
             given["groups"] = []
         if self.instance.state == Announcement.State.SCHEDULED and "starts_at" in given and not given["starts_at"]:
             self.add_error("starts_at", _("It is scheduled: say when it goes live, or publish it now."))
+        self._require_end(given.get("ends_at"))
         return given
+
+    def _require_end(self, ends_at: datetime | None) -> None:
+        """When a live one has started is not in the form, so its constraint is not checked."""
+        starts_at = self.instance.starts_at
+        if self.instance.live_at is not None and starts_at is not None and ends_at is not None and ends_at <= starts_at:
+            self.add_error("ends_at", _("It must end after it goes live."))
 
 
 class TextFormSet(BaseInlineFormSet):  # type: ignore[type-arg]

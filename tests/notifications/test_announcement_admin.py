@@ -167,6 +167,26 @@ def test_it_is_scheduled_or_published_before_its_time(root: Client) -> None:
     assert logged() == ["Scheduled.", "Published."]
 
 
+def test_one_that_went_live_before_its_time_may_end_before_it(root: Client) -> None:
+    row = make_draft(starts_at=LATER)
+    root.post(address("publish", row), {"_now": "1"})
+    soon = timezone.now().replace(microsecond=0) + timedelta(hours=2)
+    assert root.post(address("change", row), stored(row, **split("ends_at", soon))).status_code == 302
+    row.refresh_from_db()
+    assert (row.state, row.starts_at, row.ends_at) == ("live", row.live_at, soon)
+
+
+def test_a_live_one_does_not_end_before_it_began(root: Client) -> None:
+    began = timezone.now().replace(microsecond=0) - timedelta(hours=2)
+    row = announce("Maintenance", starts_at=began)
+    for end in (began, began - timedelta(hours=1)):
+        assert errors(root.post(address("change", row), stored(row, **split("ends_at", end)))) == {"ends_at"}
+    later = began + timedelta(seconds=1)
+    assert root.post(address("change", row), stored(row, **split("ends_at", later))).status_code == 302
+    row.refresh_from_db()
+    assert (row.starts_at, row.ends_at) == (began, later)
+
+
 def test_a_test_goes_to_its_author_alone(root: Client) -> None:
     root.post(address("add"), form("Looks good?", _test="1"))
     row, author = Announcement.objects.get(), get_user_model().objects.get()
