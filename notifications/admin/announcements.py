@@ -135,7 +135,8 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """A form that is sent twice leads to the announcement that it made the first time."""
-        key = request.POST.get("form_key", "") if object_id is None else ""
+        # As the form cleans it.
+        key = request.POST.get("form_key", "").replace("\0", "").strip() if object_id is None else ""
         if (answer := self._answer_again(request, key)) is not None:
             return answer
         try:

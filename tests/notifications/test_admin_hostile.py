@@ -12,7 +12,8 @@ from django.test import Client
 from notifications import dispatching, types
 from notifications.admin import exporting
 from notifications.catalogue import switching
-from notifications.models import Dispatch, Notification, TypeSwitch
+from notifications.models import Announcement, Dispatch, Notification, TypeSwitch
+from tests.notifications import announced_admin
 from tests.notifications.announced_admin import log_in_root, messages_of
 from tests.notifications.rows import sent
 from tests.notifications.staffed import address, errors, send, staff
@@ -44,6 +45,14 @@ def test_a_text_with_a_nul_character_is_refused_once(root: Client, bob: Any) -> 
     answer = send(root, bob, title="a\0b", param_name="a\0b", names="a\0b")
     assert errors(answer) == {"title", "param_name", "names"}
     assert {len(found) for found in answer.context["form"].errors.values()} == {1}
+
+
+def test_the_key_of_the_form_of_an_announcement_may_be_anything(root: Client) -> None:
+    page = announced_admin.address("add")
+    assert announced_admin.errors(root.post(page, announced_admin.form(form_key="a\0b"))) == {"form_key"}
+    for _time in range(2):
+        assert root.post(page, announced_admin.form(form_key=" key ")).status_code == 302
+    assert Announcement.objects.get().dedupe_key == "key"
 
 
 def test_staff_who_may_not_see_users_find_no_addresses(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
