@@ -21,6 +21,11 @@ from notifications.models.announcement import GROUPS
 LANGUAGES_SHOWN = 4
 
 
+def unusable(cause: ValueError) -> str:
+    """Of an audience. The cause is the developers' to understand, and in English."""
+    return _("This audience cannot be used: %(cause)s") % {"cause": cause}
+
+
 class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     audience = forms.ChoiceField(label=capfirst(_("audience")))
     form_key = forms.CharField(max_length=255, required=False, initial=new_key, widget=forms.HiddenInput)
@@ -51,7 +56,7 @@ class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in
         try:
             audiences.require_audience(key)
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(unusable(error)) from None
         return key
 
     def clean(self) -> dict[str, Any]:

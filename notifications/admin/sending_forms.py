@@ -23,7 +23,7 @@ from notifications.admin.parameter_fields import (
 from notifications.announcements.audiences import everybody, has_groups
 from notifications.dispatching import Chosen, Draft, find_reached
 from notifications.models import Dispatch, Notification, TypeSwitch
-from notifications.types import OPTIONS, MissingParameter, NotificationType
+from notifications.types import OPTIONS, NotificationType
 from realtime.integration import UsersSelect, display_name
 
 # They get it within one request, and a browser sends one field for each.
@@ -34,6 +34,11 @@ Audience = Dispatch.Audience
 
 def too_many() -> ValidationError:
     return ValidationError(_("Name %(count)d people at most."), "too_many", {"count": MOST_PEOPLE})
+
+
+def unsendable(cause: Exception) -> ValidationError:
+    """The cause is the developers' to understand, and in English."""
+    return ValidationError(_("It cannot be sent: %(cause)s"), "unsendable", {"cause": cause})
 
 
 class RecipientsForm(forms.Form):
@@ -202,8 +207,8 @@ class SendForm(RecipientsForm):
             self.previews = previews.render_all(self.kind, params, **words)
         except ValidationError as error:
             self.add_error(None, error.messages)
-        except (MissingParameter, content.InvalidData, ValueError, TypeError) as error:
-            self.add_error(None, str(error))
+        except (ValueError, TypeError) as error:  # MissingParameter and InvalidData among them
+            self.add_error(None, unsendable(error))
 
     def count_reach(self) -> int:
         """How many users it is for, as of now. People get none of what they cause."""

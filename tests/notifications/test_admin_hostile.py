@@ -16,7 +16,7 @@ from notifications.models import Announcement, Dispatch, Notification, TypeSwitc
 from tests.notifications import announced_admin
 from tests.notifications.announced_admin import log_in_root, messages_of
 from tests.notifications.rows import sent
-from tests.notifications.staffed import address, errors, send, staff
+from tests.notifications.staffed import address, errors, form, send, staff
 from tests.people import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("greeting")]
@@ -124,6 +124,9 @@ def test_a_text_that_cannot_be_filled_in_is_an_error_of_the_form(root: Client, b
     for sign in ("9" * 20, "-1"):
         answer = send(root, bob, type="letter", param_sign=sign)
         assert errors(answer) == {"__all__"}, sign
+    language = {"accept-language": "zh-hans"}
+    chinese = root.post(address("add"), form(bob, type="letter", param_sign="-1"), headers=language)
+    assert chinese.context["form"].non_field_errors()[0].startswith("无法发送：")
     assert not Dispatch.objects.exists()
 
 

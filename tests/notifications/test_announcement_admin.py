@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from notifications.announcements import audiences
 from notifications.models import Announcement, AnnouncementState
+from realtime.integration import StoreUnavailable
 from realtime.models import Event
 from tests.notifications.announced import announce, frames, make_draft, report
 from tests.notifications.announced_admin import (
@@ -248,13 +249,33 @@ def test_an_audience_whose_function_fails_is_named(root: Client, monkeypatch: py
     assert "no crew today" in root.get(address("publish", row)).content.decode()
     assert "no crew today" in messages_of(root.post(address("publish", row), follow=True))[0]
     assert state_of(row) == "draft"
+    chinese: Any = {"headers": {"accept-language": "zh-hans"}}
+    answer = root.post(address("add"), form(audience="crew"), **chinese)
+    assert answer.context["adminform"].form.errors["audience"][0].startswith("无法使用此受众：")
+    assert "无法使用此受众：" in root.get(address("publish", row), **chinese).content.decode()
+    assert messages_of(root.post(address("publish", row), follow=True, **chinese))[0].startswith("无法发布：")
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(), TimeoutError()])
+def test_while_it_is_not_known_who_is_online_it_is_not_published_for_them(
+    root: Client, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> Any:
+        raise error
+
+    monkeypatch.setattr(audiences, "find_online", fail)
+    row = make_draft(audience="online")
+    text = "Who is online cannot be looked up now."
+    assert text in root.get(address("publish", row)).content.decode()
+    assert messages_of(root.post(address("publish", row), follow=True)) == [text]
+    assert state_of(row) == "draft"
 
 
 def test_one_whose_end_has_passed_is_not_published(root: Client) -> None:
     """It would be pushed to everyone and end at once."""
     row = make_draft(ends_at=timezone.now() - timedelta(hours=1))
     answer = root.post(address("publish", row), follow=True)
-    assert messages_of(answer) == ["It must end after it goes live."]
+    assert messages_of(answer) == ["It cannot be published: It must end after it goes live."]
     assert (state_of(row), frames()) == ("draft", [])
 
 
