@@ -110,9 +110,19 @@ class AnnouncementStepsMixin(StepsMixin):
         return HttpResponseRedirect(self.address("change", announcement.pk))
 
 
+def find_problem(announcement: Announcement) -> str:
+    """Why nobody can get it: its audience is not registered any more, or fails. Else empty."""
+    try:
+        audiences.require_audience(announcement.audience)
+    except ValueError as error:
+        return unusable(error)
+    return ""
+
+
 def _measure_reach(announcement: Announcement) -> tuple[int | None, str | Promise]:
     """How many users it would reach now, or why that is not known."""
     try:
+        audiences.require_audience(announcement.audience)
         return audiences.count(announcement), ""
     except (StoreUnavailable, TimeoutError):
         return None, UNKNOWN_ONLINE

@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
-from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin
+from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin, find_problem
 from notifications.admin.mixins import StyledMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
@@ -182,6 +182,7 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
             context["show_cancel"] = self.has_cancel_permission(request) and obj.state in OPEN
             context["numbers"] = numbers_of([obj])[obj.pk]
             context["audience_label"] = audiences.label_of(obj.audience)
+            context["problem"] = find_problem(obj) if obj.over_at is None else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

@@ -91,8 +91,12 @@ def test_it_offers_the_audiences_of_the_site(root: Client, monkeypatch: pytest.M
     assert "The crew" in root.get(address("add")).content.decode()
     root.post(address("add"), form(audience="crew"))
     row = Announcement.objects.get()
+    for step in ("change", "publish"):
+        assert "cannot be used" not in root.get(address(step, row)).content.decode()
     audiences._audiences.clear()
-    assert root.get(address("change", row)).status_code == 200
+    for step in ("change", "publish"):
+        text = "This audience cannot be used: There is no audience &#x27;crew&#x27;."
+        assert text in root.get(address(step, row)).content.decode()
     assert errors(root.post(address("change", row), stored(row))) == {"audience"}
     assert root.get(address("changelist")).status_code == 200
 
