@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from notifications import dispatching, types
@@ -110,6 +111,24 @@ def test_a_type_that_is_switched_off_after_its_first_check_is_no_success(
     monkeypatch.setattr(dispatching, "start", switch_after)
     assert messages_of(send(root, audience="everyone")) == ["Staff have switched this type off."]
     assert (Dispatch.objects.get().state, Notification.objects.count()) == ("stopped", 0)
+
+
+def test_a_group_that_is_deleted_meanwhile_ends_a_dispatch_and_its_page_says_so(
+    root: Client, bob: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "PEOPLE_AT_ONCE", 1)
+    crew = Group.objects.create(name="crew")
+    crew.user_set.add(alice, bob)
+    send(root, audience="groups", groups=[str(crew.pk)])
+    crew.delete()
+    dispatching.run_due(Dispatch.objects.get().created_at)
+    dispatch = Dispatch.objects.get()
+    assert (dispatch.state, dispatch.passed, dispatch.total) == ("failed", 1, 2)
+    page = root.get(address("change", dispatch, "dispatch")).content.decode()
+    assert "All groups that it was for were deleted." in page
+    root.post(address("withdraw", dispatch, "dispatch"))
+    dispatching.run_due(dispatch.created_at)
+    assert (Dispatch.objects.get().state, Notification.objects.count()) == ("withdrawn", 0)
 
 
 @pytest.mark.parametrize("off", [None, "", "2", "true", "1\0"])
