@@ -1,5 +1,6 @@
 """The form of "Send a notification": who gets it, and what the chosen type wants to know. Used by `sending`."""
 
+from itertools import islice
 from typing import Any
 
 from django import forms
@@ -28,6 +29,7 @@ from realtime.integration import UsersSelect, display_name
 
 # They get it within one request, and a browser sends one field for each.
 MOST_PEOPLE = 500
+MISSING_SHOWN = 10  # of those that nobody has
 WORDS = ("title", "message")
 Audience = Dispatch.Audience
 
@@ -84,9 +86,11 @@ class RecipientsForm(forms.Form):
         stored = {name: value for name in names if (value := _as_stored(field, name)) is not None}
         users = everybody().filter(**{f"{field.name}__in": list(stored.values())})
         found = {_as_stored(field, name): pk for name, pk in users.values_list(field.name, "pk")}
-        if missing := sorted(name for name in names if stored.get(name) not in found):
-            text = _("There is nobody with the name %(names)s.")
-            raise ValidationError(text, "unknown", {"names": ", ".join(missing[:10])})
+        unlike = sorted(name for name in names if stored.get(name) not in found)
+        # The column may take what differs for the same, such as letters of another case.
+        missing = islice((name for name in unlike if not _is_anybody(field, stored.get(name))), MISSING_SHOWN)
+        if shown := ", ".join(missing):
+            raise ValidationError(_("There is nobody with the name %(names)s."), "unknown", {"names": shown})
         return list(found.values())
 
     def clean(self) -> dict[str, Any]:
@@ -117,6 +121,10 @@ class RecipientsForm(forms.Form):
         if chosen.audience == Audience.PEOPLE:
             return [str(user) for user in chosen.users().order_by("pk")[:most]]
         return [group.name for group in chosen.groups[:most]]
+
+
+def _is_anybody(field: Any, name: Any) -> bool:
+    return name is not None and everybody().filter(**{field.name: name}).exists()
 
 
 def _as_stored(field: Any, name: object) -> Any:
