@@ -53,7 +53,7 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
     search_fields = ["texts__title", "texts__message"]
     date_hierarchy = "created_at"
     actions = ["publish_selected", "cancel_selected"]
-    list_per_page = 50
+    list_per_page = 20  # all readers of those on a page are counted
     change_form_template = "admin/notifications/announcement/change_form.html"
 
     def has_change_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
