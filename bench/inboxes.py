@@ -86,7 +86,7 @@ def digest(bench: Bench) -> None:
 
 
 def lists(bench: Bench) -> None:
-    """Staff look through the lists of the admin, of notifications and of mails."""
+    """Staff look through the lists of the admin, of notifications, of mails and of announcements."""
     if bench.peers_only:
         return
     rows = QUICK_ROWS if bench.quick else MILLION

@@ -15,8 +15,10 @@ import msgspec
 MILLION = 1_000_000
 SAMPLES = 1_000  # rows that the others are copies of, each with a moment of its own
 SECONDS_BETWEEN = 10
-# What a click leads to, by what it is called: pages of the list of notifications, and of that of mails.
+ANNOUNCED = 20  # announcements, which is a page of them
+# What a click leads to, by what it is called: pages of the list of notifications, of mails, and of announcements.
 NOTIFICATIONS, DELIVERIES = "/admin/notifications/notification/", "/admin/notifications/delivery/"
+ANNOUNCEMENTS = "/admin/notifications/announcement/"
 PAGES = {
     "newest": (NOTIFICATIONS, {}),
     "last page": (NOTIFICATIONS, {"p": "200"}),
@@ -35,6 +37,7 @@ PAGES = {
     "mails, last page": (DELIVERIES, {"p": "{last}"}),
     "failed mails, of which there are none": (DELIVERIES, {"state": "failed"}),
     "mails of a reader": (DELIVERIES, {"q": "u17"}),
+    "announcements": (ANNOUNCEMENTS, {}),
 }
 
 
@@ -89,7 +92,7 @@ def queue_digests(readers_count: int) -> None:
 
 
 def open_lists(rows_count: int) -> dict[str, float]:
-    """Milliseconds for each of PAGES, where the tables of notifications and of mails have so many rows."""
+    """Milliseconds for each of PAGES, with so many notifications, mails, and readers of announcements."""
     from django.contrib.auth import get_user_model
     from django.test import Client, override_settings
     from django.utils import timezone
@@ -147,7 +150,27 @@ def fill(rows_count: int) -> None:
         own = {"notification_id": "o.id", "user_id": "o.recipient_id"}
         others = f"{Notification._meta.db_table} o JOIN {{table}} s ON s.id = {sample.pk} WHERE o.id > {first}"
         copy(cursor, Delivery, own, f"{others} ORDER BY o.id")
+        fill_announcements(cursor, users[0], rows_count)
         cursor.execute("ANALYZE")
+
+
+def fill_announcements(cursor: Any, user: Any, rows_count: int) -> None:
+    """A page of announcements that are live, each read by as many users, who are made for that."""
+    from django.utils import timezone
+
+    from notifications.models import Announcement, AnnouncementState, AnnouncementText
+
+    now, users = timezone.now(), type(user)._meta.db_table
+    live = [Announcement(state="live", live_at=now, reached=rows_count) for _number in range(ANNOUNCED)]
+    announced = Announcement.objects.bulk_create(live)
+    texts = [AnnouncementText(announcement=one, language="en", title="News") for one in announced]
+    AnnouncementText.objects.bulk_create(texts)
+    numbers = f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows_count // ANNOUNCED}) "
+    copy(cursor, type(user), {"username": "'reader-' || n.i"}, f"n JOIN {{table}} s ON s.id = {user.pk}", numbers)
+    sample = AnnouncementState.objects.create(announcement=announced[0], user=user, seen_at=now, read_at=now)
+    readers = f"{Announcement._meta.db_table} a CROSS JOIN {users} u CROSS JOIN {{table}} s"
+    own = {"announcement_id": "a.id", "user_id": "u.id"}
+    copy(cursor, AnnouncementState, own, f"{readers} WHERE s.id = {sample.pk} AND u.username LIKE 'reader-%%'")
 
 
 def moment_of(vendor: str, rows_count: int) -> str:

@@ -6,7 +6,7 @@ them take turns, so nobody gets it twice, and a process that dies loses nothing.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -39,6 +39,10 @@ FAILED = {State.SENDING: State.FAILED, State.WITHDRAWING: State.NOT_WITHDRAWN}
 
 class SwitchedOff(Exception):
     """Staff have switched the type off meanwhile, so nobody got the portion."""
+
+
+class NoGroups(Exception):
+    """Whoever has not had their turn cannot be found any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,8 @@ def take_step(key: int) -> bool:
         raise
     except SwitchedOff:
         _halt(key, {State.SENDING: State.STOPPED}, _("Staff have switched this type off."))
+    except NoGroups:
+        _halt(key, {State.SENDING: State.FAILED}, _("All groups that it was for were deleted."))
     except Exception as failure:
         logger.exception("The dispatch %s failed", key)
         _halt(key, FAILED, repr(failure))
@@ -177,9 +183,11 @@ def _take_step(key: int) -> bool:
 
 
 def _next_keys(row: Dispatch) -> list[Any]:
-    groups: Iterable[Group] = row.groups.all() if row.audience == Audience.GROUPS else ()
+    groups = list(row.groups.all()) if row.audience == Audience.GROUPS else []
+    if row.audience == Audience.GROUPS and row.state == State.SENDING and not groups:
+        raise NoGroups
     # Who was named is not stored: `_withdraw_rest` finds what they got.
-    users = Chosen(audience=row.audience, groups=list(groups)).users().order_by("pk")
+    users = Chosen(audience=row.audience, groups=groups).users().order_by("pk")
     if row.position:
         users = users.filter(pk__gt=read_user(row.position))
     return list(users.values_list("pk", flat=True)[:PEOPLE_AT_ONCE])

@@ -93,10 +93,10 @@ def mentions() -> list[Source]:
 
 def _records(pk: Any) -> Iterator[dict[str, Any]]:
     person = exact(get_user_model()._base_manager).filter(pk=pk).first()
-    with override(language_of(person) if person else conf.default_language()):
-        for source in own_sources():
-            for row in source.rows(pk).iterator(chunk_size=ROWS_AT_ONCE):
-                yield {"table": source.name, **_record(row)}
+    language = language_of(person) if person else conf.default_language()
+    for source in own_sources():
+        for row in source.rows(pk).iterator(chunk_size=ROWS_AT_ONCE):
+            yield {"table": source.name, **_record(row, language)}
     for source in mentions():
         for row in source.rows(pk).values(*_shared(source.model)).iterator(chunk_size=ROWS_AT_ONCE):
             yield {"table": source.name, "as": source.path, **_plain(row)}
@@ -197,11 +197,12 @@ def _shared(model: type[models.Model]) -> list[str]:
     return [name for name in SHARED if name in names]
 
 
-def _record(row: models.Model) -> dict[str, Any]:
-    """All columns of a row, and its texts if it is a notification."""
+def _record(row: models.Model, language: str) -> dict[str, Any]:
+    """All columns of a row, and its texts in this language if it is a notification."""
     values = {field.attname: field.value_from_object(row) for field in row._meta.concrete_fields}
     if isinstance(row, Notification):
-        rendered = row.render()
+        with override(language):
+            rendered = row.render()
         values["text"] = {"title": rendered.title, "message": rendered.message}
     return _plain(values)
 

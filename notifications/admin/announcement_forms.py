@@ -1,5 +1,6 @@
 """The form of an announcement in the admin, with its texts. Used by `announcements`."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -18,6 +19,11 @@ from notifications.models.announcement import GROUPS
 
 # A site with more languages gets one empty form for a text, and adds others with a button.
 LANGUAGES_SHOWN = 4
+
+
+def unusable(cause: ValueError) -> str:
+    """Of an audience. The cause is the developers' to understand, and in English."""
+    return _("This audience cannot be used: %(cause)s") % {"cause": cause}
 
 
 class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -50,7 +56,7 @@ class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in
         try:
             audiences.require_audience(key)
         except ValueError as error:
-            raise forms.ValidationError(str(error)) from None
+            raise forms.ValidationError(unusable(error)) from None
         return key
 
     def clean(self) -> dict[str, Any]:
@@ -61,7 +67,14 @@ class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in
             given["groups"] = []
         if self.instance.state == Announcement.State.SCHEDULED and "starts_at" in given and not given["starts_at"]:
             self.add_error("starts_at", _("It is scheduled: say when it goes live, or publish it now."))
+        self._require_end(given.get("ends_at"))
         return given
+
+    def _require_end(self, ends_at: datetime | None) -> None:
+        """When a live one has started is not in the form, so its constraint is not checked."""
+        starts_at = self.instance.starts_at
+        if self.instance.live_at is not None and starts_at is not None and ends_at is not None and ends_at <= starts_at:
+            self.add_error("ends_at", _("It must end after it goes live."))
 
 
 class TextFormSet(BaseInlineFormSet):  # type: ignore[type-arg]

@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from notifications import clock
+from notifications.admin.announcement_forms import unusable
 from notifications.admin.steps import StepsMixin
 from notifications.announcements import audiences, events, publishing
 from notifications.models import Announcement
@@ -21,6 +22,7 @@ from realtime.integration import StoreUnavailable, own_transaction
 State = Announcement.State
 UNPUBLISHED = (State.DRAFT, State.SCHEDULED)
 OPEN = (State.SCHEDULED, State.LIVE)
+UNKNOWN_ONLINE = _("Who is online cannot be looked up now.")
 
 
 class AnnouncementStepsMixin(StepsMixin):
@@ -73,7 +75,7 @@ class AnnouncementStepsMixin(StepsMixin):
         try:
             events.send_test(announcement, request.user)
         except ValueError as error:  # with many long texts it is too large
-            messages.error(request, str(error))
+            messages.error(request, _("The test cannot be sent: %(cause)s") % {"cause": error})
             return
         self.log_step(request, announcement, _("Sent as a test to oneself."))
         messages.success(request, _("Your open clients show the test now. Nobody else sees it."))
@@ -86,9 +88,11 @@ class AnnouncementStepsMixin(StepsMixin):
                 else:
                     done, text = publishing.publish(announcement), _("Scheduled.")
                 return self._report(request, announcement, text if done else None)
-        except (ValueError, StoreUnavailable, TimeoutError) as error:  # an audience that cannot be asked now
-            messages.error(request, str(error) or type(error).__name__)
-            return HttpResponseRedirect(self.address("change", announcement.pk))
+        except (StoreUnavailable, TimeoutError):
+            messages.error(request, UNKNOWN_ONLINE)
+        except ValueError as error:
+            messages.error(request, _("It cannot be published: %(cause)s") % {"cause": error})
+        return HttpResponseRedirect(self.address("change", announcement.pk))
 
     def _ask(
         self, request: HttpRequest, announcement: Announcement, template: str, context: dict[str, Any]
@@ -106,11 +110,21 @@ class AnnouncementStepsMixin(StepsMixin):
         return HttpResponseRedirect(self.address("change", announcement.pk))
 
 
+def find_problem(announcement: Announcement) -> str:
+    """Why nobody can get it: its audience is not registered any more, or fails. Else empty."""
+    try:
+        audiences.require_audience(announcement.audience)
+    except ValueError as error:
+        return unusable(error)
+    return ""
+
+
 def _measure_reach(announcement: Announcement) -> tuple[int | None, str | Promise]:
     """How many users it would reach now, or why that is not known."""
     try:
+        audiences.require_audience(announcement.audience)
         return audiences.count(announcement), ""
     except (StoreUnavailable, TimeoutError):
-        return None, _("Who is online cannot be looked up now.")
+        return None, UNKNOWN_ONLINE
     except ValueError as error:  # of the site's audience
-        return None, str(error)
+        return None, unusable(error)

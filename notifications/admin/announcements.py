@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
-from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin
+from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin, find_problem
 from notifications.admin.mixins import StyledMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
@@ -53,7 +53,7 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
     search_fields = ["texts__title", "texts__message"]
     date_hierarchy = "created_at"
     actions = ["publish_selected", "cancel_selected"]
-    list_per_page = 50
+    list_per_page = 20  # all readers of those on a page are counted
     change_form_template = "admin/notifications/announcement/change_form.html"
 
     def has_change_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
@@ -135,7 +135,8 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
         """A form that is sent twice leads to the announcement that it made the first time."""
-        key = request.POST.get("form_key", "") if object_id is None else ""
+        # As the form cleans it.
+        key = request.POST.get("form_key", "").replace("\0", "").strip() if object_id is None else ""
         if (answer := self._answer_again(request, key)) is not None:
             return answer
         try:
@@ -181,6 +182,7 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
             context["show_cancel"] = self.has_cancel_permission(request) and obj.state in OPEN
             context["numbers"] = numbers_of([obj])[obj.pk]
             context["audience_label"] = audiences.label_of(obj.audience)
+            context["problem"] = find_problem(obj) if obj.over_at is None else ""
         return super().render_change_form(request, context, *args, **kwargs)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from notifications import dispatching, texts, types
-from notifications.admin.sending_forms import SendForm
+from notifications.admin.sending_forms import SendForm, unsendable
 from notifications.admin.steps import StepsMixin
 from notifications.models import Dispatch
 from realtime.integration import own_transaction
@@ -118,7 +118,7 @@ class SendMixin(StepsMixin):
             messages.warning(request, _("This form was sent before. Here is what it has sent."))
             return HttpResponseRedirect(self._address_of(request, known))
         except ValueError as error:  # what nobody knows before it is pushed, such as a frame that is too large
-            form.add_error(None, str(error))
+            form.add_error(None, unsendable(error))
             return self._show_form(request, form)
         dispatching.take_step(row.pk)
         row.refresh_from_db()

@@ -1,5 +1,6 @@
 """The form of "Send a notification": who gets it, and what the chosen type wants to know. Used by `sending`."""
 
+from itertools import islice
 from typing import Any
 
 from django import forms
@@ -23,17 +24,23 @@ from notifications.admin.parameter_fields import (
 from notifications.announcements.audiences import everybody, has_groups
 from notifications.dispatching import Chosen, Draft, find_reached
 from notifications.models import Dispatch, Notification, TypeSwitch
-from notifications.types import OPTIONS, MissingParameter, NotificationType
+from notifications.types import OPTIONS, NotificationType
 from realtime.integration import UsersSelect, display_name
 
 # They get it within one request, and a browser sends one field for each.
 MOST_PEOPLE = 500
+MISSING_SHOWN = 10  # of those that nobody has
 WORDS = ("title", "message")
 Audience = Dispatch.Audience
 
 
 def too_many() -> ValidationError:
     return ValidationError(_("Name %(count)d people at most."), "too_many", {"count": MOST_PEOPLE})
+
+
+def unsendable(cause: Exception) -> ValidationError:
+    """The cause is the developers' to understand, and in English."""
+    return ValidationError(_("It cannot be sent: %(cause)s"), "unsendable", {"cause": cause})
 
 
 class RecipientsForm(forms.Form):
@@ -79,9 +86,11 @@ class RecipientsForm(forms.Form):
         stored = {name: value for name in names if (value := _as_stored(field, name)) is not None}
         users = everybody().filter(**{f"{field.name}__in": list(stored.values())})
         found = {_as_stored(field, name): pk for name, pk in users.values_list(field.name, "pk")}
-        if missing := sorted(name for name in names if stored.get(name) not in found):
-            text = _("There is nobody with the name %(names)s.")
-            raise ValidationError(text, "unknown", {"names": ", ".join(missing[:10])})
+        unlike = sorted(name for name in names if stored.get(name) not in found)
+        # The column may take what differs for the same, such as letters of another case.
+        missing = islice((name for name in unlike if not _is_anybody(field, stored.get(name))), MISSING_SHOWN)
+        if shown := ", ".join(missing):
+            raise ValidationError(_("There is nobody with the name %(names)s."), "unknown", {"names": shown})
         return list(found.values())
 
     def clean(self) -> dict[str, Any]:
@@ -112,6 +121,10 @@ class RecipientsForm(forms.Form):
         if chosen.audience == Audience.PEOPLE:
             return [str(user) for user in chosen.users().order_by("pk")[:most]]
         return [group.name for group in chosen.groups[:most]]
+
+
+def _is_anybody(field: Any, name: Any) -> bool:
+    return name is not None and everybody().filter(**{field.name: name}).exists()
 
 
 def _as_stored(field: Any, name: object) -> Any:
@@ -202,8 +215,8 @@ class SendForm(RecipientsForm):
             self.previews = previews.render_all(self.kind, params, **words)
         except ValidationError as error:
             self.add_error(None, error.messages)
-        except (MissingParameter, content.InvalidData, ValueError, TypeError) as error:
-            self.add_error(None, str(error))
+        except (ValueError, TypeError) as error:  # MissingParameter and InvalidData among them
+            self.add_error(None, unsendable(error))
 
     def count_reach(self) -> int:
         """How many users it is for, as of now. People get none of what they cause."""

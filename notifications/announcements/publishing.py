@@ -12,7 +12,7 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.core.validators import ProhibitNullCharactersValidator
 from django.db import IntegrityError
-from django.db.models import prefetch_related_objects
+from django.db.models import Case, F, Value, When, prefetch_related_objects
 from django.db.models.signals import post_delete
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -118,7 +118,9 @@ def go_live(announcement_id: int, now: datetime, *, only_due: bool = False) -> b
     online = audiences.find_online() if audience == ONLINE else {}
     within_ms = events.measure_spread() if audience != EVERYONE else 0
     with own_transaction():
-        values = {"state": State.LIVE, "live_at": now, "changed_at": now, "online": online}
+        # One that goes live before its time has begun, and may end before that time.
+        starts_at = Case(When(starts_at__gt=now, then=Value(now)), default=F("starts_at"))
+        values = {"state": State.LIVE, "live_at": now, "changed_at": now, "online": online, "starts_at": starts_at}
         if not found.filter(audience=audience).update(**values):
             return False
         row = Announcement.objects.prefetch_related("texts").get(pk=announcement_id)

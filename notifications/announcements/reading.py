@@ -23,17 +23,18 @@ from realtime.protocol.frames import format_time
 
 # Of the reader's own state, as annotations of `Announcement`.
 STATES = ("seen_at", "read_at", "dismissed_at", "confirmed_at")
+# By the `closing` that it has now: what was dismissed may have to be confirmed since.
+IS_OPEN = Q(closing="stay") | Q(confirmed_at__isnull=True) & (Q(closing="confirm") | Q(dismissed_at__isnull=True))
 
 
 def list_live(reader: Any) -> list[AnnouncementItem]:
-    """The live announcements for a user that they have neither dismissed nor confirmed, the newest first.
+    """The live announcements for a user that they have not closed, the newest first.
 
     In the active language. Costs a query for the announcements, one for their texts, and one for each of the site's own
     audiences that has a live announcement.
     """
     reader = _stored(reader)
-    open_ones = _live(reader).filter(dismissed_at__isnull=True, confirmed_at__isnull=True)
-    found = list(_concerning(open_ones.order_by("-live_at", "-id"), reader))
+    found = list(_concerning(_live(reader).filter(IS_OPEN).order_by("-live_at", "-id"), reader))
     prefetch_related_objects(found, "texts")
     return [item for item in map(_item, found) if item is not None]
 

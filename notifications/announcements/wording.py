@@ -69,11 +69,15 @@ def spell_out(title: ByLanguage, message: ByLanguage) -> list[AnnouncementText]:
 def _by_language(given: ByLanguage) -> dict[str, str]:
     default = default_code()
     if isinstance(given, Mapping):
-        return {code: as_text(text) for code, text in given.items()}
+        return {code: _say_in(code, text) for code, text in given.items()}
     if not isinstance(given, Promise):
         return {default: as_text(given)}
-    found = {}
-    for code in [default, *conf.languages()]:
-        with override(code):
-            found[code] = str(given)
+    found = {code: _say_in(code, given) for code in [default, *conf.languages()]}
     return {code: text for code, text in found.items() if code == default or text != found[default]}
+
+
+def _say_in(code: str, text: Text) -> str:
+    if not isinstance(text, Promise):
+        return as_text(text)
+    with override(code):
+        return str(text)

@@ -26,8 +26,8 @@ class AnnouncementsView(ListView):
         "announcements_list", {200: AnnouncementsPage}, refusals=(429,), summary=_("List the live announcements")
     )
     def get(self, request: Request) -> Response:
-        """List the live announcements that concern you, the newest first, without those that you have dismissed or
-        confirmed. Each is in the language of the request if it has a text in it.
+        """List the live announcements that concern you, the newest first, without those that you have closed in a way
+        that their `closing` allows. Each is in the language of the request if it has a text in it.
         """
         return Response(msgspec.to_builtins(AnnouncementsPage(list_live(request.user))))
 

@@ -64,6 +64,11 @@ def test_it_has_a_place_for_everything():
     assert "Answer:" not in articles["frame-pong"]
 
 
+def test_codes_stay_as_they_are_where_numbers_have_separators(settings):
+    settings.USE_THOUSAND_SEPARATOR = True
+    assert '<dt id="close-4401"><code>4401</code>' in read()
+
+
 def test_its_addresses_are_where_the_site_is_mounted():
     with override_script_prefix("/shop/"):
         page = Client().get(PAGE, secure=True, headers={"accept": "text/html"}).content.decode()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -102,6 +103,15 @@ def test_what_is_withdrawn_is_asked_for_once_more(root: Client, bob: Any, carol:
     assert len(pushed(bob, "notification_removed")) == len(pushed(carol, "notification_removed")) == 1
     assert logged() == ["Withdrawn: 2."]
     assert "delete_selected" not in root.get(address("changelist")).content.decode()
+
+
+def test_keys_stay_as_they_are_where_numbers_have_separators(root: Client, bob: Any, settings: Any) -> None:
+    settings.USE_THOUSAND_SEPARATOR = True
+    row = lunch(bob)
+    Notification.objects.filter(pk=row.pk).update(id=1_234_567)
+    page = do(root, "withdraw", Notification.objects.get()).content.decode()
+    [key] = re.findall(r'name="_selected_action" value="([^"]*)"', page)
+    assert key == "1234567"
 
 
 def test_an_act_for_too_many_does_nothing(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,17 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from notifications import dispatching, types
 from notifications.admin import exporting
 from notifications.catalogue import switching
-from notifications.models import Dispatch, Notification, TypeSwitch
+from notifications.models import Announcement, Dispatch, Notification, TypeSwitch
+from tests.notifications import announced_admin
 from tests.notifications.announced_admin import log_in_root, messages_of
 from tests.notifications.rows import sent
-from tests.notifications.staffed import address, errors, send, staff
+from tests.notifications.staffed import address, errors, form, send, staff
 from tests.people import make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("greeting")]
@@ -44,6 +46,14 @@ def test_a_text_with_a_nul_character_is_refused_once(root: Client, bob: Any) -> 
     answer = send(root, bob, title="a\0b", param_name="a\0b", names="a\0b")
     assert errors(answer) == {"title", "param_name", "names"}
     assert {len(found) for found in answer.context["form"].errors.values()} == {1}
+
+
+def test_the_key_of_the_form_of_an_announcement_may_be_anything(root: Client) -> None:
+    page = announced_admin.address("add")
+    assert announced_admin.errors(root.post(page, announced_admin.form(form_key="a\0b"))) == {"form_key"}
+    for _time in range(2):
+        assert root.post(page, announced_admin.form(form_key=" key ")).status_code == 302
+    assert Announcement.objects.get().dedupe_key == "key"
 
 
 def test_staff_who_may_not_see_users_find_no_addresses(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,6 +113,24 @@ def test_a_type_that_is_switched_off_after_its_first_check_is_no_success(
     assert (Dispatch.objects.get().state, Notification.objects.count()) == ("stopped", 0)
 
 
+def test_a_group_that_is_deleted_meanwhile_ends_a_dispatch_and_its_page_says_so(
+    root: Client, bob: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatching, "PEOPLE_AT_ONCE", 1)
+    crew = Group.objects.create(name="crew")
+    crew.user_set.add(alice, bob)
+    send(root, audience="groups", groups=[str(crew.pk)])
+    crew.delete()
+    dispatching.run_due(Dispatch.objects.get().created_at)
+    dispatch = Dispatch.objects.get()
+    assert (dispatch.state, dispatch.passed, dispatch.total) == ("failed", 1, 2)
+    page = root.get(address("change", dispatch, "dispatch")).content.decode()
+    assert "All groups that it was for were deleted." in page
+    root.post(address("withdraw", dispatch, "dispatch"))
+    dispatching.run_due(dispatch.created_at)
+    assert (Dispatch.objects.get().state, Notification.objects.count()) == ("withdrawn", 0)
+
+
 @pytest.mark.parametrize("off", [None, "", "2", "true", "1\0"])
 def test_a_switch_wants_to_know_which_way(root: Client, off: str | None) -> None:
     answer = root.post("/admin/notifications/typeswitch/greeting/switch/", {} if off is None else {"off": off})
@@ -115,6 +143,9 @@ def test_a_text_that_cannot_be_filled_in_is_an_error_of_the_form(root: Client, b
     for sign in ("9" * 20, "-1"):
         answer = send(root, bob, type="letter", param_sign=sign)
         assert errors(answer) == {"__all__"}, sign
+    language = {"accept-language": "zh-hans"}
+    chinese = root.post(address("add"), form(bob, type="letter", param_sign="-1"), headers=language)
+    assert chinese.context["form"].non_field_errors()[0].startswith("无法发送：")
     assert not Dispatch.objects.exists()
 
 

@@ -10,7 +10,9 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db.models.lookups import Exact, In
 from django.test import Client
+from django.test.utils import register_lookup
 from django.urls import reverse
 
 from notifications import types
@@ -136,6 +138,27 @@ def test_names_need_not_be_texts(alice: Any, bob: Any, monkeypatch: pytest.Monke
     assert right.cleaned_data["names"] == [bob.pk]
     wrong = RecipientsForm({**given, "names": "222\n333\nsomebody"}, site=admin.site)
     assert wrong.errors["names"] == ["There is nobody with the name 333, somebody."]
+
+
+class InAnyCase(In):
+    def get_prep_lookup(self) -> Any:
+        return [name.lower() for name in super().get_prep_lookup()]
+
+
+class ExactInAnyCase(Exact):
+    def get_prep_lookup(self) -> Any:
+        return super().get_prep_lookup().lower()
+
+
+def test_a_column_may_not_tell_letters_by_their_case(bob: Any, carol: Any) -> None:
+    field: Any = get_user_model()._meta.get_field("username")
+    given = {"audience": "people", "form_key": "k"}
+    with register_lookup(field, InAnyCase, ExactInAnyCase):
+        right = RecipientsForm({**given, "names": "Bob\nCAROL\ncarol"}, site=admin.site)
+        assert right.is_valid(), right.errors
+        assert set(right.cleaned_data["names"]) == {bob.pk, carol.pk}
+        wrong = RecipientsForm({**given, "names": "Bob\nSomebody"}, site=admin.site)
+        assert wrong.errors["names"] == ["There is nobody with the name Somebody."]
 
 
 def test_who_caused_it_gets_none(root: Client, bob: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from notifications import announce, cancel_announcement
-from notifications.models import AnnouncementState
+from notifications.models import Announcement, AnnouncementState
 from tests.notifications.announced import ADDRESS, listed, make_old, report, titles
 from tests.people import client_for
 from tests.racing import at_once
@@ -51,6 +51,28 @@ def test_what_an_act_notes(alice: Any, bob: Any, act: str, closing: str, noted: 
     assert {name for name, moment in moments.items() if moment} - {"announcement_id"} == noted
     assert titles(alice) == (["news"] if is_listed else [])
     assert titles(bob) == ["news"]
+
+
+@pytest.mark.parametrize(
+    ("act", "before", "after", "is_listed"),
+    [
+        ("dismiss", "dismiss", "confirm", True),
+        ("dismiss", "dismiss", "stay", True),
+        ("confirm", "confirm", "stay", True),
+        ("confirm", "confirm", "dismiss", False),
+    ],
+)
+def test_what_was_closed_comes_back_if_it_cannot_be_closed_so_any_more(
+    alice: Any, act: str, before: str, after: str, is_listed: bool
+) -> None:
+    row = announce("news", closing=before)
+    report(alice, row, act)
+    assert titles(alice) == []
+    Announcement.objects.update(closing=after)
+    assert titles(alice) == (["news"] if is_listed else [])
+    if after == "confirm":
+        assert report(alice, row, "confirm").status_code == 200
+        assert titles(alice) == []
 
 
 def test_a_moment_is_noted_once(alice: Any) -> None:

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from notifications.announcements import audiences
 from notifications.models import Announcement, AnnouncementState
+from realtime.integration import StoreUnavailable
 from realtime.models import Event
 from tests.notifications.announced import announce, frames, make_draft, report
 from tests.notifications.announced_admin import (
@@ -90,8 +91,12 @@ def test_it_offers_the_audiences_of_the_site(root: Client, monkeypatch: pytest.M
     assert "The crew" in root.get(address("add")).content.decode()
     root.post(address("add"), form(audience="crew"))
     row = Announcement.objects.get()
+    for step in ("change", "publish"):
+        assert "cannot be used" not in root.get(address(step, row)).content.decode()
     audiences._audiences.clear()
-    assert root.get(address("change", row)).status_code == 200
+    for step in ("change", "publish"):
+        text = "This audience cannot be used: There is no audience &#x27;crew&#x27;."
+        assert text in root.get(address(step, row)).content.decode()
     assert errors(root.post(address("change", row), stored(row))) == {"audience"}
     assert root.get(address("changelist")).status_code == 200
 
@@ -167,6 +172,26 @@ def test_it_is_scheduled_or_published_before_its_time(root: Client) -> None:
     assert logged() == ["Scheduled.", "Published."]
 
 
+def test_one_that_went_live_before_its_time_may_end_before_it(root: Client) -> None:
+    row = make_draft(starts_at=LATER)
+    root.post(address("publish", row), {"_now": "1"})
+    soon = timezone.now().replace(microsecond=0) + timedelta(hours=2)
+    assert root.post(address("change", row), stored(row, **split("ends_at", soon))).status_code == 302
+    row.refresh_from_db()
+    assert (row.state, row.starts_at, row.ends_at) == ("live", row.live_at, soon)
+
+
+def test_a_live_one_does_not_end_before_it_began(root: Client) -> None:
+    began = timezone.now().replace(microsecond=0) - timedelta(hours=2)
+    row = announce("Maintenance", starts_at=began)
+    for end in (began, began - timedelta(hours=1)):
+        assert errors(root.post(address("change", row), stored(row, **split("ends_at", end)))) == {"ends_at"}
+    later = began + timedelta(seconds=1)
+    assert root.post(address("change", row), stored(row, **split("ends_at", later))).status_code == 302
+    row.refresh_from_db()
+    assert (row.starts_at, row.ends_at) == (began, later)
+
+
 def test_a_test_goes_to_its_author_alone(root: Client) -> None:
     root.post(address("add"), form("Looks good?", _test="1"))
     row, author = Announcement.objects.get(), get_user_model().objects.get()
@@ -228,13 +253,33 @@ def test_an_audience_whose_function_fails_is_named(root: Client, monkeypatch: py
     assert "no crew today" in root.get(address("publish", row)).content.decode()
     assert "no crew today" in messages_of(root.post(address("publish", row), follow=True))[0]
     assert state_of(row) == "draft"
+    chinese: Any = {"headers": {"accept-language": "zh-hans"}}
+    answer = root.post(address("add"), form(audience="crew"), **chinese)
+    assert answer.context["adminform"].form.errors["audience"][0].startswith("无法使用此受众：")
+    assert "无法使用此受众：" in root.get(address("publish", row), **chinese).content.decode()
+    assert messages_of(root.post(address("publish", row), follow=True, **chinese))[0].startswith("无法发布：")
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(), TimeoutError()])
+def test_while_it_is_not_known_who_is_online_it_is_not_published_for_them(
+    root: Client, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail() -> Any:
+        raise error
+
+    monkeypatch.setattr(audiences, "find_online", fail)
+    row = make_draft(audience="online")
+    text = "Who is online cannot be looked up now."
+    assert text in root.get(address("publish", row)).content.decode()
+    assert messages_of(root.post(address("publish", row), follow=True)) == [text]
+    assert state_of(row) == "draft"
 
 
 def test_one_whose_end_has_passed_is_not_published(root: Client) -> None:
     """It would be pushed to everyone and end at once."""
     row = make_draft(ends_at=timezone.now() - timedelta(hours=1))
     answer = root.post(address("publish", row), follow=True)
-    assert messages_of(answer) == ["It must end after it goes live."]
+    assert messages_of(answer) == ["It cannot be published: It must end after it goes live."]
     assert (state_of(row), frames()) == ("draft", [])
 
 

@@ -120,6 +120,15 @@ def test_a_lazy_translation_is_stored_in_each_language_in_which_it_differs() -> 
     ]
 
 
+def test_a_lazy_translation_in_a_dictionary_is_stored_in_its_language() -> None:
+    like, comment = gettext_lazy("New like"), gettext_lazy("New comment")
+    row = announce({"en": like, "zh-hans": like}, {"en": "In English", "zh-hans": comment})
+    assert list(row.texts.values_list("language", "title", "message")) == [
+        ("en", "New like", "In English"),
+        ("zh-hans", "新点赞", "新评论"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("languages", "wanted", "expected"),
     [

@@ -11,7 +11,7 @@ from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from django.utils.translation import override
+from django.utils.translation import get_language, override
 
 from notifications import erase_user, export_user, follow, mute, notify, personal, pruning
 from notifications.announcements.numbers import numbers_of
@@ -123,6 +123,13 @@ def test_texts_are_in_the_persons_language(alice: Any, bob: Any, settings: Any) 
     sent(bob, "mention", actor=alice)
     settings.NOTIFICATIONS = {"LANGUAGE": "tests.notifications.test_words.always_chinese"}
     assert exported(bob)[0]["text"]["title"] == "新提及"
+
+
+def test_the_caller_keeps_their_language_meanwhile(alice: Any, bob: Any) -> None:
+    sent(bob, "mention", actor=alice)
+    with override("zh-hans"):
+        assert {get_language() for _record in export_user(bob)} == {"zh-hans"}
+        assert get_language() == "zh-hans"
 
 
 def test_it_hands_out_what_the_person_caused_and_nothing_about_others(alice: Any, bob: Any, carol: Any) -> None:

@@ -7,22 +7,55 @@ import { showToast } from "./toasts.js";
 import { gettext, sayError } from "./texts.js";
 
 let announcements = [];
+let tests = []; // of staff who try how something looks; nothing is reported of them
 const closing = new Set(); // the ids of those that the visitor closes, until the server has answered
 const list = keepLoaded("/announcements", take);
 
 export function startAnnouncements() {
-  realtime.on("announcement", list.load);
+  realtime.on("announcement", ({ data }) => (data.test ? addTest : add)(say(data)));
   realtime.on("announcement_changed", ({ data }) => setTimeout(list.load, Math.random() * data.within_ms));
   realtime.on("announcement_ended", ({ data }) => remove(data.announcement_id));
   realtime.on("announcement_state", ({ data }) => {
-    if (data.dismissed_at || data.confirmed_at) remove(data.announcement_id);
+    const known = announcements.find(({ id }) => id === data.announcement_id);
+    if (!known || isClosed(known, data)) remove(data.announcement_id);
   });
 }
 
 function take(answer) {
   ({ announcements } = answer);
   show();
-  for (const { id, seen_at } of announcements) if (!seen_at) post(id, "seen").catch(() => {});
+  for (const { id, seen_at } of announcements) if (!seen_at) report(id, "seen");
+}
+
+/** The announcement of a frame as a list has it: in the language of the page, or else in the one for all others. */
+function say({ texts, fallback, ...announcement }) {
+  const saidIn = (wanted) => texts.find(({ language }) => language === wanted);
+  return { ...(saidIn(document.documentElement.lang) ?? saidIn(fallback)), ...announcement };
+}
+
+function add(announcement) {
+  // A list that was loaded after it had gone live has it.
+  if (announcements.some(({ id }) => id === announcement.id)) return;
+  announcements = [announcement, ...announcements];
+  list.renew();
+  show();
+  report(announcement.id, "seen");
+}
+
+function addTest(announcement) {
+  dropTest(announcement.id);
+  tests = [announcement, ...tests];
+  show();
+}
+
+function dropTest(dropped) {
+  tests = tests.filter(({ id }) => id !== dropped);
+  show();
+}
+
+/** By its present `closing`: what was dismissed before may have to be confirmed now. */
+function isClosed({ closing: act }, { dismissed_at, confirmed_at }) {
+  return act !== "stay" && Boolean(confirmed_at || (act === "dismiss" && dismissed_at));
 }
 
 function remove(id) {
@@ -32,6 +65,8 @@ function remove(id) {
 }
 
 const post = (id, act) => realtime.rest("POST", `/announcements/${id}/${act}`);
+
+const report = (id, act) => post(id, act).catch(() => {});
 
 /** It goes at once, and comes back if the server does not know of it. */
 async function close(id, act) {
@@ -49,18 +84,20 @@ async function close(id, act) {
 
 function show() {
   const open = announcements.filter(({ id }) => !closing.has(id));
-  showList(find("announcements"), open, ({ id }) => id, () => clone("announcement-piece"), showOne);
+  const keyOf = ({ id, test }) => (test ? `test-${id}` : id);
+  showList(find("announcements"), [...tests, ...open], keyOf, () => clone("announcement-piece"), showOne);
 }
 
-function showOne(element, { id, level, title, message, link, closing: act }) {
+function showOne(element, { id, level, title, message, link, closing: act, test }) {
   element.dataset.level = level;
   setText(part(element, "b"), title);
   setText(part(element, "span"), message);
   const more = part(element, ".more");
   more.hidden = !safeAddress(link);
   if (!more.hidden) more.href = safeAddress(link);
+  more.onclick = () => test || report(id, "read");
   const button = part(element, "button");
   button.hidden = act === "stay";
   setText(button, act === "confirm" ? gettext("I have read it") : gettext("Dismiss"));
-  button.onclick = () => close(id, act);
+  button.onclick = () => (test ? dropTest(id) : close(id, act));
 }

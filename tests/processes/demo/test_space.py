@@ -5,13 +5,14 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, Route, expect
+from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
 from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit, has_axe
 from tests.processes.demo.windows import (
     LOADED,
     Windows,
+    expect_entered,
     keep_toasts,
     lines,
     say,
@@ -29,6 +30,7 @@ pytestmark = [
 ]
 
 FIRST_VIEW_BYTES = 100 * 1024
+ANNOUNCING = "/admin/notifications/announcement/add/"
 MOTIONS = "document.getAnimations().map((motion) => motion.animationName ?? motion.transitionProperty)"
 # All of them that there have been: how much, and what moved.
 SHIFTS = """new Promise((resolve) => {
@@ -136,10 +138,7 @@ async def test_two_tabs_are_one_person(windows: Windows) -> None:
 async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> None:
     alice, bob = await windows.open("alice"), await windows.open("bob")
     await keep_toasts(alice)
-    async with alice.context.expect_page() as opening:
-        await alice.click("#live button >> text=Open the admin")
-    admin = await opening.value
-    await expect(admin).to_have_title("Site administration | Django site admin")
+    admin = await open_admin(alice)
     await admin.goto(f"http://{windows.address}/admin/orders/order/")
     row = admin.locator("tr", has_text="A-18")
     await row.locator("select").select_option("sent")
@@ -151,11 +150,10 @@ async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> Non
     await expect(alice.locator("#orders li", has_text="A-18").locator(".state")).to_have_text("sent")
     await expect(alice).to_have_title(re.compile(r"\(\d+\) Realtime"))
     await expect(bob.locator("#items > li", has_text="A-18")).to_have_count(0)
-    await admin.goto(f"http://{windows.address}/admin/notifications/announcement/add/")
+    await admin.goto(f"http://{windows.address}{ANNOUNCING}")
     await admin.fill("#id_texts-0-title", "Cake")
     await admin.fill("#id_texts-0-message", "In the kitchen")
-    await admin.get_by_role("button", name="Save and publish").click()
-    await admin.get_by_role("button", name="Publish now").click()
+    await publish(admin)
     for page in (alice, bob):
         await expect(page.locator(".announcement p")).to_contain_text("Cake In the kitchen")
     await expect_no_barriers(alice)
@@ -165,6 +163,82 @@ async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> Non
     # The window is still alice's, though the browser has the admin's cookie.
     await say(alice, "It has been sent")
     await expect(bob.locator(".message .author").last).to_have_text("alice")
+
+
+async def open_admin(page: Page) -> Page:
+    async with page.context.expect_page() as opening:
+        await page.click("#live button >> text=Open the admin")
+    admin = await opening.value
+    await expect(admin).to_have_title("Site administration | Django site admin")
+    return admin
+
+
+async def publish(admin: Page) -> None:
+    await admin.get_by_role("button", name="Save and publish").click()
+    await admin.get_by_role("button", name="Publish now").click()
+
+
+def note_requests(page: Page) -> list[str]:
+    """What the page asks about announcements from now on."""
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if found := re.search(r"/api/v1(/announcements.*)", request.url):
+            asked.append(f"{request.method} {found[1]}")
+
+    page.on("request", note)
+    return asked
+
+
+async def test_an_announcement_to_everyone_is_shown_without_another_request(windows: Windows) -> None:
+    """All who are there would load the list at the same moment."""
+    alice = await windows.open("alice")
+    async with alice.expect_response(re.compile("/announcements$")) as loading:
+        await alice.reload()
+    await (await loading.value).finished()
+    await expect_entered(alice, "alice")
+    asked = note_requests(alice)
+    admin = await open_admin(alice)
+    await admin.goto(f"http://{windows.address}{ANNOUNCING}")
+    await admin.fill("#id_texts-0-title", "Tea")
+    await admin.fill("#id_link", "/api/docs")
+    async with alice.expect_response(re.compile("/seen$")) as seen:
+        await publish(admin)
+    assert (await seen.value).ok
+    async with alice.expect_response(re.compile("/read$")) as read, alice.expect_popup() as opening:
+        await alice.locator(".announcement", has_text="Tea").locator(".more").click()
+    assert (await read.value).ok
+    await (await opening.value).wait_for_url("**/api/docs")
+    assert [re.sub(r"\d+", "", one) for one in asked] == ["POST /announcements//seen", "POST /announcements//read"]
+
+
+async def test_staff_try_how_an_announcement_looks(windows: Windows, process: SiteProcess) -> None:
+    process.site.run(
+        "from django.contrib.auth.models import User;"
+        "User.objects.filter(username='alice').update(is_staff=True, is_superuser=True)"
+    )
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    chinese = await windows.open("alice", locale="zh-CN")
+    asked = note_requests(alice)
+    admin = await alice.context.new_page()
+    await admin.goto(f"http://{windows.address}/admin/login/?next={ANNOUNCING}")
+    await admin.fill("#id_username", "alice")
+    await admin.fill("#id_password", "demo")
+    await admin.click("[type=submit]")
+    await admin.fill("#id_texts-0-title", "How is it?")
+    await admin.fill("#id_texts-1-title", "怎么样？")
+    await admin.get_by_role("button", name="Save and send a test to myself").click()
+    tried = alice.locator(".announcement", has_text="How is it?")
+    await expect(tried).to_have_count(1)
+    await expect(chinese.locator(".announcement", has_text="怎么样？")).to_have_count(1)
+    await say(alice, "Do you see it, bob?")
+    await expect(bob.locator(".message .text").last).to_have_text("Do you see it, bob?")
+    await expect(bob.locator(".announcement", has_text="How is it?")).to_have_count(0)
+    await tried.locator("button").click()
+    await expect(tried).to_have_count(0)
+    key = re.search(r"/announcement/(\d+)/", admin.url)
+    assert key
+    assert not [one for one in asked if f"/{key[1]}/" in one]
 
 
 async def move_along(order: Locator, *states: str) -> None:
