@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.links import is_safe
-from notifications.types import OPTIONS, MissingParameter, NotificationType, Text, all_types, find_type
+from notifications.types import OPTIONS, Action, MissingParameter, NotificationType, Text, all_types, find_type
 
 if TYPE_CHECKING:
     from notifications.models import Notification
@@ -64,13 +64,21 @@ def render(
 
     Raises MissingParameter.
     """
-    labels = tuple(Label(action.key, str(action.label), fill_link(action.link, params)) for action in kind.actions)
-    words = ChainMap(_label_values(kind, params), cast("dict[str, object]", params))
+    words = _words(kind, params)
     return Rendered(
         fill(kind.title, words) if title is None else str(title),
         fill(kind.message, words) if message is None else str(message),
-        labels,
+        tuple(_label(action, params) for action in kind.actions),
     )
+
+
+def _label(action: Action, params: Mapping[str, object]) -> Label:
+    return Label(action.key, str(action.label), fill_link(action.link, params))
+
+
+def _words(kind: NotificationType, params: Mapping[str, object]) -> Mapping[str, object]:
+    """The parameters, with labels instead of the values that have one."""
+    return ChainMap(_label_values(kind, params), cast("dict[str, object]", params))
 
 
 def _label_values(kind: NotificationType, params: Mapping[str, object]) -> dict[str, object]:
@@ -98,19 +106,36 @@ def distinct_label_of(kind: NotificationType) -> str:
 def render_own(notification: "Notification") -> Rendered:
     """What a stored notification says in the active language.
 
-    The type may have been reworded or removed since: a parameter that is missing is left out, and a type that is no
-    longer registered leaves its key as the title.
+    The type may have been reworded or removed since: a parameter that is missing is left out, and so is an action whose
+    link needs one; a type that is no longer registered leaves its key as the title.
     """
     kind = find_type(notification.type)
     title, message = notification.title or None, notification.message
     if kind is None:
         return Rendered(title or notification.type, message or "")
+    params = _Lenient(shown_params(notification))
+    words = _words(kind, params)
+    return Rendered(
+        title or _fill_stored(kind.title, words, str(kind.title)),
+        _fill_stored(kind.message, words, "") if message is None else message,
+        tuple(filter(None, (_label_stored(action, params) for action in kind.actions))),
+    )
+
+
+def _fill_stored(template: Text, words: Mapping[str, object], otherwise: str) -> str:
     try:
-        rendered = render(kind, _Lenient(shown_params(notification)), title=title, message=message)
+        return fill(template, words)
     except (TypeError, ValueError):  # a template that wants a number where there is none now
-        return Rendered(title or str(kind.title), message or "")
-    safe = tuple(label for label in rendered.actions if is_safe(label.link))
-    return Rendered(rendered.title, rendered.message, safe)
+        return otherwise
+
+
+def _label_stored(action: Action, params: Mapping[str, object]) -> Label | None:
+    """None for an action whose link cannot be filled, or must not be followed."""
+    try:
+        label = _label(action, params)
+    except (TypeError, ValueError):
+        return None
+    return label if is_safe(label.link) else None
 
 
 def shown_params(notification: "Notification") -> dict[str, object]:

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, override
 from notifications import conf, notify, types
 from notifications.languages import language_of
 from notifications.models import Notification
+from notifications.types import Action
 from realtime.models import Event
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +109,32 @@ def test_values_have_labels_in_texts_and_nowhere_else(bob: Any) -> None:
 def test_the_last_registration_holds(alice: Any, bob: Any) -> None:
     types.register("new_like", title="Applause", message="%(actor)s applauds")
     assert sent(bob, "new_like", actor=alice).render().message == "alice applauds"
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_is_stored_keeps_its_words_when_its_type_gets_actions(bob: Any) -> None:
+    words = {"title": "Order %(number)s", "message": "Sent to %(place)s"}
+    types.register("parcel", **words)
+    row = sent(bob, "parcel", number=17, place="Rome")
+    actions = [Action("track", "Track", "/o/%(code)s"), Action("show", "Show", "/o/%(number)s"), Action("ok", "OK")]
+    for some, shown in ((actions[:2], [("show", "/o/17")]), (actions[1:], [("show", "/o/17"), ("ok", "")])):
+        types.register("parcel", **words, actions=some)
+        rendered = row.render()
+        assert (rendered.title, rendered.message) == ("Order 17", "Sent to Rome")
+        assert [(label.key, label.link) for label in rendered.actions] == shown
+    with pytest.raises(types.MissingParameter, match="'code'"):
+        types.register("parcel", **words, actions=actions[:1])
+        notify(bob, "parcel", number=17, place="Rome")
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_is_stored_keeps_the_text_that_can_be_filled(bob: Any) -> None:
+    types.register("parcel", title="Order %(number)s", message="Sent to %(place)s")
+    row = sent(bob, "parcel", number=17, place="Rome")
+    types.register("parcel", title="%(count)d orders", message="Sent to %(place)s")
+    assert (row.render().title, row.render().message) == ("%(count)d orders", "Sent to Rome")
+    types.register("parcel", title="Order %(number)s", message="%(count)d sent")
+    assert (row.render().title, row.render().message) == ("Order 17", "")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65])
