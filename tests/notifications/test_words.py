@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.db import OperationalError
-from django.utils.translation import gettext_lazy, override
+from django.utils.translation import gettext_lazy, ngettext_lazy, override
 
 from notifications import conf, notify, types
 from notifications.languages import language_of
 from notifications.models import Notification
+from notifications.parameters import find_names
+from notifications.texts import forms_of, label_of
 from notifications.types import Action
 from realtime.models import Event
 
@@ -109,6 +111,39 @@ def test_values_have_labels_in_texts_and_nowhere_else(bob: Any) -> None:
 def test_the_last_registration_holds(alice: Any, bob: Any) -> None:
     types.register("new_like", title="Applause", message="%(actor)s applauds")
     assert sent(bob, "new_like", actor=alice).render().message == "alice applauds"
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_plural_translation_is_a_template(bob: Any) -> None:
+    title = ngettext_lazy("Sent to %(count)d person.", "Sent to %(count)d people.", "count")
+    message = ngettext_lazy("%(name)s has it", "%(name)s and others have it", "count")
+    kind = types.register("sent", title=title, message=message)
+    rows = []
+    for language in ("en", "zh-hans"):
+        bob.language = language
+        rows += [sent(bob, "sent", count=count, name="Ada") for count in (1, 3)]
+    assert pushed_texts(bob) == [
+        ("Sent to 1 person.", "Ada has it"),
+        ("Sent to 3 people.", "Ada and others have it"),
+        ("已发送给 1 人。", "Ada has it"),
+        ("已发送给 3 人。", "Ada and others have it"),
+    ]
+    assert [row.render().title for row in rows] == ["Sent to 1 person.", "Sent to 3 people."] * 2
+    with pytest.raises(types.MissingParameter, match=r"person\. / .* people\.' needs the parameter 'count'"):
+        notify(bob, "sent", name="Ada")
+    rows[0].params = {"name": "Ada"}  # as of a type that was worded in another way then
+    written = "Sent to %(count)d person. / Sent to %(count)d people."
+    assert (rows[0].render().title, rows[0].render().message) == (written, "")
+    assert (label_of(kind), str(forms_of(kind.title))) == ("Sent to … people.", written)
+    assert find_names([message], ["en", "zh-hans"]) == {"count", "name"}
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_plural_translation_that_does_not_name_its_number(bob: Any) -> None:
+    kind = types.register("sent", title=ngettext_lazy("%(count)d person", "%(count)d people"), message="")
+    with pytest.raises(TypeError):
+        notify(bob, "sent", count=1)
+    assert label_of(kind) == "sent"
 
 
 @pytest.mark.usefixtures("registry")
