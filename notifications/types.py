@@ -3,12 +3,14 @@
 A dictionary that is filled while apps are loaded. `sending` looks types up, `texts` renders them, the admin lists them.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import msgspec
+from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -116,7 +118,7 @@ def register(key: str, *, title: Text, message: Text, **options: Any) -> Notific
     if "actions" in options:
         options["actions"] = tuple(options["actions"])
     if "labels" in options:
-        options["labels"] = {name: dict(labels) for name, labels in options["labels"].items()}
+        options["labels"] = {name: _by_stored(dict(labels)) for name, labels in options["labels"].items()}
     kind = NotificationType(key=key, title=title, message=message, **options)
     _require_valid(kind)
     _types[key] = kind
@@ -187,6 +189,11 @@ def _require_valid(kind: NotificationType) -> None:
         raise ValueError(f"The actions of {kind.key!r} must have different keys.")
     for action in kind.actions:
         _require_key(action.key, "action")
+
+
+def _by_stored(labels: Mapping[Any, Text]) -> dict[Any, Text]:
+    """The labels by the values as they are stored: JSON makes texts of UUIDs, decimals and dates."""
+    return {json.loads(json.dumps(value, cls=DjangoJSONEncoder)): label for value, label in labels.items()}
 
 
 def _require_key(key: object, what: str) -> None:

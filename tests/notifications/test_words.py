@@ -1,10 +1,11 @@
 """The words of notifications: the types, and the language of the recipient."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
@@ -105,6 +106,18 @@ def test_values_have_labels_in_texts_and_nowhere_else(bob: Any) -> None:
         assert sent(bob, "delivery", day=unknown, other="").render().title == str(unknown)
     row.params = {}  # as of a type that was worded in another way then
     assert row.render().title == ""
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(
+    "value", [UUID(int=7), Decimal("1.50"), date(2030, 1, 31), datetime(2030, 1, 31, tzinfo=UTC)]
+)
+def test_values_that_are_texts_in_json_have_labels(bob: Any, value: Any) -> None:
+    types.register("delivery", title="%(of)s", message="", labels={"of": {value: gettext_lazy("People")}})
+    row = sent(bob, "delivery", of=value)
+    assert pushed_texts(bob) == [("People", "")]
+    row.refresh_from_db()
+    assert row.render().title == "People"
 
 
 @pytest.mark.usefixtures("registry")
