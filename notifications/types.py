@@ -19,7 +19,7 @@ KEY_CHARS = 64  # the length of the columns for keys
 NO_TIME = timedelta(0)
 MOST_ACTIONS = 2
 
-# A lazy translation becomes text in the reader's language when the notification is pushed, listed or mailed.
+# A lazy translation in a type becomes text in the reader's language when a notification is pushed, listed or mailed.
 Text = str | Promise
 Level = Literal["info", "success", "warning", "error"]
 LEVELS: tuple[Level, ...] = get_args(Level)

@@ -206,6 +206,13 @@ def test_the_recipients_language_counts_not_the_callers(alice: Any, bob: Any) ->
     assert pushed_texts(bob) == [("New mention", "alice mentioned you")]
 
 
+def test_a_title_of_its_own_is_in_the_active_language_for_all(bob: Any) -> None:
+    with override("zh-hans"):
+        row = sent(bob, "mention", title=gettext_lazy("New like"), message="")
+    assert pushed_texts(bob) == [("新点赞", "")]
+    assert row.render().title == "新点赞"
+
+
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
