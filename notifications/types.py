@@ -127,7 +127,7 @@ def register(key: str, *, title: Text, message: Text, **options: Any) -> Notific
 
 def register_category(key: str, label: Text) -> None:
     """Name a category for readers, who choose by category what they want to hear of."""
-    _require_key(key, "category")
+    _require_key(key, "a category")
     _categories[key] = label
 
 
@@ -175,8 +175,8 @@ def choices() -> list[tuple[str, Text]]:
 
 
 def _require_valid(kind: NotificationType) -> None:
-    _require_key(kind.key, "type")
-    _require_key(kind.category, "category")
+    _require_key(kind.key, "a type")
+    _require_key(kind.category, "a category")
     if kind.level not in LEVELS:
         raise ValueError(f"The level of {kind.key!r} must be one of {', '.join(LEVELS)}: {kind.level!r}")
     if unknown := kind.channels - set(CHANNELS):
@@ -188,7 +188,7 @@ def _require_valid(kind: NotificationType) -> None:
     if len({action.key for action in kind.actions}) < len(kind.actions):
         raise ValueError(f"The actions of {kind.key!r} must have different keys.")
     for action in kind.actions:
-        _require_key(action.key, "action")
+        _require_key(action.key, "an action")
 
 
 def _by_stored(labels: Mapping[Any, Text]) -> dict[Any, Text]:
@@ -198,7 +198,7 @@ def _by_stored(labels: Mapping[Any, Text]) -> dict[Any, Text]:
 
 def _require_key(key: object, what: str) -> None:
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS:
-        raise ValueError(f"The key of a {what} must be a text of 1 to {KEY_CHARS} characters: {key!r}")
+        raise ValueError(f"The key of {what} must be a text of 1 to {KEY_CHARS} characters: {key!r}")
 
 
 register_category(GENERAL, _("General"))

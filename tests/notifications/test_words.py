@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.db import OperationalError
-from django.utils.translation import gettext_lazy, ngettext_lazy, override
+from django.utils.translation import get_language, gettext_lazy, ngettext_lazy, override
 
 from notifications import conf, notify, types
 from notifications.languages import language_of
@@ -19,6 +19,7 @@ from notifications.parameters import find_names
 from notifications.texts import forms_of, label_of
 from notifications.types import Action
 from realtime.models import Event
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -197,7 +198,41 @@ def test_a_time_to_live_is_a_time(wrong: Any) -> None:
         types.register("brief", title="", message="", time_to_live=wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"level": "fatal"}, "level of 'parcel' must be one of info, success, warning, error: 'fatal'"),
+        ({"channels": ["socket", "sms"]}, "channels of 'parcel' are socket, mail, web_push, not sms"),
+        ({"actions": [Action(key, key) for key in "abc"]}, "may have 2 actions"),
+        ({"actions": [Action("a", "A"), Action("a", "B")]}, "must have different keys"),
+        ({"actions": [Action("", "A")]}, "key of an action must be a text of 1 to 64"),
+        ({"category": ""}, "key of a category must be a text of 1 to 64"),
+    ],
+)
+@pytest.mark.usefixtures("registry")
+def test_what_no_type_can_be(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        types.register("parcel", title="", message="", **wrong)
+    assert types.find_type("parcel") is None
+
+
 # Languages
+
+
+def test_it_is_rendered_once_for_each_language(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [make_user(f"reader-{number}") for number in range(6)]
+    for user in users[:4]:
+        user.language = "zh-hans"
+    render, rendered = Notification.render, []
+
+    def note(row: Notification) -> Any:
+        rendered.append(get_language())
+        return render(row)
+
+    monkeypatch.setattr(Notification, "render", note)
+    assert notify(users, "mention", actor=alice) == 6
+    assert sorted(rendered) == ["en", "zh-hans"]
+    assert [pushed_texts(user)[0][0] for user in users] == ["新提及"] * 4 + ["New mention"] * 2
 
 
 def test_the_recipients_language_counts_not_the_callers(alice: Any, bob: Any) -> None:
