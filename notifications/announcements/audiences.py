@@ -50,7 +50,7 @@ def register_audience(key: str, label: Text, users: Users) -> None:
 
     `users` is a function without arguments that returns a queryset of users. It is filtered for one reader whenever a
     client asks for announcements, so that has to be cheap; it cannot be a slice or a union, nor have `distinct` with
-    fields. The last registration of a key wins. Raises ValueError for a key that is wrong or belongs to an audience that
+    fields. The last registration of a key wins. Raises ValueError for a key that is wrong or that of an audience which
     every site has, and TypeError for what is no function.
     """
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS or key in BUILT_IN:

@@ -110,9 +110,7 @@ def test_values_have_labels_in_texts_and_nowhere_else(bob: Any) -> None:
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.parametrize(
-    "value", [UUID(int=7), Decimal("1.50"), date(2030, 1, 31), datetime(2030, 1, 31, tzinfo=UTC)]
-)
+@pytest.mark.parametrize("value", [UUID(int=7), Decimal("1.50"), date(2030, 1, 31), datetime(2030, 1, 31, tzinfo=UTC)])
 def test_values_that_are_texts_in_json_have_labels(bob: Any, value: Any) -> None:
     types.register("delivery", title="%(of)s", message="", labels={"of": {value: gettext_lazy("People")}})
     row = sent(bob, "delivery", of=value)
@@ -171,8 +169,8 @@ def test_what_is_stored_keeps_its_words_when_its_type_gets_actions(bob: Any) -> 
         rendered = row.render()
         assert (rendered.title, rendered.message) == ("Order 17", "Sent to Rome")
         assert [(label.key, label.link) for label in rendered.actions] == shown
+    types.register("parcel", **words, actions=actions[:1])
     with pytest.raises(types.MissingParameter, match="'code'"):
-        types.register("parcel", **words, actions=actions[:1])
         notify(bob, "parcel", number=17, place="Rome")
 
 
