@@ -159,7 +159,7 @@ def _count_levels(value: Any) -> int:
 def _require_schema(kind: NotificationType, data: dict[str, Any]) -> dict[str, Any]:
     if kind.data is not None:
         try:
-            msgspec.convert(data, kind.data)
+            msgspec.convert(data, kind.data, str_keys=True)  # all keys are texts in JSON
         except msgspec.ValidationError as error:
             raise InvalidData(f"data does not fit the type {kind.key!r}: {error}") from error
     return data

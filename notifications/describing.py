@@ -7,6 +7,7 @@ from typing import Any
 
 from notifications import frames
 from notifications.examples import FRAMES
+from notifications.texts import forms_of
 from notifications.types import BUILT_IN, Level, NotificationType, all_types
 from realtime.integration import Contribution
 
@@ -37,8 +38,8 @@ def describe_site() -> Contribution:
 
 def _list_type(kind: NotificationType) -> dict[str, Any]:
     return {
-        "title": str(kind.title),
-        "message": str(kind.message),
+        "title": str(forms_of(kind.title)),
+        "message": str(forms_of(kind.message)),
         "category": kind.category,
         "level": kind.level,
         "actions": [action.key for action in kind.actions],

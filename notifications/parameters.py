@@ -3,7 +3,6 @@
 Pure. Called by the admin.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -14,11 +13,10 @@ from uuid import UUID
 from django.utils.translation import override
 from msgspec import NODEFAULT, inspect
 
+from notifications.texts import PLACE, forms_of
 from notifications.types import OPTIONS, NotificationType, Text
 
 ACTOR = "actor"
-# What a template takes: `%(name)s`, with a letter that says what it is for.
-PLACE = re.compile(r"%(?:\((?P<name>[^)]*)\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[hlL]?(?P<letter>.)", re.S)
 NUMBERS = dict.fromkeys("diouxXc", int) | dict.fromkeys("eEfFgG", float)
 PLAIN: Mapping[type[inspect.Type], type] = {
     inspect.StrType: str,
@@ -118,7 +116,9 @@ def _read(templates: Iterable[Text], languages: Iterable[str]) -> dict[str, type
     found: dict[str, type] = {}
     for language in languages:
         with override(language):
-            for place in (place for text in wanted for place in PLACE.finditer(str(text))):
-                if place["name"]:
-                    found[place["name"]] = NUMBERS.get(place["letter"], str)
+            forms = [forms_of(template) for template in wanted]
+        for place in (place for form in forms for text in form.texts for place in PLACE.finditer(text)):
+            if place["name"]:
+                found[place["name"]] = NUMBERS.get(place["letter"], str)
+        found |= {form.number: int for form in forms if form.number}
     return found

@@ -42,7 +42,9 @@ def find_recipients(given: Any) -> Recipients:
         return _existing(given)
     if not issubclass(given.model, users):
         raise TypeError(f"A queryset of {users._meta.label} is needed, not of {given.model._meta.label}.")
-    chosen = given if given.query.is_sliced else given.order_by()  # a slice depends on the order
+    # Who is in a slice, or the first of each kind, depends on the order.
+    query = given.query
+    chosen = given if query.is_sliced or query.distinct_fields else given.order_by()
     return Recipients(sorted(set(chosen.values_list("pk", flat=True))), {})
 
 

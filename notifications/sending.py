@@ -19,7 +19,6 @@ from notifications.languages import languages_of
 from notifications.models import Notification, TypeSwitch
 from notifications.models.target import target_of
 from notifications.recipients import Recipients, find_recipients, is_one
-from notifications.types import Text
 from realtime.integration import (
     USE_TWIN,
     all_users,
@@ -42,8 +41,8 @@ def notify(
     target: models.Model | None = None,
     data: dict[str, Any] | None = None,
     link: str = "",
-    title: Text | None = None,
-    message: Text | None = None,
+    title: str | None = None,
+    message: str | None = None,
     reason: str = "",
     dedupe_key: str = "",
     group_key: str = "",
@@ -57,13 +56,13 @@ def notify(
     Returns the notification for one user, or None if nothing was stored; for several, how many got it.
 
     The texts and the link come from the type, in each reader's language, filled with `params` and the name of `actor`,
-    the same as in chat. `title` and `message` replace them, without being filled. All are plain text: escape them in
-    HTML. `data` is any JSON object that fits the type's schema; clients get it as it is. `link` is a path or an address
-    with http, https or mailto. `target` is what the notification is about: those who have muted it are not disturbed.
-    `reason` says why this reader gets it ("mentioned"). A second notification with the same `dedupe_key` is not stored
-    for a reader who has the first. Those with the same `group_key` become one. `silent`: stored and counted, and
-    nothing is pushed or mailed. `unless_present` is the stream of a room such as `room.general`: who has it open has
-    seen it already.
+    the same as in chat. `title` and `message` replace them, without being filled, for readers of all languages: a lazy
+    translation is taken in the active one. All are plain text: escape them in HTML. `data` is any JSON object that fits
+    the type's schema; clients get it as it is. `link` is a path or an address with http, https or mailto. `target` is
+    what the notification is about: those who have muted it are not disturbed. `reason` says why this reader gets it
+    ("mentioned"). A second notification with the same `dedupe_key` is not stored for a reader who has the first. Those
+    with the same `group_key` become one. `silent`: stored and counted, and nothing is pushed or mailed.
+    `unless_present` is the stream of a room such as `room.general`: who has it open has seen it already.
 
     People get no notification of what they did themselves. Nothing is stored of a type that staff have switched off.
     Raises TypeError (recipients or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a

@@ -59,13 +59,17 @@ def outbox() -> Iterator[list[Sent]]:
 def fake() -> Iterator[list[Sent]]:
     """Like `outbox`, but nothing is stored, pushed or mailed. Who has chosen not to get it is not looked up.
 
-    What is wrong with a call is an error, as ever. For one user, `notify` returns a notification without an id.
+    Of those with the same `dedupe_key` in the block, a reader gets the first. What is wrong with a call is an error, as
+    ever. For one user, `notify` returns a notification without an id.
     """
     sent: list[Sent] = []
+    known: set[tuple[Any, str]] = set()
 
     def record(prepared: Content, recipients: Recipients, unless_present: str) -> Stored:
         actor = None if prepared.actor is None else prepared.actor.pk
-        keys = [pk for pk in recipients.keys if pk != actor]
+        key = prepared.dedupe_key
+        keys = [pk for pk in recipients.keys if pk != actor and (pk, key) not in known]
+        known.update((pk, key) for pk in keys if key)
         _note(sent, prepared, keys)
         return Stored(dict.fromkeys(keys, 0))
 

@@ -3,21 +3,38 @@
 A notification is stored as its type and parameters, so it is rendered when it is pushed, listed or mailed.
 """
 
-from collections import ChainMap, defaultdict
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from notifications.links import is_safe
-from notifications.types import OPTIONS, MissingParameter, NotificationType, Text, all_types, find_type
+from notifications.types import OPTIONS, Action, MissingParameter, NotificationType, Text, all_types, find_type
 
 if TYPE_CHECKING:
     from notifications.models import Notification
+
+# What a template takes: `%(name)s`, with a letter that says what it is for.
+PLACE = re.compile(r"%(?:\((?P<name>[^)]*)\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[hlL]?(?P<letter>.)", re.S)
+# They lead to the plural forms that most languages have.
+NUMBERS = (1, 2, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """A template as it is written. The value of `number` chooses among the forms of a plural translation."""
+
+    texts: Sequence[str]
+    number: str = ""
+
+    def __str__(self) -> str:
+        return " / ".join(self.texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +55,32 @@ class Rendered:
     actions: tuple[Label, ...] = ()
 
 
+def forms_of(template: Text) -> Forms:
+    """The template in the active language. Of a plural translation that does not name its number, nothing is known."""
+    text = str(template)  # empty for a plural translation
+    if text or not isinstance(template, Promise):
+        return Forms([text])
+    chosen = [_Number(number) for number in NUMBERS]
+    try:
+        texts = dict.fromkeys(template % number for number in chosen)
+    except TypeError:
+        return Forms([text])
+    return Forms(list(texts), chosen[0].name)
+
+
 def fill(template: Text, params: Mapping[str, object]) -> str:
     """`template` in the active language, filled with `params`.
 
     Raises MissingParameter, and TypeError or ValueError for a value that the template cannot take.
     """
+    # Django looks for the number of a plural translation in a `dict` only.
+    words = params if hasattr(params, "__missing__") else _Strict(params)
     try:
-        return str(template) % params
-    except KeyError as error:
-        hint = ", which is an option of notify: give it another name" if error.args[0] in OPTIONS else ""
-        raise MissingParameter(f"{str(template)!r} needs the parameter {error.args[0]!r}{hint}") from None
+        return str(template % words)
+    except MissingParameter as error:
+        (name,) = error.args
+        hint = ", which is an option of notify: give it another name" if name in OPTIONS else ""
+        raise MissingParameter(f"{str(forms_of(template))!r} needs the parameter {name!r}{hint}") from None
     except OverflowError as error:  # such as %c for a number that no character has
         raise ValueError(str(error)) from error
 
@@ -64,13 +97,16 @@ def render(
 
     Raises MissingParameter.
     """
-    labels = tuple(Label(action.key, str(action.label), fill_link(action.link, params)) for action in kind.actions)
-    words = ChainMap(_label_values(kind, params), cast("dict[str, object]", params))
+    words = {**params, **_label_values(kind, params)}
     return Rendered(
         fill(kind.title, words) if title is None else str(title),
         fill(kind.message, words) if message is None else str(message),
-        labels,
+        tuple(_label(action, params) for action in kind.actions),
     )
+
+
+def _label(action: Action, params: Mapping[str, object]) -> Label:
+    return Label(action.key, str(action.label), fill_link(action.link, params))
 
 
 def _label_values(kind: NotificationType, params: Mapping[str, object]) -> dict[str, object]:
@@ -82,10 +118,8 @@ def _label_values(kind: NotificationType, params: Mapping[str, object]) -> dict[
 
 def label_of(kind: NotificationType) -> str:
     """The title of a type for those who choose among types, in the active language, with … for what differs."""
-    try:
-        return str(kind.title) % defaultdict(lambda: "…")
-    except (TypeError, ValueError):  # such as %d
-        return kind.key
+    text = forms_of(kind.title).texts[-1]
+    return PLACE.sub(lambda place: "…" if place["name"] else place[0].replace("%%", "%"), text) or kind.key
 
 
 def distinct_label_of(kind: NotificationType) -> str:
@@ -98,19 +132,36 @@ def distinct_label_of(kind: NotificationType) -> str:
 def render_own(notification: "Notification") -> Rendered:
     """What a stored notification says in the active language.
 
-    The type may have been reworded or removed since: a parameter that is missing is left out, and a type that is no
-    longer registered leaves its key as the title.
+    The type may have been reworded or removed since: a parameter that is missing is left out, and so is an action whose
+    link needs one; a type that is no longer registered leaves its key as the title.
     """
     kind = find_type(notification.type)
     title, message = notification.title or None, notification.message
     if kind is None:
         return Rendered(title or notification.type, message or "")
+    params = shown_params(notification)
+    words = _Lenient(params | _label_values(kind, params))
+    return Rendered(
+        title or _fill_stored(kind.title, words, str(forms_of(kind.title))),
+        _fill_stored(kind.message, words, "") if message is None else message,
+        tuple(filter(None, (_label_stored(action, params) for action in kind.actions))),
+    )
+
+
+def _fill_stored(template: Text, words: Mapping[str, object], otherwise: str) -> str:
     try:
-        rendered = render(kind, _Lenient(shown_params(notification)), title=title, message=message)
+        return fill(template, words)
     except (TypeError, ValueError):  # a template that wants a number where there is none now
-        return Rendered(title or str(kind.title), message or "")
-    safe = tuple(label for label in rendered.actions if is_safe(label.link))
-    return Rendered(rendered.title, rendered.message, safe)
+        return otherwise
+
+
+def _label_stored(action: Action, params: Mapping[str, object]) -> Label | None:
+    """None for an action whose link cannot be filled, or must not be followed."""
+    try:
+        label = _label(action, params)
+    except (TypeError, ValueError):
+        return None
+    return label if is_safe(label.link) else None
 
 
 def shown_params(notification: "Notification") -> dict[str, object]:
@@ -137,6 +188,31 @@ def name_people(names: Sequence[str], count: int) -> str:
     others_count = count - 1
     text = ngettext("%(person)s and %(count)d other", "%(person)s and %(count)d others", others_count)
     return text % {"person": names[0], "count": others_count}
+
+
+class _Number(dict[str, int]):
+    """Lets a plural translation choose a form and leave it as it is written.
+
+    Django takes the TypeError for that of a text without a place for the number. `name` is the parameter that was asked
+    for.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number, self.name = number, ""
+
+    def __getitem__(self, name: str) -> int:
+        if self.name:
+            raise TypeError
+        self.name = name
+        return self.number
+
+
+class _Strict(dict[str, Any]):
+    """Names what is missing. Of a KeyError, a plural translation makes one with other words."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise MissingParameter(name)
 
 
 class _Lenient(dict[str, Any]):

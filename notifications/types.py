@@ -3,12 +3,14 @@
 A dictionary that is filled while apps are loaded. `sending` looks types up, `texts` renders them, the admin lists them.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, get_args
 
 import msgspec
+from django.core.serializers.json import DjangoJSONEncoder
 from django.utils.functional import Promise
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +19,7 @@ KEY_CHARS = 64  # the length of the columns for keys
 NO_TIME = timedelta(0)
 MOST_ACTIONS = 2
 
-# A lazy translation becomes text in the reader's language when the notification is pushed, listed or mailed.
+# A lazy translation in a type becomes text in the reader's language when a notification is pushed, listed or mailed.
 Text = str | Promise
 Level = Literal["info", "success", "warning", "error"]
 LEVELS: tuple[Level, ...] = get_args(Level)
@@ -116,7 +118,7 @@ def register(key: str, *, title: Text, message: Text, **options: Any) -> Notific
     if "actions" in options:
         options["actions"] = tuple(options["actions"])
     if "labels" in options:
-        options["labels"] = {name: dict(labels) for name, labels in options["labels"].items()}
+        options["labels"] = {name: _by_stored(dict(labels)) for name, labels in options["labels"].items()}
     kind = NotificationType(key=key, title=title, message=message, **options)
     _require_valid(kind)
     _types[key] = kind
@@ -125,7 +127,7 @@ def register(key: str, *, title: Text, message: Text, **options: Any) -> Notific
 
 def register_category(key: str, label: Text) -> None:
     """Name a category for readers, who choose by category what they want to hear of."""
-    _require_key(key, "category")
+    _require_key(key, "a category")
     _categories[key] = label
 
 
@@ -173,8 +175,8 @@ def choices() -> list[tuple[str, Text]]:
 
 
 def _require_valid(kind: NotificationType) -> None:
-    _require_key(kind.key, "type")
-    _require_key(kind.category, "category")
+    _require_key(kind.key, "a type")
+    _require_key(kind.category, "a category")
     if kind.level not in LEVELS:
         raise ValueError(f"The level of {kind.key!r} must be one of {', '.join(LEVELS)}: {kind.level!r}")
     if unknown := kind.channels - set(CHANNELS):
@@ -186,12 +188,17 @@ def _require_valid(kind: NotificationType) -> None:
     if len({action.key for action in kind.actions}) < len(kind.actions):
         raise ValueError(f"The actions of {kind.key!r} must have different keys.")
     for action in kind.actions:
-        _require_key(action.key, "action")
+        _require_key(action.key, "an action")
+
+
+def _by_stored(labels: Mapping[Any, Text]) -> dict[Any, Text]:
+    """The labels by the values as they are stored: JSON makes texts of UUIDs, decimals and dates."""
+    return {json.loads(json.dumps(value, cls=DjangoJSONEncoder)): label for value, label in labels.items()}
 
 
 def _require_key(key: object, what: str) -> None:
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS:
-        raise ValueError(f"The key of a {what} must be a text of 1 to {KEY_CHARS} characters: {key!r}")
+        raise ValueError(f"The key of {what} must be a text of 1 to {KEY_CHARS} characters: {key!r}")
 
 
 register_category(GENERAL, _("General"))

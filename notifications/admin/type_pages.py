@@ -19,7 +19,7 @@ from notifications.catalogue.numbers import TypeNumbers, WeekNumbers
 from notifications.catalogue.previews import CannotBeShown, Preview
 from notifications.models import TypeSwitch
 from notifications.models.announcement import LEVEL_NAMES
-from notifications.texts import distinct_label_of
+from notifications.texts import distinct_label_of, forms_of
 from notifications.types import CHANNEL_NAMES, CHANNELS, NotificationType, Text, all_types, categories
 
 
@@ -100,8 +100,8 @@ def _describe(kind: NotificationType) -> Iterator[Fact]:
         _("critical"), _("yes: it ignores quiet hours, mutes and what readers have chosen") if kind.critical else ""
     )
     yield Fact(_("silent"), _("yes: it is stored and counted, and nothing is pushed or mailed") if kind.silent else "")
-    yield Fact(_("title"), str(kind.title), is_code=True)
-    yield Fact(_("message"), str(kind.message), is_code=True)
+    yield Fact(_("title"), str(forms_of(kind.title)), is_code=True)
+    yield Fact(_("message"), str(forms_of(kind.message)), is_code=True)
     yield Fact(_("link"), kind.link, is_code=True)
     yield Fact(_("group"), kind.group_key, is_code=True)
     yield Fact(_("actions"), ", ".join(str(action.label) for action in kind.actions))

@@ -49,9 +49,9 @@ def register_audience(key: str, label: Text, users: Users) -> None:
     """Add an audience that staff and `announce` can choose. Call this in a module `notification_types` of an app.
 
     `users` is a function without arguments that returns a queryset of users. It is filtered for one reader whenever a
-    client asks for announcements, so that has to be cheap; it cannot be a slice or a union. The last registration of a
-    key wins. Raises ValueError for a key that is wrong or belongs to an audience that every site has, and TypeError for
-    what is no function.
+    client asks for announcements, so that has to be cheap; it cannot be a slice or a union, nor have `distinct` with
+    fields. The last registration of a key wins. Raises ValueError for a key that is wrong or that of an audience which
+    every site has, and TypeError for what is no function.
     """
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS or key in BUILT_IN:
         raise ValueError(f"The key of an audience must be a new text of 1 to {KEY_CHARS} characters: {key!r}")
@@ -92,8 +92,9 @@ def _ask(audience: Audience) -> "QuerySet[Any]":
         raise ValueError(f"The function of the audience {key!r} has failed: {error!r}") from error
     if not isinstance(users, QuerySet) or not issubclass(users.model, get_user_model()):
         raise ValueError(f"The function of the audience {key!r} must return a queryset of users, not {users!r}.")
-    if users.query.is_sliced or users.query.combinator:
-        raise ValueError(f"The audience {key!r} cannot be a slice or a union: it is filtered for each reader.")
+    if users.query.is_sliced or users.query.combinator or users.query.distinct_fields:
+        kinds = "a slice, a union or distinct by fields"
+        raise ValueError(f"The audience {key!r} cannot be {kinds}: it is filtered for each reader.")
     return users
 
 

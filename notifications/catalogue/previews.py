@@ -53,7 +53,7 @@ def show_message(kind: NotificationType) -> str:
     try:
         return texts.fill(kind.message, _Example(kind.example))
     except (TypeError, ValueError):
-        return str(kind.message)
+        return str(texts.forms_of(kind.message))
 
 
 def find_gaps(kind: NotificationType) -> list[str]:

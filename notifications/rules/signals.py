@@ -4,7 +4,7 @@ Only the classes that rules name are listened to: a receiver for all models woul
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -123,11 +123,13 @@ def _senders(rule: Rule) -> list[type[models.Model]]:
     return [model for model in found if not own & _concrete_parents(model)]
 
 
-def with_children(model: type[models.Model]) -> Iterator[type[models.Model]]:
-    """The class, and those that build on it, as proxies or otherwise: signals name the class of the object itself."""
-    yield model
-    for child in model.__subclasses__():
-        yield from with_children(child)
+def with_children(model: type[models.Model]) -> list[type[models.Model]]:
+    """The class, and those that build on it, as proxies or otherwise: signals name the class of the object itself.
+
+    Each once: a class may build on it in several ways.
+    """
+    children = [found for child in model.__subclasses__() for found in with_children(child)]
+    return list(dict.fromkeys([model, *children]))
 
 
 def _concrete_parents(model: type[models.Model]) -> set[Any]:

@@ -14,6 +14,7 @@ from django.db.models.lookups import Exact, In
 from django.test import Client
 from django.test.utils import register_lookup
 from django.urls import reverse
+from django.utils.translation import ngettext_lazy
 
 from notifications import types
 from notifications.admin import sending, sending_forms
@@ -262,6 +263,17 @@ def test_the_schema_of_data_becomes_fields(root: Client, bob: Any) -> None:
         "param_size",
         "param_left",
     }
+
+
+def test_a_plural_translation_asks_for_its_number(root: Client, bob: Any) -> None:
+    title = ngettext_lazy("New like", "New likes", "count")
+    types.register("greeting", title=title, message=ngettext_lazy("%(name)s", "%(name)s and others", "count"))
+    fields = root.get(address("add"), {"type": "greeting"}).context["form"].fields
+    assert [name for name in fields if name.startswith("param_")] == ["param_name", "param_count"]
+    assert type(fields["param_count"]).__name__ == "IntegerField"
+    send(root, bob, param_count="3")
+    rendered = Notification.objects.get().render()
+    assert (rendered.title, rendered.message) == ("New likes", "Ada and others")
 
 
 # Once

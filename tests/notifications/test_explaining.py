@@ -166,8 +166,9 @@ def test_what_is_critical_or_silent(office: Office, erin: Any, monkeypatch: pyte
     register(monkeypatch, "alarm", critical=True, channels=["socket"])
     row = sent(erin, "alarm")
     assert (why(row, "socket"), why(row, "mail")) == (("sent", "critical"), ("off", "critical"))
-    row = sent(erin, "mention", message="hello", silent=True)
-    assert (why(row, "socket"), why(row, "mail")) == (("off", "silent"), ("off", "silent"))
+    register(monkeypatch, "whisper", silent=True)
+    for row in (sent(erin, "mention", message="hello", silent=True), sent(erin, "whisper")):
+        assert (why(row, "socket"), why(row, "mail")) == (("off", "silent"), ("off", "silent"))
 
 
 def test_who_was_there(office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch) -> None:

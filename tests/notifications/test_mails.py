@@ -10,7 +10,7 @@ from notifications.models import Delivery, Notification, Reader, TypeSwitch
 from realtime.models import Room
 from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, choose, delivery_of, register
 from tests.notifications.mails import Office, reader, states
-from tests.notifications.rows import sent
+from tests.notifications.rows import pushed, sent
 
 pytestmark = pytest.mark.django_db
 
@@ -252,9 +252,14 @@ def test_what_is_critical_is_mailed_all_the_same(office: Office, erin: Any, monk
     assert mail.subject == "alarm"
 
 
-def test_silent_ones_are_not_mailed(office: Office, erin: Any) -> None:
-    sent(erin, "mention", message="hello", silent=True)
-    assert states() == []
+@pytest.mark.parametrize(("type_options", "options"), [({}, {"silent": True}), ({"silent": True}, {})])
+def test_silent_ones_are_counted_and_neither_pushed_nor_mailed(
+    office: Office, erin: Any, monkeypatch: pytest.MonkeyPatch, type_options: Any, options: Any
+) -> None:
+    register(monkeypatch, "whisper", **type_options)
+    row = sent(erin, "whisper", **options)
+    assert (row.silent, inbox.counts(erin.pk).unread) == (True, 1)
+    assert (pushed(erin), states()) == ([], [])
 
 
 def test_a_group_is_mailed_once(office: Office, erin: Any, alice: Any, bob: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
 from django.core.exceptions import ObjectDoesNotExist
+from django.db import connection
 from django.utils.functional import SimpleLazyObject, lazystr
 
 from notifications import follow, followers, mute, notify, unfollow
@@ -48,6 +49,16 @@ def test_several_users(alice: Any, bob: Any, carol: Any, name_them: Any) -> None
         [frame] = pushed(user)
         assert frame["data"]["id"] == Notification.objects.get(recipient=user).pk
         assert frame["data"]["message"] == "carol mentioned you"
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no DISTINCT ON")
+def test_the_first_of_each_kind(alice: Any, bob: Any, carol: Any) -> None:
+    users = get_user_model().objects
+    users.filter(pk=alice.pk).update(is_staff=True)
+    for order, named in (("username", {alice.pk, bob.pk}), ("-username", {alice.pk, carol.pk})):
+        Notification.objects.all().delete()
+        assert notify(users.order_by("is_staff", order).distinct("is_staff"), "mention", message="hello") == 2
+        assert receivers() == named
 
 
 def test_all_users_by_their_manager(alice: Any, bob: Any) -> None:

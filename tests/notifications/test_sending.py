@@ -2,10 +2,11 @@
 
 import json
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
 
+import msgspec
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from notifications import anotify, notify, sending, types, withdraw
 from notifications.models import Notification
 from realtime.models import Event
+from tests.notifications.choices import register
 from tests.people import NO_KEY
 
 pytestmark = pytest.mark.django_db
@@ -213,6 +215,19 @@ def test_data_that_is_no_json_object(bob: Any, data: Any) -> None:
     with pytest.raises(sending.InvalidData, match="data "):
         notify(bob, "mention", message="hello", data=data)
     assert_nothing_was_sent()
+
+
+class Votes(msgspec.Struct):
+    counts: dict[int, int]
+    days: dict[date, int] = {}
+
+
+def test_data_with_keys_that_are_texts_in_json(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, "votes", data=Votes)
+    row = sent(bob, "votes", data={"counts": {7: 3}, "days": {"2030-01-31": 1}})
+    assert row.data == {"counts": {"7": 3}, "days": {"2030-01-31": 1}}
+    with pytest.raises(sending.InvalidData, match="'votes'"):
+        notify(bob, "votes", data={"counts": {"x": 3}})
 
 
 def nested(levels: int) -> dict[str, Any]:

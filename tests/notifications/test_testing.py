@@ -115,6 +115,18 @@ def test_a_fake_stores_and_pushes_nothing(alice: Any, bob: Any) -> None:
     assert_not_notified(bob)
 
 
+@pytest.mark.parametrize("open_block", [fake, outbox])
+def test_a_reader_gets_one_with_a_key_against_repeats(alice: Any, bob: Any, open_block: Any) -> None:
+    with open_block() as sent:
+        assert notify(alice, "mention", message="x", dedupe_key="once") is not None
+        assert notify(alice, "mention", message="y", dedupe_key="once") is None
+        assert notify([alice, bob], "new_like", message="x", dedupe_key="once") == 1
+        assert notify([alice, bob], "mention", message="x", dedupe_key="twice") == 2
+        assert [notify([alice, bob], "mention", message="x") for _ in range(2)] == [2, 2]
+    both = sorted([alice.pk, bob.pk])
+    assert [sorted(one.recipients) for one in sent] == [[alice.pk], [bob.pk], both, both, both]
+
+
 def test_blocks_inside_each_other(bob: Any) -> None:
     with outbox() as outer:
         with outbox() as inner:

@@ -213,4 +213,4 @@ def test_a_title_is_text(stranger: Client, erin: Any, monkeypatch: pytest.Monkey
     types.register("odd", title="<b>%(n)s & %(m)s</b>", message="")
     assert "&lt;b&gt;… &amp; …&lt;/b&gt;" in text_of(stranger.get(address(erin, "odd")))
     types.register("number", title="%(n)d things", message="")
-    assert "kind only: number" in text_of(stranger.get(address(erin, "number")))
+    assert "kind only: … things" in text_of(stranger.get(address(erin, "number")))

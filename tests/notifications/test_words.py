@@ -1,20 +1,25 @@
 """The words of notifications: the types, and the language of the recipient."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist
 from django.db import OperationalError
-from django.utils.translation import gettext_lazy, override
+from django.utils.translation import get_language, gettext_lazy, ngettext_lazy, override
 
 from notifications import conf, notify, types
 from notifications.languages import language_of
 from notifications.models import Notification
+from notifications.parameters import find_names
+from notifications.texts import forms_of, label_of
+from notifications.types import Action
 from realtime.models import Event
+from tests.people import make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -105,9 +110,78 @@ def test_values_have_labels_in_texts_and_nowhere_else(bob: Any) -> None:
 
 
 @pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize("value", [UUID(int=7), Decimal("1.50"), date(2030, 1, 31), datetime(2030, 1, 31, tzinfo=UTC)])
+def test_values_that_are_texts_in_json_have_labels(bob: Any, value: Any) -> None:
+    types.register("delivery", title="%(of)s", message="", labels={"of": {value: gettext_lazy("People")}})
+    row = sent(bob, "delivery", of=value)
+    assert pushed_texts(bob) == [("People", "")]
+    row.refresh_from_db()
+    assert row.render().title == "People"
+
+
+@pytest.mark.usefixtures("registry")
 def test_the_last_registration_holds(alice: Any, bob: Any) -> None:
     types.register("new_like", title="Applause", message="%(actor)s applauds")
     assert sent(bob, "new_like", actor=alice).render().message == "alice applauds"
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_plural_translation_is_a_template(bob: Any) -> None:
+    title = ngettext_lazy("Sent to %(count)d person.", "Sent to %(count)d people.", "count")
+    message = ngettext_lazy("%(name)s has it", "%(name)s and others have it", "count")
+    kind = types.register("sent", title=title, message=message)
+    rows = []
+    for language in ("en", "zh-hans"):
+        bob.language = language
+        rows += [sent(bob, "sent", count=count, name="Ada") for count in (1, 3)]
+    assert pushed_texts(bob) == [
+        ("Sent to 1 person.", "Ada has it"),
+        ("Sent to 3 people.", "Ada and others have it"),
+        ("已发送给 1 人。", "Ada has it"),
+        ("已发送给 3 人。", "Ada and others have it"),
+    ]
+    assert [row.render().title for row in rows] == ["Sent to 1 person.", "Sent to 3 people."] * 2
+    with pytest.raises(types.MissingParameter, match=r"person\. / .* people\.' needs the parameter 'count'"):
+        notify(bob, "sent", name="Ada")
+    rows[0].params = {"name": "Ada"}  # as of a type that was worded in another way then
+    written = "Sent to %(count)d person. / Sent to %(count)d people."
+    assert (rows[0].render().title, rows[0].render().message) == (written, "")
+    assert (label_of(kind), str(forms_of(kind.title))) == ("Sent to … people.", written)
+    assert find_names([message], ["en", "zh-hans"]) == {"count", "name"}
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_plural_translation_that_does_not_name_its_number(bob: Any) -> None:
+    kind = types.register("sent", title=ngettext_lazy("%(count)d person", "%(count)d people"), message="")
+    with pytest.raises(TypeError):
+        notify(bob, "sent", count=1)
+    assert label_of(kind) == "sent"
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_is_stored_keeps_its_words_when_its_type_gets_actions(bob: Any) -> None:
+    words = {"title": "Order %(number)s", "message": "Sent to %(place)s"}
+    types.register("parcel", **words)
+    row = sent(bob, "parcel", number=17, place="Rome")
+    actions = [Action("track", "Track", "/o/%(code)s"), Action("show", "Show", "/o/%(number)s"), Action("ok", "OK")]
+    for some, shown in ((actions[:2], [("show", "/o/17")]), (actions[1:], [("show", "/o/17"), ("ok", "")])):
+        types.register("parcel", **words, actions=some)
+        rendered = row.render()
+        assert (rendered.title, rendered.message) == ("Order 17", "Sent to Rome")
+        assert [(label.key, label.link) for label in rendered.actions] == shown
+    types.register("parcel", **words, actions=actions[:1])
+    with pytest.raises(types.MissingParameter, match="'code'"):
+        notify(bob, "parcel", number=17, place="Rome")
+
+
+@pytest.mark.usefixtures("registry")
+def test_what_is_stored_keeps_the_text_that_can_be_filled(bob: Any) -> None:
+    types.register("parcel", title="Order %(number)s", message="Sent to %(place)s")
+    row = sent(bob, "parcel", number=17, place="Rome")
+    types.register("parcel", title="%(count)d orders", message="Sent to %(place)s")
+    assert (row.render().title, row.render().message) == ("%(count)d orders", "Sent to Rome")
+    types.register("parcel", title="Order %(number)s", message="%(count)d sent")
+    assert (row.render().title, row.render().message) == ("Order 17", "")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65])
@@ -122,13 +196,54 @@ def test_a_time_to_live_is_a_time(wrong: Any) -> None:
         types.register("brief", title="", message="", time_to_live=wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"level": "fatal"}, "level of 'parcel' must be one of info, success, warning, error: 'fatal'"),
+        ({"channels": ["socket", "sms"]}, "channels of 'parcel' are socket, mail, web_push, not sms"),
+        ({"actions": [Action(key, key) for key in "abc"]}, "may have 2 actions"),
+        ({"actions": [Action("a", "A"), Action("a", "B")]}, "must have different keys"),
+        ({"actions": [Action("", "A")]}, "key of an action must be a text of 1 to 64"),
+        ({"category": ""}, "key of a category must be a text of 1 to 64"),
+    ],
+)
+@pytest.mark.usefixtures("registry")
+def test_what_no_type_can_be(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        types.register("parcel", title="", message="", **wrong)
+    assert types.find_type("parcel") is None
+
+
 # Languages
+
+
+def test_it_is_rendered_once_for_each_language(alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [make_user(f"reader-{number}") for number in range(6)]
+    for user in users[:4]:
+        user.language = "zh-hans"
+    render, rendered = Notification.render, []
+
+    def note(row: Notification) -> Any:
+        rendered.append(get_language())
+        return render(row)
+
+    monkeypatch.setattr(Notification, "render", note)
+    assert notify(users, "mention", actor=alice) == 6
+    assert sorted(rendered) == ["en", "zh-hans"]
+    assert [pushed_texts(user)[0][0] for user in users] == ["新提及"] * 4 + ["New mention"] * 2
 
 
 def test_the_recipients_language_counts_not_the_callers(alice: Any, bob: Any) -> None:
     with override("zh-hans"):
         sent(bob, "mention", actor=alice)
     assert pushed_texts(bob) == [("New mention", "alice mentioned you")]
+
+
+def test_a_title_of_its_own_is_in_the_active_language_for_all(bob: Any) -> None:
+    with override("zh-hans"):
+        row = sent(bob, "mention", title=gettext_lazy("New like"), message="")
+    assert pushed_texts(bob) == [("新点赞", "")]
+    assert row.render().title == "新点赞"
 
 
 @pytest.mark.parametrize(

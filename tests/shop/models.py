@@ -1,4 +1,4 @@
-"""An abstract model, one with columns of all sorts, a proxy of it, and one that inherits its columns."""
+"""Abstract models, one with columns of all sorts, a proxy of it, and one that inherits its columns."""
 
 from django.conf import settings
 from django.db import models
@@ -33,8 +33,18 @@ class Book(Item):
     pages = models.IntegerField(default=0)
 
 
-class Shelf(Named):
-    """With a key that is made before the row is."""
+class Sorted(Named):
+    class Meta:
+        abstract = True
+
+
+class Placed(Named):
+    class Meta:
+        abstract = True
+
+
+class Shelf(Sorted, Placed):
+    """With a key that is made before the row is. It builds on `Named` in two ways."""
 
     code = models.UUIDField(primary_key=True)
     item = models.ForeignKey(Item, models.CASCADE, null=True, related_name="shelves")

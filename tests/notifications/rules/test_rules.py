@@ -121,6 +121,18 @@ def test_fixtures_are_left_alone(bob: Any) -> None:
     assert len(messages(bob)) == 1
 
 
+@pytest.mark.parametrize("when", [created, changed("name"), deleted])
+def test_a_class_that_builds_on_the_model_in_two_ways_has_the_rule_once(bob: Any, when: Any) -> None:
+    heard = []
+    notify_on(Named, when=when, recipients=lambda occasion: bob, type="news", params={"name": "x"})
+    on(Named, when)(heard.append)
+    shelf = Shelf.objects.create(code="6ba7b810-9dad-11d1-80b4-00c04fd430c8")
+    shelf.name = "top"
+    shelf.save()
+    shelf.delete()
+    assert (len(heard), messages(bob), len(pushed(bob))) == (1, ["x"], 1)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_rollback_takes_the_notification_along(bob: Any) -> None:
     news(created)
