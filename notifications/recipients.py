@@ -43,7 +43,8 @@ def find_recipients(given: Any) -> Recipients:
     if not issubclass(given.model, users):
         raise TypeError(f"A queryset of {users._meta.label} is needed, not of {given.model._meta.label}.")
     chosen = given if given.query.is_sliced else given.order_by()  # a slice depends on the order
-    return Recipients(sorted(set(chosen.values_list("pk", flat=True))), {})
+    # Not `pk`: a model that builds on the user model may have another key.
+    return Recipients(sorted(set(chosen.values_list(users._meta.pk.attname, flat=True))), {})
 
 
 def is_one(given: Any) -> bool:

@@ -160,4 +160,5 @@ def read_row(prepared: Content, stored: Stored) -> Notification:
 def _require_user(given: Any) -> Any:
     """The user that site code named, as a user or by a primary key. Raises TypeError and the model's DoesNotExist."""
     pk = read_user(given)
-    return given if isinstance(given, get_user_model()) else all_users().get(pk=pk)
+    # One with a key in another type, such as `User(pk="5")`, would be another user than a reader with the same key.
+    return given if isinstance(given, get_user_model()) and given.pk == pk else all_users().get(pk=pk)

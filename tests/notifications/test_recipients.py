@@ -10,10 +10,12 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.utils.functional import SimpleLazyObject, lazystr
 
 from notifications import follow, followers, mute, notify, unfollow
+from notifications.follows import FOREVER
 from notifications.models import Notification, TypeSwitch
 from realtime.models import Event, Room
 from realtime.storage import pending
-from tests.notifications.rows import pushed
+from tests.notifications.choices import choose
+from tests.notifications.rows import pushed, sent
 from tests.people import NO_KEY
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +50,17 @@ def test_several_users(alice: Any, bob: Any, carol: Any, name_them: Any) -> None
         [frame] = pushed(user)
         assert frame["data"]["id"] == Notification.objects.get(recipient=user).pk
         assert frame["data"]["message"] == "carol mentioned you"
+
+
+def test_a_user_whose_key_is_a_text(alice: Any, bob: Any) -> None:
+    """Choices are looked up, and people are compared, by the key in its own type."""
+    named = get_user_model()(pk=str(bob.pk))
+    choose(bob, muted_until=FOREVER)
+    assert sent(named, "mention", actor=alice).recipient_id == bob.pk
+    assert pushed(bob) == []
+    assert notify([named, alice, bob], "mention", message="hello") == 2
+    assert notify(bob, "mention", actor=named) is None
+    assert sent(alice, "mention", actor=named).actor_id == bob.pk
 
 
 def test_all_users_by_their_manager(alice: Any, bob: Any) -> None:

@@ -1,17 +1,18 @@
 """Withdrawing notifications: by key, by what they are about, and when that is deleted."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
 
-from notifications import mute, types, unmute, withdraw
+from notifications import follow, followers, mute, types, unmute, withdraw
 from notifications.models import Notification
 from notifications.withdrawing import connect_targets
 from realtime.models import Room
 from tests.notifications.rows import pushed, row_of, sent
 from tests.people import make_user
-from tests.shop.models import Book, Item, ItemProxy
+from tests.shop.models import Book, Item, ItemProxy, Shelf
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +82,15 @@ def test_by_what_it_is_about(bob: Any, room: Room) -> None:
     other = sent(bob, "mention", message="kept", target=bob)
     assert withdraw(target=room) == 1
     assert list(Notification.objects.all()) == [other]
+
+
+def test_what_is_about_an_object_that_was_just_made_is_about_it_when_it_is_loaded(alice: Any, bob: Any) -> None:
+    made = Shelf.objects.create(code=uuid4().hex)
+    follow(alice, made)
+    sent(bob, "mention", message="gone", target=made)
+    loaded = Shelf.objects.get()
+    assert list(followers(loaded)) == [alice]
+    assert withdraw(target=loaded) == 1
 
 
 @pytest.mark.parametrize("given", [{}, {"dedupe_key": ""}, {"dedupe_key": "a", "group_key": "b"}])
