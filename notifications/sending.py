@@ -33,6 +33,14 @@ from realtime.integration import (
 __all__ = ["InvalidData", "anotify", "notify"]
 
 
+@dataclass(frozen=True, slots=True)
+class LeavingActor:
+    """An actor who may be deleted when the notification is sent, with the name that they had. `notify` accepts it."""
+
+    pk: Any
+    name: str
+
+
 @async_unsafe(USE_TWIN)
 def notify(
     recipients: Any,
@@ -72,8 +80,7 @@ def notify(
     kind = types.require_type(type_name)
     found = find_recipients(recipients)
     if actor is not None:
-        actor = _require_user(actor)
-        params["actor"] = display_name(actor)
+        actor, params["actor"] = _name_actor(actor)
     prepared = content.prepare(
         kind,
         params,
@@ -155,6 +162,20 @@ def read_row(prepared: Content, stored: Stored) -> Notification:
     row = Notification(pk=key, recipient_id=recipient, **prepared.columns())
     row._state.adding, row._state.db = False, database_alias()
     return row
+
+
+def keep_actor(given: Any) -> LeavingActor:
+    """For a notification that is sent later. Raises as `notify` does."""
+    actor = _require_user(given)
+    return LeavingActor(actor.pk, display_name(actor))
+
+
+def _name_actor(given: Any) -> tuple[Any, str]:
+    """The user, None if they are deleted, and their name."""
+    if isinstance(given, LeavingActor):
+        return all_users().filter(pk=given.pk).first(), given.name
+    actor = _require_user(given)
+    return actor, display_name(actor)
 
 
 def _require_user(given: Any) -> Any:
