@@ -49,7 +49,8 @@ ATTEMPTS = 3
 TEXTS = ("params", "data", "link", "title", "message")
 # What differs between those who are present and others, with its type in PostgreSQL.
 OF_PRESENT = {"seen_at": "timestamptz", "withheld_by": "text"}
-GROWN = ("seen_at", *TEXTS, "actor_id", "reason", "expires_at", "pushed_by")
+ABOUT = ("target_type_id", "target_key")  # which goes with the link
+GROWN = ("seen_at", *TEXTS, *ABOUT, "actor_id", "reason", "expires_at", "pushed_by")
 
 
 @dataclass(frozen=True, slots=True)
