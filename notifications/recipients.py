@@ -45,7 +45,8 @@ def find_recipients(given: Any) -> Recipients:
     # Who is in a slice, or the first of each kind, depends on the order.
     query = given.query
     chosen = given if query.is_sliced or query.distinct_fields else given.order_by()
-    return Recipients(sorted(set(chosen.values_list("pk", flat=True))), {})
+    # Not `pk`: a model that builds on the user model may have another key.
+    return Recipients(sorted(set(chosen.values_list(users._meta.pk.attname, flat=True))), {})
 
 
 def is_one(given: Any) -> bool:

@@ -32,6 +32,14 @@ from realtime.integration import (
 __all__ = ["InvalidData", "anotify", "notify"]
 
 
+@dataclass(frozen=True, slots=True)
+class LeavingActor:
+    """An actor who may be deleted when the notification is sent, with the name that they had. `notify` accepts it."""
+
+    pk: Any
+    name: str
+
+
 @async_unsafe(USE_TWIN)
 def notify(
     recipients: Any,
@@ -71,8 +79,7 @@ def notify(
     kind = types.require_type(type_name)
     found = find_recipients(recipients)
     if actor is not None:
-        actor = _require_user(actor)
-        params["actor"] = display_name(actor)
+        actor, params["actor"] = _name_actor(actor)
     prepared = content.prepare(
         kind,
         params,
@@ -156,7 +163,22 @@ def read_row(prepared: Content, stored: Stored) -> Notification:
     return row
 
 
+def keep_actor(given: Any) -> LeavingActor:
+    """For a notification that is sent later. Raises as `notify` does."""
+    actor = _require_user(given)
+    return LeavingActor(actor.pk, display_name(actor))
+
+
+def _name_actor(given: Any) -> tuple[Any, str]:
+    """The user, None if they are deleted, and their name."""
+    if isinstance(given, LeavingActor):
+        return all_users().filter(pk=given.pk).first(), given.name
+    actor = _require_user(given)
+    return actor, display_name(actor)
+
+
 def _require_user(given: Any) -> Any:
     """The user that site code named, as a user or by a primary key. Raises TypeError and the model's DoesNotExist."""
     pk = read_user(given)
-    return given if isinstance(given, get_user_model()) else all_users().get(pk=pk)
+    # One with a key in another type, such as `User(pk="5")`, would be another user than a reader with the same key.
+    return given if isinstance(given, get_user_model()) and given.pk == pk else all_users().get(pk=pk)

@@ -49,7 +49,8 @@ ATTEMPTS = 3
 TEXTS = ("params", "data", "link", "title", "message")
 # What differs between those who are present and others, with its type in PostgreSQL.
 OF_PRESENT = {"seen_at": "timestamptz", "withheld_by": "text"}
-GROWN = ("seen_at", *TEXTS, "actor_id", "reason", "expires_at", "pushed_by")
+ABOUT = ("target_type_id", "target_key")  # which goes with the link
+GROWN = ("seen_at", *TEXTS, *ABOUT, "actor_id", "reason", "expires_at", "pushed_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,9 @@ class Window:
 def insert(content: Content, keys: Sequence[Any], present: Collection[Any] = ()) -> dict[Any, int]:
     """Store a row for each reader; those who are `present` have seen it already. Returns the ids, by reader.
 
-    Readers who have a notification with the same `dedupe_key` are left out.
+    Readers who have a notification with the same `dedupe_key`, which has not expired, are left out.
     """
+    _free_key(content, keys)
     found: dict[Any, int] = {}
     # Without a key and a group nothing can be there already, and PostgreSQL need not note for each row that it was not.
     conflict = KEEP if content.dedupe_key else INSERT
@@ -93,6 +95,7 @@ def insert_or_grow(
     A group has one type. With an actor, it counts people, each once; without one, it counts notifications. Two writers
     wait for each other, so the count is exact.
     """
+    _free_key(content, keys)
     grow = _Grow(content, window, present)
     found: dict[Any, int] = {}
     for part in _parts(keys):
@@ -126,6 +129,19 @@ class _Grow:
         return old.update(group_open=False)
 
 
+def _free_key(content: Content, keys: Sequence[Any]) -> None:
+    """Take the `dedupe_key` from what has expired: that is there until a job deletes it, and in no list any more."""
+    if not content.dedupe_key:
+        return
+    of_readers = Notification.objects.filter(recipient__in=bulk.among(keys))
+    is_expired = Q(dedupe_key=content.dedupe_key, expires_at__lte=content.now)
+    if of_readers.filter(is_expired).exists():
+        # With the groups that may grow, in the order of readers in which others lock both.
+        is_group = Q(group_key=content.group_key, type=content.kind.key, group_open=True)
+        list(of_readers.filter(is_expired | is_group).locked().values_list("pk"))
+        of_readers.filter(is_expired).update(dedupe_key="")
+
+
 def _grow(grow: _Grow, keys: Sequence[Any]) -> dict[Any, int]:
     """One statement locks all there is, reader by reader. What is too old is closed only then."""
     stored = _store(grow, keys)
@@ -149,6 +165,7 @@ def _grow_once(grow: _Grow, keys: Sequence[Any]) -> dict[Any, int]:
     repeats = Notification.objects.filter(dedupe_key=key, recipient__in=keys)
     # A group has the key of its newest notification. Its members have all.
     members = GroupMember.objects.filter(dedupe_key=key, notification__recipient__in=keys)
+    members = members.exclude(notification__expires_at__lte=grow.content.now)
     for attempt in range(1, ATTEMPTS + 1):
         known = set(repeats.values_list("recipient_id", flat=True))
         known |= set(members.values_list("notification__recipient_id", flat=True))

@@ -19,6 +19,7 @@ from rest_framework_simplejwt.serializers import TokenRefreshSerializer
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 
 from realtime.auth import row_tokens, sessions, tokens
+from realtime.auth.user_ids import read_user
 from realtime.auth.users import has_column
 from realtime.delivery import blacklist, publishing
 from realtime.models import Membership, Room
@@ -176,25 +177,27 @@ def on_user_saved(instance: Any, created: bool, update_fields: Iterable[str] | N
     may have had does not get what was sent to that one after its end.
     """
     changed = instance.__dict__.pop(CHANGED, False)
+    key = read_user(instance)
     if created:
         # A row of a subclass may be made for a user who exists already.
         is_new_user = instance._meta.concrete_model is get_user_model()._meta.concrete_model
         if is_new_user and numbering.user_keys_come_back():
-            pending.forget(user_stream(instance.pk), skip_locked=True)
-            log.forget(user_stream(instance.pk))
+            pending.forget(user_stream(key), skip_locked=True)
+            log.forget(user_stream(key))
         return
     if (update_fields is None or "is_active" in update_fields) and not getattr(instance, "is_active", True):
-        publishing.disable_user(instance.pk)
+        publishing.disable_user(key)
     elif changed:
-        publishing.unauthenticate_user(instance.pk)
+        publishing.unauthenticate_user(key)
 
 
 @live
 def on_user_deleted(instance: Any, **_kwargs: Any) -> None:
     """Delete the user's events, too: where keys are natural, another user may get the same one."""
-    pending.forget(user_stream(instance.pk))
-    log.forget(user_stream(instance.pk))
-    publishing.disable_user(instance.pk)
+    key = read_user(instance)
+    pending.forget(user_stream(key))
+    log.forget(user_stream(key))
+    publishing.disable_user(key)
 
 
 @live

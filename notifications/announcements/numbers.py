@@ -10,7 +10,7 @@ from django.db.models import Count, F, QuerySet
 
 from notifications.models import Announcement, AnnouncementState
 from notifications.rules.signals import with_children
-from realtime.integration import database_alias, own_transaction
+from realtime.integration import database_alias, own_transaction, read_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def connect_users() -> None:
 
 def keep_numbers(sender: type[models.Model], instance: models.Model, using: str, **_: Any) -> None:
     if using == database_alias():
-        own = AnnouncementState.objects.filter(user=instance.pk)
+        own = AnnouncementState.objects.filter(user=read_user(instance))
         delete_states(list(own.values_list("pk", flat=True)), skips_locked=False)
 
 

@@ -24,7 +24,14 @@ def target_of(thing: models.Model | None) -> Target:
         return NOTHING
     if not isinstance(thing, models.Model) or None in (thing.pk if isinstance(thing.pk, tuple) else [thing.pk]):
         raise TypeError(f"A saved object of a model is needed, not {thing!r}.")
-    return Target(content_types().get_for_model(thing).pk, str(thing.pk))
+    return Target(content_types().get_for_model(thing).pk, _read_key(thing))
+
+
+def _read_key(thing: models.Model) -> str:
+    """In the key's own type: `Shelf(code=uuid4().hex)` has another text than the same shelf when it is loaded."""
+    fields: Any = thing._meta.pk_fields
+    values = tuple(field.to_python(getattr(thing, field.attname)) for field in fields)
+    return str(values if isinstance(thing.pk, tuple) else values[0])
 
 
 def content_types() -> ContentTypeManager:

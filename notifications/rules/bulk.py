@@ -27,6 +27,7 @@ def notify_changes(queryset: "models.QuerySet[Any]") -> Iterator["models.QuerySe
         before = {thing.pk: memory.values_of(thing) for thing in _lock(chosen.using(database))}
         own = model._base_manager.using(database).filter(pk__in=list(before))
         yield own
+        memory.note_bulk_change()
         for thing in own.order_by("pk"):
             changes = memory.find_changes(model, before[thing.pk], memory.values_of(thing))
             signals.apply_changes(thing, changes)

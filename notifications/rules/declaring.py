@@ -14,7 +14,7 @@ from notifications import types
 from notifications.recipients import find_recipients
 from notifications.rules.occasions import Occasion, When
 from notifications.rules.signals import Act, Rule, add
-from notifications.sending import notify
+from notifications.sending import keep_actor, notify
 
 Handler = TypeVar("Handler", bound=Callable[[Occasion], object])
 # What `notify` takes besides parameters of the type. Each may be a function of the occasion.
@@ -70,9 +70,10 @@ def notify_on(
         named = _follow(occasion.object, recipients) if isinstance(recipients, str) else recipients(occasion)
         if named is None:
             return _nothing
+        given = {name: _value(option, occasion) for name, option in options.items()}
         if when.event == "deleted":
             named = find_recipients(named).keys  # in a list, so that those who are gone by then are left out
-        given = {name: _value(option, occasion) for name, option in options.items()}
+            given |= {"actor": keep_actor(given["actor"])} if given.get("actor") is not None else {}
         given.setdefault("target", occasion.object)
         return partial(notify, named, type, **given, **(_value(params, occasion) or {}))
 

@@ -2,7 +2,8 @@
 
 An object remembers it from when it was loaded: that costs a small dictionary, and no query. One query looks up what it
 cannot know: a field that was deferred and then assigned, an object with a given key that was not loaded, one that is
-saved to another database, and what the same object has changed earlier in a transaction, which may be rolled back.
+saved to another database, what was changed in bulk since, and what the same object has changed earlier in a
+transaction, which may be rolled back.
 """
 
 from collections import defaultdict
@@ -25,24 +26,33 @@ PLAIN = frozenset({str, int, bool, float, Decimal, NoneType, datetime, date, UUI
 _MISSING = object()
 # By class, the watched fields by the name of their attribute.
 _watched: dict[type[models.Model], dict[str, Any]] = defaultdict(dict)
+# How often rows were changed in bulk. What an object remembers from before that may be old.
+_bulk_changes = 0
 
 
 def watch(model: type[models.Model], fields: Iterable[Any]) -> None:
     """Objects of this class are to remember these fields. Those that exist already look their values up."""
     _watched[model] |= {field.attname: field for field in fields}
+    _hear_of_loading(model)
     _hear_of_refreshing(model)
 
 
 def remember(thing: Any) -> None:
-    """The object has just been made, or read from the database. This is called for each that is loaded."""
-    thing._state.notifications_known = _read_known(thing, _watched[type(thing)])
+    """The object has just been stored, or read from the database. This is called for each that is loaded."""
+    _keep(thing, _read_known(thing, _watched[type(thing)]))
 
 
 def remember_again(thing: Any, names: AbstractSet[str]) -> None:
     """These fields of the object have just been read from the database."""
     own = {name for name, field in _watched[type(thing)].items() if names & {field.name, name}}
     others = {name: value for name, value in _known(thing).items() if name not in own}
-    thing._state.notifications_known = others | _read_known(thing, own)
+    _keep(thing, others | _read_known(thing, own))
+
+
+def note_bulk_change() -> None:
+    """Rows have been changed without a save: objects that exist already look their values up."""
+    global _bulk_changes
+    _bulk_changes += 1
 
 
 def look_back(thing: Any, database: str, written: AbstractSet[str] | None) -> None:
@@ -77,7 +87,7 @@ def compare(thing: Any, database: str, *, created: bool) -> dict[str, tuple[Any,
             known.pop(name, None)
         if name not in expressions and not _may_be_rolled_back(database):
             known[name] = after[name]
-    thing._state.notifications_known = known
+    _keep(thing, known)
     return found
 
 
@@ -106,6 +116,23 @@ def values_of(thing: Any) -> dict[str, Any]:
     return _read_known(thing, _watched[type(thing)])
 
 
+def _hear_of_loading(model: Any) -> None:
+    """Wrap the method by which Django makes an object of a row. Its signal is sent for those that are new, too."""
+    load = model.from_db
+    if getattr(load, "remembers", False):  # inherited
+        return
+    make = load.__func__
+
+    @wraps(make)
+    def from_db(cls: Any, *args: Any, **options: Any) -> Any:
+        thing = make(cls, *args, **options)
+        remember(thing)
+        return thing
+
+    from_db.remembers = True  # type: ignore[attr-defined]
+    model.from_db = classmethod(from_db)
+
+
 def _hear_of_refreshing(model: Any) -> None:
     """Wrap the method by which Django reads an object again, and its deferred fields: there is no signal for it."""
     refresh = model.refresh_from_db
@@ -117,7 +144,7 @@ def _hear_of_refreshing(model: Any) -> None:
         names = None if fields is None else set(fields)
         refresh(self, using, fields, *args, **options)
         if args or options.get("from_queryset") is not None:
-            self._state.notifications_known = {}  # it may have loaded some fields only
+            _keep(self, {})  # it may have loaded some fields only
         elif names is None:
             remember(self)
         else:
@@ -129,8 +156,13 @@ def _hear_of_refreshing(model: Any) -> None:
 
 def _known(thing: Any) -> dict[str, Any]:
     """Never changed in place, because copies of the object share it."""
-    known: dict[str, Any] = getattr(thing._state, "notifications_known", {})
-    return known
+    known: dict[str, Any]
+    changes, known = getattr(thing._state, "notifications_known", (_bulk_changes, {}))
+    return known if changes == _bulk_changes else {}
+
+
+def _keep(thing: Any, known: dict[str, Any]) -> None:
+    thing._state.notifications_known = _bulk_changes, known
 
 
 def _read_known(thing: Any, names: Iterable[str]) -> dict[str, Any]:

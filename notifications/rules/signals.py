@@ -70,10 +70,6 @@ def apply_changes(thing: Any, changes: dict[str, tuple[Any, Any]]) -> None:
             rule.apply(occasion)
 
 
-def on_init(sender: type[models.Model], instance: Any, **_: Any) -> None:
-    memory.remember(instance)
-
-
 def on_pre_save(sender: type[models.Model], instance: Any, raw: bool, using: str, **options: Any) -> None:
     if not raw:
         names = options["update_fields"]
@@ -105,7 +101,7 @@ def on_delete(sender: type[models.Model], instance: Any, using: str, origin: Any
 
 RECEIVERS: dict[str, dict[Any, Callable[..., None]]] = {
     "created": {signals.post_save: on_save},
-    "changed": {signals.post_init: on_init, signals.pre_save: on_pre_save, signals.post_save: on_save},
+    "changed": {signals.pre_save: on_pre_save, signals.post_save: on_save},
     "deleted": {signals.pre_delete: on_pre_delete, signals.post_delete: on_delete},
 }
 

@@ -39,7 +39,7 @@ def read_user(user: object) -> Any:
     model = get_user_model()
     pk: Any = None
     if isinstance(user, model):  # also true for `request.user`, which is lazy
-        pk = user.pk
+        pk = _read_own(user, model._meta.pk)
     elif isinstance(user, int | str) and not isinstance(user, bool):
         pk = read_id(user)
     elif user is not None and _is_key(user):
@@ -47,6 +47,15 @@ def read_user(user: object) -> Any:
     if pk is None or pk == "":
         raise TypeError(f"A user or a primary key of {model._meta.label} is needed, not {user!r}.")
     return pk
+
+
+def _read_own(user: Any, key: Any) -> Any | None:
+    """The user's key in the key's own type: one that was made as `User(pk="5")` has a text."""
+    try:
+        # Not `user.pk`: a model that builds on the user model may have another key.
+        return key.to_python(getattr(user, key.attname))
+    except ValidationError:
+        return None
 
 
 def _is_key(value: object) -> bool:

@@ -7,6 +7,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
+from django.db import models
+from django.test.utils import isolate_apps
 from django.utils.functional import SimpleLazyObject
 
 import realtime
@@ -31,6 +33,7 @@ NOBODY = [
     AnonymousUser(),
     SimpleLazyObject(AnonymousUser),
     User(username="unsaved"),
+    User(pk="bob"),
     Group(pk=1),
     User,
     object(),
@@ -46,7 +49,7 @@ def test_it_takes_nothing_but_users(wrong):
 
 
 def test_it_takes_users_and_their_keys(bob):
-    for given in (bob, SimpleLazyObject(lambda: bob), bob.pk, str(bob.pk)):
+    for given in (bob, SimpleLazyObject(lambda: bob), bob.pk, str(bob.pk), User(pk=str(bob.pk))):
         assert read_user(given) == bob.pk
 
 
@@ -60,6 +63,19 @@ def test_a_key_may_be_an_object(monkeypatch, given):
     assert str(read_user(given)) == "6fa459ea-ee8a-3ca4-94e3-1ed1ff4a3b0e"
     with pytest.raises(TypeError):
         read_user(1.5)
+
+
+@isolate_apps("tests.shop")
+def test_a_user_of_a_model_with_a_key_of_its_own_has_the_key_of_the_user():
+    class Customer(User):
+        number = models.AutoField(primary_key=True)
+        user = models.OneToOneField(User, models.CASCADE, parent_link=True)
+
+        class Meta:
+            app_label = "shop"
+
+    customer = Customer(number=7, id=5, user_id=5)
+    assert (customer.pk, read_user(customer)) == (7, 5)
 
 
 CALLS = {
@@ -84,7 +100,7 @@ def test_every_function_refuses_what_is_no_user_and_stores_nothing(transactional
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_every_function_takes_a_user_and_a_key(transactional_db, bob, call):
-    for given in (bob, bob.pk, str(bob.pk)):
+    for given in (bob, bob.pk, str(bob.pk), User(pk=str(bob.pk))):
         call(given)
     assert set(Event.objects.values_list("stream", flat=True)) <= {f"user.{bob.pk}"}
 

@@ -15,11 +15,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import override
 
-from notifications import inbox, notify, texts
+from notifications import inbox, notify, texts, withdraw
 from notifications.inbox.lists import Place
 from notifications.models import GroupMember, Notification
 from realtime.protocol.frames import format_time
-from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
+from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose, register
 from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
 from tests.patience import PATIENCE_SECONDS
@@ -273,6 +273,39 @@ def test_a_repeat_does_not_let_a_group_grow(bob: Any, with_actor: bool) -> None:
     assert like_once(1, "b") is None  # the group is closed: it would be a second row
     assert like_once(0, "c").group_count == 1
     assert len(pushed(bob, "notification")) == 3
+
+
+@pytest.mark.parametrize("group", ["", "offers"])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_what_has_expired_is_no_repeat(
+    bob: Any, time: Time, monkeypatch: pytest.MonkeyPatch, group: str, is_read: bool
+) -> None:
+    """It is there until the job deletes it."""
+    register(monkeypatch, "offer", time_to_live=timedelta(hours=1))
+    for _ in range(2):
+        first = sent(bob, "offer", group_key=group, dedupe_key="k")
+        if is_read:
+            inbox.act(bob.pk, "read")
+        assert notify(bob, "offer", group_key=group, dedupe_key="k") is None
+        time.pass_by(hours=1)
+    assert inbox.page(bob.pk, inbox.Filters(), None, 10) == []
+    assert sent(bob, "offer", group_key=group, dedupe_key="k") != first
+    assert (Notification.objects.count(), Notification.objects.latest("pk").group_count) == (3, 1)
+    withdraw(dedupe_key="k")
+    assert not Notification.objects.existing().exists()
+
+
+def test_what_has_expired_in_a_group_with_others_is_no_repeat(
+    bob: Any, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(monkeypatch, "offer", time_to_live=timedelta(hours=1))
+    for key in ("a", "b"):
+        sent(bob, "offer", group_key="offers", dedupe_key=key)
+    time.pass_by(hours=1)
+    for key in ("a", "b"):
+        assert notify(bob, "offer", group_key="offers", dedupe_key=key)
+        assert notify(bob, "offer", group_key="offers", dedupe_key=key) is None
+    assert Notification.objects.latest("pk").group_count == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -18,7 +18,7 @@ from django.db.models import Model
 from notifications import clock, inbox, mute, notify, personal, summaries, unmute, waking, withdraw
 from notifications.mailing import bounces, claims
 from notifications.mailing.retrying import retry_failed
-from notifications.models import Delivery, Notification
+from notifications.models import Delivery, GroupMember, Notification
 from notifications.preferences import changing
 from realtime.models import Room
 from tests.notifications.choices import Time, choose
@@ -66,6 +66,21 @@ def rows(readers: list[Any], alice: Any) -> list[Notification]:
     """A group of each reader, in the order of the readers. The first reader's is the newest."""
     found = [sent(reader, "new_like", actor=alice, group_key="post", dedupe_key="one") for reader in reversed(readers)]
     return found[::-1]
+
+
+@pytest.mark.parametrize("expired", [{3}, {0, 3}, {0, 2, 3}, {0, 1, 2, 3}])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_keys_of_what_has_expired(
+    readers: list[Any], rows: list[Notification], bob: Any, expired: set[int], is_read: bool
+) -> None:
+    """Those who have not got it, or no more, get it now. What is read is in no group that could grow."""
+    Notification.objects.exclude(pk=rows[3].pk).update(dedupe_key="other")
+    GroupMember.objects.exclude(notification=rows[3].pk).update(dedupe_key="other")
+    chosen = Notification.objects.filter(pk__in=[rows[number].pk for number in expired])
+    chosen.update(dedupe_key="one", expires_at=clock.now(), group_open=not is_read)
+    assert_in_order(rows, lambda: notify(readers[::-1], "new_like", actor=bob, group_key="post", dedupe_key="one"))
+    found = Notification.objects.filter(group_open=True).order_by("recipient_id")
+    assert [row.group_count for row in found] == [1 if number in expired else 2 for number in range(4)]
 
 
 @pytest.mark.parametrize("present", [set(), {0}, {3}, {1, 2}])

@@ -11,10 +11,12 @@ from django.db import connection
 from django.utils.functional import SimpleLazyObject, lazystr
 
 from notifications import follow, followers, mute, notify, unfollow
+from notifications.follows import FOREVER
 from notifications.models import Notification, TypeSwitch
 from realtime.models import Event, Room
 from realtime.storage import pending
-from tests.notifications.rows import pushed
+from tests.notifications.choices import choose
+from tests.notifications.rows import pushed, sent
 from tests.people import NO_KEY
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +61,17 @@ def test_the_first_of_each_kind(alice: Any, bob: Any, carol: Any) -> None:
         Notification.objects.all().delete()
         assert notify(users.order_by("is_staff", order).distinct("is_staff"), "mention", message="hello") == 2
         assert receivers() == named
+
+
+def test_a_user_whose_key_is_a_text(alice: Any, bob: Any) -> None:
+    """Choices are looked up, and people are compared, by the key in its own type."""
+    named = get_user_model()(pk=str(bob.pk))
+    choose(bob, muted_until=FOREVER)
+    assert sent(named, "mention", actor=alice).recipient_id == bob.pk
+    assert pushed(bob) == []
+    assert notify([named, alice, bob], "mention", message="hello") == 2
+    assert notify(bob, "mention", actor=named) is None
+    assert sent(alice, "mention", actor=named).actor_id == bob.pk
 
 
 def test_all_users_by_their_manager(alice: Any, bob: Any) -> None:

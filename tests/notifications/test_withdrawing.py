@@ -1,17 +1,19 @@
 """Withdrawing notifications: by key, by what they are about, and when that is deleted."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
 
-from notifications import mute, types, unmute, withdraw
+from notifications import follow, followers, mute, types, unmute, withdraw
 from notifications.models import Notification
 from notifications.withdrawing import connect_targets
 from realtime.models import Room
+from tests.notifications.choices import register
 from tests.notifications.rows import pushed, row_of, sent
 from tests.people import make_user
-from tests.shop.models import Book, Item, ItemProxy
+from tests.shop.models import Book, Item, ItemProxy, Shelf
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +83,42 @@ def test_by_what_it_is_about(bob: Any, room: Room) -> None:
     other = sent(bob, "mention", message="kept", target=bob)
     assert withdraw(target=room) == 1
     assert list(Notification.objects.all()) == [other]
+
+
+def test_what_is_about_an_object_that_was_just_made_is_about_it_when_it_is_loaded(alice: Any, bob: Any) -> None:
+    made = Shelf.objects.create(code=uuid4().hex)
+    follow(alice, made)
+    sent(bob, "mention", message="gone", target=made)
+    loaded = Shelf.objects.get()
+    assert list(followers(loaded)) == [alice]
+    assert withdraw(target=loaded) == 1
+
+
+@pytest.fixture
+def comments(bob: Any, carol: Any, erin: Any, monkeypatch: pytest.MonkeyPatch) -> list[Item]:
+    """Those of bob and carol, of which erin has one row. The type ends with a comment."""
+    register(monkeypatch, "comment", message="%(actor)s commented", group_key="post:7", ends_with="shop.Item")
+    connect_targets()
+    found = [Item.objects.create(name=actor.username) for actor in (bob, carol)]
+    for actor, comment in zip((bob, carol), found, strict=True):
+        sent(erin, "comment", actor=actor, target=comment, link=f"/{comment.pk}", dedupe_key=f"comment:{comment.pk}")
+    return found
+
+
+def test_a_group_is_about_what_its_newest_is_about(comments: list[Item], erin: Any) -> None:
+    row = row_of(erin)
+    assert (row.target_key, row.link) == (str(comments[1].pk), f"/{comments[1].pk}")
+    comments[0].delete()
+    assert row_of(erin).render().message == "carol and bob commented"
+    comments[1].delete()
+    assert not Notification.objects.exists()
+
+
+def test_in_a_group_about_several_objects_each_is_withdrawn_by_its_key(comments: list[Item], erin: Any) -> None:
+    withdraw(dedupe_key=f"comment:{comments[1].pk}")
+    assert row_of(erin).render().message == "bob commented"
+    withdraw(dedupe_key=f"comment:{comments[0].pk}")
+    assert not Notification.objects.exists()
 
 
 @pytest.mark.parametrize("given", [{}, {"dedupe_key": ""}, {"dedupe_key": "a", "group_key": "b"}])

@@ -12,7 +12,7 @@ from django.db import connection, models, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from notifications.rules import Occasion, changed, on
+from notifications.rules import Occasion, changed, notify_changes, on
 from tests.people import NO_KEY
 from tests.shop.models import Book, Item, ItemProxy, Named, Shelf
 
@@ -145,6 +145,45 @@ def test_a_new_object_with_a_key_of_its_own_is_new(told: Told) -> None:
     Shelf(code=uuid4(), name="a").save()
     Item(pk=NO_KEY, status="x").save()
     assert told == []
+
+
+def test_an_object_that_was_created_in_bulk(told: Told) -> None:
+    listen(told, "status")
+    listen(told, "name", model=Shelf)
+    item, shelf = Item(), Shelf(code=uuid4())
+    item.status, shelf.name = "paid", "red"
+    Item.objects.bulk_create([item])
+    Shelf.objects.bulk_create([shelf])
+    for thing in (item, shelf):
+        assert count_queries(thing.save) == 2
+    assert told == []
+    item.status = "sent"
+    item.save()
+    assert told == [({"status": "paid"}, {"status": "sent"})]
+
+
+def test_an_object_that_was_changed_in_bulk(item: Item, told: Told) -> None:
+    other = Item.objects.create()
+    item.status = "paid"
+    with notify_changes(Item.objects.filter(pk=item.pk)):
+        Item.objects.bulk_update([item], ["status"])
+    item.save()
+    assert told == [({"status": "new"}, {"status": "paid"})]
+    for thing in (item, other):
+        thing.status = "sent"
+        thing.save()
+    assert [old["status"] for old, _ in told] == ["new", "paid", "new"]
+
+
+@pytest.mark.parametrize("is_read_again", [False, True])
+def test_an_object_from_before_a_change_in_bulk_costs_one_query(item: Item, told: Told, is_read_again: bool) -> None:
+    with notify_changes(Item.objects.all()) as items:
+        items.update(status="paid")
+    if is_read_again:
+        item.refresh_from_db(fields=["name"])
+    item.status = "sent"
+    assert count_queries(item.save) == 2
+    assert told[1:] == [({"status": "paid"}, {"status": "sent"})]
 
 
 # Objects that were read again

@@ -191,6 +191,33 @@ def test_a_cascade_tells_those_who_are_left(alice: Any, bob: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["owner", "owner_id"])
+def test_a_cascade_that_takes_the_actor_along(alice: Any, bob: Any, name: str) -> None:
+    news(deleted, recipients=lambda occasion: alice, actor=lambda occasion: getattr(occasion.object, name))
+    Item.objects.create(owner=bob, name="cup")
+    bob.delete()
+    [row] = Notification.objects.filter(recipient=alice)
+    assert (row.actor_id, row.params["actor"], row.render().message) == (None, "bob", "cup")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_user_who_is_deleted_may_be_the_actor(alice: Any, bob: Any) -> None:
+    who = {"recipients": lambda occasion: [alice, occasion.object], "actor": lambda occasion: occasion.object}
+    notify_on(type(bob), when=deleted, type="mention", **who)
+    bob.delete()
+    assert messages(alice) == ["bob mentioned you"]
+    assert Notification.objects.count() == 1
+
+
+def test_who_deletes_something_and_stays_is_its_actor(alice: Any, bob: Any) -> None:
+    item = Item.objects.create(owner=bob, name="cup")
+    news(deleted, recipients=lambda occasion: [alice, bob], actor=lambda occasion: occasion.object.owner)
+    item.delete()
+    assert_notified(alice, "news", actor=bob)
+    assert messages(bob) == []
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_cascade_that_takes_the_only_recipient_along(bob: Any) -> None:
     news(deleted)
     Item.objects.create(owner=bob)
