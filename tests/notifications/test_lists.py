@@ -58,6 +58,16 @@ def test_tabs_and_filters(alice: Any, bob: Any, rows: dict[str, Notification]) -
     assert listed(bob, unread=False) == ["order"]
 
 
+def test_a_group_is_listed_for_everybody_in_it(alice: Any, bob: Any, carol: Any) -> None:
+    for fan in (alice, carol):
+        sent(bob, "new_like", message="liked", actor=fan, group_key="like:7")
+    sent(bob, "new_like", message="alone", actor=carol)
+    assert listed(bob, actor=alice.pk) == ["liked"]
+    assert listed(bob, actor=carol.pk) == ["alone", "liked"]
+    assert listed(bob, actor=bob.pk) == []
+    assert inbox.act(bob.pk, "read", filters=Filters(actor=alice.pk)).changed == 1
+
+
 def test_counts_are_of_the_inbox(bob: Any, rows: dict[str, Notification]) -> None:
     assert inbox.counts(bob.pk) == inbox.lists.Counts(unread=3, unseen=3)
     inbox.act(bob.pk, "seen", ids=[rows["plain"].pk])
