@@ -237,6 +237,7 @@ class Change(Table):
     at = models.DateTimeField(db_index=True)
     field = models.CharField(max_length=20)
     before: Any = models.DateTimeField(null=True)
+    # Of `group_open`: set if the act that has closed the group was undone while something else kept it closed.
     after: Any = models.DateTimeField(null=True)
 
     class Meta:

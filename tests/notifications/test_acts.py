@@ -171,7 +171,9 @@ def test_very_many_are_named_by_nobody(bob: Any, five: list[int], monkeypatch: p
     with CaptureQueriesContext(connection) as asked:
         assert inbox.undo(bob.pk, outcome.undo).changed == 5
     # A statement that looked them up within itself could do so again for each, where the database guesses wrongly.
-    about_rows = [query["sql"] for query in asked.captured_queries if "COUNT(" not in query["sql"]]
+    # Groups are looked up by the changes that say so.
+    others = ("COUNT(", Change._meta.db_table)
+    about_rows = [query["sql"] for query in asked.captured_queries if not any(part in query["sql"] for part in others)]
     assert not [sql for sql in about_rows if "notifications_notification" in sql and sql.count("SELECT") > 1]
     assert not [sql for sql in about_rows if "FOR UPDATE" in sql]
 
