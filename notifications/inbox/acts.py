@@ -49,12 +49,15 @@ class Step:
     is_set: bool  # it writes the moment, which identifies the act
     before: Q
     closes_group: bool = False
+    ends: str = ""  # another column, which it empties: a notification is in one list
 
     def values(self, at: datetime, until: datetime | None = None) -> dict[str, Any]:
         """For an UPDATE: what the act of this moment writes."""
         values: dict[str, Any] = {self.column: at if self.is_set else until}
         if self.closes_group:
             values["group_open"] = False
+        if self.ends:
+            values[self.ends] = None
         return values | _seen(at) if self.column == "read_at" and self.is_set else values
 
 
@@ -66,9 +69,9 @@ STEPS: dict[str, Step] = {
     "seen": Step("seen_at", True, Q(seen_at__isnull=True)),
     "read": Step("read_at", True, Q(read_at__isnull=True), closes_group=True),
     "unread": Step("read_at", False, Q(read_at__isnull=False)),
-    "archive": Step("archived_at", True, Q(archived_at__isnull=True), closes_group=True),
+    "archive": Step("archived_at", True, Q(archived_at__isnull=True), closes_group=True, ends="snoozed_until"),
     "unarchive": Step("archived_at", False, Q(archived_at__isnull=False)),
-    "snooze": Step("snoozed_until", False, Q(), closes_group=True),
+    "snooze": Step("snoozed_until", False, Q(), closes_group=True, ends="archived_at"),
     "unsnooze": Step("snoozed_until", False, Q(snoozed_until__isnull=False)),
     "delete": Step("deleted_at", True, Q(deleted_at__isnull=True), closes_group=True),
 }
@@ -106,15 +109,21 @@ def act(
             return Outcome()
         if found is not None:
             chosen = chosen.filter(pk__in=found)
-        if not step.is_set:
-            changes.record(chosen, at, step.column, until)
-        if step.closes_group:
-            changes.record_open(chosen, at)
+        _record(chosen, step, at, until)
         changed = chosen.update(**step.values(at, until))
         if name in TAKING_BACK:
             _restore_mails(user_id, found, at)
         announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
     return Outcome(changed, _sign(user_id, name, at, until), found)
+
+
+def _record(chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None) -> None:
+    if not step.is_set:
+        changes.record(chosen, at, step.column, until)
+    if step.ends:
+        changes.record(chosen.filter(**{f"{step.ends}__isnull": False}), at, step.ends, None)
+    if step.closes_group:
+        changes.record_open(chosen, at)
 
 
 def _find_step(name: str, until: datetime | None) -> Step:
@@ -134,15 +143,17 @@ def undo(user_id: Any, text: str) -> Outcome:
     step = STEPS[name]
     with own_transaction():
         changes.lock_inbox(user_id)
-        own = Notification.objects.filter(recipient_id=user_id)
+        own = Notification.objects.filter(_is_untouched(name, at), recipient_id=user_id)
         if step.is_set:
-            chosen = own.filter(_is_untouched(name, at), **{step.column: at})
+            chosen = own.filter(**{step.column: at})
             seen = Case(When(seen_at=at, then=None), default=F("seen_at"), output_field=DateTimeField())
             values: dict[str, Any] = {step.column: None, "seen_at": seen} if name == "read" else {step.column: None}
         else:
             chosen = changes.undoable(own, at, step.column, until)
             values = changes.earlier(at, step.column)
         found = changes.lock_some(chosen, IDS_AT_ONCE)
+        if step.ends:
+            changes.restore(chosen, at, step.ends)
         if step.closes_group:
             changes.reopen(chosen, at, step.column)
         changed = chosen.update(**values)
@@ -158,6 +169,10 @@ def _is_untouched(name: str, at: datetime) -> Q:
         return Q(read_at__isnull=True)
     if name == "read":  # whoever has taken an action since has read it
         return Q(acted_at__isnull=True) | Q(acted_at__lt=at)
+    if name == "unarchive":  # whoever has snoozed it since wants it back in the inbox
+        return Q(snoozed_until__isnull=True)
+    if name == "unsnooze":
+        return Q(archived_at__isnull=True)
     return Q()
 
 

@@ -67,10 +67,13 @@ def _record(found: QuerySet[Any, Any], columns: str, at: datetime, field: str, a
 
 def undoable(own: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> NotificationQuerySet:
     """Those notifications whose column still is as the act of this moment has left it."""
-    later = Change.objects.filter(notification=OuterRef("notification"), field=column, at__gt=OuterRef("at"))
-    acts: QuerySet[Change] = Change.objects.filter(at=at, field=column).exclude(Exists(later))
-    still = Q(**{f"{column}__isnull": True} if after is None else {column: after})
-    return own.filter(still, pk__in=acts.values("notification"))
+    later = Change.objects.filter(_is("after", after), notification=OuterRef("notification"), field=column)
+    acts: QuerySet[Change] = Change.objects.filter(at=at, field=column).exclude(Exists(later.filter(at__gt=at)))
+    return own.filter(_is(column, after), pk__in=acts.values("notification"))
+
+
+def _is(name: str, moment: datetime | None) -> Q:
+    return Q(**{f"{name}__isnull": True} if moment is None else {name: moment})
 
 
 def earlier(at: datetime, column: str) -> dict[str, Any]:
@@ -79,6 +82,12 @@ def earlier(at: datetime, column: str) -> dict[str, Any]:
     # What is read has been seen, though whatever had noted that may have been undone.
     seen = {"seen_at": Coalesce("seen_at", before, output_field=DateTimeField())} if column == "read_at" else {}
     return {column: before, **seen}
+
+
+def restore(undone: NotificationQuerySet, at: datetime, column: str) -> None:
+    """Write what the act of this moment has emptied besides its own column, just before it is undone."""
+    emptied = Change.objects.filter(at=at, field=column)
+    undone.filter(pk__in=emptied.values("notification")).update(**earlier(at, column))
 
 
 def reopen(undone: NotificationQuerySet, at: datetime, column: str) -> None:

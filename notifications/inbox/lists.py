@@ -61,8 +61,8 @@ class Filters:
 
 BOXES = {
     "inbox": Q(archived_at__isnull=True, snoozed_until__isnull=True),
-    "archived": Q(archived_at__isnull=False, snoozed_until__isnull=True),
-    "snoozed": Q(snoozed_until__isnull=False),
+    "archived": Q(archived_at__isnull=False),
+    "snoozed": Q(snoozed_until__isnull=False, archived_at__isnull=True),
     "all": Q(),
 }
 

@@ -113,6 +113,33 @@ def test_snoozing_again_is_undone_to_the_first_snooze(bob: Any, five: list[int])
     assert states(bob) == was
 
 
+@pytest.mark.parametrize("names", [("snooze", "archive"), ("archive", "snooze")])
+@pytest.mark.parametrize("most", [2, 1_000])
+def test_what_is_put_into_another_list_returns_when_that_is_undone(
+    bob: Any, five: list[int], monkeypatch: pytest.MonkeyPatch, names: tuple[str, str], most: int
+) -> None:
+    monkeypatch.setattr("notifications.inbox.acts.IDS_AT_ONCE", most)
+    states_before, undos = [], []
+    for name, ids in zip(names, (five[:3], five), strict=True):
+        states_before.append(states(bob))
+        undos.append(do(bob, name, ids=ids).undo)
+    column = {"archive": 2, "snooze": 3}[names[1]]
+    assert all(state[column] and not state[5 - column] for state in states(bob).values())
+    for _ in names:
+        assert inbox.undo(bob.pk, undos.pop()).changed in (3, 5)
+        assert states(bob) == states_before.pop()
+
+
+@pytest.mark.parametrize(("name", "again"), [("archive", "snooze"), ("snooze", "archive")])
+def test_what_is_in_another_list_since_is_not_put_back(bob: Any, five: list[int], name: str, again: str) -> None:
+    do(bob, name)
+    taken_back = do(bob, f"un{name}")
+    do(bob, again, ids=five[:2])
+    was = states(bob)
+    assert inbox.undo(bob.pk, taken_back.undo).ids == five[2:]
+    assert all(states(bob)[pk] == was[pk] for pk in five[:2])
+
+
 @pytest.mark.parametrize("text", ["", "x", "a:b:c", None, 7])
 def test_undo_needs_the_text_of_ones_own_act(alice: Any, bob: Any, five: list[int], text: Any) -> None:
     own = do(bob, "read").undo

@@ -58,6 +58,17 @@ def test_tabs_and_filters(alice: Any, bob: Any, rows: dict[str, Notification]) -
     assert listed(bob, unread=False) == ["order"]
 
 
+def test_what_is_archived_is_not_snoozed(bob: Any) -> None:
+    row, later = sent(bob, "mention", message="x"), timezone.now() + timedelta(hours=1)
+    inbox.act(bob.pk, "snooze", ids=[row.pk], until=later)
+    inbox.act(bob.pk, "archive", ids=[row.pk])
+    assert (listed(bob, box="archived"), listed(bob, box="snoozed")) == (["x"], [])
+    inbox.act(bob.pk, "snooze", ids=[row.pk], until=later)
+    assert (listed(bob, box="archived"), listed(bob, box="snoozed")) == ([], ["x"])
+    Notification.objects.update(archived_at=timezone.now())  # as nobody but others' code writes it
+    assert (listed(bob, box="archived"), listed(bob, box="snoozed")) == (["x"], [])
+
+
 def test_a_group_is_listed_for_everybody_in_it(alice: Any, bob: Any, carol: Any) -> None:
     for fan in (alice, carol):
         sent(bob, "new_like", message="liked", actor=fan, group_key="like:7")
