@@ -101,7 +101,7 @@ class Notification(Table):
     group_count = models.PositiveIntegerField(_("people"), default=1, editable=False)
     # The last three of them: [{"user_id": …, "name": …}, …], the newest first.
     group_actors = models.JSONField(_("last people"), default=list, blank=True, editable=False)
-    # How often it has arrived since `burst_at`, as far as that is within a minute: for the limit of pushes.
+    # How often it was to be pushed since `burst_at`, as far as that is within a minute: for the limit of pushes.
     burst = models.PositiveIntegerField(default=1, editable=False)
     burst_at = models.DateTimeField(null=True, editable=False)
 
