@@ -110,6 +110,8 @@ def act(
         if found is not None:
             chosen = chosen.filter(pk__in=found)
         _record(chosen, step, at, until)
+        if found is None and not step.is_set:
+            chosen = changes.recorded(chosen, at, step.column)
         changed = chosen.update(**step.values(at, until))
         if name in TAKING_BACK:
             _restore_mails(user_id, found, at)

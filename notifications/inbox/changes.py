@@ -49,6 +49,11 @@ def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datet
     _record(chosen.values_list("pk", column), "notification_id, before", at, column, after)
 
 
+def recorded(chosen: NotificationQuerySet, at: datetime, column: str) -> NotificationQuerySet:
+    """Those of them that `record` has found: if they are not locked, others may have come since."""
+    return chosen.filter(Exists(_made(at, column)))
+
+
 def record_open(chosen: NotificationQuerySet, at: datetime) -> None:
     """Note which groups among these notifications an act is about to close."""
     _record(chosen.filter(group_open=True).values_list("pk"), "notification_id", at, GROUP_OPEN)

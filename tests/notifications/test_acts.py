@@ -2,6 +2,7 @@
 
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.utils import timezone
 from notifications import inbox
 from notifications.inbox import CannotUndo, Filters, Place
 from notifications.inbox.acts import STEPS
-from notifications.models import Notification
+from notifications.models import Change, Notification
 from notifications.testing import clock
 from tests.notifications.rows import pushed, sent
 from tests.patience import PATIENCE_SECONDS
@@ -188,6 +189,27 @@ def test_an_act_leaves_alone_what_is_committed_after_it(bob: Any) -> None:
     assert at_once(send_late, read_all) == [None, None]
     late, newest = Notification.objects.order_by("arrived_at")
     assert (late.message, late.is_read, newest.is_read) == ("late", False, True)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_what_is_committed_while_very_many_are_snoozed_is_left_alone(
+    bob: Any, five: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("notifications.inbox.acts.IDS_AT_ONCE", 3)
+    was, late = states(bob), []
+
+    def let_one_come(execute: Any, sql: str, *given: Any) -> Any:
+        done = execute(sql, *given)
+        if sql.startswith(f"INSERT INTO {Change._meta.db_table}") and not late:
+            late.extend(at_once(partial(sent, bob, "mention", message="late")))
+        return done
+
+    with connection.execute_wrapper(let_one_come):
+        outcome = do(bob, "snooze", filters=Filters())
+    assert outcome.changed == 5
+    assert inbox.undo(bob.pk, outcome.undo).changed == 5
+    assert states(bob) == was | {late[0].pk: (None,) * len(COLUMNS)}
 
 
 def test_very_many_are_named_by_nobody(bob: Any, five: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
