@@ -22,7 +22,7 @@ from notifications.models import Notification
 from notifications.parameters import find_unusable
 from notifications.rules.signals import all_rules
 from notifications.types import all_types, find_type
-from realtime.integration import database_alias, find_foreign_tables
+from realtime.integration import database_alias, find_foreign_tables, has_redis
 
 OTHER_NAMES = (
     "write 'notifications.apps.RealtimeNotificationsConfig' in INSTALLED_APPS instead of 'notifications': this gives"
@@ -72,7 +72,7 @@ def check_one_database(**_: Any) -> list[CheckMessage]:
 
 
 def check_mail(**_: Any) -> list[CheckMessage]:
-    """E007, W001: what mails need to lead somewhere, and a mail server that hangs."""
+    """E007, W001, W003: links in mails, a mail server that hangs, and jobs that cannot know who is online."""
     if conf.find_problems() or not conf.settings().mail:
         return []
     found: list[CheckMessage] = []
@@ -88,6 +88,10 @@ def check_mail(**_: Any) -> list[CheckMessage]:
         text = "A mail server that does not answer would stop the mails about notifications for a long time."
         hint = "Set EMAIL_TIMEOUT, or the option `timeout` in MAILERS, to some seconds."
         found.append(Warning(text, hint=hint, id="notifications.W001"))
+    if not conf.settings().jobs_seconds and not has_redis():
+        text = "Readers get mails while they have a page open: without Redis, jobs elsewhere do not know who is online."
+        hint = f"Set REALTIME['REDIS_URL'], or {conf.setting_name()}['JOBS_SECONDS'] above 0."
+        found.append(Warning(text, hint=hint, id="notifications.W003"))
     return found
 
 

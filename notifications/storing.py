@@ -28,7 +28,7 @@ GROW = (
     " withheld_by = CASE WHEN excluded.withheld_by <> '' AND {table}.withheld_until IS NULL"
     " THEN excluded.withheld_by ELSE {table}.withheld_by END,"
     # Both parameters are a minute ago.
-    " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst + 1 ELSE 1 END,"
+    " burst = CASE WHEN {table}.burst_at > %s THEN {table}.burst ELSE 0 END + excluded.burst,"
     " burst_at = CASE WHEN {table}.burst_at > %s THEN {table}.burst_at ELSE excluded.burst_at END"
 )
 # A writer who has waited for the row may have an earlier moment than the one who had it. Still, the group moves beyond
@@ -48,7 +48,7 @@ IS_OTHER_KEY = " AND {table}.dedupe_key <> excluded.dedupe_key"
 ATTEMPTS = 3
 TEXTS = ("params", "data", "link", "title", "message")
 # What differs between those who are present and others, with its type in PostgreSQL.
-OF_PRESENT = {"seen_at": "timestamptz", "withheld_by": "text"}
+OF_PRESENT = {"seen_at": "timestamptz", "withheld_by": "text", "burst": "integer"}
 ABOUT = ("target_type_id", "target_key")  # which goes with the link
 GROWN = ("seen_at", *TEXTS, *ABOUT, "actor_id", "reason", "expires_at", "pushed_by")
 
@@ -155,7 +155,8 @@ def _grow(grow: _Grow, keys: Sequence[Any]) -> dict[Any, int]:
 
 def _store(grow: _Grow, keys: Sequence[Any]) -> dict[Any, int]:
     count = 1 if grow.content.actor is None else 0
-    values = {"group_open": True, "group_count": count, "burst_at": grow.content.now}
+    burst = {"burst": int(not grow.content.silent), "burst_at": grow.content.now}
+    values = {"group_open": True, "group_count": count, **burst}
     return _insert(grow.content, values, keys, grow.present, grow.conflict)
 
 
@@ -217,7 +218,7 @@ def _insert(
     by_stored = {plain(stored_id(pk)): pk for pk in keys}
     given: list[dict[str, Any]] = [{"recipient": stored_id(pk)} for pk in keys]
     if present:
-        given = [row | _seen(content, pk in present) for row, pk in zip(given, keys, strict=True)]
+        given = [row | _of_present(content, pk in present) for row, pk in zip(given, keys, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {TABLE} (recipient_id, {columns}) SELECT {table.columns}, {places} FROM {table.source}"
@@ -227,10 +228,10 @@ def _insert(
         return {by_stored[plain(recipient)]: key for key, recipient in cursor.fetchall()}
 
 
-def _seen(content: Content, is_present: bool) -> dict[str, str | None]:
+def _of_present(content: Content, is_present: bool) -> dict[str, Any]:
     if is_present:
-        return {"seen_at": bulk.moment(content.now), "withheld_by": "present"}
-    return {"seen_at": None, "withheld_by": ""}
+        return {"seen_at": bulk.moment(content.now), "withheld_by": "present", "burst": 0}
+    return {"seen_at": None, "withheld_by": "", "burst": int(not content.silent)}
 
 
 def _note(content: Content, keys: Sequence[int]) -> None:

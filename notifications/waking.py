@@ -42,7 +42,7 @@ def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     with own_transaction():
         found = list(due.locked()[:ROWS_AT_ONCE])
         _bring_back(found, {"snoozed_until": None, "read_at": None, "seen_at": None}, now)
-        _announce([row for row in found if row.archived_at is None], now)
+        _announce(found, now)
     return bool(found)
 
 
@@ -72,11 +72,12 @@ def _bring_back(found: Sequence[Notification], states: dict[str, Any], now: date
 
 
 def _announce(woken: Sequence[Notification], now: datetime, act: Act = "unsnooze") -> None:
-    """Push and mail them as if they were new."""
+    """Push and mail them as if they were new, but for what is in the archive."""
     by_reader: dict[Any, list[int]] = defaultdict(list)
     for row in woken:
         by_reader[row.recipient_id].append(row.pk)
     announce_all(act, by_reader)
-    pushed = routing.choose_pushed(woken, now)
+    new = [row for row in woken if row.archived_at is None]
+    pushed = routing.choose_pushed(new, now)
     pushing.push_again(pushed, languages_of(list(dict.fromkeys(row.recipient_id for row in pushed))))
-    routing.mail_again(woken, now)
+    routing.mail_again(new, now)

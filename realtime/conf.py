@@ -170,6 +170,11 @@ def has_admin() -> bool:
     return read_settings("REALTIME", Settings)[0].get("admin", True) is True
 
 
+def has_redis() -> bool:
+    """Whether processes know of each other's sockets. Asked by checks, also while other settings are wrong."""
+    return bool(read_settings("REALTIME", Settings)[0].get("redis_url"))
+
+
 def read_settings(setting: str, model: type) -> tuple[dict[str, Any], list[str]]:
     """The values in the site's dictionary `setting`, by the names of the model's fields, and what is wrong with it.
 

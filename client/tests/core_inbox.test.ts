@@ -164,6 +164,20 @@ describe("the list", () => {
     expect(titles()).toEqual(["n3", "n2", "n1"]);
   });
 
+  test("what is snoozed in the archive leaves it", async () => {
+    await inbox.archive(ids[0]!);
+    await inbox.show({ box: "archived" });
+    await inbox.snooze(ids[0]!, new Date(Date.now() + 60_000));
+    await settle();
+    expect(titles()).toEqual([]);
+    await inbox.show({ box: "snoozed" });
+    expect(titles()).toEqual(["n3"]);
+    await inbox.archive(ids[0]!);
+    expect(titles()).toEqual([]);
+    await inbox.show({ box: "archived" });
+    expect(titles()).toEqual(["n3"]);
+  });
+
   test("what does not fit the filter is told, and not shown", async () => {
     await inbox.show({ category: ["social", "work"] });
     const shown = titles();

@@ -5,13 +5,12 @@ conditional UPDATE, so two devices cannot move a state backwards, and ends in on
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
-from django.db import IntegrityError
 from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Coalesce
 
@@ -49,26 +48,32 @@ class Step:
     column: str
     is_set: bool  # it writes the moment, which identifies the act
     before: Q
-    values: Callable[[datetime], dict[str, Any]] = lambda at: {}
+    closes_group: bool = False
+    ends: str = ""  # another column, which it empties: a notification is in one list
+
+    def values(self, at: datetime, until: datetime | None = None) -> dict[str, Any]:
+        """For an UPDATE: what the act of this moment writes."""
+        values: dict[str, Any] = {self.column: at if self.is_set else until}
+        if self.closes_group:
+            values["group_open"] = False
+        if self.ends:
+            values[self.ends] = None
+        return values | _seen(at) if self.column == "read_at" and self.is_set else values
 
 
-def _with_seen(at: datetime) -> dict[str, Any]:
-    return {"seen_at": Coalesce("seen_at", at, output_field=DateTimeField()), "group_open": False}
-
-
-def _closing_group(at: datetime) -> dict[str, Any]:
-    return {"group_open": False}
+def _seen(at: datetime) -> dict[str, Any]:
+    return {"seen_at": Coalesce("seen_at", at, output_field=DateTimeField())}
 
 
 STEPS: dict[str, Step] = {
     "seen": Step("seen_at", True, Q(seen_at__isnull=True)),
-    "read": Step("read_at", True, Q(read_at__isnull=True), _with_seen),
+    "read": Step("read_at", True, Q(read_at__isnull=True), closes_group=True),
     "unread": Step("read_at", False, Q(read_at__isnull=False)),
-    "archive": Step("archived_at", True, Q(archived_at__isnull=True), _closing_group),
+    "archive": Step("archived_at", True, Q(archived_at__isnull=True), closes_group=True, ends="snoozed_until"),
     "unarchive": Step("archived_at", False, Q(archived_at__isnull=False)),
-    "snooze": Step("snoozed_until", False, Q(), _closing_group),
+    "snooze": Step("snoozed_until", False, Q(), closes_group=True, ends="archived_at"),
     "unsnooze": Step("snoozed_until", False, Q(snoozed_until__isnull=False)),
-    "delete": Step("deleted_at", True, Q(deleted_at__isnull=True), _closing_group),
+    "delete": Step("deleted_at", True, Q(deleted_at__isnull=True), closes_group=True),
 }
 TAKING_BACK = ("unread", "unarchive", "unsnooze")  # after which mails are sent that an act had stopped
 
@@ -104,14 +109,23 @@ def act(
             return Outcome()
         if found is not None:
             chosen = chosen.filter(pk__in=found)
-        if not step.is_set:
-            changes.record(chosen, at, step.column, until)
-        written = at if step.is_set else until
-        changed = chosen.update(**{step.column: written, **step.values(at)})
+        _record(chosen, step, at, until)
+        if found is None and not step.is_set:
+            chosen = changes.recorded(chosen, at, step.column)
+        changed = chosen.update(**step.values(at, until))
         if name in TAKING_BACK:
             _restore_mails(user_id, found, at)
         announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
     return Outcome(changed, _sign(user_id, name, at, until), found)
+
+
+def _record(chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None) -> None:
+    if not step.is_set:
+        changes.record(chosen, at, step.column, until)
+    if step.ends:
+        changes.record(chosen.filter(**{f"{step.ends}__isnull": False}), at, step.ends, None)
+    if step.closes_group:
+        changes.record_open(chosen, at)
 
 
 def _find_step(name: str, until: datetime | None) -> Step:
@@ -131,19 +145,20 @@ def undo(user_id: Any, text: str) -> Outcome:
     step = STEPS[name]
     with own_transaction():
         changes.lock_inbox(user_id)
-        own = Notification.objects.filter(recipient_id=user_id)
+        own = Notification.objects.filter(_is_untouched(name, at), recipient_id=user_id)
         if step.is_set:
-            chosen = own.filter(_is_untouched(name, at), **{step.column: at})
+            chosen = own.filter(**{step.column: at})
             seen = Case(When(seen_at=at, then=None), default=F("seen_at"), output_field=DateTimeField())
             values: dict[str, Any] = {step.column: None, "seen_at": seen} if name == "read" else {step.column: None}
         else:
             chosen = changes.undoable(own, at, step.column, until)
             values = changes.earlier(at, step.column)
         found = changes.lock_some(chosen, IDS_AT_ONCE)
-        if "group_open" in step.values(at):
-            changed = _reopen(chosen, values, changes.reopened(at, step.column, step.is_set))
-        else:
-            changed = chosen.update(**values)
+        if step.ends:
+            changes.restore(chosen, at, step.ends)
+        if step.closes_group:
+            changes.reopen(chosen, at, step.column)
+        changed = chosen.update(**values)
         if changed:
             _restore_mails(user_id, found, clock.now())
             announcing.announce(user_id, "undo", found)
@@ -156,6 +171,10 @@ def _is_untouched(name: str, at: datetime) -> Q:
         return Q(read_at__isnull=True)
     if name == "read":  # whoever has taken an action since has read it
         return Q(acted_at__isnull=True) | Q(acted_at__lt=at)
+    if name == "unarchive":  # whoever has snoozed it since wants it back in the inbox
+        return Q(snoozed_until__isnull=True)
+    if name == "unsnooze":
+        return Q(archived_at__isnull=True)
     return Q()
 
 
@@ -164,14 +183,6 @@ def _restore_mails(user_id: Any, ids: Sequence[int] | None, now: datetime) -> No
         queue.restore_all(user_id, now)
     else:
         queue.restore(ids, now)
-
-
-def _reopen(chosen: NotificationQuerySet, values: dict[str, Any], reopened: dict[str, Any]) -> int:
-    try:
-        with own_transaction():
-            return chosen.update(**values, **reopened)
-    except IntegrityError:  # somebody has just opened a new group with the key of one of these
-        return chosen.update(**values)
 
 
 @retry_conflicts
@@ -183,7 +194,7 @@ def take_action(user_id: Any, pk: int, key: str) -> bool:
         now = clock.now()
         own = Notification.objects.filter(recipient_id=user_id, pk=pk, action="").existing()
         read_at = list(own.locked().values_list("read_at", flat=True))
-        values = {"action": key, "acted_at": now, "read_at": Coalesce("read_at", now), **_with_seen(now)}
+        values = {"action": key, "acted_at": now, **STEPS["read"].values(now), "read_at": Coalesce("read_at", now)}
         if not own.update(**values):
             return False
         announcing.announce(user_id, "act", [pk])
@@ -223,7 +234,7 @@ def mark_all(name: Act, notifications: NotificationQuerySet) -> int:
         found = Notification.objects.filter(pk__in=[pk for ids in by_reader.values() for pk in ids])
         if not step.is_set:
             changes.record(found, at, step.column, None)
-        changed = found.update(**{step.column: at if step.is_set else None, **step.values(at)})
+        changed = found.update(**step.values(at))
         if name in TAKING_BACK:
             queue.restore(sorted(pk for ids in by_reader.values() for pk in ids), at)
         announcing.announce_all(name, by_reader)

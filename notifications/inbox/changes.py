@@ -7,14 +7,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db import IntegrityError
+from django.db.models import DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from notifications.models import Change, Notification, NotificationQuerySet
 from notifications.pruning import delete_rows
-from realtime.integration import connection
+from realtime.integration import connection, own_transaction
 
-CLOSING = ("read_at", "archived_at", "snoozed_until", "deleted_at")  # a group in which one of them is set is closed
+# A group in which one of them is set is closed.
+CLOSING = ("read_at", "archived_at", "snoozed_until", "deleted_at", "acted_at")
+GROUP_OPEN = "group_open"
 
 
 def lock_inbox(user_id: Any) -> None:
@@ -43,22 +46,39 @@ def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
 
 def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> None:
     """Note what an act is about to overwrite in a column of these notifications."""
-    query, params = chosen.order_by().values_list("pk", column).query.sql_with_params()
+    _record(chosen.values_list("pk", column), "notification_id, before", at, column, after)
+
+
+def recorded(chosen: NotificationQuerySet, at: datetime, column: str) -> NotificationQuerySet:
+    """Those of them that `record` has found: if they are not locked, others may have come since."""
+    return chosen.filter(Exists(_made(at, column)))
+
+
+def record_open(chosen: NotificationQuerySet, at: datetime) -> None:
+    """Note which groups among these notifications an act is about to close."""
+    _record(chosen.filter(group_open=True).values_list("pk"), "notification_id", at, GROUP_OPEN)
+
+
+def _record(found: QuerySet[Any, Any], columns: str, at: datetime, field: str, after: datetime | None = None) -> None:
+    query, params = found.order_by().query.sql_with_params()
     prepare = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Change._meta.db_table} (notification_id, before, at, field, after)"
+            f"INSERT INTO {Change._meta.db_table} ({columns}, at, field, after)"
             f" SELECT found.*, %s, %s, %s FROM ({query}) AS found",
-            [prepare(at), column, prepare(after), *params],
+            [prepare(at), field, prepare(after), *params],
         )
 
 
 def undoable(own: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> NotificationQuerySet:
     """Those notifications whose column still is as the act of this moment has left it."""
-    later = Change.objects.filter(notification=OuterRef("notification"), field=column, at__gt=OuterRef("at"))
-    acts: QuerySet[Change] = Change.objects.filter(at=at, field=column).exclude(Exists(later))
-    still = Q(**{f"{column}__isnull": True} if after is None else {column: after})
-    return own.filter(still, pk__in=acts.values("notification"))
+    later = Change.objects.filter(_is("after", after), notification=OuterRef("notification"), field=column)
+    acts: QuerySet[Change] = Change.objects.filter(at=at, field=column).exclude(Exists(later.filter(at__gt=at)))
+    return own.filter(_is(column, after), pk__in=acts.values("notification"))
+
+
+def _is(name: str, moment: datetime | None) -> Q:
+    return Q(**{f"{name}__isnull": True} if moment is None else {name: moment})
 
 
 def earlier(at: datetime, column: str) -> dict[str, Any]:
@@ -69,17 +89,29 @@ def earlier(at: datetime, column: str) -> dict[str, Any]:
     return {column: before, **seen}
 
 
-def reopened(at: datetime, column: str, is_set: bool) -> dict[str, Any]:
-    """For an UPDATE: whether a group grows again when the act of this moment, which has closed it, is undone.
+def restore(undone: NotificationQuerySet, at: datetime, column: str) -> None:
+    """Write what the act of this moment has emptied besides its own column, just before it is undone."""
+    emptied = Change.objects.filter(at=at, field=column)
+    undone.filter(pk__in=emptied.values("notification")).update(**earlier(at, column))
 
-    It does if nothing else has closed it, and if no group with its key began after it.
+
+def reopen(undone: NotificationQuerySet, at: datetime, column: str) -> None:
+    """Let the groups grow again that the act of this moment has closed, just before it is undone.
+
+    Not those that something else keeps closed. They grow again when that is undone, too.
     """
+    others = Q(**{f"{name}__isnull": True for name in CLOSING if name != column})
+    closed_by_acts = Change.objects.filter(notification=OuterRef("pk"), field=GROUP_OPEN)
+    closed = Exists(closed_by_acts.filter(Q(at=at) | Q(after__isnull=False)))
     same = {name: OuterRef(name) for name in ("recipient", "type", "group_key")}
     newer = Notification.objects.filter(pk__gt=OuterRef("pk"), **same).exclude(group_key="")
-    others = Q(**{f"{name}__isnull": True for name in CLOSING if name != column})
-    closed_once = others if is_set else others & Q(Exists(_made(at, column).filter(before__isnull=True)))
-    condition = ~Q(group_key="") & closed_once & ~Exists(newer)
-    return {"group_open": Case(When(condition, then=True), default=F("group_open"))}
+    try:
+        with own_transaction():
+            undone.exclude(group_key="").filter(others, closed, ~Exists(newer)).update(group_open=True)
+    except IntegrityError:  # somebody has just opened a new group with the key of one of these
+        pass
+    still_closed = undone.filter(group_open=False).values("pk")
+    Change.objects.filter(notification__in=still_closed, at=at, field=GROUP_OPEN).update(after=at)
 
 
 def _made(at: datetime, column: str) -> QuerySet[Change]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from notifications import clock, types
 from notifications.frames import MOST_COUNTED, Counts
-from notifications.models import Notification, NotificationQuerySet
+from notifications.models import GroupMember, Notification, NotificationQuerySet
 from realtime.protocol.frames import format_time
 
 MAX_ID = 2**63 - 1  # limit of the database's column
@@ -61,8 +61,8 @@ class Filters:
 
 BOXES = {
     "inbox": Q(archived_at__isnull=True, snoozed_until__isnull=True),
-    "archived": Q(archived_at__isnull=False, snoozed_until__isnull=True),
-    "snoozed": Q(snoozed_until__isnull=False),
+    "archived": Q(archived_at__isnull=False),
+    "snoozed": Q(snoozed_until__isnull=False, archived_at__isnull=True),
     "all": Q(),
 }
 
@@ -77,10 +77,16 @@ def select(user_id: Any, filters: Filters) -> NotificationQuerySet:
     if filters.reason is not None:
         found = found.filter(reason=filters.reason)
     if filters.actor is not None:
-        found = found.filter(actor_id=filters.actor)
+        found = found.filter(_caused_by(filters.actor))
     if filters.since is not None:
         found = found.filter(arrived_at__gte=filters.since)
     return found
+
+
+def _caused_by(actor: Any) -> Q:
+    """Also those of groups: `actor_id` is the newest person there."""
+    member = GroupMember.objects.filter(notification=OuterRef("pk"), person=str(actor))
+    return Q(actor_id=actor) | ~Q(group_key="") & Q(Exists(member))
 
 
 def type_conditions(filters: Filters) -> Iterator[Q]:

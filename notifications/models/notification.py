@@ -101,7 +101,7 @@ class Notification(Table):
     group_count = models.PositiveIntegerField(_("people"), default=1, editable=False)
     # The last three of them: [{"user_id": …, "name": …}, …], the newest first.
     group_actors = models.JSONField(_("last people"), default=list, blank=True, editable=False)
-    # How often it has arrived since `burst_at`, as far as that is within a minute: for the limit of pushes.
+    # How often it was to be pushed since `burst_at`, as far as that is within a minute: for the limit of pushes.
     burst = models.PositiveIntegerField(default=1, editable=False)
     burst_at = models.DateTimeField(null=True, editable=False)
 
@@ -237,6 +237,7 @@ class Change(Table):
     at = models.DateTimeField(db_index=True)
     field = models.CharField(max_length=20)
     before: Any = models.DateTimeField(null=True)
+    # Of `group_open`: set if the act that has closed the group was undone while something else kept it closed.
     after: Any = models.DateTimeField(null=True)
 
     class Meta:

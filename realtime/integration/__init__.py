@@ -14,7 +14,7 @@ from realtime.auth.user_choice import FindsUsers, UserSelect, UsersSelect
 from realtime.auth.user_ids import read_user, wire_id
 from realtime.auth.users import all_users
 from realtime.chat.read_positions import register_notification_marker
-from realtime.conf import read_settings
+from realtime.conf import has_redis, read_settings
 from realtime.delivery.publishing import publish_all
 from realtime.models import ExactModel, ExactQuerySet
 from realtime.presence.absence import find_connected, find_last_seen
@@ -54,6 +54,7 @@ __all__ = [
     "find_foreign_tables",
     "find_last_seen",
     "find_present",
+    "has_redis",
     "is_stopping",
     "online_page",
     "own_transaction",

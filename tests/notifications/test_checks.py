@@ -114,6 +114,21 @@ def test_a_mail_server_that_hangs_is_given_up_by_the_older_settings(settings):
     assert mail_problems(settings, MAIL=True, SITE_URL="https://example.com") == []
 
 
+@pytest.mark.parametrize(
+    ("redis_url", "jobs_seconds", "expected"),
+    [
+        ("", 0, ["notifications.W003"]),
+        ("", 5, []),
+        ("redis://127.0.0.1:6379/0", 0, []),
+    ],
+)
+def test_jobs_in_a_process_that_does_not_know_who_is_online(settings, redis_url, jobs_seconds, expected):
+    settings.REALTIME = {**settings.REALTIME, "REDIS_URL": redis_url}
+    given = {"JOBS_SECONDS": jobs_seconds, "SITE_URL": "https://example.com"}
+    assert mail_problems(settings, MAIL=True, **given) == expected
+    assert mail_problems(settings, **given) == []
+
+
 def test_parameters_that_nobody_can_pass(monkeypatch):
     monkeypatch.setattr(types, "_types", dict(types._types))
     assert check_types() == []

@@ -200,6 +200,42 @@ def test_it_grows_again_when_all_that_has_closed_it_is_undone(bob: Any) -> None:
     assert row_of(bob).group_open
 
 
+def test_undoing_an_act_that_has_not_closed_it_does_not_let_it_grow(bob: Any) -> None:
+    fans = people(2)
+    like(bob, fans[0])
+    inbox.act(bob.pk, "read")
+    inbox.act(bob.pk, "unread")
+    inbox.undo(bob.pk, inbox.act(bob.pk, "read").undo)
+    assert not row_of(bob).group_open
+    inbox.undo(bob.pk, inbox.act(bob.pk, "archive").undo)
+    like(bob, fans[1])
+    assert Notification.objects.filter(recipient=bob).count() == 2
+
+
+def test_it_grows_again_when_acts_are_undone_one_after_the_other(bob: Any) -> None:
+    like(bob, *people(1))
+    first, unread = inbox.act(bob.pk, "read"), inbox.act(bob.pk, "unread")
+    inbox.undo(bob.pk, unread.undo)
+    assert not row_of(bob).group_open
+    inbox.undo(bob.pk, first.undo)
+    assert row_of(bob).group_open
+
+
+def test_what_an_action_was_taken_of_grows_no_more(bob: Any) -> None:
+    fans = people(2)
+    row = like(bob, fans[0])
+    archived = inbox.act(bob.pk, "archive")
+    assert inbox.take_action(bob.pk, row.pk, "accept")
+    inbox.act(bob.pk, "unread")
+    read = inbox.act(bob.pk, "read")
+    for outcome in (read, archived):
+        assert inbox.undo(bob.pk, outcome.undo).changed == 1
+        assert not row_of(bob).group_open
+    like(bob, fans[1])
+    new = Notification.objects.latest("pk")
+    assert (new.group_count, new.action, Notification.objects.filter(recipient=bob).count()) == (1, "", 2)
+
+
 def test_of_several_with_one_key_only_the_newest_grows_again(bob: Any) -> None:
     fans = people(3)
     like(bob, fans[0])

@@ -58,6 +58,27 @@ def test_tabs_and_filters(alice: Any, bob: Any, rows: dict[str, Notification]) -
     assert listed(bob, unread=False) == ["order"]
 
 
+def test_what_is_archived_is_not_snoozed(bob: Any) -> None:
+    row, later = sent(bob, "mention", message="x"), timezone.now() + timedelta(hours=1)
+    inbox.act(bob.pk, "snooze", ids=[row.pk], until=later)
+    inbox.act(bob.pk, "archive", ids=[row.pk])
+    assert (listed(bob, box="archived"), listed(bob, box="snoozed")) == (["x"], [])
+    inbox.act(bob.pk, "snooze", ids=[row.pk], until=later)
+    assert (listed(bob, box="archived"), listed(bob, box="snoozed")) == ([], ["x"])
+    Notification.objects.update(archived_at=timezone.now())  # as nobody but others' code writes it
+    assert (listed(bob, box="archived"), listed(bob, box="snoozed")) == (["x"], [])
+
+
+def test_a_group_is_listed_for_everybody_in_it(alice: Any, bob: Any, carol: Any) -> None:
+    for fan in (alice, carol):
+        sent(bob, "new_like", message="liked", actor=fan, group_key="like:7")
+    sent(bob, "new_like", message="alone", actor=carol)
+    assert listed(bob, actor=alice.pk) == ["liked"]
+    assert listed(bob, actor=carol.pk) == ["alone", "liked"]
+    assert listed(bob, actor=bob.pk) == []
+    assert inbox.act(bob.pk, "read", filters=Filters(actor=alice.pk)).changed == 1
+
+
 def test_counts_are_of_the_inbox(bob: Any, rows: dict[str, Notification]) -> None:
     assert inbox.counts(bob.pk) == inbox.lists.Counts(unread=3, unseen=3)
     inbox.act(bob.pk, "seen", ids=[rows["plain"].pk])

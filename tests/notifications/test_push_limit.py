@@ -71,6 +71,23 @@ def test_what_was_not_pushed_for_another_reason_does_not_count(bob: Any) -> None
 
 
 @pytest.mark.usefixtures("three_a_minute")
+@pytest.mark.parametrize("quiet", [(1, 2, 3, 4), (0, 1, 2, 3)])
+@pytest.mark.parametrize("options", [{"silent": True}, {"unless_present": "room.general"}])
+def test_growths_of_a_group_that_are_not_pushed_do_not_count(
+    bob: Any, time: Time, monkeypatch: pytest.MonkeyPatch, quiet: tuple[int, ...], options: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("realtime.integration.find_present", lambda stream, keys: frozenset({bob.pk}))
+    for number in range(6):
+        fan = get_user_model().objects.create_user(f"fan{number}")
+        sent(bob, "new_like", actor=fan, group_key="like:7", **(options if number in quiet else {}))
+    row = row_of(bob)
+    assert (pushes(bob), row.group_count, row.burst) == (2, 6, 2)
+    for _ in range(2):
+        sent(bob, "mention", message="hello")
+    assert pushes(bob) == 3
+
+
+@pytest.mark.usefixtures("three_a_minute")
 def test_what_is_critical_is_never_too_much(bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, "alarm", critical=True)
     for _ in range(5):

@@ -148,6 +148,40 @@ def test_what_was_put_away_comes_back_without_a_push(bob: Any, time: Time, act: 
     assert inbox.counts(bob.pk).unread == 0
 
 
+def test_what_is_archived_does_not_come_back(bob: Any, time: Time) -> None:
+    row = sent(bob, "mention", message="hello")
+    snooze(bob, row)
+    inbox.act(bob.pk, "archive", ids=[row.pk])
+    before = Notification.objects.values().get()
+    waking.wake(time.pass_by(hours=2))
+    assert Notification.objects.values().get() == before
+
+
+def test_what_is_snoozed_in_the_archive_comes_back_to_the_inbox(bob: Any, time: Time) -> None:
+    row = sent(bob, "mention", message="hello")
+    inbox.act(bob.pk, "archive", ids=[row.pk])
+    snooze(bob, row)
+    waking.wake(time.pass_by(hours=1))
+    assert [found.pk for found in inbox.page(bob.pk, inbox.Filters(unread=True), None, 10)] == [row.pk]
+    assert len(pushed(bob, "notification")) == 2
+
+
+def test_one_that_is_in_both_lists_comes_back_in_the_archive(office: Office, erin: Any) -> None:
+    """No act leaves it so, but others may write to the table."""
+    row = sent(erin, "mention", message="hello")
+    snooze(erin, row)
+    Notification.objects.update(archived_at=office.time.now)
+    waking.wake(office.time.pass_by(hours=1))
+    assert pushed(erin, "inbox")[-1]["data"] == {
+        "act": "unsnooze",
+        "notification_ids": [row.pk],
+        "unread": 0,
+        "unseen": 0,
+    }
+    assert len(pushed(erin, "notification")) == 1
+    assert office.send(minutes=5) == []
+
+
 def test_a_crowd_that_wakes_at_once_is_a_storm_like_any_other(bob: Any, time: Time, settings: Any) -> None:
     settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "PUSHES_PER_MINUTE": 5}
     for _ in range(5):

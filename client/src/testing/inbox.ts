@@ -11,9 +11,9 @@ const ACTS: Record<string, (item: Item, now: string, body: any) => Partial<Item>
   seen: (item, now) => ({ seen_at: item.seen_at ?? now }),
   read: (item, now) => ({ read_at: item.read_at ?? now, seen_at: item.seen_at ?? now }),
   unread: () => ({ read_at: null }),
-  archive: (_, now) => ({ archived_at: now }),
+  archive: (_, now) => ({ archived_at: now, snoozed_until: null }),
   unarchive: () => ({ archived_at: null }),
-  snooze: (_, __, { until }) => ({ snoozed_until: until }),
+  snooze: (_, __, { until }) => ({ snoozed_until: until, archived_at: null }),
   unsnooze: () => ({ snoozed_until: null }),
   delete: () => undefined,
 };
