@@ -136,10 +136,7 @@ async def test_two_tabs_are_one_person(windows: Windows) -> None:
 async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> None:
     alice, bob = await windows.open("alice"), await windows.open("bob")
     await keep_toasts(alice)
-    async with alice.context.expect_page() as opening:
-        await alice.click("#live button >> text=Open the admin")
-    admin = await opening.value
-    await expect(admin).to_have_title("Site administration | Django site admin")
+    admin = await open_admin(alice)
     await admin.goto(f"http://{windows.address}/admin/orders/order/")
     row = admin.locator("tr", has_text="A-18")
     await row.locator("select").select_option("sent")
@@ -165,6 +162,30 @@ async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> Non
     # The window is still alice's, though the browser has the admin's cookie.
     await say(alice, "It has been sent")
     await expect(bob.locator(".message .author").last).to_have_text("alice")
+
+
+async def open_admin(page: Page) -> Page:
+    async with page.context.expect_page() as opening:
+        await page.click("#live button >> text=Open the admin")
+    admin = await opening.value
+    await expect(admin).to_have_title("Site administration | Django site admin")
+    return admin
+
+
+async def test_the_buttons_of_open_windows_work_after_the_admin_was_opened(windows: Windows) -> None:
+    """Each login gives the browser another CSRF token than the one with which these windows came."""
+    alice = await windows.open("alice")
+    bob = await windows.open("bob", beside=alice)
+    newcomer = await alice.context.new_page()
+    windows.watch(newcomer)
+    await newcomer.goto(f"http://{windows.address}/")
+    await open_admin(alice)
+    await open_admin(alice)
+    await newcomer.click("#sign-in button[value=carol]")
+    await expect(newcomer.locator("#pill")).to_have_attribute("data-status", "online")
+    await bob.click("#side .languages button")
+    await expect(bob.locator("html")).to_have_attribute("lang", "zh-hans")
+    await expect(bob.locator("#my-name")).to_have_text("bob")
 
 
 async def move_along(order: Locator, *states: str) -> None:
