@@ -54,6 +54,26 @@ def test_nobody_else_can_be_had(name: str) -> None:
 
 
 @pytest.mark.usefixtures("demo")
+def test_its_page_offers_only_those_who_can_be_had() -> None:
+    call_command("load_demo", verbosity=0)
+    people = get_user_model().objects
+    assert find_choices() == {"alice", "bob", "carol"}
+    people.filter(username="alice").delete()
+    people.filter(username="bob").update(is_active=False)
+    assert find_choices() == {"carol"}
+    people.filter(username="carol").delete()
+    assert find_choices() == set()
+
+
+def find_choices() -> set[str]:
+    """Those as whom the page signs in: this window, and a second one."""
+    page = Client().get("/").content.decode()
+    here = set(re.findall(r'<button name="username" value="(\w+)"', page))
+    assert set(re.findall(r'href="/\?as=(\w+)"', page)) == here
+    return here
+
+
+@pytest.mark.usefixtures("demo")
 def test_a_disabled_person_cannot_be_had() -> None:
     get_user_model().objects.filter(username__in=["alice", "admin"]).update(is_active=False)
     assert Client().post(SIGN_IN, {"username": "alice"}).status_code == 404
