@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
-from project.demo import actors, performance, stage
+from project.demo import performance, stage
 from project.demo.actors import Company
 from project.demo.people import ACTORS
-from project.demo.script import EVERY_LINE
+from project.demo.script import EVERY_LINE, SCENES
 from project.management.commands.load_demo import make_actor, make_room
+from realtime.models import Message
 from realtime.storage.database import run
 
 NAMES = [person.username for person in ACTORS]
@@ -62,7 +64,7 @@ class Stage:
         return self._left >= 0
 
     async def perform(self) -> None:
-        await Company(self.open, self.is_wanted, 0).perform()
+        await Company(NAMES, self.open, self.is_wanted, 0).perform()
 
     def said(self, kind: str = "message") -> list[dict[str, Any]]:
         return [frame for line in self.lines.values() for frame in line.sent if frame["type"] == kind]
@@ -93,14 +95,10 @@ async def test_they_answer_heartbeats_and_visitors() -> None:
     assert any(frame["room_id"] == "team-x" for frame in paper.said())
 
 
-async def test_they_stop_when_a_socket_was_closed_or_all_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_they_stop_when_a_socket_was_closed() -> None:
     paper = Stage(lines=1000, then=lambda stage: stage.lines["lin"].incoming.put_nowait(None))
     await paper.perform()
     assert len(paper.said()) <= 2
-    monkeypatch.setattr(actors, "LINES_AT_MOST", 5)
-    paper = Stage(lines=1000)
-    await paper.perform()
-    assert len(paper.said()) == 5
 
 
 def test_one_company_has_the_place_while_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,25 +109,39 @@ def test_one_company_has_the_place_while_somebody_looks(monkeypatch: pytest.Monk
     assert not stage.take_place("second")
     assert not stage.keep_place("second")
     stage.leave_place("second")
-    cache.delete(stage.LOOKED_AT)
+    cache.delete(stage.SAID)
     assert not stage.keep_place("first")
     stage.leave_place("first")
+    assert not stage.take_place("second")
+    stage.note_visitor()
     assert stage.take_place("second")
 
 
+def test_all_companies_together_say_only_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "LINES_AT_MOST", 2)
+    for name in ("first", "second"):
+        stage.note_visitor()
+        assert stage.keep_place(name)
+        stage.leave_place(name)
+    stage.note_visitor()
+    assert not stage.take_place("third")
+
+
+@pytest.fixture
+def company(general: Any, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All actors have accounts and are in the rooms in which they talk, and talk without a pause."""
+    monkeypatch.setattr(performance, "LINE_SECONDS", 0)
+    people = [make_actor(person) for person in ACTORS]
+    for room in ("general", "releases", "support"):
+        make_room(room, room, [bob, *people])
+
+
+@pytest.mark.usefixtures("company")
 async def test_a_visitor_sees_them_come_and_hears_them(
-    site: Any, general: Any, alice: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+    site: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over real sockets of this process, as the topic of the demo starts them."""
-    monkeypatch.setattr(performance, "LINE_SECONDS", 0)
-    monkeypatch.setattr(actors, "LINES_AT_MOST", 30)
-
-    def furnish() -> None:
-        people = [make_actor(person) for person in ACTORS]
-        for room in ("general", "releases", "support"):
-            make_room(room, room, [bob, *people])
-
-    await run(furnish)
+    monkeypatch.setattr(stage, "LINES_AT_MOST", 30)
     visitor = await site.connect(alice)
     await visitor.ask("join", room_id="general")
     show = performance.Performance()
@@ -140,6 +152,37 @@ async def test_a_visitor_sees_them_come_and_hears_them(
     assert show._task is not None
     await show._task
     assert not await run(cache.get, stage.PLACE)
+
+
+@pytest.mark.usefixtures("site", "company")
+async def test_they_do_not_begin_again_while_the_same_visitors_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "LINES_AT_MOST", 5)
+    show = performance.Performance()
+    await show.go_on()
+    first = show._task
+    assert first is not None
+    await first
+    assert await run(Message.objects.count) == 5
+    await show.go_on()
+    assert show._task is first
+    await run(cache.delete, stage.SAID)  # nobody has looked for a while
+    await show.go_on()
+    assert show._task is not first
+    await show._task
+    assert await run(Message.objects.count) == 10
+
+
+@pytest.mark.usefixtures("site", "company")
+async def test_the_others_talk_without_somebody_who_is_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "LINES_AT_MOST", 2 * len(SCENES))
+    await run(get_user_model().objects.filter(username="emil").update, is_active=False)
+    show = performance.Performance()
+    await show.go_on()
+    assert show._task is not None
+    await show._task
+    said = await run(list, Message.objects.values_list("sender__username", flat=True))
+    assert len(said) == 2 * len(SCENES)
+    assert set(said) == set(NAMES) - {"emil"}
 
 
 async def test_without_their_accounts_nobody_talks(site: Any, alice: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from project.demo.actors import Company
+from project.demo.people import ACTORS, find_active
 from project.demo.sockets import Line, issue_ticket
 from realtime.integration import run
 
@@ -34,8 +35,11 @@ class Command(BaseCommand):
         async def open_line(username: str) -> Line:
             return await connect(f"{url}?ticket={await run(issue_ticket, username)}", proxy=None)
 
+        names = find_active(ACTORS)
+        if not names:
+            raise CommandError("Nobody is there who could talk. Run `load_demo`.")
         try:
-            asyncio.run(Company(open_line, is_wanted, every).perform())
+            asyncio.run(Company(names, open_line, is_wanted, every).perform())
         except (OSError, WebSocketException) as error:
             raise CommandError(f"The site at {url} does not answer: {error}") from None
         except KeyboardInterrupt:

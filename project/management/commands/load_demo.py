@@ -79,7 +79,8 @@ def make_user(name: str, **flags: bool) -> User:
 
 def make_actor(person: Person) -> User:
     """Somebody who talks by themselves. Nobody can log in as them."""
-    user, created = get_user_model().objects.update_or_create(username=person.username, defaults=names_of(person))
+    values = {"is_active": True, **names_of(person)}
+    user, created = get_user_model().objects.update_or_create(username=person.username, defaults=values)
     if created:
         user.set_unusable_password()
         user.save()
