@@ -33,11 +33,14 @@ class Actor:
         self.is_open = True
 
     async def listen(self) -> None:
-        async for text in self._line:
-            await self._take(json.loads(text))
-        self.is_open = False
-        self._greeted.set()
-        self._answered.set()
+        """Returns when the socket is closed, and raises when it breaks. Nobody waits for an answer then."""
+        try:
+            async for text in self._line:
+                await self._take(json.loads(text))
+        finally:
+            self.is_open = False
+            self._greeted.set()
+            self._answered.set()
 
     async def _take(self, frame: dict[str, Any]) -> None:
         match frame["type"]:
