@@ -51,6 +51,11 @@ def refusal(status: int, **headers: str) -> Answer:
     return refuse
 
 
+async def fail(route: Route) -> None:
+    """As the site answers an error of its own (`project.views.server_error`)."""
+    await route.fulfill(status=500, json={"detail": "It is our fault.", "code": "MESSAGE_PROCESSING_ERROR"})
+
+
 async def break_off(route: Route) -> None:
     await route.abort()
 
@@ -97,7 +102,9 @@ async def soon(waiting: Awaitable[Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [refusal(429, **{"Retry-After": "1"}), refusal(503), break_off], ids=["429", "503", "network"]
+    "answer",
+    [refusal(429, **{"Retry-After": "1"}), refusal(503), fail, break_off],
+    ids=["429", "503", "500", "network"],
 )
 @pytest.mark.usefixtures("announced")
 async def test_lists_that_were_refused_once_load_by_themselves(windows: Windows, answer: Answer) -> None:
