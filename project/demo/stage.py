@@ -20,19 +20,14 @@ def note_visitor() -> None:
 
 
 def take_place(name: str) -> bool:
-    """Whether the actors of this name may perform: one company at a time in the whole site, while there is a visitor."""
-    if not is_wanted():
+    """Whether the actors of this name may perform: they are wanted, and one company at a time has the whole site."""
+    if cache.get(SAID, LINES_AT_MOST) >= LINES_AT_MOST:
         return False
     return cache.add(PLACE, name, PLACE_SECONDS) or cache.get(PLACE) == name
 
 
-def is_wanted() -> bool:
-    said = cache.get(SAID)
-    return said is not None and said < LINES_AT_MOST
-
-
 def keep_place(name: str) -> bool:
-    """Whether they may say one more line: they are still wanted, and the place is theirs."""
+    """The same, for one more line."""
     if not take_place(name):
         return False
     try:
