@@ -162,9 +162,7 @@ def company(general: Any, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("company")
-async def test_a_visitor_sees_them_come_and_hears_them(
-    site: Any, alice: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_visitor_sees_them_come_and_hears_them(site: Any, alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over real sockets of this process, as the topic of the demo starts them."""
     monkeypatch.setattr(stage, "LINES_AT_MOST", 30)
     visitor = await site.connect(alice)
@@ -247,9 +245,7 @@ async def test_by_the_command_they_talk_as_long_as_it_says(site: Any) -> None:
 async def test_the_command_says_that_they_could_not_go_on(site: Any, alice: Any) -> None:
     visitor = await site.join(alice)
     url = f"ws://{site.host}/api/v1/ws"
-    talking = asyncio.create_task(
-        asyncio.to_thread(call_command, "demo_traffic", url=url, every=0, minutes=1_000_000)
-    )
+    talking = asyncio.create_task(asyncio.to_thread(call_command, "demo_traffic", url=url, every=0, minutes=1_000_000))
     await visitor.expect("chat")
     await adisconnect_user(await run(get_user_model().objects.get, username="lin"))
     with pytest.raises(CommandError, match="The site at ws://"):
