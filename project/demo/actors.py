@@ -6,12 +6,12 @@ import itertools
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from secrets import token_hex
 from typing import Any
 
 from project.demo import script
-from project.demo.people import ACTORS, VISITOR_NAMES
+from project.demo.people import VISITOR_NAMES
 from project.demo.sockets import Line
 
 logger = logging.getLogger(__name__)
@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 Open = Callable[[str], Awaitable[Line]]
 IsWanted = Callable[[], Awaitable[bool]]
 
-# Nobody reads more in one sitting, and a forgotten tab must not fill the database.
-LINES_AT_MOST = 400
 TYPING_SHARE = 0.4  # of the pause before a line, its speaker is seen typing
 
 
@@ -35,11 +33,14 @@ class Actor:
         self.is_open = True
 
     async def listen(self) -> None:
-        async for text in self._line:
-            await self._take(json.loads(text))
-        self.is_open = False
-        self._greeted.set()
-        self._answered.set()
+        """Returns when the socket is closed, and raises when it breaks. Nobody waits for an answer then."""
+        try:
+            async for text in self._line:
+                await self._take(json.loads(text))
+        finally:
+            self.is_open = False
+            self._greeted.set()
+            self._answered.set()
 
     async def _take(self, frame: dict[str, Any]) -> None:
         match frame["type"]:
@@ -77,20 +78,22 @@ class Actor:
 
 
 class Company:
-    """All actors, and what they say next: an answer to a visitor, or the next line of the script."""
+    """Some actors, and what they say next: an answer to a visitor, or the next line of the script."""
 
-    def __init__(self, open_line: Open, is_wanted: IsWanted, seconds: float) -> None:
-        """`seconds` is the average pause between two lines."""
+    def __init__(self, names: Sequence[str], open_line: Open, is_wanted: IsWanted, seconds: float) -> None:
+        """`names` are their usernames, at least one. `seconds` is the average pause between two lines."""
+        self._names = names
         self._open_line = open_line
         self._is_wanted = is_wanted
         self._seconds = seconds
         self._answers: list[script.Line] = []  # at most one, so that two visitors can talk to each other
 
     async def perform(self) -> None:
-        """Talk until nobody wants it, a socket was closed, or everything was said."""
+        """Talk until nobody wants it, or a socket was closed."""
+        scenes = [line for line in script.SCENES if line.speaker in self._names]
+        start = random.randrange(len(scenes))
         async with self._enter() as actors:
-            start = random.randrange(len(script.SCENES))
-            for line in itertools.islice(itertools.cycle(script.SCENES), start, start + LINES_AT_MOST):
+            for line in itertools.islice(itertools.cycle(scenes), start, None):
                 if not await self._is_wanted() or not all(actor.is_open for actor in actors.values()):
                     return
                 await self._speak(actors, self._answers.pop() if self._answers else line)
@@ -107,10 +110,10 @@ class Company:
         actors: dict[str, Actor] = {}
         listening: list[asyncio.Task[None]] = []
         try:
-            for person in ACTORS:
+            for name in self._names:
                 # One of them listens for all.
                 heard = self._note_message if not actors else ignore
-                actors[person.username] = actor = Actor(await self._open_line(person.username), heard)
+                actors[name] = actor = Actor(await self._open_line(name), heard)
                 listening.append(asyncio.create_task(actor.listen()))
                 for room in sorted({line.room for line in script.SCENES}):
                     await actor.join(room)
@@ -125,7 +128,7 @@ class Company:
         name = data["from_username"].split()[0]
         if data.get("room_id") and name.lower() in VISITOR_NAMES:
             text = random.choice(script.ANSWERS).format(name=name)
-            self._answers = [script.Line(random.choice(ACTORS).username, data["room_id"], text)]
+            self._answers = [script.Line(random.choice(self._names), data["room_id"], text)]
 
 
 def ignore(data: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Who is in the demo: people that a visitor can be, and people who talk by themselves. Made by `load_demo`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,12 @@ def list_people() -> list[dict[str, Any]]:
         for person in EVERYBODY
         if person.username in accounts
     ]
+
+
+def find_active(people: Iterable[Person]) -> list[str]:
+    """The usernames of those of them who have an account that is not disabled."""
+    accounts = get_user_model().objects.filter(username__in=[person.username for person in people], is_active=True)
+    return list(accounts.values_list("username", flat=True))
 
 
 def display_name(user: Any) -> str:

@@ -4,10 +4,9 @@ import asyncio
 import logging
 from secrets import token_hex
 
-from django.contrib.auth import get_user_model
-
 from project.demo import stage
 from project.demo.actors import Company
+from project.demo.people import ACTORS, find_active
 from project.demo.sockets import open_local
 from realtime.integration import run
 
@@ -34,10 +33,12 @@ class Performance:
 
     async def _perform(self) -> None:
         try:
-            await Company(open_local, self._is_wanted, LINE_SECONDS).perform()
-        except get_user_model().DoesNotExist:
-            self._has_people = False
-            logger.warning("Nobody talks by themselves: run `load_demo`, and start the site again")
+            names = await run(find_active, ACTORS)
+            self._has_people = bool(names)
+            if names:
+                await Company(names, open_local, self._is_wanted, LINE_SECONDS).perform()
+            else:
+                logger.warning("Nobody talks by themselves: run `load_demo`, and start the site again")
         except Exception:
             logger.exception("The people of the demo have stopped talking")
         finally:

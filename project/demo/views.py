@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from project.demo.languages import note_language
-from project.demo.people import VISITORS, display_name, list_people
+from project.demo.people import VISITORS, display_name, find_active, list_people
 from project.security import strict_policy
 
 View = Callable[..., HttpResponse]
@@ -43,7 +43,9 @@ def space(request: HttpRequest) -> HttpResponse:
     `no-store` would keep it out of the browser's back-forward cache.
     """
     people = list_people()
-    return render(request, "project/space.html", {"people": people, "visitors": people[: len(VISITORS)]})
+    active = find_active(VISITORS)
+    visitors = [person for person in people if person["username"] in active]
+    return render(request, "project/space.html", {"people": people, "visitors": visitors})
 
 
 @demo_only

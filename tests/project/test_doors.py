@@ -33,11 +33,44 @@ def test_a_click_gives_a_window_the_tokens_of_a_person() -> None:
 
 
 @pytest.mark.usefixtures("demo")
+def test_windows_stay_signed_in_when_the_demo_is_loaded_again() -> None:
+    """As `make run` does at each start."""
+    client = Client()
+    client.post(ADMIN)
+    login = client.post(SIGN_IN, {"username": "alice"}).json()
+    call_command("load_demo", bare=True, verbosity=0)
+    bearer = {"Authorization": f"Bearer {login['access']}"}
+    assert Client().get("/api/v1/rooms", headers=bearer).status_code == 200
+    assert Client().post("/api/v1/auth/refresh", {"refresh": login["refresh"]}).status_code == 200
+    assert client.get("/admin/").status_code == 200
+
+
+@pytest.mark.usefixtures("demo")
 @pytest.mark.parametrize("name", ["admin", "dana", "nobody", "", "\0", "alice\0", "a" * 100_000])
 def test_nobody_else_can_be_had(name: str) -> None:
     answer = Client().post(SIGN_IN, {"username": name})
     assert answer.status_code == 404
     assert answer.json().keys() == {"detail"}
+
+
+@pytest.mark.usefixtures("demo")
+def test_its_page_offers_only_those_who_can_be_had() -> None:
+    call_command("load_demo", verbosity=0)
+    people = get_user_model().objects
+    assert find_choices() == {"alice", "bob", "carol"}
+    people.filter(username="alice").delete()
+    people.filter(username="bob").update(is_active=False)
+    assert find_choices() == {"carol"}
+    people.filter(username="carol").delete()
+    assert find_choices() == set()
+
+
+def find_choices() -> set[str]:
+    """Those as whom the page signs in: this window, and a second one."""
+    page = Client().get("/").content.decode()
+    here = set(re.findall(r'<button name="username" value="(\w+)"', page))
+    assert set(re.findall(r'href="/\?as=(\w+)"', page)) == here
+    return here
 
 
 @pytest.mark.usefixtures("demo")

@@ -11,6 +11,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from project.demo.actors import Company
+from project.demo.people import ACTORS, find_active
 from project.demo.sockets import Line, issue_ticket
 from realtime.integration import run
 
@@ -26,17 +27,27 @@ class Command(BaseCommand):
     def handle(self, *args: Any, url: str, every: float, minutes: float, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("demo_traffic is for the demo, which is off. Set DEBUG=1.")
-        ends = time.monotonic() + 60 * minutes
-
-        async def is_wanted() -> bool:
-            return time.monotonic() < ends
-
-        async def open_line(username: str) -> Line:
-            return await connect(f"{url}?ticket={await run(issue_ticket, username)}", proxy=None)
-
         try:
-            asyncio.run(Company(open_line, is_wanted, every).perform())
+            asyncio.run(talk(url, every, minutes))
         except (OSError, WebSocketException) as error:
             raise CommandError(f"The site at {url} does not answer: {error}") from None
         except KeyboardInterrupt:
             return
+
+
+async def talk(url: str, every: float, minutes: float) -> None:
+    """Raises CommandError if nobody can talk, or if they cannot go on for so long."""
+    ends = time.monotonic() + 60 * minutes
+
+    async def is_wanted() -> bool:
+        return time.monotonic() < ends
+
+    async def open_line(username: str) -> Line:
+        return await connect(f"{url}?ticket={await run(issue_ticket, username)}", proxy=None)
+
+    names = await run(find_active, ACTORS)
+    if not names:
+        raise CommandError("Nobody can talk: run `load_demo`.")
+    await Company(names, open_line, is_wanted, every).perform()
+    if await is_wanted():
+        raise CommandError(f"The site at {url} has closed a socket.")

@@ -67,17 +67,20 @@ def names_of(person: Person) -> dict[str, str]:
 
 def make_user(name: str, **flags: bool) -> User:
     """Create the account, or give an existing one the demo's password and flags."""
-    user, _ = get_user_model().objects.get_or_create(username=name)
+    user, is_new = get_user_model().objects.get_or_create(username=name)
     for flag, value in {"is_active": True, **flags}.items():
         setattr(user, flag, value)
-    user.set_password(PASSWORD)
+    # A new hash, also of the same password, would sign out every window and the admin's session.
+    if is_new or not user.check_password(PASSWORD):
+        user.set_password(PASSWORD)
     user.save()
     return user
 
 
 def make_actor(person: Person) -> User:
     """Somebody who talks by themselves. Nobody can log in as them."""
-    user, created = get_user_model().objects.update_or_create(username=person.username, defaults=names_of(person))
+    values = {"is_active": True, **names_of(person)}
+    user, created = get_user_model().objects.update_or_create(username=person.username, defaults=values)
     if created:
         user.set_unusable_password()
         user.save()

@@ -5,7 +5,8 @@ import { showToast } from "./toasts.js";
 import { gettext, sayError } from "./texts.js";
 
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [1_000, 30_000];
-const PASSING = /^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_(429|5..))$/;
+// An error in the server, too: without a list its part of the page is empty.
+const PASSING = /^(NETWORK|RATE_LIMITED|UNAVAILABLE|MESSAGE_PROCESSING_ERROR|HTTP_(429|5..))$/;
 // After these nobody needs the list any more.
 const ENDED = /^(CLOSED|SIGNED_OUT|USER_CHANGED)$/;
 

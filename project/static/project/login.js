@@ -7,9 +7,13 @@ const SPARE_SECONDS = 120; // a token that lasts less is renewed
 
 export let login = JSON.parse(sessionStorage.getItem(KEY));
 
+/** Of the cookie, which changes when somebody logs in to the admin in this browser: pages have an older one. */
+export function csrfToken() {
+  return /(?:^|; )csrftoken=(\w+)/.exec(document.cookie)?.[1] ?? "";
+}
+
 export async function signIn(username) {
-  const csrf = document.querySelector("[name=csrfmiddlewaretoken]").value;
-  const body = new URLSearchParams({ username, csrfmiddlewaretoken: csrf });
+  const body = new URLSearchParams({ username, csrfmiddlewaretoken: csrfToken() });
   const answer = await fetch("/demo/sign-in", { method: "POST", body });
   if (!answer.ok) await refuse(answer);
   keep(await answer.json());

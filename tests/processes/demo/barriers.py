@@ -1,4 +1,4 @@
-"""What keeps people from using a page: axe looks for it in both schemes, and for what is wider than the page."""
+"""What keeps people from using a page: what axe finds in both schemes, and what is too wide, too large or moves."""
 
 import os
 from typing import Any
@@ -10,13 +10,21 @@ from tests.clients.browser import DESK, PHONE
 from tests.sites.processes import ROOT
 
 AXE = ROOT / "client/node_modules/axe-core/axe.min.js"
-WIDTHS = (320, PHONE["width"], 700, DESK["width"])
+WIDTHS = (320, 360, PHONE["width"], 700, DESK["width"])
 # Another scheme changes nothing but colours.
 LOOK = """async (rules) => {
     const report = await axe.run(rules.length ? { runOnly: rules } : {});
     return report.violations.filter(({ impact }) => ["serious", "critical"].includes(impact))
         .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
 }"""
+FIRST_VIEW_BYTES = 100 * 1024
+# All of them that there have been: how much, and what moved.
+SHIFTS = """new Promise((resolve) => {
+    const list = (entries) => entries.map(({ value, sources }) => [value, sources.map(({ node }) => node?.id)]);
+    const observer = new PerformanceObserver((seen) => resolve(list(seen.getEntries())));
+    observer.observe({ type: "layout-shift", buffered: true });
+    setTimeout(() => resolve([]), 100);
+})"""
 
 
 def has_axe() -> bool:
@@ -49,3 +57,18 @@ async def expect_to_fit(page: Page) -> None:
     for width in WIDTHS:
         await page.set_viewport_size({"width": width, "height": 760})
         assert await page.evaluate("document.documentElement.scrollWidth") == width
+
+
+async def expect_no_shifts(page: Page) -> None:
+    """Nothing has moved since the page began, but by scrolling."""
+    assert await page.evaluate(SHIFTS) == []
+
+
+async def expect_small(page: Page) -> dict[str, int]:
+    """What the page has got is small. Returns the bytes of all answers, with their headers, by address."""
+    sizes: dict[str, int] = await page.evaluate(
+        "Object.fromEntries([...performance.getEntriesByType('navigation'),"
+        " ...performance.getEntriesByType('resource')].map((entry) => [entry.name, entry.transferSize]))"
+    )
+    assert sum(sizes.values()) < FIRST_VIEW_BYTES, sizes
+    return sizes

@@ -51,6 +51,11 @@ def refusal(status: int, **headers: str) -> Answer:
     return refuse
 
 
+async def fail(route: Route) -> None:
+    """As the site answers an error of its own (`project.views.server_error`)."""
+    await route.fulfill(status=500, json={"detail": "It is our fault.", "code": "MESSAGE_PROCESSING_ERROR"})
+
+
 async def break_off(route: Route) -> None:
     await route.abort()
 
@@ -112,6 +117,14 @@ async def test_lists_that_were_refused_once_load_by_themselves(windows: Windows,
     await expect(status(page, "bob")).to_have_attribute("data-status", "online")
     assert once.counts.keys() == LISTS
     assert min(once.counts.values()) > 1
+
+
+async def test_the_rooms_come_after_an_error_of_the_site(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    once = Once(fail)
+    await alice.context.route("**/api/v1/rooms", once)
+    await windows.open("alice", beside=alice)
+    assert once.counts["rooms"] > 1
 
 
 async def test_a_list_waits_as_long_as_the_server_says(windows: Windows) -> None:

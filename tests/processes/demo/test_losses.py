@@ -25,6 +25,8 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+# As `make run` does at each start.
+LOAD = "from django.core.management import call_command; call_command('load_demo', bare=True, verbosity=0)"
 HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
 
 
@@ -74,6 +76,7 @@ async def test_nothing_is_missing_after_the_server_was_killed(windows: Windows, 
     await say(alice, "two")
     await expect(alice.locator("#pill")).to_have_attribute("data-status", "waiting")
     await expect(alice.locator("#pill")).to_contain_text("again in")
+    process.site.run(LOAD)
     process.start()
     process.wait_ready()
     await alice.click("#pill")
