@@ -10,7 +10,8 @@ import { fill, ngettext } from "./texts.js";
 let before = null; // by room, the last position before the loss; null while nothing was lost
 
 export function startAway() {
-  realtime.onState(({ status }) => status !== "online" && status !== "connecting" && noteLoss());
+  realtime.onState(({ status }) => status !== "online" && noteLoss());
+  realtime.on("connected", forgetUnlessResumed);
   realtime.on("resumed", showMissed);
   find("cut").addEventListener("change", ({ target }) => {
     if (target.checked) noteLoss();
@@ -31,6 +32,11 @@ function hide() {
 
 function noteLoss() {
   before ??= Object.fromEntries(snapshots().map(({ id, messages }) => [id, lastSeq(messages)]));
+}
+
+/** Before the first socket there was nothing to lose. And what is joined anew is loaded anew. */
+function forgetUnlessResumed() {
+  if (!snapshots().some(({ status }) => status === "joined")) before = null;
 }
 
 const lastSeq = (messages) => messages.findLast(({ seq }) => seq !== null)?.seq ?? 0;

@@ -14,7 +14,7 @@ from tests.clients.browser import open_page
 from tests.clients.people import People
 from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.conftest import EXPIRING_SECONDS
-from tests.processes.demo.windows import Windows, expect_texts, keep_toasts, lines, say, talk, texts
+from tests.processes.demo.windows import SPOIL, Windows, expect_texts, keep_toasts, lines, say, talk, texts
 from tests.sites.processes import SiteProcess
 from tests.sites.tcp_proxy import Proxy
 
@@ -26,6 +26,17 @@ pytestmark = [
 ]
 
 HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
+# The first socket of a page breaks at once.
+BREAK_FIRST = """{
+    const { WebSocket } = window;
+    window.WebSocket = class {
+        constructor() {
+            window.WebSocket = WebSocket;
+            setTimeout(() => this.onclose?.({ code: 1006, reason: "" }));
+        }
+        close() {}
+    };
+}"""
 
 
 @contextlib.asynccontextmanager
@@ -39,6 +50,7 @@ async def switch(page: Page, proxy: Proxy) -> AsyncIterator[None]:
 async def silence(page: Page, proxy: Proxy) -> AsyncIterator[None]:
     async with proxy.silent():  # the page may notice it before a busy machine has done the rest
         yield
+        await expect(page.locator("#pill")).to_have_attribute("data-status", "connecting")
 
 
 @contextlib.asynccontextmanager
@@ -60,11 +72,40 @@ async def test_nothing_is_missing_after_the_network_was_cut(windows: Windows, pr
             await talk(people, process, lines(cut.__name__, 37))
             await say(alice, f"{cut.__name__} mine")
             await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Sending")
-        if cut is not silence:
-            await expect(alice.locator("#missed")).to_have_text("While you were away: 37 messages")
+        await expect(alice.locator("#missed")).to_have_text("While you were away: 37 messages")
         await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
         wanted = [f"{cut.__name__} before", *lines(cut.__name__, 37), f"{cut.__name__} mine"]
         await expect_texts(alice, wanted)
+
+
+async def test_an_absence_is_counted_also_if_the_first_socket_of_the_page_broke(
+    windows: Windows, process: SiteProcess
+) -> None:
+    tab = await windows.open("alice")
+    await tab.context.add_init_script(BREAK_FIRST)
+    alice = await windows.open("alice", beside=tab)
+    async with People() as people:
+        await alice.check("#cut")
+        await talk(people, process, lines("while the first is away", 3))
+        await alice.uncheck("#cut")
+    await expect(alice.locator("#missed")).to_have_text("While you were away: 3 messages")
+
+
+async def test_what_was_loaded_after_a_refused_resume_does_not_count_as_missed_later(
+    windows: Windows, process: SiteProcess
+) -> None:
+    alice = await windows.open("alice")
+    await alice.evaluate(SPOIL, "streams")
+    await alice.check("#cut")
+    async with alice.expect_response("**/rooms/general/messages?*"), People() as people:
+        await alice.uncheck("#cut")
+        await talk(people, process, lines("loaded", 3))
+    await expect_texts(alice, lines("loaded", 3))
+    async with People() as people:
+        await alice.check("#cut")
+        await talk(people, process, lines("missed", 2))
+        await alice.uncheck("#cut")
+    await expect(alice.locator("#missed")).to_have_text("While you were away: 2 messages")
 
 
 async def test_nothing_is_missing_after_the_server_was_killed(windows: Windows, process: SiteProcess) -> None:
