@@ -31,7 +31,7 @@ function hide() {
 }
 
 function noteLoss() {
-  before ??= Object.fromEntries(snapshots().map(({ id, messages }) => [id, lastSeq(messages)]));
+  before ??= Object.fromEntries(snapshots().map((room) => [room.id, lastSeq(room)]));
 }
 
 /** Before the first socket there was nothing to lose. And what is joined anew is loaded anew. */
@@ -39,7 +39,10 @@ function forgetUnlessResumed() {
   if (!snapshots().some(({ status }) => status === "joined")) before = null;
 }
 
-const lastSeq = (messages) => messages.findLast(({ seq }) => seq !== null)?.seq ?? 0;
+/** As long as the history is not there, nobody knows what of it was missed. */
+function lastSeq({ messages, loading, error }) {
+  return messages.findLast(({ seq }) => seq !== null)?.seq ?? (loading || error ? Infinity : 0);
+}
 
 function showMissed({ streams }) {
   if (!before || !currentRoom()) return;

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.processes.demo.barriers import expect_no_barriers
-from tests.processes.demo.windows import Windows, keep_toasts, say, status
+from tests.processes.demo.windows import LOADED, Windows, keep_toasts, lines, say, status, talk
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -150,6 +151,21 @@ async def test_late_messages_of_a_room_stay_in_that_room(windows: Windows) -> No
     await expect(tab.locator("#rooms li", has_text="Team").locator(".badge")).not_to_be_empty()
     await expect(tab.get_by_text("To all", exact=True)).to_have_count(1)
     await expect(tab.get_by_text("To the team", exact=True)).to_have_count(0)
+
+
+async def test_a_history_that_was_under_way_when_the_network_was_cut_does_not_count_as_missed(
+    windows: Windows, process: SiteProcess
+) -> None:
+    tab = await open_without_team(windows, held := Held())
+    await soon(held.came.wait())
+    await tab.click("#rooms button >> text=General")
+    await expect(tab.locator(LOADED)).not_to_have_count(0)
+    await tab.check("#cut")
+    held.released.set()
+    async with People() as people:
+        await talk(people, process, lines("meanwhile", 3))
+    await tab.uncheck("#cut")
+    await expect(tab.locator("#missed")).to_have_text("While you were away: 3 messages")
 
 
 async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: Windows) -> None:

@@ -187,6 +187,24 @@ async def test_without_a_network_buttons_say_so_in_words(windows: Windows, local
     await expect(alice.locator("#orders button").first).to_be_enabled()
 
 
+async def test_what_is_clicked_while_the_network_is_cut_does_not_reach_the_server(
+    windows: Windows, process: SiteProcess
+) -> None:
+    alice = await windows.open("alice")
+    await keep_toasts(alice)
+    order = alice.locator("#orders li").first
+    step = await order.locator("button").inner_text()
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    before = process.rest("GET", "/orders", login["access"])
+    await alice.check("#cut")
+    await order.locator("button").click()
+    await expect(alice.locator("#toasts span").last).to_have_text("Connection lost")
+    assert process.rest("GET", "/orders", login["access"]) == before
+    await alice.uncheck("#cut")
+    await order.locator("button").click()
+    await expect(order.locator("button")).not_to_have_text(step)
+
+
 async def test_a_sign_in_that_fails_without_an_answer_of_the_site_says_so_in_words(
     browser: Browser, process: SiteProcess
 ) -> None:
