@@ -3,7 +3,7 @@
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import jwt
@@ -156,6 +156,25 @@ async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProces
     await expect_no_barriers(alice)
     await alice.click("#choose-again")
     await expect(alice.locator("#sign-in button").first).to_be_enabled()
+
+
+async def test_whoever_is_disabled_reads_so(windows: Windows, process: SiteProcess) -> None:
+    carol = await windows.open("carol")
+    await carol.check("#cut")
+    with disabled(process, "carol"):
+        await carol.uncheck("#cut")
+        await expect(carol.locator("#pill")).to_have_text("Account disabled")
+        await expect(carol.locator("#pill")).to_have_attribute("data-status", "signedOut")
+
+
+@contextlib.contextmanager
+def disabled(process: SiteProcess, name: str) -> Iterator[None]:
+    users = f"from django.contrib.auth.models import User; User.objects.filter(username={name!r})"
+    process.site.run(f"{users}.update(is_active=False)")
+    try:
+        yield
+    finally:
+        process.site.run(f"{users}.update(is_active=True)")
 
 
 async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads_it_on_scrolling(
