@@ -16,6 +16,11 @@ export function showToast(title, text, act) {
   if (find("toasts").children.length > MOST) find("toasts").firstElementChild.remove();
 }
 
+/** What toasts have offered until now can no longer be done. */
+export function endActs() {
+  for (const button of find("toasts").querySelectorAll(".act")) button.hidden = true;
+}
+
 function addAct(toast, { label, run }) {
   const button = part(toast, ".act");
   button.hidden = false;

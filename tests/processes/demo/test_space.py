@@ -233,6 +233,27 @@ async def test_a_double_click_is_one_act(windows: Windows) -> None:
     await expect(items.first).to_have_attribute("data-key", str(second))
 
 
+async def test_only_the_last_act_offers_to_be_undone(windows: Windows, process: SiteProcess) -> None:
+    process.site.run(
+        "from django.contrib.auth.models import User; from notifications import notify;"
+        "[notify(User.objects.get(username='carol'), 'mention', message=text) for text in ('one', 'two', 'three')]"
+    )
+    carol = await windows.open("carol")
+    await keep_toasts(carol)
+    items, undo = carol.locator("#items > li"), carol.locator(".toast").get_by_role("button", name="Undo")
+    await expect(items.nth(2)).to_be_attached()
+    await carol.click("#bell")
+    for number in (1, 2):
+        await carol.keyboard.press("e")
+        await expect(carol.locator(".toast")).to_have_count(number)
+    await expect(carol.locator(".toast").nth(0).locator(".act")).to_be_hidden()
+    await expect(carol.locator(".toast").nth(1).locator(".act")).to_be_visible()
+    await carol.keyboard.press("u")
+    await expect(undo).to_have_count(0)
+    await carol.keyboard.press("e")
+    await expect(undo).to_have_count(1)
+
+
 async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
     process.site.run(
         "from django.contrib.auth.models import User; from notifications import notify;"
