@@ -8,14 +8,14 @@ import { fill, gettext, ngettext } from "./texts.js";
 const NEAR = 120; // pixels from an end of the list that count as being there
 
 const scroller = find("scroller");
-let shown = null; // the room, `off` for leaving it, and `mark`: the position before the line "New", or null
+// The room, its `title` in the list, `off` for leaving it, and `mark`: the position before the line "New", or null.
+let shown = null;
 
 export function openRoom(room, title) {
   if (shown?.room === room) return;
   shown?.off();
-  shown = { room, mark: null, off: room.subscribe(showAll) };
+  shown = { room, title, mark: null, off: room.subscribe(showAll) };
   find("messages").replaceChildren();
-  find("room-title").textContent = title;
   document.dispatchEvent(new CustomEvent("room", { detail: room }));
   showAll();
   shown.isOpened = true;
@@ -51,6 +51,7 @@ let wasAtEnd = true;
 function showAll() {
   const snapshot = shown.room.getSnapshot();
   const { messages, loading, error, status } = snapshot;
+  setText(find("room-title"), snapshot.title || shown.title);
   scroller.setAttribute("aria-busy", String(loading));
   find("unloaded").hidden = !error || status === "gone";
   if (isTooEarly(snapshot)) return;

@@ -1,4 +1,4 @@
-/** The switch "cut my network": while it is on, all sockets of the page's own transport break, and so does each request. */
+/** The switch "cut my network": while it is on, all sockets of a transport of the page's own break, and all requests. */
 
 import { webSocket } from "../realtime/realtime.js";
 

@@ -1,6 +1,7 @@
 """The demo in a real browser: windows that meet, the admin, the inbox, hostile texts, size and barriers."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
@@ -82,6 +83,21 @@ async def test_what_is_typed_right_after_a_room_is_chosen_is_for_it(windows: Win
     await expect(alice.locator(".message.mine .tick")).to_have_attribute("aria-label", "Stored")
     await alice.click("#rooms button >> text=General")
     await expect(alice.locator("#text")).to_have_value("For General, not sent")
+
+
+async def test_a_room_that_is_renamed_has_its_new_title_everywhere(windows: Windows, process: SiteProcess) -> None:
+    alice = await windows.open("alice")
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    await alice.click("#rooms button >> text=Team")
+    process.rest("PATCH", "/rooms/team", login["access"], title="The team")
+    try:
+        await expect(alice.locator("#room-title")).to_have_text("The team")
+        await alice.click("#rooms button >> text=General")
+        await expect(alice.locator("#room-title")).to_have_text("General")
+        await alice.click("#rooms button >> text=The team")
+        await expect(alice.locator("#room-title")).to_have_text("The team")
+    finally:
+        process.rest("PATCH", "/rooms/team", login["access"], title="Team")
 
 
 async def test_a_double_click_on_a_person_signs_in_once(browser: Browser, process: SiteProcess) -> None:
