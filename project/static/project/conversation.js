@@ -54,7 +54,7 @@ function showAll() {
   setText(find("room-title"), snapshot.title || shown.title);
   scroller.setAttribute("aria-busy", String(loading));
   find("unloaded").hidden = !error || status === "gone";
-  if (isTooEarly(snapshot)) return;
+  if (isTooEarly(snapshot)) return showHints(snapshot);
   wasAtEnd = isAtEnd();
   const top = scroller.scrollHeight - scroller.scrollTop;
   const first = find("messages").firstElementChild?.dataset.key;
@@ -63,10 +63,14 @@ function showAll() {
     showMessage(child, message, before, message === firstNew, shown.room);
   });
   keepPlace(first, top);
-  find("beginning").hidden = snapshot.hasOlder || loading || Boolean(error) || !messages.length;
-  find("nothing").hidden = status !== "joined" || loading || Boolean(error) || messages.length > 0;
-  showTyping(snapshot.typingUsers);
+  showHints(snapshot);
   noteRead();
+}
+
+function showHints({ messages, hasOlder, loading, error, status, typingUsers }) {
+  find("beginning").hidden = hasOlder || loading || Boolean(error) || !messages.length;
+  find("nothing").hidden = status !== "joined" || loading || Boolean(error) || messages.length > 0;
+  showTyping(typingUsers);
 }
 
 /** What others say while the first page of the history is loaded is shown together with it, so that nothing jumps. */

@@ -153,6 +153,18 @@ async def test_late_messages_of_a_room_stay_in_that_room(windows: Windows) -> No
     await expect(tab.get_by_text("To the team", exact=True)).to_have_count(0)
 
 
+async def test_a_room_that_is_being_loaded_shows_nothing_of_the_room_before(windows: Windows) -> None:
+    tab = await open_without_team(windows, held := Held())
+    hints = tab.locator("#beginning:not([hidden]), #nothing:not([hidden])")
+    await tab.click("#rooms button >> text=General")
+    await expect(hints).to_have_count(1)
+    await tab.click("#rooms button >> text=Team")
+    await expect(tab.locator("#room-title")).to_have_text("Team")
+    await expect(hints).to_have_count(0)
+    held.released.set()
+    await expect(tab.get_by_text("To the team", exact=True)).not_to_have_count(0)
+
+
 async def test_a_history_that_was_under_way_when_the_network_was_cut_does_not_count_as_missed(
     windows: Windows, process: SiteProcess
 ) -> None:
