@@ -110,12 +110,10 @@ function loadOlder() {
   if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});
 }
 
-/** What has failed: the newest messages, or older ones at the top. */
-function loadAgain() {
-  const { room } = shown;
-  const { messages, hasOlder } = room.getSnapshot();
-  if (messages.length && hasOlder) room.loadOlder();
-  else room.reload();
+/** What has failed may be the newest messages, or older ones at the top. */
+async function loadAgain() {
+  await shown.room.reload();
+  if (!shown.room.error) loadOlder();
 }
 
 function noteRead() {
