@@ -36,7 +36,10 @@ export function startConversation() {
     jumpToEnd();
   });
   // The end stays in sight when the composer grows or the window becomes smaller.
-  new ResizeObserver(() => wasAtEnd && jumpToEnd()).observe(scroller);
+  new ResizeObserver(() => {
+    if (wasAtEnd) jumpToEnd();
+    if (shown) fillPane();
+  }).observe(scroller);
 }
 
 /** Scroll to the first message after a position, which becomes the mark of what is new. */
@@ -65,6 +68,7 @@ function showAll() {
   keepPlace(first, top);
   showHints(snapshot);
   noteRead();
+  fillPane();
 }
 
 function showHints({ messages, hasOlder, loading, error, status, typingUsers }) {
@@ -108,6 +112,12 @@ function loadOlder() {
   wasAtEnd = isAtEnd();
   const { hasOlder, loading } = shown.room.getSnapshot();
   if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});
+}
+
+/** Where nothing can be scrolled, older messages come by themselves. A pane that is not shown has no height. */
+function fillPane() {
+  const isFull = scroller.scrollHeight > scroller.clientHeight;
+  if (scroller.clientHeight && !isFull && !shown.room.error) loadOlder();
 }
 
 /** What has failed may be the newest messages, or older ones at the top. */

@@ -193,6 +193,15 @@ async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: 
     await expect(tab.locator("#unloaded")).to_be_hidden()
 
 
+async def test_a_tall_window_that_cannot_be_scrolled_loads_older_messages(
+    windows: Windows, process: SiteProcess
+) -> None:
+    async with People() as people:
+        await talk(people, process, lines("tall", 60))
+    alice = await windows.open("alice", viewport={"width": 1280, "height": 4000})
+    await expect(alice.get_by_text("tall 0", exact=True)).to_have_count(1)
+
+
 async def test_a_click_loads_the_newest_messages_before_older_ones(windows: Windows, process: SiteProcess) -> None:
     """Whichever of the two has failed, none is missing then."""
     async with People() as people:
