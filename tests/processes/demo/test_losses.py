@@ -26,6 +26,7 @@ pytestmark = [
 ]
 
 HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
+SLOW_CLOCK = "{ const { now } = Date; Date.now = () => now() - 3_600_000; }"
 # The first socket of a page breaks at once.
 BREAK_FIRST = """{
     const { WebSocket } = window;
@@ -156,6 +157,17 @@ async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProces
     await expect_no_barriers(alice)
     await alice.click("#choose-again")
     await expect(alice.locator("#sign-in button").first).to_be_enabled()
+
+
+async def test_a_login_outlives_its_tokens_also_where_the_clock_is_slow(windows: Windows, process: SiteProcess) -> None:
+    tab = await windows.open("alice")
+    await tab.context.add_init_script(SLOW_CLOCK)
+    alice = await windows.open("alice", beside=tab)
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    ended = {**login, "access": ending_in(process, login["access"], -60)}
+    await alice.evaluate("(text) => sessionStorage.setItem('login', text)", json.dumps(ended))
+    await alice.reload()
+    await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
 
 
 async def test_whoever_is_disabled_reads_so(windows: Windows, process: SiteProcess) -> None:
