@@ -218,6 +218,21 @@ async def test_without_a_network_buttons_say_so_in_words(windows: Windows, local
     await expect(alice.locator("#orders button").first).to_be_enabled()
 
 
+async def test_a_toast_under_the_pointer_stays_however_many_come(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    await keep_toasts(alice)
+    toasts, button = alice.locator(".toast"), alice.locator("#orders button").first
+    await alice.check("#cut")
+    for number in range(1, 7):
+        await button.evaluate("(button) => button.click()")
+        await expect(button).to_be_enabled()
+        await expect(toasts).to_have_count(min(number, 4))
+        if number == 4:
+            await toasts.first.evaluate("(toast) => toast.id = 'read'")
+            await toasts.first.hover()
+    await expect(alice.locator("#read")).to_be_visible()
+
+
 async def test_what_is_clicked_while_the_network_is_cut_does_not_reach_the_server(
     windows: Windows, process: SiteProcess
 ) -> None:
