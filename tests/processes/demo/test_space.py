@@ -85,6 +85,20 @@ async def test_what_is_typed_right_after_a_room_is_chosen_is_for_it(windows: Win
     await expect(alice.locator("#text")).to_have_value("For General, not sent")
 
 
+async def test_the_key_that_ends_a_composition_sends_nothing(windows: Windows) -> None:
+    """As Safari tells of it: after the composition, and with the code of its keys."""
+    alice = await windows.open("alice")
+    await alice.fill("#text", "你好")
+    prevented = await alice.eval_on_selector(
+        "#text",
+        """(text) => !text.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true })
+        )""",
+    )
+    assert not prevented
+    await expect(alice.locator("#text")).to_have_value("你好")
+
+
 async def test_a_room_that_is_renamed_has_its_new_title_everywhere(windows: Windows, process: SiteProcess) -> None:
     alice = await windows.open("alice")
     login = json.loads(await alice.evaluate("sessionStorage.login"))
