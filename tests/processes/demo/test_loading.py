@@ -176,6 +176,7 @@ async def test_a_history_that_was_under_way_when_the_network_was_cut_does_not_co
     await expect(tab.locator(LOADED)).not_to_have_count(0)
     await tab.check("#cut")
     held.released.set()
+    await tab.unroute_all(behavior="wait")
     async with People() as people:
         await talk(people, process, lines("meanwhile", 3))
     await tab.uncheck("#cut")
