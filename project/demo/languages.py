@@ -1,4 +1,4 @@
-"""The languages of the demo's people: each has that of the window that signed in last. Kept in the cache."""
+"""The languages of the demo's people: each has that of the window that connected last. Kept in the cache."""
 
 from typing import Any
 

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from project.demo.languages import note_language
 from project.orders.models import Order
 from realtime.api.base import RealtimeView
 
@@ -34,7 +35,11 @@ class DemoView(RealtimeView):
 @extend_schema(exclude=True)
 class OrdersView(DemoView):
     def get(self, request: Request) -> Response:
-        """The user's orders, and what the states are called in the language of the request."""
+        """The user's orders, and what the states are called in the language of the request.
+
+        A page asks with each connection. A cache in memory has forgotten its language when the server comes back.
+        """
+        note_language(request.user)
         orders = Order.objects.filter(user=request.user.pk).order_by("number")
         labels = {status.value: str(status.label) for status in Status}
         return Response({"orders": list(orders.values("number", "status")), "labels": labels})

@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from notifications.rules import notify_changes
 from notifications.testing import assert_not_notified, assert_notified
+from project.demo.languages import find_language
 from project.orders.models import Order
 from realtime.storage.database import run
 from tests.notifications.rows import pushed
@@ -133,6 +134,12 @@ def test_in_the_demo_a_user_moves_their_own_orders_along(settings: Any, alice: A
     assert client_for(alice).post("/api/v1/orders/%00/next").status_code == 404
     assert APIClient().get("/api/v1/orders").status_code == 401
     assert client_for(bob).get("/api/v1/orders").json()["orders"] == []
+
+
+def test_a_user_whose_page_comes_back_to_a_new_server_is_notified_in_its_language(settings: Any, alice: Any) -> None:
+    settings.DEMO = True
+    client_for(alice).get("/api/v1/orders", headers={"Accept-Language": "zh-hans"})
+    assert find_language(alice) == "zh-hans"
 
 
 def test_outside_the_demo_nobody_does(alice: Any, order: Order) -> None:

@@ -10,7 +10,8 @@ import { fill, ngettext } from "./texts.js";
 let before = null; // by room, the last position before the loss; null while nothing was lost
 
 export function startAway() {
-  realtime.onState(({ status }) => status !== "online" && status !== "connecting" && noteLoss());
+  realtime.onState(({ status }) => status !== "online" && noteLoss());
+  realtime.on("connected", forgetUnlessResumed);
   realtime.on("resumed", showMissed);
   find("cut").addEventListener("change", ({ target }) => {
     if (target.checked) noteLoss();
@@ -30,10 +31,18 @@ function hide() {
 }
 
 function noteLoss() {
-  before ??= Object.fromEntries(snapshots().map(({ id, messages }) => [id, lastSeq(messages)]));
+  before ??= Object.fromEntries(snapshots().map((room) => [room.id, lastSeq(room)]));
 }
 
-const lastSeq = (messages) => messages.findLast(({ seq }) => seq !== null)?.seq ?? 0;
+/** Before the first socket there was nothing to lose. And what is joined anew is loaded anew. */
+function forgetUnlessResumed() {
+  if (!snapshots().some(({ status }) => status === "joined")) before = null;
+}
+
+/** As long as the history is not there, nobody knows what of it was missed. */
+function lastSeq({ messages, loading, error }) {
+  return messages.findLast(({ seq }) => seq !== null)?.seq ?? (loading || error ? Infinity : 0);
+}
 
 function showMissed({ streams }) {
   if (!before || !currentRoom()) return;

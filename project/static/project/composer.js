@@ -16,7 +16,9 @@ export function startComposer() {
   });
   text.addEventListener("input", () => room?.typing(text.value !== ""));
   text.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    // For Safari, a composition has ended with this key, whose code says that it belonged to it.
+    const isComposing = event.isComposing || event.keyCode === 229;
+    if (event.key !== "Enter" || event.shiftKey || isComposing) return;
     event.preventDefault();
     form.requestSubmit();
   });

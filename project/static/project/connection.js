@@ -20,6 +20,7 @@ const REASONS = {
   SLOW_CONSUMER: gettext("Network too slow"),
   RATE_LIMITED: gettext("Too many commands"),
   TOO_MANY_CONNECTIONS: gettext("Too many windows"),
+  TOO_MANY_ERRORS: gettext("Too many errors"),
   KICKED: gettext("Ended by an admin"),
   USER_DISABLED: gettext("Account disabled"),
 };
@@ -41,6 +42,7 @@ function showPill(pill, state) {
 }
 
 function sayStatus({ status, reason, retryAt }) {
+  if (status === "signedOut" || status === "closed") return REASONS[reason] ?? STATUS[status];
   if (status !== "waiting") return STATUS[status];
   const why = REASONS[reason] ?? LOST;
   const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));

@@ -8,14 +8,14 @@ import { fill, gettext, ngettext } from "./texts.js";
 const NEAR = 120; // pixels from an end of the list that count as being there
 
 const scroller = find("scroller");
-let shown = null; // the room, `off` for leaving it, and `mark`: the position before the line "New", or null
+// The room, its `title` in the list, `off` for leaving it, and `mark`: the position before the line "New", or null.
+let shown = null;
 
 export function openRoom(room, title) {
   if (shown?.room === room) return;
   shown?.off();
-  shown = { room, mark: null, off: room.subscribe(showAll) };
+  shown = { room, title, mark: null, off: room.subscribe(showAll) };
   find("messages").replaceChildren();
-  find("room-title").textContent = title;
   document.dispatchEvent(new CustomEvent("room", { detail: room }));
   showAll();
   shown.isOpened = true;
@@ -36,7 +36,10 @@ export function startConversation() {
     jumpToEnd();
   });
   // The end stays in sight when the composer grows or the window becomes smaller.
-  new ResizeObserver(() => wasAtEnd && jumpToEnd()).observe(scroller);
+  new ResizeObserver(() => {
+    if (wasAtEnd) jumpToEnd();
+    if (shown) fillPane();
+  }).observe(scroller);
 }
 
 /** Scroll to the first message after a position, which becomes the mark of what is new. */
@@ -51,9 +54,10 @@ let wasAtEnd = true;
 function showAll() {
   const snapshot = shown.room.getSnapshot();
   const { messages, loading, error, status } = snapshot;
+  setText(find("room-title"), snapshot.title || shown.title);
   scroller.setAttribute("aria-busy", String(loading));
   find("unloaded").hidden = !error || status === "gone";
-  if (isTooEarly(snapshot)) return;
+  if (isTooEarly(snapshot)) return showHints(snapshot);
   wasAtEnd = isAtEnd();
   const top = scroller.scrollHeight - scroller.scrollTop;
   const first = find("messages").firstElementChild?.dataset.key;
@@ -62,10 +66,15 @@ function showAll() {
     showMessage(child, message, before, message === firstNew, shown.room);
   });
   keepPlace(first, top);
-  find("beginning").hidden = snapshot.hasOlder || loading || Boolean(error) || !messages.length;
-  find("nothing").hidden = status !== "joined" || loading || Boolean(error) || messages.length > 0;
-  showTyping(snapshot.typingUsers);
+  showHints(snapshot);
   noteRead();
+  fillPane();
+}
+
+function showHints({ messages, hasOlder, loading, error, status, typingUsers }) {
+  find("beginning").hidden = hasOlder || loading || Boolean(error) || !messages.length;
+  find("nothing").hidden = status !== "joined" || loading || Boolean(error) || messages.length > 0;
+  showTyping(typingUsers);
 }
 
 /** What others say while the first page of the history is loaded is shown together with it, so that nothing jumps. */
@@ -105,12 +114,16 @@ function loadOlder() {
   if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});
 }
 
-/** What has failed: the newest messages, or older ones at the top. */
-function loadAgain() {
-  const { room } = shown;
-  const { messages, hasOlder } = room.getSnapshot();
-  if (messages.length && hasOlder) room.loadOlder();
-  else room.reload();
+/** Where nothing can be scrolled, older messages come by themselves. A pane that is not shown has no height. */
+function fillPane() {
+  const isFull = scroller.scrollHeight > scroller.clientHeight;
+  if (scroller.clientHeight && !isFull && !shown.room.error) loadOlder();
+}
+
+/** What has failed may be the newest messages, or older ones at the top. */
+async function loadAgain() {
+  await shown.room.reload();
+  if (!shown.room.error) loadOlder();
 }
 
 function noteRead() {

@@ -4,7 +4,7 @@ import { realtime } from "./client.js";
 import { find, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
-import { showToast } from "./toasts.js";
+import { endActs, showToast } from "./toasts.js";
 import { fill, gettext, ngettext, sayError } from "./texts.js";
 
 const BOXES = {
@@ -15,13 +15,14 @@ const BOXES = {
 };
 const SNOOZE_MS = 60_000; // short, so that one sees it come back
 const inbox = realtime.notifications;
+let last; // the promise of the last act, which is the one that can be undone
 
 export function startInbox() {
   inbox.open();
   inbox.subscribe(show);
   find("bell").addEventListener("click", () => toggle(find("inbox").hidden));
   find("close-inbox").addEventListener("click", () => toggle(false));
-  find("read-all").addEventListener("click", () => attempt(inbox.readAll(), gettext("All are read")));
+  find("read-all").addEventListener("click", () => perform(inbox.readAll(), gettext("All are read")));
   find("more-items").addEventListener("click", () => attempt(inbox.loadMore()));
   part(find("inbox"), ".tabs").addEventListener("change", ({ target }) => attempt(inbox.show(BOXES[target.value])));
   listenToKeys({ ...acts, close: () => toggle(false) });
@@ -32,24 +33,32 @@ export function startInbox() {
 export const acts = {
   archive: (item) =>
     item.archived_at
-      ? attempt(inbox.unarchive(item.id), gettext("Back in the inbox"))
-      : attempt(inbox.archive(item.id), gettext("Archived")),
-  toggle: (item) => attempt(item.read_at ? inbox.unread(item.id) : inbox.read(item.id)),
+      ? perform(inbox.unarchive(item.id), gettext("Back in the inbox"))
+      : perform(inbox.archive(item.id), gettext("Archived")),
+  toggle: (item) => perform(item.read_at ? inbox.unread(item.id) : inbox.read(item.id)),
   snooze: (item) =>
     item.snoozed_until
-      ? attempt(inbox.unsnooze(item.id), gettext("Back in the inbox"))
-      : attempt(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
-  read: (item) => attempt(inbox.read(item.id)),
+      ? perform(inbox.unsnooze(item.id), gettext("Back in the inbox"))
+      : perform(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
+  read: (item) => perform(inbox.read(item.id)),
   async undo() {
-    if ((await attempt(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
+    if ((await perform(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
   },
 };
 
-/** Show what went wrong, or offer to undo what was done. */
-async function attempt(promise, done) {
+/** Offer to undo what is done, until the next act. */
+function perform(promise, done) {
+  last = promise;
+  endActs();
+  const offer = { label: gettext("Undo"), run: acts.undo };
+  return attempt(promise, () => done && showToast(done, "", last === promise && offer));
+}
+
+/** Show what went wrong. */
+async function attempt(promise, then) {
   try {
     const result = await promise;
-    if (done) showToast(done, "", { label: gettext("Undo"), run: acts.undo });
+    then?.();
     return result;
   } catch (error) {
     showToast(gettext("That did not work"), sayError(error));

@@ -32,7 +32,7 @@ export function leave() {
 
 /** The access token, for every socket that is opened. The library calls this, and stops when it is `Unauthorized`. */
 export async function credential() {
-  if (secondsLeft(login.access) < SPARE_SECONDS) await renew();
+  if (secondsLeft() < SPARE_SECONDS) await renew();
   return login.access;
 }
 
@@ -47,12 +47,16 @@ async function renew() {
   keep(Object.assign(login, await answer.json()));
 }
 
+/** The access token is new: when the server made it tells how far this computer's clock is ahead, or behind. */
 function keep(tokens) {
-  login = tokens;
-  sessionStorage.setItem(KEY, JSON.stringify(tokens));
+  login = { ...tokens, aheadSeconds: Date.now() / 1000 - readClaims(tokens.access).iat };
+  sessionStorage.setItem(KEY, JSON.stringify(login));
 }
 
-function secondsLeft(token) {
-  const claims = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
-  return claims.exp - Date.now() / 1000;
+function secondsLeft() {
+  return readClaims(login.access).exp - (Date.now() / 1000 - login.aheadSeconds);
+}
+
+function readClaims(token) {
+  return JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
 }

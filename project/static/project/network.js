@@ -1,9 +1,10 @@
-/** The switch "cut my network": a transport of the page's own, whose sockets all break while the switch is on. */
+/** The switch "cut my network": while it is on, all sockets of a transport of the page's own break, and all requests. */
 
 import { webSocket } from "../realtime/realtime.js";
 
 const LOST = 1006; // what a browser says of a socket that has broken
-const lose = new Set(); // for each open socket, what breaks it
+const lose = new Set(); // for each open socket and each request, what breaks it
+const { fetch } = window;
 let isCut = false;
 
 export const transport = {
@@ -28,6 +29,16 @@ export const transport = {
     return { send: (text) => socket?.send(text), close: end };
   },
 };
+
+window.fetch = (...request) =>
+  new Promise((resolve, reject) => {
+    const breakOff = () => reject(new TypeError("The network is cut"));
+    if (isCut) return breakOff();
+    lose.add(breakOff);
+    fetch(...request)
+      .then(resolve, reject)
+      .finally(() => lose.delete(breakOff));
+  });
 
 export function cut(wanted) {
   isCut = wanted;

@@ -13,7 +13,12 @@ export function showToast(title, text, act) {
   toast.addEventListener("animationend", ({ animationName }) => animationName === "wait" && toast.remove());
   if (act) addAct(toast, act);
   find("toasts").append(toast);
-  if (find("toasts").children.length > MOST) find("toasts").firstElementChild.remove();
+  if (find("toasts").children.length > MOST) part(find("toasts"), ".toast:not(:hover, :focus-within)").remove();
+}
+
+/** What toasts have offered until now can no longer be done. */
+export function endActs() {
+  for (const button of find("toasts").querySelectorAll(".act")) button.hidden = true;
 }
 
 function addAct(toast, { label, run }) {

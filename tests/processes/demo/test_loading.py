@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, expect
 
+from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.processes.demo.barriers import expect_no_barriers
-from tests.processes.demo.windows import Windows, keep_toasts, say, status
+from tests.processes.demo.windows import LOADED, Windows, keep_toasts, lines, say, status, talk
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -165,6 +166,36 @@ async def test_late_messages_of_a_room_stay_in_that_room(windows: Windows) -> No
     await expect(tab.get_by_text("To the team", exact=True)).to_have_count(0)
 
 
+async def test_a_room_that_is_being_loaded_shows_nothing_of_the_room_before(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    hints = alice.locator("#beginning:not([hidden]), #nothing:not([hidden])")
+    await alice.route("**/api/v1/rooms/general/messages?*", held := Held())
+    await alice.reload()
+    await alice.click("#rooms button >> text=Team")
+    await expect(hints).to_have_count(1)
+    await alice.click("#rooms button >> text=General")
+    await expect(alice.locator("#room-title")).to_have_text("General")
+    await expect(hints).to_have_count(0)
+    held.released.set()
+    await expect(alice.locator(LOADED)).not_to_have_count(0)
+
+
+async def test_a_history_that_was_under_way_when_the_network_was_cut_does_not_count_as_missed(
+    windows: Windows, process: SiteProcess
+) -> None:
+    tab = await open_without_team(windows, held := Held())
+    await soon(held.came.wait())
+    await tab.click("#rooms button >> text=General")
+    await expect(tab.locator(LOADED)).not_to_have_count(0)
+    await tab.check("#cut")
+    held.released.set()
+    await tab.unroute_all(behavior="wait")
+    async with People() as people:
+        await talk(people, process, lines("meanwhile", 3))
+    await tab.uncheck("#cut")
+    await expect(tab.locator("#missed")).to_have_text("While you were away: 3 messages")
+
+
 async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: Windows) -> None:
     tab = await open_without_team(windows, refusal(400))
     await expect(tab.locator("#unloaded")).to_contain_text("The messages could not be loaded.")
@@ -174,6 +205,31 @@ async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: 
     await tab.click("#load-again")
     await expect(tab.get_by_text("To the team", exact=True)).not_to_have_count(0)
     await expect(tab.locator("#unloaded")).to_be_hidden()
+
+
+async def test_a_tall_window_that_cannot_be_scrolled_loads_older_messages(
+    windows: Windows, process: SiteProcess
+) -> None:
+    async with People() as people:
+        await talk(people, process, lines("tall", 60))
+    alice = await windows.open("alice", viewport={"width": 1280, "height": 4000})
+    await expect(alice.get_by_text("tall 0", exact=True)).to_have_count(1)
+
+
+async def test_a_click_loads_the_newest_messages_before_older_ones(windows: Windows, process: SiteProcess) -> None:
+    """Whichever of the two has failed, none is missing then."""
+    async with People() as people:
+        await talk(people, process, lines("page", 60))
+    alice = await windows.open("alice")
+    await expect(alice.get_by_text("page 59", exact=True)).to_be_visible()
+    await alice.route("**/rooms/general/messages?*", refusal(400))
+    await alice.evaluate("document.getElementById('scroller').scrollTop = 0")
+    await expect(alice.locator("#unloaded")).to_be_visible()
+    await alice.unroute_all()
+    async with alice.expect_response(re.compile(r"/general/messages\?limit=\d+$")):
+        await alice.click("#load-again")
+    await expect(alice.get_by_text("page 0", exact=True)).to_have_count(1)
+    await expect(alice.locator("#unloaded")).to_be_hidden()
 
 
 async def open_without_team(windows: Windows, answer: Answer) -> Page:

@@ -1,9 +1,10 @@
 """The demo in a real browser, when networks, servers and logins end, and on the browser's way back."""
 
+import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import jwt
@@ -12,9 +13,10 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.clients.browser import open_page
 from tests.clients.people import People
+from tests.patience import PATIENCE_SECONDS
 from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.conftest import EXPIRING_SECONDS
-from tests.processes.demo.windows import Windows, expect_texts, keep_toasts, lines, say, talk, texts
+from tests.processes.demo.windows import SPOIL, Windows, expect_texts, keep_toasts, lines, say, talk, texts
 from tests.sites.processes import SiteProcess
 from tests.sites.tcp_proxy import Proxy
 
@@ -28,6 +30,29 @@ pytestmark = [
 # As `make run` does at each start.
 LOAD = "from django.core.management import call_command; call_command('load_demo', bare=True, verbosity=0)"
 HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
+SLOW_CLOCK = "{ const { now } = Date; Date.now = () => now() - 3_600_000; }"
+# Resolves when a page that waits for one attempt has fewer seconds left than before.
+COUNT_DOWN = """() => new Promise((resolve) => {
+    const pill = document.querySelector("#pill");
+    let last = 0;
+    const look = () => {
+        const seconds = Number(pill.textContent.match(/\\d+/) ?? 0);
+        if (seconds && seconds < last) resolve();
+        last = seconds;
+    };
+    new MutationObserver(look).observe(pill, { childList: true });
+})"""
+# The first socket of a page breaks at once.
+BREAK_FIRST = """{
+    const { WebSocket } = window;
+    window.WebSocket = class {
+        constructor() {
+            window.WebSocket = WebSocket;
+            setTimeout(() => this.onclose?.({ code: 1006, reason: "" }));
+        }
+        close() {}
+    };
+}"""
 
 
 @contextlib.asynccontextmanager
@@ -41,6 +66,7 @@ async def switch(page: Page, proxy: Proxy) -> AsyncIterator[None]:
 async def silence(page: Page, proxy: Proxy) -> AsyncIterator[None]:
     async with proxy.silent():  # the page may notice it before a busy machine has done the rest
         yield
+        await expect(page.locator("#pill")).to_have_attribute("data-status", "connecting")
 
 
 @contextlib.asynccontextmanager
@@ -62,24 +88,54 @@ async def test_nothing_is_missing_after_the_network_was_cut(windows: Windows, pr
             await talk(people, process, lines(cut.__name__, 37))
             await say(alice, f"{cut.__name__} mine")
             await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Sending")
-        if cut is not silence:
-            await expect(alice.locator("#missed")).to_have_text("While you were away: 37 messages")
+        await expect(alice.locator("#missed")).to_have_text("While you were away: 37 messages")
         await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
         wanted = [f"{cut.__name__} before", *lines(cut.__name__, 37), f"{cut.__name__} mine"]
         await expect_texts(alice, wanted)
 
 
+async def test_an_absence_is_counted_also_if_the_first_socket_of_the_page_broke(
+    windows: Windows, process: SiteProcess
+) -> None:
+    tab = await windows.open("alice")
+    await tab.context.add_init_script(BREAK_FIRST)
+    alice = await windows.open("alice", beside=tab)
+    async with People() as people:
+        await alice.check("#cut")
+        await talk(people, process, lines("while the first is away", 3))
+        await alice.uncheck("#cut")
+    await expect(alice.locator("#missed")).to_have_text("While you were away: 3 messages")
+
+
+async def test_what_was_loaded_after_a_refused_resume_does_not_count_as_missed_later(
+    windows: Windows, process: SiteProcess
+) -> None:
+    alice = await windows.open("alice")
+    await alice.evaluate(SPOIL, "streams")
+    await alice.check("#cut")
+    async with alice.expect_response("**/rooms/general/messages?*"), People() as people:
+        await alice.uncheck("#cut")
+        await talk(people, process, lines("loaded", 3))
+    await expect_texts(alice, lines("loaded", 3))
+    async with People() as people:
+        await alice.check("#cut")
+        await talk(people, process, lines("missed", 2))
+        await alice.uncheck("#cut")
+    await expect(alice.locator("#missed")).to_have_text("While you were away: 2 messages")
+
+
 async def test_nothing_is_missing_after_the_server_was_killed(windows: Windows, process: SiteProcess) -> None:
+    """Alice's page counts the seconds, and comes back by itself. Bob clicks."""
     alice, bob = await windows.open("alice"), await windows.open("bob")
     process.kill()
     await say(alice, "one")
     await say(alice, "two")
-    await expect(alice.locator("#pill")).to_have_attribute("data-status", "waiting")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await alice.evaluate(COUNT_DOWN)
     await expect(alice.locator("#pill")).to_contain_text("again in")
     process.site.run(LOAD)
     process.start()
     process.wait_ready()
-    await alice.click("#pill")
     await bob.click("#pill")
     await say(bob, "three")
     for page in (alice, bob):
@@ -120,6 +176,36 @@ async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProces
     await expect(alice.locator("#sign-in button").first).to_be_enabled()
 
 
+async def test_a_login_outlives_its_tokens_also_where_the_clock_is_slow(windows: Windows, process: SiteProcess) -> None:
+    tab = await windows.open("alice")
+    await tab.context.add_init_script(SLOW_CLOCK)
+    alice = await windows.open("alice", beside=tab)
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    ended = {**login, "access": ending_in(process, login["access"], -60)}
+    await alice.evaluate("(text) => sessionStorage.setItem('login', text)", json.dumps(ended))
+    await alice.reload()
+    await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
+
+
+async def test_whoever_is_disabled_reads_so(windows: Windows, process: SiteProcess) -> None:
+    carol = await windows.open("carol")
+    await carol.check("#cut")
+    with disabled(process, "carol"):
+        await carol.uncheck("#cut")
+        await expect(carol.locator("#pill")).to_have_text("Account disabled")
+        await expect(carol.locator("#pill")).to_have_attribute("data-status", "signedOut")
+
+
+@contextlib.contextmanager
+def disabled(process: SiteProcess, name: str) -> Iterator[None]:
+    users = f"from django.contrib.auth.models import User; User.objects.filter(username={name!r})"
+    process.site.run(f"{users}.update(is_active=False)")
+    try:
+        yield
+    finally:
+        process.site.run(f"{users}.update(is_active=True)")
+
+
 async def test_the_way_back_shows_what_was_said_meanwhile_and_a_new_window_loads_it_on_scrolling(
     whole_windows: Windows, process: SiteProcess
 ) -> None:
@@ -147,6 +233,39 @@ async def test_without_a_network_buttons_say_so_in_words(windows: Windows, local
     await alice.locator("#orders button").first.click()
     await expect(alice.locator("#toasts span").last).to_have_text(words)
     await expect(alice.locator("#orders button").first).to_be_enabled()
+
+
+async def test_a_toast_under_the_pointer_stays_however_many_come(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    await keep_toasts(alice)
+    toasts, button = alice.locator(".toast"), alice.locator("#orders button").first
+    await alice.check("#cut")
+    for number in range(1, 7):
+        await button.evaluate("(button) => button.click()")
+        await expect(button).to_be_enabled()
+        await expect(toasts).to_have_count(min(number, 4))
+        if number == 4:
+            await toasts.first.evaluate("(toast) => toast.id = 'read'")
+            await toasts.first.hover()
+    await expect(alice.locator("#read")).to_be_visible()
+
+
+async def test_what_is_clicked_while_the_network_is_cut_does_not_reach_the_server(
+    windows: Windows, process: SiteProcess
+) -> None:
+    alice = await windows.open("alice")
+    await keep_toasts(alice)
+    order = alice.locator("#orders li").first
+    step = await order.locator("button").inner_text()
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    before = process.rest("GET", "/orders", login["access"])
+    await alice.check("#cut")
+    await order.locator("button").click()
+    await expect(alice.locator("#toasts span").last).to_have_text("Connection lost")
+    assert process.rest("GET", "/orders", login["access"]) == before
+    await alice.uncheck("#cut")
+    await order.locator("button").click()
+    await expect(order.locator("button")).not_to_have_text(step)
 
 
 async def test_a_sign_in_that_fails_without_an_answer_of_the_site_says_so_in_words(

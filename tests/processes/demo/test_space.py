@@ -1,6 +1,7 @@
 """The demo in a real browser: windows that meet, the admin, the inbox, hostile texts, size and barriers."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
@@ -83,6 +84,35 @@ async def test_what_is_typed_right_after_a_room_is_chosen_is_for_it(windows: Win
     await expect(alice.locator(".message.mine .tick")).to_have_attribute("aria-label", "Stored")
     await alice.click("#rooms button >> text=General")
     await expect(alice.locator("#text")).to_have_value("For General, not sent")
+
+
+async def test_the_key_that_ends_a_composition_sends_nothing(windows: Windows) -> None:
+    """As Safari tells of it: after the composition, and with the code of its keys."""
+    alice = await windows.open("alice")
+    await alice.fill("#text", "你好")
+    prevented = await alice.eval_on_selector(
+        "#text",
+        """(text) => !text.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "Enter", keyCode: 229, bubbles: true, cancelable: true })
+        )""",
+    )
+    assert not prevented
+    await expect(alice.locator("#text")).to_have_value("你好")
+
+
+async def test_a_room_that_is_renamed_has_its_new_title_everywhere(windows: Windows, process: SiteProcess) -> None:
+    alice = await windows.open("alice")
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    await alice.click("#rooms button >> text=Team")
+    process.rest("PATCH", "/rooms/team", login["access"], title="The team")
+    try:
+        await expect(alice.locator("#room-title")).to_have_text("The team")
+        await alice.click("#rooms button >> text=General")
+        await expect(alice.locator("#room-title")).to_have_text("General")
+        await alice.click("#rooms button >> text=The team")
+        await expect(alice.locator("#room-title")).to_have_text("The team")
+    finally:
+        process.rest("PATCH", "/rooms/team", login["access"], title="Team")
 
 
 async def test_a_double_click_on_a_person_signs_in_once(browser: Browser, process: SiteProcess) -> None:
@@ -320,6 +350,27 @@ async def test_a_double_click_is_one_act(windows: Windows) -> None:
     await items.first.locator("[data-act=archive]").dblclick()
     await expect(bob.locator(f"#items > li[data-key='{first}']")).to_have_count(0)
     await expect(items.first).to_have_attribute("data-key", str(second))
+
+
+async def test_only_the_last_act_offers_to_be_undone(windows: Windows, process: SiteProcess) -> None:
+    process.site.run(
+        "from django.contrib.auth.models import User; from notifications import notify;"
+        "[notify(User.objects.get(username='carol'), 'mention', message=text) for text in ('one', 'two', 'three')]"
+    )
+    carol = await windows.open("carol")
+    await keep_toasts(carol)
+    items, undo = carol.locator("#items > li"), carol.locator(".toast").get_by_role("button", name="Undo")
+    await expect(items.nth(2)).to_be_attached()
+    await carol.click("#bell")
+    for number in (1, 2):
+        await carol.keyboard.press("e")
+        await expect(carol.locator(".toast")).to_have_count(number)
+    await expect(carol.locator(".toast").nth(0).locator(".act")).to_be_hidden()
+    await expect(carol.locator(".toast").nth(1).locator(".act")).to_be_visible()
+    await carol.keyboard.press("u")
+    await expect(undo).to_have_count(0)
+    await carol.keyboard.press("e")
+    await expect(undo).to_have_count(1)
 
 
 async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
