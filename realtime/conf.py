@@ -241,6 +241,12 @@ def session_cookie_name() -> str:
     return str(django_settings.SESSION_COOKIE_NAME)
 
 
+def csrf_cookie_name() -> str | None:
+    """None if scripts cannot read the token of Django's CSRF protection from a cookie."""
+    is_hidden = django_settings.CSRF_USE_SESSIONS or django_settings.CSRF_COOKIE_HTTPONLY
+    return None if is_hidden else str(django_settings.CSRF_COOKIE_NAME)
+
+
 def session_engine() -> str:
     return str(django_settings.SESSION_ENGINE)
 

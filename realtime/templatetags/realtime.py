@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from django import template
-from django.conf import settings
 from django.forms.utils import flatatt
 from django.templatetags.static import static
 from django.urls import NoReverseMatch, get_script_prefix, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from realtime import conf
 from realtime.auth.user_ids import wire_id
 
 register = template.Library()
@@ -49,10 +49,9 @@ def _describe_visitor(context: template.Context) -> dict[str, str | None]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {}
-    is_hidden = settings.CSRF_USE_SESSIONS or settings.CSRF_COOKIE_HTTPONLY
     return {
         # As JSON, because `1` and `"1"` are different users.
         "data-user": json.dumps(wire_id(user.pk)),
         "data-csrf": str(context.get("csrf_token", "")) or None,
-        "data-cookie": None if is_hidden else settings.CSRF_COOKIE_NAME,
+        "data-cookie": conf.csrf_cookie_name(),
     }

@@ -36,7 +36,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
-FIRST_VIEW_BYTES = 100 * 1024
 ANNOUNCING = "/admin/notifications/announcement/add/"
 MOTIONS = "document.getAnimations().map((motion) => motion.animationName ?? motion.transitionProperty)"
 HOSTILE = "<img src=x onerror=alert(1)> javascript:alert(1) https://example.com/?q=<b>"
