@@ -89,11 +89,11 @@ class Stage:
 
 
 async def test_each_joins_the_rooms_types_and_talks() -> None:
-    paper = Stage(lines=20)
+    paper = Stage(lines=500)
     await paper.perform()
     assert list(paper.lines) == NAMES
-    assert len(paper.said()) == 20
-    assert len(paper.said("typing")) == 40
+    assert len(paper.said()) == 500
+    assert len(paper.said("typing")) == 1000
     assert {frame["room_id"] for frame in paper.said("join")} >= {frame["room_id"] for frame in paper.said()}
     assert {frame["message"] for frame in paper.said()} <= {line.text for line in EVERY_LINE}
     assert all(line.is_closed for line in paper.lines.values())
