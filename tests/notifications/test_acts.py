@@ -200,9 +200,9 @@ def test_what_is_committed_while_very_many_are_snoozed_is_left_alone(
     monkeypatch.setattr("notifications.inbox.acts.IDS_AT_ONCE", 3)
     was, late = states(bob), []
 
-    def let_one_come(execute: Any, sql: str, *given: Any) -> Any:
-        done = execute(sql, *given)
-        if sql.startswith(f"INSERT INTO {Change._meta.db_table}") and not late:
+    def let_one_come(execute: Any, sql: str, params: Any, *given: Any) -> Any:
+        done = execute(sql, params, *given)
+        if sql.startswith(f"INSERT INTO {Change._meta.db_table}") and "snoozed_until" in params:
             late.extend(at_once(partial(sent, bob, "mention", message="late")))
         return done
 
