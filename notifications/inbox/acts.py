@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
+from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Coalesce
 
@@ -20,7 +21,7 @@ from notifications.inbox import announcing, changes
 from notifications.inbox.lists import Filters, Place, select, up_to
 from notifications.mailing import queue
 from notifications.models import Notification, NotificationQuerySet
-from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
+from realtime.integration import database_alias, own_transaction, read_user, retry_conflicts, wire_id
 from realtime.protocol.frames import format_time
 
 IDS_AT_ONCE = 1_000  # in one query, and in one frame
@@ -109,23 +110,30 @@ def act(
             return Outcome()
         if found is not None:
             chosen = chosen.filter(pk__in=found)
-        _record(chosen, step, at, until)
-        if found is None and not step.is_set:
-            chosen = changes.recorded(chosen, at, step.column)
-        changed = chosen.update(**step.values(at, until))
+        changed = _record_and_update(chosen, step, at, until)
         if name in TAKING_BACK:
             _restore_mails(user_id, found, at)
         announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
     return Outcome(changed, _sign(user_id, name, at, until), found)
 
 
-def _record(chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None) -> None:
-    if not step.is_set:
-        changes.record(chosen, at, step.column, until)
+def _record_and_update(chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None) -> int:
+    """Returns how many changed."""
     if step.ends:
         changes.record(chosen.filter(**{f"{step.ends}__isnull": False}), at, step.ends, None)
     if step.closes_group:
         changes.record_open(chosen, at)
+    values = step.values(at, until)
+    if step.is_set:
+        return chosen.update(**values)
+    recorded = changes.record(chosen, at, step.column, until)
+    with own_transaction():
+        changed = chosen.update(**values)
+        if changed == recorded:
+            return changed
+        transaction.set_rollback(True, using=database_alias())
+    # Very many are not locked: others have come or gone between. To look for each what is recorded takes long.
+    return changes.recorded(chosen, at, step.column).update(**values)
 
 
 def _find_step(name: str, until: datetime | None) -> Step:

@@ -4,13 +4,14 @@ Called by `acts`, `waking` and `retention`.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import DateTimeField, Exists, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
+from notifications import conf
 from notifications.models import Change, Notification, NotificationQuerySet
 from notifications.pruning import delete_rows
 from realtime.integration import connection, own_transaction
@@ -44,22 +45,26 @@ def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
     return list(chosen.filter(pk__in=some).locked().values_list("pk", flat=True))
 
 
-def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> None:
-    """Note what an act is about to overwrite in a column of these notifications."""
-    _record(chosen.values_list("pk", column), "notification_id, before", at, column, after)
+def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> int:
+    """Note what an act is about to overwrite in a column of these notifications. Returns how many there are."""
+    return _record(chosen.values_list("pk", column), "notification_id, before", at, column, after)
 
 
 def recorded(chosen: NotificationQuerySet, at: datetime, column: str) -> NotificationQuerySet:
-    """Those of them that `record` has found: if they are not locked, others may have come since."""
+    """Those of them that `record` has found."""
     return chosen.filter(Exists(_made(at, column)))
 
 
 def record_open(chosen: NotificationQuerySet, at: datetime) -> None:
-    """Note which groups among these notifications an act is about to close."""
-    _record(chosen.filter(group_open=True).values_list("pk"), "notification_id", at, GROUP_OPEN)
+    """Note which groups among these notifications an act is about to close, of those that could have grown yet."""
+    settings = conf.settings()
+    grown_after = at - timedelta(seconds=settings.group_seconds)
+    opened_after = at - timedelta(seconds=settings.group_seconds_at_most)
+    closed = chosen.filter(group_open=True, arrived_at__gt=grown_after, created_at__gt=opened_after)
+    _record(closed.values_list("pk"), "notification_id", at, GROUP_OPEN)
 
 
-def _record(found: QuerySet[Any, Any], columns: str, at: datetime, field: str, after: datetime | None = None) -> None:
+def _record(found: QuerySet[Any, Any], columns: str, at: datetime, field: str, after: datetime | None = None) -> int:
     query, params = found.order_by().query.sql_with_params()
     prepare = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
@@ -68,6 +73,7 @@ def _record(found: QuerySet[Any, Any], columns: str, at: datetime, field: str, a
             f" SELECT found.*, %s, %s, %s FROM ({query}) AS found",
             [prepare(at), field, prepare(after), *params],
         )
+        return int(cursor.rowcount)
 
 
 def undoable(own: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> NotificationQuerySet:

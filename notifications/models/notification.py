@@ -232,7 +232,7 @@ class GroupMember(Table):
 class Change(Table):
     """What an act of a reader has overwritten, so that it can be undone: one value of one notification."""
 
-    notification = models.ForeignKey(Notification, models.CASCADE, related_name="+")
+    notification = models.ForeignKey(Notification, models.CASCADE, related_name="+", db_index=False)
     # The moment of the act, which identifies it among those of one reader.
     at = models.DateTimeField(db_index=True)
     field = models.CharField(max_length=20)
@@ -242,6 +242,10 @@ class Change(Table):
 
     class Meta:
         """Its own: the options of the base would be in a migration."""
+
+        # Of both: where the database does not know yet that an act has changed very many, it would look for one of them
+        # among all of that moment.
+        indexes = [models.Index(name="realtime_notifications_changes", fields=["notification", "at"])]
 
     def __str__(self) -> str:
         return f"{self.notification_id}: {self.field}"

@@ -99,7 +99,6 @@ def test_what_is_snoozed_or_came_back_lately_is_kept(bob: Any) -> None:
 def test_an_act_can_be_undone_as_long_as_it_could_without_it(bob: Any, name: Any) -> None:
     is_read, is_archived = name == "unread", name == "unarchive"
     row = make(bob, "old", 300, read_age=200 if is_read else None, archived_at=NOW - 200 * DAY if is_archived else None)
-    Notification.objects.update(group_key="like:7", group_open=not (is_read or is_archived))
     before = Notification.objects.values().get()
     outcome = act(bob.pk, name, ids=[row.pk], until=timezone.now() if name == "snooze" else None)
     assert outcome.changed == 1
