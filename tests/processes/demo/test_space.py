@@ -233,11 +233,15 @@ async def test_an_announcement_to_everyone_is_shown_without_another_request(wind
     async with alice.expect_response(re.compile("/seen$")) as seen:
         await publish(admin)
     assert (await seen.value).ok
+    tea = alice.locator(".announcement", has_text="Tea")
     async with alice.expect_response(re.compile("/read$")) as read, alice.expect_popup() as opening:
-        await alice.locator(".announcement", has_text="Tea").locator(".more").click()
+        await tea.locator(".more").click()
     assert (await read.value).ok
     await (await opening.value).wait_for_url("**/api/docs")
     assert [re.sub(r"\d+", "", one) for one in asked] == ["POST /announcements//seen", "POST /announcements//read"]
+    async with alice.expect_response(re.compile("/dismiss$")):
+        await tea.locator("button").click()
+    await expect(tea).to_have_count(0)
 
 
 async def test_staff_try_how_an_announcement_looks(windows: Windows, process: SiteProcess) -> None:
