@@ -110,7 +110,7 @@ async def test_what_site_code_publishes_arrives(alice, bob):
     async with connect(alice) as socket:
         await realtime.asend_to_user(alice, {"type": "order", "number": "A-17"})
         await socket.expect("order", number="A-17", seq=1)
-        await realtime.apublish("site", {"type": "cursor", "id": ["any", "value"]}, durable=False)
+        await realtime.apublish("site", {"type": "cursor", "place": ["any", "value"]}, durable=False)
         await socket.expect("cursor")
         await realtime.asend_to_user(bob, {"type": "order"})
         await socket.expect_nothing()
