@@ -4,6 +4,7 @@ Called by the REST API, the `read` command of sockets (through `apps`), the admi
 conditional UPDATE, so two devices cannot move a state backwards, and ends in one event with the new counts.
 """
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
-from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Coalesce
 
@@ -21,7 +21,7 @@ from notifications.inbox import announcing, changes
 from notifications.inbox.lists import Filters, Place, select, up_to
 from notifications.mailing import queue
 from notifications.models import Notification, NotificationQuerySet
-from realtime.integration import database_alias, own_transaction, read_user, retry_conflicts, wire_id
+from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
 from realtime.protocol.frames import format_time
 
 IDS_AT_ONCE = 1_000  # in one query, and in one frame
@@ -117,6 +117,10 @@ def act(
     return Outcome(changed, _sign(user_id, name, at, until), found)
 
 
+class _OthersHaveCome(Exception):
+    """Or have gone, between recording and changing: very many are not locked. What was changed is rolled back."""
+
+
 def _record_and_update(chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None) -> int:
     """Returns how many changed."""
     if step.ends:
@@ -127,12 +131,12 @@ def _record_and_update(chosen: NotificationQuerySet, step: Step, at: datetime, u
     if step.is_set:
         return chosen.update(**values)
     recorded = changes.record(chosen, at, step.column, until)
-    with own_transaction():
+    with contextlib.suppress(_OthersHaveCome), own_transaction():
         changed = chosen.update(**values)
-        if changed == recorded:
-            return changed
-        transaction.set_rollback(True, using=database_alias())
-    # Very many are not locked: others have come or gone between. To look for each what is recorded takes long.
+        if changed != recorded:
+            raise _OthersHaveCome
+        return changed
+    # To look for each what is recorded takes long.
     return changes.recorded(chosen, at, step.column).update(**values)
 
 
