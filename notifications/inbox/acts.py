@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
-from django.db import transaction
 from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Coalesce
 
@@ -21,7 +20,7 @@ from notifications.inbox import announcing, changes
 from notifications.inbox.lists import Filters, Place, select, up_to
 from notifications.mailing import queue
 from notifications.models import Notification, NotificationQuerySet
-from realtime.integration import database_alias, own_transaction, read_user, retry_conflicts, wire_id
+from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
 from realtime.protocol.frames import format_time
 
 IDS_AT_ONCE = 1_000  # in one query, and in one frame
@@ -31,6 +30,10 @@ SALT = "notifications.undo"
 
 class CannotUndo(ValueError):
     """The text is not from an act of this reader, or the act was too long ago."""
+
+
+class OthersCame(Exception):
+    """Very many notifications are not locked, and others came or went between recording and changing them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +130,17 @@ def _record_and_update(chosen: NotificationQuerySet, step: Step, at: datetime, u
     if step.is_set:
         return chosen.update(**values)
     recorded = changes.record(chosen, at, step.column, until)
-    with own_transaction():
-        changed = chosen.update(**values)
-        if changed == recorded:
-            return changed
-        transaction.set_rollback(True, using=database_alias())
-    # Very many are not locked: others have come or gone between. To look for each what is recorded takes long.
-    return changes.recorded(chosen, at, step.column).update(**values)
+    try:
+        with own_transaction():
+            return _require_count(chosen.update(**values), recorded)
+    except OthersCame:  # to look up each takes long
+        return changes.recorded(chosen, at, step.column).update(**values)
+
+
+def _require_count(changed: int, recorded: int) -> int:
+    if changed != recorded:
+        raise OthersCame
+    return changed
 
 
 def _find_step(name: str, until: datetime | None) -> Step:
