@@ -210,8 +210,9 @@ async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: 
 async def test_a_tall_window_that_cannot_be_scrolled_loads_older_messages(
     windows: Windows, process: SiteProcess
 ) -> None:
+    """Two pages of them: when a hint goes, a browser says once that it has scrolled."""
     async with People() as people:
-        await talk(people, process, lines("tall", 60))
+        await talk(people, process, lines("tall", 120))
     alice = await windows.open("alice", viewport={"width": 1280, "height": 4000})
     await expect(alice.get_by_text("tall 0", exact=True)).to_have_count(1)
 
