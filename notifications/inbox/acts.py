@@ -33,10 +33,6 @@ class CannotUndo(ValueError):
     """The text is not from an act of this reader, or the act was too long ago."""
 
 
-class OthersCame(Exception):
-    """Very many notifications are not locked, and others came or went between recording and changing them."""
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`undo` is a text for `undo`; empty if nothing was changed. `ids` is None if there are more than IDS_AT_ONCE."""
