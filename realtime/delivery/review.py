@@ -42,7 +42,7 @@ class Reviewer:
         self._standings: database.Batcher[str, numbering.Standing] = database.Batcher(
             _read_standings, limit=COMPARED_AT_ONCE, rest_seconds=REST_SECONDS
         )
-        self._doubted: set[Feed] = set()
+        self._doubted: dict[Feed, Noted] = {}
         self._doubting: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
@@ -101,21 +101,24 @@ class Reviewer:
                 await self._settle(was, standings[was.feed.name], None)
 
     def doubt(self, feed: Feed) -> None:
-        """An event arrived that the feed has had. The bus repeated it, or the log went back and gives numbers again."""
-        self._doubted.add(feed)
+        """An event arrived that the feed has had. The bus repeated it, or the log went back and gives numbers again.
+
+        What the feed was then is noted at once: before anybody can look, it may have gone on with what is new.
+        """
+        self._doubted = {**{was.feed: was for was in _note([feed])}, **self._doubted}
         if self._doubting is None:
             self._doubting = asyncio.get_running_loop().create_task(self._doubt())
 
     async def _doubt(self) -> None:
         try:
             while self._doubted:
-                doubted, self._doubted = list(self._doubted), set()
+                doubted, self._doubted = list(self._doubted.values()), {}
                 try:
                     while doubted:
-                        await self._look_closely(_note(doubted[-DOUBTED_AT_ONCE:]))
+                        await self._look_closely(doubted[-DOUBTED_AT_ONCE:])
                         del doubted[-DOUBTED_AT_ONCE:]
                 except database.DatabaseUnavailable:
-                    self._doubted.update(doubted)
+                    self._doubted |= {was.feed: was for was in doubted}
                 await asyncio.sleep(DOUBT_SECONDS)
         finally:
             self._doubting = None
@@ -129,13 +132,13 @@ class Reviewer:
     async def _settle(self, was: Noted, standing: numbering.Standing, stored: int | None) -> None:
         """Act on where the log stands. `stored` is the hash of its event at the feed's position, if that is known."""
         feed = was.feed
-        if self._feeds.get(feed.name) is not feed or self._hand_over(feed, was.room, standing):
+        if self._feeds.get(feed.name) is not feed or self._hand_over(feed, was.room, standing) or feed.room != was.room:
             return
         differs = None not in (was.body, stored) and was.body != stored
         if standing.position >= was.position and not differs:
             feed.advance_to(standing.position)
             return
-        left_out = await database.run(numbering.cut, feed.name, was.position, is_certain=differs)
+        left_out = await database.run(numbering.cut, feed.name, feed.position, is_certain=differs)
         if left_out is not None:
             logger.warning("The log of %s has lost events: the database has gone back", feed.name)
             feed.advance_to(left_out)

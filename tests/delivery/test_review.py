@@ -267,6 +267,33 @@ async def test_it_notices_even_if_the_log_has_overtaken_it_again(process):
     assert "other 3" not in heard(socket)
 
 
+@pytest.mark.parametrize("away", [False, True])
+async def test_it_notices_even_if_the_feed_has_gone_on_before_it_could_look(process, monkeypatch, away):
+    """It rests after an earlier doubt, or the database is away. The feed's newest event is the log's own by then."""
+    look, looked = process._reviewer._look_closely, asyncio.Event()
+
+    async def look_once(noted):
+        if away and not looked.is_set():
+            looked.set()
+            raise database.DatabaseUnavailable
+        await look(noted)
+        looked.set()
+
+    monkeypatch.setattr(process._reviewer, "_look_closely", look_once)
+    monkeypatch.setattr(review, "DOUBT_SECONDS", 0.2)
+    _, socket = await join(process, 0, stream="site")
+    events = await write("1", "2", "3", stream="site")
+    process.take(Envelope(events=events))
+    if not away:
+        process.take(Envelope(events=events))
+        await looked.wait()
+    await run(go_back, 1)
+    process.take(Envelope(events=await write("other 2", "other 3", "other 4", "other 5", stream="site")))
+    await until(socket, "resumed")
+    assert heard(socket) == ["1", "2", "3", "other 4", "other 5"]
+    assert socket.frames[-1]["streams"]["site"] == {"recovered": False, "seq": 6}
+
+
 async def test_the_other_processes_notice_that_the_numbers_go_on_elsewhere(process):
     other = hub.Hub()
     (_, far), (_, near) = await join(process, 0, stream="site"), await join(other, 0, stream="site")
