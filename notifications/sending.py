@@ -163,8 +163,10 @@ def read_row(prepared: Content, stored: Stored) -> Notification:
     return row
 
 
-def keep_actor(given: Any) -> LeavingActor:
+def keep_actor(given: Any) -> LeavingActor | None:
     """For a notification that is sent later. Raises as `notify` does."""
+    if given is None:
+        return None
     actor = _require_user(given)
     return LeavingActor(actor.pk, display_name(actor))
 

@@ -73,7 +73,7 @@ def notify_on(
         given = {name: _value(option, occasion) for name, option in options.items()}
         if when.event == "deleted":
             named = find_recipients(named).keys  # in a list, so that those who are gone by then are left out
-            given |= {"actor": keep_actor(given["actor"])} if given.get("actor") is not None else {}
+            given["actor"] = keep_actor(given.get("actor"))
         given.setdefault("target", occasion.object)
         return partial(notify, named, type, **given, **(_value(params, occasion) or {}))
 

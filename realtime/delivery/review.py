@@ -105,7 +105,8 @@ class Reviewer:
 
         What the feed was then is noted at once: before anybody can look, it may have gone on with what is new.
         """
-        self._doubted = {**{was.feed: was for was in _note([feed])}, **self._doubted}
+        for was in _note([feed]):
+            self._doubted.setdefault(feed, was)
         if self._doubting is None:
             self._doubting = asyncio.get_running_loop().create_task(self._doubt())
 
