@@ -22,8 +22,8 @@ const README = join(HERE, "../README.md");
  */
 const INTERNAL =
   "addDraft admit alter ask base begin callback cancel check conclude draft effect emit expect expire finish fire flush " +
-  "forgetStream fulfil giveUp greeting isHeld isOwn limited makeId maxBytes moment note outbox part plan positions put " +
-  "ready rejectAll reset resuming revise runAfter runMore runNow say sendNow seqs stop takeFrame timer transmit " +
+  "forgetStream fulfil giveUp greeting isHeld isOwn limited makeId maxBytes moment note outbox part plan positions preview put " +
+  "ready rejectAll reset resuming revise runAfter runMore runNow say sendNow seqs sorted stop takeFrame takePage timer transmit " +
   "trimTo update wake wants";
 
 const COMMON = {
@@ -61,7 +61,6 @@ const COMPRESS = {
   passes: 3,
   keep_fargs: false,
   hoist_funs: true,
-  conditionals: false,
   unsafe_comps: true,
   if_return: false,
   comparisons: false,

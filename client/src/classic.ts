@@ -1,26 +1,37 @@
 /** The script that `{% realtime_client %}` loads: makes `window.realtime` from the attributes of its own tag. */
 
+import { readCookie } from "./settings.js";
+import type { UserId } from "./frames.js";
 import { createRealtime, type Options, type Realtime, RealtimeError, Unauthorized } from "./index.js";
 
 declare global {
   interface Window {
     /** The client of the page, if the tag has loaded it. */
     realtime?: Realtime;
+    /** What the last tag has said. */
+    realtimeTag?: { visitor?: UserId; csrf?: string; cookie?: string };
   }
 }
 
+const last = (window.realtimeTag ??= {});
 const script = document.currentScript as HTMLScriptElement | null;
 Object.assign(window, { createRealtime, RealtimeError, Unauthorized });
 if (script?.dataset["realtime"] !== undefined) start(script.dataset);
 
-/** `data-url`, `data-api` and `data-worker` are options as they are. */
+/**
+ * `data-url`, `data-api` and `data-worker` are options as they are. A page that replaces its content runs the script again,
+ * perhaps for another visitor: the client asks what the last tag has said.
+ */
 function start({ user, csrf, cookie, ...others }: DOMStringMap): void {
   const visitor = user && JSON.parse(user);
-  // A login in another tab changes the cookie. Some sites keep it from scripts.
-  const csrfToken = (): string => document.cookie.match(`(^|; )${cookie}=([^;]+)`)?.[2] ?? csrf ?? "";
-  const options = { share: true, ...others, user: visitor, ...(user && { csrfToken }) };
-  const client = (window.realtime ??= createRealtime(options as Options));
-  // A page that replaces its content runs the script again, perhaps for another visitor.
-  if (client.user !== visitor) client.setUser(visitor);
+  const client = (window.realtime ??= createRealtime({ share: true, ...others, csrfToken } as Options));
+  const known = client.user ?? last.visitor;
+  Object.assign(last, { visitor, csrf, cookie });
+  if (known !== visitor) client.setUser(visitor);
   if (user) client.connect();
+}
+
+/** A login in another tab changes the cookie. Some sites keep it from scripts. */
+function csrfToken(): string {
+  return readCookie(last.cookie) || last.csrf || "";
 }

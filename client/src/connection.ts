@@ -86,7 +86,8 @@ export class Connection implements Link {
 
   /** Whether somebody wants a socket. */
   get #isActive(): boolean {
-    return !/idle|signedOut|closed/.test(this.#state.status);
+    // Connecting, waiting, online or offline.
+    return /ing|line/.test(this.#state.status);
   }
 
   // Opening

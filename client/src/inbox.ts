@@ -48,7 +48,7 @@ export class Inbox extends Set<Pending> {
     return (isKept) => {
       const known = this.delete(pending);
       // If the frame about it has come before, this changes nothing: neither the items nor, so, the counts.
-      this.alter(isKept && known ? ids : [], (item) => {
+      if (isKept && known) this.alter(ids, (item) => {
         const changed = change(item);
         this.counts = recount(this.counts, item, changed);
         return changed;
@@ -58,7 +58,7 @@ export class Inbox extends Set<Pending> {
   }
 
   /** What to show: the list with what is expected of it, and the counts that follow. */
-  show({ box = "inbox" }: InboxFilter): { items: Item[]; counts: Counts } {
+  preview({ box = "inbox" }: InboxFilter): { items: Item[]; counts: Counts } {
     let { counts } = this;
     const items = this.base.flatMap((item) => {
       let shown: Item | null = item;
@@ -83,7 +83,7 @@ export function recount(counts: Counts, before: Item | null, after: Item | null)
 
 /** 1 if a notification is counted, else 0. */
 function count(item: Item | null, key: keyof Counts): number {
-  return item && boxOf(item) === "inbox" && !item[key === "unread" ? "read_at" : "seen_at"] ? 1 : 0;
+  return Number(item && boxOf(item) === "inbox" && !item[key === "unread" ? "read_at" : "seen_at"]);
 }
 
 function boxOf({ archived_at, snoozed_until }: Item): InboxFilter["box"] {

@@ -19,21 +19,21 @@ export class MessageList extends Map<string, Message> {
   }
 
   /** Those that are stored by their `seq`, ascending, and then those of this page that are not. */
-  get all(): readonly Message[] {
+  get sorted(): readonly Message[] {
     // Between two of the latter the difference is NaN, which counts as 0: their order stays.
     return [...this.values()].sort((a, b) => (a.seq ?? Infinity) - (b.seq ?? Infinity));
   }
 
   /** The positions of those that are stored, ascending. */
   get seqs(): number[] {
-    return this.all.flatMap(({ seq }) => seq ?? []);
+    return this.sorted.flatMap(({ seq }) => seq ?? []);
   }
 
   /**
    * The page of the newest messages takes the place of all that is older, if the list is `complete` only up to a
    * position before it: between the two, messages may have been missed. Returns whether the list now begins with it.
    */
-  replace(page: HistoryItem[], complete: number): boolean {
+  takePage(page: HistoryItem[], complete: number): boolean {
     // Pages have the newest message first.
     const first = page.at(-1)?.seq;
     if (first! > complete) this.trimTo(this.seqs.filter((seq) => seq >= first!).length);
@@ -82,11 +82,11 @@ export class MessageList extends Map<string, Message> {
     if (draft) this.set(clientId, { ...draft, error: null, ...changes });
   }
 
-  /** Forget the oldest of the stored messages above this number. Returns whether there were any. */
-  trimTo(most: number): boolean {
-    const old = this.all.slice(0, Math.max(0, this.seqs.length - most));
+  /** Forget the oldest of the stored messages above this number. Returns one of them, if there were any. */
+  trimTo(most: number): Message | undefined {
+    const old = this.sorted.slice(0, Math.max(0, this.seqs.length - most));
     for (const { key } of old) this.delete(key);
-    return old.length > 0;
+    return old[0];
   }
 
   #read(item: HistoryItem): Message {

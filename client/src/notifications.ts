@@ -23,7 +23,7 @@ const EMPTY: types.InboxSnapshot = {
 };
 
 /** Acts of another device after which the list can be brought up to date without loading it again. */
-const KNOWN_ACTS = /^(seen|read|unread|archive|snooze|delete)$/;
+const KNOWN_ACTS = /^(seen|read|archive|snooze|delete)$/;
 
 /** Acts on some notifications, each of which is a method. */
 const MARKS = "read unread archive unarchive snooze unsnooze delete";
@@ -56,7 +56,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   #inbox = new Inbox();
   #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null | undefined;
-  #last: Last | undefined;
+  #last: Partial<Last> = {};
   /** A frame has counted what was sent until then, though some of it may come after that frame. */
   #countedUntil = 0;
   /** Those without an answer yet. */
@@ -136,7 +136,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   act(id: number, key: string): Promise<void> {
     const read = changeBy("read");
     const change: Change = (item) => ({ ...read(item)!, action: key });
-    return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`, {}));
+    return quiet(this.#try([id], change, `/notifications/${id}/actions/${encodeURIComponent(key)}`));
   }
 
   undo(): Promise<boolean> {
@@ -145,11 +145,10 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   async #undo(): Promise<boolean> {
     while (this.#acts.size) await Promise.allSettled(this.#acts);
-    if (!this.#last) return false;
     const { undo, before } = this.#last;
-    this.#last = undefined;
-    const ids = before.map(({ id }) => id);
-    await this.#try(ids, (item) => before.find(({ id }) => id === item.id)!, "/notifications/undo", { undo });
+    if (!undo) return false;
+    const ids = before!.map(({ id }) => id);
+    await this.#try(ids, (item) => before!.find(({ id }) => id === item.id)!, "/notifications/undo", { undo });
     // What was removed is in no list of this page any more.
     await this.reload();
     return true;
@@ -161,19 +160,15 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     const ids = some ?? this.items.map(({ id }) => id);
     if (!(some ?? base).length) return Promise.resolve();
     const body = some ? { act, ids, until } : { act, filter: this.filter, up_to: `${base[0]!.arrived_at}_${base[0]!.id}` };
-    const before = base.filter(({ id }) => ids.includes(id));
-    const change = changeBy(act, until);
-    const keepUndo = ({ undo }: Changed): void => {
-      if (undo && act !== "seen") this.#last = { undo, before };
-    };
-    return quiet(this.#try(ids, change, "/notifications/acts", body, keepUndo));
+    return quiet(this.#try(ids, changeBy(act, until), "/notifications/acts", body));
   }
 
-  /** Show a change at once, and take it back if the server refuses it. */
-  async #try(ids: number[], change: Change, path: string, body: object, use?: (answer: Changed) => void): Promise<void> {
+  /** Show a change at once, and take it back if the server refuses it. The server has them in the order of the calls. */
+  async #try(ids: number[], change: Change, path: string, body: { act?: Act; undo?: string } = {}): Promise<void> {
+    const before = this.#inbox.base.filter(({ id }) => ids.includes(id));
     const settle = this.#inbox.expect(ids, change);
     this.#show();
-    const sent = this.#hub.rest<Changed>("POST", path, body);
+    const sent = this.#hub.rest<Changed>("POST", path, body, Promise.allSettled(this.#acts));
     this.#acts.add(sent);
     try {
       const answer = await sent;
@@ -183,7 +178,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
       // With a socket, a frame brings the counts. An answer may be older than the last frame.
       if (!this.#hub.greeting && answer.counts) this.#inbox.counts = answer.counts;
       this.#show({ error: null });
-      use?.(answer);
+      // What has failed can be taken back later.
+      if (body.act !== "seen") this.#last = { ...answer, before };
     } catch (error) {
       if (settle(false)) this.#show({ error: error as Error });
       throw error;
@@ -210,7 +206,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   reset(): void {
     this.#loader.stop();
     this.#inbox.clear();
-    this.#next = this.#last = undefined;
+    this.#next = undefined;
+    this.#last = {};
     this.update({ ...EMPTY, filter: this.filter });
   }
 
@@ -218,7 +215,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     const at = Date.parse(timestamp);
     if (type === "notification") this.#add(data, at < this.#countedUntil);
     // `inbox`, `notification_removed`, or `notifications_waiting`, which does not say what has changed.
-    else if (/^(inbox$|notifications?_)/.test(type)) {
+    else if (/^(inbox|notification(_removed|s_waiting))$/.test(type)) {
       this.#countedUntil = at + SKEW_MS;
       this.#follow(data);
     } else if (type === "gap" && /^user/.test(stream)) this.#loadAgain();
@@ -253,7 +250,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   #show(changes: Partial<types.InboxSnapshot> = {}): void {
-    const shown = this.#inbox.show(changes.filter ?? this.filter);
+    const shown = this.#inbox.preview(changes.filter ?? this.filter);
     this.update({ ...changes, ...shown });
   }
 }

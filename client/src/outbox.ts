@@ -26,7 +26,7 @@ export class Outbox extends Map<string, Entry> {
   #transmit: (text: string) => void;
   #limit: number;
   /** The ids of two pages must differ. */
-  #page = `${crypto.getRandomValues(new Uint32Array(2)).join("")}-`;
+  #page = `${Math.random()}-`;
   #count = 0;
 
   constructor(transmit: (text: string) => void, limit: number) {
@@ -46,18 +46,15 @@ export class Outbox extends Map<string, Entry> {
   /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
   send(command: Command, id = this.makeId(), refusal?: FailureCode): Promise<Answer> {
     const text = encode({ ...command, id });
-    const problem = refusal ?? this.#refuse(text);
+    // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
+    const isTooLarge = new Blob([text]).size > this.maxBytes;
+    const problem = refusal ?? (this.size >= this.#limit ? "QUEUE_FULL" : isTooLarge && "TOO_LARGE");
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
       this.set(id, { text, fulfil: resolve, reject });
       this.#transmit(text);
     });
     return quiet(promise);
-  }
-
-  #refuse(text: string): FailureCode | false {
-    // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
-    return this.size >= this.#limit ? "QUEUE_FULL" : new Blob([text]).size > this.maxBytes && "TOO_LARGE";
   }
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */

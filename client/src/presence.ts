@@ -1,7 +1,7 @@
 /** Who is online: the number of all, and the status of those whom the page shows. */
 
 import { countOnline } from "./counting.js";
-import { Store } from "./events.js";
+import { quiet, Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
@@ -44,11 +44,13 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     this.#watched.add(names);
     // In a moment, so that many views that begin together make one request.
     if (this.#hub.greeting && names.some((name) => !this.users[name])) this.#loader.runAfter(0);
-    return () => void this.#watched.delete(names);
+    return () => this.#watched.delete(names);
   }
 
   setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
-    return this.#hub.send((this.#own = { type: "presence", status, data }));
+    const sent = this.#hub.send((this.#own = { type: "presence", status, data }));
+    // The server announces it to others alone.
+    return quiet(sent.finally(() => this.#loader.runAfter(0)));
   }
 
   ready({ online_count }: ConnectedData): void {

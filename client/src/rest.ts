@@ -5,7 +5,8 @@ import type { Settings } from "./settings.js";
 
 const TIMEOUT_MS = 10_000;
 
-export type Rest = <T = any>(method: string, path: string, body?: unknown) => Promise<T>;
+/** `after`: the request waits for it, but is of the user who is there when it is made. */
+export type Rest = <T = any>(method: string, path: string, body?: unknown, after?: Promise<unknown>) => Promise<T>;
 
 /** Rejects with a `RealtimeError`, or with the reason of `signal`, which ends it. */
 export async function callRest(
@@ -14,6 +15,7 @@ export async function callRest(
   method: string,
   path: string,
   content?: unknown,
+  after?: Promise<unknown>,
 ): Promise<any> {
   const body = JSON.stringify(content);
   const send = async (isExpired: boolean): Promise<Response> => {
@@ -39,8 +41,11 @@ export async function callRest(
   };
 
   let answer, text, refusal;
+  // Meanwhile the user may go. Nobody is asked for a credential then.
+  const isFirst = credentials.token === undefined;
   try {
-    answer = await send(credentials.token === undefined);
+    await after;
+    answer = await send(isFirst);
     if (credentials.callback && answer.status === 401) answer = await send(true);
     text = await answer.text();
     // An answer that was cut short need not fail: a proxy may have ended it properly.

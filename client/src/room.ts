@@ -25,6 +25,12 @@ const EMPTY: types.RoomSnapshot = {
   error: null,
 };
 
+interface RoomAnswer {
+  title: string;
+  role: types.RoomSnapshot["role"];
+  last_read_seq: number | null;
+}
+
 interface Page {
   messages: HistoryItem[];
   next_before: number | null;
@@ -92,13 +98,13 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   loadOlder(): Promise<void> {
     return this.#history.runMore(async (isCurrent) => {
       const [before] = this.#list.seqs;
-      if (!this.hasOlder) return;
+      if (!this.hasOlder || !before) return;
       const page = await this.#get<Page>(`/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages has taken the place of what this one would continue.
       if (!isCurrent() || this.#list.seqs[0] !== before) return;
       this.#list.add(page.messages);
       this.#most = Math.max(this.#most, this.#list.seqs.length);
-      this.#show({ hasOlder: page.next_before !== null });
+      this.#show({ hasOlder: !!page.next_before });
     });
   }
 
@@ -120,7 +126,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   /** The user has read up to there, or further. In a comparison of numbers, null is 0. */
-  #setRead(seq: number): void {
+  #setRead(seq: number | null): void {
+    if (seq === null) return;
     const lastReadSeq = Math.max(seq, this.lastReadSeq!);
     this.update({ lastReadSeq, unread: Math.max(this.#newestSeq - lastReadSeq, 0) });
   }
@@ -132,9 +139,11 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   // What the client tells
 
   ready({ streams }: ConnectedData): void {
-    const isLost = this.status === "idle" || (this.status === "joined" && !(this.#stream in streams));
+    const isJoined = this.status === "joined";
+    const isLost = this.status === "idle" || (isJoined && !(this.#stream in streams));
     if (isLost && this.isHeld) void this.begin();
     else if (this.error) void this.#history.runNow();
+    else if (isJoined) quiet(this.#get("").then((room) => this.#follow(room)));
   }
 
   reset(): void {
@@ -152,7 +161,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.#apply(frame);
     if (isEvent) {
       this.#seq = seq;
-      if (this.lastReadSeq !== null) this.#setRead(0);
+      this.#setRead(this.lastReadSeq);
     }
     this.emit(type, frame);
   }
@@ -206,11 +215,16 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.#complete ??= this.#seq;
     const [room, page] = await Promise.all([this.#get(""), this.#get<Page>(`/messages?limit=${PAGE}`)]);
     if (!isCurrent()) return;
-    const begins = this.#list.replace(page.messages, this.#complete);
+    const begins = this.#list.takePage(page.messages, this.#complete);
     this.#complete = undefined;
     this.#seq = Math.max(this.#seq, room.last_seq);
-    if (room.last_read_seq !== null) this.#setRead(room.last_read_seq);
-    this.#show(begins ? { hasOlder: page.next_before !== null } : {});
+    this.#follow(room);
+    this.#show(begins ? { hasOlder: !!page.next_before } : {});
+  }
+
+  #follow({ title, role, last_read_seq }: RoomAnswer): void {
+    this.update({ title, role });
+    this.#setRead(last_read_seq);
   }
 
   #get<T = any>(path: string): Promise<T> {
@@ -218,6 +232,6 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   #show(changes: Partial<types.RoomSnapshot> = {}): void {
-    this.update({ ...changes, messages: this.#list.all });
+    this.update({ ...changes, messages: this.#list.sorted });
   }
 }

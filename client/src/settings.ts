@@ -27,8 +27,9 @@ export const LIMITS: Limits = {
   messagesPerRoom: 1_000,
 };
 
-function readCsrfCookie(): string {
-  return /(?:^|; )csrftoken=([^;]+)/.exec(globalThis.document?.cookie)?.[1] ?? "";
+/** Empty if there is no such cookie, or scripts may not see it. */
+export function readCookie(name = "csrftoken"): string {
+  return globalThis.document?.cookie.match(`(?:^|; )${name}=([^;]+)`)?.[1] ?? "";
 }
 
 /** Reads the page's address, so it is called when a connection is needed, and not when a module is imported. */
@@ -42,7 +43,7 @@ export function settle(options: Options, limits: Limits, onUnauthorized: () => v
     credentials: new Credentials(options.credential, limits.credentialMs, onUnauthorized),
     user: options.user,
     transport: options.transport ?? webSocket,
-    csrfToken: options.csrfToken ?? readCsrfCookie,
+    csrfToken: options.csrfToken ?? readCookie,
     limits,
   };
 }

@@ -1,6 +1,6 @@
 /** The entry `./vue`. The client is made outside of Vue; what components need is opened, and closed a moment later. */
 
-import { computed, defineComponent, getCurrentInstance, inject, markRaw, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
+import { computed, defineComponent, getCurrentInstance, inject, markRaw, onActivated, onDeactivated, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
 import type { ComputedRef, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
 
 import { INBOX, PRESENCE, ROOM, STATE } from "./adapters/initial.js";
@@ -156,10 +156,15 @@ function useInbox({ enabled = true }: Choice = {}): Notifications {
   return notifications;
 }
 
-/** Open something while the component is mounted and it is enabled, and again when what it is about has changed. */
+/** Open something while the component is shown and it is enabled, and again when what it is about has changed. */
 function useOpen(start: () => Off, enabled: () => boolean, about: () => unknown = () => null): void {
+  const isShown = shallowRef(true);
+  const isWanted = (): boolean => isShown.value && enabled();
+  // A page that `KeepAlive` puts aside is not unmounted.
+  onActivated(() => (isShown.value = true));
+  onDeactivated(() => (isShown.value = false));
   onMounted(() => {
-    watch([enabled, about], ([isEnabled], _, onCleanup) => isEnabled && onCleanup(start()), { immediate: true });
+    watch([isWanted, about], ([wanted], _, onCleanup) => wanted && onCleanup(start()), { immediate: true, flush: "sync" });
   });
 }
 

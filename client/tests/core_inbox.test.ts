@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { InboxFilter, Notifications } from "../src/index.js";
 import { now } from "../src/testing/time.js";
 import { Refusal, settle } from "../src/testing.js";
-import { codeOf, connect, pass, type Site, useSite } from "./core_site.js";
+import { codeOf, connect, pass, type Site, until, useSite } from "./core_site.js";
 
 const site: Site = useSite();
 let inbox: Notifications;
@@ -20,6 +20,10 @@ beforeEach(async () => {
 
 function titles(): string[] {
   return inbox.items.map(({ title }) => title);
+}
+
+function acts(): string[] {
+  return site.server.requests.filter(({ path }) => path === "/notifications/acts").map(({ body }) => body.act);
 }
 
 function refuse(code = "RATE_LIMITED", status = 429): void {
@@ -44,7 +48,7 @@ function holdBack(held: "GET" | "POST"): () => void {
 
 test("frames of the site with names like these are not taken for counts", async () => {
   const requests = site.server.requests.length;
-  for (const type of ["notice", "notify", "inboxes"]) site.server.broadcast({ type, isOfSite: true, data: {} });
+  for (const type of ["notice", "notify", "inboxes", "notification_sound", "notifications_enabled"]) site.server.broadcast({ type, isOfSite: true, data: {} });
   await settle();
   expect(inbox.counts).toEqual({ unread: 3, unseen: 3 });
   expect(site.server.requests.length).toBe(requests);
@@ -371,6 +375,59 @@ describe("acts", () => {
     await inbox.reload();
     vi.unstubAllGlobals();
     expect(site.server.requests.at(-1)!.headers.get("Accept-Language")).toBe("zh-hans");
+  });
+
+  test("acts reach the server in the order of the calls, and their answers are taken in it", async () => {
+    const release = holdBack("POST");
+    void inbox.read(ids[0]!);
+    void inbox.unread(ids[0]!);
+    void inbox.archive(ids[1]!);
+    await settle();
+    expect(inbox.counts.unread).toBe(2);
+    expect(acts()).toEqual([]);
+    release();
+    await until(() => expect(acts()).toEqual(["read", "unread", "archive"]));
+    await settle();
+    expect(inbox.items.map(({ read_at }) => read_at)).toEqual([null, null]);
+    expect(inbox.counts.unread).toBe(2);
+  });
+
+  test("an act that waits for another one is not sent when the user has gone", async () => {
+    const release = holdBack("POST");
+    void inbox.read(ids[0]!);
+    const waiting = codeOf(inbox.read(ids[1]!));
+    site.client.setUser(1);
+    release();
+    expect(await waiting).toBe("CLOSED");
+    await settle();
+    expect(acts()).toEqual([]);
+  });
+
+  test("what another device marks as unread appears among the unread", async () => {
+    site.server.inbox.act("read", [ids[0]!], {});
+    await inbox.show({ unread: true });
+    expect(titles()).toEqual(["n2", "n1"]);
+    site.server.inbox.act("unread", [ids[0]!], {});
+    await until(() => expect(titles()).toEqual(["n3", "n2", "n1"]));
+  });
+
+  test("an undo that fails can be tried again", async () => {
+    await inbox.archive(ids[0]!);
+    site.server.isAway = true;
+    expect(await codeOf(inbox.undo())).toBe("NETWORK");
+    site.server.isAway = false;
+    expect(await inbox.undo()).toBe(true);
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+  });
+
+  test("what cannot be taken back is not taken for the act before it", async () => {
+    await inbox.archive(ids[0]!);
+    await inbox.read(ids[1]!);
+    await inbox.undo();
+    await inbox.archive(ids[0]!);
+    await inbox.act(ids[1]!, "accept");
+    expect(await inbox.undo()).toBe(false);
+    expect(titles()).toEqual(["n2", "n1"]);
   });
 
   test("undo of a removal, and one that comes too late", async () => {

@@ -101,6 +101,39 @@ describe("messages", () => {
     expect(shown()).toEqual(["one", "two", "three", "four", "mine"]);
   });
 
+  test("after a reconnect, what no event says is known, too", async () => {
+    site.server.rooms.get("general")!.lastRead = 1;
+    await open();
+    expect(room.unread).toBe(2);
+    await comeBack(() => Object.assign(site.server.rooms.get("general")!, { lastRead: 3, title: "Tea room" }));
+    expect(room.getSnapshot()).toMatchObject({ unread: 0, lastReadSeq: 3, title: "Tea room" });
+  });
+
+  test("after a gap whose page cannot be loaded, there is nothing older to ask for", async () => {
+    for (let count = 0; count < 60; count++) site.server.chat("general", `old ${count}`);
+    await open();
+    expect(room.hasOlder).toBe(true);
+    site.server.routes.push(({ path }) => {
+      if (path.endsWith("/messages")) throw new Refusal(404, "NOT_FOUND");
+      return undefined;
+    });
+    await comeBack(() => {
+      site.server.log.replay = () => ({ events: [], outcome: { recovered: false, seq: 99 } });
+    });
+    const requests = site.server.requests.length;
+    await room.loadOlder();
+    expect(site.server.requests.length).toBe(requests);
+  });
+
+  test("after a gap, what the log has forgotten comes from the history", async () => {
+    await open();
+    await comeBack(() => {
+      site.server.chat("general", "four");
+      site.server.log.forget("room.general");
+    });
+    expect(shown()).toEqual(["one", "two", "three", "four"]);
+  });
+
   test("after a gap, the newest page takes the place of what does not touch it", async () => {
     await open();
     await comeBack(() => {
@@ -521,6 +554,17 @@ describe("presence", () => {
     site.server.broadcast({ type: "online_count", data: { online_count: 60 } });
     await settle();
     expect(site.client.presence.onlineCount).toBe(60);
+  });
+
+  test("the user's own status is looked up when it was set", async () => {
+    await connect(site.client);
+    const { presence } = site.client;
+    presence.watch([1]);
+    await pass(0);
+    expect(presence.status(1)).toBe("online");
+    await presence.setStatus("busy");
+    await pass(0);
+    expect(presence.status(1)).toBe("busy");
   });
 
   test("those who are watched are looked up in one request, and on each socket again", async () => {

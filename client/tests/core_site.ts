@@ -28,7 +28,9 @@ export function useSite(): Site {
 
   beforeEach(() => {
     vi.useFakeTimers({ now: new Date("2025-10-22T10:00:00Z") });
-    vi.spyOn(Math, "random").mockReturnValue(0.5);
+    // A half each time, but never the same number: pages and tabs have names of such numbers.
+    let count = 0;
+    vi.spyOn(Math, "random").mockImplementation(() => 0.5 + ++count * 1e-12);
     vi.spyOn(AbortSignal, "timeout").mockImplementation(endAfter);
     Object.assign(site, { server: createFakeServer(given), clients: [], tokens: [], states: [] });
     site.open = (options = {}) => {

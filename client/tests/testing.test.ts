@@ -196,4 +196,35 @@ describe("the REST API", () => {
     server.isAway = true;
     await expect(get("/orders")).rejects.toThrow(TypeError);
   });
+
+  test("reads what an action is taken on, and what the command names", async () => {
+    const peer = await connect();
+    const [one, two] = [server.notify({}), server.notify({ actor: { user_id: 7, name: "ann" } })];
+    server.inbox.take(one.id, "accept");
+    expect(server.inbox.counts.unread).toBe(1);
+    expect(types(await peer.send({ type: "read", notification_ids: [two.id, 999], id: "r" }))).toContain("ack");
+    expect(server.inbox.counts.unread).toBe(0);
+    expect((await get("/notifications?actor=7")).notifications).toHaveLength(1);
+    expect((await get("/notifications?since=2999-01-01T00:00:00Z")).notifications).toEqual([]);
+  });
+
+  test("knows how far the user has read, and which status they have set", async () => {
+    const peer = await connect();
+    await peer.send({ type: "read", room_id: "general", seq: 1 });
+    expect(await get("/rooms/general")).toMatchObject({ last_read_seq: 1, unread: 2 });
+    await peer.send({ type: "presence", status: "busy" });
+    expect(await get("/status/1")).toMatchObject({ status: "busy" });
+    server.setStatus(2, "online");
+    server.setStatus(2, "online");
+    expect(await get("/online/count")).toEqual({ online_count: 2 });
+  });
+
+  test("refuses the token of another user, and closes that socket alone if there is no user", async () => {
+    const [peer, other] = [await connect(), await connect()];
+    server.findUser = () => 2;
+    expect((await peer.send({ type: "auth", token: "bob's" }))[0]).toMatchObject({ error_code: "FORBIDDEN" });
+    server.findUser = () => null;
+    await peer.send({ type: "auth", token: "ended" });
+    expect([types(peer.frames).at(-1), types(other.frames).at(-1)]).toEqual(["disconnect", "connected"]);
+  });
 });

@@ -2,7 +2,7 @@
 /** The functions for Vue, with the fake server. */
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type App, createApp, createSSRApp, defineComponent, h, nextTick, ref, version } from "vue";
+import { type App, createApp, createSSRApp, defineComponent, h, KeepAlive, nextTick, ref, version } from "vue";
 import { renderToString } from "vue/server-renderer";
 
 import { createRealtime, type Realtime } from "../src/index.js";
@@ -126,6 +126,28 @@ describe("a room", () => {
     await settle();
     expect(sent("leave")).toMatchObject([{ room_id: "general" }]);
   });
+});
+
+test("a page that is put aside leaves its room, and joins it again when it is shown", async () => {
+  const isShown = ref(true);
+  const Chat = defineComponent(() => (hooks.useRoom("general"), () => h("p")));
+  const Other = defineComponent(() => () => h("i"));
+  await show(() => null);
+  app!.unmount();
+  app = createApp(() =>
+    h(hooks.RealtimeProvider, { client }, () => h(KeepAlive, () => h(isShown.value ? Chat : Other))),
+  );
+  app.mount(document.createElement("div"));
+  await settle();
+  isShown.value = false;
+  await nextTick();
+  vi.advanceTimersByTime(1000);
+  await settle();
+  expect([sent("join").length, sent("leave").length]).toEqual([1, 1]);
+  isShown.value = true;
+  await nextTick();
+  await settle();
+  expect(sent("join")).toHaveLength(2);
 });
 
 test("the inbox is loaded, and its count follows", async () => {

@@ -20,7 +20,7 @@ export function shareBy(kinds: Kind[], own: Transport, again: () => unknown): Tr
       const [kind] = kinds;
       if (!kind) return own.open(request, events);
       // The name of this socket, and of the lock that the tab holds meanwhile: when it is free, the tab has gone.
-      const tab = `realtime-${BUILD}-${crypto.randomUUID()}`;
+      const tab = `realtime-${BUILD}-${Math.random()}`;
       let isOpen = true;
       let isHeard = false;
       let release!: () => void;

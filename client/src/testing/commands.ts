@@ -5,13 +5,13 @@ import type { FakeServer } from "./server.js";
 import type { Command, FakeSocket } from "./socket.js";
 import { now } from "./time.js";
 
-type Handler = (server: FakeServer, socket: FakeSocket, command: Command) => object | undefined;
+type Handler = (server: FakeServer, socket: FakeSocket, command: Command) => object | void;
 
 const HANDLERS: Record<string, Handler> = {
   auth: (server, socket, { token }) => {
-    if (server.findUser({ kind: "token", value: token }) !== socket.user)
-      return server.goodbye(4401, { reason: "UNAUTHENTICATED" }), undefined;
-    return { ...ack(), expires_at: server.expiresAt };
+    const user = server.findUser({ kind: "token", value: token });
+    if (user === null) return server.dismiss(socket, 4401, { reason: "UNAUTHENTICATED" });
+    return user === socket.user ? { ...ack(), expires_at: server.expiresAt } : failure("FORBIDDEN");
   },
   batch: (server, socket, { messages }) => {
     for (const message of messages) answer(server, socket, message);
@@ -36,12 +36,13 @@ const HANDLERS: Record<string, Handler> = {
   ping: (_, __, { timestamp }) => ({ type: "pong", timestamp: timestamp ?? now() }),
   pong: () => undefined,
   presence: (server, socket, { status, data = {} }) => {
+    server.statuses.set(String(socket.user), status);
     server.broadcast({ type: "presence", data: { user_id: socket.user, status, data } }, socket);
     return ack();
   },
-  read: (server, socket, { room_id, seq }) => {
-    const unread = server.log.position(`room.${room_id}`) - seq;
-    if (room_id) server.broadcast({ type: "read", data: { room_id, seq, unread } }, socket);
+  read: (server, socket, { room_id, seq, notification_ids }) => {
+    if (notification_ids) server.inbox.read(notification_ids);
+    else server.markRead(room_id, seq, socket);
     return ack();
   },
   resume: (server, socket, { streams }) => {

@@ -70,11 +70,18 @@ export class FakeInbox {
     return this.store(act as Act, before, (item) => change(item, time, body));
   }
 
+  /** The command `read`: what does not exist is left out. */
+  read(ids: readonly number[]): void {
+    const known = this.items.filter(({ id }) => ids.includes(id)).map(({ id }) => id);
+    if (known.length) this.act("read", known, {});
+  }
+
   take(id: number, key: string): Item {
     const found = this.items.find((item) => item.id === id);
     if (!found) throw new Refusal(404, "NOT_FOUND");
     if (found.action && found.action !== key) throw new Refusal(409, "CONFLICT");
-    this.store("act", [found], () => ({ action: key }));
+    const read = { read_at: found.read_at ?? now(), seen_at: found.seen_at ?? now() };
+    this.store("act", [found], () => ({ action: key, ...read }));
     return this.items.find((item) => item.id === id)!;
   }
 
@@ -125,10 +132,13 @@ function matches(item: Item, query: URLSearchParams): boolean {
     [query.get("category"), item.category],
     [query.get("level"), item.level],
     [query.get("reason"), item.reason],
+    [query.get("actor"), String(item.actor?.user_id)],
   ] as const;
+  const since = query.get("since");
   return (
     (boxes[query.get("box") ?? "inbox"] ?? false) &&
     (unread === null || (unread === "true") === !item.read_at) &&
+    (!since || Date.parse(item.arrived_at) >= Date.parse(since)) &&
     lists.every(([wanted, value]) => !wanted || wanted.split(",").includes(value))
   );
 }

@@ -27,7 +27,9 @@ export class Refusal extends Error {
 const ROUTES: Route[] = [historyRoute, roomRoute, presenceRoute, inboxRoute, ticketRoute];
 
 export async function respond(server: FakeServer, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-  const request = await read(new Request(input, init));
+  const given = new Request(input, init);
+  given.signal.throwIfAborted();
+  const request = await read(given);
   server.requests.push(request);
   if (server.isAway) throw new TypeError("Failed to fetch");
   try {

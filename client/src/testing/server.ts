@@ -117,8 +117,12 @@ export class FakeServer {
     for (const socket of this.sockets) if (socket.streams.has(`topic.${topic}`)) socket.deliver(frame);
   }
 
+  /** Nothing is sent if it is so already. */
   setStatus(user: UserId, status: "online" | "offline"): void {
+    const isOnline = (this.statuses.get(String(user)) ?? "offline") !== "offline";
     this.statuses.set(String(user), status);
+    if (isOnline === (status === "online")) return;
+    this.onlineCount += isOnline ? -1 : 1;
     this.broadcast({ type: "user_status", data: { user_id: user, status, timestamp: now() } });
   }
 
@@ -157,6 +161,15 @@ export class FakeServer {
   takeFailure(type: string): object | undefined {
     const index = this.failures.findIndex((failure) => failure.type === type);
     return index < 0 ? undefined : this.failures.splice(index, 1)[0]!.frame;
+  }
+
+  /** The user has read a room up to there, or further. The others of their sockets hear of it. */
+  markRead(id: string, seq: number, from: FakeSocket): void {
+    const room = this.rooms.get(id);
+    if (!room || seq <= (room.lastRead ?? 0)) return;
+    room.lastRead = seq;
+    const unread = this.log.position(`room.${id}`) - seq;
+    this.broadcast({ type: "read", data: { room_id: id, seq, unread } }, from);
   }
 
   historyOf(stream: string, since: number): string | undefined {
@@ -210,6 +223,7 @@ export class FakeServer {
   private greet(socket: FakeSocket, user: UserId | null): void {
     if (user === null) return this.dismiss(socket, 4401, { reason: "UNAUTHENTICATED" });
     socket.user = user;
+    if (!this.statuses.has(String(user))) this.statuses.set(String(user), "online");
     const streams = Object.fromEntries(["site", `user.${user}`].map((name) => [name, this.log.position(name)]));
     for (const name of Object.keys(streams)) socket.streams.add(name);
     this.sockets.add(socket);
@@ -236,7 +250,7 @@ export class FakeServer {
     else run();
   }
 
-  private dismiss(
+  dismiss(
     socket: FakeSocket,
     code: number,
     { reason = "", reconnect = RECONNECT_CODES.includes(code), retryAfterMs = 0 }: Parameters<FakeServer["goodbye"]>[1] = {},
