@@ -193,9 +193,9 @@ def update(user_id: Any, slug: str, **changes: Any) -> None:
 
 def delete(user_id: Any, slug: str) -> None:
     """Delete the room with its messages. Raises NOT_FOUND, FORBIDDEN."""
-    with own_transaction():
-        # Locked, so that nobody joins or writes while the room is being deleted.
-        _lock_owned(user_id, slug).delete()
+    _total, counts = require_owner(user_id, slug).delete()
+    if Room._meta.label not in counts:  # deleted meanwhile
+        raise not_found()
 
 
 def list_members(user_id: Any, slug: str) -> QuerySet[Membership]:
