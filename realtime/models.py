@@ -103,6 +103,8 @@ class Room(ExactModel):
         constraints = [
             models.CheckConstraint(name="realtime_direct_is_private", condition=Q(direct=False) | Q(private=True)),
         ]
+        # There may be a direct room for each pair of users. Lists and counts of the others pass them by.
+        indexes = [models.Index(name="realtime_listed_rooms", fields=["slug"], condition=Q(direct=False))]
 
     def __str__(self) -> str:
         return gettext("Direct messages") if self.direct else self.title or self.slug
