@@ -4,6 +4,7 @@ Used by all packages that query the database.
 """
 
 import re
+from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -56,6 +57,19 @@ class RoomQuerySet(ExactQuerySet["Room"]):
         member = Membership.objects.filter(room=models.OuterRef("pk"), user=user)
         return self.filter(direct=False).filter(Q(private=False) | models.Exists(member))
 
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """As `Room.delete`."""
+        from realtime.chat import emptying
+
+        own: Any = self  # the stubs do not have what Django's own looks at
+        if own.query.is_sliced or own.query.distinct_fields or own.query.combinator or own._fields is not None:
+            return super().delete()  # which says what is wrong
+        return emptying.delete(list(self), self.db, super().delete)
+
+    # As Django's own: it is no method of the manager, and templates must not call it.
+    delete.queryset_only = True  # type: ignore[attr-defined]
+    delete.alters_data = True  # type: ignore[attr-defined]
+
 
 class Room(ExactModel):
     """A room for messages. A direct room holds the direct messages of two users; it is addressed by user id only."""
@@ -89,9 +103,25 @@ class Room(ExactModel):
         constraints = [
             models.CheckConstraint(name="realtime_direct_is_private", condition=Q(direct=False) | Q(private=True)),
         ]
+        # There may be a direct room for each pair of users. Lists and counts of the others pass them by.
+        indexes = [models.Index(name="realtime_listed_rooms", fields=["slug"], condition=Q(direct=False))]
 
     def __str__(self) -> str:
         return gettext("Direct messages") if self.direct else self.title or self.slug
+
+    def delete(self, using: str | None = None, keep_parents: bool = False) -> tuple[int, dict[str, int]]:
+        """Delete the room with its messages and members, for whom no signals are sent. Returns what Django returns.
+
+        Outside a transaction, what the room has is deleted in portions, so that others can write meanwhile.
+        """
+        from realtime.chat import emptying
+
+        if self.pk is None:
+            return super().delete()  # which says what is wrong
+        using = using or router.db_for_write(type(self), instance=self)
+        return emptying.delete([self], using, partial(super().delete, using=using, keep_parents=keep_parents))
+
+    delete.alters_data = True  # type: ignore[attr-defined]
 
     @property
     def stream(self) -> str:

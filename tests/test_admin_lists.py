@@ -1,8 +1,14 @@
 """Lists of the admin of both apps: what makes no sense is refused, and is no error of the server."""
 
 import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
+from notifications.models import Delivery, Notification, Preference, Reader
+from realtime.auth import bounded_lists
+from realtime.models import Membership, Message, Room
 from tests.people import make_user
 
 pytestmark = pytest.mark.django_db
@@ -43,3 +49,53 @@ def test_a_row_that_cannot_be_is_refused(root, model, key):
 @pytest.mark.parametrize("query", [{"created_at__year": "9998", "created_at__month": "12"}, {"created_at__year": "2"}])
 def test_the_first_and_the_last_years_are_lists(root, model, query):
     assert root.get(f"/admin/{model}/", query, follow=True).status_code == 200
+
+
+def fill(count):
+    """So many rows in each table that may be large, but for its first one."""
+    for number in range(count):
+        user = make_user(f"user-{number}")
+        room = Room.objects.create(slug=f"room-{number}")
+        Membership.objects.create(room=room, user=user)
+        Message.objects.create(room=room, sender=user, text="x", seq=1)
+        told = Notification.objects.create(recipient=user, type="mention")
+        Delivery.objects.create(notification=told, user=user, channel="mail", due_at=told.created_at)
+        Reader.objects.create(user=user)
+        Preference.objects.create(user=user, scope="type", key="mention", channel="mail", enabled=False)
+
+
+LONG = ["realtime/room", "realtime/membership", "realtime/message"]
+LONG += [f"notifications/{name}" for name in ("notification", "delivery", "reader", "preference")]
+
+
+@pytest.mark.parametrize("model", LONG)
+def test_no_page_counts_a_whole_table(root, model, monkeypatch):
+    monkeypatch.setattr(bounded_lists, "MOST_LISTED", 3)
+    fill(5)
+    with CaptureQueriesContext(connection) as queries:
+        answer = root.get(f"/admin/{model}/")
+    table = f'FROM "{model.replace("/", "_")}"'
+    assert [query["sql"] for query in queries if "COUNT(*)" in query["sql"] and table in query["sql"]] == []
+    assert answer.context["cl"].result_count == 3
+    assert "There are more than 3." in answer.content.decode()
+    few = root.get(f"/admin/{model}/", {"q": "user-1"})
+    assert "There are more than" not in few.content.decode()
+
+
+def test_a_list_has_pages_up_to_its_end(root, monkeypatch):
+    monkeypatch.setattr(bounded_lists, "MOST_LISTED", 3)
+    monkeypatch.setattr("realtime.admin.RoomAdmin.list_per_page", 2)
+    fill(5)
+    pages = [root.get("/admin/realtime/room/", {"p": page}).context["cl"].result_list for page in (1, 2)]
+    assert [[room.slug for room in page] for page in pages] == [["room-0", "room-1"], ["room-2"]]
+
+
+@pytest.mark.parametrize(("most", "left"), [(3, ["room-3", "room-4"]), (5, [])])
+def test_all_rows_are_those_that_the_list_has(root, monkeypatch, most, left):
+    monkeypatch.setattr(bounded_lists, "MOST_LISTED", most)
+    fill(5)
+    monkeypatch.setattr("realtime.admin.RoomAdmin.sent", lambda self, request, rooms: rooms.delete(), raising=False)
+    monkeypatch.setattr("realtime.admin.RoomAdmin.actions", ["sent"])
+    form = {"action": "sent", "select_across": "1", ACTION_CHECKBOX_NAME: Room.objects.get(slug="room-0").pk}
+    assert root.post("/admin/realtime/room/", form).status_code == 302
+    assert list(Room.objects.values_list("slug", flat=True)) == left

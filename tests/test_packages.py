@@ -54,6 +54,7 @@ LATE = {
     ("realtime.apps", "realtime.checks"): "models can be imported once the apps are loaded",
     ("realtime.apps", "realtime.signals"): "as above",
     ("realtime.apps", "realtime.server.redaction"): "as above",
+    ("realtime.models", "realtime.chat.emptying"): "it needs the models",
     ("realtime.presence", "realtime.presence.memory"): "the setting REDIS_URL chooses",
     ("realtime.presence", "realtime.presence.redis"): "as above",
     ("realtime.presence.attendance", "realtime.presence.attendance.memory"): "as above",

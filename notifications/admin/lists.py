@@ -1,6 +1,6 @@
 """The list of notifications in the admin: filters, search and dates that stay quick with millions of rows. A mixin.
 
-Nothing here counts or reads the whole table. A list ends after MOST_LISTED; the newest come first, and no other order
+Nothing here counts or reads the whole table. A list ends after 10,000 rows; the newest come first, and no other order
 is offered, because none has an index.
 """
 
@@ -13,7 +13,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.core.paginator import Page, Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import formats, timezone
@@ -25,35 +24,10 @@ from notifications import ages, texts, types
 from notifications.admin.bases import AdminMixin
 from notifications.admin.filters import CategoryFilter, LevelFilter, StateFilter, TypeFilter
 from notifications.models import Notification
-from realtime.integration import all_users
+from realtime.integration import BoundedPaginator, all_users
 
-MOST_LISTED = 10_000
 # Of those whose name has the word that was searched.
 MOST_READERS = 100
-
-
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
-    """Pages of the first MOST_LISTED rows, whose keys are read once: so a filter without an index is one scan."""
-
-    @cached_property
-    def keys(self) -> list[Any]:
-        rows: Any = self.object_list
-        return list(rows.values_list("pk", flat=True)[: MOST_LISTED + 1])
-
-    @cached_property
-    def count(self) -> int:
-        return min(len(self.keys), MOST_LISTED)
-
-    @property
-    def has_more(self) -> bool:
-        return len(self.keys) > MOST_LISTED
-
-    def page(self, number: Any) -> Any:
-        number = self.validate_number(number)
-        start = (number - 1) * self.per_page
-        keys = self.keys[start : min(start + self.per_page, self.count)]
-        rows: Any = self.object_list
-        return Page(rows.filter(pk__in=keys), number, self)
 
 
 class BoundedList(ChangeList):

@@ -3,13 +3,12 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from notifications.admin.bases import AdminMixin
-from realtime.integration import all_users
+from realtime.integration import BoundedLists, all_users
 
 # A search for a name that more users have finds what belongs to so many of them.
 USERS_AT_MOST = 1_000
@@ -25,15 +24,13 @@ class StyledMixin(AdminMixin):
         return super().media + forms.Media(css={"all": self.style_sheets})
 
 
-class LongListMixin(StyledMixin):
+class LongListMixin(BoundedLists, StyledMixin):
     """A list of what belongs to users, with any number of rows."""
 
     style_sheets = ("notifications/admin.css",)
     search_fields = ["user"]  # shows the field for the search, which is `get_search_results`
     list_select_related = ()  # see `get_queryset`
     list_per_page = 50
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER  # they would count the table once for each choice
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # A join would load the users of all rows of the pages before, too.

@@ -14,6 +14,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from realtime.admin.mixins import StyledMixin
+from realtime.auth.bounded_lists import BoundedLists
 from realtime.auth.user_choice import ChoosesUsers, FindsUsers
 from realtime.chat import rooms
 from realtime.delivery.refusal_texts import translate
@@ -80,7 +81,7 @@ class NewMemberInline(ChoosesUsers, admin.TabularInline):  # type: ignore[type-a
         return super().get_queryset(request).none()
 
 
-class RoomAdminMixin(FindsUsers, StyledMixin):
+class RoomAdminMixin(FindsUsers, BoundedLists, StyledMixin):
     form = RoomForm
     list_display = ["short_slug", "short_title", "private", "direct", "members", "written", "creator", "created_at"]
     list_display_links = ["short_slug", "short_title"]
@@ -89,7 +90,6 @@ class RoomAdminMixin(FindsUsers, StyledMixin):
     search_fields = ["slug", "title"]
     readonly_fields = ["direct", "created_at"]
     fields = ["slug", "title", "private", "direct", "created_by", "created_at"]
-    date_hierarchy = "created_at"
     list_per_page = 50
     short_title = column("title", _("title"))
     creator = column("created_by", _("created by"))
@@ -102,7 +102,7 @@ class RoomAdminMixin(FindsUsers, StyledMixin):
         return ["slug", *self.readonly_fields] if obj else self.readonly_fields
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
-        crowded = obj is not None and obj.memberships.count() > INLINE_MEMBERS
+        crowded = obj is not None and obj.memberships.all()[: INLINE_MEMBERS + 1].count() > INLINE_MEMBERS
         return [NewMemberInline] if crowded or obj is None else [MemberInline, NewMemberInline]
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -130,7 +130,7 @@ class RoomAdminMixin(FindsUsers, StyledMixin):
         return int(room.last_seq)
 
 
-class MembershipAdminMixin(FindsUsers, StyledMixin):
+class MembershipAdminMixin(FindsUsers, BoundedLists, StyledMixin):
     list_display = ["member", "short_room", "role", "joined_at", "last_read_seq"]
     list_filter = ["role", "joined_at"]
     search_fields = ["room__slug", "room__title", f"user__{get_user_model().USERNAME_FIELD}"]
@@ -153,7 +153,7 @@ class MembershipAdminMixin(FindsUsers, StyledMixin):
         return ["room"] if room_admin is not None and room_admin.has_view_permission(request) else []
 
 
-class MessageAdminMixin(StyledMixin):
+class MessageAdminMixin(BoundedLists, StyledMixin):
     """Messages, to read and to search. They cannot be changed or deleted: clients have received them already."""
 
     list_display = ["created_at", "excerpt", "short_room", "from_user", "to_user", "kind", "seq"]
@@ -161,7 +161,6 @@ class MessageAdminMixin(StyledMixin):
     list_filter = ["kind", "created_at"]
     search_fields = ["text", "room__slug"]
     ordering = ["-pk"]
-    show_full_result_count = False
     list_per_page = 50
     short_room = column("room", _("room"))
     from_user = column("sender", _("sender"))

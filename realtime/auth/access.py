@@ -4,14 +4,18 @@ Called for commands about rooms that their socket has not joined, for subscripti
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from realtime.auth.user_ids import read_id
 from realtime.models import Membership, Room
 from realtime.protocol import topics
 from realtime.storage.database import Batcher, DatabaseUnavailable, finish, run
+from realtime.storage.json_rows import plain, rows, stored_id, user_column
+from realtime.storage.routed import connection
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,25 @@ def find_access(questions: Sequence[Question]) -> list[Access | None]:
         Access(room.pk, room.private, (read_id(user), room.pk) in members) if (room := rooms.get(slug)) else None
         for user, slug in questions
     ]
+
+
+def find_members(pairs: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Synchronous; one query. Those of the pairs of a user's key and a room's whose user is a member of the room.
+
+    Only these are looked at: a user has a membership for everybody with whom they have ever exchanged a message.
+    """
+    wanted = {(stored_id(read_id(user)), room): (user, room) for user, room in pairs}
+    if not wanted:
+        return set()
+    table = rows(user_id=user_column(), room_id="bigint")
+    given = [{"user_id": user, "room_id": room} for user, room in wanted]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT m.user_id, m.room_id FROM {table.source} JOIN realtime_membership m"
+            f" ON m.room_id = {table.column['room_id']} AND m.user_id = {table.column['user_id']}",
+            [msgspec.json.encode(given).decode()],
+        )
+        return {wanted[plain(user), room] for user, room in cursor.fetchall()}
 
 
 async def may_subscribe(user_id: Any, name: str) -> bool:

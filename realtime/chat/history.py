@@ -50,7 +50,7 @@ class HistoryPage(Struct, frozen=True):
 
 def list_room(user_id: Any, slug: str, cursors: Cursors) -> HistoryPage:
     """A page of a room that the user may see. Raises NOT_FOUND."""
-    room = rooms.get_visible(user_id, slug)
+    room = rooms.require_visible(user_id, slug)
     written = Message.objects.filter(room=room, recipient_seq__isnull=True).annotate(place=F("seq"))
     return _page(_slice(written, "seq", cursors), cursors, slug)
 

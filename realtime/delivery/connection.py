@@ -57,7 +57,7 @@ class Connection:
         self.user_id = identity.user_id
         self.user_key = identity.key
         self.name = identity.name
-        # If this login ends, the socket is closed; "" for none.
+        # If this login ends, the socket is closed; "" for none. Changed by the registry, which finds sockets by it.
         self.login = identity.login
         # When its token was issued, if that does not name its login, as Unix time; else 0.
         self.issued_at = identity.issued_at

@@ -10,6 +10,7 @@ from realtime.delivery.endings import Endings
 from realtime.delivery.envelopes import Control
 from realtime.protocol.errors import CloseCode, Closed
 from realtime.protocol.limits import Quota, TokenBucket
+from realtime.protocol.streams import Holders, discard, is_room
 
 # A quota is kept this long after the user's last socket, so that reconnecting does not refill it.
 QUOTA_SECONDS = 60.0
@@ -24,6 +25,8 @@ class Registry:
     def __init__(self) -> None:
         self.connections: dict[str, Connection] = {}  # by connection id
         self.users: dict[str, set[Connection]] = {}  # by user key; no set is empty
+        self.logins: dict[str, set[Connection]] = {}  # by the name of a login; no set is empty
+        self.rooms: Holders = {}  # connection ids, also of those whose right is being looked up
         self.ended_users = Endings()  # by user key
         self.ended_logins = Endings()
         # By user key: when the user's sockets were last asked whether they are still there, as a monotonic time.
@@ -44,33 +47,48 @@ class Registry:
             self._quotas[key] = make_quota()
         connection.quota = self._quotas[key]
         self.users.setdefault(key, set()).add(connection)
+        if connection.login:
+            self.logins.setdefault(connection.login, set()).add(connection)
+        connection.subscriptions.list_rooms_in(self.rooms, connection.id)
         self.connections[connection.id] = connection
 
     def remove(self, connection: Connection) -> bool:
         """Remove a connection. Returns whether it was registered."""
         if self.connections.pop(connection.id, None) is None:
             return False
+        discard(self.logins, connection.login, connection)
         key = connection.user_key
-        self.users[key].discard(connection)
-        if not self.users[key]:
-            del self.users[key]
+        discard(self.users, key, connection)
+        if key not in self.users:
             self.asked_at.pop(key, None)
             loop = asyncio.get_running_loop()
             self._forgetting[key] = loop.call_later(QUOTA_SECONDS, self._forget_quota, key)
         return True
+
+    def change_login(self, connection: Connection, login: str) -> None:
+        """The socket depends on another login from now on."""
+        discard(self.logins, connection.login, connection)
+        connection.login = login
+        if login and connection.id in self.connections:
+            self.logins.setdefault(login, set()).add(connection)
 
     def find(self, users: Iterable[str], left_out: str | None) -> set[Connection]:
         """The sockets of these users, except the one with the id `left_out`."""
         return {c for user in users for c in self.users.get(user, ()) if c.id != left_out}
 
     def named_by(self, control: Control) -> list[Connection]:
-        """The sockets that a control applies to: those of a user, of a login, or all if it names only a stream."""
+        """The sockets that a control may apply to: those of a user, of a login, or of a room.
+
+        Any may have a stream of another kind. Those of a room are found by an index, because rooms end all the time.
+        """
         if control.user is not None:
             sockets = list(self.users.get(control.user, ()))
             until = control.issued_until
             return [c for c in sockets if 0 < c.issued_at <= until] if until else sockets
         if control.login:
-            return [c for c in self.connections.values() if c.login == control.login]
+            return list(self.logins.get(control.login, ()))
+        if control.stream and is_room(control.stream):
+            return [self.connections[id] for id in self.rooms.get(control.stream, ())]
         return list(self.connections.values()) if control.stream else []
 
     def note_ending(self, control: Control) -> None:

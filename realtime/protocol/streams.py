@@ -7,15 +7,20 @@ A-Z a-z 0-9 _ - is escaped.
 import re
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
 from realtime.protocol.positions import Positions
+
+T = TypeVar("T")
 
 SITE = "site"
 MAX_NAME_CHARS = 95  # a name is stored with its kind, in 100 characters
 _is_stream = re.compile(r"(site|user\.[A-Za-z0-9_.%~-]{1,95}|(room|topic)\.[A-Za-z0-9_-]{1,64})\Z").match
 _is_plain = re.compile(r"[A-Za-z0-9_-]{1,64}\Z").match
+
+# By the stream of a room: the names of those who have noted it. No set is empty.
+Holders = dict[str, set[str]]
 
 ASKED = 0  # the right to a stream is being looked up
 GRANTED = -1  # the right to a stream that is not a room
@@ -75,7 +80,7 @@ class Subscriptions:
     in between, `remove` deletes the note, and the answer then changes nothing.
     """
 
-    __slots__ = ("_rights", "_room_count", "live", "positions")
+    __slots__ = ("_holders", "_name", "_rights", "_room_count", "live", "positions")
 
     def __init__(self) -> None:
         # Streams whose events the socket gets now, or will get as soon as a replay has ended.
@@ -83,6 +88,17 @@ class Subscriptions:
         self.positions = Positions()
         self._rights: dict[str, int] = {}  # by stream: ASKED, GRANTED, or the room's primary key
         self._room_count = 0
+        self._holders: Holders | None = None
+        self._name = ""
+
+    def list_rooms_in(self, holders: Holders, name: str) -> None:
+        """From now on, until `close`, note this socket there by its name for each of its rooms.
+
+        So whoever ends a room finds those concerned, also one whose right is being looked up.
+        """
+        self._holders, self._name = holders, name
+        for stream in filter(is_room, self._rights):
+            holders.setdefault(stream, set()).add(name)
 
     def __contains__(self, stream: str) -> bool:
         """Whether the socket has the right to the stream, or the right is being looked up."""
@@ -118,7 +134,10 @@ class Subscriptions:
         """Note a stream before the right to it is looked up. A right that the socket already has is kept."""
         if stream not in self._rights:
             self._rights[stream] = ASKED
-            self._room_count += is_room(stream)
+            if is_room(stream):
+                self._room_count += 1
+                if self._holders is not None:
+                    self._holders.setdefault(stream, set()).add(self._name)
 
     def grant(self, stream: str, room: int = GRANTED) -> bool:
         """The socket has the right. Returns False when the right has ended in the meantime."""
@@ -153,12 +172,25 @@ class Subscriptions:
     def close(self) -> Iterable[str]:
         """The socket is closed. Returns the streams that it was getting; keeps its positions for the session."""
         left, self.live = self.live, set()
-        self._rights, self._room_count = {}, 0
+        for stream in tuple(self._rights):
+            self._forget(stream)
+        self._holders = None
         return left
 
     def _forget(self, stream: str) -> None:
         del self._rights[stream]
-        self._room_count -= is_room(stream)
+        if is_room(stream):
+            self._room_count -= 1
+            if self._holders is not None:
+                discard(self._holders, stream, self._name)
+
+
+def discard(index: dict[str, set[T]], key: str, value: T) -> None:
+    """Remove a value from an index in which no set is empty."""
+    if (found := index.get(key)) is not None:
+        found.discard(value)
+        if not found:
+            del index[key]
 
 
 def is_room(stream: str) -> bool:

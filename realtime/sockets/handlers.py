@@ -60,7 +60,7 @@ async def on_auth(node: Node, connection: Connection, command: commands.Auth) ->
 
 def extend(node: Node, connection: Connection, identity: Identity) -> None:
     connection.expires_at = identity.expires_at
-    connection.login = identity.login
+    node.hub.registry.change_login(connection, identity.login)
     connection.name = identity.name
     connection.issued_at = identity.issued_at
     connection.session_key = identity.session_key

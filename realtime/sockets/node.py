@@ -149,9 +149,12 @@ class Node:
                 self.keeper.note(connection)
 
     async def _sweep(self) -> None:
-        events = await database.run(pending.sweep, settings().sweep_seconds)
-        if events:
-            self.hub.publish(Envelope(events=list(events)))
+        """Publish all that a crash left behind. It may have been in the middle of very much."""
+        last: int | None = 0
+        while last is not None:
+            events, last = await database.run(pending.sweep, settings().sweep_seconds, last)
+            if events:
+                self.hub.publish(Envelope(events=list(events)))
 
     async def _recheck(self) -> None:
         await recheck(self.hub, self.clock.watch_end)

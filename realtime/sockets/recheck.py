@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from realtime.auth import logins, sessions
-from realtime.auth.access import may_subscribe
+from realtime.auth.access import find_members, may_subscribe
 from realtime.auth.logins import Login
 from realtime.auth.user_ids import read_id
 from realtime.auth.users import UNKNOWN, find_passwords, mark_password
 from realtime.delivery.connection import Connection
 from realtime.delivery.hub import Hub
-from realtime.models import Membership
 from realtime.protocol import topics
 from realtime.protocol.errors import CloseCode, Closed, Refused
 from realtime.protocol.streams import room_stream
@@ -74,7 +73,7 @@ async def recheck(hub: Hub, watch_end: Callable[[Connection], None] = lambda con
         chunk = connections[start : start + CHUNK]
         # Copied before the look-up, which may not see rooms that are joined while it runs.
         rooms = [connection.subscriptions.rooms() for connection in chunk]
-        rights = await database.run(look_up, chunk)
+        rights = await database.run(look_up, chunk, rooms)
         for connection, joined in zip(chunk, rooms, strict=True):
             _enforce(hub, connection, joined, rights)
             if connection.session_key in rights.sessions and not connection.closing:
@@ -113,13 +112,15 @@ def _follow_session(connection: Connection, end: float | None, watch_end: Callab
         watch_end(connection)
 
 
-def look_up(connections: Sequence[Connection]) -> Rights:
-    """Synchronous, three queries; one more if any sockets were opened with session cookies."""
+def look_up(connections: Sequence[Connection], rooms: Sequence[Mapping[str, int]]) -> Rights:
+    """Synchronous, three queries; one more if any sockets were opened with session cookies.
+
+    `rooms` are those that each socket has joined: primary keys by slug.
+    """
     # Before the logins: a session that was logged out is deleted after its login has ended.
     ends = _look_up_sessions(connections)
-    pks: set[Any] = {read_id(connection.user_key) for connection in connections}
-    members = Membership.objects.filter(user_id__in=pks, room__direct=False).values_list("user_id", "room_id")
-    return Rights(*_look_up_ends(connections), {(str(user), room) for user, room in members}, ends)
+    joined = {(c.user_key, room) for c, keys in zip(connections, rooms, strict=True) for room in keys.values()}
+    return Rights(*_look_up_ends(connections), find_members(joined), ends)
 
 
 def _look_up_sessions(connections: Sequence[Connection]) -> dict[str, float | None]:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from realtime.conf import settings
 from realtime.models import Event
 from realtime.protocol.streams import room_slug
+from realtime.storage.deleting import delete_in_portions
 from realtime.storage.json_rows import rows
 from realtime.storage.routed import connection
 from realtime.storage.transactions import OutcomeUnknown, own_transaction, require_committed
@@ -221,6 +222,11 @@ def forget(stream: str, until: int | None = None) -> None:
     """
     numbered = Event.objects.filter(stream=stream, seq__isnull=False)
     (numbered if until is None else numbered.filter(seq__lte=until)).delete()
+
+
+def forget_in_portions(stream: str, until: int) -> None:
+    """`forget` for very many events, the oldest first, while others go on writing to the stream."""
+    delete_in_portions(Event.objects.filter(stream=stream, seq__lte=until), "seq")
 
 
 def find_stored(streams: Iterable[str]) -> set[str]:

@@ -6,10 +6,10 @@ Synchronous. `publishing` writes them and gives them their `seq`s; processes wit
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Length
 from django.utils import timezone
@@ -122,15 +122,28 @@ def _assign(singles: Sequence[tuple[int, LoggedEvent, bool]]) -> None:
     update_rows("realtime_event", {"seq": "bigint", **({"body": "text"} if is_new else {})}, values)
 
 
-def sweep(age_seconds: float) -> list[LoggedEvent]:
+class Swept(NamedTuple):
+    """What one call of `sweep` has done. `last` is where the next call goes on; None if nothing old is left."""
+
+    events: list[LoggedEvent]
+    last: int | None
+
+
+def sweep(age_seconds: float, after_key: int = 0) -> Swept:
     """Assign a `seq` to events that a crash left without one and that are older than `age_seconds`.
 
-    At most 1,000 in one call, or fewer if they are large. Returns these events.
+    At most 1,000 in one call, or fewer if they are large, of the rows whose keys follow `after_key`. What others are
+    handling is passed by, so several processes share what there is, and nothing waits behind a row that is locked.
     """
     old = Event.objects.filter(seq=None, created_at__lt=timezone.now() - timedelta(seconds=age_seconds))
-    oldest = old.order_by("pk").values_list("pk", "stream", Length("body"))[:MOST]
-    portion = next(portions((pk, MOST if stream == BUNDLE else weigh(1, size)) for pk, stream, size in oldest), [])
-    return sequence(portion) if portion else []
+    # The length of a bundle does not matter, and PostgreSQL would have to unpack it.
+    size = Case(When(stream=BUNDLE, then=0), default=Length("body"))
+    rows = list(old.filter(pk__gt=after_key).order_by("pk").values_list("pk", "stream", size)[:MOST])
+    weights = ((pk, MOST if stream == BUNDLE else weigh(1, size)) for pk, stream, size in rows)
+    if not (portion := next(portions(weights), [])):
+        return Swept([], None)
+    is_all = len(portion) == len(rows) < MOST
+    return Swept(sequence(portion), None if is_all else portion[-1])
 
 
 def forget(stream: str, *, skip_locked: bool = False) -> None:

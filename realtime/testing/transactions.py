@@ -120,8 +120,14 @@ def begin() -> None:
         if blocks and blocks[0]._from_testcase and not any(isinstance(hook, Start) for hook in _hooks(connection)):
             _queue(connection).append((set(connection.savepoint_ids), Start(), False))
             if connection.alias == routed.alias():
-                pending.sweep(-1)
+                _sweep()
     run_hooks()
+
+
+def _sweep() -> None:
+    last: int | None = 0
+    while last is not None:
+        _events, last = pending.sweep(-1, last)
 
 
 def run_hooks() -> None:

@@ -107,6 +107,13 @@ def test_it_is_read_by_those_who_can_see_the_room(client, room, alice, bob):
     assert client.get("/api/v1/rooms/unknown/messages").status_code == 404
 
 
+def test_a_page_of_a_room_does_not_count_its_members(client, room, alice):
+    write(room, alice, 1)
+    with CaptureQueriesContext(connection) as queries:
+        assert read(client) == ([1], None, None)
+    assert [query["sql"] for query in queries if "COUNT" in query["sql"]] == []
+
+
 def test_it_asks_as_often_for_many_writers_as_for_one(client, room, django_assert_num_queries):
     for seq in range(1, 6):
         write(room, make_user(f"writer-{seq}"), seq)

@@ -1,6 +1,8 @@
 """Rooms and members over REST, for owners, members and outsiders."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from realtime.chat import rooms
 from realtime.models import Membership, Room, Stream
@@ -47,6 +49,23 @@ def test_it_lists_any_number_of_rooms_in_two_queries(clients, users, django_asse
     with django_assert_num_queries(AUTHENTICATION_QUERIES + 2):
         page = clients["outsider"].get("/api/v1/rooms?limit=5&offset=2").json()
     assert (page["count"], len(page["rooms"])) == (11, 5)
+
+
+def test_it_passes_by_the_rooms_of_direct_messages(clients):
+    """There may be one for each pair of users, and their slugs come before those of most others."""
+    Room.objects.bulk_create(Room(slug=f"direct-{n}", direct=True, private=True) for n in range(500))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE realtime_room")
+    with CaptureQueriesContext(connection) as queries:
+        clients["outsider"].get("/api/v1/rooms")
+    plans = [explain(query["sql"]) for query in queries if 'FROM "realtime_room"' in query["sql"]]
+    assert ["realtime_listed_rooms" in plan for plan in plans] == [True, True]
+
+
+def explain(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(("EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN ") + sql)
+        return "\n".join(str(row) for row in cursor.fetchall())
 
 
 def test_it_makes_a_room(clients):

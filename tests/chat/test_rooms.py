@@ -3,13 +3,15 @@
 from functools import partial
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, connection, transaction
+from django.db.models.signals import post_init
 
 from realtime import signals
 from realtime.chat import rooms
 from realtime.delivery import publishing
 from realtime.models import Event, Membership, Message, Room, Stream
 from realtime.protocol.errors import ErrorCode, Refused
+from realtime.storage import deleting
 from tests.people import make_user
 from tests.racing import at_once
 
@@ -220,12 +222,101 @@ def test_it_goes_with_its_messages_and_events(private, owner, member, revoked, d
     Stream.objects.create(name="room.private", last_seq=1)
     for number in range(5):
         rooms.add_member(owner, "private", make_user(f"more-{number}").pk)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(25):
         rooms.delete(owner, "private")
     assert (Message.objects.count(), Membership.objects.count()) == (0, 0)
     assert list(Event.objects.values_list("stream", flat=True)) == ["room.other"]
     assert Stream.objects.get(name="room.private").last_seq == 1  # a seq never means two events
     assert revoked == ["room.private"]
+
+
+def delete_by_verb(room, owner):
+    return rooms.delete(owner, room.slug)
+
+
+def delete_in_site_code(room, _owner):
+    return room.delete()
+
+
+def delete_many(room, _owner):
+    return Room.objects.filter(pk=room.pk).delete()
+
+
+def write_much(room, owner, count):
+    """Messages, events and members, so many of each."""
+    numbers = range(1, count + 1)
+    Stream.objects.update_or_create(name=room.stream, defaults={"last_seq": count})
+    Event.objects.bulk_create(Event(stream=room.stream, seq=n, body="{}") for n in numbers)
+    Message.objects.bulk_create(Message(room=room, sender_id=owner, text="secret", seq=n) for n in numbers)
+    Membership.objects.bulk_create(Membership(room=room, user=make_user(f"more-{n}")) for n in numbers)
+
+
+DELETIONS = [delete_by_verb, delete_in_site_code, delete_many]
+
+
+@pytest.mark.parametrize("delete", DELETIONS)
+def test_it_goes_without_loading_its_members(private, owner, monkeypatch, django_assert_max_num_queries, delete):
+    write_much(private, owner, 7)
+    loaded = []
+    post_init.connect(lambda instance, **_: loaded.append(instance.user_id), sender=Membership, weak=False)
+    with django_assert_max_num_queries(25):
+        delete(private, owner)
+    assert loaded == [owner]
+    assert [model.objects.count() for model in (Room, Message, Membership, Event)] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("delete", [delete_in_site_code, delete_many])
+def test_it_says_what_was_deleted(private, owner, monkeypatch, delete):
+    monkeypatch.setattr(deleting, "ROWS_AT_ONCE", 3)
+    write_much(private, owner, 7)
+    named = {"realtime.Room": 1, "realtime.Message": 7, "realtime.Membership": 9}
+    assert delete(private, owner) == (17, named)
+
+
+def test_it_is_deleted_once(private, owner, revoked):
+    """Whoever has heard of it before takes nothing from a later room with its name."""
+    other = Room.objects.get(pk=private.pk)
+    private.delete()
+    write_much(make_room("private", owner), owner, 3)
+    assert other.delete() == (0, {})
+    assert (Message.objects.count(), Event.objects.count()) == (3, 3)
+    assert revoked == ["room.private"]
+
+
+def test_it_deletes_nothing_that_django_would_not(private, owner):
+    write_much(private, owner, 1)
+    for refused in (Room.objects.all()[:1], Room.objects.values("pk")):
+        with pytest.raises(TypeError):
+            refused.delete()
+    with pytest.raises(ValueError, match="None"):
+        Room(slug="private").delete()
+    assert (Message.objects.count(), Event.objects.count()) == (1, 1)
+    assert not hasattr(Room.objects, "delete")
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("delete", DELETIONS)
+def test_others_can_write_while_it_is_deleted(private, owner, monkeypatch, delete):
+    write_much(private, owner, 7)
+    monkeypatch.setattr(deleting, "ROWS_AT_ONCE", 3)
+    found = []
+
+    def take_the_row():
+        """As a message does, whose room must not go before it is stored."""
+        with transaction.atomic():
+            list(Room.objects.raw("SELECT id FROM realtime_room WHERE id = %s FOR KEY SHARE NOWAIT", [private.pk]))
+
+    def write_first(execute, sql, params, many, context):
+        many_rows = ("realtime_event", "realtime_message", "realtime_membership")
+        if sql.startswith("DELETE") and any(f'"{table}"' in sql.split(" WHERE ")[0] for table in many_rows):
+            found.extend(at_once(take_the_row))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(write_first):
+        delete(private, owner)
+    # Three portions of each. Then the room is locked, and what is left is deleted: messages, the owner, and events.
+    assert [answer is None for answer in found] == [True] * 9 + [False] * (len(found) - 9)
 
 
 def test_it_closes_the_stream_whoever_deletes(private, public, member, revoked):

@@ -11,6 +11,7 @@ from realtime.delivery import bridge, distribution, feed, hub, review
 from realtime.delivery.backlog import COME_BACK
 from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.protocol.errors import Closed
+from realtime.protocol.streams import Subscriptions
 from realtime.storage import database, log, numbering
 from realtime.storage.database import DatabaseUnavailable
 from tests.paper import body, open_connection
@@ -310,7 +311,7 @@ async def test_it_passes_on_once_what_is_sent_again(process, monkeypatch):
 async def test_it_closes_and_unsubscribes_whom_a_control_names(process):
     (one, socket_one), (two, socket_two) = await join(process, "room.a", "1"), await join(process, "room.a", "2")
     three, socket_three = await join(process, "room.a", "3")
-    three.login = "login"
+    process.registry.change_login(three, "login")
     process.take(Envelope(controls=[Control("unsubscribe", user="1", stream="room.a")]))
     assert (one.subscriptions.live, two.subscriptions.live) == (set(), {"room.a"})
     assert "room.a" not in one.subscriptions
@@ -320,6 +321,16 @@ async def test_it_closes_and_unsubscribes_whom_a_control_names(process):
     assert closed == [None, (4403, "KICKED"), (4401, "UNAUTHENTICATED")]
     process.take(Envelope(controls=[Control("unsubscribe", stream="room.a")]))
     assert process.feeds == {}
+
+
+async def test_the_end_of_a_room_costs_nothing_for_other_sockets(process, monkeypatch):
+    for number in range(3):
+        await join(process, f"room.{number}")
+    asked = []
+    monkeypatch.setattr(Subscriptions, "is_about", lambda _, stream, room: asked.append(stream) or False)
+    for stream in ("room.1", "room.other"):
+        process.take(Envelope(controls=[Control("unsubscribe", stream=stream, room=7)]))
+    assert asked == ["room.1"]
 
 
 async def test_it_asks_everybody_to_come_back_when_too_many_rights_have_ended(process, settings):

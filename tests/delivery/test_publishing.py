@@ -208,7 +208,7 @@ def test_it_leaves_to_the_sweep_what_cannot_be_sequenced(sent, monkeypatch, capl
             say(1)
     (logged,) = caplog.records
     assert (logged.levelname, "wait for the sweep" in logged.getMessage()) == (level, True)
-    assert (sent, [(event.stream, event.seq) for event in pending.sweep(-1)]) == ([], [("site", 1)])
+    assert (sent, [(event.stream, event.seq) for event in pending.sweep(-1).events]) == ([], [("site", 1)])
 
 
 def test_one_portion_that_cannot_be_sequenced_keeps_no_other_waiting(sent, monkeypatch, caplog):

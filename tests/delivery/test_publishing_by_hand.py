@@ -110,5 +110,5 @@ def test_it_leaves_to_the_sweep_what_was_committed_without_django(sent, by_hand)
     connection.connection.commit()
     assert sent == []
     transaction.rollback()
-    assert [(event.stream, event.seq) for event in pending.sweep(-1)] == [("site", 1)]
+    assert [(event.stream, event.seq) for event in pending.sweep(-1).events] == [("site", 1)]
     transaction.commit()

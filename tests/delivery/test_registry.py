@@ -51,7 +51,9 @@ async def test_it_finds_the_sockets_of_users():
         (Control("disconnect", user="1"), [0, 1]),
         (Control("disconnect", login="a"), [0]),
         (Control("unsubscribe", user="1", stream="room.general"), [0, 1]),
-        (Control("unsubscribe", stream="room.general"), [0, 1, 2]),
+        (Control("unsubscribe", stream="room.general"), [1, 2]),
+        (Control("unsubscribe", stream="room.other"), []),
+        (Control("unsubscribe", stream="topic.prices"), [0, 1, 2]),
         (Control("disconnect", user="9"), []),
         (Control("disconnect", login="z"), []),
         (Control("disconnect"), []),
@@ -60,9 +62,37 @@ async def test_it_finds_the_sockets_of_users():
 )
 async def test_it_knows_whom_a_control_means(control, places):
     registry, connections = open_registry(("1", "a"), ("1", "b"), ("2", ""))
+    for connection in connections[1:]:
+        connection.subscriptions.ask("room.general")  # the right is being looked up
+    connections[1].subscriptions.grant("room.general", 7)
     meant = registry.named_by(control)
     assert len(meant) == len(places)
     assert set(meant) == {connections[place] for place in places}
+
+
+async def test_it_knows_a_login_by_its_name_of_now():
+    registry, (first, second) = open_registry(("1", "a"), ("1", "a"))
+    registry.change_login(first, "b")
+    assert first.login == "b"
+    named = {login: registry.named_by(Control("disconnect", login=login)) for login in ("a", "b")}
+    assert named == {"a": [second], "b": [first]}
+    registry.change_login(second, "")
+    registry.remove(first)
+    registry.change_login(first, "c")  # its socket has closed meanwhile
+    assert registry.logins == {}
+
+
+async def test_it_forgets_the_rooms_of_a_socket_that_has_closed():
+    registry, (first, second) = open_registry(("1", ""), ("2", ""))
+    for connection in (first, second):
+        connection.subscriptions.ask("room.general")
+        connection.subscriptions.ask("user.1")
+    second.subscriptions.withdraw("room.general")
+    assert registry.rooms == {"room.general": {first.id}}
+    registry.remove(first)
+    first.subscriptions.close()
+    first.subscriptions.ask("room.general")
+    assert registry.rooms == {}
 
 
 async def let_time_pass():

@@ -125,7 +125,7 @@ def test_a_search_where_names_are_numbers(root: Client, bob: Any, monkeypatch: p
 def test_it_ends_after_a_bounded_number_and_says_so(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         lunch(bob, title=f"n{number}")
-    monkeypatch.setattr(lists, "MOST_LISTED", 4)
+    monkeypatch.setattr("realtime.auth.bounded_lists.MOST_LISTED", 4)
     monkeypatch.setattr(lists.ListMixin, "list_per_page", 3)
     answer = root.get(address("changelist"))
     assert shown(answer) == {"n4", "n3", "n2"}

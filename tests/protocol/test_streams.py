@@ -91,7 +91,8 @@ STREAMS = st.sampled_from(["site", "user.1", "room.a", "room.b", "topic.a"])
 
 @given(st.lists(st.tuples(STEPS, STREAMS)))
 def test_it_holds_whatever_happens(steps):
-    subscriptions = Subscriptions()
+    subscriptions, holders = Subscriptions(), {}
+    subscriptions.list_rooms_in(holders, "me")
     removed = set()  # and not asked for since
     for step, stream in steps:
         took = take(subscriptions, step, stream)
@@ -101,6 +102,17 @@ def test_it_holds_whatever_happens(steps):
         assert subscriptions.live <= asked
         assert asked.isdisjoint(removed)
         assert subscriptions.room_count == sum(name.startswith("room.") for name in asked)
+        assert holders == {name: {"me"} for name in asked if name.startswith("room.")}
+
+
+def test_it_is_listed_in_the_rooms_that_it_has_already():
+    subscriptions, holders = Subscriptions(), {ROOM: {"other"}}
+    for stream in (SITE, ROOM, "room.mine"):
+        subscriptions.ask(stream)
+    subscriptions.list_rooms_in(holders, "me")
+    assert holders == {ROOM: {"other", "me"}, "room.mine": {"me"}}
+    subscriptions.close()
+    assert holders == {ROOM: {"other"}}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import pytest
 
 from realtime.auth import tokens
+from realtime.chat import direct, rooms
 from realtime.protocol.streams import room_stream
 from realtime.sockets import recheck as rechecks
 from realtime.sockets.recheck import recheck
@@ -87,8 +88,8 @@ async def test_it_leaves_alone_what_has_changed_during_the_look_up(hub, bob, gen
     connection, _ = hub.open(bob, general=general.pk)
     look_up = rechecks.look_up
 
-    def look_up_late(connections):
-        rights = look_up(connections)
+    def look_up_late(*given):
+        rights = look_up(*given)
         connection.subscriptions.remove("room.general")
         if then == "made again":
             connection.subscriptions.ask("room.general")
@@ -104,7 +105,7 @@ async def test_it_looks_up_some_sockets_at_a_time(hub, alice, monkeypatch):
     monkeypatch.setattr(rechecks, "CHUNK", 2)
     asked = []
 
-    def look_up(connections):
+    def look_up(connections, rooms):
         asked.append(len(connections))
         return rechecks.Rights({}, set(), set())
 
@@ -118,9 +119,21 @@ async def test_it_looks_up_some_sockets_at_a_time(hub, alice, monkeypatch):
 def test_it_asks_three_questions(hub, alice, bob, shared, django_assert_max_num_queries):
     connections = [hub.open(user, f"login-{user.pk}", general=shared.pk)[0] for user in (alice, bob)]
     with django_assert_max_num_queries(3):
-        rights = rechecks.look_up(connections)
+        rights = rechecks.look_up(connections, [{"general": shared.pk}] * 2)
     assert rights.passwords.keys() == {str(alice.pk), str(bob.pk)}
     assert {(str(alice.pk), shared.pk), (str(bob.pk), shared.pk)} <= rights.members
+
+
+async def test_it_looks_at_the_rooms_that_sockets_have_joined(hub, alice, bob, carol, shared, monkeypatch):
+    """Users have direct rooms with everybody to whom they have written, and may be members of many others."""
+    seen = []
+    monkeypatch.setattr(rechecks, "_enforce", lambda hub, connection, joined, rights: seen.append(rights.members))
+    for other in (alice, carol):
+        await run(direct.open_pair, bob.pk, other.pk)
+    await run(rooms.create_room, bob, title="Not joined")
+    hub.open(bob, general=shared.pk)
+    await recheck(hub)
+    assert seen == [{(str(bob.pk), shared.pk)}]
 
 
 def test_it_asks_one_more_for_all_sessions(hub, client, alice, django_assert_num_queries):
@@ -129,8 +142,8 @@ def test_it_asks_one_more_for_all_sessions(hub, client, alice, django_assert_num
     connections = [hub.open(alice, f"login-{number}")[0] for number in range(3)]
     for connection in connections[:2]:
         connection.session_key = client.session.session_key
-    with django_assert_num_queries(4):
-        rights = rechecks.look_up(connections)
-    assert list(rights.sessions) == [client.session.session_key]
     with django_assert_num_queries(3):
-        assert rechecks.look_up(connections[2:]).sessions == {}
+        rights = rechecks.look_up(connections, [{}] * 3)
+    assert list(rights.sessions) == [client.session.session_key]
+    with django_assert_num_queries(2):
+        assert rechecks.look_up(connections[2:], [{}]).sessions == {}

@@ -1,16 +1,20 @@
 """Many events of one transaction: they wait in few rows, and get their numbers like any others."""
 
+from datetime import timedelta
 from functools import partial
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count
+from django.utils import timezone
 
 import realtime
 from realtime.delivery import publishing
 from realtime.models import Event, Room, Stream
+from realtime.sockets.node import get_node, stop_node
 from realtime.storage import bundles, log, pending
 from realtime.storage.completing import _completions, register_completion
+from realtime.storage.database import run
 from realtime.storage.log import LoggedEvent
 from tests.people import make_user
 from tests.racing import at_once
@@ -123,7 +127,7 @@ def test_nothing_is_left_of_a_transaction_that_is_rolled_back():
 def test_bundles_that_a_crash_left_are_swept_one_at_a_time(small):
     pending.write_all(events("first"))
     pending.write("user.7", b'{"type":"second"}')
-    assert [len(pending.sweep(-1)) for _ in range(5)] == [100, 100, 50, 1, 0]
+    assert [len(pending.sweep(-1).events) for _ in range(5)] == [100, 100, 50, 1, 0]
     assert stored("user.7") == ['{"type":"first"}', '{"type":"second"}']
 
 
@@ -131,9 +135,41 @@ def test_bundles_that_a_crash_left_are_swept_one_at_a_time(small):
 def test_each_bundle_is_swept_once_when_many_processes_do(small):
     pending.write_all(events())
     swept = at_once(*[partial(pending.sweep, -1)] * 4)
-    found = [event for part in [*swept, *(pending.sweep(-1) for _ in range(3))] for event in part]
+    found = [event for part in [*swept, *(pending.sweep(-1) for _ in range(3))] for event in part.events]
     assert sorted(found) == sorted(LoggedEvent(stream, 1, body) for stream, body in events())
     assert Event.objects.count() == 250
+
+
+@transactional
+async def test_a_process_sweeps_all_bundles_in_one_go(small):
+    """A worker may be killed when it has just begun with the events of very many readers."""
+    await run(pending.write_all, events())
+    await run(Event.objects.update, created_at=timezone.now() - timedelta(hours=1))
+    node = get_node()
+    try:
+        await node._sweep()
+    finally:
+        await stop_node()
+    assert await run(waiting) == 0
+
+
+@transactional
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+def test_a_bundle_that_somebody_is_working_on_holds_up_no_others(small):
+    first, *_ = pending.write_all(events())
+    with transaction.atomic():
+        Event.objects.select_for_update().get(pk=first)
+
+        def sweep_the_rest():
+            swept, last = pending.sweep(-1)
+            found = [len(swept)]
+            while last is not None:
+                swept, last = pending.sweep(-1, last)
+                found.append(len(swept))
+            return found
+
+        assert at_once(sweep_the_rest) == [[0, 100, 50]]
+    assert len(pending.sweep(-1).events) == 100
 
 
 @transactional
@@ -153,7 +189,7 @@ def test_a_room_takes_its_events_along_that_wait_among_others(small, streams):
     Room.objects.create(slug="a")
     pending.write_all(events(streams=[*streams, "room.aa", "room.A"]))
     Room.objects.get().delete()
-    swept = [event.stream for _ in range(4) for event in pending.sweep(-1)]
+    swept = [event.stream for _ in range(4) for event in pending.sweep(-1).events]
     assert sorted(swept) == sorted([*(stream for stream in streams if stream != "room.a"), "room.aa", "room.A"])
     assert waiting() == 0
 
@@ -162,7 +198,7 @@ def test_a_room_takes_its_events_along_that_wait_among_others(small, streams):
 def test_a_room_does_not_get_what_waits_from_before_it(small):
     pending.write_all(events(streams=["room.a", *EVERYBODY]))
     Room.objects.create(slug="a")
-    assert len(pending.sweep(-1)) == 99
+    assert len(pending.sweep(-1).events) == 99
     assert stored("room.a") == []
 
 
@@ -172,5 +208,5 @@ def test_a_user_takes_the_events_along_that_wait_among_others():
     home = f"user.{alice.pk}"
     pending.write_all(events(streams=[home, *[stream for stream in EVERYBODY if stream != home], home]))
     alice.delete()
-    assert home not in {event.stream for event in pending.sweep(-1)}
+    assert home not in {event.stream for event in pending.sweep(-1).events}
     assert stored(home) == []

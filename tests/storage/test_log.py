@@ -72,7 +72,7 @@ def test_it_gives_back_what_it_was_given(text):
 def test_it_stores_an_empty_batch():
     assert log.commit([]) == []
     assert pending.sequence([]) == []
-    assert pending.sweep(0) == []
+    assert pending.sweep(0).events == []
 
 
 @transactional

@@ -77,8 +77,8 @@ def test_it_sequences_and_appends_at_once():
 def test_it_sweeps_up_what_a_crash_left():
     old, young = pending.write("site", body("old")), pending.write("site", body("young"))
     Event.objects.filter(pk=old).update(created_at=timezone.now() - timedelta(seconds=60))
-    assert pending.sweep(30) == [LoggedEvent("site", 1, body("old"))]
-    assert pending.sweep(30) == []
+    assert pending.sweep(30).events == [LoggedEvent("site", 1, body("old"))]
+    assert pending.sweep(30).events == []
     assert Event.objects.get(pk=young).seq is None
 
 
@@ -87,14 +87,14 @@ def test_it_sweeps_each_once_when_many_processes_do():
     for number in range(30):
         pending.write("site", body(str(number)))
     swept = at_once(*[partial(pending.sweep, -1)] * 4)
-    events = [event for events in [*swept, pending.sweep(-1)] for event in events]
+    events = [event for part in [*swept, pending.sweep(-1)] for event in part.events]
     assert sorted(event.seq for event in events) == list(range(1, 31))
 
 
 @pytest.mark.django_db
 def test_it_sweeps_a_thousand_at_a_time():
     Event.objects.bulk_create([Event(stream="site", body="{}") for _ in range(1_001)])
-    assert [len(pending.sweep(-1)) for _ in range(3)] == [1_000, 1, 0]
+    assert [len(pending.sweep(-1).events) for _ in range(3)] == [1_000, 1, 0]
     assert is_complete("site", 1_001)
 
 
@@ -103,7 +103,7 @@ def test_it_sweeps_large_events_a_few_at_a_time(monkeypatch):
     monkeypatch.setattr(bundles, "MOST_BYTES", 10_000)
     large = '{"type":"%s"}' % ("x" * 4_000)
     Event.objects.bulk_create([Event(stream="site", body=large) for _ in range(5)])
-    assert [len(pending.sweep(-1)) for _ in range(4)] == [2, 2, 1, 0]
+    assert [len(pending.sweep(-1).events) for _ in range(4)] == [2, 2, 1, 0]
     assert is_complete("site", 5)
 
 
