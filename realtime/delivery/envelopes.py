@@ -38,7 +38,8 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
 class Control(msgspec.Struct, array_like=True, frozen=True):
     """An order to every process: `disconnect` or `unsubscribe` (the `verb`) its sockets of a user or of a login.
 
-    `come_back` names nobody: all sockets are closed and have to open again, which looks up all their rights.
+    `come_back` names nobody: all sockets are closed and have to open again, which looks up all their rights. `status`
+    ends nothing: the status of a user has changed.
     """
 
     verb: str

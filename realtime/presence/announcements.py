@@ -51,6 +51,10 @@ class Announcements:
         self._announce(Passing(encode(OnlineCount(OnlineCountData(census.online_count))), users=(user_key,)))
         return True
 
+    def doubt(self, user_key: str) -> None:
+        """The count of this user's sockets may be wrong: `send_counts` sends another one."""
+        self._miscounting.add(user_key)
+
     async def send_counts(self, user_keys: Collection[str]) -> None:
         """Send counts to these users, and to those who still need one."""
         self._miscounting.update(user_keys)

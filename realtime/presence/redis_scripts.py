@@ -56,17 +56,17 @@ local function hide(user)  -- true when the user was visible
   return true
 end
 
-local function add(user, change, gone_at)  -- true when the user was not known before
+local function add(user, change, gone_at, hidden)  -- true when the user was not known before and is shown now
   if change == 0 then return false end  -- a repeated 0 must not put off the end of the grace time
   local known = redis.call('HEXISTS', total, user) == 1
   if redis.call('HINCRBY', total, user, change) <= 0 then
     redis.call('ZADD', leaving, gone_at, user)
   elseif known then
     redis.call('ZREM', leaving, user)
-  else
+  elseif not hidden then
     show(user)
   end
-  return not known
+  return not known and not hidden
 end
 
 -- A dead process is renamed before its users are counted out in batches: if it was only slow and comes back half-way,
@@ -123,15 +123,40 @@ SYNC = complete("""
 local time, process, lease, grace = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local added = redis.call('ZADD', leases, time + lease, process)
 local counts, arrived, change = prefix .. 'process:' .. process, {}, 0
-for i = 5, #ARGV, 2 do
-  local user, count = ARGV[i], tonumber(ARGV[i + 1])
+local here, to_hide, hidden = {}, {}, {}
+for i = 5, #ARGV, 3 do
+  local user, count, known = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local before = tonumber(redis.call('HGET', counts, user) or 0)
-  if count > 0 then redis.call('HSET', counts, user, count) else redis.call('HDEL', counts, user) end
+  local is_hidden = false
+  if count > 0 then
+    redis.call('HSET', counts, user, count)
+    here[#here + 1] = user
+    -- A status that the process knows and this store does not was lost.
+    if known ~= '' and redis.call('HSETNX', status, user, known) == 1 and string.sub(known, 1, 8) == 'offline:' then
+      is_hidden = true
+      to_hide[#to_hide + 1] = user
+    end
+  else
+    redis.call('HDEL', counts, user)
+  end
   change = change + count - before
-  if add(user, count - before, time + grace) then arrived[#arrived + 1] = user end
+  if add(user, count - before, time + grace, is_hidden) then arrived[#arrived + 1] = user end
 end
 if change ~= 0 then redis.call('HINCRBY', sockets, process, change) end
-return {redis.call('ZCARD', online), added == 0, version(), arrived}
+-- After all who have arrived, so that the numbers of both follow one another.
+for _, user in ipairs(to_hide) do
+  if hide(user) then hidden[#hidden + 1] = user end
+end
+local statuses = {}
+if #here > 0 then
+  for i, set in ipairs(redis.call('HMGET', status, unpack(here))) do
+    if set then
+      statuses[#statuses + 1] = here[i]
+      statuses[#statuses + 1] = set
+    end
+  end
+end
+return {redis.call('ZCARD', online), added == 0, version(), arrived, hidden, statuses}
 """)
 
 RENEW = complete("""
@@ -177,12 +202,14 @@ return subtract_ghosts(now(ARGV[1]) + ARGV[3])
 """)
 
 SET_STATUS = complete("""
-local user, new, data = ARGV[1], ARGV[2], ARGV[3]
-if redis.call('HEXISTS', total, user) == 0 then return false end
+local user, new, data, process = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local count = redis.call('HGET', total, user)
+if not count then return false end
+local here = redis.call('HGET', prefix .. 'process:' .. process, user) or 0
 local previous = redis.call('HGET', status, user) or ''
 redis.call('HSET', status, user, new .. ':' .. data)
 if new == 'offline' then hide(user) elseif not redis.call('ZSCORE', online, user) then show(user) end
-return {previous, redis.call('ZCARD', online), version()}
+return {previous, redis.call('ZCARD', online), version(), tonumber(count) > tonumber(here)}
 """)
 
 CENSUS = complete("return {redis.call('ZCARD', online), version()}")

@@ -6,6 +6,7 @@ sockets and statuses, and by `online` for the REST views. It knows no user model
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Protocol
 
 from realtime.protocol.census import Census
@@ -20,6 +21,13 @@ class StoreUnavailable(Exception):
 
     The request may or may not have taken effect: sync the same users again.
     """
+
+
+class StoredStatus(NamedTuple):
+    """A status that a user has set, with its data as in an `Entry`."""
+
+    status: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,10 @@ class SyncResult:
     # its users. The next `renew` would not notice, because this call has created the lease again.
     known: bool
     version: int = field(default=0, compare=False)  # of `online_count`
+    # Users who were visible until this call told the store that they appear offline.
+    hidden: list[Change] = field(default_factory=list)
+    # Of the users in this call with sockets: the statuses of those who have set one.
+    statuses: dict[str, StoredStatus] = field(default_factory=dict)
 
     @property
     def census(self) -> Census:
@@ -69,6 +81,8 @@ class StatusResult:
     previous: str
     # If the user became visible or disappeared, this is the change with its version.
     census: Census = field(compare=False)
+    # Whether other processes than the caller's have sockets of the user.
+    is_elsewhere: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,9 @@ class Visible(NamedTuple):
     places: list[int]
 
 
+NO_STATUSES: Final[Mapping[str, StoredStatus]] = MappingProxyType({})
+
+
 class PresenceStore(Protocol):
     """All methods raise `StoreUnavailable`. An instance belongs to one event loop.
 
@@ -103,11 +120,17 @@ class PresenceStore(Protocol):
     sweeps, so a page reload is not announced. A process that does not renew its lease in time counts as dead.
     """
 
-    async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
+    async def sync(
+        self, process: str, counts: Mapping[str, int], statuses: Mapping[str, StoredStatus] = NO_STATUSES
+    ) -> SyncResult:
         """Report how many sockets each of these users has in this process, 0 for none. Other users keep their counts.
 
         The counts are absolute, so a call may be repeated. It creates or renews the lease of the process. Calls on one
         store take effect in order. A user who comes back within the grace time is not in `arrived`.
+
+        `statuses` are those of users with sockets, as far as the process knows them. One is stored if the store has
+        none of that user, because it has lost its data or has counted the user out. Whoever appears offline by that is
+        visible at no moment.
         """
         ...
 
@@ -132,8 +155,8 @@ class PresenceStore(Protocol):
         """End the lease of the process now. Its users get `longer_seconds` more than the usual grace time."""
         ...
 
-    async def set_status(self, user_id: str, status: str, data: bytes) -> StatusResult | None:
-        """Set the status of a user. If the user is not present, store nothing and return None."""
+    async def set_status(self, user_id: str, status: str, data: bytes, process: str = "") -> StatusResult | None:
+        """Set the status of a user, for a `process`. If the user is not present, store nothing and return None."""
         ...
 
     async def count(self) -> int:
