@@ -22,4 +22,5 @@ def find_connected(users: Iterable[Any]) -> frozenset[Any]:
 
 def find_last_seen(users: Iterable[Any]) -> dict[Any, datetime]:
     """When the last sockets of users were closed, by primary keys. Users who never had one are left out."""
-    return dict(LastSeen.objects.filter(user__in=list(users)).values_list("user_id", "at"))
+    rows = LastSeen.objects.filter(user__in=list(users)).values_list("user_id", "at", "left_at")
+    return {pk: at if left_at is None else max(at, left_at) for pk, at, left_at in rows}

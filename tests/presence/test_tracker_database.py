@@ -3,13 +3,17 @@
 import asyncio
 
 import pytest
+from django.utils import timezone
 
+from realtime.integration import find_last_seen
+from realtime.models import LastSeen
 from realtime.presence import audience
 from realtime.presence import last_seen as visits
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.store import Change
 from realtime.presence.tracker import Tracker
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.storage.database import run
 from realtime.storage.tasks import end_tasks
 from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
@@ -154,7 +158,7 @@ def last_seen(monkeypatch):
             self.asked = asyncio.Event()
             self.open = asyncio.Event()
 
-        async def run(self, _function, users):
+        async def run(self, _function, users, *_how):
             self.asked.set()
             if not self.open.is_set():
                 raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
@@ -186,7 +190,7 @@ async def test_a_write_that_is_stopped_forgets_nobody(last_seen, monkeypatch):
     tracker = Site().processes["p1"]
     begun = asyncio.Event()
 
-    async def hang(_function, _users):
+    async def hang(*_call):
         begun.set()
         await asyncio.Event().wait()
 
@@ -225,3 +229,41 @@ async def test_a_database_that_hangs_ends_no_lease(configure, monkeypatch):
         ends = (now + 20) * 1000
         await until(lambda ends=ends: store._leases["p1"] == ends)
     await end_tasks(tracker._tasks)
+
+
+# When users left
+
+
+async def store_departures(tracker):
+    await tracker._departures.choose_seen(tracker.store)
+    await tracker._departures.write()
+
+
+async def test_it_is_known_when_a_user_left_who_appeared_offline(asked, bob):
+    """Others see when that began. Mails are not sent before the reader has been away for long enough."""
+    tracker, key = Site().processes["p1"], str(bob.pk)
+    tracker._count(key, +1)
+    await tracker._sync()
+    await tracker.set_status(key, "offline", {})
+    await store_departures(tracker)
+    hid_at = (await LastSeen.objects.aget()).at
+    assert await run(find_last_seen, [bob.pk]) == {bob.pk: hid_at}
+    before = timezone.now()
+    tracker._count(key, -1)
+    await store_departures(tracker)
+    assert (await LastSeen.objects.aget()).at == hid_at
+    left_at = (await run(find_last_seen, [bob.pk]))[bob.pk]
+    assert before <= left_at <= timezone.now()
+    tracker._count(key, +1)
+    await tracker._sync()
+    await tracker.set_status(key, "online", {})
+    tracker._count(key, -1)
+    await store_departures(tracker)
+    assert (await LastSeen.objects.aget()).at == (await run(find_last_seen, [bob.pk]))[bob.pk] > left_at
+
+
+async def test_nothing_is_stored_of_who_left_unseen_and_was_never_seen(asked, bob):
+    tracker = Site().processes["p1"]
+    tracker._departures.note_gone(str(bob.pk), hidden=True)
+    await store_departures(tracker)
+    assert await LastSeen.objects.acount() == 0
