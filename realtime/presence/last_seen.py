@@ -1,15 +1,16 @@
 """Notes who has gone and when users were last seen, and stores that. Owned by the tracker."""
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from realtime.auth.users import all_users
+from realtime.conf import settings
 from realtime.models import LastSeen
-from realtime.presence.store import PresenceStore
+from realtime.presence.store import Lost, PresenceStore
 from realtime.storage import database
 from realtime.storage.transactions import own_transaction
 
@@ -42,6 +43,12 @@ class Departures:
     def note_hidden(self, user_key: str) -> None:
         """The user appears offline from now on: others see them leave."""
         self._note(user_key, SEEN)
+
+    def note_lost(self, users: Sequence[Lost], seconds: float) -> None:
+        """These users had their last sockets in a process that was killed, whose lease ended so many seconds ago."""
+        moment = timezone.now() - timedelta(seconds=settings().presence_lease_seconds + seconds)
+        for user in users:
+            self._note(user.user_id, End("at" if user.visible else "left_at", moment))
 
     async def choose_seen(self, store: PresenceStore) -> None:
         """Of those who have gone, note who was seen. Called before a sweep, which forgets who appears offline."""

@@ -13,11 +13,14 @@ from realtime.presence.store import (
     ONLINE,
     Change,
     Entry,
+    Lost,
+    OnLost,
     Process,
     StatusResult,
     StoredStatus,
     SyncResult,
     Visible,
+    ignore_lost,
     to_ms,
 )
 from realtime.protocol.census import Census
@@ -67,10 +70,11 @@ class MemoryPresence:
         self._leases[process] = self._now() + self._lease_ms
         return True
 
-    async def sweep(self, *, processes: bool = True) -> list[Change]:
+    async def sweep(self, *, processes: bool = True, on_lost: OnLost = ignore_lost) -> list[Change]:
         now = self._now()
-        for process in [process for process, ends in self._leases.items() if processes and ends <= now]:
-            self._bury(process)
+        dead = {process: ends for process, ends in self._leases.items() if processes and ends <= now}
+        for process, ends in dead.items():
+            on_lost([Lost(user, user in self._visible) for user in self._bury(process)], (now - ends) / 1000)
         gone = self._take_due(now)
         return [Change(user, OFFLINE, self._version) for user in gone if self._remove(user)]
 
@@ -160,12 +164,14 @@ class MemoryPresence:
         self._version += 1
         return True
 
-    def _bury(self, process: str, longer_ms: int = 0) -> None:
-        """Forget the process, and subtract the sockets that it had."""
+    def _bury(self, process: str, longer_ms: int = 0) -> list[str]:
+        """Forget the process, and subtract the sockets that it had. Returns the users who have none left."""
         self._leases.pop(process, None)
         self._retiring.discard(process)
-        for user, count in self._counts.pop(process, {}).items():
+        counts = self._counts.pop(process, {})
+        for user, count in counts.items():
             self._add(user, -count, longer_ms)
+        return [user for user in counts if not self._totals[user]]
 
     def _take_due(self, now: int) -> list[str]:
         return [user for user, gone_at in self._leaving.items() if gone_at <= now]

@@ -20,12 +20,15 @@ from realtime.presence.store import (
     ONLINE,
     Change,
     Entry,
+    Lost,
+    OnLost,
     Process,
     StatusResult,
     StoredStatus,
     StoreUnavailable,
     SyncResult,
     Visible,
+    ignore_lost,
     to_ms,
 )
 from realtime.protocol.census import Census
@@ -71,19 +74,22 @@ class RedisPresence:
     async def renew(self, process: str) -> bool:
         return bool(await self._run(redis_scripts.RENEW, self._now(), process, self._lease_ms))
 
-    async def sweep(self, *, processes: bool = True) -> list[Change]:
+    async def sweep(self, *, processes: bool = True, on_lost: OnLost = ignore_lost) -> list[Change]:
         gone: list[Change] = []
         more = True
         while more:
             head = (self._now(), self._grace_ms, int(processes), self._name)
             try:
                 # What was removed in a call that was not answered is in the next answer.
-                more, users = await self._run(redis_scripts.SWEEP, *head, self._swept)
+                more, users, lost, ended_ms = await self._run(redis_scripts.SWEEP, *head, self._swept)
             except StoreUnavailable:
                 if not gone:
                     raise
                 # Return the users already removed: no other process will announce them.
                 break
+            parts = iter(lost)
+            found = [Lost(user.decode(), bool(visible)) for user, visible in zip(parts, parts, strict=True)]
+            on_lost(found, ended_ms / 1000)
             parts = iter(users)
             gone += [Change(user.decode(), OFFLINE, int(float(at))) for user, at in zip(parts, parts, strict=True)]
             self._swept = max([self._swept, *(change.version for change in gone)])

@@ -4,7 +4,7 @@ Two stores implement it, `memory` and `redis`, and one test file runs on both. C
 sockets and statuses, and by `online` for the REST views. It knows no user model: ids are strings here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Protocol
@@ -95,6 +95,13 @@ class Process:
     retiring: bool  # it will stop
 
 
+class Lost(NamedTuple):
+    """A user whose last sockets were those of a process that died."""
+
+    user_id: str
+    visible: bool  # false for a user who appeared offline
+
+
 class Visible(NamedTuple):
     """Those of some users who are visible, in the order in which they came online, after the change `version`.
 
@@ -104,6 +111,13 @@ class Visible(NamedTuple):
     user_ids: list[str]
     version: int
     places: list[int]
+
+
+# Called with users, and how many seconds ago the lease of the process has ended.
+OnLost = Callable[[Sequence[Lost], float], None]
+
+
+def ignore_lost(_users: Sequence[Lost], _seconds: float) -> None: ...
 
 
 NO_STATUSES: Final[Mapping[str, StoredStatus]] = MappingProxyType({})
@@ -138,12 +152,13 @@ class PresenceStore(Protocol):
         """Extend the lease. False if the store does not know the process: then sync all of its users."""
         ...
 
-    async def sweep(self, *, processes: bool = True) -> list[Change]:
+    async def sweep(self, *, processes: bool = True, on_lost: OnLost = ignore_lost) -> list[Change]:
         """Subtract the sockets of dead processes; remove users whose grace time is over, and return the visible ones.
 
         The users' statuses are removed, too. Even if several processes sweep at the same time, each removed user is
         returned to exactly one of them. Without `processes`, none counts as dead. A store that refuses reports refuses
-        this, too, and then removes nobody.
+        this, too, and then removes nobody. `on_lost` is called with those who have no sockets left when those of a dead
+        process are subtracted, as many as are subtracted in one step.
         """
         ...
 

@@ -312,7 +312,9 @@ class Tracker:
         if not self._health.may_remove_users():
             return
         await self._announcements.leave_out_what_is_over()
-        self._announcements.late += await self.store.sweep(processes=self._health.may_remove_processes())
+        self._announcements.late += await self.store.sweep(
+            processes=self._health.may_remove_processes(), on_lost=self._departures.note_lost
+        )
         self._health.note_report()
         await self._announcements.announce_late()
 

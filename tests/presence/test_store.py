@@ -1,11 +1,11 @@
 """The contract of a presence store, on every backend; Redis is left out, visibly, where there is none."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from realtime.presence.store import Change, Entry, Process, StoredStatus
+from realtime.presence.store import Change, Entry, Lost, Process, StoredStatus
 from tests.backends.presence import GRACE, LEASE, PresenceBackend, open_memory, open_redis
 from tests.backends.redis_server import own_redis_prefix
 
@@ -117,6 +117,42 @@ async def test_a_dead_process_is_counted_out_once(backend: PresenceBackend) -> N
     found = await asyncio.gather(*(store.sweep() for store in (backend.store, backend.other)))
     assert sorted(found, key=len) == [[], [Change("7", "offline")]]
     assert await backend.store.page(0, 9) == [Entry("8", 1, "online", b"")]
+
+
+async def test_it_tells_who_had_the_last_sockets_in_a_dead_process(backend: PresenceBackend) -> None:
+    told: list[tuple[list[Lost], float]] = []
+
+    def note(users: Sequence[Lost], seconds: float) -> None:
+        if users:
+            told.append((sorted(users), seconds))
+
+    await backend.store.sync("p1", {"6": 2, "7": 1, "8": 1, "9": 1})
+    await backend.store.set_status("6", "offline", b"")
+    await backend.store.sync("p1", {"9": 0})
+    backend.sleep(LEASE + 3)
+    await backend.other.sync("p2", {"8": 1})
+    await backend.other.sweep(processes=False, on_lost=note)
+    assert told == []
+    await backend.other.sweep(on_lost=note)
+    assert told == [([Lost("6", visible=False), Lost("7", visible=True)], 3.0)]
+    await backend.other.drop("p2")
+    backend.sleep(GRACE)
+    await backend.store.sweep(on_lost=note)
+    assert len(told) == 1
+
+
+async def test_a_crowd_is_lost_once(backend: PresenceBackend) -> None:
+    lost: list[str] = []
+
+    def note(users: Sequence[Lost], seconds: float) -> None:
+        assert seconds == 0
+        lost.extend(user.user_id for user in users)
+
+    crowd = {str(number): 1 for number in range(2_500)}
+    await backend.store.sync("p1", crowd)
+    backend.sleep(LEASE)
+    await asyncio.gather(*(store.sweep(on_lost=note) for store in (backend.store, backend.other)))
+    assert sorted(lost) == sorted(crowd)
 
 
 @pytest.mark.parametrize("renew", [True, False])

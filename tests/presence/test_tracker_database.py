@@ -1,6 +1,7 @@
 """What a process announces and stores about users when the database was away."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from django.utils import timezone
@@ -267,3 +268,70 @@ async def test_nothing_is_stored_of_who_left_unseen_and_was_never_seen(asked, bo
     tracker._departures.note_gone(str(bob.pk), hidden=True)
     await store_departures(tracker)
     assert await LastSeen.objects.acount() == 0
+
+
+async def kill(site, name):
+    """The process is killed, and another one counts its users out."""
+    del site.processes[name]
+    await site.pass_time(60)
+
+
+async def test_users_of_a_process_that_was_killed_were_seen_until_then(asked, alice, bob):
+    """Their mails went as if they had been away since their visit before."""
+    site = Site()
+    killed, other = site.processes.values()
+    long_ago = timezone.now() - timedelta(days=3)
+    await LastSeen.objects.acreate(user=bob, at=long_ago)
+    for user in (alice, bob):
+        killed._count(str(user.pk), +1)
+    other._count(str(alice.pk), +1)  # who is still there
+    await site.pass_time(60)
+    before = timezone.now() - timedelta(seconds=20)
+    await kill(site, "p1")
+    await store_departures(other)
+    assert before <= (await LastSeen.objects.aget()).at <= timezone.now() - timedelta(seconds=20)
+
+
+async def test_a_site_that_was_down_knows_when_it_was_killed(asked, bob):
+    """Nobody counted the users out before it was started again."""
+    site = Site()
+    site.processes["p1"]._count(str(bob.pk), +1)
+    await site.pass_time(60)
+    site.processes.clear()
+    site.now += 3_600
+    tracker = site.processes["p3"] = site._open("p3")
+    await site.pass_time(60)
+    await store_departures(tracker)
+    hour_ago = timezone.now() - timedelta(hours=1)
+    assert hour_ago - timedelta(seconds=60) < (await LastSeen.objects.aget()).at < hour_ago
+
+
+async def test_nobody_was_seen_earlier_than_that(asked, alice, bob):
+    """Of a process that was killed, whose user had been seen later elsewhere, and a first visit."""
+    site = Site()
+    killed, other = site.processes.values()
+    for user in (alice, bob):
+        killed._count(str(user.pk), +1)
+    await site.pass_time(60)
+    await kill(site, "p1")
+    later = timezone.now()
+    await LastSeen.objects.acreate(user=alice, at=later)
+    await store_departures(other)
+    seen = {row.user_id: row.at async for row in LastSeen.objects.all()}
+    assert seen.pop(alice.pk) == later
+    assert list(seen) == [bob.pk]
+
+
+async def test_hidden_users_of_a_process_that_was_killed_left_unseen(asked, bob):
+    site = Site()
+    killed, other = site.processes.values()
+    killed._count(str(bob.pk), +1)
+    await site.pass_time(60)
+    await killed.set_status(str(bob.pk), "offline", {})
+    long_ago = timezone.now() - timedelta(days=3)
+    await LastSeen.objects.acreate(user=bob, at=long_ago)
+    before = timezone.now() - timedelta(seconds=20)
+    await kill(site, "p1")
+    await store_departures(other)
+    assert (await LastSeen.objects.aget()).at == long_ago
+    assert (await run(find_last_seen, [bob.pk]))[bob.pk] >= before
