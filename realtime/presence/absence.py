@@ -5,6 +5,7 @@ Users who appear offline count as what they are: whoever asks must not show it t
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from realtime.auth.user_ids import read_user
@@ -16,7 +17,9 @@ from realtime.presence import circuit, online
 def find_connected(users: Iterable[Any]) -> frozenset[Any]:
     """Those of the users, by primary keys, who have a socket or had one until a moment ago. Raises StoreUnavailable."""
     by_key = {str(read_user(user)): user for user in users}
-    found = bridge.call(circuit.ask(lambda: online.aentries(list(by_key))))
+    found: set[str] = set()
+    for portion in circuit.split(list(by_key)):
+        found.update(bridge.call(circuit.ask(partial(online.aentries, portion))))
     return frozenset(by_key[key] for key in found)
 
 
