@@ -143,7 +143,7 @@ class Distributor:
             write_all(set(self._registry.connections.values()), (frame,))
 
     def _tell_change(self, passing: Passing) -> None:
-        """Tell who has come online or gone offline, to everybody or to some users."""
+        """Tell who has come online or gone offline to everybody or to some users, or a count to some users."""
         frame = Announcement(passing.body, passing.version, passing.exclude)
         if passing.users is None:
             self._announcer.add(frame)

@@ -28,7 +28,8 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
     retained: bool = False
     # The primary key of the room that the stream belonged to; 0 if it does not matter.
     room: int = 0
-    # The number of the change of who is online that it tells; 0 if it tells none.
+    # The number of the change of who is online that it tells, or of the last one in the count that it tells; 0 if it
+    # tells neither.
     version: int = 0
     # No other frame has it. What is sent again, because the layer did not answer, is delivered once; 0 if it may come
     # twice.

@@ -48,7 +48,8 @@ class Announcements:
         if not census.version:
             self._miscounting.add(user_key)
             return False
-        self._announce(Passing(encode(OnlineCount(OnlineCountData(census.online_count))), users=(user_key,)))
+        body = encode(OnlineCount(OnlineCountData(census.online_count)))
+        self._announce(Passing(body, users=(user_key,), version=census.version))
         return True
 
     def doubt(self, user_key: str) -> None:

@@ -78,6 +78,9 @@ class Tracker:
         self._changed: set[str] = set()
         self._departures = Departures()
         self._waiting: list[Waiting] = []  # new sockets, until they are reported
+        self._guessed: set[str] = (
+            set()
+        )  # users with a socket whose greeting has a guessed count, until they are reported
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # The time over which this process's users come back, after it has ended.
@@ -139,7 +142,14 @@ class Tracker:
             async with time_limit(PATIENCE_SECONDS):
                 # Not `self.census`: a count that was asked for before may have arrived after the report.
                 census = await reported
-                return census if audience.is_everyone() else await audience.count_visible(self.store, user_key)
+                if not audience.is_everyone():
+                    census = await audience.count_visible(self.store, user_key)
+                if census.version:
+                    return census
+        # The right count is sent after the next report, which it has to contain.
+        self._guessed.add(user_key)
+        self._changed.add(user_key)
+        self._wake.set()
         return Census(self.online_count if audience.is_everyone() else 1, 0)
 
     def depart(self, user_key: str) -> None:
@@ -251,8 +261,9 @@ class Tracker:
         self._synced = True
         self._statuses.note({user: status for user, status in result.statuses.items() if user in self._counts})
         self._arrived += result.arrived + result.hidden
-        for change in result.hidden:
-            self._announcements.doubt(change.user_id)
+        for user in [*(change.user_id for change in result.hidden), *(self._guessed & users)]:
+            self._announcements.doubt(user)
+        self._guessed -= users
         try:
             found = await self._unanswered.find_arrivals(self.store, users)
         except StoreUnavailable:

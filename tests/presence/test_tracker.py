@@ -284,6 +284,47 @@ async def test_newcomers_wait_until_they_are_reported_themselves(configure, monk
     assert tracker._waiting == []
 
 
+async def test_a_guess_is_corrected_when_the_user_has_been_reported(configure, alice, monkeypatch):
+    """Before that, the count would lack the user, who is not told of themselves."""
+    configure(PRESENCE_AUDIENCE="nobody")
+    monkeypatch.setattr("realtime.presence.tracker.PATIENCE_SECONDS", 0.001)
+    announced, key = [], str(alice.pk)
+    store = Silent(lease_seconds=60, grace_seconds=60)
+    tracker = Tracker("p1", store, announce=announced.append)
+    assert await tracker.arrive(key) == Census(1, 0)
+    with pytest.raises(StoreUnavailable):
+        await tracker._sync()
+    await tracker._correct_counts()
+    assert announced == []
+    store.is_silent = False
+    await tracker._sync()
+    for _ in range(2):
+        await tracker._correct_counts()
+    (passing,) = announced
+    assert (passing.users, json.loads(passing.body)["data"]) == ((key,), {"online_count": 1})
+    assert passing.version == tracker.census.version
+    assert tracker._guessed == set()
+
+
+async def test_a_guess_is_corrected_that_was_made_because_the_database_was_away(configure, alice, monkeypatch):
+    configure(PRESENCE_AUDIENCE="rooms")
+    announced, key = [], str(alice.pk)
+    tracker = Tracker("p1", MemoryPresence(lease_seconds=60, grace_seconds=60), announce=announced.append)
+
+    async def fail(reader_key):
+        raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audience, "find_visible", fail)
+        arriving = asyncio.create_task(tracker.arrive(key))
+        await asyncio.sleep(0)
+        await tracker._sync()
+        assert await arriving == Census(1, 0)
+    await tracker._sync()
+    await tracker._correct_counts()
+    assert [passing.users for passing in announced] == [(key,)]
+
+
 class Missed:
     """An announcer by which a user was not told of a change."""
 
