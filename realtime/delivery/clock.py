@@ -71,7 +71,11 @@ class Clock:
         left = _seconds_left(connection)
         # If the end is far away, the next heartbeat checks again.
         if left <= conf.heartbeat_seconds + conf.auth_expiring_seconds:
-            self._arm(connection, left - conf.auth_expiring_seconds, self._warn)
+            delay = left - conf.auth_expiring_seconds
+            if delay <= 0 and connection.is_warned:
+                # The client has no later token yet. Asked at once, it would send the same one again and again.
+                delay = left / 2
+            self._arm(connection, delay, self._warn)
 
     def _arm(self, connection: Connection, delay: float, act: Act) -> None:
         """Call `act` after so many seconds, if the connection is open then. No other timer of it goes on."""
@@ -132,6 +136,7 @@ class Clock:
             self.watch_end(connection)  # the session was prolonged
             return
         if left > 0:
+            connection.is_warned = True
             data = ExpiringData(format_epoch(connection.expires_at), round(left))
             connection.send_all((Frame(encode(AuthExpiring(data)), prompt=True),))
         self._arm(connection, left, self._end)
