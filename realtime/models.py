@@ -314,12 +314,14 @@ class Ticket(ExactModel):
 
 
 class LastSeen(ExactModel):
-    """When a user's last socket was closed."""
+    """When a user's last socket was closed, or the user began to appear offline. `left_at` is shown to nobody."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+", verbose_name=_("user")
     )
     at = models.DateTimeField(_("at"))
+    # When the last socket of a user was closed who appeared offline.
+    left_at = models.DateTimeField(_("left unseen at"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("last seen")

@@ -52,7 +52,8 @@ class Announcer:
         self._lagging: dict[Connection, int] = {}
         self._has_late = False  # whether a change has gathered that all sockets have counted
         self._has_left_out = False  # whether announcements were too many since the last count to all
-        self._miscounting: set[str] = set()  # keys of users who were not told of a change that was for some users only
+        # Sockets that were not told of a change that was for some users only.
+        self._miscounting: set[Connection] = set()
 
     def add(self, frame: Frame) -> None:
         version = frame.version if isinstance(frame, Announcement) else 0
@@ -76,17 +77,23 @@ class Announcer:
             self._flushing = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._flush)
 
     def tell(self, frame: Announcement, connections: set[Connection]) -> None:
-        """Announce to some users only. If they have heard of a later change of the same user, they need a count."""
+        """Announce to some users only, or send them a count, which excludes nobody.
+
+        If they have heard of a later change of the same user, or have no room for this one, they need a count.
+        """
         heard = self._compare(frame)
         if heard is Heard.OUTDATED:
-            self._miscounting.update(connection.user_key for connection in connections)
+            self._miscounting |= connections
         elif heard is Heard.NEW:
-            write_all({connection for connection in connections if connection.counted < frame.version}, (frame,))
+            news = {connection for connection in connections if connection.counted < frame.version}
+            self._miscounting.update(c for c in news if c.fast_write is None and c.is_crowded)
+            write_all(news, (frame,))
 
     def take_miscounting(self) -> set[str]:
-        """The users, by key, who need a count of those whom they may see."""
-        taken, self._miscounting = self._miscounting, set()
-        return taken
+        """The users, by key, who need a count of those whom they may see, and have a socket that can get it now."""
+        taken = {one for one in self._miscounting if one.held is None and not one.is_crowded}
+        self._miscounting -= taken
+        return {connection.user_key for connection in taken}
 
     def _compare(self, frame: Announcement) -> Heard:
         """With the last change of the same user. After a later one, who has come back would seem to have gone."""
@@ -114,6 +121,7 @@ class Announcer:
 
     def forget(self, connection: Connection) -> None:
         self._lagging.pop(connection, None)
+        self._miscounting.discard(connection)
 
     def _count_in(self, seconds: float) -> None:
         """Send a count to all sockets, in so many seconds at the earliest."""

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
 
 from realtime.auth import sessions
 from realtime.auth.login_names import SESSION_PREFIX
@@ -26,6 +27,7 @@ Act = Callable[[Connection], None]
 
 MAX_SLOTS = 600
 SESSIONS_AT_ONCE = 500  # looked up together
+STILL_SECONDS = 1.0  # a tick that comes so late tells that the process stood still
 
 
 class Clock:
@@ -36,6 +38,8 @@ class Clock:
         count = min(MAX_SLOTS, max(1, round(settings().heartbeat_seconds)))
         self._slots: list[set[Connection]] = [set() for _ in range(count)]
         self._next = 0
+        self._tick_seconds = settings().heartbeat_seconds / count
+        self._ticked_at = math.inf  # a monotonic time; before the start, no tick is late
         self._tasks: list[asyncio.Task[None]] = []
         self._session_ends: Batcher[str, float | None] = Batcher(sessions.find_ends, limit=SESSIONS_AT_ONCE)
         self._asking: set[asyncio.Task[None]] = set()
@@ -43,8 +47,9 @@ class Clock:
     def start(self, jobs: Iterable[tuple[float, Job]]) -> None:
         """Start the heartbeats, and repeat each of `jobs` with a pause of so many seconds in between."""
         loop = asyncio.get_running_loop()
-        tick = settings().heartbeat_seconds / len(self._slots)
-        self._tasks = [loop.create_task(_repeat(period, job)) for period, job in [(tick, self._tick), *jobs]]
+        self._ticked_at = time.monotonic()
+        all_jobs = [(self._tick_seconds, self._tick), *jobs]
+        self._tasks = [loop.create_task(_repeat(period, job)) for period, job in all_jobs]
 
     async def stop(self) -> None:
         await end_tasks([*self._tasks, *self._asking])
@@ -64,6 +69,20 @@ class Clock:
         for connection in tuple(connections):
             self._send_heartbeat(connection, frame)
 
+    def excuse(self) -> None:
+        """If this process has stood still, it has asked nobody meanwhile: that time counts for no client as silence.
+
+        Called before anybody is judged by `heard_at`.
+        """
+        now = time.monotonic()
+        late = now - self._ticked_at - self._tick_seconds
+        if late < STILL_SECONDS:
+            return
+        self._ticked_at = now
+        for connection in chain.from_iterable(self._slots):
+            # What was heard in this turn of the loop is no later than now.
+            connection.heard_at = min(now, connection.heard_at + late)
+
     def watch_end(self, connection: Connection) -> None:
         """Arm the timer for the end of the token or session, if that end is near. Most sockets need no timer."""
         _disarm(connection)
@@ -71,7 +90,11 @@ class Clock:
         left = _seconds_left(connection)
         # If the end is far away, the next heartbeat checks again.
         if left <= conf.heartbeat_seconds + conf.auth_expiring_seconds:
-            self._arm(connection, left - conf.auth_expiring_seconds, self._warn)
+            delay = left - conf.auth_expiring_seconds
+            if delay <= 0 and connection.is_warned:
+                # The client has no later token yet. Asked at once, it would send the same one again and again.
+                delay = left / 2
+            self._arm(connection, delay, self._warn)
 
     def _arm(self, connection: Connection, delay: float, act: Act) -> None:
         """Call `act` after so many seconds, if the connection is open then. No other timer of it goes on."""
@@ -111,7 +134,8 @@ class Clock:
 
     async def _tick(self) -> None:
         conf = settings()
-        now = time.monotonic()
+        self.excuse()
+        self._ticked_at = now = time.monotonic()
         frame = make_heartbeat()
         for connection in tuple(self._slots[self._next]):
             if now - connection.heard_at > conf.heartbeat_seconds * conf.heartbeat_misses:
@@ -132,6 +156,7 @@ class Clock:
             self.watch_end(connection)  # the session was prolonged
             return
         if left > 0:
+            connection.is_warned = True
             data = ExpiringData(format_epoch(connection.expires_at), round(left))
             connection.send_all((Frame(encode(AuthExpiring(data)), prompt=True),))
         self._arm(connection, left, self._end)

@@ -35,6 +35,7 @@ class Connection:
         "held",
         "home",
         "id",
+        "is_warned",
         "issued_at",
         "language",
         "login",
@@ -79,6 +80,7 @@ class Connection:
         self.quota: Quota | None = None
         self.errors: ErrorBudget | None = None  # set by the first bad frame
         self.end_timer: asyncio.TimerHandle | None = None  # set when the end of the token is near
+        self.is_warned = False  # whether it has got an `auth_expiring`
         # No frame may come before the greeting. Until it has been sent, this holds the announcements of who comes and
         # goes: the greeting's count may not contain them yet. None afterwards.
         self.held: list[Announcement] | None = None

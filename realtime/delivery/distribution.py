@@ -35,7 +35,10 @@ class Retained(NamedTuple):
 
 
 class Distributor:
-    """Delivers envelopes. `revoke` ends a subscription, `compare_soon` compares all feeds with the log."""
+    """Delivers envelopes. `revoke` ends a subscription, `compare_soon` compares all feeds with the log.
+
+    `on_status` is called with a user whose status has changed.
+    """
 
     def __init__(
         self,
@@ -44,12 +47,14 @@ class Distributor:
         announcer: Announcer,
         revoke: Callable[[Connection, str], None],
         compare_soon: Callable[[], None],
+        on_status: Callable[[str], None],
     ) -> None:
         self._registry = registry
         self._feeds = feeds  # by stream
         self._announcer = announcer
         self._revoke = revoke
         self._compare_soon = compare_soon
+        self._on_status = on_status
         self._loop = asyncio.get_running_loop()
         self._slices = Slices(self._loop)
         self.retained: dict[str, Retained] = {}  # by stream, for topics with a function
@@ -138,7 +143,7 @@ class Distributor:
             write_all(set(self._registry.connections.values()), (frame,))
 
     def _tell_change(self, passing: Passing) -> None:
-        """Tell who has come online or gone offline, to everybody or to some users."""
+        """Tell who has come online or gone offline to everybody or to some users, or a count to some users."""
         frame = Announcement(passing.body, passing.version, passing.exclude)
         if passing.users is None:
             self._announcer.add(frame)
@@ -146,6 +151,9 @@ class Distributor:
         self._announcer.tell(frame, self._registry.find(passing.users, passing.except_connection))
 
     def _obey(self, control: Control) -> None:
+        if control.verb == "status" and control.user is not None:
+            self._on_status(control.user)
+            return
         if control.verb == "come_back":
             self._close_all_slowly()
         self._registry.note_ending(control)

@@ -28,7 +28,8 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
     retained: bool = False
     # The primary key of the room that the stream belonged to; 0 if it does not matter.
     room: int = 0
-    # The number of the change of who is online that it tells; 0 if it tells none.
+    # The number of the change of who is online that it tells, or of the last one in the count that it tells; 0 if it
+    # tells neither.
     version: int = 0
     # No other frame has it. What is sent again, because the layer did not answer, is delivered once; 0 if it may come
     # twice.
@@ -38,7 +39,8 @@ class Passing(msgspec.Struct, array_like=True, frozen=True):
 class Control(msgspec.Struct, array_like=True, frozen=True):
     """An order to every process: `disconnect` or `unsubscribe` (the `verb`) its sockets of a user or of a login.
 
-    `come_back` names nobody: all sockets are closed and have to open again, which looks up all their rights.
+    `come_back` names nobody: all sockets are closed and have to open again, which looks up all their rights. `status`
+    ends nothing: the status of a user has changed.
     """
 
     verb: str

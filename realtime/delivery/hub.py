@@ -12,7 +12,7 @@ from realtime.delivery.announcer import Announcer
 from realtime.delivery.bus import Bus
 from realtime.delivery.connection import Connection
 from realtime.delivery.distribution import Distributor
-from realtime.delivery.envelopes import Envelope, Passing
+from realtime.delivery.envelopes import Control, Envelope, Passing
 from realtime.delivery.feed import EarlyBytes, Feed
 from realtime.delivery.process_names import name_process
 from realtime.delivery.registry import Registry
@@ -40,7 +40,9 @@ class Hub:
         self.feeds: dict[str, Feed] = {}
         self.announcer = Announcer(self.registry)
         self.bus = Bus(self.id, self.take_in_slices, self.compare_soon)
-        self._distributor = Distributor(self.registry, self.feeds, self.announcer, self.revoke, self.compare_soon)
+        self._distributor = Distributor(
+            self.registry, self.feeds, self.announcer, self.revoke, self.compare_soon, self._note_status
+        )
         self.retained = self._distributor.retained  # by stream
         self._reviewer = Reviewer(self.feeds, self.revoke)
         # Bound once for all feeds, because there may be tens of thousands.
@@ -51,6 +53,8 @@ class Hub:
         self._early = EarlyBytes()
         # Called with a stream and a user key when a socket of the user opens or closes the stream. Set by the node.
         self.on_attendance: Callable[[str, str], None] = _ignore
+        # Called with the key of a user whose status has changed in some process. Set by the node.
+        self.on_status: Callable[[str], None] = _ignore
 
     def start(self) -> None:
         self.bus.start()
@@ -189,6 +193,13 @@ class Hub:
     def announce(self, passing: Passing) -> None:
         self.publish(Envelope(passing=[passing]))
 
+    def tell_status(self, user_key: str) -> None:
+        """Tell all processes, this one included, that the user's status has changed."""
+        self.publish(Envelope(controls=[Control("status", user=user_key)]))
+
+    def _note_status(self, user_key: str) -> None:
+        self.on_status(user_key)
+
     def revoke(self, connection: Connection, stream: str) -> None:
         """End a subscription because the right to it has ended, and notify the client."""
         if not self.unsubscribe(connection, stream):
@@ -231,4 +242,4 @@ class Hub:
             return await database.run(log.missed, stream, after, until)
 
 
-def _ignore(stream: str, user_key: str) -> None: ...
+def _ignore(*_keys: str) -> None: ...

@@ -48,8 +48,13 @@ class Announcements:
         if not census.version:
             self._miscounting.add(user_key)
             return False
-        self._announce(Passing(encode(OnlineCount(OnlineCountData(census.online_count))), users=(user_key,)))
+        body = encode(OnlineCount(OnlineCountData(census.online_count)))
+        self._announce(Passing(body, users=(user_key,), version=census.version))
         return True
+
+    def doubt(self, user_key: str) -> None:
+        """The count of this user's sockets may be wrong: `send_counts` sends another one."""
+        self._miscounting.add(user_key)
 
     async def send_counts(self, user_keys: Collection[str]) -> None:
         """Send counts to these users, and to those who still need one."""

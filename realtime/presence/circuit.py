@@ -5,7 +5,7 @@ next attempt, everybody is refused at once, and one caller makes that attempt.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 1.0
 RETRY_SECONDS = 5.0
+PORTION = 1000  # users in one question
 
 # When the next attempt may be made, by event loop. Of those only whose last attempt has failed.
 _away_until: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
@@ -42,3 +43,9 @@ async def ask(question: Callable[[], Awaitable[T]]) -> T:
         await end_tasks([asking])
     _away_until.pop(loop, None)
     return answer
+
+
+def split(user_keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The users in portions, each for a question of its own: one about very many takes long, which is no outage."""
+    for start in range(0, len(user_keys), PORTION):
+        yield user_keys[start : start + PORTION]

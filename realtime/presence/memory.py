@@ -7,7 +7,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 
-from realtime.presence.store import OFFLINE, ONLINE, Change, Entry, Process, StatusResult, SyncResult, Visible, to_ms
+from realtime.presence.store import (
+    NO_STATUSES,
+    OFFLINE,
+    ONLINE,
+    Change,
+    Entry,
+    Lost,
+    OnLost,
+    Process,
+    StatusResult,
+    StoredStatus,
+    SyncResult,
+    Visible,
+    ignore_lost,
+    to_ms,
+)
 from realtime.protocol.census import Census
 
 
@@ -28,20 +43,26 @@ class MemoryPresence:
         # Users in the order in which they came online, each with the number of that change.
         self._visible: dict[str, int] = {}
         self._version = 0  # the number of the last change
-        self._statuses: dict[str, tuple[str, bytes]] = {}  # of users who have set one
+        self._statuses: dict[str, StoredStatus] = {}  # of users who have set one
 
-    async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
+    async def sync(
+        self, process: str, counts: Mapping[str, int], statuses: Mapping[str, StoredStatus] = NO_STATUSES
+    ) -> SyncResult:
         known = process in self._leases
         self._leases[process] = self._now() + self._lease_ms
         mine = self._counts.setdefault(process, {})
         arrived = []
+        restored = self._restore(counts, statuses)
         for user, count in counts.items():
             change = count - mine.pop(user, 0)
             if count:
                 mine[user] = count
             if self._add(user, change):
                 arrived.append(Change(user, ONLINE, self._version))
-        return SyncResult(len(self._visible), arrived, known, self._version)
+        to_hide = [user for user in restored if self._statuses[user].status == OFFLINE]
+        hidden = [Change(user, OFFLINE, self._version) for user in to_hide if self._hide(user)]
+        here = {user: self._statuses[user] for user, count in counts.items() if count and user in self._statuses}
+        return SyncResult(len(self._visible), arrived, known, self._version, hidden, here)
 
     async def renew(self, process: str) -> bool:
         if process not in self._leases:
@@ -49,10 +70,11 @@ class MemoryPresence:
         self._leases[process] = self._now() + self._lease_ms
         return True
 
-    async def sweep(self, *, processes: bool = True) -> list[Change]:
+    async def sweep(self, *, processes: bool = True, on_lost: OnLost = ignore_lost) -> list[Change]:
         now = self._now()
-        for process in [process for process, ends in self._leases.items() if processes and ends <= now]:
-            self._bury(process)
+        dead = {process: ends for process, ends in self._leases.items() if processes and ends <= now}
+        for process, ends in dead.items():
+            on_lost([Lost(user, user in self._visible) for user in self._bury(process)], (now - ends) / 1000)
         gone = self._take_due(now)
         return [Change(user, OFFLINE, self._version) for user in gone if self._remove(user)]
 
@@ -64,16 +86,17 @@ class MemoryPresence:
     async def drop(self, process: str, longer_seconds: float = 0) -> None:
         self._bury(process, to_ms(longer_seconds))
 
-    async def set_status(self, user_id: str, status: str, data: bytes) -> StatusResult | None:
+    async def set_status(self, user_id: str, status: str, data: bytes, process: str = "") -> StatusResult | None:
         if user_id not in self._totals:
             return None
         previous, _ = self._statuses.get(user_id, (ONLINE, b""))
-        self._statuses[user_id] = (status, data)
+        self._statuses[user_id] = StoredStatus(status, data)
         if status == OFFLINE:
             self._hide(user_id)
         else:
             self._show(user_id)
-        return StatusResult(previous, await self.census())
+        is_elsewhere = self._totals[user_id] > self._counts.get(process, {}).get(user_id, 0)
+        return StatusResult(previous, await self.census(), is_elsewhere)
 
     async def count(self) -> int:
         return len(self._visible)
@@ -107,8 +130,14 @@ class MemoryPresence:
     def _entry(self, user: str) -> Entry:
         return Entry(user, self._totals[user], *self._statuses.get(user, (ONLINE, b"")))
 
+    def _restore(self, counts: Mapping[str, int], statuses: Mapping[str, StoredStatus]) -> list[str]:
+        """Store the statuses of users who have none here. Returns these users."""
+        lost = [user for user in counts if counts[user] and user in statuses and user not in self._statuses]
+        self._statuses.update({user: statuses[user] for user in lost})
+        return lost
+
     def _add(self, user: str, change: int, longer_ms: int = 0) -> bool:
-        """Change the user's total. True if the user was not known before."""
+        """Change the user's total. True if the user was not known before, and is visible now."""
         # A repeated 0 must not postpone the end of the grace time.
         if not change:
             return False
@@ -117,9 +146,11 @@ class MemoryPresence:
         self._leaving.pop(user, None)
         if not self._totals[user]:
             self._leaving[user] = self._now() + self._grace_ms + longer_ms
-        if not known:
+        status = self._statuses.get(user)
+        is_new = not known and (status is None or status.status != OFFLINE)
+        if is_new:
             self._show(user)
-        return not known
+        return is_new
 
     def _show(self, user: str) -> None:
         if user not in self._visible:
@@ -133,12 +164,14 @@ class MemoryPresence:
         self._version += 1
         return True
 
-    def _bury(self, process: str, longer_ms: int = 0) -> None:
-        """Forget the process, and subtract the sockets that it had."""
+    def _bury(self, process: str, longer_ms: int = 0) -> list[str]:
+        """Forget the process, and subtract the sockets that it had. Returns the users who have none left."""
         self._leases.pop(process, None)
         self._retiring.discard(process)
-        for user, count in self._counts.pop(process, {}).items():
+        counts = self._counts.pop(process, {})
+        for user, count in counts.items():
             self._add(user, -count, longer_ms)
+        return [user for user in counts if not self._totals[user]]
 
     def _take_due(self, now: int) -> list[str]:
         return [user for user, gone_at in self._leaving.items() if gone_at <= now]

@@ -15,15 +15,20 @@ from typing import Any
 from realtime.presence import redis_scripts
 from realtime.presence.redis_scripts import BATCH, LOOK_UP_BATCH
 from realtime.presence.store import (
+    NO_STATUSES,
     OFFLINE,
     ONLINE,
     Change,
     Entry,
+    Lost,
+    OnLost,
     Process,
     StatusResult,
+    StoredStatus,
     StoreUnavailable,
     SyncResult,
     Visible,
+    ignore_lost,
     to_ms,
 )
 from realtime.protocol.census import Census
@@ -56,33 +61,35 @@ class RedisPresence:
         # Cached, because registering computes the digest of the script.
         self._script = cache(self._client.register_script)
 
-    async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
-        online_count, version, known = 0, 0, True
-        arrived: list[Change] = []
+    async def sync(
+        self, process: str, counts: Mapping[str, int], statuses: Mapping[str, StoredStatus] = NO_STATUSES
+    ) -> SyncResult:
+        result = SyncResult(0, [], known=True)
         async with self._own_turn():
-            for batch in batches(counts):
+            for batch in batches(counts, statuses):
                 head = (self._now(), process, self._lease_ms, self._grace_ms)
-                online_count, batch_known, version, users = await self._run(redis_scripts.SYNC, *head, *batch)
-                known = known and bool(batch_known)
-                arrived += number_arrivals(users, version)
-        return SyncResult(online_count, arrived, known, version)
+                result = add_answer(result, await self._run(redis_scripts.SYNC, *head, *batch))
+        return result
 
     async def renew(self, process: str) -> bool:
         return bool(await self._run(redis_scripts.RENEW, self._now(), process, self._lease_ms))
 
-    async def sweep(self, *, processes: bool = True) -> list[Change]:
+    async def sweep(self, *, processes: bool = True, on_lost: OnLost = ignore_lost) -> list[Change]:
         gone: list[Change] = []
         more = True
         while more:
             head = (self._now(), self._grace_ms, int(processes), self._name)
             try:
                 # What was removed in a call that was not answered is in the next answer.
-                more, users = await self._run(redis_scripts.SWEEP, *head, self._swept)
+                more, users, lost, ended_ms = await self._run(redis_scripts.SWEEP, *head, self._swept)
             except StoreUnavailable:
                 if not gone:
                     raise
                 # Return the users already removed: no other process will announce them.
                 break
+            parts = iter(lost)
+            found = [Lost(user.decode(), bool(visible)) for user, visible in zip(parts, parts, strict=True)]
+            on_lost(found, ended_ms / 1000)
             parts = iter(users)
             gone += [Change(user.decode(), OFFLINE, int(float(at))) for user, at in zip(parts, parts, strict=True)]
             self._swept = max([self._swept, *(change.version for change in gone)])
@@ -97,12 +104,12 @@ class RedisPresence:
             while await self._run(redis_scripts.DROP, self._now(), process, grace_ms):
                 pass
 
-    async def set_status(self, user_id: str, status: str, data: bytes) -> StatusResult | None:
-        answer = await self._run(redis_scripts.SET_STATUS, user_id, status, data)
+    async def set_status(self, user_id: str, status: str, data: bytes, process: str = "") -> StatusResult | None:
+        answer = await self._run(redis_scripts.SET_STATUS, user_id, status, data, process)
         if answer is None:
             return None
-        previous, *census = answer
-        return StatusResult(parse_status(previous)[0], Census(*census))
+        previous, online_count, version, is_elsewhere = answer
+        return StatusResult(parse_status(previous).status, Census(online_count, version), bool(is_elsewhere))
 
     async def count(self) -> int:
         with translated_errors(StoreUnavailable):
@@ -167,26 +174,42 @@ class RedisPresence:
             self._turn.release()
 
 
-def batches(counts: Mapping[str, int]) -> Iterator[list[str | int]]:
-    """`user, count, user, count …` for the script. One empty batch if there are no users: it creates the lease."""
-    pairs = iter(counts.items())
-    batch = list(islice(pairs, BATCH))
+def batches(counts: Mapping[str, int], statuses: Mapping[str, StoredStatus]) -> Iterator[list[str | bytes | int]]:
+    """`user, count, status …` for the script. One empty batch if there are no users: it creates the lease."""
+    users = iter(counts)
+    batch = list(islice(users, BATCH))
     while True:
-        yield [part for pair in batch for part in pair]
-        batch = list(islice(pairs, BATCH))
+        yield [part for user in batch for part in (user, counts[user], format_status(statuses.get(user)))]
+        batch = list(islice(users, BATCH))
         if not batch:
             return
 
 
-def number_arrivals(users: Sequence[bytes], last: int) -> list[Change]:
-    """What one run of a script has changed, and nothing else has: `last` is the number of the last change."""
-    first = last - len(users) + 1
-    return [Change(user.decode(), ONLINE, version) for version, user in enumerate(users, first)]
+def add_answer(result: SyncResult, answer: Sequence[Any]) -> SyncResult:
+    """`result` is that of the batches before."""
+    online_count, is_known, version, arrived, hidden, flat = answer
+    # Nothing else has changed anything: `version` is the number of the last of these changes.
+    first_hidden = version - len(hidden) + 1
+    first = first_hidden - len(arrived)
+    parts = iter(flat)
+    statuses = {user.decode(): parse_status(stored) for user, stored in zip(parts, parts, strict=True)}
+    return SyncResult(
+        online_count,
+        result.arrived + [Change(user.decode(), ONLINE, number) for number, user in enumerate(arrived, first)],
+        result.known and bool(is_known),
+        version,
+        result.hidden + [Change(user.decode(), OFFLINE, number) for number, user in enumerate(hidden, first_hidden)],
+        {**result.statuses, **statuses},
+    )
 
 
-def parse_status(stored: bytes) -> tuple[str, bytes]:
+def format_status(status: StoredStatus | None) -> bytes:
+    return b"" if status is None else b"%s:%s" % (status.status.encode(), status.data)
+
+
+def parse_status(stored: bytes) -> StoredStatus:
     status, _, data = stored.partition(b":")
-    return status.decode() or ONLINE, data
+    return StoredStatus(status.decode() or ONLINE, data)
 
 
 def parse_entries(flat: Iterable[bytes]) -> Iterator[Entry]:

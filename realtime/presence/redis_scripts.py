@@ -11,8 +11,8 @@ else meanwhile. KEYS[1] is the prefix. The scripts make the names of keys, so th
 # - `online`: visible users in the order of arrival; `status`: user -> `<status>:<data>` of users who have set one
 # - `sockets`: process -> the sum of its counts in `process:<id>`
 # - `retiring`: processes that will stop
-# - `ghosts`, `ghosts:<n>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`;
-#   `ghosts:last`: the last `n`
+# - `ghosts`, `ghosts:<n>:<end>`: the counts of dead processes that are still to be subtracted, as in `process:<id>`,
+#   with the end of the lease; `ghosts:last`: the last `n`
 # - `swept:<store>`: users whom a sweep of that store has removed, with the numbers of these changes, until its next
 #   sweep says that it has had the answer
 # - `sequence`: the number of the last change of `online`
@@ -56,43 +56,52 @@ local function hide(user)  -- true when the user was visible
   return true
 end
 
-local function add(user, change, gone_at)  -- true when the user was not known before
+-- Whether the user was not known before and is shown now, and how many sockets there are.
+local function add(user, change, gone_at, hidden)
   if change == 0 then return false end  -- a repeated 0 must not put off the end of the grace time
   local known = redis.call('HEXISTS', total, user) == 1
-  if redis.call('HINCRBY', total, user, change) <= 0 then
+  local sum = redis.call('HINCRBY', total, user, change)
+  if sum <= 0 then
     redis.call('ZADD', leaving, gone_at, user)
   elseif known then
     redis.call('ZREM', leaving, user)
-  else
+  elseif not hidden then
     show(user)
   end
-  return not known
+  return not known and not hidden, sum
 end
 
 -- A dead process is renamed before its users are counted out in batches: if it was only slow and comes back half-way,
 -- it starts from nothing, and what is left of the old counts is still subtracted exactly once.
 local function bury(process)
+  local ends = tonumber(redis.call('ZSCORE', leases, process) or 0)
   redis.call('ZREM', leases, process)
   redis.call('HDEL', sockets, process)
   local counts = prefix .. 'process:' .. process
   if redis.call('EXISTS', counts) == 0 then return end
-  local ghost = ghosts .. ':' .. redis.call('INCR', ghosts .. ':last')
+  local ghost = ghosts .. ':' .. redis.call('INCR', ghosts .. ':last') .. ':' .. string.format('%.0f', ends)
   redis.call('RENAME', counts, ghost)
   redis.call('RPUSH', ghosts, ghost)
 end
 
-local function subtract_ghosts(gone_at)  -- true when some are left
-  local ghost = redis.call('LINDEX', ghosts, 0)
-  if not ghost then return false end
+-- Whether some are left, and of whose sockets none are left: user, 1 if the user is visible. And the end of the lease.
+local function subtract_ghosts(gone_at)
+  local ghost, lost = redis.call('LINDEX', ghosts, 0), {}
+  if not ghost then return false, lost end
+  local ends = tonumber(string.match(ghost, ':%d+:(%d+)$'))
   local counts = redis.call('HRANDFIELD', ghost, batch, 'WITHVALUES')
   for i = 1, #counts, 2 do
-    add(counts[i], -counts[i + 1], gone_at)
+    local _, sum = add(counts[i], -counts[i + 1], gone_at)
+    if sum <= 0 then
+      lost[#lost + 1] = counts[i]
+      lost[#lost + 1] = redis.call('ZSCORE', online, counts[i]) and 1 or 0
+    end
     redis.call('HDEL', ghost, counts[i])
   end
   if redis.call('EXISTS', ghost) == 0 then redis.call('LPOP', ghosts) end
-  if redis.call('EXISTS', ghosts) == 1 then return true end
+  if redis.call('EXISTS', ghosts) == 1 then return true, lost, ends end
   redis.call('DEL', ghosts .. ':last')
-  return false
+  return false, lost, ends
 end
 
 local function describe(users)  -- user, sockets, status of those who are present
@@ -123,15 +132,40 @@ SYNC = complete("""
 local time, process, lease, grace = now(ARGV[1]), ARGV[2], ARGV[3], ARGV[4]
 local added = redis.call('ZADD', leases, time + lease, process)
 local counts, arrived, change = prefix .. 'process:' .. process, {}, 0
-for i = 5, #ARGV, 2 do
-  local user, count = ARGV[i], tonumber(ARGV[i + 1])
+local here, to_hide, hidden = {}, {}, {}
+for i = 5, #ARGV, 3 do
+  local user, count, known = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]
   local before = tonumber(redis.call('HGET', counts, user) or 0)
-  if count > 0 then redis.call('HSET', counts, user, count) else redis.call('HDEL', counts, user) end
+  local is_hidden = false
+  if count > 0 then
+    redis.call('HSET', counts, user, count)
+    here[#here + 1] = user
+    -- A status that the process knows and this store does not was lost.
+    if known ~= '' and redis.call('HSETNX', status, user, known) == 1 and string.sub(known, 1, 8) == 'offline:' then
+      is_hidden = true
+      to_hide[#to_hide + 1] = user
+    end
+  else
+    redis.call('HDEL', counts, user)
+  end
   change = change + count - before
-  if add(user, count - before, time + grace) then arrived[#arrived + 1] = user end
+  if add(user, count - before, time + grace, is_hidden) then arrived[#arrived + 1] = user end
 end
 if change ~= 0 then redis.call('HINCRBY', sockets, process, change) end
-return {redis.call('ZCARD', online), added == 0, version(), arrived}
+-- After all who have arrived, so that the numbers of both follow one another.
+for _, user in ipairs(to_hide) do
+  if hide(user) then hidden[#hidden + 1] = user end
+end
+local statuses = {}
+if #here > 0 then
+  for i, set in ipairs(redis.call('HMGET', status, unpack(here))) do
+    if set then
+      statuses[#statuses + 1] = here[i]
+      statuses[#statuses + 1] = set
+    end
+  end
+end
+return {redis.call('ZCARD', online), added == 0, version(), arrived, hidden, statuses}
 """)
 
 RENEW = complete("""
@@ -147,7 +181,7 @@ local time, grace, dead, swept = now(ARGV[1]), ARGV[2], {}, prefix .. 'swept:' .
 redis.call('ZREMRANGEBYSCORE', swept, '-inf', ARGV[5])
 if ARGV[3] == '1' then dead = redis.call('ZRANGEBYSCORE', leases, '-inf', time, 'LIMIT', 0, batch) end
 for _, process in ipairs(dead) do bury(process) end
-local more = subtract_ghosts(time + grace)
+local more, lost, ends = subtract_ghosts(time + grace)
 local due = redis.call('ZRANGEBYSCORE', leaving, '-inf', time, 'LIMIT', 0, batch)
 for _, user in ipairs(due) do
   redis.call('ZREM', leaving, user)
@@ -157,7 +191,7 @@ for _, user in ipairs(due) do
 end
 local gone = redis.call('ZRANGE', swept, 0, -1, 'WITHSCORES')
 if #gone > 0 then redis.call('EXPIRE', swept, 3600) end
-return {more or #gone > 0 or #dead == batch or #due == batch, gone}
+return {more or #gone > 0 or #dead == batch or #due == batch, gone, lost, math.max(0, time - (ends or time))}
 """)
 
 RETIRE = complete("""
@@ -173,16 +207,18 @@ return others
 
 DROP = complete("""
 bury(ARGV[2])
-return subtract_ghosts(now(ARGV[1]) + ARGV[3])
+return (subtract_ghosts(now(ARGV[1]) + ARGV[3]))
 """)
 
 SET_STATUS = complete("""
-local user, new, data = ARGV[1], ARGV[2], ARGV[3]
-if redis.call('HEXISTS', total, user) == 0 then return false end
+local user, new, data, process = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local count = redis.call('HGET', total, user)
+if not count then return false end
+local here = redis.call('HGET', prefix .. 'process:' .. process, user) or 0
 local previous = redis.call('HGET', status, user) or ''
 redis.call('HSET', status, user, new .. ':' .. data)
 if new == 'offline' then hide(user) elseif not redis.call('ZSCORE', online, user) then show(user) end
-return {previous, redis.call('ZCARD', online), version()}
+return {previous, redis.call('ZCARD', online), version(), tonumber(count) > tonumber(here)}
 """)
 
 CENSUS = complete("return {redis.call('ZCARD', online), version()}")

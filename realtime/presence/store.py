@@ -4,8 +4,9 @@ Two stores implement it, `memory` and `redis`, and one test file runs on both. C
 sockets and statuses, and by `online` for the REST views. It knows no user model: ids are strings here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, Protocol
 
 from realtime.protocol.census import Census
@@ -20,6 +21,13 @@ class StoreUnavailable(Exception):
 
     The request may or may not have taken effect: sync the same users again.
     """
+
+
+class StoredStatus(NamedTuple):
+    """A status that a user has set, with its data as in an `Entry`."""
+
+    status: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,10 @@ class SyncResult:
     # its users. The next `renew` would not notice, because this call has created the lease again.
     known: bool
     version: int = field(default=0, compare=False)  # of `online_count`
+    # Users who were visible until this call told the store that they appear offline.
+    hidden: list[Change] = field(default_factory=list)
+    # Of the users in this call with sockets: the statuses of those who have set one.
+    statuses: dict[str, StoredStatus] = field(default_factory=dict)
 
     @property
     def census(self) -> Census:
@@ -69,6 +81,8 @@ class StatusResult:
     previous: str
     # If the user became visible or disappeared, this is the change with its version.
     census: Census = field(compare=False)
+    # Whether other processes than the caller's have sockets of the user.
+    is_elsewhere: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,13 @@ class Process:
     users: int
     sockets: int
     retiring: bool  # it will stop
+
+
+class Lost(NamedTuple):
+    """A user whose last sockets were those of a process that died."""
+
+    user_id: str
+    visible: bool  # false for a user who appeared offline
 
 
 class Visible(NamedTuple):
@@ -92,6 +113,16 @@ class Visible(NamedTuple):
     places: list[int]
 
 
+# Called with users, and how many seconds ago the lease of the process has ended.
+OnLost = Callable[[Sequence[Lost], float], None]
+
+
+def ignore_lost(_users: Sequence[Lost], _seconds: float) -> None: ...
+
+
+NO_STATUSES: Final[Mapping[str, StoredStatus]] = MappingProxyType({})
+
+
 class PresenceStore(Protocol):
     """All methods raise `StoreUnavailable`. An instance belongs to one event loop.
 
@@ -103,11 +134,17 @@ class PresenceStore(Protocol):
     sweeps, so a page reload is not announced. A process that does not renew its lease in time counts as dead.
     """
 
-    async def sync(self, process: str, counts: Mapping[str, int]) -> SyncResult:
+    async def sync(
+        self, process: str, counts: Mapping[str, int], statuses: Mapping[str, StoredStatus] = NO_STATUSES
+    ) -> SyncResult:
         """Report how many sockets each of these users has in this process, 0 for none. Other users keep their counts.
 
         The counts are absolute, so a call may be repeated. It creates or renews the lease of the process. Calls on one
         store take effect in order. A user who comes back within the grace time is not in `arrived`.
+
+        `statuses` are those of users with sockets, as far as the process knows them. One is stored if the store has
+        none of that user, because it has lost its data or has counted the user out. Whoever appears offline by that is
+        visible at no moment.
         """
         ...
 
@@ -115,12 +152,13 @@ class PresenceStore(Protocol):
         """Extend the lease. False if the store does not know the process: then sync all of its users."""
         ...
 
-    async def sweep(self, *, processes: bool = True) -> list[Change]:
+    async def sweep(self, *, processes: bool = True, on_lost: OnLost = ignore_lost) -> list[Change]:
         """Subtract the sockets of dead processes; remove users whose grace time is over, and return the visible ones.
 
         The users' statuses are removed, too. Even if several processes sweep at the same time, each removed user is
         returned to exactly one of them. Without `processes`, none counts as dead. A store that refuses reports refuses
-        this, too, and then removes nobody.
+        this, too, and then removes nobody. `on_lost` is called with those who have no sockets left when those of a dead
+        process are subtracted, as many as are subtracted in one step.
         """
         ...
 
@@ -132,8 +170,8 @@ class PresenceStore(Protocol):
         """End the lease of the process now. Its users get `longer_seconds` more than the usual grace time."""
         ...
 
-    async def set_status(self, user_id: str, status: str, data: bytes) -> StatusResult | None:
-        """Set the status of a user. If the user is not present, store nothing and return None."""
+    async def set_status(self, user_id: str, status: str, data: bytes, process: str = "") -> StatusResult | None:
+        """Set the status of a user, for a `process`. If the user is not present, store nothing and return None."""
         ...
 
     async def count(self) -> int:

@@ -18,7 +18,8 @@ from realtime.presence import audience
 from realtime.presence.announcements import Announcements, wire_key
 from realtime.presence.health import StoreHealth
 from realtime.presence.last_seen import Departures
-from realtime.presence.store import OFFLINE, ONLINE, Change, PresenceStore, StoreUnavailable
+from realtime.presence.statuses import Statuses
+from realtime.presence.store import OFFLINE, ONLINE, Change, PresenceStore, StoredStatus, StoreUnavailable
 from realtime.presence.unanswered import UnansweredReports
 from realtime.protocol.census import Census
 from realtime.protocol.commands import Status
@@ -58,8 +59,12 @@ class Tracker:
         announce: Callable[[Passing], None],
         clock: Callable[[], float] = time.monotonic,
         counter: Counter | None = None,
+        tell_others: Callable[[str], None] = lambda _user_key: None,
     ) -> None:
-        """`counter` hears how many users are online, if everybody may know that."""
+        """`counter` hears how many users are online, if everybody may know that.
+
+        `tell_others` is called with a user whose status has changed: all trackers are to call `look_up_status`.
+        """
         self.store = store
         self._clock = clock
         self.census = Census(0, 0)  # the newest answer of the store
@@ -67,16 +72,22 @@ class Tracker:
         self._process = process
         self._announcements = Announcements(store, announce)
         self._counts: dict[str, int] = {}  # sockets of each user in this process
-        self._statuses: dict[str, tuple[str, bytes]] = {}  # set here; needed if the store forgets
-        self._changed: set[str] = set()  # users whose count the store does not know yet
+        self._statuses = Statuses(clock)  # needed if the store forgets
+        self._tell_others = tell_others
+        # Users whose count the store does not know yet, or whose status this process does not know.
+        self._changed: set[str] = set()
         self._departures = Departures()
         self._waiting: list[Waiting] = []  # new sockets, until they are reported
+        self._guessed: set[str] = (
+            set()
+        )  # users with a socket whose greeting has a guessed count, until they are reported
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # The time over which this process's users come back, after it has ended.
         self._return_seconds = 0.0
         self._synced = False  # whether the store has known this process
-        self._arrived: list[Change] = []  # still to be announced
+        # Still to be announced, with those who are found to appear offline.
+        self._arrived: list[Change] = []
         self._unanswered = UnansweredReports()
         self._renewed_at = float("-inf")
         self._health = StoreHealth(settings().presence_lease_seconds, clock)
@@ -94,7 +105,7 @@ class Tracker:
         await end_tasks(self._tasks)
         self._tasks = []
         for user in self._counts:
-            self._departures.note_gone(user, hidden=self._is_hidden(user))
+            self._departures.note_gone(user, hidden=self._statuses.is_hidden(user))
         with contextlib.suppress(Refused, StoreUnavailable, TimeoutError):
             async with time_limit(PATIENCE_SECONDS):
                 await self._departures.choose_seen(self.store)
@@ -131,7 +142,14 @@ class Tracker:
             async with time_limit(PATIENCE_SECONDS):
                 # Not `self.census`: a count that was asked for before may have arrived after the report.
                 census = await reported
-                return census if audience.is_everyone() else await audience.count_visible(self.store, user_key)
+                if not audience.is_everyone():
+                    census = await audience.count_visible(self.store, user_key)
+                if census.version:
+                    return census
+        # The right count is sent after the next report, which it has to contain.
+        self._guessed.add(user_key)
+        self._changed.add(user_key)
+        self._wake.set()
         return Census(self.online_count if audience.is_everyone() else 1, 0)
 
     def depart(self, user_key: str) -> None:
@@ -141,13 +159,15 @@ class Tracker:
         """Raises Refused(UNAVAILABLE)."""
         try:
             encoded = encode(data) if data else b""
-            result = await self.store.set_status(user_key, status, encoded)
+            result = await self.store.set_status(user_key, status, encoded, self._process)
         except StoreUnavailable:
             result = None
         if result is None:
             raise Refused(ErrorCode.UNAVAILABLE, Reason.PRESENCE_AWAY)
         if user_key in self._counts:
-            self._statuses[user_key] = (status, encoded)
+            self._statuses.note({user_key: StoredStatus(status, encoded)})
+        if result.is_elsewhere:
+            self._tell_others(user_key)
         self._note(result.census)
         if (result.previous == OFFLINE) != (status == OFFLINE):
             if status == OFFLINE:
@@ -162,7 +182,7 @@ class Tracker:
     async def send_unless_hidden(self, user_key: str, body: bytes) -> None:
         """Send a frame to the audience, unless the user appears offline, or might do so because the store is away."""
         # The store answers later, when the user may be visible again: what was done while hidden stays hidden.
-        if self._is_hidden(user_key):
+        if self._statuses.is_hidden(user_key):
             return
         try:
             entry = (await self.store.get([user_key])).get(user_key)
@@ -171,20 +191,24 @@ class Tracker:
         if entry is None or entry.online:
             await self._announcements.send(user_key, body)
 
+    def look_up_status(self, user_key: str) -> None:
+        """The user's status has changed, perhaps in another process. The answer to the next report says it."""
+        if user_key in self._counts:
+            self._changed.add(user_key)
+            self._wake.set()
+
     def _count(self, user_key: str, step: int) -> None:
+        if user_key not in self._counts:
+            self._statuses.enter(user_key)
         count = self._counts.get(user_key, 0) + step
         if count > 0:
             self._counts[user_key] = count
         else:
             self._counts.pop(user_key, None)
-            self._departures.note_gone(user_key, hidden=self._is_hidden(user_key))
-            self._statuses.pop(user_key, None)
+            self._departures.note_gone(user_key, hidden=self._statuses.is_hidden(user_key))
+            self._statuses.leave(user_key)
         self._changed.add(user_key)
         self._wake.set()
-
-    def _is_hidden(self, user_key: str) -> bool:
-        """Whether the user appears offline, as far as this process knows."""
-        return self._statuses.get(user_key, (ONLINE, b""))[0] == OFFLINE
 
     def _note(self, census: Census) -> None:
         """The store has answered. Answers may overtake each other."""
@@ -219,7 +243,9 @@ class Tracker:
         self._waiting = [one for one in left if one.user_key not in users]
         before = self.census.version
         try:
-            result = await self.store.sync(self._process, {user: self._counts.get(user, 0) for user in users})
+            counts = {user: self._counts.get(user, 0) for user in users}
+            known = self._statuses.find(user for user in users if counts[user])
+            result = await self.store.sync(self._process, counts, known)
         except StoreUnavailable:
             self._changed.update(users)
             self._unanswered.note(users, before)
@@ -233,7 +259,11 @@ class Tracker:
         if self._synced and not result.known:
             self._start_again(result.census)
         self._synced = True
-        self._arrived += result.arrived
+        self._statuses.note({user: status for user, status in result.statuses.items() if user in self._counts})
+        self._arrived += result.arrived + result.hidden
+        for user in [*(change.user_id for change in result.hidden), *(self._guessed & users)]:
+            self._announcements.doubt(user)
+        self._guessed -= users
         try:
             found = await self._unanswered.find_arrivals(self.store, users)
         except StoreUnavailable:
@@ -244,14 +274,7 @@ class Tracker:
 
     async def _announce_arrivals(self) -> None:
         while self._arrived:
-            change = self._arrived[0]
-            known = self._statuses.get(change.user_id)
-            # The user is not new here: the store has lost its data, or another process took this one for dead.
-            if known is not None:
-                await self.store.set_status(change.user_id, *known)
-            del self._arrived[0]
-            if known is not None and known[0] == OFFLINE:
-                continue
+            change = self._arrived.pop(0)
             try:
                 await self._announcements.announce(change)
             except Refused:
@@ -300,7 +323,9 @@ class Tracker:
         if not self._health.may_remove_users():
             return
         await self._announcements.leave_out_what_is_over()
-        self._announcements.late += await self.store.sweep(processes=self._health.may_remove_processes())
+        self._announcements.late += await self.store.sweep(
+            processes=self._health.may_remove_processes(), on_lost=self._departures.note_lost
+        )
         self._health.note_report()
         await self._announcements.announce_late()
 

@@ -191,7 +191,9 @@ class Resumer:
             async with asyncio.timeout(settings().heartbeat_seconds):
                 await connection.sink.writable()
         except TimeoutError:
-            raise Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER") from None
+            # If this process stood still, the room that the client made meanwhile is noticed in the same turn.
+            if connection.sink.is_full():
+                raise Closed(CloseCode.SLOW_CONSUMER, "SLOW_CONSUMER") from None
         await turn.take()
 
     async def _choose_readable(self, connection: Connection, streams: Sequence[str], id: str | None) -> list[str]:

@@ -22,6 +22,7 @@ def make_room(node: Node, user_key: str) -> None:
     sockets = registry.users.get(user_key, set())
     if len(sockets) < settings().max_connections_per_user:
         return
+    node.clock.excuse()
     now, asked_at = time.monotonic(), registry.asked_at.get(user_key)
     dead = [connection for connection in sockets if is_dead(connection, now, asked_at)]
     for connection in dead:

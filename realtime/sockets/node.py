@@ -60,7 +60,14 @@ class Node:
         self.hub = Hub()
         self.attendance = Reporter(self.hub.id, lookup.loop_store(), self.hub.users)
         self.hub.on_attendance = self.attendance.note
-        self.tracker = Tracker(self.hub.id, online.loop_store(), self.hub.announce, counter=self.hub.announcer)
+        self.tracker = Tracker(
+            self.hub.id,
+            online.loop_store(),
+            self.hub.announce,
+            counter=self.hub.announcer,
+            tell_others=self.hub.tell_status,
+        )
+        self.hub.on_status = self.tracker.look_up_status
         self.clock = Clock(self.hub.note_heartbeat)
         self.keeper = Keeper(open_sessions(conf))
         self.typing = TypingIndicators(self.hub.publish, self.tracker.send_unless_hidden)

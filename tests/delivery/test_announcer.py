@@ -173,6 +173,34 @@ async def test_those_who_hear_of_some_users_only_hear_nothing_outdated(process):
     assert process.announcer.take_miscounting() == set()
 
 
+async def test_a_slow_socket_that_hears_of_some_users_needs_a_count_when_it_has_room(process):
+    slow, socket = process.open()
+    slow.on_pause(True)
+    socket.waiting_bytes = 600_000
+    process.announcer.tell(process.change("a"), {slow})
+    assert process.announcer.take_miscounting() == set()  # it could not get one now
+    socket.waiting_bytes = 0
+    assert process.announcer.take_miscounting() == {"watcher"}
+    number = json.dumps({"type": "online_count", "data": {"online_count": 1}}).encode()
+    socket.waiting_bytes = 600_000  # again, while the count was looked up
+    process.announcer.tell(Announcement(number, process.version), {slow})
+    socket.waiting_bytes = 0
+    assert process.announcer.take_miscounting() == {"watcher"}
+    process.announcer.tell(Announcement(number, process.version), {slow})
+    assert count(socket) == 1
+    assert process.announcer.take_miscounting() == set()
+
+
+async def test_a_slow_socket_that_closes_needs_no_count(process):
+    slow, socket = process.open()
+    slow.on_pause(True)
+    socket.waiting_bytes = 600_000
+    process.announcer.tell(process.change("a"), {slow})
+    process.announcer.forget(slow)
+    socket.waiting_bytes = 0
+    assert process.announcer.take_miscounting() == set()
+
+
 async def test_a_change_that_arrives_twice_counts_once(process):
     _, socket = process.open()
     frame = process.change("a")

@@ -1,10 +1,13 @@
 """The clock of one process, and how it stops."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 
 from realtime.delivery.clock import Clock
+from tests.paper import open_connection
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.usefixtures("quick_again")
@@ -59,3 +62,61 @@ async def test_it_stops_although_a_job_loses_a_cancellation():
     stopping = asyncio.create_task(clock.stop())
     done, _ = await asyncio.wait([stopping], timeout=PATIENCE_SECONDS)
     assert (done, lost) == ({stopping}, [1])
+
+
+class Hearts:
+    """A clock and sockets, whose time and turns the test makes."""
+
+    def __init__(self, monkeypatch):
+        self.now = time.monotonic()
+        stub = SimpleNamespace(monotonic=lambda: self.now, time=time.time)
+        for module in ("delivery.clock", "delivery.connection"):
+            monkeypatch.setattr(f"realtime.{module}.time", stub)
+        self.clock = Clock(on_heartbeat=lambda _connection: None)
+
+    def open(self):
+        connection, socket = open_connection()
+        self.clock.add(connection)
+        return connection, socket
+
+    async def pass_time(self, seconds, *answering):
+        """Those who answer do so at once."""
+        for _ in range(seconds):
+            self.now += 1
+            await self.clock._tick()
+            for connection, socket in answering:
+                if socket.frames and socket.frames[-1]["type"] == "heartbeat":
+                    connection.heard_at = self.now
+                    socket.writes.clear()
+
+
+@pytest.fixture
+async def hearts(configure, monkeypatch):
+    configure(HEARTBEAT_SECONDS=30, HEARTBEAT_MISSES=2.5)
+    made = Hearts(monkeypatch)
+    made.clock.start([])
+    yield made
+    await made.clock.stop()
+
+
+@pytest.mark.parametrize("seconds", [46, 60, 3_600])
+async def test_a_process_that_stood_still_ends_no_socket_that_it_did_not_ask(hearts, seconds):
+    """Nobody got a heartbeat meanwhile, so nobody had one to answer."""
+    alive, dead = hearts.open(), hearts.open()
+    await hearts.pass_time(59, alive)
+    hearts.now += seconds
+    await hearts.pass_time(1, alive)
+    assert [socket.closed for _, socket in (alive, dead)] == [None, None]
+    await hearts.pass_time(60, alive)
+    assert alive[1].closed is None
+    assert dead[1].closed == (4408, "HEARTBEAT_TIMEOUT")
+
+
+async def test_a_socket_that_was_opened_meanwhile_is_not_heard_of_later(hearts):
+    await hearts.pass_time(1)
+    hearts.now += 60
+    _, socket = hearts.open()
+    await hearts.pass_time(74)
+    assert socket.closed is None
+    await hearts.pass_time(33)
+    assert socket.closed == (4408, "HEARTBEAT_TIMEOUT")

@@ -16,17 +16,17 @@ class Refusing(MemoryPresence):
         if self.is_full:
             raise StoreUnavailable
 
-    async def sync(self, process, counts):
+    async def sync(self, *report):
         await self._refuse_if_full()
-        return await super().sync(process, counts)
+        return await super().sync(*report)
 
     async def renew(self, process):
         await self._refuse_if_full()
         return await super().renew(process)
 
-    async def set_status(self, user_id, status, data):
+    async def set_status(self, *change):
         await self._refuse_if_full()
-        return await super().set_status(user_id, status, data)
+        return await super().set_status(*change)
 
 
 class Site:
@@ -43,7 +43,17 @@ class Site:
             frame = json.loads(passing.body)
             self.announced.append((frame["data"]["user_id"], frame["data"]["status"]))
 
-        return Tracker(name, self.store, announce, clock=lambda: self.now)
+        return Tracker(name, self.store, announce, clock=lambda: self.now, tell_others=self._tell_status)
+
+    def _tell_status(self, user_key):
+        for tracker in self.processes.values():
+            tracker.look_up_status(user_key)
+
+    def lose_data(self):
+        """As of a Redis that starts empty."""
+        is_full, version = self.store.is_full, self.store._version
+        self.store.__init__(lease_seconds=20, grace_seconds=1, clock=lambda: self.now)
+        self.store.is_full, self.store._version = is_full, version + 1_000_000
 
     async def pass_time(self, seconds):
         for _ in range(seconds):

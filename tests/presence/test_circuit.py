@@ -1,11 +1,13 @@
 """A store that hangs keeps one caller waiting, and not those who come after."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from realtime.integration import StoreUnavailable, find_connected
+from realtime.integration import StoreUnavailable, find_connected, find_present
 from realtime.presence import circuit, online
+from realtime.presence.attendance import lookup
 
 LATE = "It does not answer in time"
 AWAY = "It did not answer a moment ago"
@@ -79,6 +81,26 @@ async def test_one_of_all_looks_whether_it_is_back(away, monkeypatch):
     assert await looking == "answer"
     assert [await store.ask() for _ in range(2)] == ["answer"] * 2
     assert (store.questions, away) == (4, {})
+
+
+@pytest.mark.parametrize("find", [find_connected, partial(find_present, "room.general")])
+def test_very_many_are_asked_about_in_portions(away, monkeypatch, find):
+    """A question about a million users took longer than a second, and the store counted as away."""
+    questions = []
+
+    class Store:
+        async def get(self, user_keys):
+            return dict.fromkeys(await self.find("", user_keys))
+
+        async def find(self, _stream, user_keys):
+            questions.append(len(user_keys))
+            return set(user_keys)
+
+    monkeypatch.setattr(circuit, "PATIENCE_SECONDS", 600)
+    for module in (online, lookup):
+        monkeypatch.setattr(module, "loop_store", Store)
+    assert find(range(2_500)) == set(range(2_500))
+    assert questions == [1_000, 1_000, 500]
 
 
 def test_who_is_connected_is_asked_in_this_way(away, monkeypatch):

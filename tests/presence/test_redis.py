@@ -13,18 +13,20 @@ from realtime.conf import Settings
 from realtime.presence import open_store
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.redis import RedisPresence
-from realtime.presence.store import Change, StoreUnavailable
+from realtime.presence.store import Change, StoredStatus, StoreUnavailable
 from tests.backends.presence import GRACE, LEASE, PresenceBackend, open_memory, open_redis
 from tests.backends.redis_server import REDIS_URL, delete_keys, find_keys, own_redis_prefix
 from tests.patience import PATIENCE_SECONDS
 
 USERS = ["1", "2", "3"]
 PROCESSES = ["p1", "p2"]
+AWAY, HIDDEN = StoredStatus("away", b'{"a":":"}'), StoredStatus("offline", b"")
 STEP = st.one_of(
     st.tuples(
         st.just("sync"),
         st.sampled_from(PROCESSES),
         st.dictionaries(st.sampled_from(USERS), st.integers(0, 2), max_size=3),
+        st.dictionaries(st.sampled_from(USERS), st.sampled_from([AWAY, HIDDEN]), max_size=2),
     ),
     st.tuples(st.just("renew"), st.sampled_from(PROCESSES)),
     st.tuples(st.just("drop"), st.sampled_from(PROCESSES)),
@@ -34,6 +36,7 @@ STEP = st.one_of(
         st.sampled_from(USERS),
         st.sampled_from(["online", "away", "busy", "offline"]),
         st.sampled_from([b"", b"{}"]),
+        st.sampled_from(PROCESSES),
     ),
     st.tuples(st.just("sleep"), st.sampled_from([0.001, 1.0, GRACE - 1, GRACE, LEASE - 1, LEASE])),
 )

@@ -1,13 +1,15 @@
 """The contract of a presence store, on every backend; Redis is left out, visibly, where there is none."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
 
-from realtime.presence.store import Change, Entry, Process
+from realtime.presence.store import Change, Entry, Lost, Process, StoredStatus
 from tests.backends.presence import GRACE, LEASE, PresenceBackend, open_memory, open_redis
 from tests.backends.redis_server import own_redis_prefix
+
+AWAY, HIDDEN = StoredStatus("away", b'{"a":":"}'), StoredStatus("offline", b"")
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -117,6 +119,42 @@ async def test_a_dead_process_is_counted_out_once(backend: PresenceBackend) -> N
     assert await backend.store.page(0, 9) == [Entry("8", 1, "online", b"")]
 
 
+async def test_it_tells_who_had_the_last_sockets_in_a_dead_process(backend: PresenceBackend) -> None:
+    told: list[tuple[list[Lost], float]] = []
+
+    def note(users: Sequence[Lost], seconds: float) -> None:
+        if users:
+            told.append((sorted(users), seconds))
+
+    await backend.store.sync("p1", {"6": 2, "7": 1, "8": 1, "9": 1})
+    await backend.store.set_status("6", "offline", b"")
+    await backend.store.sync("p1", {"9": 0})
+    backend.sleep(LEASE + 3)
+    await backend.other.sync("p2", {"8": 1})
+    await backend.other.sweep(processes=False, on_lost=note)
+    assert told == []
+    await backend.other.sweep(on_lost=note)
+    assert told == [([Lost("6", visible=False), Lost("7", visible=True)], 3.0)]
+    await backend.other.drop("p2")
+    backend.sleep(GRACE)
+    await backend.store.sweep(on_lost=note)
+    assert len(told) == 1
+
+
+async def test_a_crowd_is_lost_once(backend: PresenceBackend) -> None:
+    lost: list[str] = []
+
+    def note(users: Sequence[Lost], seconds: float) -> None:
+        assert seconds == 0
+        lost.extend(user.user_id for user in users)
+
+    crowd = {str(number): 1 for number in range(2_500)}
+    await backend.store.sync("p1", crowd)
+    backend.sleep(LEASE)
+    await asyncio.gather(*(store.sweep(on_lost=note) for store in (backend.store, backend.other)))
+    assert sorted(lost) == sorted(crowd)
+
+
 @pytest.mark.parametrize("renew", [True, False])
 async def test_a_sync_or_renew_extends_the_lease(backend: PresenceBackend, renew: bool) -> None:
     await backend.store.sync("p1", {"7": 1})
@@ -219,6 +257,65 @@ async def test_who_appears_offline_is_in_no_list(backend: PresenceBackend) -> No
     assert (await backend.store.set_status("7", "away", b"")).previous == "offline"
     assert await backend.online() == ["8", "7"]
     assert (await backend.store.get(["7"]))["7"].online
+
+
+async def test_a_report_tells_the_statuses_of_those_who_have_sockets(backend: PresenceBackend) -> None:
+    await backend.store.sync("p1", {"7": 1, "8": 1, "9": 1})
+    await backend.store.set_status("7", "offline", b"{}")
+    await backend.store.set_status("8", "online", b"")
+    result = await backend.other.sync("p2", {"7": 1, "8": 1, "9": 1}, {"7": AWAY, "8": HIDDEN})
+    assert (result.statuses, result.hidden) == ({"7": StoredStatus("offline", b"{}"), "8": ("online", b"")}, [])
+    assert (await backend.other.sync("p2", {"7": 0})).statuses == {}
+    assert await backend.online() == ["8", "9"]
+
+
+async def test_a_status_that_was_lost_is_stored_again(backend: PresenceBackend) -> None:
+    """Before anybody could see the user. One that another process stored first hides the user later."""
+    start = (await backend.store.sync("p1", {"5": 1, "6": 1})).version
+    await backend.store.sync("p1", {"5": 0})
+    result = await backend.other.sync("p2", dict.fromkeys("5678", 1), {"5": AWAY, "6": HIDDEN, "7": HIDDEN, "8": AWAY})
+    assert result.arrived == [Change("8", "online")]
+    assert result.hidden == [Change("6", "offline")]
+    versions = [change.version for change in (*result.arrived, *result.hidden)]
+    assert versions == [start + 1, start + 2] == [start + 1, result.version]
+    assert result.census == await backend.store.census() == (2, start + 2)
+    assert await backend.store.page(0, 9) == [Entry("5", 1, *AWAY), Entry("8", 1, *AWAY)]
+    assert await backend.store.get(["6", "7"]) == {"6": Entry("6", 2, *HIDDEN), "7": Entry("7", 1, *HIDDEN)}
+    assert result.statuses == {"5": AWAY, "6": HIDDEN, "7": HIDDEN, "8": AWAY}
+    assert (await backend.store.set_status("7", "online", b"")).census == (3, start + 3)
+
+
+async def test_a_status_of_a_user_without_sockets_is_not_stored_again(backend: PresenceBackend) -> None:
+    await backend.store.sync("p1", {"7": 1})
+    for counts in ({"7": 0}, {"8": 0}, {}):
+        assert (await backend.store.sync("p1", counts, {"7": HIDDEN, "8": HIDDEN})).hidden == []
+    assert (await backend.store.sync("p1", {"8": 1})).arrived == [Change("8", "online")]
+    assert await backend.online() == ["7", "8"]
+
+
+async def test_a_crowd_of_statuses_is_stored_again(backend: PresenceBackend) -> None:
+    crowd = {str(number): 1 for number in range(2_500)}
+    statuses = {user: HIDDEN if int(user) % 2 else AWAY for user in crowd}
+    await backend.other.sync("p2", dict.fromkeys(list(crowd)[:1_500], 1))
+    result = await backend.store.sync("p1", crowd, statuses)
+    assert result.statuses == statuses
+    assert [change.user_id for change in result.arrived] == [str(number) for number in range(1_500, 2_500, 2)]
+    assert [change.user_id for change in result.hidden] == [str(number) for number in range(1, 1_500, 2)]
+    assert result.online_count == await backend.store.count() == 1_250
+
+
+async def test_it_knows_whether_a_user_is_elsewhere(backend: PresenceBackend) -> None:
+    async def is_elsewhere(process: str) -> bool:
+        result = await backend.store.set_status("7", "busy", b"", process)
+        assert result is not None
+        return result.is_elsewhere
+
+    await backend.store.sync("p1", {"7": 2})
+    assert [await is_elsewhere(process) for process in ("p1", "p2")] == [False, True]
+    await backend.other.sync("p2", {"7": 1})
+    assert [await is_elsewhere(process) for process in ("p1", "p2")] == [True, True]
+    await backend.store.sync("p1", {"7": 0})
+    assert [await is_elsewhere(process) for process in ("p1", "p2")] == [True, False]
 
 
 async def test_who_appears_offline_comes_and_goes_in_silence(backend: PresenceBackend) -> None:

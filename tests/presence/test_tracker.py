@@ -8,7 +8,7 @@ import pytest
 from realtime.conf import settings
 from realtime.presence import audience
 from realtime.presence.memory import MemoryPresence
-from realtime.presence.store import Change, StoreUnavailable
+from realtime.presence.store import Change, Entry, StoreUnavailable
 from realtime.presence.tracker import Tracker
 from realtime.protocol.census import Census
 from realtime.protocol.errors import ErrorCode, Reason, Refused
@@ -39,7 +39,7 @@ class Store:
 class Away:
     """Answers nothing."""
 
-    async def sync(self, process: str, counts: dict[str, int]) -> None:
+    async def sync(self, *_report: object) -> None:
         raise StoreUnavailable
 
 
@@ -119,21 +119,113 @@ async def test_a_process_that_died_while_the_store_was_full_is_counted_out_later
     assert site.announced == [(1, "offline")]
 
 
-async def test_an_arrival_is_announced_when_the_status_can_be_stored_again(configure, monkeypatch):
-    """The store took the user for new and was away before it got the status: the user must not stay visible."""
-    configure(PRESENCE_AUDIENCE="everyone")
-    site = Site()
+async def hide_and_load_again(site):
+    """User 1 appears offline by a socket in `p1`, and then loads the page again, within the grace time."""
     tracker = site.processes["p1"]
     tracker._count("1", +1)
-    tracker._statuses["1"] = ("offline", b"")
-    await tracker._sync()
-    site.store.is_full = True
-    with pytest.raises(StoreUnavailable):
-        await tracker._announce_arrivals()
-    site.store.is_full = False
     await site.pass_time(1)
+    await tracker.set_status("1", "offline", {})
+    tracker._count("1", -1)
+    tracker._count("1", +1)
+    await site.pass_time(1)
+    site.announced.clear()
+
+
+async def require_hidden(site, connections):
     assert site.announced == []
     assert await site.store.page(0, 9) == []
+    assert await site.store.get(["1"]) == {"1": Entry("1", connections, "offline", b"")}
+
+
+async def test_whoever_appears_offline_is_not_announced_when_the_store_has_lost_its_data(configure):
+    """The process knew only of statuses that it had heard itself, and only until the page was loaded again."""
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    site = Site()
+    await hide_and_load_again(site)
+    site.lose_data()
+    await site.pass_time(20)
+    await require_hidden(site, 1)
+
+
+async def test_a_page_that_is_loaded_again_while_the_store_is_away_stays_hidden(configure):
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20, PRESENCE_GRACE_SECONDS=15)
+    site = Site()
+    tracker = site.processes["p1"]
+    await hide_and_load_again(site)
+    site.store.is_full = True
+    tracker._count("1", -1)
+    await site.pass_time(14)
+    tracker._count("1", +1)
+    site.lose_data()
+    site.store.is_full = False
+    await site.pass_time(20)
+    await require_hidden(site, 1)
+    tracker._count("1", -1)
+    site.store.is_full = True
+    await site.pass_time(15)  # this visit is over
+    tracker._count("1", +1)
+    site.lose_data()
+    site.store.is_full = False
+    await site.pass_time(20)
+    assert site.announced == [(1, "online")]
+
+
+@pytest.mark.parametrize("first", ["p1", "p2"])
+async def test_all_processes_of_a_user_know_that_they_appear_offline(configure, first):
+    """The one that had heard of it was not the first to report the user again."""
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    site = Site()
+    site.processes["p2"]._count("1", +1)
+    await hide_and_load_again(site)
+    site.lose_data()
+    await site.processes[first]._renew()
+    await site.processes[first]._sync()
+    await site.pass_time(20)
+    await require_hidden(site, 2)
+
+
+async def test_whoever_seemed_to_arrive_is_hidden_by_the_process_that_knows_it(configure):
+    """They opened one more socket elsewhere before that process had noticed the loss."""
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    site = Site()
+    await hide_and_load_again(site)
+    site.lose_data()
+    site.processes["p2"]._count("1", +1)
+    await site.pass_time(20)
+    assert site.announced == [(1, "online"), (1, "offline")]
+    site.announced.clear()
+    await require_hidden(site, 2)
+
+
+async def test_a_process_that_stood_still_does_not_bring_an_old_status_back(configure):
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    site = Site()
+    site.processes["p2"]._count("1", +1)
+    await site.pass_time(60)
+    await hide_and_load_again(site)
+    still = site.processes.pop("p1")
+    await site.pass_time(40)
+    await site.processes["p2"].set_status("1", "busy", {})
+    site.processes["p1"] = still
+    await site.pass_time(40)
+    assert site.announced == [(1, "online"), (1, "busy")]
+    assert await site.store.get(["1"]) == {"1": Entry("1", 2, "busy", b"")}
+    assert not still._statuses.is_hidden("1")
+
+
+async def test_whoever_is_visible_again_by_another_process_may_type(configure):
+    """For the process that had heard `offline`, the user stayed hidden for the rest of the visit."""
+    configure(PRESENCE_AUDIENCE="everyone", PRESENCE_LEASE_SECONDS=20)
+    site = Site()
+    for tracker in site.processes.values():
+        tracker._count("1", +1)
+    await site.pass_time(1)
+    await site.processes["p1"].set_status("1", "offline", {})
+    await site.processes["p2"].set_status("1", "online", {})
+    await site.pass_time(1)
+    site.announced.clear()
+    await site.processes["p1"].send_unless_hidden("1", b'{"data":{"user_id":1,"status":"typing"}}')
+    assert site.announced == [(1, "typing")]
 
 
 class Slow(MemoryPresence):
@@ -192,6 +284,47 @@ async def test_newcomers_wait_until_they_are_reported_themselves(configure, monk
     assert tracker._waiting == []
 
 
+async def test_a_guess_is_corrected_when_the_user_has_been_reported(configure, alice, monkeypatch):
+    """Before that, the count would lack the user, who is not told of themselves."""
+    configure(PRESENCE_AUDIENCE="nobody")
+    monkeypatch.setattr("realtime.presence.tracker.PATIENCE_SECONDS", 0.001)
+    announced, key = [], str(alice.pk)
+    store = Silent(lease_seconds=60, grace_seconds=60)
+    tracker = Tracker("p1", store, announce=announced.append)
+    assert await tracker.arrive(key) == Census(1, 0)
+    with pytest.raises(StoreUnavailable):
+        await tracker._sync()
+    await tracker._correct_counts()
+    assert announced == []
+    store.is_silent = False
+    await tracker._sync()
+    for _ in range(2):
+        await tracker._correct_counts()
+    (passing,) = announced
+    assert (passing.users, json.loads(passing.body)["data"]) == ((key,), {"online_count": 1})
+    assert passing.version == tracker.census.version
+    assert tracker._guessed == set()
+
+
+async def test_a_guess_is_corrected_that_was_made_because_the_database_was_away(configure, alice, monkeypatch):
+    configure(PRESENCE_AUDIENCE="rooms")
+    announced, key = [], str(alice.pk)
+    tracker = Tracker("p1", MemoryPresence(lease_seconds=60, grace_seconds=60), announce=announced.append)
+
+    async def fail(reader_key):
+        raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audience, "find_visible", fail)
+        arriving = asyncio.create_task(tracker.arrive(key))
+        await asyncio.sleep(0)
+        await tracker._sync()
+        assert await arriving == Census(1, 0)
+    await tracker._sync()
+    await tracker._correct_counts()
+    assert [passing.users for passing in announced] == [(key,)]
+
+
 class Missed:
     """An announcer by which a user was not told of a change."""
 
@@ -233,8 +366,8 @@ class Silent(MemoryPresence):
 
     is_silent = True
 
-    async def sync(self, process, counts):
-        result = await super().sync(process, counts)
+    async def sync(self, *report):
+        result = await super().sync(*report)
         if self.is_silent:
             raise StoreUnavailable
         return result

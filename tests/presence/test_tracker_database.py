@@ -1,15 +1,20 @@
 """What a process announces and stores about users when the database was away."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
+from realtime.integration import find_last_seen
+from realtime.models import LastSeen
 from realtime.presence import audience
 from realtime.presence import last_seen as visits
 from realtime.presence.memory import MemoryPresence
 from realtime.presence.store import Change
 from realtime.presence.tracker import Tracker
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.storage.database import run
 from realtime.storage.tasks import end_tasks
 from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
@@ -154,7 +159,7 @@ def last_seen(monkeypatch):
             self.asked = asyncio.Event()
             self.open = asyncio.Event()
 
-        async def run(self, _function, users):
+        async def run(self, _function, users, *_how):
             self.asked.set()
             if not self.open.is_set():
                 raise Refused(ErrorCode.UNAVAILABLE, Reason.DATABASE_AWAY)
@@ -186,7 +191,7 @@ async def test_a_write_that_is_stopped_forgets_nobody(last_seen, monkeypatch):
     tracker = Site().processes["p1"]
     begun = asyncio.Event()
 
-    async def hang(_function, _users):
+    async def hang(*_call):
         begun.set()
         await asyncio.Event().wait()
 
@@ -225,3 +230,108 @@ async def test_a_database_that_hangs_ends_no_lease(configure, monkeypatch):
         ends = (now + 20) * 1000
         await until(lambda ends=ends: store._leases["p1"] == ends)
     await end_tasks(tracker._tasks)
+
+
+# When users left
+
+
+async def store_departures(tracker):
+    await tracker._departures.choose_seen(tracker.store)
+    await tracker._departures.write()
+
+
+async def test_it_is_known_when_a_user_left_who_appeared_offline(asked, bob):
+    """Others see when that began. Mails are not sent before the reader has been away for long enough."""
+    tracker, key = Site().processes["p1"], str(bob.pk)
+    tracker._count(key, +1)
+    await tracker._sync()
+    await tracker.set_status(key, "offline", {})
+    await store_departures(tracker)
+    hid_at = (await LastSeen.objects.aget()).at
+    assert await run(find_last_seen, [bob.pk]) == {bob.pk: hid_at}
+    before = timezone.now()
+    tracker._count(key, -1)
+    await store_departures(tracker)
+    assert (await LastSeen.objects.aget()).at == hid_at
+    left_at = (await run(find_last_seen, [bob.pk]))[bob.pk]
+    assert before <= left_at <= timezone.now()
+    tracker._count(key, +1)
+    await tracker._sync()
+    await tracker.set_status(key, "online", {})
+    tracker._count(key, -1)
+    await store_departures(tracker)
+    assert (await LastSeen.objects.aget()).at == (await run(find_last_seen, [bob.pk]))[bob.pk] > left_at
+
+
+async def test_nothing_is_stored_of_who_left_unseen_and_was_never_seen(asked, bob):
+    tracker = Site().processes["p1"]
+    tracker._departures.note_gone(str(bob.pk), hidden=True)
+    await store_departures(tracker)
+    assert await LastSeen.objects.acount() == 0
+
+
+async def kill(site, name):
+    """The process is killed, and another one counts its users out."""
+    del site.processes[name]
+    await site.pass_time(60)
+
+
+async def test_users_of_a_process_that_was_killed_were_seen_until_then(asked, alice, bob):
+    """Their mails went as if they had been away since their visit before."""
+    site = Site()
+    killed, other = site.processes.values()
+    long_ago = timezone.now() - timedelta(days=3)
+    await LastSeen.objects.acreate(user=bob, at=long_ago)
+    for user in (alice, bob):
+        killed._count(str(user.pk), +1)
+    other._count(str(alice.pk), +1)  # who is still there
+    await site.pass_time(60)
+    before = timezone.now() - timedelta(seconds=20)
+    await kill(site, "p1")
+    await store_departures(other)
+    assert before <= (await LastSeen.objects.aget()).at <= timezone.now() - timedelta(seconds=20)
+
+
+async def test_a_site_that_was_down_knows_when_it_was_killed(asked, bob):
+    """Nobody counted the users out before it was started again."""
+    site = Site()
+    site.processes["p1"]._count(str(bob.pk), +1)
+    await site.pass_time(60)
+    site.processes.clear()
+    site.now += 3_600
+    tracker = site.processes["p3"] = site._open("p3")
+    await site.pass_time(60)
+    await store_departures(tracker)
+    hour_ago = timezone.now() - timedelta(hours=1)
+    assert hour_ago - timedelta(seconds=60) < (await LastSeen.objects.aget()).at < hour_ago
+
+
+async def test_nobody_was_seen_earlier_than_that(asked, alice, bob):
+    """Of a process that was killed, whose user had been seen later elsewhere, and a first visit."""
+    site = Site()
+    killed, other = site.processes.values()
+    for user in (alice, bob):
+        killed._count(str(user.pk), +1)
+    await site.pass_time(60)
+    await kill(site, "p1")
+    later = timezone.now()
+    await LastSeen.objects.acreate(user=alice, at=later)
+    await store_departures(other)
+    seen = {row.user_id: row.at async for row in LastSeen.objects.all()}
+    assert seen.pop(alice.pk) == later
+    assert list(seen) == [bob.pk]
+
+
+async def test_hidden_users_of_a_process_that_was_killed_left_unseen(asked, bob):
+    site = Site()
+    killed, other = site.processes.values()
+    killed._count(str(bob.pk), +1)
+    await site.pass_time(60)
+    await killed.set_status(str(bob.pk), "offline", {})
+    long_ago = timezone.now() - timedelta(days=3)
+    await LastSeen.objects.acreate(user=bob, at=long_ago)
+    before = timezone.now() - timedelta(seconds=20)
+    await kill(site, "p1")
+    await store_departures(other)
+    assert (await LastSeen.objects.aget()).at == long_ago
+    assert (await run(find_last_seen, [bob.pk]))[bob.pk] >= before

@@ -1,5 +1,6 @@
 """What is replayed to a client that comes back, and what it gets if that cannot be replayed."""
 
+import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -156,6 +157,23 @@ async def test_it_closes_a_client_that_makes_no_room(monkeypatch, settings):
     with pytest.raises(Closed) as closed:
         await client.replay(0)
     assert closed.value.code == CloseCode.SLOW_CONSUMER
+
+
+async def test_it_goes_on_if_there_is_room_when_the_time_is_over(monkeypatch, settings):
+    """As in a process that stood still: the client had made room, and that was noticed in the same turn."""
+    settings.REALTIME = {**settings.REALTIME, "HEARTBEAT_SECONDS": 0.01}
+    client = Return(monkeypatch, 5)
+    client.socket.waiting_bytes = 1
+
+    async def notice_late():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            client.socket.waiting_bytes = 0
+
+    monkeypatch.setattr(client.socket, "wait_writable", notice_late)
+    await client.replay(0)
+    assert client.socket.seqs == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,13 @@ async def test_whoever_appears_offline_counts_as_others_do(site, alice, bob, car
         assert not socket.has("user_status", user_id=alice.pk)
 
 
-async def test_a_socket_that_was_opened_without_presence_is_told_later(site, alice, bob, monkeypatch):
+@pytest.mark.parametrize("audience", ["everyone", "rooms"])
+async def test_a_socket_that_was_opened_without_presence_is_told_later(
+    site, alice, bob, monkeypatch, configure, audience
+):
+    configure(PRESENCE_AUDIENCE=audience)
+    await run(rooms.create_room, alice.pk, title="General", slug="general")
+    await run(rooms.join, bob.pk, "general")
     await site.connect(bob)
     store = loop_store()
 

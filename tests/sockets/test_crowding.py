@@ -1,5 +1,8 @@
 """A user who has as many sockets as allowed: the dead ones make room, the others do not."""
 
+import time
+from types import SimpleNamespace
+
 import pytest
 
 from realtime.delivery.registry import ANSWER_SECONDS
@@ -85,6 +88,18 @@ async def test_one_that_has_missed_its_heartbeat_is_ended_at_once(site, alice, c
         await socket.settle()
     await site.connect(alice)
     assert await dead.ending() == (4408, "HEARTBEAT_TIMEOUT")
+
+
+async def test_a_process_that_stood_still_takes_nobody_for_dead(site, alice, monkeypatch):
+    """It asked nobody meanwhile, and the first that it does then is to open one more socket."""
+    sockets = [await site.connect(alice) for _ in range(3)]
+    seconds = REALTIME["HEARTBEAT_SECONDS"] + ANSWER_SECONDS + 1
+    stub = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds, time=time.time)
+    for module in ("delivery.clock", "delivery.connection", "sockets.crowding", "sockets.intake"):
+        monkeypatch.setattr(f"realtime.{module}.time", stub)
+    assert await (await site.knock(alice)).ending() == REFUSED
+    for socket in sockets:
+        await socket.settle()
 
 
 async def test_nobody_is_asked_more_often_than_they_can_answer(site, alice, monkeypatch):

@@ -11,6 +11,7 @@ from realtime.models import LastSeen
 from realtime.presence.online import loop_store
 from realtime.sockets.node import get_node
 from realtime.storage.database import run
+from realtime.testing import connect, other_process
 from tests.clients.socket import is_refused, until
 from tests.patience import PATIENCE_SECONDS
 from tests.people import make_user
@@ -169,6 +170,25 @@ async def test_it_forgets_a_status_with_its_user(site, alice, bob):
     assert about(await observer.settle(), bob) == []  # he had been gone for everybody before
     await site.connect(bob)
     assert (await observer.find("user_status"))["data"]["status"] == "online"
+
+
+async def test_every_process_of_a_user_knows_the_status(alice, bob, monkeypatch):
+    """Where no other process has the user, none is told."""
+    told = []
+
+    def publish(envelope):
+        told.extend(control.user for control in envelope.controls)
+        send(envelope)
+
+    async with connect(alice) as here, other_process() as other, connect(alice, process=other), connect(bob) as alone:
+        trackers, send = [get_node().tracker, other.node.tracker], get_node().hub.bus.publish
+        monkeypatch.setattr(get_node().hub.bus, "publish", publish)
+        for status, known in (("offline", [True] * 2), ("busy", [False] * 2)):
+            await here.send({"type": "presence", "status": status})
+            await until(lambda known=known: [one._statuses.is_hidden(str(alice.pk)) for one in trackers] == known)
+        await alone.send({"type": "presence", "status": "away", "id": "x"})
+        await alone.expect("ack")
+    assert told == [str(alice.pk)] * 2
 
 
 async def test_it_announces_to_nobody(site, alice, bob, configure):

@@ -121,6 +121,23 @@ async def test_it_extends_a_socket_in_place(site, alice, bob, token, configure):
     assert await socket.settle() == []
 
 
+async def test_a_token_that_ends_just_as_soon_is_not_asked_for_in_a_loop(site, alice, token, configure):
+    """A client with a cache sent the same token again, and was warned at once."""
+    configure(AUTH_EXPIRING_SECONDS=3_600)
+    ends = int(time.time()) + 600
+    same = token(alice, exp=ends)
+    socket = await site.connect(same)
+    await socket.find("auth_expiring")
+    for credential in (same, same, token(alice, exp=ends + 1)):
+        assert (await socket.ask("auth", token=credential))["type"] == "ack"
+    await socket.settle()
+    assert [frame["type"] for frame in socket.frames].count("auth_expiring") == 1
+    (connection,) = get_node().hub.connections.values()
+    connection.expires_at = time.time() + 2  # as if nearly all of it had passed
+    get_node().clock.watch_end(connection)
+    await socket.find("auth_expiring")  # by now, the client may have a later one
+
+
 async def test_it_warns_and_closes_when_the_token_ends(site, alice, configure):
     configure(AUTH_EXPIRING_SECONDS=599.5)
     ends = datetime.now(UTC) + timedelta(seconds=600)

@@ -4,7 +4,7 @@ As in `presence.online`, a store belongs to the event loop of this process's soc
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -53,7 +53,9 @@ def find_present(stream: str, users: Iterable[Any]) -> frozenset[Any]:
     if not is_stream(stream) or not is_room(stream):
         raise ValueError(f"The stream of a room is needed, such as room.general, not {stream!r}.")
     by_key = {str(read_user(user)): user for user in users}
-    found = bridge.call(_ask(lambda store: store.find(stream, list(by_key))))
+    found: set[str] = set()
+    for portion in circuit.split(list(by_key)):
+        found |= bridge.call(_find(stream, portion))
     return frozenset(by_key[key] for key in found)
 
 
@@ -67,6 +69,10 @@ async def afind_largest(limit: int) -> list[tuple[str, int]]:
     For the loop that serves this process's sockets. Raises StoreUnavailable.
     """
     return await _ask(lambda store: store.largest(limit))
+
+
+async def _find(stream: str, user_keys: Sequence[str]) -> set[str]:
+    return await _ask(lambda store: store.find(stream, user_keys))
 
 
 async def _ask(question: Callable[[AttendanceStore], Awaitable[T]]) -> T:
