@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
 # The clock of a test; None outside of tests.
 stand_in: Callable[[], datetime] | None = None
+MINUTE = timedelta(minutes=1)
 
 
 def now() -> datetime:
@@ -32,3 +33,13 @@ def as_stored(moment: datetime) -> datetime:
         return timezone.make_naive(moment, timezone.get_default_timezone())
     except OverflowError as error:
         raise ValueError(str(error)) from None
+
+
+def as_stored_after(now: datetime, moment: datetime) -> datetime:
+    """A moment that is still to come, as the database takes it, where it has to come after `now`, too.
+
+    Without USE_TZ, an hour comes twice when the clocks go back. What ends in its second turn would seem to be over in
+    the first one, and would be due for as long. It is looked at once a minute instead.
+    """
+    stored = as_stored(moment)
+    return stored if stored > now else now + MINUTE

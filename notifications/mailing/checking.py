@@ -145,7 +145,7 @@ class _Checker:
         choices = self.wishes.of(reader)
         mailed_at = None if choices.mailed_at is None else as_aware(choices.mailed_at)
         due = schedule.digest_at(choices, mailed_at, as_aware(self.now))
-        return None if due is None else clock.as_stored(due)
+        return None if due is None else clock.as_stored_after(self.now, due)
 
     def _leave_to_digest(self, wanted: Sequence[Delivery], digest_at: datetime) -> list[Delivery]:
         """Returns what goes now all the same, because it is critical."""
