@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from notifications import inbox, jobs
 from notifications.jobs import Job
@@ -60,6 +61,35 @@ def test_each_has_a_period_of_its_own(calls: list[Any], time: Time) -> None:
 def test_nothing_is_due_twice(calls: list[Any], time: Time) -> None:
     assert (jobs.run_due(), jobs.run_due()) == (["a", "b"], [])
     assert JobRun.objects.get(name="a").due_at == NOON + timedelta(seconds=5)
+
+
+def test_a_clock_that_went_back_stops_nothing(calls: list[Any], time: Time) -> None:
+    """Such as that of a machine which was started with another time, or a night in autumn without USE_TZ."""
+    time.pass_by(hours=2)
+    assert jobs.run_due() == ["a", "b"]
+    time.pass_by(hours=-2, seconds=10)
+    assert jobs.run_due() == ["a", "b"]
+    assert jobs.run_due() == []
+    assert JobRun.objects.get(name="b").due_at == NOON + timedelta(seconds=70)
+
+
+def test_who_looks_once_in_each_period_misses_none(calls: list[Any], time: Time) -> None:
+    for late in (0.02, 0, 0.01):  # seconds between the look and the claim before
+        assert "a" in jobs.run_due()
+        time.pass_by(seconds=5 - late)
+    assert "b" not in jobs.run_due()
+
+
+@pytest.mark.parametrize("has_zones", [True, False])
+def test_they_are_timed_by_one_clock(calls: list[Any], settings: Any, has_zones: bool) -> None:
+    """That of the database, on PostgreSQL: the clocks of two servers may be seconds apart."""
+    settings.USE_TZ, settings.TIME_ZONE = has_zones, "America/New_York"
+    assert (jobs.run_due(), jobs.run_due()) == (["a", "b"], [])
+    row = JobRun.objects.get(name="a")
+    assert row.started_at is not None
+    assert row.due_at == row.started_at + timedelta(seconds=5)
+    assert abs(row.started_at - timezone.now()) < timedelta(hours=1)
+    assert row.ended_at is not None
 
 
 def test_one_that_fails_stops_no_other(
