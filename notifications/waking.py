@@ -6,6 +6,7 @@ Staff bring back any notification in the same way: the admin calls `send_again`.
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from notifications import pushing, routing
@@ -14,26 +15,30 @@ from notifications.inbox import changes
 from notifications.inbox.announcing import announce_all
 from notifications.languages import languages_of
 from notifications.models import Notification, NotificationQuerySet
+from notifications.portions import work_off
 from notifications.withdrawing import withdraw_some
-from realtime.integration import is_stopping, own_transaction, retry_conflicts
+from realtime.integration import own_transaction, retry_conflicts
 
 ROWS_AT_ONCE = 500
 STEP = timedelta(microseconds=1)  # between two places in a list
 
 
-def wake(now: datetime) -> None:
-    """Bring back what was snoozed until now: unread, at the top of the lists, pushed and mailed as if it were new."""
+def wake(now: datetime) -> bool:
+    """Bring back what was snoozed until now: unread, at the top of the lists, pushed and mailed as if it were new.
+
+    Returns whether some are left for the next run.
+    """
     due = Notification.objects.existing().filter(snoozed_until__lte=now)
-    # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
-    while not is_stopping() and due.exists() and _wake_page(due, now):
-        pass
+    return work_off(due, partial(_wake_page, due, now))
 
 
-def expire(now: datetime) -> None:
-    """Delete what has expired. It is in no list and no count already; open clients hear of it."""
+def expire(now: datetime) -> bool:
+    """Delete what has expired. It is in no list and no count already; open clients hear of it.
+
+    Returns whether some are left for the next run.
+    """
     expired = Notification.objects.filter(expires_at__lte=now)
-    while not is_stopping() and expired.exists() and withdraw_some(expired):
-        pass
+    return work_off(expired, partial(withdraw_some, expired))
 
 
 @retry_conflicts
