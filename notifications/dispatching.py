@@ -214,6 +214,6 @@ def _withdraw(row: Dispatch, keys: Sequence[Any]) -> int:
 
 def _withdraw_rest(row: Dispatch) -> bool:
     """What those got who do not belong to the audience any more. Returns whether there was any."""
-    count = withdraw_some(Notification.objects.filter(dedupe_key=row.dedupe_key))
+    count = withdraw_some(Notification.objects.filter(dedupe_key=row.dedupe_key).order_by("recipient_id"))
     Dispatch.objects.filter(pk=row.pk).update(stored=F("stored") - count)
     return count > 0
