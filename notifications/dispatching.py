@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from notifications import clock
 from notifications.announcements.audiences import everybody, members
 from notifications.models import Dispatch, Notification, TypeSwitch
+from notifications.portions import RUN_SECONDS
 from notifications.sending import notify
 from notifications.types import find_type
 from notifications.withdrawing import withdraw_rows, withdraw_some
@@ -27,8 +28,6 @@ from realtime.integration import is_stopping, own_transaction, read_user, retry_
 logger = logging.getLogger(__name__)
 
 PEOPLE_AT_ONCE = 1_000
-# A run ends after so long, so that other jobs have their turn; the next one goes on.
-RUN_SECONDS = 4.0
 ERROR_CHARS = 500
 
 State, Audience = Dispatch.State, Dispatch.Audience
@@ -125,13 +124,14 @@ def take_back(key: int) -> bool:
     return bool(sent.update(state=State.WITHDRAWING, ended_at=None, error="", position="", passed=0))
 
 
-def run_due(now: datetime) -> None:
-    """Work on what is under way, the oldest first, for a few seconds."""
+def run_due(now: datetime) -> bool:
+    """Work on what is under way, the oldest first, for a few seconds. Returns whether some is left for the next run."""
     end = time.monotonic() + RUN_SECONDS
     for key in Dispatch.objects.filter(state__in=UNDER_WAY).order_by("pk").values_list("pk", flat=True):
-        while not is_stopping() and time.monotonic() < end:
-            if not take_step(key):
-                break
+        while not is_stopping() and take_step(key):
+            if time.monotonic() >= end:
+                return True
+    return False
 
 
 def take_step(key: int) -> bool:
@@ -214,6 +214,6 @@ def _withdraw(row: Dispatch, keys: Sequence[Any]) -> int:
 
 def _withdraw_rest(row: Dispatch) -> bool:
     """What those got who do not belong to the audience any more. Returns whether there was any."""
-    count = withdraw_some(Notification.objects.filter(dedupe_key=row.dedupe_key))
+    count = withdraw_some(Notification.objects.filter(dedupe_key=row.dedupe_key).order_by("recipient_id"))
     Dispatch.objects.filter(pk=row.pk).update(stored=F("stored") - count)
     return count > 0

@@ -1,6 +1,6 @@
 """Following and muting objects of the site. Called by site code, by `sending` and by the REST API."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -12,9 +12,6 @@ from notifications.models import Follow
 from notifications.models.target import Target, about, target_of
 from notifications.preferences.changing import reconsider
 from realtime.integration import all_users, read_user, run
-
-# A mute without an end.
-FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def follow(user: Any, thing: models.Model) -> None:
@@ -33,13 +30,14 @@ def mute(user: Any, thing: models.Model, until: datetime | None = None) -> None:
     """What is about this object no longer disturbs the user, until a moment or for ever: it is stored and counted only.
 
     Raises ValueError for a moment without a time zone, unless the site has none, and TypeError for what is no moment.
+    One on the last day of the calendar is no end.
     """
     if until is not None and not isinstance(until, datetime):
         raise TypeError(f"A mute ends at a datetime, not {until!r}.")
-    until = clock.as_stored(until or FOREVER)
+    until = until or clock.FOREVER
     if timezone.is_naive(until) and timezone.is_aware(clock.now()):
         raise ValueError("A mute ends at a moment with a time zone.")
-    _set(user, thing, muted_until=until)
+    _set(user, thing, muted_until=clock.nearest_as_stored(until))
 
 
 def unmute(user: Any, thing: models.Model) -> None:

@@ -5,6 +5,7 @@ Called by the jobs. What was read meanwhile is not counted, and all is decided a
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from notifications import bulk, clock, withholding
@@ -12,10 +13,11 @@ from notifications.frames import WaitingBody, WaitingData
 from notifications.inbox.counting import counts_of
 from notifications.models import Notification, NotificationQuerySet
 from notifications.models.target import Target
+from notifications.portions import work_off
 from notifications.preferences.cascade import Decision
 from notifications.preferences.deciding import Wishes, all_wishes
 from notifications.types import find_type
-from realtime.integration import is_stopping, own_transaction, publish_all, retry_conflicts, user_stream
+from realtime.integration import own_transaction, publish_all, retry_conflicts, user_stream
 from realtime.protocol.frames import format_time
 
 READERS_AT_ONCE = 500
@@ -25,12 +27,10 @@ STATES = ("arrived_at", "read_at", "archived_at", "snoozed_until", "deleted_at",
 FIELDS = ("recipient", "type", "target_type", "target_key", *STATES)
 
 
-def send_due(now: datetime) -> None:
-    """Send the summaries whose time has come."""
+def send_due(now: datetime) -> bool:
+    """Send the summaries whose time has come. Returns whether some are left for the next run."""
     due = Notification.objects.filter(withheld_until__lte=now)
-    # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
-    while not is_stopping() and due.exists() and _send_page(due, now):
-        pass
+    return work_off(due, partial(_send_page, due, now))
 
 
 @retry_conflicts

@@ -6,6 +6,7 @@ Staff bring back any notification in the same way: the admin calls `send_again`.
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from notifications import pushing, routing
@@ -14,36 +15,42 @@ from notifications.inbox import changes
 from notifications.inbox.announcing import announce_all
 from notifications.languages import languages_of
 from notifications.models import Notification, NotificationQuerySet
+from notifications.portions import work_off
 from notifications.withdrawing import withdraw_some
-from realtime.integration import is_stopping, own_transaction, retry_conflicts
+from realtime.integration import own_transaction, retry_conflicts
 
 ROWS_AT_ONCE = 500
 STEP = timedelta(microseconds=1)  # between two places in a list
 
 
-def wake(now: datetime) -> None:
-    """Bring back what was snoozed until now: unread, at the top of the lists, pushed and mailed as if it were new."""
+def wake(now: datetime) -> bool:
+    """Bring back what was snoozed until now: unread, at the top of the lists, pushed and mailed as if it were new.
+
+    Returns whether some are left for the next run.
+    """
     due = Notification.objects.existing().filter(snoozed_until__lte=now)
-    # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
-    while not is_stopping() and due.exists() and _wake_page(due, now):
-        pass
+    return work_off(due, partial(_wake_page, due, now))
 
 
-def expire(now: datetime) -> None:
-    """Delete what has expired. It is in no list and no count already; open clients hear of it."""
-    expired = Notification.objects.filter(expires_at__lte=now)
-    while not is_stopping() and expired.exists() and withdraw_some(expired):
-        pass
+def expire(now: datetime) -> bool:
+    """Delete what has expired. It is in no list and no count already; open clients hear of it.
+
+    Returns whether some are left for the next run.
+    """
+    expired = Notification.objects.filter(expires_at__lte=now).order_by("expires_at")
+    return work_off(expired, partial(withdraw_some, expired))
 
 
 @retry_conflicts
 def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
     with own_transaction():
-        found = list(due.locked()[:ROWS_AT_ONCE])
+        # By their index first: to put all that is due in the order of locking, for each page, takes very long.
+        some = list(due.order_by("snoozed_until").values_list("pk", flat=True)[:ROWS_AT_ONCE])
+        found = list(due.filter(pk__in=some).locked())
         _bring_back(found, {"snoozed_until": None, "read_at": None, "seen_at": None}, now)
         _announce(found, now)
-    return bool(found)
+    return bool(some)
 
 
 @retry_conflicts

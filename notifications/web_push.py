@@ -27,11 +27,12 @@ from notifications.mailing.claims import Claim
 from notifications.mailing.recipients import load_users
 from notifications.models import Delivery, Notification
 from notifications.models.target import Target
+from notifications.portions import work_off
 from notifications.preferences.cascade import Decision
 from notifications.preferences.deciding import Wishes, all_wishes
 from notifications.types import find_type
 from notifications.withholding import LAST_YEAR
-from realtime.integration import call_after_commit, is_stopping, own_transaction, retry_conflicts
+from realtime.integration import call_after_commit, own_transaction, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -83,14 +84,14 @@ def left_to_jobs() -> Iterator[None]:
         _left_to_jobs.reset(token)
 
 
-def send_due(now: datetime) -> None:
+def send_due(now: datetime) -> bool:
     """Pass on what had to wait until now, and what a process has left that died after its commit.
 
-    A call that has not returned for long has failed. Without a function, what is due is suppressed.
+    A call that has not returned for long has failed. Without a function, what is due is suppressed. Returns whether
+    some are left for the next run.
     """
     due = _due(now)
-    while not is_stopping() and due.exists() and _send(due):
-        pass
+    return work_off(due, partial(_send, due))
 
 
 def _send_now(keys: Sequence[int]) -> None:

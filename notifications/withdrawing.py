@@ -1,11 +1,13 @@
 """Withdrawing: notifications that should not have been sent, or are no longer true. Called by site code and signals."""
 
+from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 
 from notifications.content import as_text
 from notifications.inbox.announcing import announce_all, announce_removed
@@ -42,19 +44,36 @@ async def awithdraw(**options: Any) -> int:
 
 def withdraw_rows(rows: NotificationQuerySet) -> int:
     """Delete these notifications, and tell their readers' sockets on commit."""
-    total = 0
     with own_transaction():
-        while count := withdraw_some(rows):
-            total += count
-    return total
+        return sum(_withdraw_portion(rows, keys) for keys in _portions(rows))
 
 
 def withdraw_some(rows: NotificationQuerySet) -> int:
-    """`withdraw_rows` for the first thousand of them. Returns how many there were."""
+    """`withdraw_rows` for the first thousand of them, in their order: an index should lead to it.
+
+    Returns how many there were.
+    """
     with own_transaction():
-        chosen = rows.locked()
-        chunk = list(chosen.values_list("recipient_id", "pk")[:ROWS_AT_ONCE])
-        _delete(chunk)
+        while keys := list(rows.values_list("pk", flat=True)[:ROWS_AT_ONCE]):
+            if count := _withdraw_portion(rows, keys):
+                return count  # else somebody else has deleted all of them, while they were waited for
+    return 0
+
+
+def _portions(rows: NotificationQuerySet) -> Iterator[Sequence[int]]:
+    """The primary keys of these notifications, in the order in which they are locked, until there are no others.
+
+    They are put in order once: no index has it, so each portion would take as long as all of them.
+    """
+    ordered = rows.order_by("recipient_id", "pk").values_list("pk", flat=True)
+    while keys := array("q", ordered.iterator()):
+        for start in range(0, len(keys), ROWS_AT_ONCE):
+            yield keys[start : start + ROWS_AT_ONCE].tolist()
+
+
+def _withdraw_portion(rows: NotificationQuerySet, keys: Sequence[int]) -> int:
+    chunk = list(rows.filter(pk__in=keys).locked().values_list("recipient_id", "pk"))
+    _delete(chunk)
     return len(chunk)
 
 
@@ -75,14 +94,12 @@ def _by_reader(chosen: Sequence[tuple[Any, int]]) -> dict[Any, list[int]]:
 
 def _withdraw_key(key: str) -> int:
     members = GroupMember.objects.filter(dedupe_key=key)
-    total = 0
     newest = Notification.objects.filter(dedupe_key=key).order_by()
     # Of both kinds in one order of readers. The index of either leads to few rows.
-    keys = members.values_list("notification").union(newest.values_list("pk"))
+    found = Notification.objects.filter(pk__in=members.values_list("notification").union(newest.values_list("pk")))
+    still = Q(dedupe_key=key) | Exists(members.filter(notification=OuterRef("pk")))
     with own_transaction():
-        while count := _take_out(Notification.objects.filter(pk__in=keys), key):
-            total += count
-    return total
+        return sum(_take_out(Notification.objects.filter(still, pk__in=keys), key) for keys in _portions(found))
 
 
 def _take_out(rows: NotificationQuerySet, key: str) -> int:

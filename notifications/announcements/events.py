@@ -28,7 +28,10 @@ from realtime.integration import StoreUnavailable, count_online, publish_all, us
 from realtime.protocol.frames import encode, format_time, utc_now
 from realtime.protocol.streams import SITE
 
-LEAST_MS, MOST_MS = 1_000, 60_000
+# Nobody has to wait longer than an hour, however many others there are.
+LEAST_MS, MOST_MS = 1_000, 3_600_000
+# Where it is not known how many ask: those who were away, or all while the presence store does not answer.
+USUAL_MS = 60_000
 WITH_TEXTS = b'{"type":"announcement",'
 
 
@@ -40,7 +43,7 @@ def measure_spread() -> int:
     try:
         online = count_online()
     except (StoreUnavailable, TimeoutError):
-        return MOST_MS
+        return USUAL_MS
     wanted = 1_000 * online // conf.settings().announcement_requests_per_second
     return min(max(wanted, LEAST_MS), MOST_MS)
 
@@ -61,7 +64,7 @@ def without_texts(body: bytes) -> bytes:
         missed = msgspec.json.decode(body, type=AnnouncementBody)
     except msgspec.ValidationError:  # a frame of the site's
         return body
-    return encode(AnnouncementChangedBody(AnnouncementChangedData(missed.data.id, MOST_MS)))
+    return encode(AnnouncementChangedBody(AnnouncementChangedData(missed.data.id, USUAL_MS)))
 
 
 def send_change(announcement_id: int, within_ms: int) -> None:

@@ -50,9 +50,9 @@ def announce(
     (they must confirm it) or "stay". `for_newer`: users who join after it went live see it, too. With a `dedupe_key`
     that another announcement has, nothing is done and that one is returned. `created_by` is a user or a primary key.
 
-    Raises ValueError for an audience that does not exist or whose function fails, for a moment without a time zone and
-    for an end that has passed, TypeError for what is no user, and ValidationError for a text, link, level or time that
-    is wrong.
+    Raises ValueError for an audience that does not exist or whose function fails, for a moment without a time zone or
+    at an end of the calendar, and for an end that has passed, TypeError for what is no user, and ValidationError for a
+    text, link, level or time that is wrong.
     """
     row = Announcement(
         level=level,

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -79,13 +79,12 @@ class ExactTimeField(MomentField):
     """A time in ISO 8601 with a time zone."""
 
     default_error_messages = {"invalid": _("Enter a time with a time zone, such as 2030-01-31T08:00:00Z.")}
-    latest = datetime.max.replace(tzinfo=UTC)  # what is later counts as this
 
     def to_internal_value(self, value: Any) -> Any:
         try:
             moment = parse_datetime(value) if isinstance(value, str) else None
             if moment is not None and not is_naive(moment):
-                return clock.as_stored(min(moment.astimezone(UTC), self.latest))
+                return clock.nearest_as_stored(moment.astimezone(UTC))
         except (ValueError, OverflowError):
             pass
         self.fail("invalid")

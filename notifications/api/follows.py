@@ -124,7 +124,7 @@ def _state(user_id: Any, thing: models.Model) -> Response:
 def _describe(row: Follow) -> Followed:
     until = row.muted_until
     muted = until is not None and until > clock.now()
-    ends = muted and until != clock.as_stored(follows.FOREVER)
+    ends = muted and until != clock.as_stored(clock.FOREVER)
     return Followed(
         model=followables.label_of(row.target_type_id),
         key=row.target_key,

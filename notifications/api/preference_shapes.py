@@ -8,7 +8,6 @@ from rest_framework import serializers
 from notifications import clock, types
 from notifications.api.fields import ChoiceOrNoneField, ExactTimeField, ShortListField
 from notifications.api.serializers import StrictShape
-from notifications.follows import FOREVER
 from notifications.models import Digest
 from notifications.models.preference import MOST_AWAY_MINUTES, validate_zone
 from notifications.preferences.spans import CLOCK, MOST_SPANS
@@ -50,9 +49,7 @@ class DigestShape(StrictShape):
 
 
 class MutedUntilField(ExactTimeField):
-    """The end of a mute. One that is over is no mute. On the last day that there is, it has no end in any time zone."""
-
-    latest = FOREVER
+    """The end of a mute. One that is over is no mute."""
 
     def to_internal_value(self, value: Any) -> Any:
         moment = super().to_internal_value(value)

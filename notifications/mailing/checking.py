@@ -90,7 +90,8 @@ class _Checker:
 
     def check_reader(self, reader: Any, own: Iterable[Delivery]) -> Letter | None:
         """The reader's mail, if one is to be sent now."""
-        wanted = [delivery for delivery in own if self._is_wanted(reader, delivery)]
+        tried = [delivery for delivery in own if not self._is_pausing(delivery)]
+        wanted = [delivery for delivery in tried if self._is_wanted(reader, delivery)]
         if not wanted:
             return None
         user = self.users.get(reader)
@@ -105,6 +106,10 @@ class _Checker:
         ready = wanted if digest_at is None else self._leave_to_digest(wanted, digest_at)
         ready.sort(key=self._place, reverse=True)
         return Letter(user, address, ready, in_turn=digest_at is None) if ready else None
+
+    def _is_pausing(self, delivery: Delivery) -> bool:
+        """Whether it was tried in vain, and the pause after that goes on, whatever else is due for the reader."""
+        return delivery.attempts > 0 and delivery.reason == "waiting" and delivery.due_at > self.now
 
     def _is_wanted(self, reader: Any, delivery: Delivery) -> bool:
         """Whether the notification still is for a mail, now; else the delivery is suppressed or postponed."""
@@ -145,7 +150,7 @@ class _Checker:
         choices = self.wishes.of(reader)
         mailed_at = None if choices.mailed_at is None else as_aware(choices.mailed_at)
         due = schedule.digest_at(choices, mailed_at, as_aware(self.now))
-        return None if due is None else clock.as_stored(due)
+        return None if due is None else clock.as_stored_after(self.now, due)
 
     def _leave_to_digest(self, wanted: Sequence[Delivery], digest_at: datetime) -> list[Delivery]:
         """Returns what goes now all the same, because it is critical."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Min, Q, QuerySet
+from django.db.models import Exists, Min, OuterRef, Q, QuerySet
 
 from notifications import bulk, clock
 from notifications.models import Delivery
@@ -47,8 +47,11 @@ class Claim:
 def claim(now: datetime) -> Claim | None:
     """Claim all waiting mails of the first readers who have one that is due. None if nobody has."""
     token, until = secrets.token_hex(16), now + LEASE
-    free = Q(lease="") | Q(leased_until__lte=now)
-    queued = Delivery.objects.filter(free, channel="mail", state=Delivery.State.QUEUED)
+    mails = Delivery.objects.filter(channel="mail", state=Delivery.State.QUEUED)
+    free = mails.filter(Q(lease="") | Q(leased_until__lte=now))
+    claimed = mails.filter(user=OuterRef("user"), leased_until__gt=now).exclude(lease="")
+    # All that waits for a reader is one mail, also if some of it has come while another worker is on the way to them.
+    queued = free.filter(~Exists(claimed))
     due = queued.filter(due_at__lte=now).order_by("due_at").values_list("user_id", flat=True)
     readers = list(dict.fromkeys(due[: READERS_AT_ONCE * 10]))[:READERS_AT_ONCE]
     if not readers:
@@ -60,7 +63,7 @@ def claim(now: datetime) -> Claim | None:
         firsts = of_readers.order_by().values("user").annotate(first=Min("pk")).values("first")
         own = list(_lock(queued.filter(pk__in=firsts)).values_list("user_id", flat=True))
         keys = list(_lock(queued.filter(user__in=own)).values_list("pk", flat=True)[:ROWS_AT_ONCE])
-        if not queued.filter(pk__in=keys).update(lease=token, leased_until=until):
+        if not free.filter(pk__in=keys).update(lease=token, leased_until=until):
             return None
     return Claim(token, until, list(Delivery.objects.filter(pk__in=keys, lease=token).order_by("due_at", "pk")))
 

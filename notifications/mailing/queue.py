@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from notifications import bulk, conf
 from notifications.models import Delivery, Notification
+from notifications.preferences import store
 from notifications.preferences.cascade import Decision, Rule
 from notifications.preferences.deciding import Wishes
+from notifications.preferences.store import NOTHING_CHOSEN
 from notifications.types import Channel
 from notifications.withholding import LAST_YEAR
 from realtime.integration import connection, rows, stored_id, user_column
@@ -192,5 +194,11 @@ def reconsider(reader: Any, now: datetime) -> None:
     """The reader has changed something: what waits for the reader's sake is checked again by the next job."""
     queued = Delivery.objects.filter(user_id=reader, state=Delivery.State.QUEUED)
     # All are locked: a worker may be about to commit that one of them waits because of what was chosen before.
-    for part in bulk.parts(Delivery.lock(queued)):
-        queued.filter(pk__in=part, reason__in=CHOSEN_REASONS, due_at__gt=now).update(due_at=now)
+    locked = Delivery.lock(queued)
+    if not locked:
+        return
+    away = timedelta(seconds=store.load([reader]).get(reader, NOTHING_CHOSEN).away_seconds)
+    for part in bulk.parts(locked):
+        later = queued.filter(pk__in=part, due_at__gt=now)
+        later.filter(channel="mail", reason="").update(due_at=F("created_at") + away)  # as if it were queued now
+        later.filter(reason__in=CHOSEN_REASONS).update(due_at=now)

@@ -2,7 +2,8 @@
 
 Everything is checked at most a second before a mail is handed over: with a fast mail server, one check is enough for a
 page, and what is read or withdrawn while a slow one works is not mailed. What was handed over is noted after a few
-mails. Only if a worker dies in between, the next one sends these again, with the same Message-ID.
+mails, or at once if a service may report about it. Only if a worker dies in between, the next one sends these again,
+with the same Message-ID.
 """
 
 import logging
@@ -94,7 +95,8 @@ def _hand_over(claimed: Claim, letters: Iterable[Letter], build: Build, transpor
             away = _send(letter, build, transport)
             if away:
                 break
-            if len(tried) == NOTED_AT_ONCE:
+            # A report about an id that is not noted yet would be lost: a service may send it within a second.
+            if transport.gives_ids or len(tried) == NOTED_AT_ONCE:
                 _note(claimed, tried)
                 tried = []
     finally:

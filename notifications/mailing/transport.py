@@ -33,6 +33,8 @@ class Transport:
 
     def __init__(self) -> None:
         self._backend: Any = None
+        # Whether a mail service gives the mails ids of its own, by which it reports what has become of them.
+        self.gives_ids = False
 
     def send(self, message: EmailMessage) -> str:
         """Send a mail; returns its id: that of the mail service or, without one, its own. Raises what Django raises."""
@@ -44,8 +46,10 @@ class Transport:
         except BaseException:
             self.close()
             raise
-        status = getattr(message, "anymail_status", None)
-        return str(getattr(status, "message_id", None) or message.extra_headers["Message-ID"])
+        own_id = message.extra_headers["Message-ID"]
+        service_id = getattr(getattr(message, "anymail_status", None), "message_id", None)
+        self.gives_ids = service_id not in (None, own_id)
+        return str(service_id or own_id)
 
     def close(self) -> None:
         backend, self._backend = self._backend, None

@@ -13,7 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import get_language, get_language_info
 from django.utils.translation import gettext_lazy as _
 
-from notifications.models.base import Table
+from notifications.models.base import Table, validate_moment
 from notifications.models.notification import validate_link
 from notifications.types import KEY_CHARS, LEVELS
 
@@ -64,10 +64,18 @@ class Announcement(Table):
         help_text=_("Users who join after it went live see it, too."),
     )
     starts_at = models.DateTimeField(
-        _("goes live"), null=True, blank=True, help_text=_("Leave it empty to go live when it is published.")
+        _("goes live"),
+        null=True,
+        blank=True,
+        validators=[validate_moment],
+        help_text=_("Leave it empty to go live when it is published."),
     )
     ends_at = models.DateTimeField(
-        _("ends"), null=True, blank=True, help_text=_("Leave it empty to end it by cancelling it.")
+        _("ends"),
+        null=True,
+        blank=True,
+        validators=[validate_moment],
+        help_text=_("Leave it empty to end it by cancelling it."),
     )
     # A second announcement with the same key is not stored.
     dedupe_key = models.CharField(_("key against repeats"), max_length=255, blank=True, editable=False)

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from notifications.models.base import Table
+from notifications.models.base import Table, validate_moment
 
 
 class Follow(Table):
@@ -21,7 +21,7 @@ class Follow(Table):
     target_key = models.CharField(_("key of the object"), max_length=255)
     follows = models.BooleanField(_("follows"), default=False)
     # The end of time stands for a mute without an end.
-    muted_until = models.DateTimeField(_("muted until"), null=True, blank=True)
+    muted_until = models.DateTimeField(_("muted until"), null=True, blank=True, validators=[validate_moment])
     created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     class Meta:

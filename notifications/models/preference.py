@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from notifications.models.base import Table
+from notifications.models.base import Table, validate_moment
 from notifications.preferences.quiet import zone_names
 from notifications.preferences.spans import read_quiet_hours
 from notifications.types import CHANNEL_NAMES, KEY_CHARS
@@ -46,7 +46,7 @@ class Reader(Table):
     socket = models.BooleanField(_("push"), default=True)
     mail = models.BooleanField(_("mail"), default=True)
     web_push = models.BooleanField(_("web push"), default=False)
-    muted_until = models.DateTimeField(_("muted until"), null=True, blank=True)
+    muted_until = models.DateTimeField(_("muted until"), null=True, blank=True, validators=[validate_moment])
     time_zone = models.CharField(
         _("time zone"),
         max_length=64,

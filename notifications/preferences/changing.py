@@ -1,6 +1,7 @@
 """Changes what readers have chosen. Synchronous; called by the REST API, by `follows` and by site code."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from notifications import clock, withholding
@@ -55,6 +56,8 @@ def _clean(fields: dict[str, Any]) -> dict[str, Any]:
     known = {field.name for field in Reader._meta.concrete_fields if not field.primary_key}
     if unknown := fields.keys() - known:
         raise TypeError(f"A reader has no {', '.join(sorted(unknown))}. There are: {', '.join(sorted(known))}.")
+    if isinstance(until := fields.get("muted_until"), datetime):
+        fields["muted_until"] = clock.nearest_as_stored(until)  # the end of the calendar is no end of the mute
     row = Reader(**fields)
     row.clean_fields(exclude={"user", *known} - fields.keys())
     return {name: getattr(row, name) for name in fields}

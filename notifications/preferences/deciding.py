@@ -5,7 +5,7 @@ Called by `routing` when a notification is sent, by the jobs when withheld ones 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
@@ -77,7 +77,7 @@ class Wishes:
         if not choices.quiet:
             return None
         end = quiet_until(as_aware(self.now), choices.quiet, choices.zone)
-        return None if end is None else clock.as_stored(end)
+        return None if end is None else clock.as_stored_after(self.now, end)
 
     def _muted_until(self, reader: Any, target: Target) -> datetime | None:
         mutes = (self.of(reader).muted_until, self.mutes.get((reader, target)))
@@ -108,4 +108,5 @@ def _mutes_of(target: Target, keys: Iterable[Any], now: datetime) -> Mutes:
 
 
 def as_aware(moment: datetime) -> datetime:
-    return timezone.make_aware(moment, conf.time_zone()) if timezone.is_naive(moment) else moment
+    """In UTC, if it has no time zone: within the site's, an hour later would be by the clock on the wall."""
+    return timezone.make_aware(moment, conf.time_zone()).astimezone(UTC) if timezone.is_naive(moment) else moment

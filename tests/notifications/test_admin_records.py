@@ -119,6 +119,20 @@ def test_what_a_reader_has_chosen_stays_theirs(staff: Client, erin: Any, bob: An
     assert Preference.objects.get().user == erin
 
 
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])
+def test_staff_cannot_mute_beyond_the_calendar_of_other_time_zones(
+    staff: Client, erin: Any, settings: Any, zone: str
+) -> None:
+    settings.TIME_ZONE = zone
+    choose(erin, mail=True)
+    form = {"quiet_hours": "[]", "digest": "off", "digest_hour": 8, "digest_weekday": 1, "muted_until_1": "12:00"}
+    url = reverse("admin:notifications_reader_change", args=[erin.pk])
+    answer = staff.post(url, {**form, "muted_until_0": "9999-12-31"})
+    assert set(answer.context["adminform"].form.errors) == {"muted_until"}
+    assert staff.post(url, {**form, "muted_until_0": "9999-12-29"}).status_code == 302
+    assert staff.get(reverse("admin:notifications_reader_changelist")).status_code == 200
+
+
 def test_staff_change_what_a_reader_has_chosen(staff: Client, office: Office, erin: Any) -> None:
     choose(erin, muted_until=NOON + timedelta(days=1))
     sent(erin, "mention", message="hello")

@@ -64,6 +64,7 @@ def test_it_needs_a_text_and_one_for_each_language(root: Client, changed: dict[s
         ({"audience": "nobody"}, "audience"),
         ({"audience": "groups"}, "groups"),
         ({"level": "loud"}, "level"),
+        ({"ends_at_0": "9999-12-31", "ends_at_1": "23:59"}, "ends_at"),
         (split("ends_at", LATER) | split("starts_at", LATER + timedelta(hours=1)), "__all__"),
     ],
 )

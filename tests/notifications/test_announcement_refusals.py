@@ -105,6 +105,15 @@ def test_it_refuses_what_is_no_moment(name: str, moment: Any) -> None:
     assert_nothing_was_sent()
 
 
+@pytest.mark.parametrize("name", ["starts_at", "ends_at"])
+def test_it_refuses_a_moment_that_other_time_zones_cannot_show(settings: Any, name: str) -> None:
+    settings.TIME_ZONE = "America/New_York"
+    for moment in (datetime.max.replace(tzinfo=UTC), timezone.make_aware(datetime(9999, 12, 31, 23, 59))):
+        with pytest.raises(ValueError, match="A moment from"):
+            announce("For ever", **{name: moment})
+    assert_nothing_was_sent()
+
+
 def test_what_is_none_is_empty() -> None:
     row = announce("News", None, link=None, dedupe_key=None)  # type: ignore[arg-type]
     assert (row.link, row.dedupe_key, row.texts.get().message) == ("", "", "")

@@ -179,6 +179,28 @@ def test_the_id_of_the_service_is_the_one_that_counts(
     assert states() == [("sent", ""), ("bounced", "")]
 
 
+def test_a_report_that_comes_while_the_next_mail_is_sent_is_heard(
+    tracking: Signal, office: Office, message_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = make_readers(3)
+    Delivery.objects.all().delete()
+
+    class Service(EmailBackend):  # type: ignore[misc]  # has no types
+        def send_messages(self, messages: Any) -> int:
+            if messages[0].to == [readers[1].email]:
+                for kind in ("bounced", "complained"):
+                    # As this service counts: the fixture's mail was the first.
+                    report(tracking, kind, "1", readers[0].email)
+            return int(super().send_messages(messages))
+
+    monkeypatch.setattr(transport, "_open_backend", Service)
+    notify(readers, "mention", message="hello")
+    office.send(minutes=5)
+    assert states() == [("bounced", ""), ("sent", ""), ("sent", "")]
+    first = Reader.objects.get(user=readers[0])
+    assert (first.bounced_address, first.mail) == (readers[0].email, False)
+
+
 def http_error(code: int) -> AnymailRequestsAPIError:
     """What a backend of anymail raises for an answer of the service's API."""
     answer = requests.Response()

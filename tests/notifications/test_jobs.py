@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection
+from django.utils import timezone
 
-from notifications import inbox, jobs
+from notifications import announce, inbox, jobs, portions, summaries
 from notifications.jobs import Job
-from notifications.models import Change, JobRun, Notification
+from notifications.models import Announcement, Change, JobRun, Notification
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
 from realtime.storage import jobs as storage_jobs
@@ -25,10 +26,10 @@ from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
 ALL = [
+    "announcements",
     "wake",
     "summaries",
     "expire",
-    "announcements",
     "forget_changes",
     "retention",
     "dispatches",
@@ -60,6 +61,35 @@ def test_each_has_a_period_of_its_own(calls: list[Any], time: Time) -> None:
 def test_nothing_is_due_twice(calls: list[Any], time: Time) -> None:
     assert (jobs.run_due(), jobs.run_due()) == (["a", "b"], [])
     assert JobRun.objects.get(name="a").due_at == NOON + timedelta(seconds=5)
+
+
+def test_a_clock_that_went_back_stops_nothing(calls: list[Any], time: Time) -> None:
+    """Such as that of a machine which was started with another time, or a night in autumn without USE_TZ."""
+    time.pass_by(hours=2)
+    assert jobs.run_due() == ["a", "b"]
+    time.pass_by(hours=-2, seconds=10)
+    assert jobs.run_due() == ["a", "b"]
+    assert jobs.run_due() == []
+    assert JobRun.objects.get(name="b").due_at == NOON + timedelta(seconds=70)
+
+
+def test_who_looks_once_in_each_period_misses_none(calls: list[Any], time: Time) -> None:
+    for late in (0.02, 0, 0.01):  # seconds between the look and the claim before
+        assert "a" in jobs.run_due()
+        time.pass_by(seconds=5 - late)
+    assert "b" not in jobs.run_due()
+
+
+@pytest.mark.parametrize("has_zones", [True, False])
+def test_they_are_timed_by_one_clock(calls: list[Any], settings: Any, has_zones: bool) -> None:
+    """That of the database, on PostgreSQL: the clocks of two servers may be seconds apart."""
+    settings.USE_TZ, settings.TIME_ZONE = has_zones, "America/New_York"
+    assert (jobs.run_due(), jobs.run_due()) == (["a", "b"], [])
+    row = JobRun.objects.get(name="a")
+    assert row.started_at is not None
+    assert row.due_at == row.started_at + timedelta(seconds=5)
+    assert abs(row.started_at - timezone.now()) < timedelta(hours=1)
+    assert row.ended_at is not None
 
 
 def test_one_that_fails_stops_no_other(
@@ -100,6 +130,48 @@ def test_a_query_that_takes_too_long_stops_no_other(
     assert jobs.run_due() == ["broken", "a", "b"]
     assert "statement timeout" in JobRun.objects.get(name="broken").error
     assert "The job broken failed" in caplog.text
+
+
+@pytest.fixture
+def three(alice: Any, bob: Any, time: Time, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Readers for whom a summary is due; a run has time for one of them."""
+    readers = [alice, bob, reader("carol")]
+    for user in readers:
+        choose(user, muted_until=NOON + timedelta(hours=1))
+        sent(user, "mention", message="hello")
+    time.pass_by(hours=1)
+    monkeypatch.setattr(portions, "RUN_SECONDS", 0)
+    monkeypatch.setattr(summaries, "READERS_AT_ONCE", 1)
+    return readers
+
+
+def told(readers: list[Any]) -> list[int]:
+    return [len(pushed(user, "notifications_waiting")) for user in readers]
+
+
+def test_one_that_has_much_to_do_lets_others_have_their_turn(three: list[Any]) -> None:
+    assert jobs.run_alone("summaries") == ["summaries"]
+    assert sum(told(three)) == 1
+    assert jobs.run_alone("summaries") == ["summaries"]  # any process goes on with it at once
+    assert sum(told(three)) == 2
+
+
+def test_where_one_process_runs_all_an_announcement_is_on_time(
+    three: list[Any], time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as cron: it is done when all is done, and looks for what has become due between two portions."""
+    row = announce("News", starts_at=time.now + timedelta(seconds=3))
+    live: list[bool] = []
+    publish = summaries._publish
+
+    def take_long(waiting: Any) -> None:
+        live.append(Announcement.objects.get(pk=row.pk).state == "live")
+        time.pass_by(seconds=5)
+        publish(waiting)
+
+    monkeypatch.setattr(summaries, "_publish", take_long)
+    assert jobs.run_due() == ALL
+    assert (told(three), live) == ([1, 1, 1], [False, True, True])
 
 
 @pytest.mark.django_db(transaction=True)
@@ -163,17 +235,17 @@ async def test_a_server_runs_them(monkeypatch: pytest.MonkeyPatch, settings: Any
             cursor.execute("SELECT 1")
         done.set()
 
-    monkeypatch.setattr(jobs, "JOBS", (Job("note", note, 0.01),))
+    monkeypatch.setattr(jobs, "JOBS", (Job("mails", note, 0.01),))
     get_node()
     assert await asyncio.to_thread(done.wait, PATIENCE_SECONDS)
     await stop_node()
     await asyncio.to_thread(database.shutdown)
 
 
-@pytest.mark.parametrize("name", ["web_pushes", "mails"])
+@pytest.mark.parametrize("name", [name for name in ALL if name != "announcements"])
 @pytest.mark.django_db(transaction=True)
 async def test_one_that_hangs_stops_no_other(monkeypatch: pytest.MonkeyPatch, settings: Any, name: str) -> None:
-    """Such as a mail server, or the site's function for web pushes: announcements have to be on time."""
+    """Such as a mail server, or the deletion of a million rows: announcements have to be on time."""
     settings.NOTIFICATIONS = {"JOBS_SECONDS": 0.01}
     hangs, ends, done = threading.Event(), threading.Event(), threading.Event()
 
@@ -185,7 +257,7 @@ async def test_one_that_hangs_stops_no_other(monkeypatch: pytest.MonkeyPatch, se
         if hangs.is_set():
             done.set()
 
-    monkeypatch.setattr(jobs, "JOBS", (Job(name, hang, 0.01, is_slow=True), Job("note", note, 0.01)))
+    monkeypatch.setattr(jobs, "JOBS", (Job(name, hang, 0.01), Job("announcements", note, 0.01)))
     get_node()
     assert await asyncio.to_thread(hangs.wait, PATIENCE_SECONDS)
     assert await asyncio.to_thread(done.wait, PATIENCE_SECONDS)
@@ -194,15 +266,11 @@ async def test_one_that_hangs_stops_no_other(monkeypatch: pytest.MonkeyPatch, se
     await asyncio.to_thread(database.shutdown)
 
 
-def test_the_slow_ones_are_looked_for_less_often(settings: Any) -> None:
+def test_the_rare_ones_are_looked_for_less_often(settings: Any) -> None:
     settings.NOTIFICATIONS = {}
     looked = {name: job.every_seconds() for name, job in storage_jobs._jobs.items() if name.startswith("notif")}
-    assert looked == {
-        "notifications": 5,
-        "notifications.retention": 60,
-        "notifications.web_pushes": 5,
-        "notifications.mails": 5,
-    }
+    rare = {"notifications.forget_changes": 10, "notifications.retention": 60}
+    assert looked == dict.fromkeys([f"notifications.{name}" for name in ALL], 5) | rare
     settings.NOTIFICATIONS = {"JOBS_SECONDS": 0}
     assert {job.every_seconds() for name, job in storage_jobs._jobs.items() if name in looked} == {0}
 

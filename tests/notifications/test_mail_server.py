@@ -21,6 +21,19 @@ from tests.sites.processes import free_port
 pytestmark = pytest.mark.django_db
 
 
+def test_what_comes_meanwhile_uses_up_no_attempts_of_what_waits(office: Office, server: MailServer, erin: Any) -> None:
+    """As where a mailbox is full for an hour, and its owner is notified once a minute."""
+    server.data_answers = ["451 try later"] * 40
+    first = sent(erin, "mention", message="hello")
+    office.send(minutes=5)
+    for _ in range(8):
+        sent(erin, "mention", message="more")
+        office.send(minutes=1)
+    found = delivery_of(first)
+    assert (found.state, found.reason) == ("queued", "waiting")
+    assert found.attempts in (2, 3)  # the pauses are of about one and four minutes
+
+
 def test_a_mail_arrives(office: Office, server: MailServer, erin: Any, settings: Any) -> None:
     settings.LANGUAGE_CODE = "zh-hans"
     row = sent(erin, "mention", message="你好 <b> & “hello”\n.\n..dots\nFrom here", link="/posts/7")

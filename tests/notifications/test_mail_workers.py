@@ -43,6 +43,21 @@ def test_a_claim_is_for_a_while(office: Office, server: MailServer, erin: Any) -
     assert server.mails == []
 
 
+def test_two_workers_share_no_reader(office: Office, erin: Any) -> None:
+    """Also if something comes due while the first one is still at work: its mail would arrive before the older one."""
+    first = sent(erin, "mention", message="hello")
+    claimed = claims.claim(LATER)
+    assert claimed is not None
+    second = sent(erin, "mention", message="more")
+    now = office.time.pass_by(minutes=5)
+    assert claims.claim(now) is None
+    claims.postpone(claimed.deliveries, now, "online")
+    claims.settle(claimed, claimed.deliveries)
+    found = claims.claim(now)
+    assert found is not None
+    assert {delivery.notification_id for delivery in found.deliveries} == {first.pk, second.pk}
+
+
 def test_a_late_worker_does_not_undo_what_the_next_one_has_done(office: Office, server: MailServer, erin: Any) -> None:
     row = sent(erin, "mention", message="hello")
     late = claims.claim(LATER)

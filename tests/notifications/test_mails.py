@@ -107,6 +107,17 @@ def test_readers_choose_when_they_are_away(office: Office, erin: Any, minutes: i
     assert len(office.send()) == 1
 
 
+@pytest.mark.parametrize("minutes", [5, 60])
+def test_another_choice_of_when_they_are_away_counts_for_what_waits(office: Office, erin: Any, minutes: int) -> None:
+    choose(erin, away_minutes=30)
+    office.leave(erin)
+    sent(erin, "mention", message="hello")
+    office.time.pass_by(minutes=1)
+    choose(erin, away_minutes=minutes)
+    assert office.send(minutes=minutes - 2) == []
+    assert len(office.send(minutes=1)) == 1
+
+
 def test_who_is_never_away_long_enough_but_there_gets_none(office: Office, erin: Any) -> None:
     choose(erin, away_minutes=0)
     office.online.add(erin.pk)

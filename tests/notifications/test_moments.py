@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils.timezone import make_aware
 
-from notifications import explain, inbox, jobs, mute
+from notifications import clock, explain, inbox, jobs, mute
 from notifications.models import Delivery, Notification
 from realtime.models import Room
 from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
@@ -79,3 +79,33 @@ def test_a_snooze(bob: Any, time: Time) -> None:
         time.pass_by(minutes=passed)
         jobs.run_due()
         assert Notification.objects.in_inbox().count() == unread
+
+
+@pytest.mark.parametrize("local_times", ["Europe/Berlin"], indirect=True)
+def test_an_end_in_the_hour_that_comes_twice(bob: Any, time: Time) -> None:
+    """Both turns of 02:15 are the same in the database; quiet hours end with the second."""
+    time.set(datetime(2030, 10, 26, 22, 30, tzinfo=UTC))
+    choose(bob, quiet_hours=[{**NIGHT, "end": "02:15"}])
+    row = sent(bob, "mention", message="hello")
+    for hour in (0, 1):
+        assert pushed(bob) == []
+        time.set(datetime(2030, 10, 27, hour, 15, 3, tzinfo=UTC))
+        jobs.run_due()
+        row.refresh_from_db()
+        assert row.withheld_until is None or row.withheld_until > clock.now()
+    time.set(datetime(2030, 10, 27, 1, 17, tzinfo=UTC))
+    jobs.run_due()
+    assert [frame["type"] for frame in pushed(bob)] == ["notifications_waiting"]
+
+
+@pytest.mark.parametrize("local_times", ["Europe/Berlin"], indirect=True)
+def test_a_digest_of_the_hour_that_comes_twice(office: Office, erin: Any) -> None:
+    choose(erin, digest="hourly")
+    for minute in (0, 20):  # of the first turn; the next mail may go in the second one
+        office.time.set(datetime(2030, 10, 27, 0, minute, tzinfo=UTC))
+        sent(erin, "mention", message="hello", dedupe_key=str(minute))
+        assert len(office.send(minutes=5)) == (minute == 0)
+    waiting = Delivery.objects.get(state="queued")
+    assert waiting.reason == "digest"
+    assert waiting.due_at > clock.now()
+    assert len(office.send(hours=2)) == 1

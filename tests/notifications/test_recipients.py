@@ -1,6 +1,6 @@
 """Who gets a notification: one user, many, a queryset, a group, followers; and who does not."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,11 +8,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Group
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import connection
+from django.test import Client
 from django.utils.functional import SimpleLazyObject, lazystr
+from django.utils.timezone import make_aware
 
 from notifications import follow, followers, mute, notify, unfollow
-from notifications.follows import FOREVER
-from notifications.models import Notification, TypeSwitch
+from notifications.clock import FOREVER, as_stored
+from notifications.models import Follow, Notification, Reader, TypeSwitch
 from realtime.models import Event, Room
 from realtime.storage import pending
 from tests.notifications.choices import choose
@@ -103,6 +105,21 @@ def test_followers(alice: Any, bob: Any, carol: Any) -> None:
 def test_a_mute_ends_at_a_moment(alice: Any, bob: Any, until: Any) -> None:
     with pytest.raises(TypeError, match="ends at a datetime"):
         mute(alice, bob, until=until)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])
+@pytest.mark.parametrize("has_zones", [True, False])
+def test_a_mute_to_the_end_of_the_calendar_has_no_end(
+    alice: Any, bob: Any, settings: Any, admin_client: Client, zone: str, has_zones: bool
+) -> None:
+    """In UTC, or in the next time zone, there is no such moment: it could be stored and never be read again."""
+    settings.TIME_ZONE, settings.USE_TZ = zone, has_zones
+    for until in (datetime.max.replace(tzinfo=UTC), make_aware(datetime(9999, 12, 31, 23, 59))):
+        mute(alice, bob, until=until)
+        choose(alice, muted_until=until)
+        assert Follow.objects.get().muted_until == Reader.objects.get().muted_until == as_stored(FOREVER)
+    assert notify([alice, bob], "mention", message="hello") == 2
+    assert admin_client.get("/admin/notifications/reader/").status_code == 200
 
 
 def test_nobody(alice: Any) -> None:

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from notifications import follow, inbox, mute, notify, routing
-from notifications.follows import FOREVER
+from notifications.clock import FOREVER
 from notifications.models import Notification
 from realtime.integration import StoreUnavailable
 from realtime.models import Room

@@ -248,5 +248,5 @@ def test_two_workers_bring_each_back_once(time: Time) -> None:
     for user in users:
         snooze(user, row_of(user))
     now = time.pass_by(hours=1)
-    assert at_once(*[partial(waking.wake, now)] * 4) == [None] * 4
+    assert at_once(*[partial(waking.wake, now)] * 4) == [False] * 4
     assert [len(pushed(user, "notification")) for user in users] == [2] * 10

@@ -1,16 +1,19 @@
 """Withdrawing notifications: by key, by what they are about, and when that is deleted."""
 
+import re
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
-from notifications import follow, followers, mute, types, unmute, withdraw
+from notifications import follow, followers, inbox, mute, notify, portions, types, unmute, waking, withdraw, withdrawing
 from notifications.models import Notification
 from notifications.withdrawing import connect_targets
 from realtime.models import Room
-from tests.notifications.choices import register
+from tests.notifications.choices import Time, register
 from tests.notifications.rows import pushed, row_of, sent
 from tests.people import make_user
 from tests.shop.models import Book, Item, ItemProxy, Shelf
@@ -119,6 +122,48 @@ def test_in_a_group_about_several_objects_each_is_withdrawn_by_its_key(comments:
     assert row_of(erin).render().message == "bob commented"
     withdraw(dedupe_key=f"comment:{comments[0].pk}")
     assert not Notification.objects.exists()
+
+
+def puts_in_order(sql: str) -> bool:
+    """Whether it looks for notifications, other than by their keys, and puts them in the order of locking."""
+    is_ordered = re.search(r'FROM "notifications_notification" .*ORDER BY ("\w+"\."recipient_id"|1) ASC', sql)
+    return is_ordered is not None and not re.search(r'"notifications_notification"\."id" IN \(\d', sql)
+
+
+@pytest.mark.parametrize("by", ["target", "dedupe_key", "group_key"])
+def test_very_many_are_put_in_order_once(room: Room, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """And not for each portion: that would be a million rows a thousand times."""
+    monkeypatch.setattr(withdrawing, "ROWS_AT_ONCE", 2)
+    users = [make_user(f"user{number}") for number in range(9)]
+    given = {"target": room, "dedupe_key": "k", "group_key": "g"}
+    assert notify(users, "mention", message="hello", **{by: given[by]}) == 9  # type: ignore[arg-type]
+    with CaptureQueriesContext(connection) as queries:
+        assert withdraw(**{by: given[by]}) == 9  # type: ignore[arg-type]
+    # Once more to see that there are no others.
+    assert sum(puts_in_order(query["sql"]) for query in queries) <= 2
+    assert not Notification.objects.exists()
+    assert [len(pushed(user, "notification_removed")) for user in users] == [1] * 9
+
+
+@pytest.mark.parametrize("due", ["expire", "wake"])
+def test_what_is_due_is_chosen_in_the_order_in_which_it_is_due(
+    time: Time, monkeypatch: pytest.MonkeyPatch, due: str
+) -> None:
+    """An index has that order, and not the one in which rows are locked: very many would be sorted for each portion."""
+    for module in (withdrawing, waking):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
+    register(monkeypatch, "offer", time_to_live=timedelta(hours=1))
+    users = [make_user(f"user{number}") for number in range(5)]
+    for user in reversed(users):
+        row = sent(user, "offer" if due == "expire" else "mention", message="hello")
+        if due == "wake":
+            inbox.act(user.pk, "snooze", ids=[row.pk], until=time.now + timedelta(hours=1))
+        time.pass_by(minutes=1)
+    work = waking.expire if due == "expire" else waking.wake
+    monkeypatch.setattr(portions, "RUN_SECONDS", 0)
+    assert work(time.pass_by(hours=2)) is True
+    kind = "notification_removed" if due == "expire" else "inbox"
+    assert [len(pushed(user, kind)) - (due == "wake") for user in users] == [0, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("given", [{}, {"dedupe_key": ""}, {"dedupe_key": "a", "group_key": "b"}])

@@ -1,0 +1,22 @@
+"""Works off what is due, a portion after the other, for a few seconds. Called by the functions of periodic jobs."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+
+from realtime.integration import is_stopping
+
+# A run ends after so long, so that other jobs have their turn; the next one goes on.
+RUN_SECONDS = 4.0
+
+
+def work_off(due: "QuerySet[Any, Any]", work: Callable[[], object]) -> bool:
+    """Call `work` until nothing is due or it finds nothing to do. Returns whether its time was up before that."""
+    ends = time.monotonic() + RUN_SECONDS
+    # Mostly there is nothing. To look takes no transaction, in which nobody else could write on SQLite.
+    while not is_stopping() and due.exists() and work():
+        if time.monotonic() >= ends:
+            return True
+    return False
