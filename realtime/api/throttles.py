@@ -7,7 +7,6 @@ must share.
 import ipaddress
 import logging
 import re
-import unicodedata
 from hashlib import sha256
 from typing import Any
 
@@ -18,6 +17,7 @@ from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
 from realtime.api.serializers import LoginShape
+from realtime.auth.users import normalize_name
 from realtime.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class LoginThrottle(ClientThrottle):
         given = request.data.get(LoginShape.username_field) if isinstance(request.data, dict) else None
         if not isinstance(given, str | int | float):
             return None  # refused anyway; counted by AddressThrottle
-        name = unicodedata.normalize("NFKC", str(given))  # as LoginShape does
+        name = normalize_name(str(given))  # as LoginShape does
         return f"{self.get_ident(request)} {name.strip().casefold()}"
 
 
