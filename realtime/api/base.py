@@ -66,6 +66,15 @@ class StandingView(APIView):
         measure_body(request)
         super().initial(request, *args, **kwargs)
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keep the answer out of caches: those of Django, which ask nobody whether the right still holds, and others.
+
+        A view that sets `Cache-Control` decides itself.
+        """
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler
 
