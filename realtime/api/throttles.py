@@ -172,10 +172,19 @@ class AddressThrottle(ClientThrottle):
         return str(self.get_ident(request))
 
 
-class RoomThrottle(MinuteThrottle):
+class ChangeThrottle(MinuteThrottle):
+    """Limits what one user changes, at all addresses that have no limit of their own together."""
+
+    scope = "changes_per_minute"
+
+    def identify(self, request: Request) -> str | None:
+        if request.method in SAFE_METHODS:
+            return None
+        # A site may have a view for everybody, and may have set UNAUTHENTICATED_USER to None.
+        return str(request.user.pk) if request.user and request.user.is_authenticated else None
+
+
+class RoomThrottle(ChangeThrottle):
     """Limits the rooms that one user makes."""
 
     scope = "rooms_per_minute"
-
-    def identify(self, request: Request) -> str | None:
-        return None if request.method in SAFE_METHODS else str(request.user.pk)

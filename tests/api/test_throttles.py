@@ -1,9 +1,11 @@
-"""How often one may try to log in, and make rooms."""
+"""How often one may try to log in, make rooms, and change something else."""
 
 from threading import Barrier
 
 import pytest
-from rest_framework.test import APIClient
+from django.contrib.auth.models import AnonymousUser
+from rest_framework.request import Request
+from rest_framework.test import APIClient, APIRequestFactory
 
 from realtime.api import throttles
 from tests.patience import PATIENCE_SECONDS
@@ -251,3 +253,54 @@ def test_it_lets_a_user_make_thirty_rooms_a_minute(alice, now):
     assert client_for(make_user("bob")).post("/api/v1/rooms", {"title": "Room"}).status_code == 201
     now[0] += 70
     assert client.post("/api/v1/rooms", {"title": "Room"}).status_code == 201
+
+
+CHANGES = [
+    ("patch", "rooms/general", {"title": "Other"}),
+    ("post", "rooms/general/members", {}),
+    ("delete", "rooms/general/members/7", None),
+    ("post", "ws/ticket", None),
+    ("patch", "notifications/preferences", {}),
+    ("post", "announcements/7/seen", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES, ids=[path for _, path, _ in CHANGES])
+def test_it_limits_what_a_user_changes_at_all_addresses_together(general, alice, bob, configure, method, path, body):
+    configure(CHANGES_PER_MINUTE=2)
+
+    def change(user):
+        return getattr(client_for(user), method)(f"/api/v1/{path}", body)
+
+    assert change(alice).status_code < 429
+    assert client_for(alice).delete("/api/v1/rooms/lounge").status_code == 404
+    answer = change(alice)
+    assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
+    assert 60 <= int(answer["Retry-After"]) <= 70
+    assert change(bob).status_code < 429
+    client = client_for(alice)
+    assert client.get("/api/v1/rooms/general").status_code == 200
+    assert client.options("/api/v1/rooms/general").status_code == 200
+    assert client.post("/api/v1/auth/logout").status_code == 204
+
+
+def test_it_takes_six_hundred_changes_a_minute(general, alice, now):
+    assert all(throttles.ChangeThrottle().allow_request(change_of(alice), None) for _ in range(600))
+    assert not throttles.ChangeThrottle().allow_request(change_of(alice), None)
+
+
+def test_it_takes_any_number_of_changes_where_the_limit_is_off(alice, configure):
+    configure(CHANGES_PER_MINUTE=0)
+    assert all(throttles.ChangeThrottle().allow_request(change_of(alice), None) for _ in range(700))
+
+
+@pytest.mark.parametrize("nobody", [None, AnonymousUser()])
+def test_it_does_not_count_visitors_of_a_view_for_everybody(configure, nobody):
+    configure(CHANGES_PER_MINUTE=1)
+    assert all(throttles.ChangeThrottle().allow_request(change_of(nobody), None) for _ in range(3))
+
+
+def change_of(user):
+    request = Request(APIRequestFactory().post("/x"))
+    request.user = user
+    return request
