@@ -98,6 +98,8 @@ class Settings:
     max_connections_per_user: Count = 20  # per process
     max_rooms_per_connection: CountOrZero = 200
     rooms_per_minute: Limit = 30  # made by one user over REST
+    # Of one user over REST, at all addresses that have no limit of their own.
+    changes_per_minute: Limit = 600
     lists_per_user: Limit = 1  # made at once over REST for one user, per process
     max_pending_commands: Count = 64  # of one socket, before reading from it pauses
     bad_frames: Count = 20  # in `bad_frames_seconds` close the socket with 4400

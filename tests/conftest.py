@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,22 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Envelope]]:
 def token() -> Callable[..., str]:
     """Makes access tokens: `token(user, exp=…)` is for a new login of the user, with the given claims."""
     return make_token
+
+
+@pytest.fixture
+def normalized(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The lengths of the texts that were to be brought into a normal form of Unicode, which none is.
+
+    For marks without letters it takes a time that grows with the square of the length, and nothing else runs.
+    """
+    lengths: list[int] = []
+
+    def measure(form: str, text: str) -> str:
+        lengths.append(len(text))
+        return text
+
+    monkeypatch.setattr(unicodedata, "normalize", measure)
+    return lengths
 
 
 @pytest.fixture

@@ -144,6 +144,15 @@ def test_long_names_leave_room_for_the_text_of_a_message(admin, name):
     assert {"In a room", "Between two"} <= set(cells(admin.get(MESSAGES)))
 
 
+def test_a_list_of_messages_costs_what_it_shows(admin, room, alice, normalized):
+    marks = "\u0301\u0316" * 5_000
+    for seq, text in enumerate([marks, f"{marks}{'word ' * 10}", "word " * 20], 10):
+        Message.objects.create(room=room, sender=alice, text=text, seq=seq)
+    shown = cells(admin.get(MESSAGES))
+    assert 0 < max(normalized) < 500
+    assert [len(text) for text in shown if text.endswith("…")] == [80, 401, 401]
+
+
 def find_room_of(writer, reader):
     return Room.objects.get(pk=open_pair(writer.pk, reader.pk).room)
 

@@ -1,12 +1,15 @@
 """Lists of the admin of both apps: what makes no sense is refused, and is no error of the server."""
 
+from urllib.parse import urlencode
+
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import connection
+from django.db import DataError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from notifications.models import Delivery, Notification, Preference, Reader
+from realtime.admin import RoomAdmin
 from realtime.auth import bounded_lists
 from realtime.models import Membership, Message, Room
 from tests.people import make_user
@@ -18,6 +21,9 @@ MODELS += [
     f"notifications/{name}"
     for name in ("notification", "dispatch", "announcement", "reader", "preference", "delivery", "jobrun")
 ]
+
+
+ROOMS = "/admin/realtime/room/"
 
 
 @pytest.fixture
@@ -35,6 +41,58 @@ def test_an_address_that_makes_no_sense_is_refused(root, model):
         assert root.get(page, query).status_code == 400, query
     for query in [{"q": "\ufffd"}, {"p": "9" * 5_000}, {"p": "-1"}, {"o": "x.y"}]:
         assert root.get(page, query, follow=True).status_code == 200, query
+
+
+HUGE = "9" * 20
+
+
+@pytest.mark.parametrize("model", ["notifications/notification", "notifications/announcement", "realtime/room"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"created_at__year": "2025", "created_at__month": HUGE},
+        {"created_at__year": "2025", "created_at__month": "1", "created_at__day": HUGE},
+        {"created_at__iso_year": "9999"},
+        {"created_at__year__gte": "0"},
+        {"created_at__year__lt": "9999"},
+        {"created_at__date__year": "0"},
+        {"created_at__year__in": "2025,0"},
+    ],
+    ids=urlencode,
+)
+def test_a_time_that_cannot_be_is_refused(root, model, query):
+    assert root.get(f"/admin/{model}/", query).status_code == 400
+
+
+@pytest.mark.parametrize("model", ["notifications/notification", "notifications/announcement", "realtime/room"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"created_at__gte": "0001-01-01T00:00+14:00"},
+        {"created_at__gte": "9999-12-31T23:59-05:00"},
+        {"created_at__month": HUGE},
+        {"id__in": HUGE},
+        {"id__regex": "("},
+        {"created_at__year__in": "2024,2025"},
+    ],
+    ids=urlencode,
+)
+def test_what_a_database_cannot_look_for_is_no_error_of_the_server(root, model, query):
+    """Some databases can."""
+    assert root.get(f"/admin/{model}/", query, follow=True).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("error", [DataError, OverflowError])
+def test_other_errors_of_a_list_are_those_of_the_server(root, monkeypatch, error):
+    def fail(*args):
+        raise error
+
+    monkeypatch.setattr(RoomAdmin, "get_queryset", fail)
+    assert root.get(f"{ROOMS}?q=x").status_code == 400
+    with pytest.raises(error):
+        root.get(ROOMS)
+    with pytest.raises(error):
+        root.post(f"{ROOMS}?q=x", {"action": "delete_selected", "_selected_action": ["1"]})
 
 
 @pytest.mark.parametrize("model", ["notifications/notification", "notifications/delivery", "realtime/room"])

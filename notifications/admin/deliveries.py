@@ -9,7 +9,6 @@ from django.contrib.auth import get_permission_codename
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import Promise
-from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -19,7 +18,7 @@ from notifications.mailing.reasons import REASONS
 from notifications.mailing.retrying import RETRIED_AT_ONCE, retry_failed
 from notifications.models import Delivery
 from notifications.types import CHANNEL_NAMES
-from realtime.integration import own_transaction
+from realtime.integration import own_transaction, shorten
 
 STAMPED = ["round", "created_at", "sent_at", "settled_at", "message_id"]
 SHOWN_CHARS = 30  # of names, titles and errors in the list, so that there is room for the other columns
@@ -80,11 +79,11 @@ class DeliveryAdminMixin(RecordAdminMixin, LongListMixin):
 
     @admin.display(description=_("notification"))
     def headline(self, delivery: Delivery) -> str:
-        return Truncator(str(delivery.notification)).chars(SHOWN_CHARS)
+        return shorten(str(delivery.notification), SHOWN_CHARS)
 
     @admin.display(description=_("user"))
     def reader(self, delivery: Delivery) -> str:
-        return Truncator(str(delivery.user)).chars(SHOWN_CHARS)
+        return shorten(str(delivery.user), SHOWN_CHARS)
 
     @admin.display(description=_("reason"))
     def why(self, delivery: Delivery) -> str | Promise:
@@ -93,7 +92,7 @@ class DeliveryAdminMixin(RecordAdminMixin, LongListMixin):
     @admin.display(description=_("reason"), empty_value="")
     def short_reason(self, delivery: Delivery) -> str | None:
         """In the list, an error stands in its place."""
-        return str(self.why(delivery)) or Truncator(delivery.error).chars(SHOWN_CHARS) or None
+        return str(self.why(delivery)) or shorten(delivery.error, SHOWN_CHARS) or None
 
     @admin.display(description=_("due or settled"))
     def moment(self, delivery: Delivery) -> datetime:

@@ -1,23 +1,18 @@
 """How often a user may change their inbox over REST. Named by the views that change something."""
 
-from rest_framework.permissions import SAFE_METHODS
-from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from notifications import conf
-from realtime.integration.rest import MinuteThrottle
+from realtime.integration.rest import ChangeThrottle
 
 
-class ActThrottle(MinuteThrottle):
+class ActThrottle(ChangeThrottle):
     """Limits what is stored for every act: an event for the reader's devices, and what is needed to undo it."""
 
     scope = "notification_acts"
 
     def find_limit(self) -> int | None:
         return conf.settings().acts_per_minute
-
-    def identify(self, request: Request) -> str | None:
-        return None if request.method in SAFE_METHODS else str(request.user.pk)
 
 
 THROTTLES = [*APIView.throttle_classes, ActThrottle]

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
-from django.utils.text import Truncator
 from django.utils.translation import get_language_bidi, override
 
 from notifications import conf
@@ -20,6 +19,7 @@ from notifications.mailing.checking import Letter
 from notifications.models import Notification
 from notifications.texts import Rendered
 from notifications.types import find_type
+from realtime.integration import shorten
 
 SHOWN = 10  # notifications of one mail; of the others, only how many they are
 TEMPLATES = "notifications/mail"
@@ -130,7 +130,7 @@ def write(
             "is_rtl": get_language_bidi(),
         }
         subject, text, html = (_render(name, context) for name in ("subject.txt", "body.txt", "body.html"))
-    return Words(Truncator(" ".join(subject.split())).chars(SUBJECT_CHARS), text.strip() + "\n", html)
+    return Words(shorten(" ".join(subject.split()), SUBJECT_CHARS), text.strip() + "\n", html)
 
 
 def _render(name: str, context: dict[str, Any]) -> str:

@@ -25,6 +25,8 @@ def change(user: Any, *, types: Switches | None = None, categories: Switches | N
     reader = read_user(user)
     fields = _clean(fields)
     _require_channels(types, categories)
+    if not fields and not any((*(types or {}).values(), *(categories or {}).values())):
+        return  # what waits need not be locked and decided again
     if fields.get("mail"):
         fields["bounced_address"] = ""  # whoever wants mails again is believed
     with own_transaction():

@@ -10,11 +10,11 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from realtime.admin.mixins import StyledMixin
 from realtime.auth.bounded_lists import BoundedLists
+from realtime.auth.excerpts import shorten
 from realtime.auth.user_choice import ChoosesUsers, FindsUsers
 from realtime.chat import rooms
 from realtime.delivery.refusal_texts import translate
@@ -25,6 +25,7 @@ from realtime.protocol.errors import Refused
 # members has no such limit.
 INLINE_MEMBERS = 100
 NAME_CHARS = 30  # of a name in a list
+EXCERPT_CHARS = 80  # of a message in a list
 DIRECT_SLUG_CHARS = 14  # of a slug that nobody has chosen
 
 
@@ -37,7 +38,7 @@ def column(field: str, label: Any) -> Any:
     @admin.display(description=label, ordering=field)
     def show(_admin: Any, row: Any) -> str | None:
         name = getattr(row, field)
-        return None if name is None else Truncator(str(name)).chars(NAME_CHARS)
+        return None if name is None else shorten(str(name), NAME_CHARS)
 
     return show
 
@@ -116,7 +117,7 @@ class RoomAdminMixin(FindsUsers, BoundedLists, StyledMixin):
 
     @admin.display(description=_("slug"), ordering="slug")
     def short_slug(self, room: Room) -> str:
-        return Truncator(room.slug).chars(DIRECT_SLUG_CHARS if room.direct else NAME_CHARS)
+        return shorten(room.slug, DIRECT_SLUG_CHARS if room.direct else NAME_CHARS)
 
     @admin.display(description=_("members"), ordering="members_count")
     def members(self, room: Any) -> str:
@@ -171,7 +172,7 @@ class MessageAdminMixin(BoundedLists, StyledMixin):
 
     @admin.display(description=_("text"))
     def excerpt(self, message: Message) -> str:
-        return Truncator(message.text).chars(80)
+        return shorten(message.text, EXCERPT_CHARS)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -46,6 +46,7 @@ class RefreshView(StandingView, TokenViewBase):
 
 class LogoutView(RealtimeView):
     permission_classes = (AllowAny,)
+    throttle_classes = APIView.throttle_classes
 
     def perform_authentication(self, request: Request) -> None:
         """Done in `post` instead: with a refresh token, an expired access token must not prevent the logout."""

@@ -15,12 +15,14 @@ from rest_framework.parsers import BaseParser, FormParser, JSONParser, MultiPart
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
 from rest_framework.versioning import BaseVersioning
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
+from realtime.api.throttles import ChangeThrottle
 
 
 class EscapingRenderer(JSONRenderer):
@@ -66,6 +68,15 @@ class StandingView(APIView):
         measure_body(request)
         super().initial(request, *args, **kwargs)
 
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keep the answer out of caches: those of Django, which ask nobody whether the right still holds, and others.
+
+        A view that sets `Cache-Control` decides itself.
+        """
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers.setdefault("Cache-Control", "private, no-store")
+        return response
+
     def get_exception_handler(self) -> Callable[..., Any]:
         return exception_handler
 
@@ -73,10 +84,12 @@ class StandingView(APIView):
 class RealtimeView(StandingView):
     """A view for users who are logged in, with a token of ours or in another way that the site accepts.
 
-    Never with a password: only `auth/token` takes one, where attempts are limited.
+    Never with a password: only `auth/token` takes one, where attempts are limited. A view that names throttles of its
+    own is not limited with the others in what one user changes.
     """
 
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
+    throttle_classes: Sequence[type[BaseThrottle]] = (*APIView.throttle_classes, ChangeThrottle)
 
     def get_authenticators(self) -> list[BaseAuthentication]:
         # Ours is first. It replaces simplejwt's, which accepts the access tokens of a login that has ended. A class of

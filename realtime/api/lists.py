@@ -76,15 +76,19 @@ queues = Queues()
 
 
 class ListView(RealtimeView):
-    """Base of the views whose GET answers with a list."""
+    """Base of the views whose GET answers with a list, or has to make one for its answer."""
 
     # The user, and the queue in which this request has its turn; None without one.
     turn: tuple[str, Queue] | None = None
 
+    def makes_list(self) -> bool:
+        """Whether a GET costs as much as a list, with the settings of the site."""
+        return True
+
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         at_once = settings().lists_per_user
-        if not at_once or request.method not in SAFE_METHODS:
+        if not at_once or request.method not in SAFE_METHODS or not self.makes_list():
             return
         user = str(request.user.pk)
         queue = queues.enter(user, at_once)

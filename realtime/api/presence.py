@@ -9,7 +9,6 @@ from django.db.models import OuterRef, Subquery
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from realtime.api.base import RealtimeView
 from realtime.api.lists import ListView
 from realtime.api.schema import documented, list_of, validated
 from realtime.api.serializers import PageQuery, StatusesQuery
@@ -50,16 +49,22 @@ class OnlineView(ListView):
         return Response(msgspec.to_builtins(listed))
 
 
-class OnlineCountView(RealtimeView):
-    @documented("presence_count", {200: OnlineCountData})
+class OnlineCountView(ListView):
+    def makes_list(self) -> bool:
+        return not audience.is_everyone()
+
+    @documented("presence_count", {200: OnlineCountData}, refusals=(429,))
     def get(self, request: Request) -> Response:
         """Count the users who are online and whose presence you may see. Those who appear offline are left out."""
         count = online.count() if audience.is_everyone() else _find_page(request, 0, 0).online_count
         return Response(msgspec.to_builtins(OnlineCountData(count)))
 
 
-class StatusView(RealtimeView):
-    @documented("presence_read", {200: Status}, refusals=(404,))
+class StatusView(ListView):
+    def makes_list(self) -> bool:
+        return audience.asks_site()
+
+    @documented("presence_read", {200: Status}, refusals=(404, 429))
     def get(self, request: Request, user_id: str) -> Response:
         """Read whether a user is online, and when they were last seen."""
         pk = user_ids.read_id(user_id)

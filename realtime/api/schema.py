@@ -84,8 +84,8 @@ def documented(
     """Describe a view's method in the OpenAPI document, with its docstring as the description.
 
     `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included,
-    and for requests that change something also 403, unless `anybody` may make them, without a login. Other apps pass
-    the `summary` of their operations. Without drf-spectacular there is no document, and this does nothing.
+    and for requests that change something also 403 and 429, unless `anybody` may make them, without a login. Other
+    apps pass the `summary` of their operations. Without drf-spectacular there is no document, and this does nothing.
     """
     if openapi is None:
         return lambda view: view
@@ -95,6 +95,7 @@ def documented(
         texts = {status: [REFUSALS[status]] for status in (*refusals, 401, 503)}
         if not anybody and view.__name__.upper() not in SAFE_METHODS:
             texts.setdefault(403, []).append(FORGED)
+            texts.setdefault(429, [REFUSALS[429]])
         failures = {
             status: (InvalidShape if status == 400 else ErrorShape, format_lazy(" ".join(["{}"] * len(found)), *found))
             for status, found in sorted(texts.items())

@@ -1,6 +1,5 @@
 """Shapes of requests and responses of the REST API, which the OpenAPI document also shows. Used by the views."""
 
-import unicodedata
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -12,7 +11,7 @@ from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tokens, user_ids
 from realtime.auth.site_tokens import NOT_AN_ID
-from realtime.auth.users import all_users
+from realtime.auth.users import all_users, normalize_name
 from realtime.delivery.refusal_texts import say
 from realtime.models import SLUG_PATTERN, Membership
 from realtime.protocol.errors import Closed, Reason
@@ -123,7 +122,7 @@ class LoginShape(TokenObtainPairSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         # Names are stored in this form, and the login page of Django's admin brings them into it.
         name = attrs[self.username_field]
-        return super().validate({**attrs, self.username_field: unicodedata.normalize("NFKC", name)})
+        return super().validate({**attrs, self.username_field: normalize_name(name)})
 
 
 class RefreshShape(TokenRefreshSerializer):

@@ -1,7 +1,7 @@
 """Refuses requests to lists of the admin that make no sense. Used by the admin classes of both apps.
 
-Django answers some of them with an error of the server: a NUL character on PostgreSQL, a year that has no next one, and
-a selected row whose key is none.
+Django answers some of them with an error of the server: a NUL character on PostgreSQL, a year that has no next one, a
+month, a moment or a number that is too large for Python or the database, and a selected row whose key is none.
 """
 
 import re
@@ -9,10 +9,12 @@ from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, ValidationError
+from django.db import DataError
 from django.http import HttpRequest
 
 # Those with a day before them and after them, in each time zone.
 YEARS = range(2, 9999)
+YEAR_PARTS = {"year", "iso_year"}
 
 
 class CarefulLists:
@@ -22,7 +24,13 @@ class CarefulLists:
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         require_sense(request, self.opts.pk)
-        return super().changelist_view(request, extra_context)  # type: ignore[misc]
+        try:
+            return super().changelist_view(request, extra_context)  # type: ignore[misc]
+        except (DataError, OverflowError) as error:
+            # Without a query, it is no fault of the address. An action may fail for reasons of its own.
+            if not request.GET or request.method == "POST":
+                raise
+            raise BadRequest("A value that cannot be looked for") from error
 
 
 def require_sense(request: HttpRequest, key: Any) -> None:
@@ -30,7 +38,9 @@ def require_sense(request: HttpRequest, key: Any) -> None:
     for name, values in request.GET.lists():
         if any("\0" in value for value in values):
             raise BadRequest("A NUL character")
-        if name.endswith("__year") and not all(_is_year(value) for value in values):
+        # Also with a comparison behind it, and then perhaps with several years: `created_at__year__in=2024,2025`.
+        years = ",".join(values).split(",") if YEAR_PARTS & set(name.split("__")[1:]) else []
+        if not all(_is_year(value) for value in years):
             raise BadRequest("No year")
     if not all(_is_key(value, key) for value in request.POST.getlist(ACTION_CHECKBOX_NAME)):
         raise BadRequest("No key of a row")

@@ -22,13 +22,22 @@ def read_id(given: object) -> Any | None:
 
     Only the canonical form is accepted: `int()` would also accept `1_0`, ` 1` and `true`.
     """
-    if not isinstance(given, int | str) or (isinstance(given, str) and "\0" in given):
+    if not isinstance(given, int | str) or (isinstance(given, str) and not _can_be_stored(given)):
         return None
     try:
         pk = _key_field().clean(given, None)
     except ValidationError:
         return None
     return None if isinstance(pk, int) and str(pk) != str(given) else pk
+
+
+def _can_be_stored(text: str) -> bool:
+    """PostgreSQL has no NUL, and no database has a half of a surrogate pair, as JSON may escape it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
 
 
 def read_user(user: object) -> Any:

@@ -3,6 +3,7 @@
 Called wherever a right depends on the user being there. Synchronous.
 """
 
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -15,6 +16,8 @@ from realtime.storage.routed import exact
 # 60 bits: the largest number that Python keeps in 32 bytes. Each open socket has one.
 MARK_BITS = (1 << 60) - 1
 UNKNOWN = 0  # the mark of a socket whose user's password was not looked up
+# Of a name whose column has no limit. Django's page for logging in takes no longer one either.
+MAX_NAME_CHARS = 254
 
 
 def all_users() -> "QuerySet[Any]":
@@ -56,6 +59,17 @@ def find_passwords(pks: Iterable[Any]) -> dict[Any, str]:
 @cache
 def has_column(name: str) -> bool:
     return name in {field.name for field in get_user_model()._meta.concrete_fields}
+
+
+def normalize_name(given: str) -> str:
+    """The name with which somebody logs in, in the form in which names are stored.
+
+    One that is too long for the column belongs to nobody, and is returned as it is: the time that Unicode's
+    normalization takes grows with the square of the length, and no other thread runs meanwhile.
+    """
+    model: Any = get_user_model()
+    limit = model._meta.get_field(model.USERNAME_FIELD).max_length or MAX_NAME_CHARS
+    return unicodedata.normalize("NFKC", given) if len(given) <= limit else given
 
 
 def mark_password(stored: str | None) -> int:

@@ -2,15 +2,16 @@
 
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
 periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
-reads settings and arguments that name users, names users to others, lets staff choose users by name, ends lists of the
-admin before they count a whole table, and refuses those that make no sense, finds tables of other apps, as `realtime`
-does, replaces what must not be replayed, describes its frames, and completes those that count when they get their
-number.
+reads settings and arguments that name users, names users to others, shortens what people write, lets staff choose
+users by name, ends lists of the admin before they count a whole table, and refuses those that make no sense, finds
+tables of other apps, as `realtime` does, replaces what must not be replayed, describes its frames, and completes those
+that count when they get their number.
 """
 
 from realtime.asyncapi.contributions import Contribution, register_description
 from realtime.auth.admin_lists import CarefulLists
 from realtime.auth.bounded_lists import BoundedLists, BoundedPaginator
+from realtime.auth.excerpts import shorten
 from realtime.auth.names import display_name
 from realtime.auth.user_choice import FindsUsers, UserSelect, UsersSelect
 from realtime.auth.user_ids import read_user, wire_id
@@ -74,6 +75,7 @@ __all__ = [
     "retry_conflicts",
     "rows",
     "run",
+    "shorten",
     "stored_id",
     "update_rows",
     "user_column",

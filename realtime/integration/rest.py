@@ -7,10 +7,11 @@ from realtime.api.base import RealtimeView
 from realtime.api.lists import ListView
 from realtime.api.schema import documented, shown_as, validated
 from realtime.api.serializers import MAX_SEQ, MomentField, PageQuery, Shape, UserIdField
-from realtime.api.throttles import MinuteThrottle
+from realtime.api.throttles import ChangeThrottle, MinuteThrottle
 
 __all__ = [
     "MAX_SEQ",
+    "ChangeThrottle",
     "ListView",
     "MinuteThrottle",
     "MomentField",

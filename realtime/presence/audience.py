@@ -44,6 +44,11 @@ def is_everyone() -> bool:
     return settings().presence_audience == "everyone"
 
 
+def asks_site() -> bool:
+    """Whether a function of the site says who may see whom. It names all whom a reader may see: perhaps everybody."""
+    return "." in settings().presence_audience
+
+
 async def count_visible(store: PresenceStore, reader_key: str) -> Census:
     """How many of those whose presence the user may see are online. If nobody can tell, at least the user is."""
     try:

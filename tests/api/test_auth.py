@@ -72,6 +72,14 @@ def test_a_name_may_be_written_in_either_form(anybody, written):
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("length", [151, 200_000])
+def test_a_name_that_nobody_can_have_is_refused_as_it_is(anybody, configure, normalized, length):
+    configure(LOGINS_PER_MINUTE=1)
+    given = {"username": "a" + "\u0301\u0316" * (length // 2), "password": PASSWORD}
+    assert [anybody.post("/api/v1/auth/token", given).status_code for _ in range(2)] == [401, 429]
+    assert max(normalized, default=0) <= 150
+
+
 def test_it_refreshes_within_the_same_login(login, anybody):
     answer = anybody.post("/api/v1/auth/refresh", {"refresh": login["refresh"]})
     assert list(answer.json()) == ["access"]

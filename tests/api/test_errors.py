@@ -1,5 +1,6 @@
 """Every error of the API has the same shape, and its documentation is complete."""
 
+import codecs
 import json
 import re
 from datetime import timedelta
@@ -88,6 +89,20 @@ def test_it_refuses_a_form_with_too_many_fields(client, settings):
     files = "".join(f'--x\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n1\r\n' for name in "ab")
     answer = client.post("/api/v1/rooms", f"{files}--x--\r\n", content_type="multipart/form-data; boundary=x")
     assert error_of(answer) == (413, "TOO_LARGE")
+
+
+@pytest.mark.parametrize("charset", ["bz2", "zlib", "hex"])
+def test_it_expands_no_body(charset):
+    """Nothing bounds what a compressed one becomes."""
+    body = codecs.encode(b'{"username": "alice", "password": "x"}', charset)
+    answer = APIClient().post("/api/v1/auth/token", body, content_type=f"application/json; charset={charset}")
+    assert error_of(answer) == (400, "INVALID_JSON")
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded"])
+def test_it_reads_no_body_that_is_too_large(settings, kind):
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    assert error_of(APIClient().post("/api/v1/auth/token", b" " * 101, content_type=kind)) == (413, "TOO_LARGE")
 
 
 def in_chunks(user, path, body):

@@ -89,6 +89,37 @@ def test_each_list_has_its_turn(alice, general, queues, monkeypatch, path):
     assert len(queues) == 0
 
 
+def who_sees_whom(user_id):
+    return ()
+
+
+THIS = f"{__name__}.{who_sees_whom.__name__}"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("audience", "count", "status"),
+    [
+        ({"PRESENCE_AUDIENCE": "everyone"}, 200, 200),
+        ({"PRESENCE_AUDIENCE": "rooms"}, 429, 200),
+        ({"PRESENCE_AUDIENCE": THIS, "PRESENCE_VISIBLE": THIS}, 429, 429),
+    ],
+    ids=["everyone", "rooms", "a function"],
+)
+def test_presence_has_its_turn_where_all_that_may_be_seen_are_looked_up(
+    alice, queues, monkeypatch, configure, audience, count, status
+):
+    configure(**audience)
+    monkeypatch.setattr(lists, "WAIT_SECONDS", 0.0)
+    client, turn = client_for(alice), queues.enter(str(alice.pk), 1)
+    assert client.get("/api/v1/online/count").status_code == count
+    assert client.get(f"/api/v1/status/{alice.pk}").status_code == status
+    queues.leave(str(alice.pk), turn)
+    assert client.get("/api/v1/online/count").json() == {"online_count": 0}
+    assert client.get(f"/api/v1/status/{alice.pk}").json()["user_id"] == alice.pk
+    assert len(queues) == 0
+
+
 @pytest.mark.django_db
 def test_it_answers_who_asks_for_too_many_when_to_ask_again(alice, bob, general, queues, monkeypatch):
     monkeypatch.setattr(lists, "WAIT_SECONDS", 0.0)

@@ -78,6 +78,7 @@ def test_each_gets_what_is_theirs(alice: Any, bob: Any, carol: Any, known: Any, 
     wanted = {alice: owner, bob: member, **dict.fromkeys(outsiders, other)}  # staff have the admin for more
     answers = {user: ask(client_for(user), method, path, body, known) for user in wanted}
     assert {user: answer.status_code for user, answer in answers.items()} == wanted
+    assert {answer["Cache-Control"] for answer in answers.values()} == {"private, no-store"}
     assert not any("Secret" in answers[user].content.decode() for user in outsiders)
     if name not in OPEN:
         answer = ask(APIClient(), method, path, body, known)

@@ -14,6 +14,7 @@ from rest_framework.versioning import AcceptHeaderVersioning, NamespaceVersionin
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from realtime.api.base import RealtimeView
 from realtime.auth import tokens
 from realtime.chat import rooms
 from tests.people import PASSWORD, access_for, client_for
@@ -117,6 +118,31 @@ def test_a_password_is_taken_where_attempts_are_limited_alone(bob, monkeypatch):
     client = APIClient(HTTP_AUTHORIZATION="Basic " + b64encode(f"bob:{PASSWORD}".encode()).decode())
     for method, path in (("get", "rooms"), ("post", "ws/ticket"), ("post", "auth/logout")):
         assert getattr(client, method)(f"/api/v1/{path}").status_code == 401
+
+
+@pytest.mark.parametrize("path", ["rooms/secret/messages", "rooms", "messages", "online/count", "api/docs/socket"])
+def test_no_answer_outlives_a_right_in_the_cache_of_the_site(bob, carol, settings, path):
+    cached = "django.middleware.cache"
+    settings.MIDDLEWARE = [
+        f"{cached}.UpdateCacheMiddleware",
+        *settings.MIDDLEWARE,
+        f"{cached}.FetchFromCacheMiddleware",
+    ]
+    rooms.create_room(bob, title="Secret", slug="secret", private=True)
+    client, address = client_for(bob), f"/{path}" if path.startswith("api") else f"/api/v1/{path}"
+    assert client.get(address).status_code == 200
+    assert "max-age" not in client.get(address)["Cache-Control"]
+    assert client.post("/api/v1/auth/logout").status_code == 204
+    assert client.get(address).status_code == 401
+
+
+def test_a_view_of_the_site_may_be_cached(bob):
+    class Kept(RealtimeView):
+        def get(self, request):
+            return Response({}, headers={"Cache-Control": "max-age=60"})
+
+    request = APIRequestFactory().get("/x", headers={"authorization": f"Bearer {access_for(bob)}"})
+    assert Kept.as_view()(request)["Cache-Control"] == "max-age=60"
 
 
 class Named(Serializer):

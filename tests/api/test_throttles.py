@@ -1,10 +1,16 @@
-"""How often one may try to log in, and make rooms."""
+"""How often one may try to log in, make rooms, and change something else."""
+
+from threading import Barrier
 
 import pytest
-from rest_framework.test import APIClient
+from django.contrib.auth.models import AnonymousUser
+from rest_framework.request import Request
+from rest_framework.test import APIClient, APIRequestFactory
 
 from realtime.api import throttles
+from tests.patience import PATIENCE_SECONDS
 from tests.people import PASSWORD, client_for, make_user
+from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -43,17 +49,83 @@ def test_it_says_so_in_its_own_words(alice, now):
     assert answer.status_code == 429
     assert answer.json().keys() == {"detail", "code"}
     assert answer.json()["code"] == "RATE_LIMITED"
-    assert answer["Retry-After"] == "50"
+    assert answer["Retry-After"] == "60"
 
 
-def test_it_takes_the_next_one_when_the_first_is_a_minute_old(alice, now):
+def test_it_takes_the_next_ones_when_the_first_ten_seconds_are_a_minute_old(alice, now):
     for _ in range(10):
         try_login()
         now[0] += 5
     assert try_login(password=PASSWORD) == 429
-    now[0] += 10
-    assert try_login(password=PASSWORD) == 200
+    now[0] += 19
+    assert post({"username": "alice", "password": PASSWORD})["Retry-After"] == "1"
+    now[0] += 1
+    assert [try_login(password=PASSWORD) for _ in range(3)] == [200, 200, 429]
+
+
+def test_what_it_refuses_does_not_count(alice, now):
+    for _ in range(20):
+        try_login()
+    now[0] += 69
     assert try_login(password=PASSWORD) == 429
+    now[0] += 1
+    assert try_login(password=PASSWORD) == 200
+
+
+class Everybody(throttles.MinuteThrottle):
+    scope = "logins_per_minute"
+
+    def identify(self, request):
+        return "everybody"
+
+
+def ask():
+    return Everybody().allow_request(None, None)
+
+
+def test_it_takes_ten_of_those_that_come_at_once(now, monkeypatch):
+    """Also if each of them has seen none of the others."""
+    seen, read = Barrier(20), throttles.Cache.read
+
+    def read_together(self, keys):
+        found = read(self, keys)
+        if not found:
+            seen.wait(PATIENCE_SECONDS)
+        return found
+
+    monkeypatch.setattr(throttles.Cache, "read", read_together)
+    assert sorted(at_once(*[ask] * 20)) == [False] * 10 + [True] * 10
+
+
+@pytest.mark.parametrize("seconds", [10, -10])
+def test_it_sees_those_that_another_process_counts_at_the_same_moment(now, monkeypatch, seconds):
+    """Its clock may be in the next ten seconds, or still in those before."""
+    read = throttles.Cache.read
+    others = []
+
+    def read_before_others(self, keys):
+        found = read(self, keys)
+        if not others:
+            others.append(None)
+            now[0] += seconds
+            others.extend(ask() for _ in range(10))
+            now[0] -= seconds
+        return found
+
+    monkeypatch.setattr(throttles.Cache, "read", read_before_others)
+    assert not ask()
+    assert others[1:] == [True] * 10
+
+
+def test_it_takes_any_number_with_a_cache_that_keeps_nothing(settings):
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
+    assert all(ask() for _ in range(12))
+
+
+def test_it_takes_any_number_with_a_cache_that_conceals_its_failures(monkeypatch):
+    for method in ("get_many", "add", "incr"):
+        monkeypatch.setattr(throttles.cache, method, lambda *args: None)
+    assert all(ask() for _ in range(12))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +191,9 @@ def test_it_knows_when_to_come_back_after_the_limit_was_lowered(alice, configure
         try_login()
         now[0] += 1
     configure(LOGINS_PER_MINUTE=2)
-    assert post({"username": "alice", "password": PASSWORD})["Retry-After"] == "58"
+    assert post({"username": "alice", "password": PASSWORD})["Retry-After"] == "65"
+    configure(LOGINS_PER_MINUTE=6)
+    assert try_login(password=PASSWORD) == 200
 
 
 @pytest.mark.parametrize(("proxies", "status"), [(0, 429), (1, 429), (2, 401)])
@@ -157,7 +231,7 @@ def test_it_makes_keys_that_every_cache_takes(configure, name):
     assert (try_login(name), try_login(name)) == (401, 429)
 
 
-@pytest.mark.parametrize("method", ["get", "set"])
+@pytest.mark.parametrize("method", ["get_many", "add", "incr"])
 def test_it_lets_everybody_log_in_while_the_cache_is_away(alice, configure, monkeypatch, caplog, method):
     configure(LOGINS_PER_MINUTE=1)
 
@@ -174,8 +248,59 @@ def test_it_lets_a_user_make_thirty_rooms_a_minute(alice, now):
     client = client_for(alice)
     assert {client.post("/api/v1/rooms", {"title": "Room"}).status_code for _ in range(30)} == {201}
     answer = client.post("/api/v1/rooms", {"title": "Room"})
-    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (429, "RATE_LIMITED", "60")
+    assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (429, "RATE_LIMITED", "70")
     assert client.get("/api/v1/rooms").status_code == 200
     assert client_for(make_user("bob")).post("/api/v1/rooms", {"title": "Room"}).status_code == 201
-    now[0] += 60
+    now[0] += 70
     assert client.post("/api/v1/rooms", {"title": "Room"}).status_code == 201
+
+
+CHANGES = [
+    ("patch", "rooms/general", {"title": "Other"}),
+    ("post", "rooms/general/members", {}),
+    ("delete", "rooms/general/members/7", None),
+    ("post", "ws/ticket", None),
+    ("patch", "notifications/preferences", {}),
+    ("post", "announcements/7/seen", None),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), CHANGES, ids=[path for _, path, _ in CHANGES])
+def test_it_limits_what_a_user_changes_at_all_addresses_together(general, alice, bob, configure, method, path, body):
+    configure(CHANGES_PER_MINUTE=2)
+
+    def change(user):
+        return getattr(client_for(user), method)(f"/api/v1/{path}", body)
+
+    assert change(alice).status_code < 429
+    assert client_for(alice).delete("/api/v1/rooms/lounge").status_code == 404
+    answer = change(alice)
+    assert (answer.status_code, answer.json()["code"]) == (429, "RATE_LIMITED")
+    assert 60 <= int(answer["Retry-After"]) <= 70
+    assert change(bob).status_code < 429
+    client = client_for(alice)
+    assert client.get("/api/v1/rooms/general").status_code == 200
+    assert client.options("/api/v1/rooms/general").status_code == 200
+    assert client.post("/api/v1/auth/logout").status_code == 204
+
+
+def test_it_takes_six_hundred_changes_a_minute(general, alice, now):
+    assert all(throttles.ChangeThrottle().allow_request(change_of(alice), None) for _ in range(600))
+    assert not throttles.ChangeThrottle().allow_request(change_of(alice), None)
+
+
+def test_it_takes_any_number_of_changes_where_the_limit_is_off(alice, configure):
+    configure(CHANGES_PER_MINUTE=0)
+    assert all(throttles.ChangeThrottle().allow_request(change_of(alice), None) for _ in range(700))
+
+
+@pytest.mark.parametrize("nobody", [None, AnonymousUser()])
+def test_it_does_not_count_visitors_of_a_view_for_everybody(configure, nobody):
+    configure(CHANGES_PER_MINUTE=1)
+    assert all(throttles.ChangeThrottle().allow_request(change_of(nobody), None) for _ in range(3))
+
+
+def change_of(user):
+    request = Request(APIRequestFactory().post("/x"))
+    request.user = user
+    return request

@@ -147,6 +147,14 @@ class Keys(TransactionTestCase):
         for user, key in zip(self.users, WIRE):
             answer = client.get(f"/api/v1/status/{{quote(str(key), safe='')}}")
             self.assertEqual((answer.status_code, answer.json().get("user_id")), (200, key))
+
+    @override_settings(REALTIME={{}})
+    def test_half_a_surrogate_pair_over_rest(self):
+        client = Client(headers={{"authorization": f"Bearer {{AccessToken.for_user(self.other)}}"}})
+        realtime.create_room(self.other, title="Mine", slug="mine")
+        given = {{"user_id": chr(0xD800)}}
+        answer = client.post("/api/v1/rooms/mine/members", given, content_type="application/json")
+        self.assertEqual(answer.status_code, 400, answer.content)
 """
 
 
@@ -171,4 +179,4 @@ def test_users_with_any_key(tmp_path, field, keys):
         "accounts/models.py": MODELS.format(field=field),
         "tests.py": TESTS.format(keys=keys),
     }
-    assert "Ran 4 tests" in SmallSite(tmp_path, files).run("django", "test", "tests")
+    assert "Ran 5 tests" in SmallSite(tmp_path, files).run("django", "test", "tests")

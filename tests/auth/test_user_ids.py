@@ -65,6 +65,14 @@ def test_a_key_may_be_an_object(monkeypatch, given):
         read_user(1.5)
 
 
+@pytest.mark.parametrize("wrong", ["\ud800", "bob\udfff", "\0", "x" * 255])
+def test_a_key_may_be_a_text_that_can_be_stored(monkeypatch, wrong):
+    monkeypatch.setattr(user_ids, "_key_field", lambda: models.CharField(max_length=254))
+    assert user_ids.read_id(wrong) is None
+    for text in ("bob", "\U0001f600"):
+        assert user_ids.read_id(text) == text
+
+
 @isolate_apps("tests.shop")
 def test_a_user_of_a_model_with_a_key_of_its_own_has_the_key_of_the_user():
     class Customer(User):

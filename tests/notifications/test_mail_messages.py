@@ -147,6 +147,14 @@ def test_a_long_subject_is_cut(office: Office, erin: Any) -> None:
     assert mail.subject.endswith("…")
 
 
+def test_a_subject_costs_what_is_shown_of_it(office: Office, erin: Any, normalized: list[int]) -> None:
+    sent(erin, "mention", message="\u0301\u0316" * 50_000)
+    (mail,) = office.send(minutes=5)
+    assert mail.subject.startswith("New mention: \u0301\u0316")
+    assert mail.subject.endswith("…")
+    assert 0 < max(normalized) < 1_000
+
+
 def test_a_link_that_must_not_be_followed(office: Office, erin: Any) -> None:
     row = sent(erin, "mention", message="hello")
     Notification.objects.filter(pk=row.pk).update(link="javascript:alert(1)")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from rest_framework import serializers
 from rest_framework.test import APIClient
 
@@ -257,6 +259,17 @@ def test_what_waits_is_decided_again(office: Office, erin: Any) -> None:
     choose(erin, muted_until=None)
     row.refresh_from_db()
     assert row.withheld_until == Delivery.objects.get().due_at == office.time.now
+
+
+@pytest.mark.parametrize("nothing", [{}, {"types": {}}, {"categories": {"social": {}}, "channels": {}, "digest": {}}])
+def test_who_changes_nothing_locks_nothing(
+    hers: APIClient, alice: Any, django_assert_num_queries: Any, nothing: dict[str, Any]
+) -> None:
+    shown = hers.get(URL).json()
+    with CaptureQueriesContext(connection) as looking:
+        hers.get(URL)
+    with django_assert_num_queries(len(looking)):
+        assert patch(hers, nothing) == shown
 
 
 def test_what_is_wrong_in_a_row_is_left_out(alice: Any, time: Time) -> None:

@@ -110,7 +110,8 @@ def test_every_address_is_in_the_table() -> None:
 
 @EACH
 def test_the_owner(bob: Any, known: Any, method: str, path: str, body: Any, owner: int) -> None:
-    assert ask(client_for(bob), method, path, body, known).status_code == owner
+    answer = ask(client_for(bob), method, path, body, known)
+    assert (answer.status_code, answer["Cache-Control"]) == (owner, "private, no-store")
 
 
 @EACH
