@@ -19,7 +19,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", views.DocsView.as_view(), name="docs"),
     path("api/v1/orders", orders.OrdersView.as_view(), name="orders"),
-    path("api/v1/orders/<slug:number>/next", orders.NextStepView.as_view(), name="order-next"),
+    path("api/v1/orders/<int:key>/next", orders.NextStepView.as_view(), name="order-next"),
     path("api/docs/socket", views.SOCKET_DOCS, name="socket-docs"),
     path("", include("realtime.urls")),
     path("", include("notifications.urls")),
