@@ -85,7 +85,10 @@ async function close(id, act) {
 function show() {
   const open = announcements.filter(({ id }) => !closing.has(id));
   const keyOf = ({ id, test }) => (test ? `test-${id}` : id);
-  showList(find("announcements"), [...tests, ...open], keyOf, () => clone("announcement-piece"), showOne);
+  const shown = [...tests, ...open];
+  showList(find("announcements"), shown, keyOf, () => clone("announcement-piece"), showOne);
+  // Those that are too long are scrolled with the keys.
+  find("announcements").tabIndex = shown.length ? 0 : -1;
 }
 
 function showOne(element, { id, level, title, message, link, closing: act, test }) {

@@ -1,9 +1,10 @@
 """The demo in a real browser for those who use keys, a screen reader, a small screen, or a strict browser."""
 
 import re
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.clients.browser import PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers
@@ -23,6 +24,22 @@ NO_STORAGE = """Object.defineProperty(window, "sessionStorage", {
         throw new DOMException("Access is denied for this document.", "SecurityError");
     },
 });"""
+
+
+def announce(process: SiteProcess, title: str, message: str = "", closing: str = "dismiss") -> None:
+    process.site.run(
+        f"from notifications import announce; announce({title!r}, {message!r}, for_newer=True, closing={closing!r})"
+    )
+
+
+@pytest.fixture
+def cleared(process: SiteProcess) -> Any:
+    """What a test has announced is gone after it."""
+    yield
+    process.site.run(
+        "from notifications import cancel_announcement; from notifications.models import Announcement;"
+        "[cancel_announcement(one) for one in Announcement.objects.all()]"
+    )
 
 
 @pytest.mark.parametrize("pane", ["conversation", "side"])
@@ -52,3 +69,30 @@ async def test_a_browser_that_blocks_cookies_is_told_so(browser: Browser, proces
         await expect(page.locator("#sign-in-error")).to_have_text("The demo needs cookies. Allow them for this site.")
         await expect(page.locator("#sign-in")).to_be_visible()
         await expect_no_barriers(page)
+
+
+@pytest.mark.usefixtures("cleared")
+@pytest.mark.parametrize("view", [PHONE, {"width": 640, "height": 360}], ids=["phone", "zoom"])
+async def test_long_announcements_leave_room_for_the_conversation(
+    windows: Windows, process: SiteProcess, view: Any
+) -> None:
+    announce(process, "Maintenance", "First line\n" + "The servers rest tonight. " * 120, closing="stay")
+    alice = await windows.open("alice", viewport=view)
+    announcement = alice.locator(".announcement")
+    await expect(announcement).to_have_count(1)
+    assert await height(alice.locator("#scroller")) > view["height"] / 8
+    composer = await alice.locator("#composer").bounding_box()
+    panes = await alice.locator("#panes").bounding_box()
+    assert composer
+    assert panes
+    assert composer["y"] + composer["height"] <= panes["y"]
+    # It is read on with the keys.
+    await alice.locator("#announcements").focus()
+    await alice.keyboard.press("End")
+    await expect(announcement.locator("span")).to_have_css("white-space", "pre-line")
+    await expect_no_barriers(alice)
+
+
+async def height(locator: Locator) -> float:
+    box = await locator.bounding_box()
+    return box["height"] if box else 0
