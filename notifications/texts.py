@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # What a template takes: `%(name)s`, with a letter that says what it is for.
 PLACE = re.compile(r"%(?:\((?P<name>[^)]*)\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[hlL]?(?P<letter>.)", re.S)
+NUMERIC = (int, float, Decimal)
 # They lead to the plural forms that most languages have.
 NUMBERS = (1, 2, 5)
 
@@ -87,7 +88,15 @@ def fill(template: Text, params: Mapping[str, object]) -> str:
 
 def fill_link(template: str, params: Mapping[str, object]) -> str:
     """A link whose parameters are escaped, so that none of them leads elsewhere. Raises MissingParameter."""
-    return fill(template, {name: quote(str(value), safe="") for name, value in params.items()})
+    return fill(template, {name: _escape(value) for name, value in params.items()})
+
+
+def _escape(value: object) -> object:
+    """A number stays one for `%d`: no character of it leads elsewhere."""
+    if type(value) in NUMERIC:
+        return value
+    escaped = quote(str(value), safe="")
+    return _Stored(escaped) if isinstance(value, (_Stored, *NUMERIC)) else escaped
 
 
 def render(

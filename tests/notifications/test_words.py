@@ -159,6 +159,17 @@ def test_a_plural_translation_that_does_not_name_its_number(bob: Any) -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_the_numbers_of_links_stay_numbers_when_they_are_stored(bob: Any) -> None:
+    actions = [Action("pay", "Pay", "/pay/%(id)d"), Action("show", "Show", "/show/%(id)s")]
+    types.register("order", title="Order", message="", link="/orders/%(id)d", actions=actions)
+    for value in (5, Decimal(5)):
+        row = sent(bob, "order", id=value)
+        row.refresh_from_db()
+        assert row.link == "/orders/5"
+        assert [action.link for action in row.render().actions] == ["/pay/5", "/show/5"]
+
+
+@pytest.mark.usefixtures("registry")
 def test_what_is_stored_keeps_its_words_when_its_type_gets_actions(bob: Any) -> None:
     words = {"title": "Order %(number)s", "message": "Sent to %(place)s"}
     types.register("parcel", **words)
