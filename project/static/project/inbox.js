@@ -1,7 +1,7 @@
 /** The inbox: its list, its tabs, and what one can do with a notification. */
 
 import { realtime } from "./client.js";
-import { find, part, showList } from "./dom.js";
+import { find, keepFocus, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
 import { endActs, showToast } from "./toasts.js";
@@ -77,18 +77,16 @@ function toggle(isOpen) {
 
 function show() {
   const { items, hasMore, loading } = inbox.getSnapshot();
-  const focused = [...find("items").children].indexOf(document.activeElement?.closest?.("#items > li"));
-  showList(find("items"), items, ({ id }) => id, () => makeItem(acts), showItem);
-  if (focused >= 0 && !find("items").contains(document.activeElement)) refocus(focused);
+  const list = find("items").children;
+  const place = [...list].indexOf(document.activeElement?.closest?.("#items > li"));
+  // After an act has removed the notification with the focus, the one in its place has it.
+  keepFocus(
+    () => showList(find("items"), items, ({ id }) => id, () => makeItem(acts), showItem),
+    () => list[Math.min(place, list.length - 1)] ?? null,
+  );
   find("no-items").hidden = loading || items.length > 0;
   find("more-items").hidden = !hasMore;
   showCount(inbox.counts.unread);
-}
-
-/** After an act has removed the notification with the focus, the one in its place has it. */
-function refocus(place) {
-  const items = find("items").children;
-  (items[Math.min(place, items.length - 1)] ?? find("close-inbox")).focus();
 }
 
 function showCount(unread) {

@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.clients.browser import PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers
-from tests.processes.demo.windows import Windows
+from tests.processes.demo.windows import Windows, say_what_is_refused
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -96,3 +96,37 @@ async def test_long_announcements_leave_room_for_the_conversation(
 async def height(locator: Locator) -> float:
     box = await locator.bounding_box()
     return box["height"] if box else 0
+
+
+@pytest.mark.usefixtures("cleared")
+async def test_an_announcement_is_told_and_its_end_keeps_the_focus(windows: Windows, process: SiteProcess) -> None:
+    announce(process, "One")
+    announce(process, "Two")
+    alice = await windows.open("alice")
+    announcements = alice.locator("#announcements")
+    await expect(announcements).to_have_attribute("aria-live", "polite")
+    buttons = announcements.get_by_role("button", name="Dismiss")
+    await expect(buttons).to_have_count(2)
+    await buttons.first.focus()
+    await alice.keyboard.press("Enter")
+    await expect(buttons).to_have_count(1)
+    await expect(buttons).to_be_focused()
+    await alice.keyboard.press("Enter")
+    await expect(buttons).to_have_count(0)
+    await expect(alice.locator("#scroller")).to_be_focused()
+
+
+async def test_a_button_that_goes_with_its_message_or_toast_leaves_the_focus_beside_it(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    await say_what_is_refused(alice, "Nobody wants this")
+    await alice.locator(".discard:visible").focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.get_by_text("Nobody wants this")).to_have_count(0)
+    await expect(alice.locator("#scroller")).to_be_focused()
+    await alice.click("#bell")
+    await alice.keyboard.press("z")
+    await alice.get_by_text("There is nothing to undo").wait_for()
+    await alice.locator(".toast .close").focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.locator(".toast")).to_have_count(0)
+    await expect(alice.locator("#close-inbox")).to_be_focused()
