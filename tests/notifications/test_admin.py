@@ -17,7 +17,7 @@ from notifications.inbox.acts import act, take_action
 from notifications.mailing import bounces, messages, sending
 from notifications.models import Notification
 from tests.notifications.announced_admin import log_in_root
-from tests.notifications.choices import NOON, choose, delivery_of
+from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, delivery_of
 from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
 from tests.notifications.staffed import address, staff
@@ -194,6 +194,16 @@ def test_its_page_tells_why_it_was_not_pushed_or_mailed(root: Client, office: Of
     assert "had read it" in steps["No mail"].detail
     assert steps["No mail"].at == office.time.now  # and not when it was due
     assert "A summary is due" in steps
+
+
+def test_its_page_has_all_times_in_the_zone_of_the_site(root: Client, time: Time, bob: Any, settings: Any) -> None:
+    """A summary that is due, and what it says of the quiet hours after which it comes, are one moment."""
+    settings.TIME_ZONE = "Europe/Berlin"
+    time.set(MIDNIGHT - timedelta(hours=9))
+    choose(bob, quiet_hours=[NIGHT], time_zone="Asia/Tokyo")
+    page = root.get(address("change", lunch(bob))).content.decode()
+    assert "2030-01-15 23:00:00</time><strong>A summary is due" in page
+    assert page.count("The reader has quiet hours until 2030-01-15 23:00.") == 2
 
 
 def test_its_page_tells_of_the_summary(root: Client, office: Office, erin: Any) -> None:
