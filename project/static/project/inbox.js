@@ -22,7 +22,7 @@ export function startInbox() {
   inbox.subscribe(show);
   find("bell").addEventListener("click", () => toggle(find("inbox").hidden));
   find("close-inbox").addEventListener("click", () => toggle(false));
-  find("read-all").addEventListener("click", () => perform(inbox.readAll(), gettext("All are read")));
+  find("read-all").addEventListener("click", readAll);
   find("more-items").addEventListener("click", () => attempt(inbox.loadMore()));
   part(find("inbox"), ".tabs").addEventListener("change", ({ target }) => attempt(inbox.show(BOXES[target.value])));
   listenToKeys({ ...acts, close: () => toggle(false) });
@@ -45,6 +45,15 @@ export const acts = {
     if ((await perform(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
   },
 };
+
+/** Where nothing is unread, nothing changes: then “Undo” would take back the act before. */
+function readAll() {
+  const { items, hasMore, counts, filter } = inbox.getSnapshot();
+  const isInbox = (filter.box ?? "inbox") === "inbox";
+  const hasUnread = isInbox ? counts.unread > 0 : hasMore || items.some((item) => !item.read_at);
+  if (hasUnread) perform(inbox.readAll(), gettext("All are read"));
+  else if (items.length) showToast(gettext("All are read"));
+}
 
 /** Offer to undo what is done, until the next act. */
 function perform(promise, done) {
