@@ -16,6 +16,8 @@ const BOXES = {
 const SNOOZE_MS = 60_000; // short, so that one sees it come back
 const inbox = realtime.notifications;
 let last; // the promise of the last act, which is the one that can be undone
+let wasLoading = false;
+let isUnloaded = false; // the list, or more of it, could not be loaded
 
 export function startInbox() {
   inbox.open();
@@ -23,7 +25,8 @@ export function startInbox() {
   find("bell").addEventListener("click", () => toggle(find("inbox").hidden));
   find("close-inbox").addEventListener("click", () => toggle(false));
   find("read-all").addEventListener("click", readAll);
-  find("more-items").addEventListener("click", () => attempt(inbox.loadMore()));
+  find("more-items").addEventListener("click", () => inbox.loadMore());
+  find("load-items").addEventListener("click", () => inbox.reload());
   part(find("inbox"), ".tabs").addEventListener("change", ({ target }) => attempt(inbox.show(BOXES[target.value])));
   listenToKeys({ ...acts, close: () => toggle(false) });
   show();
@@ -85,7 +88,7 @@ function toggle(isOpen) {
 }
 
 function show() {
-  const { items, hasMore, loading } = inbox.getSnapshot();
+  const { items, hasMore, loading, error } = inbox.getSnapshot();
   const list = find("items").children;
   const place = [...list].indexOf(document.activeElement?.closest?.("#items > li"));
   // After an act has removed the notification with the focus, the one in its place has it.
@@ -93,8 +96,12 @@ function show() {
     () => showList(find("items"), items, ({ id }) => id, () => makeItem(acts), showItem),
     () => list[Math.min(place, list.length - 1)] ?? null,
   );
-  find("no-items").hidden = loading || items.length > 0;
+  // An act that has failed leaves an error, too.
+  if (wasLoading && !loading) isUnloaded = Boolean(error);
+  wasLoading = loading;
+  find("no-items").hidden = loading || isUnloaded || items.length > 0;
   find("more-items").hidden = !hasMore;
+  keepFocus(() => (find("items-unloaded").hidden = !isUnloaded), () => list[0] ?? null);
   showCount(inbox.counts.unread);
 }
 
