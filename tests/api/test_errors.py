@@ -308,6 +308,15 @@ def test_it_gives_its_pages_an_icon(path):
     assert '<link rel="icon"' in Client().get(path).content.decode()
 
 
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/docs/socket", "/admin/login/"])
+def test_its_pages_say_their_language(path):
+    assert re.search('<html lang="zh-hans"', Client().get(path, headers={"accept-language": "zh-CN"}).content.decode())
+
+
+def test_the_page_about_the_api_says_that_it_needs_javascript():
+    assert "This page needs JavaScript." in Client().get("/api/docs").content.decode()
+
+
 def test_it_asks_no_validator_on_the_web():
     assert b'"validatorUrl": null' in Client().get("/api/docs?script=").content
 
