@@ -178,7 +178,14 @@ def test_its_page_tells_what_it_says_and_what_has_become_of_it(
     page = answer.content.decode()
     labels = [step.label for step in answer.context["steps"]]
     assert labels == ["Stored", "Pushed", "Mail queued", "Mail sent", "Seen", "Read", "Archived"]
-    for text in ("bob mentioned you", "新提及", "auth.user", "mentioned", "This type is sent in this way"):
+    for text in (
+        "bob mentioned you",
+        "新提及",
+        '<div lang="zh-hans" dir="auto">',
+        "auth.user",
+        "mentioned",
+        "This type is sent in this way",
+    ):
         assert text in page
     assert [found.verdict for *_, found in answer.context["explanations"]] == ["sent", "sent", "off"]
 
