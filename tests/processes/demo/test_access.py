@@ -130,3 +130,22 @@ async def test_a_button_that_goes_with_its_message_or_toast_leaves_the_focus_bes
     await alice.keyboard.press("Enter")
     await expect(alice.locator(".toast")).to_have_count(0)
     await expect(alice.locator("#close-inbox")).to_be_focused()
+
+
+async def test_the_switch_is_seen_in_the_colours_of_the_system(windows: Windows) -> None:
+    alice = await windows.open("alice", forced_colors="active")
+    off = await colours_of_the_switch(alice)
+    assert len(set(off)) == 2
+    await alice.check("#cut")
+    on = await colours_of_the_switch(alice)
+    assert len(set(on)) == 2
+    assert on != off
+
+
+async def colours_of_the_switch(page: Page) -> list[str]:
+    """Of its ground and of its knob, when they do not change any more."""
+    await page.emulate_media(reduced_motion="reduce")
+    found: list[str] = await page.eval_on_selector(
+        "#cut", "(cut) => ['', '::after'].map((part) => getComputedStyle(cut, part).backgroundColor)"
+    )
+    return found
