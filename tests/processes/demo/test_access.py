@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
-from tests.clients.browser import PHONE, open_page
-from tests.processes.demo.barriers import expect_no_barriers
+from tests.clients.browser import DESK, PHONE, open_page
+from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit
 from tests.processes.demo.windows import Windows, say_what_is_refused
 from tests.sites.processes import SiteProcess
 
@@ -149,3 +149,21 @@ async def colours_of_the_switch(page: Page) -> list[str]:
         "#cut", "(cut) => ['', '::after'].map((part) => getComputedStyle(cut, part).backgroundColor)"
     )
     return found
+
+
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_a_long_name_pushes_nothing_out_of_the_page(windows: Windows, process: SiteProcess, view: Any) -> None:
+    rename = "from django.contrib.auth.models import User; User.objects.filter(username='bob').update(first_name={!r})"
+    process.site.run(rename.format("B" * 150))
+    try:
+        alice = await windows.open("alice", viewport=view)
+        bell = await alice.locator("#bell").bounding_box()
+        assert bell
+        assert bell["x"] + bell["width"] <= view["width"]
+        link = await alice.locator("#second-window").bounding_box()
+        assert link
+        assert link["x"] + link["width"] <= view["width"]
+        await alice.goto(f"http://{windows.address}/?")
+        await expect_to_fit(alice)
+    finally:
+        process.site.run(rename.format(""))
