@@ -3,7 +3,7 @@
 import { find, isVisible, keepFocus, setText, showList } from "./dom.js";
 import { makeMessage, showMessage } from "./message.js";
 import { nameOf } from "./people.js";
-import { fill, gettext, ngettext } from "./texts.js";
+import { fill, gettext, listNames, ngettext } from "./texts.js";
 
 const NEAR = 120; // pixels from an end of the list that count as being there
 
@@ -133,7 +133,7 @@ function noteRead() {
 }
 
 function showTyping(users) {
-  const names = users.slice(0, 2).map(nameOf).join(", ");
+  const names = listNames(users.slice(0, 2).map(nameOf));
   const text = users.length > 2 ? gettext("Several people are typing…") : sayTyping(users.length, names);
   setText(find("typing"), text);
 }

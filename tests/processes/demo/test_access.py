@@ -167,3 +167,11 @@ async def test_a_long_name_pushes_nothing_out_of_the_page(windows: Windows, proc
         await expect_to_fit(alice)
     finally:
         process.site.run(rename.format(""))
+
+
+async def test_several_who_type_are_named_in_the_words_of_the_language(windows: Windows) -> None:
+    alice = await windows.open("alice", locale="zh-CN")
+    names = await alice.evaluate(
+        "import('/static/project/texts.js').then((texts) => texts.listNames(['bob', 'carol']))"
+    )
+    assert names == "bob和carol"
