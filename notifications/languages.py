@@ -24,7 +24,7 @@ def language_of(user: Any) -> str:
     The default also if the site's function fails for this user: that must not stop what others get.
     """
     try:
-        return next(filter(None, map(_supported, _wanted(user))), conf.default_language())
+        return next(filter(None, map(find_supported, _wanted(user))), conf.default_language())
     except DatabaseError:  # the transaction may be broken by it
         raise
     except Exception:
@@ -87,7 +87,7 @@ def _wanted(user: Any) -> Iterator[object]:
     yield getattr(profile, "language", None)
 
 
-def _supported(code: object) -> str | None:
+def find_supported(code: object) -> str | None:
     """The language of the site that matches `code` in any usual spelling (`zh_CN`, `zh-Hans`), or None."""
     if not code or not isinstance(code, str):
         return None

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # What a template takes: `%(name)s`, with a letter that says what it is for.
 PLACE = re.compile(r"%(?:\((?P<name>[^)]*)\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[hlL]?(?P<letter>.)", re.S)
+# Of a decimal as a number. A text that is no longer than `1e999999999` would take hours to write out.
+MOST_DIGITS = 1_000
+NUMERIC = (int, float, Decimal)
 # They lead to the plural forms that most languages have.
 NUMBERS = (1, 2, 5)
 
@@ -76,7 +79,7 @@ def fill(template: Text, params: Mapping[str, object]) -> str:
     # Django looks for the number of a plural translation in a `dict` only.
     words = params if hasattr(params, "__missing__") else _Strict(params)
     try:
-        return str(template % words)
+        return str(_choose_form(template, words) % words)
     except MissingParameter as error:
         (name,) = error.args
         hint = ", which is an option of notify: give it another name" if name in OPTIONS else ""
@@ -85,9 +88,31 @@ def fill(template: Text, params: Mapping[str, object]) -> str:
         raise ValueError(str(error)) from error
 
 
+def _choose_form(template: Text, words: Mapping[str, object]) -> Text:
+    """Of a plural translation, the form for a decimal, or for the text as which it is stored.
+
+    Gettext takes integers only. Every other template stays what it is.
+    """
+    number = words.get(forms_of(template).number) if isinstance(template, Promise) else None
+    if not isinstance(number, Decimal | _Stored):
+        return template
+    whole = int(_Stored(number))
+    form = str(template % _Number(whole if whole == Decimal(str(number)) else NUMBERS[-1]))
+    # Without a place, nothing has stopped Django from filling it.
+    return form if any(place["name"] for place in PLACE.finditer(form)) else form.replace("%", "%%")
+
+
 def fill_link(template: str, params: Mapping[str, object]) -> str:
     """A link whose parameters are escaped, so that none of them leads elsewhere. Raises MissingParameter."""
-    return fill(template, {name: quote(str(value), safe="") for name, value in params.items()})
+    return fill(template, {name: _escape(value) for name, value in params.items()})
+
+
+def _escape(value: object) -> object:
+    """A number stays one for `%d`: no character of it leads elsewhere."""
+    if type(value) in NUMERIC:
+        return value
+    escaped = quote(str(value), safe="")
+    return _Stored(escaped) if isinstance(value, (_Stored, *NUMERIC)) else escaped
 
 
 def render(
@@ -227,7 +252,10 @@ class _Stored(str):
 
     def __int__(self) -> int:
         try:
-            return int(Decimal(str(self)))
+            number = Decimal(str(self))
+            if number.adjusted() > MOST_DIGITS:
+                raise OverflowError
+            return int(number)
         except ArithmeticError as error:
             raise ValueError(f"{str(self)!r} is not a number") from error
 

@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.i18n import JavaScriptCatalog
-from drf_spectacular.views import SpectacularAPIView
 
 from project import views
 from project.demo import views as demo
@@ -16,10 +15,10 @@ urlpatterns = [
     path("demo/texts.js", JavaScriptCatalog.as_view(packages=["project"]), name="demo-texts"),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema", views.SchemaView.as_view(), name="schema"),
     path("api/docs", views.DocsView.as_view(), name="docs"),
     path("api/v1/orders", orders.OrdersView.as_view(), name="orders"),
-    path("api/v1/orders/<slug:number>/next", orders.NextStepView.as_view(), name="order-next"),
+    path("api/v1/orders/<int:key>/next", orders.NextStepView.as_view(), name="order-next"),
     path("api/docs/socket", views.SOCKET_DOCS, name="socket-docs"),
     path("", include("realtime.urls")),
     path("", include("notifications.urls")),

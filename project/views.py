@@ -1,16 +1,20 @@
 """Pages of the site itself: the start page, the API's documentation, and JSON for unknown addresses and errors."""
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils.translation import get_language, override
 from django.views import defaults
 from django.views.decorators.http import require_safe
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -31,6 +35,33 @@ def start(request: HttpRequest) -> HttpResponse:
 @strict_policy
 def landing(request: HttpRequest) -> HttpResponse:
     return render(request, "project/landing.html")
+
+
+@lru_cache
+def render_schema(language: str, renderer: type[BaseRenderer]) -> bytes | str:
+    """The OpenAPI document. Nothing of it changes while the server runs."""
+    with override(language):
+        document = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    rendered: bytes | str = renderer().render(document, renderer.media_type, {})
+    return rendered
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI document, made once for each of the site's languages: it is expensive, and anybody may ask.
+
+    Django keeps what it has loaded for a language for ever, so that of the address must be one of the site's.
+    """
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        wanted = request.GET.get("lang")
+        language = wanted if wanted in dict(settings.LANGUAGES) else get_language() or settings.LANGUAGE_CODE
+        renderer = request.accepted_renderer
+        maker: Any = type(renderer)
+        kind = renderer.media_type if renderer.charset is None else f"{renderer.media_type}; charset={renderer.charset}"
+        name = self._get_filename(request, None)  # type: ignore[no-untyped-call]
+        headers = {"Content-Disposition": f'inline; filename="{name}"'}
+        return HttpResponse(render_schema(language, maker), content_type=kind, headers=headers)
 
 
 class DocsView(SpectacularSwaggerSplitView):

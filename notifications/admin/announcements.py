@@ -25,7 +25,7 @@ from notifications.models import Announcement, AnnouncementState
 from notifications.models.announcement import GROUPS
 from realtime.integration import connection
 
-FIXED = ["audience_label", "groups", "for_newer"]  # of an announcement that is live, or over
+FIXED = ["audience_label", "groups", "for_newer"]  # of an announcement that is live, or over, or that is only read
 
 
 class CountedList(ChangeList):
@@ -111,8 +111,9 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Announcement | None = None) -> Any:
         was_live = obj is not None and obj.live_at is not None
-        readers = FIXED if was_live else ["audience", "groups", "for_newer"]
-        if not audiences.has_groups() or (obj is not None and was_live and obj.audience != GROUPS):
+        is_fixed = self._has_fixed_readers(request, obj)
+        readers = FIXED if is_fixed else ["audience", "groups", "for_newer"]
+        if not audiences.has_groups() or (obj is not None and is_fixed and obj.audience != GROUPS):
             readers = [name for name in readers if name != "groups"]
         return [
             (_("Appearance"), {"fields": ["level", "link", "closing", *([] if obj else ["form_key"])]}),
@@ -121,7 +122,10 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
         ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Announcement | None = None) -> list[str]:
-        return FIXED if obj is not None and obj.live_at is not None else []
+        return FIXED if self._has_fixed_readers(request, obj) else []
+
+    def _has_fixed_readers(self, request: HttpRequest, obj: Announcement | None) -> bool:
+        return obj is not None and (obj.live_at is not None or not self.has_change_permission(request, obj))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Announcement | None:
         """Locked while a form is stored, so that nobody publishes it half changed."""

@@ -3,10 +3,11 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import JSONField, Q, QuerySet
 from django.http import HttpRequest
 
 from notifications.admin.mixins import LongListMixin
+from notifications.admin.parameter_fields import JsonField
 from notifications.preferences.changing import reconsider
 from notifications.types import categories, find_type
 from realtime.integration import FindsUsers
@@ -41,6 +42,12 @@ class ReaderAdminMixin(ChoicesMixin):
     list_display = ["user", "socket", "mail", "digest", "muted_until", "bounced_address"]
     list_filter = ["mail", "socket", "digest"]
     readonly_fields = ["mailed_at"]
+
+    def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Django's own field for JSON expects less than people send. A widget of the site or its theme stays."""
+        if isinstance(db_field, JSONField):
+            kwargs.setdefault("form_class", JsonField)
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def match(self, term: str) -> Q:
         return Q(bounced_address__iexact=term) if "@" in term else Q()

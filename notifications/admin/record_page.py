@@ -1,11 +1,13 @@
 """The page of one notification in the admin: what it says, and what has become of it. Nobody changes it. A mixin."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
@@ -14,7 +16,7 @@ from notifications.admin.bases import AdminMixin
 from notifications.followables import label_of
 from notifications.models import Notification
 from notifications.models.target import content_types
-from notifications.preferences.explaining import explain
+from notifications.preferences.explaining import explain, in_words
 from notifications.previews import render_stored
 from notifications.types import CHANNEL_NAMES, INFO, find_type, label_of_category
 
@@ -40,7 +42,10 @@ class PageMixin(AdminMixin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         row: Notification | None = kwargs.get("obj")
         if row is not None:
-            kind, found = find_type(row.type), explain(row, row.recipient_id)
+            # All times on the page are in one zone, and not those of the explanations in that of the reader.
+            zone = timezone.get_current_timezone()
+            found = [replace(one, text=in_words(one, zone)) for one in explain(row, row.recipient_id)]
+            kind = find_type(row.type)
             context |= {
                 "previews": render_stored(row),
                 "level": kind.level if kind else INFO,

@@ -5,11 +5,14 @@ Texts that are prefetched cost no query.
 
 from collections.abc import Iterable, Mapping
 
+from django.core.exceptions import ValidationError
 from django.utils.functional import Promise
 from django.utils.translation import get_language, get_supported_language_variant, override
+from django.utils.translation import gettext as _
 
 from notifications import conf
 from notifications.content import as_text
+from notifications.languages import find_supported
 from notifications.models import Announcement, AnnouncementText
 from notifications.types import Text
 
@@ -69,11 +72,28 @@ def spell_out(title: ByLanguage, message: ByLanguage) -> list[AnnouncementText]:
 def _by_language(given: ByLanguage) -> dict[str, str]:
     default = default_code()
     if isinstance(given, Mapping):
-        return {code: _say_in(code, text) for code, text in given.items()}
+        names = {code: _require_language(code) for code in given}
+        # The exact name of a language goes before a variant of it (`en` before `en-us`).
+        return {
+            names[code]: _say_in(names[code], given[code])
+            for code in sorted(given, key=lambda code: code == names[code])
+        }
     if not isinstance(given, Promise):
         return {default: as_text(given)}
     found = {code: _say_in(code, given) for code in [default, *conf.languages()]}
     return {code: text for code, text in found.items() if code == default or text != found[default]}
+
+
+def _require_language(code: object) -> str:
+    """The language of the site that is meant, however it is spelt (`zh_CN`). Raises ValidationError."""
+    if code == conf.default_language():
+        return default_code()
+    if (found := find_supported(code)) is None:
+        known = ", ".join(conf.languages())
+        raise ValidationError(
+            _("The site has no language “%(code)s”. It has: %(known)s.") % {"code": code, "known": known}
+        )
+    return found
 
 
 def _say_in(code: str, text: Text) -> str:

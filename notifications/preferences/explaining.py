@@ -94,7 +94,7 @@ def explain(notification: Notification, user: Any) -> list[Explanation]:
         delivery = deliveries.get(channel)
         off = Explanation(channel, "off", _find_refusal(notification, channel, choices))
         found.append(off if delivery is None else _explain_delivery(delivery, channel))
-    return [replace(explanation, text=_in_words(explanation, choices.zone)) for explanation in found]
+    return [replace(explanation, text=in_words(explanation, choices.zone)) for explanation in found]
 
 
 async def aexplain(notification: Notification, user: Any) -> list[Explanation]:
@@ -144,6 +144,7 @@ def _explain_delivery(delivery: Delivery, channel: Channel) -> Explanation:
     return Explanation(channel, "off", delivery.reason if state == Delivery.State.SUPPRESSED else str(state))
 
 
-def _in_words(found: Explanation, zone: tzinfo) -> str:
+def in_words(found: Explanation, zone: tzinfo) -> str:
+    """What `found` says in the active language, with times in this zone."""
     until = "" if found.until is None else f"{as_aware(found.until).astimezone(zone):%Y-%m-%d %H:%M}"
     return str(TEXTS.get((found.verdict, found.rule), found.rule)) % {"until": until}

@@ -10,7 +10,8 @@ from notifications import notify
 from project.demo.people import EVERYBODY, VISITORS
 from project.demo.script import HISTORY, SMALL_TALK, Line
 from realtime.chat.messages import Post, store
-from realtime.models import Membership, Message, Room, Stream
+from realtime.models import Membership, Message, Room
+from realtime.storage import numbering
 
 SMALL_TALK_ROUNDS = 15
 MINUTES_BETWEEN_LINES = 7
@@ -33,17 +34,18 @@ def names() -> list[str]:
 
 def write_messages(people: dict[str, User]) -> None:
     lines = [*SMALL_TALK * SMALL_TALK_ROUNDS, *HISTORY]
-    rooms = {room.slug: room.pk for room in Room.objects.all()}
-    store([to_post(line, people[line.speaker], rooms[line.room], f"past-{n}") for n, line in enumerate(lines)])
+    rooms = {room.slug: room for room in Room.objects.all()}
+    store([to_post(line, people[line.speaker], rooms[line.room].pk, f"past-{n}") for n, line in enumerate(lines)])
     moment = timezone.now() - timedelta(minutes=1)
     messages = list(Message.objects.order_by("-pk"))
     for message in messages:
         message.created_at = moment
         moment -= timedelta(minutes=MINUTES_BETWEEN_LINES)
     Message.objects.bulk_update(messages, ["created_at"])
-    for room in Room.objects.all():
-        last_seq = Stream.objects.get(name=room.stream).last_seq
-        Membership.objects.filter(room=room).update(last_read_seq=last_seq)
+    # A room that staff have made may have no events yet.
+    positions = numbering.positions(room.stream for room in rooms.values())
+    for room in rooms.values():
+        Membership.objects.filter(room=room).update(last_read_seq=positions[room.stream])
 
 
 def to_post(line: Line, sender: User, room: int, client_id: str) -> Post:

@@ -42,15 +42,18 @@ class OrdersView(DemoView):
         note_language(request.user)
         orders = Order.objects.filter(user=request.user.pk).order_by("number")
         labels = {status.value: str(status.label) for status in Status}
-        return Response({"orders": list(orders.values("number", "status")), "labels": labels})
+        return Response({"orders": list(orders.values("id", "number", "status")), "labels": labels})
 
 
 @extend_schema(exclude=True)
 class NextStepView(DemoView):
-    def post(self, request: Request, number: str) -> Response:
-        """Move the order along. The answer says nothing: the new status comes over the socket, to all devices."""
+    def post(self, request: Request, key: int) -> Response:
+        """Move the order along. The answer says nothing: the new status comes over the socket, to all devices.
+
+        The key stands in the address, because a number may have any characters.
+        """
         with transaction.atomic():
-            order = Order.objects.select_for_update().filter(user=request.user.pk, number=number).first()
+            order = Order.objects.select_for_update().filter(user=request.user.pk, pk=key).first()
             if order is None:
                 raise Http404
             order.status = NEXT[Status(order.status)]

@@ -13,10 +13,13 @@ from django.core.management import call_command
 from django.db import InterfaceError, OperationalError
 from django.test import Client
 from django.urls import resolve
+from django.utils.translation import get_language, trans_real
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.exceptions import Throttled
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.settings import api_settings
 
+from project.views import render_schema
 from realtime.chat import rooms
 from realtime.protocol.errors import ErrorCode, Reason, Refused
 from tests.people import access_for, client_for, make_user
@@ -272,6 +275,25 @@ def test_the_introduction_of_the_api_is_translated(client):
     assert "(docs/socket)" in texts[0]
 
 
+def test_it_is_made_once_for_each_language_of_the_site_whoever_asks(client, monkeypatch):
+    """It takes a second. And Django remembers every language that it was asked for, for ever."""
+    made = []
+    make = SchemaGenerator.get_schema
+    monkeypatch.setattr(
+        SchemaGenerator, "get_schema", lambda *args, **kw: made.append(get_language()) or make(*args, **kw)
+    )
+    render_schema.cache_clear()
+    known = len(trans_real._translations)
+    shown = [client.get(f"/api/schema?format=json&lang=xx{n}&version={n}") for n in range(5)]
+    shown += [client.get(f"/api/schema?format=json&lang={name}").json() for name in ("zh-hans", "zh-hans", "en")]
+    assert len({answer.content for answer in shown[:5]}) == 1
+    assert shown[5] == shown[6] != shown[7] == shown[0].json()
+    assert made == ["en", "zh-hans"]
+    assert len(trans_real._translations) <= known + 1
+    assert shown[0].headers["Content-Type"] == "application/vnd.oai.openapi+json"
+    assert Client().get("/api/schema").headers["Content-Type"] == "application/vnd.oai.openapi; charset=utf-8"
+
+
 def summaries(client, **headers):
     paths = client.get("/api/schema?format=json", **headers).json()["paths"]
     return [operation["summary"] for operations in paths.values() for operation in operations.values()]
@@ -299,6 +321,15 @@ def test_an_address_of_the_api_with_a_slash_too_many_is_unknown(path):
 def test_it_gives_its_pages_an_icon(path):
     """Without one, browsers ask for `/favicon.ico`."""
     assert '<link rel="icon"' in Client().get(path).content.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/api/docs", "/api/docs/socket", "/admin/login/"])
+def test_its_pages_say_their_language(path):
+    assert re.search('<html lang="zh-hans"', Client().get(path, headers={"accept-language": "zh-CN"}).content.decode())
+
+
+def test_the_page_about_the_api_says_that_it_needs_javascript():
+    assert "This page needs JavaScript." in Client().get("/api/docs").content.decode()
 
 
 def test_it_asks_no_validator_on_the_web():

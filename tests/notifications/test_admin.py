@@ -17,7 +17,7 @@ from notifications.inbox.acts import act, take_action
 from notifications.mailing import bounces, messages, sending
 from notifications.models import Notification
 from tests.notifications.announced_admin import log_in_root
-from tests.notifications.choices import NOON, choose, delivery_of
+from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, delivery_of
 from tests.notifications.mails import Office
 from tests.notifications.rows import pushed, row_of, sent
 from tests.notifications.staffed import address, staff
@@ -178,7 +178,14 @@ def test_its_page_tells_what_it_says_and_what_has_become_of_it(
     page = answer.content.decode()
     labels = [step.label for step in answer.context["steps"]]
     assert labels == ["Stored", "Pushed", "Mail queued", "Mail sent", "Seen", "Read", "Archived"]
-    for text in ("bob mentioned you", "新提及", "auth.user", "mentioned", "This type is sent in this way"):
+    for text in (
+        "bob mentioned you",
+        "新提及",
+        '<div lang="zh-hans" dir="auto">',
+        "auth.user",
+        "mentioned",
+        "This type is sent in this way",
+    ):
         assert text in page
     assert [found.verdict for *_, found in answer.context["explanations"]] == ["sent", "sent", "off"]
 
@@ -194,6 +201,16 @@ def test_its_page_tells_why_it_was_not_pushed_or_mailed(root: Client, office: Of
     assert "had read it" in steps["No mail"].detail
     assert steps["No mail"].at == office.time.now  # and not when it was due
     assert "A summary is due" in steps
+
+
+def test_its_page_has_all_times_in_the_zone_of_the_site(root: Client, time: Time, bob: Any, settings: Any) -> None:
+    """A summary that is due, and what it says of the quiet hours after which it comes, are one moment."""
+    settings.TIME_ZONE = "Europe/Berlin"
+    time.set(MIDNIGHT - timedelta(hours=9))
+    choose(bob, quiet_hours=[NIGHT], time_zone="Asia/Tokyo")
+    page = root.get(address("change", lunch(bob))).content.decode()
+    assert "2030-01-15 23:00:00</time><strong>A summary is due" in page
+    assert page.count("The reader has quiet hours until 2030-01-15 23:00.") == 2
 
 
 def test_its_page_tells_of_the_summary(root: Client, office: Office, erin: Any) -> None:

@@ -13,7 +13,7 @@ from django.test import Client
 from notifications import dispatching, types
 from notifications.admin import exporting
 from notifications.catalogue import switching
-from notifications.models import Announcement, Dispatch, Notification, TypeSwitch
+from notifications.models import Announcement, Dispatch, Notification, Reader, TypeSwitch
 from tests.notifications import announced_admin
 from tests.notifications.announced_admin import log_in_root, messages_of
 from tests.notifications.rows import sent
@@ -33,6 +33,14 @@ def root(db: None) -> Client:
 def test_data_that_cannot_be_stored_is_refused(root: Client, bob: Any, data: str) -> None:
     assert errors(send(root, bob, data=data)) == {"data"}
     assert not Dispatch.objects.exists()
+
+
+@pytest.mark.parametrize("hours", [DEEP, "9" * 5_000, '["\\ud800"]', "a\0"])
+def test_quiet_hours_that_cannot_be_stored_are_refused(root: Client, bob: Any, hours: str) -> None:
+    values = {"user": bob.pk, "quiet_hours": hours, "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    answer = root.post(address("add", model="reader"), values)
+    assert set(answer.context["adminform"].form.errors) == {"quiet_hours"}
+    assert not Reader.objects.exists()
 
 
 @pytest.mark.parametrize("field", ["people", "groups"])

@@ -24,6 +24,7 @@ from tests.notifications.announced_admin import (
     logged,
     messages_of,
     split,
+    staff,
     state_of,
     stored,
 )
@@ -302,6 +303,17 @@ def test_one_that_waits_keeps_a_time(root: Client) -> None:
     row = make_draft(state="scheduled", starts_at=LATER)
     assert errors(root.post(address("change", row), stored(row))) == {"starts_at"}
     assert root.post(address("change", row), stored(row, **split("starts_at", LATER))).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "fields", [{"state": "cancelled", "over_at": LATER}, {"state": "scheduled", "starts_at": LATER}]
+)
+def test_a_page_that_is_read_only_calls_its_readers_by_their_name(root: Client, fields: dict[str, Any]) -> None:
+    row = make_draft(**fields)
+    readers = root if fields["state"] == "cancelled" else staff("view")
+    page = readers.get(address("change", row), headers={"accept-language": "zh-hans"}).content.decode()
+    assert 'class="readonly">所有人</div>' in page
+    assert ">everyone<" not in page
 
 
 def test_it_is_cancelled_after_a_question(root: Client) -> None:

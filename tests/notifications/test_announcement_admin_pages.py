@@ -121,6 +121,12 @@ def test_one_shows_its_numbers_and_its_preview(root: Client, alice: Any, django_
         assert f"<dt>{name}</dt><dd>{number}</dd>" in page
 
 
+def test_a_preview_reads_in_the_direction_of_its_text(root: Client) -> None:
+    """Of which language it is says the row, which may be none of the site any more."""
+    row = make_draft("صيانة", language="ar")
+    assert '<div lang="ar" dir="auto">' in root.get(address("change", row)).content.decode()
+
+
 @pytest.mark.parametrize("step", ["add", "change", "publish", "cancel", "changelist", "delete"])
 def test_no_page_has_a_script_or_a_style_of_its_own(root: Client, step: str) -> None:
     """They work under a strict Content-Security-Policy."""

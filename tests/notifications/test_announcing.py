@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
@@ -155,6 +156,36 @@ def test_the_sites_language_may_be_a_variant(settings: Any) -> None:
     row = announce("Hello")
     assert row.texts.get().language == "en"
     assert frames()[0]["data"]["fallback"] == "en"
+
+
+@pytest.mark.parametrize(
+    ("code", "stored"), [("zh_CN", "zh-hans"), ("ZH-Hans", "zh-hans"), ("en-us", "en"), ("en-GB", "en")]
+)
+def test_a_language_of_the_site_may_be_spelt_in_each_usual_way(settings: Any, code: str, stored: str) -> None:
+    settings.LANGUAGE_CODE = "en-us"
+    row = announce({code: "Maintenance"}, {stored: "Tonight"})
+    assert list(row.texts.values_list("language", "title", "message")) == [(stored, "Maintenance", "Tonight")]
+
+
+def test_the_site_s_language_comes_first_however_it_is_spelt(settings: Any) -> None:
+    settings.LANGUAGE_CODE = "en-us"
+    row = announce({"zh-hans": "维护", "en-us": "Maintenance"})
+    assert frames()[0]["data"]["fallback"] == "en"
+    words = words_of(row, "en")
+    assert words
+    assert words.title == "Maintenance"
+
+
+def test_the_exact_name_of_a_language_goes_before_a_variant_of_it() -> None:
+    for given in ({"en": "Colour", "en-us": "Color"}, {"en-us": "Color", "en": "Colour"}):
+        assert announce(given).texts.get().title == "Colour"
+
+
+def test_a_language_that_the_site_lacks_is_refused() -> None:
+    for code in ("xx", "", None):
+        with pytest.raises(ValidationError, match="en, zh-hans"):
+            announce({"en": "Maintenance"}, {code: "Tonight"})  # type: ignore[dict-item]
+    assert not Announcement.objects.exists()
 
 
 # Once

@@ -1,6 +1,8 @@
 """Where a notification may lead: nothing that runs code, or hides where it leads, comes to a client."""
 
 import json
+from decimal import Decimal
+from enum import IntEnum
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from django.urls import reverse, reverse_lazy
 from notifications import notify, pushing
 from notifications.links import is_safe
 from notifications.models import Notification
+from notifications.texts import fill_link
 from realtime.models import Event
 
 SAFE = [
@@ -73,6 +76,18 @@ UNSAFE = [
     "/\x7f",
     "/\ud800",
 ]
+
+
+class Place(IntEnum):
+    FIFTH = 5
+
+
+def test_a_link_takes_numbers_as_numbers() -> None:
+    for value in (5, 5.0, Decimal(5), Place.FIFTH):
+        assert fill_link("/orders/%(id)d", {"id": value}) == "/orders/5"
+    assert fill_link("/orders/%(id)s", {"id": "a/b"}) == "/orders/a%2Fb"
+    with pytest.raises(TypeError):
+        fill_link("/orders/%(id)d", {"id": "5"})
 
 
 @pytest.mark.parametrize("link", SAFE)

@@ -159,6 +159,17 @@ def test_a_plural_translation_that_does_not_name_its_number(bob: Any) -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_the_numbers_of_links_stay_numbers_when_they_are_stored(bob: Any) -> None:
+    actions = [Action("pay", "Pay", "/pay/%(id)d"), Action("show", "Show", "/show/%(id)s")]
+    types.register("order", title="Order", message="", link="/orders/%(id)d", actions=actions)
+    for value in (5, Decimal(5)):
+        row = sent(bob, "order", id=value)
+        row.refresh_from_db()
+        assert row.link == "/orders/5"
+        assert [action.link for action in row.render().actions] == ["/pay/5", "/show/5"]
+
+
+@pytest.mark.usefixtures("registry")
 def test_what_is_stored_keeps_its_words_when_its_type_gets_actions(bob: Any) -> None:
     words = {"title": "Order %(number)s", "message": "Sent to %(place)s"}
     types.register("parcel", **words)
@@ -305,6 +316,28 @@ def test_a_decimal_is_a_number_for_the_texts(registry: None, bob: Any) -> None:
     for wrong in ("NaN", "Infinity", "many"):
         row.params["count"] = wrong
         assert row.render().title == "%(count)d paid"
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_a_decimal_counts_in_a_plural_translation(registry: None, bob: Any, language: str) -> None:
+    """As `Sum` of a column of decimals returns it."""
+    bob.language = language
+    title = ngettext_lazy("Sent to %(count)d person.", "Sent to %(count)d people.", "count")
+    types.register("sent", title=title, message=ngettext_lazy("%(count)s hour", "%(count)s hours", "count"))
+    rows = [sent(bob, "sent", count=Decimal(count)) for count in ("1", "3.00")]
+    person, people = (
+        ("Sent to 1 person.", "Sent to 3 people.") if language == "en" else ("已发送给 1 人。", "已发送给 3 人。")
+    )
+    assert pushed_texts(bob) == [(person, "1 hour"), (people, "3.00 hours")]
+    for row, shown in zip(rows, ("1 hour", "3.00 hours"), strict=True):
+        row.refresh_from_db()
+        with override(language):
+            assert row.render().message == shown
+    row.params["count"] = "1.5"
+    assert row.render().message == "1.5 hours"
+    for wrong in ("NaN", "Infinity", "many", "1e999999999"):
+        row.params["count"] = wrong
+        assert row.render().title == "Sent to %(count)d person. / Sent to %(count)d people."
 
 
 def test_a_fault_of_that_function_stops_nobody(

@@ -57,6 +57,17 @@ def test_it_writes_a_past_once(settings):
     assert unread == [0] * 4
 
 
+def test_it_writes_a_past_where_there_is_a_room_without_messages(settings):
+    settings.DEBUG = True
+    load(bare=True)
+    room = Room.objects.create(slug="tea", title="Tea")
+    alice = get_user_model().objects.get(username="alice")
+    Membership.objects.create(room=room, user=alice)
+    load()
+    assert Message.objects.filter(room__slug="general").exists()
+    assert Membership.objects.get(room=room, user=alice).last_read_seq == 0
+
+
 def test_it_makes_accounts_that_can_log_in(settings):
     settings.DEBUG = True
     load(bare=True)

@@ -37,6 +37,10 @@ def order(alice: Any) -> Order:
     return Order.objects.create(user=alice, number="A-17")
 
 
+def next_of(order: Order) -> str:
+    return f"/api/v1/orders/{order.pk}/next"
+
+
 def save_status(staff: Client, order: Order, status: str) -> None:
     form = {"user": order.user_id, "number": order.number, "status": status}
     answer = staff.post(reverse(CHANGE, args=[order.pk]), form)
@@ -120,20 +124,31 @@ def test_a_user_mutes_an_order_over_rest(alice: Any, bob: Any, order: Order) -> 
 def test_in_the_demo_a_user_moves_their_own_orders_along(settings: Any, alice: Any, bob: Any, order: Order) -> None:
     settings.DEMO = True
     answer = client_for(alice).get("/api/v1/orders", headers={"Accept-Language": "zh-hans"}).json()
-    assert answer["orders"] == [{"number": "A-17", "status": "new"}]
+    assert answer["orders"] == [{"id": order.pk, "number": "A-17", "status": "new"}]
     labels = {"new": "新建", "paid": "已付款", "sent": "已发货", "delivered": "已送达", "cancelled": "已取消"}
     assert answer["labels"] == labels
     for status in ("paid", "sent", "delivered", "new"):
-        assert client_for(alice).post("/api/v1/orders/A-17/next").status_code == 204
+        assert client_for(alice).post(next_of(order)).status_code == 204
         order.refresh_from_db()
         assert order.status == status
         assert_notified(alice, "order_status_changed", status=status)
     staff = make_user("root", is_staff=True, is_superuser=True)
     for client, status in ((client_for(bob), 404), (client_for(staff), 404), (APIClient(), 401)):
-        assert client.post("/api/v1/orders/A-17/next").status_code == status
-    assert client_for(alice).post("/api/v1/orders/%00/next").status_code == 404
+        assert client.post(next_of(order)).status_code == status
+    for key in ("%00", "0", "9" * 30):
+        assert client_for(alice).post(f"/api/v1/orders/{key}/next").status_code == 404
     assert APIClient().get("/api/v1/orders").status_code == 401
     assert client_for(bob).get("/api/v1/orders").json()["orders"] == []
+
+
+@pytest.mark.parametrize("number", ["2024/7 #", "订单9", ".."])
+def test_an_order_with_any_number_is_moved_along(settings: Any, alice: Any, staff: Client, number: str) -> None:
+    settings.DEMO = True
+    form = {"user": alice.pk, "number": number, "status": "new"}
+    assert staff.post(reverse("admin:orders_order_add"), form).status_code == 302
+    (listed,) = client_for(alice).get("/api/v1/orders").json()["orders"]
+    assert client_for(alice).post(f"/api/v1/orders/{listed['id']}/next").status_code == 204
+    assert Order.objects.get(number=number).status == "paid"
 
 
 def test_a_user_whose_page_comes_back_to_a_new_server_is_notified_in_its_language(settings: Any, alice: Any) -> None:
@@ -143,7 +158,7 @@ def test_a_user_whose_page_comes_back_to_a_new_server_is_notified_in_its_languag
 
 
 def test_outside_the_demo_nobody_does(alice: Any, order: Order) -> None:
-    for call in (client_for(alice).get("/api/v1/orders"), client_for(alice).post("/api/v1/orders/A-17/next")):
+    for call in (client_for(alice).get("/api/v1/orders"), client_for(alice).post(next_of(order))):
         assert call.status_code == 404
     order.refresh_from_db()
     assert order.status == "new"

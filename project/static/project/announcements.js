@@ -1,7 +1,7 @@
 /** Announcements, above the conversation. The list is loaded with each connection, and frames keep it right. */
 
 import { realtime } from "./client.js";
-import { clone, find, part, safeAddress, setText, showList } from "./dom.js";
+import { clone, find, keepFocus, part, safeAddress, setText, showList } from "./dom.js";
 import { keepLoaded } from "./loading.js";
 import { showToast } from "./toasts.js";
 import { gettext, sayError } from "./texts.js";
@@ -85,7 +85,13 @@ async function close(id, act) {
 function show() {
   const open = announcements.filter(({ id }) => !closing.has(id));
   const keyOf = ({ id, test }) => (test ? `test-${id}` : id);
-  showList(find("announcements"), [...tests, ...open], keyOf, () => clone("announcement-piece"), showOne);
+  const [region, shown] = [find("announcements"), [...tests, ...open]];
+  keepFocus(
+    () => showList(region, shown, keyOf, () => clone("announcement-piece"), showOne),
+    () => part(region, "button:not([hidden])"),
+  );
+  // Those that are too long are scrolled with the keys.
+  region.tabIndex = shown.length ? 0 : -1;
 }
 
 function showOne(element, { id, level, title, message, link, closing: act, test }) {

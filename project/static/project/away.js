@@ -2,7 +2,7 @@
 
 import { realtime } from "./client.js";
 import { currentRoom, showSince } from "./conversation.js";
-import { find } from "./dom.js";
+import { find, keepFocus } from "./dom.js";
 import { cut } from "./network.js";
 import { snapshots } from "./rooms.js";
 import { fill, ngettext } from "./texts.js";
@@ -21,7 +21,7 @@ export function startAway() {
   document.addEventListener("room", hide);
   find("composer").addEventListener("submit", hide);
   find("missed").addEventListener("click", ({ target }) => {
-    hide();
+    keepFocus(hide);
     showSince(Number(target.dataset.seq));
   });
 }

@@ -1,9 +1,9 @@
 /** The messages of the room that is shown: older ones on scrolling up, what is new, and how far one has read. */
 
-import { find, isVisible, setText, showList } from "./dom.js";
+import { find, isVisible, keepFocus, setText, showList } from "./dom.js";
 import { makeMessage, showMessage } from "./message.js";
 import { nameOf } from "./people.js";
-import { fill, gettext, ngettext } from "./texts.js";
+import { fill, gettext, listNames, ngettext } from "./texts.js";
 
 const NEAR = 120; // pixels from an end of the list that count as being there
 
@@ -29,7 +29,7 @@ export function startConversation() {
   scroller.addEventListener("scroll", () => (loadOlder(), noteRead()), { passive: true });
   document.addEventListener("visibilitychange", noteRead);
   addEventListener("focus", noteRead);
-  find("newer").addEventListener("click", jumpToEnd);
+  find("newer").addEventListener("click", () => (scroller.focus(), jumpToEnd()));
   find("load-again").addEventListener("click", loadAgain);
   find("composer").addEventListener("submit", () => {
     if (shown) shown.mark = null;
@@ -62,9 +62,8 @@ function showAll() {
   const top = scroller.scrollHeight - scroller.scrollTop;
   const first = find("messages").firstElementChild?.dataset.key;
   const firstNew = findFirstNew(snapshot);
-  showList(find("messages"), messages, ({ key }) => key, makeMessage, (child, message, before) => {
-    showMessage(child, message, before, message === firstNew, shown.room);
-  });
+  const show = (child, message, before) => showMessage(child, message, before, message === firstNew, shown.room);
+  keepFocus(() => showList(find("messages"), messages, ({ key }) => key, makeMessage, show));
   keepPlace(first, top);
   showHints(snapshot);
   noteRead();
@@ -122,6 +121,7 @@ function fillPane() {
 
 /** What has failed may be the newest messages, or older ones at the top. */
 async function loadAgain() {
+  scroller.focus(); // the button goes
   await shown.room.reload();
   if (!shown.room.error) loadOlder();
 }
@@ -133,7 +133,7 @@ function noteRead() {
 }
 
 function showTyping(users) {
-  const names = users.slice(0, 2).map(nameOf).join(", ");
+  const names = listNames(users.slice(0, 2).map(nameOf));
   const text = users.length > 2 ? gettext("Several people are typing…") : sayTyping(users.length, names);
   setText(find("typing"), text);
 }

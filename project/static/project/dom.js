@@ -32,6 +32,17 @@ export function showList(parent, items, keyOf, make, update) {
   });
 }
 
+/**
+ * Run `change`. If what had the focus is gone then, what `findNext` finds has it, or else what lies behind: from the
+ * page itself, keys would go on at its beginning.
+ */
+export function keepFocus(change, findNext = () => null) {
+  const focused = document.activeElement;
+  change();
+  if (!focused || focused === document.body || focused.getClientRects().length) return;
+  (findNext() ?? find(find("inbox").hidden ? "scroller" : "close-inbox")).focus();
+}
+
 /** A text with its addresses as links. Only http and https count: `javascript:` stays a text. */
 export function linked(text) {
   const pieces = text.split(/(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/);

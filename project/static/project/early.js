@@ -1,3 +1,8 @@
 // Runs before the page is drawn, so that it begins as what it is going to be.
-const isKnown = sessionStorage.getItem("login") || new URLSearchParams(location.search).get("as");
-document.documentElement.dataset.view = isKnown ? "space" : "welcome";
+let view = "welcome";
+try {
+  if (sessionStorage.getItem("login") || new URLSearchParams(location.search).get("as")) view = "space";
+} catch {
+  // Cookies are blocked. The first page says so.
+}
+document.documentElement.dataset.view = view;

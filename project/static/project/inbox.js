@@ -1,7 +1,7 @@
 /** The inbox: its list, its tabs, and what one can do with a notification. */
 
 import { realtime } from "./client.js";
-import { find, part, showList } from "./dom.js";
+import { find, keepFocus, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
 import { endActs, showToast } from "./toasts.js";
@@ -16,14 +16,17 @@ const BOXES = {
 const SNOOZE_MS = 60_000; // short, so that one sees it come back
 const inbox = realtime.notifications;
 let last; // the promise of the last act, which is the one that can be undone
+let wasLoading = false;
+let isUnloaded = false; // the list, or more of it, could not be loaded
 
 export function startInbox() {
   inbox.open();
   inbox.subscribe(show);
   find("bell").addEventListener("click", () => toggle(find("inbox").hidden));
   find("close-inbox").addEventListener("click", () => toggle(false));
-  find("read-all").addEventListener("click", () => perform(inbox.readAll(), gettext("All are read")));
-  find("more-items").addEventListener("click", () => attempt(inbox.loadMore()));
+  find("read-all").addEventListener("click", readAll);
+  find("more-items").addEventListener("click", () => inbox.loadMore());
+  find("load-items").addEventListener("click", () => inbox.reload());
   part(find("inbox"), ".tabs").addEventListener("change", ({ target }) => attempt(inbox.show(BOXES[target.value])));
   listenToKeys({ ...acts, close: () => toggle(false) });
   show();
@@ -45,6 +48,15 @@ export const acts = {
     if ((await perform(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
   },
 };
+
+/** Where nothing is unread, nothing changes: then “Undo” would take back the act before. */
+function readAll() {
+  const { items, hasMore, counts, filter } = inbox.getSnapshot();
+  const isInbox = (filter.box ?? "inbox") === "inbox";
+  const hasUnread = isInbox ? counts.unread > 0 : hasMore || items.some((item) => !item.read_at);
+  if (hasUnread) perform(inbox.readAll(), gettext("All are read"));
+  else if (items.length) showToast(gettext("All are read"));
+}
 
 /** Offer to undo what is done, until the next act. */
 function perform(promise, done) {
@@ -76,19 +88,21 @@ function toggle(isOpen) {
 }
 
 function show() {
-  const { items, hasMore, loading } = inbox.getSnapshot();
-  const focused = [...find("items").children].indexOf(document.activeElement?.closest?.("#items > li"));
-  showList(find("items"), items, ({ id }) => id, () => makeItem(acts), showItem);
-  if (focused >= 0 && !find("items").contains(document.activeElement)) refocus(focused);
-  find("no-items").hidden = loading || items.length > 0;
+  const { items, hasMore, loading, error } = inbox.getSnapshot();
+  const list = find("items").children;
+  const place = [...list].indexOf(document.activeElement?.closest?.("#items > li"));
+  // After an act has removed the notification with the focus, the one in its place has it.
+  keepFocus(
+    () => showList(find("items"), items, ({ id }) => id, () => makeItem(acts), showItem),
+    () => list[Math.min(place, list.length - 1)] ?? null,
+  );
+  // An act that has failed leaves an error, too.
+  if (wasLoading && !loading) isUnloaded = Boolean(error);
+  wasLoading = loading;
+  find("no-items").hidden = loading || isUnloaded || items.length > 0;
   find("more-items").hidden = !hasMore;
+  keepFocus(() => (find("items-unloaded").hidden = !isUnloaded), () => list[0] ?? null);
   showCount(inbox.counts.unread);
-}
-
-/** After an act has removed the notification with the focus, the one in its place has it. */
-function refocus(place) {
-  const items = find("items").children;
-  (items[Math.min(place, items.length - 1)] ?? find("close-inbox")).focus();
 }
 
 function showCount(unread) {

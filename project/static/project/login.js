@@ -5,7 +5,19 @@ import { Unauthorized } from "../realtime/realtime.js";
 const KEY = "login";
 const SPARE_SECONDS = 120; // a token that lasts less is renewed
 
-export let login = JSON.parse(sessionStorage.getItem(KEY));
+/** Null where the browser blocks cookies for the site: then the mere name throws. */
+const storage = findStorage();
+
+export const canSignIn = storage !== null;
+export let login = JSON.parse(storage?.getItem(KEY) ?? null);
+
+function findStorage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
 
 /** Of the cookie, which changes when somebody logs in to the admin in this browser: pages have an older one. */
 export function csrfToken() {
@@ -26,7 +38,7 @@ async function refuse(answer) {
 }
 
 export function leave() {
-  sessionStorage.removeItem(KEY);
+  storage.removeItem(KEY);
   location.replace("/");
 }
 
@@ -50,7 +62,7 @@ async function renew() {
 /** The access token is new: when the server made it tells how far this computer's clock is ahead, or behind. */
 function keep(tokens) {
   login = { ...tokens, aheadSeconds: Date.now() / 1000 - readClaims(tokens.access).iat };
-  sessionStorage.setItem(KEY, JSON.stringify(login));
+  storage.setItem(KEY, JSON.stringify(login));
 }
 
 function secondsLeft() {

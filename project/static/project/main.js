@@ -1,6 +1,6 @@
 /** The entry of the demo's page. `/?as=bob` signs in as Bob; the space is loaded when somebody is. */
 
-import { csrfToken, login } from "./login.js";
+import { canSignIn, csrfToken, login } from "./login.js";
 import { enter, showSpace, startWelcome } from "./welcome.js";
 
 const wanted = new URLSearchParams(location.search).get("as");
@@ -8,7 +8,7 @@ const wanted = new URLSearchParams(location.search).get("as");
 addEventListener("click", dropSecond, { capture: true });
 addEventListener("formdata", ({ formData }) => formData.set("csrfmiddlewaretoken", csrfToken()));
 startWelcome();
-if (wanted) await enter(wanted);
+if (wanted && canSignIn) await enter(wanted);
 else if (login) await showSpace();
 
 /** The second click of a double click may hit another button, which the first one has let slide under the pointer. */

@@ -35,13 +35,13 @@ function show() {
   showList(find("orders"), orders, ({ number }) => number, makeOrder, showOrder);
 }
 
-function makeOrder({ number }) {
+function makeOrder({ id }) {
   const element = clone("order-piece");
   const button = part(element, "button");
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
-      await realtime.rest("POST", `/orders/${number}/next`);
+      await realtime.rest("POST", `/orders/${id}/next`);
     } catch (error) {
       showToast(gettext("That did not work"), sayError(error));
       button.disabled = false;

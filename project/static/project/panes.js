@@ -1,13 +1,21 @@
-/** On a phone, one of three panes is shown. */
+/** On a phone, one of three panes is shown. A link for keys leads to that of the conversation. */
 
-import { find } from "./dom.js";
+import { find, part } from "./dom.js";
 
 export function startPanes() {
   document.body.dataset.pane = "conversation";
   find("panes").addEventListener("click", ({ target }) => {
     if (target.dataset.pane) document.body.dataset.pane = target.dataset.pane;
   });
+  part(document, ".skip").addEventListener("click", skip);
   new MutationObserver(markCurrent).observe(document.body, { attributeFilter: ["data-pane"] });
+}
+
+/** The link as such would put its own hash in the place of that of the room. */
+function skip(event) {
+  event.preventDefault();
+  document.body.dataset.pane = "conversation";
+  find("text").focus();
 }
 
 function markCurrent() {

@@ -20,6 +20,9 @@ const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-di
 const calendar = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
 const short = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
 
+const list = new Intl.ListFormat(language);
+
+export const listNames = (names) => list.format(names);
 export const time = (moment) => clock.format(new Date(moment));
 export const day = (moment) => calendar.format(new Date(moment));
 

@@ -1,6 +1,6 @@
 /** Short news at the edge. They go by themselves, but not while the pointer or the focus is on them (see the CSS). */
 
-import { clone, find, part } from "./dom.js";
+import { clone, find, keepFocus, part } from "./dom.js";
 
 const MOST = 4;
 
@@ -9,7 +9,7 @@ export function showToast(title, text, act) {
   const toast = clone("toast-piece");
   part(toast, "b").textContent = title;
   part(toast, "span").textContent = text ?? "";
-  part(toast, ".close").addEventListener("click", () => toast.remove());
+  part(toast, ".close").addEventListener("click", () => keepFocus(() => toast.remove()));
   toast.addEventListener("animationend", ({ animationName }) => animationName === "wait" && toast.remove());
   if (act) addAct(toast, act);
   find("toasts").append(toast);
@@ -26,7 +26,7 @@ function addAct(toast, { label, run }) {
   button.hidden = false;
   button.textContent = label;
   button.addEventListener("click", () => {
-    toast.remove();
+    keepFocus(() => toast.remove());
     run();
   });
 }

@@ -1,12 +1,13 @@
 /** The choice of who this window is. `/?as=bob` has chosen already. */
 
 import { find } from "./dom.js";
-import { signIn } from "./login.js";
+import { canSignIn, signIn } from "./login.js";
 import { gettext, sayError } from "./texts.js";
 
 export function startWelcome() {
   const form = find("sign-in");
   if (!form) return;
+  if (!canSignIn) return sayFailure(new Error(gettext("The demo needs cookies. Allow them for this site.")));
   const setDisabled = (isDisabled) => {
     for (const button of form.elements) button.disabled = isDisabled;
   };

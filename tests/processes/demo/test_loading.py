@@ -233,6 +233,37 @@ async def test_a_click_loads_the_newest_messages_before_older_ones(windows: Wind
     await expect(alice.locator("#unloaded")).to_be_hidden()
 
 
+async def test_notifications_that_could_not_be_loaded_are_loaded_by_a_click(
+    windows: Windows, process: SiteProcess
+) -> None:
+    process.site.run(
+        "from django.contrib.auth import get_user_model; from notifications import inbox, notify;"
+        "bob = get_user_model().objects.get(username='bob');"
+        "[notify(bob, 'mention', message=str(number)) for number in range(60)];"
+        "inbox.act(bob, 'archive', ids=[notify(bob, 'mention', message='Old').pk])"
+    )
+    bob = await windows.open("bob")
+    items, unloaded, nothing = bob.locator("#items > li"), bob.locator("#items-unloaded"), bob.locator("#no-items")
+    await expect(items).to_have_count(50)
+    await bob.click("#bell")
+    await bob.route("**/api/v1/notifications?*", refusal(400))
+    await bob.click("#more-items")
+    await expect(unloaded).to_contain_text("The notifications could not be loaded.")
+    await bob.unroute_all()
+    await bob.click("#more-items")
+    await expect(items).to_have_count(60)
+    await expect(unloaded).to_be_hidden()
+    await bob.route("**/api/v1/notifications?*", refusal(400))
+    await bob.locator("#inbox .tabs span").get_by_text("Archived", exact=True).click()
+    await expect(unloaded).to_be_visible()
+    await expect(nothing).to_be_hidden()
+    await expect_no_barriers(bob)
+    await bob.unroute_all()
+    await bob.click("#load-items")
+    await expect(items).to_have_count(1)
+    await expect(unloaded).to_be_hidden()
+
+
 async def open_without_team(windows: Windows, answer: Answer) -> Page:
     """Bob has said something to the team, in which alice is. Her window does not get it as the server answers it."""
     bob = await windows.open("bob")

@@ -376,6 +376,29 @@ async def test_only_the_last_act_offers_to_be_undone(windows: Windows, process: 
     await expect(undo).to_have_count(1)
 
 
+async def test_what_changes_nothing_offers_no_undo(windows: Windows, process: SiteProcess) -> None:
+    """It would take back the act before, which has its own button."""
+    process.site.run(
+        "from django.contrib.auth.models import User; from notifications import notify;"
+        "[notify(User.objects.get(username='carol'), 'mention', message=text) for text in ('four', 'five')]"
+    )
+    carol = await windows.open("carol")
+    await keep_toasts(carol)
+    items, toasts = carol.locator("#items > li"), carol.locator(".toast")
+    await expect(items.nth(1)).to_be_attached()
+    await carol.click("#bell")
+    await carol.click("#read-all")
+    await expect(toasts.filter(has_text="All are read").locator(".act")).to_be_visible()
+    await expect(carol.locator("#unread")).to_be_empty()
+    await items.nth(0).focus()
+    await carol.keyboard.press("e")
+    await expect(toasts.filter(has_text="Archived").locator(".act")).to_be_visible()
+    await carol.click("#read-all")
+    await expect(toasts.filter(has_text="All are read")).to_have_count(2)
+    await expect(toasts.filter(has_text="All are read").locator(".act:visible")).to_have_count(0)
+    await expect(toasts.filter(has_text="Archived").locator(".act")).to_be_visible()
+
+
 async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
     process.site.run(
         "from django.contrib.auth.models import User; from notifications import notify;"

@@ -1,0 +1,177 @@
+"""The demo in a real browser for those who use keys, a screen reader, a small screen, or a strict browser."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from tests.clients.browser import DESK, PHONE, open_page
+from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit
+from tests.processes.demo.windows import Windows, say_what_is_refused
+from tests.sites.processes import SiteProcess
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.browser,
+    pytest.mark.usefixtures("logs"),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+# As browsers that block cookies for a site do.
+NO_STORAGE = """Object.defineProperty(window, "sessionStorage", {
+    get() {
+        throw new DOMException("Access is denied for this document.", "SecurityError");
+    },
+});"""
+
+
+def announce(process: SiteProcess, title: str, message: str = "", closing: str = "dismiss") -> None:
+    process.site.run(
+        f"from notifications import announce; announce({title!r}, {message!r}, for_newer=True, closing={closing!r})"
+    )
+
+
+@pytest.fixture
+def cleared(process: SiteProcess) -> Any:
+    """What a test has announced is gone after it."""
+    yield
+    process.site.run(
+        "from notifications import cancel_announcement; from notifications.models import Announcement;"
+        "[cancel_announcement(one) for one in Announcement.objects.all()]"
+    )
+
+
+@pytest.mark.parametrize("pane", ["conversation", "side"])
+async def test_the_link_that_skips_leaves_the_room_as_it_is(windows: Windows, pane: str) -> None:
+    """What is typed next is for the room that was shown."""
+    alice = await windows.open("alice", viewport=PHONE)
+    await choose_pane(alice, "side")
+    await alice.click("#rooms button >> text=Team")
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await choose_pane(alice, pane)
+    await alice.locator(".skip").focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.locator("#text")).to_be_focused()
+    await expect(alice).to_have_url(re.compile("#team$"))
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+
+
+async def choose_pane(page: Page, name: str) -> None:
+    await page.click(f"#panes [data-pane={name}]")
+
+
+@pytest.mark.parametrize("address", ["/", "/?as=alice"])
+async def test_a_browser_that_blocks_cookies_is_told_so(browser: Browser, process: SiteProcess, address: str) -> None:
+    async with open_page(browser) as page:
+        await page.add_init_script(NO_STORAGE)
+        await page.goto(f"http://{process.address}{address}")
+        await expect(page.locator("#sign-in-error")).to_have_text("The demo needs cookies. Allow them for this site.")
+        await expect(page.locator("#sign-in")).to_be_visible()
+        await expect_no_barriers(page)
+
+
+@pytest.mark.usefixtures("cleared")
+@pytest.mark.parametrize("view", [PHONE, {"width": 640, "height": 360}], ids=["phone", "zoom"])
+async def test_long_announcements_leave_room_for_the_conversation(
+    windows: Windows, process: SiteProcess, view: Any
+) -> None:
+    announce(process, "Maintenance", "First line\n" + "The servers rest tonight. " * 120, closing="stay")
+    alice = await windows.open("alice", viewport=view)
+    announcement = alice.locator(".announcement")
+    await expect(announcement).to_have_count(1)
+    assert await height(alice.locator("#scroller")) > view["height"] / 8
+    composer = await alice.locator("#composer").bounding_box()
+    panes = await alice.locator("#panes").bounding_box()
+    assert composer
+    assert panes
+    assert composer["y"] + composer["height"] <= panes["y"]
+    # It is read on with the keys.
+    await alice.locator("#announcements").focus()
+    await alice.keyboard.press("End")
+    await expect(announcement.locator("span")).to_have_css("white-space", "pre-line")
+    await expect_no_barriers(alice)
+
+
+async def height(locator: Locator) -> float:
+    box = await locator.bounding_box()
+    return box["height"] if box else 0
+
+
+@pytest.mark.usefixtures("cleared")
+async def test_an_announcement_is_told_and_its_end_keeps_the_focus(windows: Windows, process: SiteProcess) -> None:
+    announce(process, "One")
+    announce(process, "Two")
+    alice = await windows.open("alice")
+    announcements = alice.locator("#announcements")
+    await expect(announcements).to_have_attribute("aria-live", "polite")
+    buttons = announcements.get_by_role("button", name="Dismiss")
+    await expect(buttons).to_have_count(2)
+    await buttons.first.focus()
+    await alice.keyboard.press("Enter")
+    await expect(buttons).to_have_count(1)
+    await expect(buttons).to_be_focused()
+    await alice.keyboard.press("Enter")
+    await expect(buttons).to_have_count(0)
+    await expect(alice.locator("#scroller")).to_be_focused()
+
+
+async def test_a_button_that_goes_with_its_message_or_toast_leaves_the_focus_beside_it(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    await say_what_is_refused(alice, "Nobody wants this")
+    await alice.locator(".discard:visible").focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.get_by_text("Nobody wants this")).to_have_count(0)
+    await expect(alice.locator("#scroller")).to_be_focused()
+    await alice.click("#bell")
+    await alice.keyboard.press("z")
+    await alice.get_by_text("There is nothing to undo").wait_for()
+    await alice.locator(".toast .close").focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.locator(".toast")).to_have_count(0)
+    await expect(alice.locator("#close-inbox")).to_be_focused()
+
+
+async def test_the_switch_is_seen_in_the_colours_of_the_system(windows: Windows) -> None:
+    alice = await windows.open("alice", forced_colors="active")
+    off = await colours_of_the_switch(alice)
+    assert len(set(off)) == 2
+    await alice.check("#cut")
+    on = await colours_of_the_switch(alice)
+    assert len(set(on)) == 2
+    assert on != off
+
+
+async def colours_of_the_switch(page: Page) -> list[str]:
+    """Of its ground and of its knob, when they do not change any more."""
+    await page.emulate_media(reduced_motion="reduce")
+    found: list[str] = await page.eval_on_selector(
+        "#cut", "(cut) => ['', '::after'].map((part) => getComputedStyle(cut, part).backgroundColor)"
+    )
+    return found
+
+
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_a_long_name_pushes_nothing_out_of_the_page(windows: Windows, process: SiteProcess, view: Any) -> None:
+    rename = "from django.contrib.auth.models import User; User.objects.filter(username='bob').update(first_name={!r})"
+    process.site.run(rename.format("B" * 150))
+    try:
+        alice = await windows.open("alice", viewport=view)
+        bell = await alice.locator("#bell").bounding_box()
+        assert bell
+        assert bell["x"] + bell["width"] <= view["width"]
+        link = await alice.locator("#second-window").bounding_box()
+        assert link
+        assert link["x"] + link["width"] <= view["width"]
+        await alice.goto(f"http://{windows.address}/?")
+        await expect_to_fit(alice)
+    finally:
+        process.site.run(rename.format(""))
+
+
+async def test_several_who_type_are_named_in_the_words_of_the_language(windows: Windows) -> None:
+    alice = await windows.open("alice", locale="zh-CN")
+    names = await alice.evaluate(
+        "import('/static/project/texts.js').then((texts) => texts.listNames(['bob', 'carol']))"
+    )
+    assert names == "bob和carol"
