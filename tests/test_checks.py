@@ -147,6 +147,13 @@ def test_no_server_starts_with_a_wrong_setting(settings):
         asgi_application(None)
 
 
+@pytest.mark.parametrize("values", [{"SITE_URL": "example.com"}, {"MAIL": "1"}, {"JOBS": 5}])
+def test_no_server_starts_with_a_wrong_setting_of_notifications(settings, values):
+    settings.NOTIFICATIONS = values
+    with pytest.raises(ImproperlyConfigured, match=f"NOTIFICATIONS.*{next(iter(values))}"):
+        asgi_application(None)
+
+
 def test_serve_refuses_them(realtime):
     realtime()
     with pytest.raises(CommandError, match="There are 2 workers"):
