@@ -1,7 +1,7 @@
 """Access and refresh tokens: their claims, which are revoked, how a login begins and ends. Called by auth and the API.
 
-All tokens of a login have its name in the claim `sid`, which simplejwt copies from a refresh token into every token
-made from it.
+All tokens of a login have its name in the claim `realtime_login`, which simplejwt copies from a refresh token into
+every token made from it.
 """
 
 from collections.abc import Iterable
@@ -84,7 +84,7 @@ class Claims:
     """The claims of a verified token."""
 
     user_id: str  # the value of the field that USER_ID_FIELD names; see `is_key`
-    login: str  # `sid`; see `login_names` for tokens that have none
+    login: str  # `realtime_login`; see `login_names` for tokens that have none
     jti: str
     expires_at: datetime | None  # None only for a ticket without end
     # For a comparison with the user's present password; None for a token when CHECK_REVOKE_TOKEN is off.

@@ -138,7 +138,7 @@ def test_a_renewal_is_what_the_site_says(alice, anybody, simple_jwt):
     answer = anybody.post("/api/v1/auth/refresh")
     access = AccessToken(answer.json()["access"])
     assert (answer.json()["expires_in"], access["exp"] - access["iat"]) == (7, 7)
-    tokens.revoke_login(access["sid"])
+    tokens.revoke_login(access["realtime_login"])
     assert anybody.post("/api/v1/auth/refresh").status_code == 401
 
 

@@ -126,7 +126,7 @@ async def test_rights_that_have_ended_are_not_read_from_a_replica(site, alice, b
     claims = tokens.parse_access(make_token(alice))
     await run(tokens.revoke_login, claims.login)
     assert await run(tokens.revoked, [claims.login]) == {claims.login}
-    refused = await site.knock(make_token(alice, sid=claims.login))
+    refused = await site.knock(make_token(alice, realtime_login=claims.login))
     assert (await refused.ending()).code == 4401
     bob.is_active = False
     await run(bob.save)
@@ -159,7 +159,7 @@ def test_a_token_that_was_blacklisted_by_its_key_ends_its_login(alice, monkeypat
     monkeypatch.setattr(publishing, "disconnect_login", ended.append)
     refresh = tokens.start_login(alice)
     BlacklistedToken.objects.create(token_id=OutstandingToken.objects.using("default").get().pk)
-    assert ended == [refresh["sid"]]
+    assert ended == [refresh["realtime_login"]]
 
 
 # Several databases
