@@ -21,6 +21,7 @@ from realtime.auth.user_ids import read_id
 from realtime.auth.users import all_users
 from realtime.conf import settings
 from realtime.delivery import publishing
+from realtime.delivery.addresses import find_path
 from realtime.presence import live, online
 from realtime.presence.live import LiveUsers
 from realtime.presence.store import StoreUnavailable
@@ -122,7 +123,7 @@ class LiveAdminMixin(AdminMixin):
         if "session" in accepted:
             return {"socket": address, "ticket": ""}
         with suppress(NoReverseMatch):
-            return {"socket": address, "ticket": reverse("realtime:ticket")} if "ticket" in accepted else {}
+            return {"socket": address, "ticket": find_path("realtime:ticket")} if "ticket" in accepted else {}
         return {}
 
     def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:
