@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth import get_user_model
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
+from rest_framework_simplejwt import authentication
 from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -254,6 +256,37 @@ async def test_the_header_is_the_sites(site, alice, configure, simple_jwt, keys,
     socket = await site.knock(headers=headers)
     frame = await socket.receive()
     assert frame["type"] == ("connected" if opens else "disconnect")
+
+
+@pytest.mark.parametrize(
+    "header", [{"AUTH_HEADER_TYPES": ("JWT",)}, {"AUTH_HEADER_TYPES": ("JWT",), "AUTH_HEADER_NAME": "HTTP_X_TOKEN"}]
+)
+def test_our_views_accept_what_the_library_says(alice, simple_jwt, monkeypatch, header):
+    """With djoser's `JWT`, sockets opened, and each request of the page was refused."""
+    simple_jwt(**header)
+    monkeypatch.setattr(authentication, "AUTH_HEADER_TYPE_BYTES", {b"JWT"})
+    token = AccessToken.for_user(alice)
+    own = {api_settings.AUTH_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"): f"JWT {token}"}
+    for headers in ({"authorization": f"Bearer {token}"}, own):
+        assert APIClient(headers=headers).get("/api/v1/rooms").status_code == 200
+    token.set_exp(lifetime=-timedelta(minutes=1))
+    assert get_rooms(token).json()["code"] == "TOKEN_EXPIRED"
+    assert get_rooms("").status_code == get_rooms("rubbish").status_code == get_rooms("a b").status_code == 401
+
+
+class Opaque(BaseAuthentication):
+    """Another way of the site's, with the same word."""
+
+    def authenticate(self, request):
+        name = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return get_user_model().objects.get(username=name), None
+
+
+def test_a_bearer_of_something_else_is_left_to_the_site(alice, simple_jwt, monkeypatch):
+    monkeypatch.setattr(APIView, "authentication_classes", [Opaque])
+    monkeypatch.setattr(authentication, "AUTH_HEADER_TYPE_BYTES", {b"JWT"})
+    simple_jwt(AUTH_HEADER_TYPES=("JWT",))
+    assert get_rooms("alice").status_code == 200
 
 
 async def test_tokens_without_an_id_are_accepted_where_the_site_makes_none(site, alice, simple_jwt):
