@@ -34,6 +34,8 @@ from realtime.storage.transactions import own_transaction
 # What simplejwt and PyJWT raise for a token that is signed and whose claims are not what they should be, or missing.
 NOT_A_TOKEN = (TokenError, ValueError, TypeError, LookupError, OverflowError, RecursionError)
 
+BLACKLIST = "rest_framework_simplejwt.token_blacklist"
+
 _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
 _make_access_token: Any = vars(RefreshToken)["access_token"].fget
 
@@ -260,5 +262,8 @@ def find_revocations(ids: Iterable[str]) -> dict[str, float]:
 
 
 def can_revoke() -> bool:
-    """Whether the site has installed simplejwt's blacklist. Otherwise its models are abstract and cannot be queried."""
-    return apps.is_installed("rest_framework_simplejwt.token_blacklist")
+    """Whether the site has installed simplejwt's blacklist. Otherwise its models are abstract and cannot be queried.
+
+    They are so, too, where INSTALLED_APPS has the path of its configuration instead of the name of the app.
+    """
+    return not OutstandingToken._meta.abstract and apps.is_installed(BLACKLIST)
