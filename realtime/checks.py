@@ -196,7 +196,8 @@ def _pool_size(pool: dict[str, Any] | bool) -> int:
 
 
 def _check_sqlite(options: dict[str, Any]) -> Messages:
-    if options.get("transaction_mode") == "IMMEDIATE" and options.get("timeout", 5) >= 10:
+    mode = str(options.get("transaction_mode") or "").upper()  # as Django reads it
+    if mode in ("IMMEDIATE", "EXCLUSIVE") and options.get("timeout", 5) >= 10:
         return []
     text = "SQLite will fail with `database is locked` when two threads write at the same time."
     hint = (

@@ -218,6 +218,10 @@ def test_it_does_not_mind_the_hosts_of_other_layers(layer):
     [
         ("sqlite3", SQLITE, []),
         ("sqlite3", {**SQLITE, "timeout": 10}, []),
+        ("sqlite3", {**SQLITE, "transaction_mode": "immediate"}, []),
+        ("sqlite3", {**SQLITE, "transaction_mode": "EXCLUSIVE"}, []),
+        ("sqlite3", {**SQLITE, "transaction_mode": "deferred"}, ["realtime.W006"]),
+        ("sqlite3", {**SQLITE, "transaction_mode": None}, ["realtime.W006"]),
         ("sqlite3", {}, ["realtime.W006"]),
         ("sqlite3", {**SQLITE, "timeout": 9}, ["realtime.W006"]),
         ("sqlite3", {"transaction_mode": "IMMEDIATE"}, ["realtime.W006"]),
