@@ -23,7 +23,7 @@ from notifications.portions import RUN_SECONDS
 from notifications.sending import notify
 from notifications.types import find_type
 from notifications.withdrawing import withdraw_rows, withdraw_some
-from realtime.integration import is_stopping, own_transaction, read_user, retry_conflicts
+from realtime.integration import exact, is_stopping, own_transaction, read_user, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +183,8 @@ def _take_step(key: int) -> bool:
 
 
 def _next_keys(row: Dispatch) -> list[Any]:
-    groups = list(row.groups.all()) if row.audience == Audience.GROUPS else []
+    # Not from a replica, which may not have them yet.
+    groups = list(exact(row.groups)) if row.audience == Audience.GROUPS else []
     if row.audience == Audience.GROUPS and row.state == State.SENDING and not groups:
         raise NoGroups
     # Who was named is not stored: `_withdraw_rest` finds what they got.
@@ -202,7 +203,7 @@ def _send(row: Dispatch, keys: Sequence[Any]) -> int:
     if kind is not None and kind.group_key:
         # A group of its own: to withdraw it must not take along what others have sent.
         own["group_key"] = row.dedupe_key
-    count = notify(list(keys), row.type, actor=row.actor, data=row.data, link=row.link, **own, **row.params)
+    count = notify(list(keys), row.type, actor=row.actor_id, data=row.data, link=row.link, **own, **row.params)
     assert isinstance(count, int)
     return count
 

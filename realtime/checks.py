@@ -20,6 +20,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings as token_settings
 
 from realtime import conf
+from realtime.auth.tokens import BLACKLIST, can_revoke
 from realtime.installation import check_namesakes, check_redis_packages, check_tables
 from realtime.storage.routed import alias
 
@@ -195,7 +196,8 @@ def _pool_size(pool: dict[str, Any] | bool) -> int:
 
 
 def _check_sqlite(options: dict[str, Any]) -> Messages:
-    if options.get("transaction_mode") == "IMMEDIATE" and options.get("timeout", 5) >= 10:
+    mode = str(options.get("transaction_mode") or "").upper()  # as Django reads it
+    if mode in ("IMMEDIATE", "EXCLUSIVE") and options.get("timeout", 5) >= 10:
         return []
     text = "SQLite will fail with `database is locked` when two threads write at the same time."
     hint = (
@@ -239,10 +241,10 @@ def check_origins(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Mes
 
 
 def check_blacklist(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
-    if apps.is_installed("rest_framework_simplejwt.token_blacklist"):
+    if can_revoke():
         return []
     text = "Tokens cannot be revoked: a logout closes sockets, but the token can open new ones until it expires."
-    hint = "Add rest_framework_simplejwt.token_blacklist to INSTALLED_APPS."
+    hint = f"Add {BLACKLIST} to INSTALLED_APPS: by this name, which simplejwt looks for."
     return [checks.Warning(text, hint=hint, id="realtime.W007")]
 
 

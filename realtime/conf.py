@@ -249,6 +249,11 @@ def csrf_cookie_name() -> str | None:
     return None if is_hidden else str(django_settings.CSRF_COOKIE_NAME)
 
 
+def csrf_header_name() -> str:
+    """The header in which Django expects the token of its CSRF protection, as clients write it."""
+    return str(django_settings.CSRF_HEADER_NAME).removeprefix("HTTP_").replace("_", "-")
+
+
 def session_engine() -> str:
     return str(django_settings.SESSION_ENGINE)
 

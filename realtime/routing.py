@@ -1,6 +1,7 @@
 """The addresses of sockets, and the ASGI application that serves them. A site's `asgi.py` calls `asgi_application`."""
 
 import gc
+import logging
 from typing import Any
 
 from channels.routing import URLRouter
@@ -24,6 +25,9 @@ from realtime.server.scope_keys import EXTENSION
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node, stop_node
 from realtime.sockets.refusals import refuse_handshake
+from realtime.storage.jobs import find_periods
+
+logger = logging.getLogger(__name__)
 
 websocket_urlpatterns = [
     re_path(r"^api/v1/ws$", RealtimeConsumer.as_asgi()),
@@ -41,9 +45,10 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
 
     It also serves health checks, lifespan events and unknown socket paths. Channels' `ProtocolTypeRouter` and
     `URLRouter` would raise for the last two. Raises ImproperlyConfigured for settings with which no site can run:
-    servers other than `serve` run no system checks.
+    servers other than `serve` run no system checks. So do other apps, when they say how often their jobs are to run.
     """
     require_startable()
+    find_periods()
     bridge.expect_sockets()
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
@@ -79,7 +84,13 @@ async def _live(receive: Any, send: Any) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            get_node()
+            try:
+                get_node()
+            except Exception as error:
+                # Servers take an exception for an application that knows nothing of lifespans, and serve it.
+                logger.exception("This process cannot serve the site")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
             _spare_the_collector()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":

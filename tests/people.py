@@ -26,7 +26,7 @@ def access_for(user: Any) -> AccessToken:
 def make_token(user: Any, **claims: Any) -> str:
     """An access token of a new login. Nothing is stored, so it can be made on an event loop."""
     access = AccessToken.for_user(user)
-    for name, value in {"sid": uuid4().hex, **claims}.items():
+    for name, value in {"realtime_login": uuid4().hex, **claims}.items():
         access[name] = value
     return str(access)
 

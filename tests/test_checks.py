@@ -9,9 +9,11 @@ from django.core.management import CommandError, call_command
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 from rest_framework.authentication import SessionAuthentication
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from realtime import checks
 from realtime.api.authentication import TokenAuthentication
+from realtime.auth import tokens
 from realtime.routing import asgi_application
 
 MEMORY = "channels.layers.InMemoryChannelLayer"
@@ -147,6 +149,13 @@ def test_no_server_starts_with_a_wrong_setting(settings):
         asgi_application(None)
 
 
+@pytest.mark.parametrize("values", [{"SITE_URL": "example.com"}, {"MAIL": "1"}, {"JOBS": 5}])
+def test_no_server_starts_with_a_wrong_setting_of_notifications(settings, values):
+    settings.NOTIFICATIONS = values
+    with pytest.raises(ImproperlyConfigured, match=f"NOTIFICATIONS.*{next(iter(values))}"):
+        asgi_application(None)
+
+
 def test_serve_refuses_them(realtime):
     realtime()
     with pytest.raises(CommandError, match="There are 2 workers"):
@@ -209,6 +218,10 @@ def test_it_does_not_mind_the_hosts_of_other_layers(layer):
     [
         ("sqlite3", SQLITE, []),
         ("sqlite3", {**SQLITE, "timeout": 10}, []),
+        ("sqlite3", {**SQLITE, "transaction_mode": "immediate"}, []),
+        ("sqlite3", {**SQLITE, "transaction_mode": "EXCLUSIVE"}, []),
+        ("sqlite3", {**SQLITE, "transaction_mode": "deferred"}, ["realtime.W006"]),
+        ("sqlite3", {**SQLITE, "transaction_mode": None}, ["realtime.W006"]),
         ("sqlite3", {}, ["realtime.W006"]),
         ("sqlite3", {**SQLITE, "timeout": 9}, ["realtime.W006"]),
         ("sqlite3", {"transaction_mode": "IMMEDIATE"}, ["realtime.W006"]),
@@ -346,6 +359,14 @@ def test_it_wants_tokens_that_can_be_revoked(settings):
     assert ids(checks.check_blacklist) == []
     settings.INSTALLED_APPS = [app for app in settings.INSTALLED_APPS if app != BLACKLIST]
     assert ids(checks.check_blacklist) == ["realtime.W007"]
+
+
+def test_it_wants_the_blacklist_by_the_name_that_simplejwt_looks_for(monkeypatch):
+    """By the path of its configuration, the models were abstract, and each handshake failed."""
+    monkeypatch.setattr(OutstandingToken._meta, "abstract", True)
+    (found,) = checks.check_blacklist(None)
+    assert (found.id, BLACKLIST in found.hint) == ("realtime.W007", True)
+    assert not tokens.can_revoke()
 
 
 def test_it_wants_tokens_to_end_with_the_password(monkeypatch):

@@ -25,7 +25,7 @@ PACKAGES = {
     "asyncapi": "protocol",
     "api": "protocol asyncapi auth delivery presence chat",
     "sockets": "protocol storage auth delivery presence chat recovery server",
-    "templatetags": "auth",
+    "templatetags": "auth delivery",
     "testing": "protocol storage auth delivery presence recovery sockets",
 }
 # Which root files a root file imports besides those.

@@ -186,13 +186,13 @@ def test_it_closes_them_from_the_admin(admin_client, login, ended):
     noted = OutstandingToken.objects.get(jti=login["jti"])
     answer = admin_client.post("/admin/token_blacklist/blacklistedtoken/add/", {"token": noted.pk})
     assert answer.status_code == 302
-    assert ended == [("disconnect_login", login["sid"])]
+    assert ended == [("disconnect_login", login["realtime_login"])]
 
 
 def test_it_closes_them_from_simplejwts_own_logout(login, ended):
     RefreshToken(str(login)).blacklist()
     RefreshToken(str(login), verify=False).blacklist()
-    assert ended == [("disconnect_login", login["sid"])]
+    assert ended == [("disconnect_login", login["realtime_login"])]
 
 
 async def test_it_keeps_the_sockets_when_a_token_is_rotated(site, alice, login, rotates):
@@ -211,7 +211,7 @@ async def test_it_keeps_the_sockets_when_a_token_is_rotated(site, alice, login, 
 def test_it_knows_a_rotation_by_simplejwts_own_view(login, rotates, ended):
     serializer = TokenRefreshSerializer(data={"refresh": str(login)})
     assert serializer.is_valid()
-    assert RefreshToken(serializer.validated_data["refresh"])["sid"] == login["sid"]
+    assert RefreshToken(serializer.validated_data["refresh"])["realtime_login"] == login["realtime_login"]
     assert not tokens.is_rotating()
     assert ended == []
 
@@ -228,7 +228,7 @@ async def test_it_closes_the_sockets_at_a_logout(site, login):
 def test_it_stores_a_login_with_its_name(alice, login):
     assert client_for(alice).get("/api/v1/rooms").status_code == 200
     noted = OutstandingToken.objects.get(jti=login["jti"])
-    assert tokens.login_of(noted) == login["sid"]
+    assert tokens.login_of(noted) == login["realtime_login"]
     for text in ("", "rubbish", "a.b.c"):
         noted.token = text
         assert tokens.login_of(noted) == login["jti"]

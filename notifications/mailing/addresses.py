@@ -3,11 +3,12 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.urls import NoReverseMatch, get_script_prefix
 from django.utils.encoding import iri_to_uri
 
 from notifications import conf
 from notifications.links import is_safe
+from realtime.integration import find_path
 
 
 def of_site(path: str = "") -> str:
@@ -38,7 +39,7 @@ def _find_path(name: str, *args: Any) -> str:
 
     Django's own prefix is that of a request or a thread: the jobs have it under cron, and not in a server.
     """
-    return "/" + reverse(name, args=args).removeprefix(iri_to_uri(get_script_prefix()))
+    return "/" + find_path(name, *args).removeprefix(iri_to_uri(get_script_prefix()))
 
 
 def host() -> str:
@@ -65,7 +66,7 @@ def site_name() -> str:
 def is_included(name: str, *args: Any) -> bool:
     """Whether the site has included our addresses in its own."""
     try:
-        reverse(name, args=args)
+        find_path(name, *args)
     except NoReverseMatch:
         return False
     return True

@@ -13,6 +13,7 @@ from rest_framework_simplejwt.tokens import RefreshToken, Token
 from rest_framework_simplejwt.views import TokenViewBase
 
 from realtime.api.base import RealtimeView, StandingView
+from realtime.api.login_shapes import find_login_shape, find_refresh_shape
 from realtime.api.schema import documented, validated
 from realtime.api.serializers import LoginShape, LogoutShape, RefreshShape, RenewedShape, TicketShape
 from realtime.api.throttles import AddressThrottle, LoginThrottle
@@ -23,8 +24,10 @@ from realtime.protocol.errors import Closed, ErrorCode, Reason, Refused
 
 
 class LoginView(StandingView, TokenViewBase):
-    serializer_class = LoginShape
     throttle_classes = [*APIView.throttle_classes, LoginThrottle, AddressThrottle]
+
+    def get_serializer_class(self) -> Any:
+        return find_login_shape()
 
     @documented("auth_login", {200: LoginShape}, body=LoginShape, refusals=(400, 429), anybody=True)
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -36,7 +39,8 @@ class LoginView(StandingView, TokenViewBase):
 
 
 class RefreshView(StandingView, TokenViewBase):
-    serializer_class = RefreshShape
+    def get_serializer_class(self) -> Any:
+        return find_refresh_shape()
 
     @documented("auth_refresh", {200: RenewedShape}, body=RefreshShape, refusals=(400,), anybody=True)
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:

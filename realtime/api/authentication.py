@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 
 from realtime.auth import logins, tokens
@@ -37,6 +38,26 @@ class RefusesEnded(JWTAuthentication):
 
 class TokenAuthentication(RefusesEnded):
     """simplejwt's authentication, or what the site's own class says, for tokens of logins that have not ended."""
+
+    def authenticate(self, request: Request) -> Any:
+        found = super().authenticate(request)
+        return self._authenticate_bearer(request) if found is None else found
+
+    def _authenticate_bearer(self, request: Request) -> Any:
+        """A token behind `Bearer`, as the library for browsers sends it, where SIMPLE_JWT has another word or header.
+
+        One that is not ours is left to the site's other classes, which may have the same word.
+        """
+        word, _, raw = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if word.lower() != "bearer":
+            return None
+        try:
+            token = self.get_validated_token(raw.strip().encode("latin-1", "replace"))
+        except AuthenticationFailed as refusal:
+            if getattr(refusal.detail, "code", "") == "TOKEN_EXPIRED":
+                raise
+            return None
+        return self.get_user(token), token
 
     def get_validated_token(self, raw_token: bytes) -> Any:
         kind = find_authentication() if type(self) is TokenAuthentication else None

@@ -6,7 +6,11 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework_simplejwt.serializers import TokenObtainPairSerializer, TokenRefreshSerializer
+from rest_framework_simplejwt.serializers import (
+    TokenObtainPairSerializer,
+    TokenObtainSerializer,
+    TokenRefreshSerializer,
+)
 from rest_framework_simplejwt.settings import api_settings
 
 from realtime.auth import tokens, user_ids
@@ -111,18 +115,17 @@ class StatusesQuery(Shape):
     user_ids = UserIdsField(help_text=_("User ids, separated by commas; at most 200."))
 
 
-class LoginShape(TokenObtainPairSerializer):
-    access = serializers.CharField(read_only=True)
-    refresh = serializers.CharField(read_only=True)
-
-    @classmethod
-    def get_token(cls, user: Any) -> Any:
-        return tokens.start_login(user)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
+class LoginNames(TokenObtainSerializer):
+    def validate(self, attrs: dict[str, Any]) -> dict[Any, Any]:
         # Names are stored in this form, and the login page of Django's admin brings them into it.
         name = attrs[self.username_field]
         return super().validate({**attrs, self.username_field: normalize_name(name)})
+
+
+class LoginShape(TokenObtainPairSerializer):
+    # For the OpenAPI document. What reads a login is the site's (`login_shapes`).
+    access = serializers.CharField(read_only=True)
+    refresh = serializers.CharField(read_only=True)
 
 
 class RefreshShape(TokenRefreshSerializer):

@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterable
 from hashlib import sha256
 
+from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from realtime.api.serializers import LoginShape
+from realtime.api.login_shapes import find_login_shape
 from realtime.auth.users import normalize_name
 from realtime.conf import settings
 
@@ -156,10 +157,11 @@ class LoginThrottle(ClientThrottle):
     scope = "logins_per_minute"
 
     def identify(self, request: Request) -> str | None:
-        given = request.data.get(LoginShape.username_field) if isinstance(request.data, dict) else None
+        field = getattr(find_login_shape(), "username_field", get_user_model().USERNAME_FIELD)
+        given = request.data.get(field) if isinstance(request.data, dict) else None
         if not isinstance(given, str | int | float):
             return None  # refused anyway; counted by AddressThrottle
-        name = normalize_name(str(given))  # as LoginShape does
+        name = normalize_name(str(given))  # as LoginNames does
         return f"{self.get_ident(request)} {name.strip().casefold()}"
 
 

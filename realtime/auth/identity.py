@@ -7,7 +7,7 @@ each; so are the rows behind tickets that were issued for tokens in a table.
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user, get_user_model
 from django.core.exceptions import ValidationError
@@ -91,8 +91,9 @@ def load_by_site(kind: type[JWTAuthentication], raw: str) -> Identity:
 
 def load_identities(batch: Sequence[Claims]) -> list[Identity | Exception]:
     """The users of many verified tokens, with two queries; a Closed for each token that is refused."""
-    users = _users(batch)
-    found = [(claims, users.get(_named(claims))) for claims in batch]
+    names = [_named(claims) for claims in batch]
+    users = _users({name for name in names if name is not None})
+    found = [(claims, users.get(name) if name else None) for claims, name in zip(batch, names, strict=True)]
     ended = logins.find_ended({logins.make_login(claims, user) for claims, user in found})
     return [_admit(claims, user, ended) for claims, user in found]
 
@@ -131,40 +132,44 @@ def load_session(key: str) -> Identity | None:
     return _identity(user, login.name, sessions.find_end(session), session_key=again)
 
 
-Name = tuple[str, str]  # a field of the user model, and its value as text
+class Name(NamedTuple):
+    """How claims name their user: a field of the user model, and its value, also as the text that a row has there."""
+
+    field: str
+    text: str
+    value: Any
 
 
-def _named(claims: Claims) -> Name:
-    """How the claims name their user."""
+def _named(claims: Claims) -> Name | None:
+    """None for what the field cannot have. A value may be spelled in several ways, such as a UUID in capitals."""
     field = api_settings.USER_ID_FIELD
-    is_key = claims.is_key or field in ("pk", get_user_model()._meta.pk.name)
-    return ("pk" if is_key else field, claims.user_id)
+    if claims.is_key or field in ("pk", get_user_model()._meta.pk.name):
+        pk = read_id(claims.user_id)
+        return None if pk is None else Name("pk", str(pk), pk)
+    if "\0" in claims.user_id:
+        return None
+    with suppress(ValidationError, ValueError):
+        known: Any = get_user_model()._meta.get_field(field)
+        value = known.to_python(claims.user_id)
+        return Name(field, str(value), value)
+    return None
 
 
-def _users(batch: Sequence[Claims]) -> dict[Name, Any]:
-    """The users that the claims name. A name that belongs to several users is nobody's."""
-    wanted = [_named(claims) for claims in batch]
+def _users(wanted: Set[Name]) -> dict[Name, Any]:
+    """The users that are named so. A name that belongs to several users is nobody's."""
     # Whole rows: a model may read any column when it is loaded.
     users = with_relations(all_users())
-    found: dict[Name, Any] = {}
-    if pks := {pk for field, value in wanted if field == "pk" and (pk := read_id(value)) is not None}:
-        found = {("pk", str(user.pk)): user for user in users.filter(pk__in=pks)}
-    for field, values in _by_field(wanted).items():
-        for user in users.filter(**{f"{field}__in": values}):
-            name = (field, str(getattr(user, field)))
-            found[name] = user if found.get(name, user) == user else None  # a row may have been found twice
-    return found
-
-
-def _by_field(wanted: Sequence[Name]) -> dict[str, list[Any]]:
-    """The values of fields other than the primary key, without those that the field cannot have."""
-    values: dict[str, list[Any]] = {}
-    for name, text in wanted:
-        if name != "pk" and "\0" not in text:
-            with suppress(ValidationError, ValueError):
-                field: Any = get_user_model()._meta.get_field(name)
-                values.setdefault(name, []).append(field.to_python(text))
-    return values
+    found: dict[tuple[str, str], Any] = {}
+    for field in {name.field for name in wanted}:
+        for user in users.filter(**{f"{field}__in": [name.value for name in wanted if name.field == field]}):
+            key = (field, str(getattr(user, field)))
+            found[key] = user if found.get(key, user) == user else None  # a row may have been found twice
+    for field, text, value in wanted:
+        # The database may take other texts for the same, in which letters are large or small.
+        if (field, text) not in found and isinstance(value, str):
+            same = users.filter(**{field: value})[:2]
+            found[field, text] = same[0] if len(same) == 1 else None
+    return {name: found.get((name.field, name.text)) for name in wanted}
 
 
 def _admit(claims: Claims, user: Any, ended: Set[logins.Login]) -> Identity | Exception:

@@ -1,13 +1,15 @@
 """The names of logins, by which tokens, tickets, open sockets and revocations are connected. Pure; used by `auth`.
 
-A login is named by the claim `sid` of its tokens. One that has no such claim gets a name that everybody can work out.
+A login is named by the claim LOGIN_CLAIM of its tokens. One that has no such claim gets a name that everybody can work
+out.
 """
 
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-LOGIN_CLAIM = "sid"
+# No word that a site may use for something that many users share: `sid` is its shop, or its school.
+LOGIN_CLAIM = "realtime_login"
 SESSION_PREFIX = "cookie."
 PAIR_PREFIX = "pair."
 ROW_PREFIX = "row."
@@ -24,7 +26,7 @@ def cookie_login(key: str) -> str:
 def claimed_login(claims: Mapping[str, Any]) -> str:
     """The login that these claims name; empty if they name none.
 
-    A site may have a `sid` of its own. One that the database could not keep is represented by its digest.
+    A site may give a login a name of its own. One that the database could not keep is represented by its digest.
     """
     claim = str(claims.get(LOGIN_CLAIM) or "")
     is_short = len(claim) <= MAX_LENGTH and claim.isprintable()
@@ -34,7 +36,7 @@ def claimed_login(claims: Mapping[str, Any]) -> str:
 def refresh_login(claims: Mapping[str, Any], jti: str) -> str:
     """The login of a refresh token with these claims and this id.
 
-    Without a `sid` it is named after the id, but not the id itself: blacklisting that ends one token, and may be a
+    Without the claim it is named after the id, but not the id itself: blacklisting that ends one token, and may be a
     rotation.
     """
     return claimed_login(claims) or (PAIR_PREFIX + _digest(jti) if jti else "")

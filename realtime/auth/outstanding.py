@@ -29,7 +29,7 @@ def login_of(noted: OutstandingToken) -> str:
 
 
 def names_login(noted: OutstandingToken) -> bool:
-    """Whether a stored token names its login, or is one that was made without a `sid`."""
+    """Whether a stored token names its login, or is one that was made without a name."""
     return not login_of(noted).startswith(PAIR_PREFIX)
 
 

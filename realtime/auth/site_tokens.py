@@ -10,7 +10,7 @@ from django.core.exceptions import MultipleObjectsReturned, ValidationError
 from rest_framework.settings import api_settings as rest_settings
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.tokens import AccessToken
+from rest_framework_simplejwt.tokens import AccessToken, UntypedToken
 
 OUR_OWN = "realtime.api.authentication"  # which asks this module
 
@@ -31,6 +31,12 @@ def changes_validation(kind: type[JWTAuthentication]) -> bool:
     """Whether the site decides which tokens are valid, and not only where they are or whose."""
     own = kind.get_validated_token is not JWTAuthentication.get_validated_token
     return own or tuple(api_settings.AUTH_TOKEN_CLASSES) != (AccessToken,)
+
+
+def accepts_access() -> bool:
+    """Whether the site accepts the access tokens of simplejwt's pairs. One with sliding tokens alone does not."""
+    kinds = [kind.token_type for kind in api_settings.AUTH_TOKEN_CLASSES]
+    return AccessToken.token_type in kinds or UntypedToken.token_type in kinds
 
 
 def look_up(authentication: JWTAuthentication, user: Any, token: Any) -> Any:

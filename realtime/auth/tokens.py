@@ -1,7 +1,7 @@
 """Access and refresh tokens: their claims, which are revoked, how a login begins and ends. Called by auth and the API.
 
-All tokens of a login have its name in the claim `sid`, which simplejwt copies from a refresh token into every token
-made from it.
+All tokens of a login have its name in the claim `realtime_login`, which simplejwt copies from a refresh token into
+every token made from it.
 """
 
 from collections.abc import Iterable
@@ -33,6 +33,8 @@ from realtime.storage.transactions import own_transaction
 
 # What simplejwt and PyJWT raise for a token that is signed and whose claims are not what they should be, or missing.
 NOT_A_TOKEN = (TokenError, ValueError, TypeError, LookupError, OverflowError, RecursionError)
+
+BLACKLIST = "rest_framework_simplejwt.token_blacklist"
 
 _rotating: ContextVar[bool] = ContextVar("rotating", default=False)
 _make_access_token: Any = vars(RefreshToken)["access_token"].fget
@@ -84,7 +86,7 @@ class Claims:
     """The claims of a verified token."""
 
     user_id: str  # the value of the field that USER_ID_FIELD names; see `is_key`
-    login: str  # `sid`; see `login_names` for tokens that have none
+    login: str  # `realtime_login`; see `login_names` for tokens that have none
     jti: str
     expires_at: datetime | None  # None only for a ticket without end
     # For a comparison with the user's present password; None for a token when CHECK_REVOKE_TOKEN is off.
@@ -260,5 +262,8 @@ def find_revocations(ids: Iterable[str]) -> dict[str, float]:
 
 
 def can_revoke() -> bool:
-    """Whether the site has installed simplejwt's blacklist. Otherwise its models are abstract and cannot be queried."""
-    return apps.is_installed("rest_framework_simplejwt.token_blacklist")
+    """Whether the site has installed simplejwt's blacklist. Otherwise its models are abstract and cannot be queried.
+
+    They are so, too, where INSTALLED_APPS has the path of its configuration instead of the name of the app.
+    """
+    return not OutstandingToken._meta.abstract and apps.is_installed(BLACKLIST)

@@ -1,6 +1,11 @@
-"""Addresses of the REST API in frames: as the site has included and mounted them. Called by feeds and replays."""
+"""Addresses of the REST API: as the site has included and mounted them. Called by feeds, replays, pages and mails."""
 
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from django.urls import NoReverseMatch, URLResolver, get_resolver, get_script_prefix, get_urlconf, reverse
 
 from realtime.protocol.streams import split_stream
 
@@ -14,6 +19,33 @@ def mount(script_name: str) -> None:
     _mount = script_name.rstrip("/") + "/"
 
 
+def find_path(name: str, *args: Any) -> str:
+    """Django's `reverse` for a name such as `realtime:rooms`, also where the site has included it in a namespace.
+
+    Raises NoReverseMatch if the site has not included it at all.
+    """
+    app, _, page = name.partition(":")
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        for namespace in _find_namespaces(get_resolver(get_urlconf()), app):
+            with suppress(NoReverseMatch):
+                return reverse(f"{namespace}:{page}", args=args)
+        raise
+
+
+@lru_cache(maxsize=8)
+def _find_namespaces(resolver: URLResolver, app: str) -> tuple[str, ...]:
+    return tuple(_walk(resolver, app))
+
+
+def _walk(resolver: URLResolver, app: str) -> Iterator[str]:
+    """All namespaces of the app, such as `v1:realtime`, from the outermost on."""
+    yield from resolver.app_dict.get(app, ())
+    for name, (_, inner) in resolver.namespace_dict.items():
+        yield from (f"{name}:{found}" for found in _walk(inner, app))
+
+
 def where_to_fetch(stream: str, since: int | None) -> str | None:
     """The REST address of the history after `since`, or of the newest history.
 
@@ -22,9 +54,9 @@ def where_to_fetch(stream: str, since: int | None) -> str | None:
     kind, name = split_stream(stream)
     try:
         if kind == "room":
-            path = reverse("realtime:room-messages", args=[name])
+            path = find_path("realtime:room-messages", name)
         elif kind == "user":
-            path = reverse("realtime:direct-messages")
+            path = find_path("realtime:direct-messages")
         else:
             return None
     except NoReverseMatch:

@@ -111,7 +111,7 @@ def _find_replaced(rows: dict[BlacklistedToken, str]) -> set[BlacklistedToken]:
     for row, login in rows.items():
         ended_at = row.blacklisted_at.timestamp()
         is_pair = login.startswith(PAIR_PREFIX)
-        # A successor of a token without a `sid` has another name. It was made when its predecessor was blacklisted.
+        # A successor of a token without a name has another name. It was made when its predecessor was blacklisted.
         follows = (user == row.token.user_id and abs(moment - ended_at) <= ROTATION_SECONDS for user, moment in begun)
         if login in names or (is_pair and any(follows)):
             replaced.add(row)

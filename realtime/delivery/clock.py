@@ -37,6 +37,7 @@ class Clock:
         self._on_heartbeat = on_heartbeat
         count = min(MAX_SLOTS, max(1, round(settings().heartbeat_seconds)))
         self._slots: list[set[Connection]] = [set() for _ in range(count)]
+        self._sent_at = [-math.inf] * count  # when each slot got its last heartbeat
         self._next = 0
         self._tick_seconds = settings().heartbeat_seconds / count
         self._ticked_at = math.inf  # a monotonic time; before the start, no tick is late
@@ -137,8 +138,11 @@ class Clock:
         self.excuse()
         self._ticked_at = now = time.monotonic()
         frame = make_heartbeat()
+        # Whoever has answered the last heartbeat is not silent, though that may be longer ago than its period.
+        silent_since = min(now - conf.heartbeat_seconds * conf.heartbeat_misses, self._sent_at[self._next])
+        self._sent_at[self._next] = now
         for connection in tuple(self._slots[self._next]):
-            if now - connection.heard_at > conf.heartbeat_seconds * conf.heartbeat_misses:
+            if connection.heard_at < silent_since:
                 connection.close(Closed(CloseCode.HEARTBEAT_TIMEOUT, "HEARTBEAT_TIMEOUT"))
                 continue
             self._send_heartbeat(connection, frame)

@@ -3,9 +3,9 @@
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
 periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
 reads settings and arguments that name users, names users to others, shortens what people write, lets staff choose
-users by name, ends lists of the admin before they count a whole table, and refuses those that make no sense, finds
-tables of other apps, as `realtime` does, replaces what must not be replayed, describes its frames, and completes those
-that count when they get their number.
+users by name, ends lists of the admin before they count a whole table, and refuses those that make no sense, finds its
+addresses and tables of other apps, as `realtime` does, replaces what must not be replayed, describes its frames, and
+completes those that count when they get their number.
 """
 
 from realtime.asyncapi.contributions import Contribution, register_description
@@ -18,6 +18,7 @@ from realtime.auth.user_ids import read_user, wire_id
 from realtime.auth.users import all_users
 from realtime.chat.read_positions import register_notification_marker
 from realtime.conf import has_redis, read_settings
+from realtime.delivery.addresses import find_path
 from realtime.delivery.publishing import publish_all
 from realtime.models import ExactModel, ExactQuerySet
 from realtime.presence.absence import find_connected, find_last_seen
@@ -58,6 +59,7 @@ __all__ = [
     "find_connected",
     "find_foreign_tables",
     "find_last_seen",
+    "find_path",
     "find_present",
     "has_redis",
     "is_stopping",

@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
-from realtime.auth.user_ids import read_user
+from realtime.auth.user_ids import read_id, read_user, wire_id
 from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
 from realtime.models import Membership
@@ -102,7 +102,7 @@ def _ask_site(reader_key: str) -> Iterable[object]:
     if not path:
         return ()
     try:
-        return _read_keys(import_string(path)(reader_key))
+        return _read_keys(import_string(path)(_to_id(reader_key)))
     except (OperationalError, InterfaceError):
         raise
     except Exception:
@@ -116,7 +116,13 @@ def _room_mate_keys(user_key: str) -> list[str]:
 
 def _ask_whom(user_key: str) -> list[str]:
     """Who hears about the user, as the site's function PRESENCE_AUDIENCE says."""
-    return _read_keys(import_string(settings().presence_audience)(user_key))
+    return _read_keys(import_string(settings().presence_audience)(_to_id(user_key)))
+
+
+def _to_id(user_key: str) -> int | str:
+    """The id of a user as in frames, and as `allow` of a topic gets it: a number, where the key is one."""
+    pk = read_id(user_key)
+    return user_key if pk is None else wire_id(pk)
 
 
 def _read_keys(given: Iterable[object]) -> list[str]:

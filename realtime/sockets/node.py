@@ -91,6 +91,8 @@ class Node:
 
     def start(self) -> None:
         conf = settings()
+        # Before anything runs: the settings of other apps, which are read here, may be wrong.
+        periods = self.jobs.periods()
         self.hub.start()
         self.tracker.start()
         bridge.serve(self.hub)
@@ -108,7 +110,7 @@ class Node:
                 (self.scheduler.beat_seconds, self.scheduler.beat),
                 (self.pruner.try_seconds, self.pruner.prune_if_due),
                 (REPORT_SECONDS, self.attendance.report),
-                *self.jobs.periods(),
+                *periods,
             ]
         )
 
@@ -185,8 +187,10 @@ def get_node() -> Node:
     if node is None:
         for closed in [other for other in _nodes if other.is_closed()]:
             del _nodes[closed]
-        node = _nodes[loop] = Node()
+        node = Node()
+        # Only then is it found: half a node would greet sockets and never end them.
         node.start()
+        _nodes[loop] = node
     return node
 
 

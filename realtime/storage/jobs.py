@@ -46,6 +46,12 @@ def register_job(name: str, function: Callable[[], object], every_seconds: Calla
     _jobs[name] = Job(name, function, every_seconds)
 
 
+def find_periods() -> list[tuple[Job, float]]:
+    """The jobs that processes run, and how often. Raises what an app says of its settings, which may be wrong."""
+    timed = [(job, job.every_seconds()) for job in _jobs.values()]
+    return [(job, seconds) for job, seconds in timed if seconds]
+
+
 def is_stopping() -> bool:
     """Whether the process stops, so that the job that asks should end soon. False outside of a job."""
     event = _stopping.get(None)
@@ -62,8 +68,7 @@ class Runner:
 
     def periods(self) -> list[tuple[float, Callable[[], Awaitable[None]]]]:
         """For the clock: how often it is to call what."""
-        timed = [(job.every_seconds(), partial(self.run_if_due, job)) for job in _jobs.values()]
-        return [(seconds, call) for seconds, call in timed if seconds]
+        return [(seconds, partial(self.run_if_due, job)) for job, seconds in find_periods()]
 
     async def run_if_due(self, job: Job) -> None:
         """Run the job, unless any process began to do so less than its period ago. Raises what the job raises."""

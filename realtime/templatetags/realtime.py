@@ -6,12 +6,13 @@ from typing import Any
 from django import template
 from django.forms.utils import flatatt
 from django.templatetags.static import static
-from django.urls import NoReverseMatch, get_script_prefix, reverse
+from django.urls import NoReverseMatch, get_script_prefix
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from realtime import conf
 from realtime.auth.user_ids import wire_id
+from realtime.delivery.addresses import find_path
 
 register = template.Library()
 
@@ -39,7 +40,7 @@ def realtime_client(context: template.Context) -> SafeString:
 def _find_api() -> str | None:
     """Where the site has included `realtime.urls`; None if it has not."""
     try:
-        return reverse("realtime:rooms").removesuffix("/rooms")
+        return find_path("realtime:rooms").removesuffix("/rooms")
     except NoReverseMatch:
         return None
 
@@ -54,4 +55,5 @@ def _describe_visitor(context: template.Context) -> dict[str, str | None]:
         "data-user": json.dumps(wire_id(user.pk)),
         "data-csrf": str(context.get("csrf_token", "")) or None,
         "data-cookie": conf.csrf_cookie_name(),
+        "data-header": conf.csrf_header_name(),
     }

@@ -44,7 +44,7 @@ def test_it_logs_in(alice, login):
     assert sorted(login) == ["access", "refresh"]
     claims = tokens.parse_access(login["access"])
     assert claims.user_id == str(alice.pk)
-    assert claims.login == RefreshToken(login["refresh"])["sid"]
+    assert claims.login == RefreshToken(login["refresh"])["realtime_login"]
     assert bearer(login["access"]).get("/api/v1/rooms").status_code == 200
 
 
@@ -132,7 +132,7 @@ def test_it_logs_out_by_either_token(login, closed, anybody, shown):
     client = anybody if shown == "refresh" else bearer(login["access"])
     body = {} if shown == "access" else {"refresh": login["refresh"]}
     assert client.post("/api/v1/auth/logout", body).status_code == 204
-    assert closed == [RefreshToken(login["refresh"], verify=False)["sid"]]
+    assert closed == [RefreshToken(login["refresh"], verify=False)["realtime_login"]]
     assert bearer(login["access"]).get("/api/v1/rooms").json()["code"] == "UNAUTHENTICATED"
     assert anybody.post("/api/v1/auth/refresh", {"refresh": login["refresh"]}).status_code == 401
     assert client.post("/api/v1/auth/logout", body).status_code == 401
@@ -144,7 +144,7 @@ def test_it_logs_out_although_the_access_token_has_expired(alice, closed):
     expired.set_exp(lifetime=-timedelta(minutes=1))
     assert bearer(expired).post("/api/v1/auth/logout").json()["code"] == "TOKEN_EXPIRED"
     assert bearer(expired).post("/api/v1/auth/logout", {"refresh": str(refresh)}).status_code == 204
-    assert closed == [refresh["sid"]]
+    assert closed == [refresh["realtime_login"]]
 
 
 def test_it_leaves_other_logins_alone(alice, login, closed):

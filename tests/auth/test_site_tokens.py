@@ -1,12 +1,17 @@
 """A token means what the site's SIMPLE_JWT and its authentication class say, on sockets and over REST."""
 
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db.models import Q, QuerySet
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.test import APIClient
 from rest_framework.views import APIView
+from rest_framework_simplejwt import authentication
 from rest_framework_simplejwt.authentication import JWTAuthentication, JWTStatelessUserAuthentication
 from rest_framework_simplejwt.exceptions import TokenError
 from rest_framework_simplejwt.settings import api_settings
@@ -16,7 +21,8 @@ from rest_framework_simplejwt.utils import aware_utcnow
 
 import realtime
 from realtime.api.authentication import TokenAuthentication
-from realtime.auth import site_tokens, tokens
+from realtime.auth import identity, site_tokens, tokens
+from realtime.protocol.errors import Closed
 from realtime.sockets.node import get_node
 from realtime.sockets.recheck import recheck
 from realtime.storage.database import run
@@ -76,6 +82,41 @@ async def test_a_field_that_names_nobody_or_several(site, alice, bob, simple_jwt
     token["user_id"] = "nobody@example.com\0"
     socket = await site.knock(query={"token": str(token)})
     assert await socket.ending() == (4401, "UNAUTHENTICATED")
+
+
+async def test_a_user_may_be_named_in_another_spelling(site, alice, simple_jwt):
+    """As REST accepts it: a moment with a T, a UUID in capitals."""
+    simple_jwt(USER_ID_FIELD="date_joined")
+    token = await run(AccessToken.for_user, alice)
+    token["user_id"] = alice.date_joined.isoformat()
+    assert token["user_id"] != str(alice.date_joined)
+    assert await both(site, token) == (200, alice.pk)
+
+
+class Careless(QuerySet):
+    """The users in a database whose collation takes capitals for small letters."""
+
+    def filter(self, *args, **fields):
+        if "email" in fields:
+            return super().filter(email__iexact=fields["email"])
+        if "email__in" in fields:
+            return super().filter(reduce(or_, [Q(email__iexact=email) for email in fields["email__in"]]))
+        return super().filter(*args, **fields)
+
+
+async def test_the_database_decides_which_texts_are_the_same(alice, bob, simple_jwt, monkeypatch):
+    simple_jwt(USER_ID_FIELD="email")
+    tokens_of = []
+    for user in (alice, bob):
+        user.email = f"{user.username}@example.com"
+        await run(user.save)
+        tokens_of.append(await run(AccessToken.for_user, user))
+    tokens_of[0]["user_id"] = "Alice@Example.com"
+    batch = [tokens.parse_access(str(token)) for token in tokens_of]
+    refused, found = await run(identity.load_identities, batch)
+    assert (type(refused), found.user_id) == (Closed, bob.pk)
+    monkeypatch.setattr(identity, "all_users", lambda: Careless(get_user_model()))
+    assert [one.user_id for one in await run(identity.load_identities, batch)] == [alice.pk, bob.pk]
 
 
 async def test_a_ticket_names_its_user_by_the_key(site, alice, simple_jwt):
@@ -254,6 +295,37 @@ async def test_the_header_is_the_sites(site, alice, configure, simple_jwt, keys,
     socket = await site.knock(headers=headers)
     frame = await socket.receive()
     assert frame["type"] == ("connected" if opens else "disconnect")
+
+
+@pytest.mark.parametrize(
+    "header", [{"AUTH_HEADER_TYPES": ("JWT",)}, {"AUTH_HEADER_TYPES": ("JWT",), "AUTH_HEADER_NAME": "HTTP_X_TOKEN"}]
+)
+def test_our_views_accept_what_the_library_says(alice, simple_jwt, monkeypatch, header):
+    """With djoser's `JWT`, sockets opened, and each request of the page was refused."""
+    simple_jwt(**header)
+    monkeypatch.setattr(authentication, "AUTH_HEADER_TYPE_BYTES", {b"JWT"})
+    token = AccessToken.for_user(alice)
+    own = {api_settings.AUTH_HEADER_NAME.removeprefix("HTTP_").replace("_", "-"): f"JWT {token}"}
+    for headers in ({"authorization": f"Bearer {token}"}, own):
+        assert APIClient(headers=headers).get("/api/v1/rooms").status_code == 200
+    token.set_exp(lifetime=-timedelta(minutes=1))
+    assert get_rooms(token).json()["code"] == "TOKEN_EXPIRED"
+    assert get_rooms("").status_code == get_rooms("rubbish").status_code == get_rooms("a b").status_code == 401
+
+
+class Opaque(BaseAuthentication):
+    """Another way of the site's, with the same word."""
+
+    def authenticate(self, request):
+        name = request.headers.get("authorization", "").removeprefix("Bearer ")
+        return get_user_model().objects.get(username=name), None
+
+
+def test_a_bearer_of_something_else_is_left_to_the_site(alice, simple_jwt, monkeypatch):
+    monkeypatch.setattr(APIView, "authentication_classes", [Opaque])
+    monkeypatch.setattr(authentication, "AUTH_HEADER_TYPE_BYTES", {b"JWT"})
+    simple_jwt(AUTH_HEADER_TYPES=("JWT",))
+    assert get_rooms("alice").status_code == 200
 
 
 async def test_tokens_without_an_id_are_accepted_where_the_site_makes_none(site, alice, simple_jwt):

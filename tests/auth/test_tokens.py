@@ -46,22 +46,22 @@ def test_it_reads_an_access_token_without_asking_the_database(django_assert_num_
     with django_assert_num_queries(0):
         claims = tokens.parse_access(str(token))
     assert claims.user_id == str(user.pk)
-    assert claims.login == refresh["sid"]
+    assert claims.login == refresh["realtime_login"]
     assert claims.jti == token["jti"]
     assert claims.expires_at.timestamp() == token["exp"]
     assert claims.password_hash == get_md5_hash_password(user.password)
 
 
-def test_it_names_the_login_by_the_tokens_own_id_where_it_has_no_sid():
+def test_it_names_the_login_by_the_tokens_own_id_where_it_has_no_other():
     token = AccessToken.for_user(make_user("alice"))
     assert tokens.parse_access(str(token)).login == token["jti"]
 
 
-@pytest.mark.parametrize("sid", ["x" * 64, "x" * 65, "x" * 300, "a\0b", "\ud800", {"of": "the site"}, 17])
-def test_a_login_of_the_site_may_have_any_name(sid):
+@pytest.mark.parametrize("name", ["x" * 64, "x" * 65, "x" * 300, "a\0b", "\ud800", {"of": "the site"}, 17])
+def test_a_login_of_the_site_may_have_any_name(name):
     user = make_user("alice")
     refresh, other = tokens.start_login(user), tokens.start_login(user)
-    refresh["sid"], other["sid"] = sid, f"{sid} too"
+    refresh["realtime_login"], other["realtime_login"] = name, f"{name} too"
     OutstandingToken.objects.filter(jti=refresh["jti"]).update(token=str(refresh))
     claims = tokens.parse_access(str(refresh.access_token))
     assert len(claims.login) <= 64
@@ -132,8 +132,9 @@ def test_it_finds_what_is_revoked_by_one_query(django_assert_num_queries):
     ended, other = tokens.start_login(user), tokens.start_login(user)
     tokens.end_login(ended)
     with django_assert_num_queries(1):
-        found = tokens.revoked([ended["sid"], ended["jti"], other["sid"], other["jti"], "unknown"])
-    assert found == {ended["sid"], ended["jti"]}
+        names = [token[claim] for token in (ended, other) for claim in ("realtime_login", "jti")]
+        found = tokens.revoked([*names, "unknown"])
+    assert found == {ended["realtime_login"], ended["jti"]}
 
 
 def test_it_ends_a_session_once_however_often_it_is_asked():
@@ -148,7 +149,7 @@ def test_it_keeps_a_revocation_longer_than_any_token_of_the_login():
     refresh = tokens.start_login(make_user("alice"))
     refresh.set_exp(lifetime=timedelta(minutes=1))
     tokens.end_login(refresh)
-    noted = BlacklistedToken.objects.get(token__jti=refresh["sid"]).token
+    noted = BlacklistedToken.objects.get(token__jti=refresh["realtime_login"]).token
     assert noted.expires_at > timezone.now() + api_settings.REFRESH_TOKEN_LIFETIME - timedelta(minutes=1)
 
 
@@ -157,8 +158,8 @@ def test_it_revokes_nothing_where_the_site_has_no_blacklist(monkeypatch, django_
     monkeypatch.setattr("realtime.auth.tokens.can_revoke", lambda: False)
     with django_assert_num_queries(0):
         tokens.end_login(refresh)
-        tokens.revoke_login(refresh["sid"])
-        assert tokens.revoked([refresh["sid"]]) == set()
+        tokens.revoke_login(refresh["realtime_login"])
+        assert tokens.revoked([refresh["realtime_login"]]) == set()
 
 
 def test_it_redeems_a_ticket_once():
@@ -208,7 +209,7 @@ def test_it_ends_a_session_when_two_say_so_at_once():
     refresh = tokens.start_login(make_user("alice"))
     end = partial(tokens.end_login, refresh)
     assert at_once(end, end) == [None, None]
-    assert tokens.revoked([refresh["sid"], refresh["jti"]]) == {refresh["sid"], refresh["jti"]}
+    assert tokens.revoked([refresh["realtime_login"], refresh["jti"]]) == {refresh["realtime_login"], refresh["jti"]}
 
 
 @pytest.mark.parametrize("claim", ["iat", "nbf"])

@@ -30,7 +30,7 @@ class Pair:
     def __init__(self, user, age=0):
         self.user, self.at = user, ago(age)
         refresh = RefreshToken.for_user(user)
-        del refresh.payload["sid"]
+        del refresh.payload["realtime_login"]
         refresh.set_iat(at_time=self.at)
         self.refresh, self.jti = str(refresh), refresh["jti"]
         OutstandingToken.objects.filter(jti=self.jti).update(token=self.refresh, created_at=self.at)

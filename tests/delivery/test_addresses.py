@@ -5,9 +5,12 @@ from types import ModuleType
 
 import pytest
 from channels.routing import URLRouter
+from django.template import Context, Template
 from django.test import override_settings
 from django.urls import include, path, re_path, set_script_prefix
 
+from notifications.checks import check_mail
+from notifications.mailing.addresses import of_notification
 from project.asgi import application
 from realtime.delivery import addresses
 from realtime.delivery.addresses import where_to_fetch
@@ -41,6 +44,30 @@ def test_it_follows_the_sites_urls(included_at, prefix, expected):
     assert where_to_fetch("room.general", 7) == f"{expected}rooms/general/messages?after=7"
     assert where_to_fetch("user.1", None) == f"{expected}messages"
     assert where_to_fetch("site", 7) is None
+
+
+@pytest.fixture
+def included_in_a_namespace(monkeypatch, settings):
+    """As the versions of REST framework want it (`NamespaceVersioning`). Another app has a namespace of our name."""
+    inner, other, urls = (ModuleType(f"{name}_urls_of_a_site") for name in ("api", "other", "all"))
+    inner.urlpatterns = [path("", include("realtime.urls")), path("", include("notifications.urls"))]
+    other.app_name, other.urlpatterns = "notifications", [path("all", refuse, name="all")]
+    urls.urlpatterns = [
+        path("inbox/", include(other)),
+        path("backend/", include(([path("v1/", include((inner, "v1"), namespace="v1"))], "backend"))),
+    ]
+    monkeypatch.setitem(sys.modules, "urls_of_a_site", urls)
+    settings.ROOT_URLCONF = "urls_of_a_site"
+
+
+def test_it_follows_them_into_a_namespace(included_in_a_namespace, settings):
+    """There was no `fetch`, no address on the page and none in mails, and a check said that nothing was included."""
+    assert where_to_fetch("room.general", 3) == "/backend/v1/api/v1/rooms/general/messages?after=3"
+    page = Template("{% load realtime %}{% realtime_client %}").render(Context())
+    assert 'data-api="/backend/v1/api/v1"' in page
+    settings.NOTIFICATIONS = {"MAIL": True, "SITE_URL": "https://example.com"}
+    assert of_notification(7, "") == "https://example.com/backend/v1/api/v1/notifications/7/open"
+    assert "notifications.E007" not in {found.id for found in check_mail()}
 
 
 def test_it_has_none_where_the_site_leaves_the_api_out(included_at):

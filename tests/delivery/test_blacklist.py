@@ -51,7 +51,7 @@ def twice(rows):
 def unnamed(user, age):
     """A pair of a program without this application; returns the refresh token, and an access token."""
     refresh, at = RefreshToken.for_user(user), timezone.now() - timedelta(seconds=age)
-    del refresh.payload["sid"]
+    del refresh.payload["realtime_login"]
     OutstandingToken.objects.filter(jti=refresh["jti"]).update(token=str(refresh), created_at=at)
     access = AccessToken.for_user(user)
     access.set_iat(at_time=at)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from realtime.delivery import clock as clock_module
 from realtime.delivery.clock import Clock
 from tests.paper import open_connection
 from tests.patience import PATIENCE_SECONDS
@@ -40,6 +41,26 @@ async def test_it_calls_a_job_again_and_again_until_it_stops():
 def test_it_has_a_slot_for_each_second_of_a_heartbeat_up_to_a_limit(configure, seconds, count):
     configure(HEARTBEAT_SECONDS=seconds)
     assert len(Clock(on_heartbeat=lambda _connection: None)._slots) == count
+
+
+@pytest.mark.parametrize("misses", [1, 2.5])
+async def test_it_closes_only_those_who_have_not_answered_the_last_heartbeat(configure, monkeypatch, misses):
+    """An answer comes soon after a heartbeat, and the next one is a little late: with one miss, all were closed."""
+    configure(HEARTBEAT_SECONDS=1, HEARTBEAT_MISSES=misses)
+    now = [100.0]
+    monkeypatch.setattr(clock_module, "time", SimpleNamespace(monotonic=lambda: now[0], time=time.time))
+    clock = Clock(on_heartbeat=lambda _connection: None)
+    pairs = [open_connection(user) for user in ("1", "2")]
+    for connection, _ in pairs:
+        connection.heard_at = now[0]
+        clock.add(connection)
+    (answers, still_there), (_, dead) = pairs
+    for _ in range(4):
+        await clock._tick()
+        now[0] += 0.01
+        answers.heard_at = now[0]
+        now[0] += 1.05
+    assert (still_there.closed, dead.closed) == (None, (4408, "HEARTBEAT_TIMEOUT"))
 
 
 async def test_it_stops_although_a_job_loses_a_cancellation():

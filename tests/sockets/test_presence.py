@@ -14,7 +14,7 @@ from realtime.storage.database import run
 from realtime.testing import connect, other_process
 from tests.clients.socket import is_refused, until
 from tests.patience import PATIENCE_SECONDS
-from tests.people import make_user
+from tests.people import client_for, make_user
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("announcements")]
 
@@ -226,6 +226,28 @@ async def test_it_announces_to_whom_the_site_chooses(site, alice, bob, carol, co
     await chosen.find("user_status", user_id=bob.pk, status="online")
     assert about(await comer.settle(), bob) == []
     assert await other.settle() == []
+
+
+FRIENDS: dict[object, list[int]] = {}
+
+
+def find_friends(user_id):
+    return FRIENDS.get(user_id, ())
+
+
+async def test_the_sites_functions_get_the_id_as_it_is_in_frames(site, alice, bob, carol, configure, monkeypatch):
+    """They got it as a text, also where it is a number, and a function that compares it named nobody."""
+    path = f"{__name__}.find_friends"
+    configure(PRESENCE_AUDIENCE=path, PRESENCE_VISIBLE=path)
+    monkeypatch.setitem(FRIENDS, alice.pk, [bob.pk])
+    monkeypatch.setitem(FRIENDS, bob.pk, [alice.pk])
+    friend, comer = await site.connect(bob), await site.connect(alice)
+    await friend.find("user_status", user_id=alice.pk, status="online")
+    assert comer.greeting["online_count"] == 2
+    assert (await site.connect(carol)).greeting["online_count"] == 1
+    client = await run(client_for, bob)
+    page = (await run(client.get, "/api/v1/online")).json()
+    assert [user["user_id"] for user in page["users"]] == [bob.pk, alice.pk]
 
 
 async def test_the_site_may_choose_users_instead_of_ids(site, alice, carol, configure, monkeypatch):

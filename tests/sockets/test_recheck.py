@@ -39,7 +39,7 @@ def hub():
 
 async def test_it_leaves_alone_who_has_lost_nothing(hub, alice, bob, shared):
     login = await run(tokens.start_login, alice)
-    _, first = hub.open(alice, login["sid"], general=shared.pk)
+    _, first = hub.open(alice, login["realtime_login"], general=shared.pk)
     _, second = hub.open(bob, general=shared.pk)
     await recheck(hub)
     assert (first.closed, second.closed, hub.revoked) == (None, None, [])
@@ -59,7 +59,7 @@ async def test_it_closes_the_sockets_of_a_user_who_is_gone(hub, alice, bob, how)
 
 async def test_it_closes_the_sockets_of_a_login_that_is_over(hub, alice):
     over, other = [await run(tokens.start_login, alice) for _ in range(2)]
-    sockets = [hub.open(alice, login)[1] for login in (over["sid"], other["sid"], "")]
+    sockets = [hub.open(alice, login)[1] for login in (over["realtime_login"], other["realtime_login"], "")]
     await run(over.blacklist)
     await recheck(hub)
     assert [socket.closed for socket in sockets] == [(4401, "UNAUTHENTICATED"), None, None]

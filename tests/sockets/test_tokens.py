@@ -83,7 +83,7 @@ async def test_it_refuses_a_login_that_has_ended(site, alice):
     live, other = await site.connect(access), await site.connect(alice)
     await run(tokens.end_login, refresh)
     assert await (await site.knock(access)).ending() == (4401, "UNAUTHENTICATED")
-    await run(publishing.disconnect_login, refresh["sid"])
+    await run(publishing.disconnect_login, refresh["realtime_login"])
     assert await live.ending() == (4401, "UNAUTHENTICATED")
     assert await other.settle() == []
 

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, connections
 
+from project.asgi import application
 from realtime.integration import is_stopping, register_job
+from realtime.sockets import node
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import jobs
 from realtime.storage.database import DatabaseUnavailable
@@ -159,6 +162,38 @@ async def test_the_clock_of_a_process_runs_what_is_registered() -> None:
     get_node()
     assert await asyncio.to_thread(done.wait, PATIENCE_SECONDS)
     await stop_node()
+
+
+def wrong() -> float:
+    raise ImproperlyConfigured("a setting of the app is wrong")
+
+
+async def test_a_process_does_not_begin_with_a_job_whose_period_nobody_knows() -> None:
+    """Half of its parts ran: sockets were greeted, and no clock sent heartbeats or ended their tokens."""
+    register_job("wrong", print, wrong)
+    for _ in range(2):
+        with pytest.raises(ImproperlyConfigured):
+            get_node()
+    assert asyncio.get_running_loop() not in node._nodes
+
+
+@pytest.mark.parametrize("error", [None, ImproperlyConfigured("a setting of the app is wrong")])
+async def test_the_server_hears_whether_the_process_can_begin(error: Exception | None) -> None:
+    """One that raises counts, for some servers, as an application that knows nothing of starts, and is served."""
+    if error is not None:
+        register_job("wrong", print, wrong)
+    asked: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    living = asyncio.create_task(application({"type": "lifespan"}, asked.get, answers.put))
+    await asked.put({"type": "lifespan.startup"})
+    answer = await asyncio.wait_for(answers.get(), PATIENCE_SECONDS)
+    if error is not None:
+        assert answer == {"type": "lifespan.startup.failed", "message": str(error)}
+    else:
+        assert answer == {"type": "lifespan.startup.complete"}
+        await asked.put({"type": "lifespan.shutdown"})
+        assert await asyncio.wait_for(answers.get(), PATIENCE_SECONDS) == {"type": "lifespan.shutdown.complete"}
+    await asyncio.wait_for(living, PATIENCE_SECONDS)
 
 
 async def test_in_the_tests_of_a_site_it_sees_their_data(alice: Any) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connections
@@ -9,9 +10,10 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 import realtime
-from notifications import inbox, notify
+from notifications import dispatching, inbox, notify
+from notifications.announcements import audiences
 from notifications.checks import check_one_database as check_database_of_notifications
-from notifications.models import Notification
+from notifications.models import Announcement, Dispatch, Notification
 from realtime import checks
 from realtime.auth import tokens
 from realtime.auth.users import all_users
@@ -126,7 +128,7 @@ async def test_rights_that_have_ended_are_not_read_from_a_replica(site, alice, b
     claims = tokens.parse_access(make_token(alice))
     await run(tokens.revoke_login, claims.login)
     assert await run(tokens.revoked, [claims.login]) == {claims.login}
-    refused = await site.knock(make_token(alice, sid=claims.login))
+    refused = await site.knock(make_token(alice, realtime_login=claims.login))
     assert (await refused.ending()).code == 4401
     bob.is_active = False
     await run(bob.save)
@@ -159,7 +161,22 @@ def test_a_token_that_was_blacklisted_by_its_key_ends_its_login(alice, monkeypat
     monkeypatch.setattr(publishing, "disconnect_login", ended.append)
     refresh = tokens.start_login(alice)
     BlacklistedToken.objects.create(token_id=OutstandingToken.objects.using("default").get().pk)
-    assert ended == [refresh["sid"]]
+    assert ended == [refresh["realtime_login"]]
+
+
+def test_what_staff_send_to_groups_reaches_them(alice, bob, no_replica):
+    """The groups of a moment ago were not in the replica: they counted as deleted, and nobody got anything."""
+    editors = Group.objects.create(name="editors")
+    editors.user_set.through.objects.create(group=editors, user=bob)
+    draft = dispatching.Draft(type="new_follower", title="Tea", message="Is ready", actor=alice)
+    chosen = dispatching.Chosen(audience="groups", groups=[editors])
+    row = dispatching.start(draft, chosen, form_key="1", created_by=alice)
+    dispatching.take_step(row.pk)
+    row = Dispatch.objects.get(pk=row.pk)
+    assert (row.state, row.stored, row.error) == (Dispatch.State.SENT, 1, "")
+    announcement = Announcement.objects.create(audience="groups")
+    announcement.groups.set([editors])
+    assert audiences.count(announcement) == 1
 
 
 # Several databases
