@@ -79,22 +79,24 @@ def _withdraw_key(key: str) -> int:
     newest = Notification.objects.filter(dedupe_key=key).order_by()
     # Of both kinds in one order of readers. The index of either leads to few rows.
     keys = members.values_list("notification").union(newest.values_list("pk"))
+    rows = Notification.objects.filter(pk__in=keys).locked().only(*FIELDS)
     with own_transaction():
-        while count := _take_out(Notification.objects.filter(pk__in=keys), key):
-            total += count
+        while chunk := list(rows[:ROWS_AT_ONCE]):
+            total += _take_out(chunk, key)
     return total
 
 
-def _take_out(rows: NotificationQuerySet, key: str) -> int:
-    """Take what has this key out of the first thousand of these notifications. Returns how many there were.
+def _take_out(rows: Sequence[Notification], key: str) -> int:
+    """Take what has this key out of these notifications, which are locked. Returns in how many there was something.
 
     Those in which nothing is left are deleted.
     """
-    chosen = rows.locked()
-    chunk = list(chosen.only(*FIELDS)[:ROWS_AT_ONCE])
-    leaving = _remove_members([row.pk for row in chunk if row.group_key], key)
+    leaving = _remove_members([row.pk for row in rows if row.group_key or row.dedupe_key != key], key)
     left, gone = [], []
-    for row in chunk:
+    for row in rows:
+        # Somebody else may have taken it out while the row was waited for: the lock looks at the row again only.
+        if row.pk not in leaving and row.dedupe_key != key:
+            continue
         person, is_counted = leaving.get(row.pk, ("", False))
         row.group_count -= not is_counted
         if row.group_count < 1:
@@ -107,7 +109,7 @@ def _take_out(rows: NotificationQuerySet, key: str) -> int:
     Notification.objects.bulk_update(left, CHANGED, batch_size=100)
     _delete(gone)
     announce_all("changed", _by_reader([(row.recipient_id, row.pk) for row in left]))
-    return len(chunk)
+    return len(left) + len(gone)
 
 
 def _remove_members(groups: Sequence[int], key: str) -> dict[int, tuple[str, bool]]:
