@@ -110,7 +110,7 @@ def act(
             return Outcome()
         if found is not None:
             chosen = chosen.filter(pk__in=found)
-        changed = _record_and_update(chosen, step, at, until)
+        changed = _record_and_update(chosen, step, at, until, user_id if found is None else None)
         if name in TAKING_BACK:
             _restore_mails(user_id, found, at)
         announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
@@ -118,26 +118,36 @@ def act(
 
 
 class _OthersHaveCome(Exception):
-    """Or have gone, between recording and changing: very many are not locked. What was changed is rolled back."""
+    """Between recording and changing: very many are not locked. What was changed is rolled back."""
 
 
-def _record_and_update(chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None) -> int:
-    """Returns how many changed."""
+def _record_and_update(
+    chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None, unlocked_of: Any
+) -> int:
+    """`unlocked_of` is their reader if they are not locked, else None. Returns how many changed."""
     if step.ends:
         changes.record(chosen.filter(**{f"{step.ends}__isnull": False}), at, step.ends, None)
     if step.closes_group:
         changes.record_open(chosen, at)
-    values = step.values(at, until)
-    if step.is_set:
-        return chosen.update(**values)
-    recorded = changes.record(chosen, at, step.column, until)
-    with contextlib.suppress(_OthersHaveCome), own_transaction():
+    if not step.is_set:
+        recorded = changes.record(chosen, at, step.column, until)
+
+    def update(chosen: NotificationQuerySet) -> tuple[int, int]:
+        """How many have changed, and how many that were recorded have not, because they have gone."""
+        values = step.values(at, until)
         changed = chosen.update(**values)
-        if changed != recorded:
+        gone = 0 if unlocked_of is None else changes.forget_unchanged(unlocked_of, at, step.column, values[step.column])
+        return changed, gone
+
+    if step.is_set:
+        return update(chosen)[0]
+    with contextlib.suppress(_OthersHaveCome), own_transaction():
+        changed, gone = update(chosen)
+        if changed != recorded - gone:
             raise _OthersHaveCome
         return changed
     # To look for each what is recorded takes long.
-    return changes.recorded(chosen, at, step.column).update(**values)
+    return update(changes.recorded(chosen, at, step.column))[0]
 
 
 def _find_step(name: str, until: datetime | None) -> Step:

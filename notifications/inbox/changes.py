@@ -76,6 +76,18 @@ def _record(found: QuerySet[Any, Any], columns: str, at: datetime, field: str, a
         return int(cursor.rowcount)
 
 
+def forget_unchanged(reader: Any, at: datetime, column: str, after: datetime | None) -> int:
+    """Delete what was recorded of notifications that the act of this moment has not changed: those that are not locked
+    may be gone by now, or go yet. Returns of how many the column was recorded.
+    """
+    # Another reader's act may have the same moment.
+    kept = Notification.objects.filter(~Q(recipient=reader) | _is(column, after), pk=OuterRef("notification"))
+    others = Change.objects.filter(~Exists(kept), at=at)
+    count, _by_table = others.filter(field=column).delete()
+    others.delete()
+    return count
+
+
 def undoable(own: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> NotificationQuerySet:
     """Those notifications whose column still is as the act of this moment has left it."""
     later = Change.objects.filter(_is("after", after), notification=OuterRef("notification"), field=column)
