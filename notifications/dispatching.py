@@ -4,6 +4,7 @@ Called by the admin and by the jobs. Any number of processes may work on the sam
 them take turns, so nobody gets it twice, and a process that dies loses nothing.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
@@ -30,6 +31,7 @@ PEOPLE_AT_ONCE = 1_000
 # A run ends after so long, so that other jobs have their turn; the next one goes on.
 RUN_SECONDS = 4.0
 ERROR_CHARS = 500
+ATTEMPTS = 3
 
 State, Audience = Dispatch.State, Dispatch.Audience
 OVER = {State.SENDING: State.SENT, State.WITHDRAWING: State.WITHDRAWN}
@@ -137,7 +139,7 @@ def run_due(now: datetime) -> None:
 def take_step(key: int) -> bool:
     """Work on one portion. Returns whether there is more to do. What cannot be sent or withdrawn says why."""
     try:
-        return _take_step(key)
+        return _try_step(key)
     except (OperationalError, InterfaceError):
         raise
     except SwitchedOff:
@@ -156,6 +158,14 @@ def _halt(key: int, states: Mapping[Dispatch.State, Dispatch.State], error: str)
         found = Dispatch.objects.filter(pk=key, state=state)
         if found.update(state=halted, error=error[:ERROR_CHARS], ended_at=clock.now()):
             return
+
+
+def _try_step(key: int) -> bool:
+    for _attempt in range(1, ATTEMPTS):
+        # One of the users may have been deleted before COMMIT. The next attempt does not find them any more.
+        with contextlib.suppress(IntegrityError):
+            return _take_step(key)
+    return _take_step(key)
 
 
 @retry_conflicts

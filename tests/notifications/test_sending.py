@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
@@ -10,16 +12,17 @@ import msgspec
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.functional import lazystr
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
-from notifications import anotify, notify, sending, types, withdraw
+from notifications import anotify, dispatching, notify, sending, types, withdraw
 from notifications.models import Notification
 from realtime.models import Event
 from tests.notifications.choices import register
 from tests.people import NO_KEY
+from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -148,6 +151,51 @@ def test_a_failed_push_leaves_nothing_and_the_callers_transaction_goes_on(
         get_user_model().objects.create_user("carol")
     assert get_user_model().objects.filter(username="carol").exists()
     assert_nothing_was_sent()
+
+
+@contextmanager
+def deleted_meanwhile(user: Any) -> Iterator[None]:
+    """Somebody deletes this user when the rows of a notification are written, and before they are committed."""
+    users = [get_user_model().objects.filter(pk=user.pk)]
+
+    def delete_once(execute: Any, sql: str, *given: Any) -> Any:
+        done = execute(sql, *given)
+        if users and sql.startswith(f"INSERT INTO {Notification._meta.db_table}"):
+            assert not isinstance(at_once(users.pop().delete)[0], Exception)
+        return done
+
+    with connection.execute_wrapper(delete_once):
+        yield
+    assert not users
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("group_key", ["", "g"])
+def test_who_is_deleted_before_it_is_committed_is_left_out(alice: Any, bob: Any, carol: Any, group_key: str) -> None:
+    with deleted_meanwhile(bob):
+        assert notify([bob, carol], "mention", actor=alice, group_key=group_key) == 1
+    assert [row.recipient for row in Notification.objects.all()] == [carol]
+    with deleted_meanwhile(alice):
+        row = sent(carol, "mention", actor=alice)
+    row.refresh_from_db()
+    assert (row.actor, row.params["actor"]) == (None, "alice")
+    assert len(pushed(carol)) == 2
+    with deleted_meanwhile(carol):
+        assert notify(carol, "mention", message="x") is None
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_who_is_deleted_while_staff_send_is_left_out(alice: Any, bob: Any, carol: Any) -> None:
+    chosen = dispatching.Chosen(audience="everyone")
+    row = dispatching.start(
+        dispatching.Draft(type="mention", title="x", message="x"), chosen, form_key="k", created_by=alice
+    )
+    with deleted_meanwhile(bob):
+        assert not dispatching.take_step(row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.stored, row.error) == ("sent", 2, "")
 
 
 def test_nobody_is_notified_of_what_they_did_themselves(alice: Any) -> None:
