@@ -64,8 +64,8 @@ def notify(
     """Store a notification for each of `recipients` and push it when the caller's transaction commits.
 
     `recipients` is a user or a primary key, several of them, a queryset of users, a group, or `followers(object)`.
-    Returns the notification for one user, or None if nothing was stored; for several,
-    how many got it. Outside of a transaction, users who are deleted meanwhile are left out.
+    Returns the notification for one user, or None if nothing was stored, or if somebody has withdrawn it at once; for
+    several, how many got it. Outside of a transaction, users who are deleted meanwhile are left out.
 
     The texts and the link come from the type, in each reader's language, filled with `params` and the name of `actor`,
     the same as in chat. `title` and `message` replace them, without being filled, for readers of all languages: a lazy
@@ -181,11 +181,14 @@ def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipi
         pushing.push_new(Notification(**prepared.columns()), chosen, languages)
 
 
-def read_row(prepared: Content, stored: Stored) -> Notification:
-    """The notification that was stored for the only reader. It is read only if it may be other than it was prepared."""
+def read_row(prepared: Content, stored: Stored) -> Notification | None:
+    """The notification that was stored for the only reader. It is read only if it may be other than it was prepared.
+
+    None if somebody has withdrawn it since.
+    """
     ((recipient, key),) = stored.ids.items()
     if prepared.group_key or recipient not in stored.pushed:
-        return Notification.objects.get(pk=key)
+        return Notification.objects.filter(pk=key).first()
     row = Notification(pk=key, recipient_id=recipient, **prepared.columns())
     row._state.adding, row._state.db = False, database_alias()
     return row

@@ -198,6 +198,21 @@ def test_who_is_deleted_while_staff_send_is_left_out(alice: Any, bob: Any, carol
     assert (row.state, row.stored, row.error) == ("sent", 2, "")
 
 
+@pytest.mark.parametrize("group_key", ["", "g"])
+def test_one_that_is_withdrawn_before_it_is_returned(bob: Any, monkeypatch: pytest.MonkeyPatch, group_key: str) -> None:
+    """It was stored, so this is no error of the caller's."""
+    send = sending.send
+
+    def withdraw_at_once(*given: Any) -> sending.Stored:
+        stored = send(*given)
+        assert withdraw(dedupe_key="k") == 1
+        return stored
+
+    monkeypatch.setattr(sending, "send", withdraw_at_once)
+    options: dict[str, Any] = {"dedupe_key": "k", "group_key": group_key, "silent": not group_key}
+    assert notify(bob, "mention", message="x", **options) is None
+
+
 def test_nobody_is_notified_of_what_they_did_themselves(alice: Any) -> None:
     assert notify(alice, "new_like", actor=alice) is None
     assert notify(alice.pk, "new_like", actor=alice) is None
