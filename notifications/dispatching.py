@@ -109,18 +109,21 @@ def start(draft: Draft, chosen: Chosen, *, form_key: str, created_by: Any) -> Di
     return row
 
 
+@retry_conflicts
 def stop(key: int) -> bool:
     """Send no further portion. False if it is not being sent."""
     sending = Dispatch.objects.filter(pk=key, state=State.SENDING)
     return bool(sending.update(state=State.STOPPED, ended_at=clock.now()))
 
 
+@retry_conflicts
 def resume(key: int) -> bool:
     """Go on where it was stopped, or has failed. False if it was neither."""
     halted = Dispatch.objects.filter(pk=key, state__in=[State.STOPPED, State.FAILED])
     return bool(halted.update(state=State.SENDING, ended_at=None, error=""))
 
 
+@retry_conflicts
 def take_back(key: int) -> bool:
     """Withdraw all notifications that were sent, in portions, from the beginning. False if that was done before."""
     sent = Dispatch.objects.filter(pk=key).exclude(state__in=[State.WITHDRAWING, State.WITHDRAWN])
@@ -152,6 +155,7 @@ def take_step(key: int) -> bool:
     return False
 
 
+@retry_conflicts
 def _halt(key: int, states: Mapping[Dispatch.State, Dispatch.State], error: str) -> None:
     """`states` are those to which it goes, by those in which it is."""
     for state, halted in states.items():

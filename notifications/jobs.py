@@ -14,7 +14,7 @@ from notifications import clock, conf, dispatching, retention, summaries, waking
 from notifications.announcements import schedule
 from notifications.mailing import sending
 from notifications.models import JobRun
-from realtime.integration import register_job
+from realtime.integration import register_job, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _run_those(jobs: Sequence[Job]) -> list[str]:
     due_at = dict(JobRun.objects.values_list("name", "due_at"))
     new = [JobRun(name=job.name, due_at=now) for job in jobs if job.name not in due_at]
     if new:
-        JobRun.objects.bulk_create(new, ignore_conflicts=True)
+        retry_conflicts(JobRun.objects.bulk_create)(new, ignore_conflicts=True)
     due = [job for job in jobs if due_at.get(job.name, now) <= now]
     return [job.name for job in due if _claim(job) and _run(job)]
 
@@ -95,6 +95,7 @@ def _look_every(job: Job) -> float:
     return every_seconds() and max(every_seconds(), job.every_seconds / 60)
 
 
+@retry_conflicts
 def _claim(job: Job) -> bool:
     """Whether the job is due and this process is the one to run it. The conditional UPDATE decides."""
     now = clock.now()
@@ -114,5 +115,6 @@ def _run(job: Job) -> bool:
     return True
 
 
+@retry_conflicts
 def _note_end(job: Job, error: str = "") -> None:
     JobRun.objects.filter(name=job.name).update(ended_at=clock.now(), error=error)

@@ -13,7 +13,7 @@ from notifications.models import Delivery, GroupMember, Notification, Notificati
 from notifications.models.target import Target, about, target_of
 from notifications.rules.signals import with_children
 from notifications.types import all_types
-from realtime.integration import own_transaction, run
+from realtime.integration import own_transaction, retry_conflicts, run
 
 ROWS_AT_ONCE = 1_000
 CHANGED = ("group_count", "group_actors", "dedupe_key", "actor", "params")
@@ -40,6 +40,7 @@ async def awithdraw(**options: Any) -> int:
     return await run(withdraw, **options)
 
 
+@retry_conflicts
 def withdraw_rows(rows: NotificationQuerySet) -> int:
     """Delete these notifications, and tell their readers' sockets on commit."""
     total = 0
@@ -49,6 +50,7 @@ def withdraw_rows(rows: NotificationQuerySet) -> int:
     return total
 
 
+@retry_conflicts
 def withdraw_some(rows: NotificationQuerySet) -> int:
     """`withdraw_rows` for the first thousand of them. Returns how many there were."""
     with own_transaction():
@@ -73,6 +75,7 @@ def _by_reader(chosen: Sequence[tuple[Any, int]]) -> dict[Any, list[int]]:
     return found
 
 
+@retry_conflicts
 def _withdraw_key(key: str) -> int:
     members = GroupMember.objects.filter(dedupe_key=key)
     total = 0

@@ -263,6 +263,7 @@ def mark_all(name: Act, notifications: NotificationQuerySet) -> int:
     return changed
 
 
+@retry_conflicts
 def _mark(user_id: Any, ids: Sequence[int], name: Act, *, to_other_sockets: bool = True) -> list[int]:
     found: list[int] = []
     ids = sorted(set(ids))

@@ -23,7 +23,7 @@ from notifications.mailing.recipients import load_users
 from notifications.models import Preference, Reader
 from notifications.texts import label_of
 from notifications.types import NotificationType, find_type
-from realtime.integration import read_user, wire_id
+from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
 
 SALT = "notifications.unsubscribe"
 TEMPLATE = "notifications/unsubscribe.html"
@@ -50,21 +50,24 @@ def read_token(token: str) -> tuple[Any, str] | None:
         return None
 
 
+@retry_conflicts
 def stop_mails(reader: Any) -> bool:
     """Switch off all mails. Returns whether they were on before."""
-    _row, is_new = Reader.objects.get_or_create(user_id=reader, defaults={"mail": False})
-    return is_new or bool(Reader.objects.filter(user_id=reader, mail=True).update(mail=False))
+    with own_transaction():
+        _row, is_new = Reader.objects.get_or_create(user_id=reader, defaults={"mail": False})
+        return is_new or bool(Reader.objects.filter(user_id=reader, mail=True).update(mail=False))
 
 
+@retry_conflicts
 def stop_type(reader: Any, type_key: str) -> bool | None:
     """Switch off the mails of a type. Returns what the reader had chosen before; None for nothing."""
     choice = _choice(reader, type_key)
-    _row, is_new = Preference.objects.get_or_create(**choice, defaults={"enabled": False})
-    if is_new:
-        return None
-    return bool(Preference.objects.filter(**choice, enabled=True).update(enabled=False))
+    with own_transaction():
+        _row, is_new = Preference.objects.get_or_create(**choice, defaults={"enabled": False})
+        return None if is_new else bool(Preference.objects.filter(**choice, enabled=True).update(enabled=False))
 
 
+@retry_conflicts
 def resume(reader: Any, type_key: str, what: str) -> None:
     """Take back what the page has done, as it has named it in its button, and leave other choices as they are."""
     if what == "resume":
