@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, models
 from django.utils.asyncio import async_unsafe
 
-from notifications import conf, content, pushing, routing, storing, types
+from notifications import bulk, conf, content, pushing, routing, storing, types
 from notifications.content import Content, InvalidData
 from notifications.languages import languages_of
 from notifications.models import Notification, TypeSwitch
@@ -174,8 +174,8 @@ def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipi
     languages = languages_of(readers, recipients.known)
     if prepared.group_key:
         # What they say depends on who else is in the reader's group.
-        rows = Notification.objects.filter(pk__in=[ids[pk] for pk in readers if pk in languages])
-        pushing.push(rows, languages)
+        for part in bulk.parts([ids[pk] for pk in readers if pk in languages]):
+            pushing.push(Notification.objects.filter(pk__in=part), languages)
     else:
         chosen = {pk: ids[pk] for pk in readers if pk in languages}
         pushing.push_new(Notification(**prepared.columns()), chosen, languages)

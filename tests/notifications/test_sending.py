@@ -17,11 +17,12 @@ from django.utils.functional import lazystr
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
-from notifications import anotify, dispatching, notify, sending, types, withdraw
-from notifications.models import Notification
+from notifications import anotify, bulk, dispatching, notify, pushing, sending, types, withdraw
+from notifications.mailing import queue
+from notifications.models import Delivery, Notification
 from realtime.models import Event
 from tests.notifications.choices import register
-from tests.people import NO_KEY
+from tests.people import NO_KEY, make_user
 from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +84,38 @@ def test_it_stores_a_row_and_pushes_its_frame(alice: Any, bob: Any) -> None:
     }
     assert datetime.strptime(frame["timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC) >= stored.created_at
     assert not pushed(alice)
+
+
+def test_frames_and_mails_of_very_many_are_made_in_portions(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million of them at once would be gigabytes."""
+    settings.NOTIFICATIONS = {"MAIL": True, "SITE_URL": "https://example.com"}
+    readers = [make_user(f"reader{number}") for number in range(5)]
+    monkeypatch.setattr(pushing, "FRAMES_AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "ROWS_AT_ONCE", 2)
+    frames, mails, steps = [], [], []
+    publish_all, state_of, as_json = pushing.publish_all, queue._state_of, bulk.as_json
+
+    def publish(events: Any) -> None:
+        frames.append([stream for stream, _frame in events])
+        publish_all(events)
+
+    def decide(*given: Any) -> Any:
+        steps.append("decided")
+        return state_of(*given)
+
+    def write(values: Any) -> str:
+        mails.append(steps.count("decided"))
+        return as_json(values)
+
+    monkeypatch.setattr(pushing, "publish_all", publish)
+    monkeypatch.setattr(queue, "_state_of", decide)
+    monkeypatch.setattr(bulk, "as_json", write)
+    assert notify(readers, "mention", message="x") == 5
+    streams = [f"user.{reader.pk}" for reader in readers]
+    assert frames == [streams[:2], streams[2:4], streams[4:]]
+    assert mails[-3:] == [2, 4, 5]
+    assert [len(pushed(reader)) for reader in readers] == [1] * 5
+    assert Delivery.objects.count() == 5
 
 
 def test_it_takes_a_primary_key(alice: Any, bob: Any) -> None:
