@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
+from django.db import OperationalError
 from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Coalesce
 
@@ -21,12 +22,13 @@ from notifications.inbox import announcing, changes
 from notifications.inbox.lists import Filters, Place, select, up_to
 from notifications.mailing import queue
 from notifications.models import Notification, NotificationQuerySet
-from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
+from realtime.integration import Busy, connection, own_transaction, read_user, retry_conflicts, wire_id
 from realtime.protocol.frames import format_time
 
 IDS_AT_ONCE = 1_000  # in one query, and in one frame
 UNDO_SECONDS = 600
 SALT = "notifications.undo"
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class CannotUndo(ValueError):
@@ -234,9 +236,22 @@ def mark_read(user: Any, ids: Sequence[int]) -> list[int]:
     return _mark(read_user(user), ids, "read")
 
 
+@retry_conflicts
 def mark(user_id: Any, ids: Sequence[int]) -> list[int]:
-    """`mark_read` for the `read` command of a socket, which tells the user's other sockets by itself."""
-    return _mark(user_id, ids, "read", to_other_sockets=False)
+    """`mark_read` for the `read` command of a socket, which tells the user's other sockets by itself.
+
+    It does not wait for what else marks the user's notifications: it raises Busy.
+    """
+    if connection.in_atomic_block:  # in a test of a site
+        return _mark(user_id, ids, "read", to_other_sockets=False)
+    try:
+        with own_transaction():
+            changes.lock_at_once(user_id)
+            return _mark(user_id, ids, "read", to_other_sockets=False)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", getattr(error.__cause__, "pgcode", None)) == LOCK_NOT_AVAILABLE:
+            raise Busy from error
+        raise
 
 
 @retry_conflicts

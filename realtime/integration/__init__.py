@@ -13,7 +13,7 @@ from realtime.auth.names import display_name
 from realtime.auth.user_choice import FindsUsers, UserSelect, UsersSelect
 from realtime.auth.user_ids import read_user, wire_id
 from realtime.auth.users import all_users
-from realtime.chat.read_positions import register_notification_marker
+from realtime.chat.read_positions import Busy, register_notification_marker
 from realtime.conf import has_redis, read_settings
 from realtime.delivery.publishing import publish_all
 from realtime.models import ExactModel, ExactQuerySet
@@ -35,6 +35,7 @@ from realtime.storage.transactions import call_after_commit, own_transaction, re
 
 __all__ = [
     "USE_TWIN",
+    "Busy",
     "CarefulLists",
     "Contribution",
     "ExactModel",
