@@ -107,8 +107,8 @@ def _require_target(request: Request, model: str, key: str) -> Target:
     """Which other models the site has is nobody's business, but site code may have let the user follow one."""
     target = followables.find_target(model, key)
     if target is not None and not followables.is_declared(target):
-        is_known = Follow.objects.filter(user_id=request.user.pk, **about(target)).exists()
-        target = target if is_known else None
+        own: Any = request.user.pk
+        target = target if Follow.objects.filter(user_id=own, **about(target)).exists() else None
     if target is None:
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_SUCH_OBJECT)
     return target
