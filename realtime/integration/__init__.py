@@ -29,6 +29,7 @@ from realtime.storage.database import USE_TWIN, run
 from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.jobs import is_stopping, register_job
 from realtime.storage.json_rows import plain, rows, stored_id, update_rows, user_column
+from realtime.storage.numbering import user_keys_come_back
 from realtime.storage.routed import alias as database_alias
 from realtime.storage.routed import connection, exact
 from realtime.storage.transactions import call_after_commit, own_transaction, retry_conflicts
@@ -74,6 +75,7 @@ __all__ = [
     "stored_id",
     "update_rows",
     "user_column",
+    "user_keys_come_back",
     "user_stream",
     "wire_id",
 ]
