@@ -4,6 +4,7 @@ Called by the admin and by the jobs. Any number of processes may work on the sam
 them take turns, so nobody gets it twice, and a process that dies loses nothing.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import Group
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 PEOPLE_AT_ONCE = 1_000
 ERROR_CHARS = 500
+ATTEMPTS = 3
 
 State, Audience = Dispatch.State, Dispatch.Audience
 OVER = {State.SENDING: State.SENT, State.WITHDRAWING: State.WITHDRAWN}
@@ -106,18 +108,21 @@ def start(draft: Draft, chosen: Chosen, *, form_key: str, created_by: Any) -> Di
     return row
 
 
+@retry_conflicts
 def stop(key: int) -> bool:
     """Send no further portion. False if it is not being sent."""
     sending = Dispatch.objects.filter(pk=key, state=State.SENDING)
     return bool(sending.update(state=State.STOPPED, ended_at=clock.now()))
 
 
+@retry_conflicts
 def resume(key: int) -> bool:
     """Go on where it was stopped, or has failed. False if it was neither."""
     halted = Dispatch.objects.filter(pk=key, state__in=[State.STOPPED, State.FAILED])
     return bool(halted.update(state=State.SENDING, ended_at=None, error=""))
 
 
+@retry_conflicts
 def take_back(key: int) -> bool:
     """Withdraw all notifications that were sent, in portions, from the beginning. False if that was done before."""
     sent = Dispatch.objects.filter(pk=key).exclude(state__in=[State.WITHDRAWING, State.WITHDRAWN])
@@ -137,7 +142,7 @@ def run_due(now: datetime) -> bool:
 def take_step(key: int) -> bool:
     """Work on one portion. Returns whether there is more to do. What cannot be sent or withdrawn says why."""
     try:
-        return _take_step(key)
+        return _try_step(key)
     except (OperationalError, InterfaceError):
         raise
     except SwitchedOff:
@@ -150,12 +155,21 @@ def take_step(key: int) -> bool:
     return False
 
 
+@retry_conflicts
 def _halt(key: int, states: Mapping[Dispatch.State, Dispatch.State], error: str) -> None:
     """`states` are those to which it goes, by those in which it is."""
     for state, halted in states.items():
         found = Dispatch.objects.filter(pk=key, state=state)
         if found.update(state=halted, error=error[:ERROR_CHARS], ended_at=clock.now()):
             return
+
+
+def _try_step(key: int) -> bool:
+    for _attempt in range(1, ATTEMPTS):
+        # One of the users may have been deleted before COMMIT. The next attempt does not find them any more.
+        with contextlib.suppress(IntegrityError):
+            return _take_step(key)
+    return _take_step(key)
 
 
 @retry_conflicts

@@ -49,10 +49,24 @@ def find_visible(user: Any, label: str, key: str) -> models.Model | None:
 
 
 def find_target(label: str, key: str) -> Target | None:
-    """The reference to an object, which may be gone; None if there can be none."""
+    """The reference to an object, which may be gone; None if there can be none, or nobody was ever notified about one.
+
+    Its model need not be declared: site code may have let a user follow it.
+    """
     model = _find_model(label)
     pk = None if model is None else _read_key(model, key)
-    return None if model is None or pk is None else Target(content_types().get_for_model(model).pk, str(pk))
+    if model is None or pk is None:
+        return None
+    if _label(model) in _followables:
+        return Target(content_types().get_for_model(model).pk, str(pk))
+    app_label, name = _label(model).split(".")
+    type_id = content_types().filter(app_label=app_label, model=name).values_list("pk", flat=True).first()
+    return None if type_id is None else Target(type_id, str(pk))
+
+
+def is_declared(target: Target) -> bool:
+    """Whether users may follow objects of this model over REST."""
+    return bool(find_label(target.type_id))
 
 
 def label_of(type_id: int) -> str:

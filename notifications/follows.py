@@ -11,7 +11,7 @@ from notifications import clock
 from notifications.models import Follow
 from notifications.models.target import Target, about, target_of
 from notifications.preferences.changing import reconsider
-from realtime.integration import all_users, read_user, run
+from realtime.integration import all_users, own_transaction, read_user, retry_conflicts, run
 
 
 def follow(user: Any, thing: models.Model) -> None:
@@ -68,21 +68,26 @@ async def aunmute(user: Any, thing: models.Model) -> None:
     await run(unmute, user, thing)
 
 
+@retry_conflicts
 def clear(user: Any, target: Target, **values: Any) -> None:
     """Take back a wish of the user. A row that says nothing any more is deleted, and what waits is decided again."""
     pk = read_user(user)
     own = Follow.objects.filter(user_id=pk, **about(target))
-    own.update(**values)
-    own.filter(Q(muted_until=None) | Q(muted_until__lte=clock.now()), follows=False).delete()
-    if "muted_until" in values:
-        reconsider(pk, has_unmuted=True)
+    with own_transaction():
+        own.update(**values)
+        own.filter(Q(muted_until=None) | Q(muted_until__lte=clock.now()), follows=False).delete()
+        if "muted_until" in values:
+            reconsider(pk, has_unmuted=True)
 
 
+@retry_conflicts
 def _set(user: Any, thing: models.Model, **values: Any) -> None:
     pk = read_user(user)
-    Follow.objects.update_or_create(user_id=pk, **about(_require_target(thing)), defaults=values)
-    if "muted_until" in values:  # it may be shorter than the mute before
-        reconsider(pk, has_unmuted=True)
+    target = about(_require_target(thing))
+    with own_transaction():
+        Follow.objects.update_or_create(user_id=pk, **target, defaults=values)
+        if "muted_until" in values:  # it may be shorter than the mute before
+            reconsider(pk, has_unmuted=True)
 
 
 def _require_target(thing: models.Model) -> Target:

@@ -18,7 +18,7 @@ from notifications import clock, conf, dispatching, retention, summaries, waking
 from notifications.announcements import schedule
 from notifications.mailing import sending
 from notifications.models import JobRun
-from realtime.integration import connection, register_job
+from realtime.integration import connection, register_job, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _run_those(jobs: Sequence[Job]) -> dict[str, bool]:
     left: dict[str, timedelta] = dict(JobRun.objects.values_list("name", F("due_at") - _now()))
     new = [JobRun(name=job.name, due_at=_now()) for job in jobs if job.name not in left]
     if new:
-        JobRun.objects.bulk_create(new, ignore_conflicts=True)
+        retry_conflicts(JobRun.objects.bulk_create)(new, ignore_conflicts=True)
     due = [job for job in jobs if job.name not in left or not EARLY < left[job.name] <= _period(job)]
     return {job.name: _run(job) for job in due if _claim(job)}
 
@@ -111,6 +111,7 @@ def _look_every(job: Job) -> float:
     return every_seconds() and max(every_seconds(), job.every_seconds / 60)
 
 
+@retry_conflicts
 def _claim(job: Job) -> bool:
     """Whether the job is due and this process is the one to run it. The conditional UPDATE decides.
 
@@ -135,5 +136,6 @@ def _run(job: Job) -> bool:
     return is_left
 
 
+@retry_conflicts
 def _note_end(job: Job, error: str = "", **values: Any) -> None:
     JobRun.objects.filter(name=job.name).update(ended_at=_now(), error=error, **values)

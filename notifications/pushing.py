@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -18,22 +19,24 @@ from realtime.protocol.frames import format_time
 
 logger = logging.getLogger(__name__)
 
+FRAMES_AT_ONCE = 1_000  # as many as one row holds while they wait for their numbers
+
 
 def push_new(row: Notification, ids: Mapping[Any, int], languages: Mapping[Any, str]) -> None:
     """Push one notification to many readers on commit, each with the id of their row.
 
     It is rendered once for each language. `row` has what is the same for all.
     """
-    bodies: dict[str, NotificationBody] = {}
-    events = []
-    for reader, key in ids.items():
-        language = languages[reader]
-        body = bodies.get(language)
-        if body is None:
-            body = bodies[language] = frame(row, language)
-        data = msgspec.structs.replace(body.data, id=key)
-        events.append((user_stream(reader), msgspec.structs.replace(body, data=data)))
-    publish_all(events)
+    bodies = {language: frame(row, language) for language in {languages[reader] for reader in ids}}
+
+    def body_of(reader: Any) -> NotificationBody:
+        body = bodies[languages[reader]]
+        return msgspec.structs.replace(body, data=msgspec.structs.replace(body.data, id=ids[reader]))
+
+    # A million frames would be two gigabytes. The database has those of the portions before.
+    readers = iter(ids)
+    while portion := list(islice(readers, FRAMES_AT_ONCE)):
+        publish_all([(user_stream(reader), body_of(reader)) for reader in portion])
 
 
 def push(notifications: Iterable[Notification], languages: Mapping[Any, str]) -> None:

@@ -1,6 +1,6 @@
 """Who gets a notification: turns what site code names into primary keys of users. Called by `sending`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +68,13 @@ def _existing(given: Iterable[Any]) -> Recipients:
             known[pk] = user
         else:
             named.add(pk)
-    missing = list(named - known.keys())
-    keys = set(known)
-    for start in range(0, len(missing), KEYS_AT_ONCE):
-        chunk = missing[start : start + KEYS_AT_ONCE]
-        keys.update(exact(users._base_manager).filter(pk__in=chunk).values_list("pk", flat=True))
-    return Recipients(sorted(keys), known)
+    return Recipients(sorted({*known, *find_keys(list(named - known.keys()))}), known)
+
+
+def find_keys(keys: Sequence[Any]) -> set[Any]:
+    """Those of these primary keys of users that there are."""
+    found: set[Any] = set()
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        chunk = keys[start : start + KEYS_AT_ONCE]
+        found.update(exact(get_user_model()._base_manager).filter(pk__in=chunk).values_list("pk", flat=True))
+    return found

@@ -5,23 +5,24 @@ notifications.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import models
+from django.db import IntegrityError, models
 from django.utils.asyncio import async_unsafe
 
-from notifications import conf, content, pushing, routing, storing, types
+from notifications import bulk, conf, content, pushing, routing, storing, types
 from notifications.content import Content, InvalidData
 from notifications.languages import languages_of
 from notifications.models import Notification, TypeSwitch
 from notifications.models.target import target_of
-from notifications.recipients import Recipients, find_recipients, is_one
+from notifications.recipients import Recipients, find_keys, find_recipients, is_one
 from realtime.integration import (
     USE_TWIN,
     all_users,
+    connection,
     database_alias,
     display_name,
     own_transaction,
@@ -30,6 +31,8 @@ from realtime.integration import (
 )
 
 __all__ = ["InvalidData", "anotify", "notify"]
+
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ def notify(
     """Store a notification for each of `recipients` and push it when the caller's transaction commits.
 
     `recipients` is a user or a primary key, several of them, a queryset of users, a group, or `followers(object)`.
-    Returns the notification for one user, or None if nothing was stored; for several, how many got it.
+    Returns the notification for one user, or None if nothing was stored, or if somebody has withdrawn it at once; for
+    several, how many got it. Outside of a transaction, users who are deleted meanwhile are left out.
 
     The texts and the link come from the type, in each reader's language, filled with `params` and the name of `actor`,
     the same as in chat. `title` and `message` replace them, without being filled, for readers of all languages: a lazy
@@ -115,7 +119,31 @@ class Stored:
 
 def send(prepared: Content, recipients: Recipients, unless_present: str) -> Stored:
     """Store and push. `notifications.testing` listens here."""
-    keys = [pk for pk in recipients.keys if prepared.actor is None or pk != prepared.actor.pk]
+    keys: Sequence[Any] = [pk for pk in recipients.keys if prepared.actor is None or pk != prepared.actor.pk]
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _send_to(keys, prepared, recipients, unless_present)
+        except IntegrityError:
+            # The database looks at COMMIT whether all users are still there.
+            if attempt == ATTEMPTS or connection.in_atomic_block:
+                raise
+            left = _without_deleted(prepared, keys)
+            if left == (prepared, keys):
+                raise
+            prepared, keys = left
+    return Stored()
+
+
+def _without_deleted(prepared: Content, keys: Sequence[Any]) -> tuple[Content, Sequence[Any]]:
+    """The same, of those users who are still there."""
+    actor = prepared.actor
+    there = find_keys(keys if actor is None else [*keys, actor.pk])
+    if actor is not None and actor.pk not in there:
+        prepared = replace(prepared, actor=None)
+    return prepared, [pk for pk in keys if pk in there]
+
+
+def _send_to(keys: Sequence[Any], prepared: Content, recipients: Recipients, unless_present: str) -> Stored:
     if not keys or TypeSwitch.is_off(prepared.kind.key):
         return Stored()
     present = routing.find_present(unless_present, keys) if unless_present else frozenset()
@@ -146,18 +174,21 @@ def _push(prepared: Content, ids: dict[Any, int], readers: Sequence[Any], recipi
     languages = languages_of(readers, recipients.known)
     if prepared.group_key:
         # What they say depends on who else is in the reader's group.
-        rows = Notification.objects.filter(pk__in=[ids[pk] for pk in readers if pk in languages])
-        pushing.push(rows, languages)
+        for part in bulk.parts([ids[pk] for pk in readers if pk in languages]):
+            pushing.push(Notification.objects.filter(pk__in=part), languages)
     else:
         chosen = {pk: ids[pk] for pk in readers if pk in languages}
         pushing.push_new(Notification(**prepared.columns()), chosen, languages)
 
 
-def read_row(prepared: Content, stored: Stored) -> Notification:
-    """The notification that was stored for the only reader. It is read only if it may be other than it was prepared."""
+def read_row(prepared: Content, stored: Stored) -> Notification | None:
+    """The notification that was stored for the only reader. It is read only if it may be other than it was prepared.
+
+    None if somebody has withdrawn it since.
+    """
     ((recipient, key),) = stored.ids.items()
     if prepared.group_key or recipient not in stored.pushed:
-        return Notification.objects.get(pk=key)
+        return Notification.objects.filter(pk=key).first()
     row = Notification(pk=key, recipient_id=recipient, **prepared.columns())
     row._state.adding, row._state.db = False, database_alias()
     return row

@@ -15,7 +15,7 @@ from notifications.models import Delivery, GroupMember, Notification, Notificati
 from notifications.models.target import Target, about, target_of
 from notifications.rules.signals import with_children
 from notifications.types import all_types
-from realtime.integration import own_transaction, run
+from realtime.integration import own_transaction, retry_conflicts, run
 
 ROWS_AT_ONCE = 1_000
 CHANGED = ("group_count", "group_actors", "dedupe_key", "actor", "params")
@@ -42,12 +42,14 @@ async def awithdraw(**options: Any) -> int:
     return await run(withdraw, **options)
 
 
+@retry_conflicts
 def withdraw_rows(rows: NotificationQuerySet) -> int:
     """Delete these notifications, and tell their readers' sockets on commit."""
     with own_transaction():
         return sum(_withdraw_portion(rows, keys) for keys in _portions(rows))
 
 
+@retry_conflicts
 def withdraw_some(rows: NotificationQuerySet) -> int:
     """`withdraw_rows` for the first thousand of them, in their order: an index should lead to it.
 
@@ -92,26 +94,29 @@ def _by_reader(chosen: Sequence[tuple[Any, int]]) -> dict[Any, list[int]]:
     return found
 
 
+@retry_conflicts
 def _withdraw_key(key: str) -> int:
     members = GroupMember.objects.filter(dedupe_key=key)
     newest = Notification.objects.filter(dedupe_key=key).order_by()
     # Of both kinds in one order of readers. The index of either leads to few rows.
     found = Notification.objects.filter(pk__in=members.values_list("notification").union(newest.values_list("pk")))
     still = Q(dedupe_key=key) | Exists(members.filter(notification=OuterRef("pk")))
+    rows = Notification.objects.filter(still).locked().only(*FIELDS)
     with own_transaction():
-        return sum(_take_out(Notification.objects.filter(still, pk__in=keys), key) for keys in _portions(found))
+        return sum(_take_out(list(rows.filter(pk__in=keys)), key) for keys in _portions(found))
 
 
-def _take_out(rows: NotificationQuerySet, key: str) -> int:
-    """Take what has this key out of the first thousand of these notifications. Returns how many there were.
+def _take_out(rows: Sequence[Notification], key: str) -> int:
+    """Take what has this key out of these notifications, which are locked. Returns in how many there was something.
 
     Those in which nothing is left are deleted.
     """
-    chosen = rows.locked()
-    chunk = list(chosen.only(*FIELDS)[:ROWS_AT_ONCE])
-    leaving = _remove_members([row.pk for row in chunk if row.group_key], key)
+    leaving = _remove_members([row.pk for row in rows if row.group_key or row.dedupe_key != key], key)
     left, gone = [], []
-    for row in chunk:
+    for row in rows:
+        # Somebody else may have taken it out while the row was waited for: the lock looks at the row again only.
+        if row.pk not in leaving and row.dedupe_key != key:
+            continue
         person, is_counted = leaving.get(row.pk, ("", False))
         row.group_count -= not is_counted
         if row.group_count < 1:
@@ -124,7 +129,7 @@ def _take_out(rows: NotificationQuerySet, key: str) -> int:
     Notification.objects.bulk_update(left, CHANGED, batch_size=100)
     _delete(gone)
     announce_all("changed", _by_reader([(row.recipient_id, row.pk) for row in left]))
-    return len(chunk)
+    return len(left) + len(gone)
 
 
 def _remove_members(groups: Sequence[int], key: str) -> dict[int, tuple[str, bool]]:

@@ -23,7 +23,7 @@ from notifications.announcements.wording import ByLanguage, spell_out
 from notifications.content import as_text
 from notifications.models import Announcement, AnnouncementText
 from notifications.models.announcement import EVERYONE, GROUPS, ONLINE
-from realtime.integration import own_transaction, read_user, run
+from realtime.integration import own_transaction, read_user, retry_conflicts, run
 
 State = Announcement.State
 
@@ -157,7 +157,7 @@ def cancel_announcement(announcement: Announcement | int) -> bool:
     key = announcement.pk if isinstance(announcement, Announcement) else announcement
     scheduled = Announcement.objects.filter(pk=key, state=State.SCHEDULED)
     # In this order: meanwhile it may go live, and never the other way round.
-    if scheduled.update(state=State.CANCELLED, over_at=clock.now()):
+    if retry_conflicts(scheduled.update)(state=State.CANCELLED, over_at=clock.now()):
         return True
     return _end(key, State.CANCELLED, clock.now())
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
+from django.db import OperationalError
 from django.db.models import Case, DateTimeField, F, Q, When
 from django.db.models.functions import Coalesce
 
@@ -21,12 +22,13 @@ from notifications.inbox import announcing, changes
 from notifications.inbox.lists import Filters, Place, select, up_to
 from notifications.mailing import queue
 from notifications.models import Notification, NotificationQuerySet
-from realtime.integration import own_transaction, read_user, retry_conflicts, wire_id
+from realtime.integration import Busy, connection, own_transaction, read_user, retry_conflicts, wire_id
 from realtime.protocol.frames import format_time
 
 IDS_AT_ONCE = 1_000  # in one query, and in one frame
 UNDO_SECONDS = 600
 SALT = "notifications.undo"
+LOCK_NOT_AVAILABLE = "55P03"
 
 
 class CannotUndo(ValueError):
@@ -110,7 +112,7 @@ def act(
             return Outcome()
         if found is not None:
             chosen = chosen.filter(pk__in=found)
-        changed = _record_and_update(chosen, step, at, until)
+        changed = _record_and_update(chosen, step, at, until, user_id if found is None else None)
         if name in TAKING_BACK:
             _restore_mails(user_id, found, at)
         announcing.announce(user_id, name, found, to_other_sockets=to_other_sockets)
@@ -118,26 +120,36 @@ def act(
 
 
 class _OthersHaveCome(Exception):
-    """Or have gone, between recording and changing: very many are not locked. What was changed is rolled back."""
+    """Between recording and changing: very many are not locked. What was changed is rolled back."""
 
 
-def _record_and_update(chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None) -> int:
-    """Returns how many changed."""
+def _record_and_update(
+    chosen: NotificationQuerySet, step: Step, at: datetime, until: datetime | None, unlocked_of: Any
+) -> int:
+    """`unlocked_of` is their reader if they are not locked, else None. Returns how many changed."""
     if step.ends:
         changes.record(chosen.filter(**{f"{step.ends}__isnull": False}), at, step.ends, None)
     if step.closes_group:
         changes.record_open(chosen, at)
-    values = step.values(at, until)
-    if step.is_set:
-        return chosen.update(**values)
-    recorded = changes.record(chosen, at, step.column, until)
-    with contextlib.suppress(_OthersHaveCome), own_transaction():
+    if not step.is_set:
+        recorded = changes.record(chosen, at, step.column, until)
+
+    def update(chosen: NotificationQuerySet) -> tuple[int, int]:
+        """How many have changed, and how many that were recorded have not, because they have gone."""
+        values = step.values(at, until)
         changed = chosen.update(**values)
-        if changed != recorded:
+        gone = 0 if unlocked_of is None else changes.forget_unchanged(unlocked_of, at, step.column, values[step.column])
+        return changed, gone
+
+    if step.is_set:
+        return update(chosen)[0]
+    with contextlib.suppress(_OthersHaveCome), own_transaction():
+        changed, gone = update(chosen)
+        if changed != recorded - gone:
             raise _OthersHaveCome
         return changed
     # To look for each what is recorded takes long.
-    return changes.recorded(chosen, at, step.column).update(**values)
+    return update(changes.recorded(chosen, at, step.column))[0]
 
 
 def _find_step(name: str, until: datetime | None) -> Step:
@@ -224,9 +236,22 @@ def mark_read(user: Any, ids: Sequence[int]) -> list[int]:
     return _mark(read_user(user), ids, "read")
 
 
+@retry_conflicts
 def mark(user_id: Any, ids: Sequence[int]) -> list[int]:
-    """`mark_read` for the `read` command of a socket, which tells the user's other sockets by itself."""
-    return _mark(user_id, ids, "read", to_other_sockets=False)
+    """`mark_read` for the `read` command of a socket, which tells the user's other sockets by itself.
+
+    It does not wait for what else marks the user's notifications: it raises Busy.
+    """
+    if connection.in_atomic_block:  # in a test of a site
+        return _mark(user_id, ids, "read", to_other_sockets=False)
+    try:
+        with own_transaction():
+            changes.lock_at_once(user_id)
+            return _mark(user_id, ids, "read", to_other_sockets=False)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", getattr(error.__cause__, "pgcode", None)) == LOCK_NOT_AVAILABLE:
+            raise Busy from error
+        raise
 
 
 @retry_conflicts
@@ -253,6 +278,7 @@ def mark_all(name: Act, notifications: NotificationQuerySet) -> int:
     return changed
 
 
+@retry_conflicts
 def _mark(user_id: Any, ids: Sequence[int], name: Act, *, to_other_sockets: bool = True) -> list[int]:
     found: list[int] = []
     ids = sorted(set(ids))

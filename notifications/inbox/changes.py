@@ -14,11 +14,12 @@ from django.db.models.functions import Coalesce
 from notifications import conf
 from notifications.models import Change, Notification, NotificationQuerySet
 from notifications.pruning import delete_rows
-from realtime.integration import connection, own_transaction
+from realtime.integration import Busy, connection, own_transaction
 
 # A group in which one of them is set is closed.
 CLOSING = ("read_at", "archived_at", "snoozed_until", "deleted_at", "acted_at")
 GROUP_OPEN = "group_open"
+LOCK_TIMEOUT = "100ms"
 
 
 def lock_inbox(user_id: Any) -> None:
@@ -28,11 +29,28 @@ def lock_inbox(user_id: Any) -> None:
 
 def lock_inboxes(user_ids: Iterable[Any]) -> None:
     """Of several readers, in one order, so that nobody who does the same waits for a reader whom we wait for."""
-    keys = sorted(f"notifications.{user_id}" for user_id in user_ids)
+    keys = sorted(map(_name, user_ids))
     if connection.vendor == "postgresql" and keys:  # SQLite has one writer at a time
         with connection.cursor() as cursor:
             lock = "SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key"
             cursor.execute(lock, [keys])
+
+
+def lock_at_once(user_id: Any) -> None:
+    """`lock_inbox` without waiting, neither for it nor, for long, for rows that the transaction locks afterwards.
+
+    Raises Busy if somebody else has it. For a transaction of the app's own.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            lock = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0)), set_config('lock_timeout', %s, true)"
+            cursor.execute(lock, [_name(user_id), LOCK_TIMEOUT])
+            if not cursor.fetchone()[0]:
+                raise Busy
+
+
+def _name(user_id: Any) -> str:
+    return f"notifications.{user_id}"
 
 
 def lock_some(chosen: NotificationQuerySet, most: int) -> list[int] | None:
@@ -74,6 +92,18 @@ def _record(found: QuerySet[Any, Any], columns: str, at: datetime, field: str, a
             [prepare(at), field, prepare(after), *params],
         )
         return int(cursor.rowcount)
+
+
+def forget_unchanged(reader: Any, at: datetime, column: str, after: datetime | None) -> int:
+    """Delete what was recorded of notifications that the act of this moment has not changed: those that are not locked
+    may be gone by now, or go yet. Returns of how many the column was recorded.
+    """
+    # Another reader's act may have the same moment.
+    kept = Notification.objects.filter(~Q(recipient=reader) | _is(column, after), pk=OuterRef("notification"))
+    others = Change.objects.filter(~Exists(kept), at=at)
+    count, _by_table = others.filter(field=column).delete()
+    others.delete()
+    return count
 
 
 def undoable(own: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> NotificationQuerySet:

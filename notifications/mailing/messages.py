@@ -161,7 +161,7 @@ def _unsubscribe_url(letter: Letter, shown: Sequence[Notification]) -> str:
     types = {row.type for row in shown}
     # Whoever has the token can read the type in it.
     has_one = shows_all and len(types) == 1 and conf.settings().mail_contents
-    return addresses.of_unsubscribing(unsubscribing.make_token(letter.user.pk, types.pop() if has_one else ""))
+    return addresses.of_unsubscribing(unsubscribing.make_token(letter.user, types.pop() if has_one else ""))
 
 
 def _headers(letter: Letter, shown: Sequence[Notification], unsubscribe: str) -> dict[str, str]:

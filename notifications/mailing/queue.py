@@ -55,16 +55,17 @@ def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: 
     """
     usual = bulk.moment(_due_at(None, wishes))
     due = {reader: bulk.moment(_due_at(reader, wishes)) for reader in wishes.choices}
-    values = [
-        {
-            "notification": key,
-            "recipient": stored_id(reader),
-            "settled": None,
-            **_state_of(decision, wishes.now, channel, due.get(reader, usual)),
-        }
-        for key, (reader, decision) in sorted(decisions.items(), key=_key)
+    chosen = [
+        key
+        for key, (_reader, decision) in sorted(decisions.items(), key=_key)
         if decision.verdict != "off" or decision.rule in REFUSALS[channel]
     ]
+
+    def values_of(key: int) -> dict[str, Any]:
+        reader, decision = decisions[key]
+        state = _state_of(decision, wishes.now, channel, due.get(reader, usual))
+        return {"notification": key, "recipient": stored_id(reader), "settled": None, **state}
+
     table = rows(
         notification="bigint",
         recipient=user_column(),
@@ -78,9 +79,9 @@ def add(decisions: Mapping[int, tuple[Any, Decision]], wishes: Wishes, channel: 
     parts = {"name": Delivery._meta.db_table, "columns": ", ".join(given.values()), "source": table.source}
     insert = INSERT.format(conflict=CONFLICT[channel], settled=settled, **parts)
     created_at = connection.ops.adapt_datetimefield_value(wishes.now)
-    for start in range(0, len(values), bulk.ROWS_AT_ONCE):
+    for part in bulk.parts(chosen):
         with connection.cursor() as cursor:
-            cursor.execute(insert, [channel, created_at, bulk.as_json(values[start : start + bulk.ROWS_AT_ONCE])])
+            cursor.execute(insert, [channel, created_at, bulk.as_json([values_of(key) for key in part])])
 
 
 def _key(item: tuple[int, Any]) -> int:

@@ -11,19 +11,21 @@ from django.contrib.auth.decorators import login_not_required
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.crypto import salted_hmac
 from django.utils.decorators import method_decorator
 from django.utils.translation import override
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
+from notifications import conf
 from notifications.languages import language_of
 from notifications.mailing import addresses
 from notifications.mailing.recipients import load_users
 from notifications.models import Preference, Reader
 from notifications.texts import label_of
 from notifications.types import NotificationType, find_type
-from realtime.integration import read_user, wire_id
+from realtime.integration import own_transaction, read_user, retry_conflicts, user_keys_come_back, wire_id
 
 SALT = "notifications.unsubscribe"
 TEMPLATE = "notifications/unsubscribe.html"
@@ -33,38 +35,49 @@ RESUMING = ("resume", "resume_type", "restore_type")
 SHOWN: Mapping[bool | None, str] = {True: "on", False: "off", None: "none"}
 
 
-def make_token(reader: Any, type_key: str = "") -> str:
+def make_token(user: Any, type_key: str = "") -> str:
     """For the links of a mail. `type_key` is the type of its notifications, if they have one in common.
 
     It does not expire: who finds an old mail can still unsubscribe.
     """
-    return signing.Signer(salt=SALT).sign_object([wire_id(reader), type_key])
+    return signing.Signer(salt=SALT).sign_object([wire_id(user.pk), type_key, *_joined(user)])
+
+
+def _joined(user: Any) -> list[str]:
+    """What tells a user from a later one with the same key, on a site on which there may be one."""
+    joined = getattr(user, conf.settings().joined_field or " ", None) if user_keys_come_back() else None
+    return [] if joined is None else [salted_hmac(SALT, str(joined)).hexdigest()[:16]]
 
 
 def read_token(token: str) -> tuple[Any, str] | None:
-    """The reader's primary key and the type; None for a token that is not ours."""
+    """The user and the type; None for a token that is not ours, or whose user is deleted or disabled."""
     try:
-        reader, type_key = signing.Signer(salt=SALT).unsign_object(token)
-        return read_user(reader), str(type_key)
+        reader, type_key, *joined = signing.Signer(salt=SALT).unsign_object(token)
+        key = read_user(reader)
     except (signing.BadSignature, ValueError, TypeError):
         return None
+    user = load_users([key]).get(key)
+    return None if user is None or joined != _joined(user) else (user, str(type_key))
 
 
+@retry_conflicts
 def stop_mails(reader: Any) -> bool:
     """Switch off all mails. Returns whether they were on before."""
-    _row, is_new = Reader.objects.get_or_create(user_id=reader, defaults={"mail": False})
-    return is_new or bool(Reader.objects.filter(user_id=reader, mail=True).update(mail=False))
+    with own_transaction():
+        _row, is_new = Reader.objects.get_or_create(user_id=reader, defaults={"mail": False})
+        return is_new or bool(Reader.objects.filter(user_id=reader, mail=True).update(mail=False))
 
 
+@retry_conflicts
 def stop_type(reader: Any, type_key: str) -> bool | None:
     """Switch off the mails of a type. Returns what the reader had chosen before; None for nothing."""
     choice = _choice(reader, type_key)
-    _row, is_new = Preference.objects.get_or_create(**choice, defaults={"enabled": False})
-    if is_new:
-        return None
-    return bool(Preference.objects.filter(**choice, enabled=True).update(enabled=False))
+    with own_transaction():
+        _row, is_new = Preference.objects.get_or_create(**choice, defaults={"enabled": False})
+        return None if is_new else bool(Preference.objects.filter(**choice, enabled=True).update(enabled=False))
 
 
+@retry_conflicts
 def resume(reader: Any, type_key: str, what: str) -> None:
     """Take back what the page has done, as it has named it in its button, and leave other choices as they are."""
     if what == "resume":
@@ -112,10 +125,10 @@ class UnsubscribeView(View):
 
     def _answer(self, request: HttpRequest, token: str, action: str) -> HttpResponse:
         found = read_token(token)
-        user = load_users([found[0]]).get(found[0]) if found else None
-        if found is None or user is None:
+        if found is None:
             return render(request, TEMPLATE, {"done": "unknown", **_page(None)}, status=404)
-        reader, type_key = found
+        user, type_key = found
+        reader = user.pk
         page = {"done": action, "resume": "resume"}
         if action in RESUMING:
             resume(reader, type_key, action)

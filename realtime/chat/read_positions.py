@@ -27,6 +27,10 @@ MARKS_AT_ONCE = 200
 NotificationMarker = Callable[[Any, list[int]], list[int]]
 
 
+class Busy(Exception):
+    """Something else changes the user's notifications at this moment. Nothing was marked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A user, given by their key, has read a room up to `seq`."""
@@ -114,13 +118,17 @@ _readers: list[NotificationMarker] = []
 def register_notification_marker(function: NotificationMarker) -> None:
     """Register `function(user_id, ids)` to mark notifications as read. Call in `apps.ready()`; the last one is used.
 
-    It is synchronous, changes only the user's own notifications, and returns the ids that it marked.
+    It is synchronous, changes only the user's own notifications, and returns the ids that it marked. It raises Busy
+    where it would have to wait, because the database threads are those of all users: then it is called again.
     """
     _readers[:] = [function]
 
 
 def mark_notifications(user_id: Any, ids: list[int]) -> list[int]:
-    """Synchronous. Returns the ids that were unread and the user's own. Raises NOT_FOUND if no app registered."""
+    """Synchronous. Returns the ids that were unread and the user's own.
+
+    Raises Busy, and NOT_FOUND if no app registered.
+    """
     if not _readers:
         raise Refused(ErrorCode.NOT_FOUND, Reason.NO_NOTIFICATIONS)
     return _readers[0](user_id, ids)

@@ -16,7 +16,7 @@ from realtime.auth.names import display_name
 from realtime.auth.user_choice import FindsUsers, UserSelect, UsersSelect
 from realtime.auth.user_ids import read_user, wire_id
 from realtime.auth.users import all_users
-from realtime.chat.read_positions import register_notification_marker
+from realtime.chat.read_positions import Busy, register_notification_marker
 from realtime.conf import has_redis, read_settings
 from realtime.delivery.addresses import find_path
 from realtime.delivery.publishing import publish_all
@@ -33,6 +33,7 @@ from realtime.storage.database import USE_TWIN, run
 from realtime.storage.foreign_tables import find_foreign_tables
 from realtime.storage.jobs import is_stopping, register_job
 from realtime.storage.json_rows import plain, rows, stored_id, update_rows, user_column
+from realtime.storage.numbering import user_keys_come_back
 from realtime.storage.routed import alias as database_alias
 from realtime.storage.routed import connection, exact
 from realtime.storage.transactions import call_after_commit, own_transaction, retry_conflicts
@@ -41,6 +42,7 @@ __all__ = [
     "USE_TWIN",
     "BoundedLists",
     "BoundedPaginator",
+    "Busy",
     "CarefulLists",
     "Contribution",
     "ExactModel",
@@ -81,6 +83,7 @@ __all__ = [
     "stored_id",
     "update_rows",
     "user_column",
+    "user_keys_come_back",
     "user_stream",
     "wire_id",
 ]

@@ -32,6 +32,10 @@ from realtime.storage.database import run
 
 Work = Coroutine[Any, Any, None]
 
+# For what marks the user's notifications elsewhere, such as an act on very many.
+BUSY_SECONDS = 30.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+
 
 def on_ping(node: Node, connection: Connection, command: commands.Ping) -> None:
     timestamp = utc_now() if command.timestamp is UNSET else command.timestamp
@@ -228,9 +232,23 @@ async def _mark_room_read(node: Node, connection: Connection, mark: read_positio
 
 
 async def _mark_notifications_read(node: Node, connection: Connection, ids: list[int]) -> None:
-    marked = await run(read_positions.mark_notifications, connection.user_id, ids)
+    marked = await _mark_patiently(connection.user_id, ids)
     if marked:
         _send_to_others(node, connection, encode(Read(ReadData(notification_ids=marked))))
+
+
+async def _mark_patiently(user_id: Any, ids: list[int]) -> list[int]:
+    """Wait here for what else the user does: on the database threads, one user's waiting would be everybody's."""
+    end = time.monotonic() + BUSY_SECONDS
+    pause = SHORTEST_PAUSE
+    while True:
+        try:
+            return await run(read_positions.mark_notifications, user_id, ids)
+        except read_positions.Busy:
+            if time.monotonic() > end:
+                raise Refused(ErrorCode.UNAVAILABLE, Reason.TOO_MUCH_WAITING) from None
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
 
 
 def _send_to_others(node: Node, connection: Connection, body: bytes) -> None:

@@ -213,6 +213,41 @@ def test_what_is_committed_while_very_many_are_snoozed_is_left_alone(
     assert states(bob) == was | {late[0].pk: (None,) * len(COLUMNS)}
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["read", "archive", "delete", "snooze", "unread", "unarchive", "unsnooze"])
+@pytest.mark.parametrize("others_come", [False, True])
+def test_what_is_deleted_while_very_many_are_changed_is_left_out(
+    bob: Any, monkeypatch: pytest.MonkeyPatch, name: Any, others_come: bool
+) -> None:
+    """Where one comes for one that goes, their number stays."""
+    monkeypatch.setattr("notifications.inbox.acts.IDS_AT_ONCE", 3)
+    rows = [sent(bob, "mention", message="x", group_key=f"g{number}") for number in range(5)]
+    step = STEPS[name]
+    if taken_back := {"unread": "read", "unarchive": "archive", "unsnooze": "snooze"}.get(name):
+        do(bob, taken_back, filters=Filters())
+
+    def come_and_go() -> None:
+        Notification.objects.filter(pk=rows[2].pk).delete()
+        if others_come:
+            late = sent(bob, "mention", message="late")
+            if taken_back:
+                Notification.objects.filter(pk=late.pk).update(**{step.column: in_an_hour()})
+
+    def meanwhile(execute: Any, sql: str, params: Any, *given: Any) -> Any:
+        done = execute(sql, params, *given)
+        last = "group_open" if step.is_set else step.column
+        if sql.startswith(f"INSERT INTO {Change._meta.db_table}") and last in params:
+            assert at_once(come_and_go) == [None]
+        return done
+
+    with connection.execute_wrapper(meanwhile):
+        outcome = do(bob, name, filters=Filters(box="all"))
+    # What comes is undone, too, where the moment of the act says what that has changed.
+    assert outcome.changed == 4 + (others_come and step.is_set)
+    assert inbox.undo(bob.pk, outcome.undo).changed == outcome.changed
+
+
 def test_very_many_are_named_by_nobody(bob: Any, five: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("notifications.inbox.acts.IDS_AT_ONCE", 3)
     outcome = do(bob, "read")

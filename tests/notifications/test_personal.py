@@ -1,7 +1,9 @@
 """One person's data: everything is handed out, everything is deleted, and nothing of others is."""
 
 import json
+import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -10,18 +12,31 @@ import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import get_language, override
 
 from notifications import erase_user, export_user, follow, mute, notify, personal, pruning
 from notifications.announcements.numbers import numbers_of
 from notifications.inbox import act
-from notifications.models import Announcement, AnnouncementState, Change, Follow, GroupMember, Notification
+from notifications.models import (
+    Announcement,
+    AnnouncementState,
+    Change,
+    Delivery,
+    Follow,
+    GroupMember,
+    Notification,
+    Reader,
+)
 from notifications.preferences.changing import change
 from notifications.pushing import item
 from tests.notifications.announced import announce, report
 from tests.notifications.choices import register
 from tests.notifications.rows import pushed, row_of, sent
+from tests.patience import PATIENCE_SECONDS
+from tests.racing import at_once, somebody_waits, wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -302,6 +317,45 @@ def test_a_primary_key_names_the_person_also_after_they_were_deleted(alice: Any,
     ]
     erase_user(key)
     assert not GroupMember.objects.exists()
+
+
+HELD: dict[str, Callable[[Any], "QuerySet[Any]"]] = {
+    "a notification": lambda person: Notification.objects.filter(recipient=person),
+    "a mail": lambda person: Delivery.objects.filter(user=person),
+    "choices": lambda person: Reader.objects.filter(user=person),
+    "a state of an announcement": lambda person: AnnouncementState.objects.filter(user=person),
+    "another's notification": lambda person: Notification.objects.filter(target_key=str(person.pk)),
+    "another's mute": lambda person: Follow.objects.filter(target_key=str(person.pk)),
+}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", HELD)
+def test_it_waits_for_whoever_works_on_a_row(alice: Any, bob: Any, settings: Any, what: str) -> None:
+    """There is no next time, in which what was left could be deleted."""
+    settings.NOTIFICATIONS = {"MAIL": True, "SITE_URL": "https://example.com"}
+    change(alice, mail=True)
+    sent(alice, "mention", actor=bob)
+    report(alice, announce("news", for_newer=True), "read")
+    sent(bob, "mention", message="x", target=alice)
+    mute(bob, alice)
+    is_held, is_erased = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            assert len(HELD[what](alice).select_for_update()) == 1
+            is_held.set()
+            wait_until(lambda: somebody_waits() or is_erased.is_set())
+
+    def erase() -> None:
+        assert is_held.wait(PATIENCE_SECONDS)
+        erase_user(alice)
+        is_erased.set()
+
+    assert at_once(hold, erase) == [None, None]
+    assert exported(alice) == []
+    assert Notification.objects.get().recipient == bob
 
 
 # Commands

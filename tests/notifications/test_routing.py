@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from notifications import follow, inbox, mute, notify, routing
 from notifications.clock import FOREVER
-from notifications.models import Notification
+from notifications.models import Follow, Notification
 from realtime.integration import StoreUnavailable
 from realtime.models import Room
 from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, register
@@ -120,6 +120,17 @@ def test_a_muted_object(alice: Any, bob: Any, room: Room, time: Time) -> None:
     assert FOREVER.year == 9999
     sent(bob, "mention", message="about something else")
     assert pushes(bob) == 1
+
+
+def test_mutes_of_an_object_are_looked_up_by_its_readers(alice: Any, bob: Any, carol: Any, room: Room) -> None:
+    """A million may follow it, or have muted it."""
+    for user in (alice, bob):
+        mute(user, room)
+    with CaptureQueriesContext(connection) as asked:
+        notify([bob, carol], "mention", message="x", target=room)
+    assert (pushes(bob), pushes(carol)) == (0, 1)
+    (sql,) = [query["sql"] for query in asked.captured_queries if Follow._meta.db_table in query["sql"]]
+    assert '"user_id" IN (SELECT' in sql
 
 
 def test_what_is_critical_ignores_all_of_it(bob: Any, time: Time, room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import Any
@@ -10,16 +12,18 @@ import msgspec
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.functional import lazystr
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
-from notifications import anotify, notify, sending, types, withdraw
-from notifications.models import Notification
+from notifications import anotify, bulk, dispatching, notify, pushing, sending, types, withdraw
+from notifications.mailing import queue
+from notifications.models import Delivery, Notification
 from realtime.models import Event
 from tests.notifications.choices import register
-from tests.people import NO_KEY
+from tests.people import NO_KEY, make_user
+from tests.racing import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +84,38 @@ def test_it_stores_a_row_and_pushes_its_frame(alice: Any, bob: Any) -> None:
     }
     assert datetime.strptime(frame["timestamp"], "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC) >= stored.created_at
     assert not pushed(alice)
+
+
+def test_frames_and_mails_of_very_many_are_made_in_portions(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A million of them at once would be gigabytes."""
+    settings.NOTIFICATIONS = {"MAIL": True, "SITE_URL": "https://example.com"}
+    readers = [make_user(f"reader{number}") for number in range(5)]
+    monkeypatch.setattr(pushing, "FRAMES_AT_ONCE", 2)
+    monkeypatch.setattr(bulk, "ROWS_AT_ONCE", 2)
+    frames, mails, steps = [], [], []
+    publish_all, state_of, as_json = pushing.publish_all, queue._state_of, bulk.as_json
+
+    def publish(events: Any) -> None:
+        frames.append([stream for stream, _frame in events])
+        publish_all(events)
+
+    def decide(*given: Any) -> Any:
+        steps.append("decided")
+        return state_of(*given)
+
+    def write(values: Any) -> str:
+        mails.append(steps.count("decided"))
+        return as_json(values)
+
+    monkeypatch.setattr(pushing, "publish_all", publish)
+    monkeypatch.setattr(queue, "_state_of", decide)
+    monkeypatch.setattr(bulk, "as_json", write)
+    assert notify(readers, "mention", message="x") == 5
+    streams = [f"user.{reader.pk}" for reader in readers]
+    assert frames == [streams[:2], streams[2:4], streams[4:]]
+    assert mails[-3:] == [2, 4, 5]
+    assert [len(pushed(reader)) for reader in readers] == [1] * 5
+    assert Delivery.objects.count() == 5
 
 
 def test_it_takes_a_primary_key(alice: Any, bob: Any) -> None:
@@ -148,6 +184,66 @@ def test_a_failed_push_leaves_nothing_and_the_callers_transaction_goes_on(
         get_user_model().objects.create_user("carol")
     assert get_user_model().objects.filter(username="carol").exists()
     assert_nothing_was_sent()
+
+
+@contextmanager
+def deleted_meanwhile(user: Any) -> Iterator[None]:
+    """Somebody deletes this user when the rows of a notification are written, and before they are committed."""
+    users = [get_user_model().objects.filter(pk=user.pk)]
+
+    def delete_once(execute: Any, sql: str, *given: Any) -> Any:
+        done = execute(sql, *given)
+        if users and sql.startswith(f"INSERT INTO {Notification._meta.db_table}"):
+            assert not isinstance(at_once(users.pop().delete)[0], Exception)
+        return done
+
+    with connection.execute_wrapper(delete_once):
+        yield
+    assert not users
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("group_key", ["", "g"])
+def test_who_is_deleted_before_it_is_committed_is_left_out(alice: Any, bob: Any, carol: Any, group_key: str) -> None:
+    with deleted_meanwhile(bob):
+        assert notify([bob, carol], "mention", actor=alice, group_key=group_key) == 1
+    assert [row.recipient for row in Notification.objects.all()] == [carol]
+    with deleted_meanwhile(alice):
+        row = sent(carol, "mention", actor=alice)
+    row.refresh_from_db()
+    assert (row.actor, row.params["actor"]) == (None, "alice")
+    assert len(pushed(carol)) == 2
+    with deleted_meanwhile(carol):
+        assert notify(carol, "mention", message="x") is None
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_who_is_deleted_while_staff_send_is_left_out(alice: Any, bob: Any, carol: Any) -> None:
+    chosen = dispatching.Chosen(audience="everyone")
+    row = dispatching.start(
+        dispatching.Draft(type="mention", title="x", message="x"), chosen, form_key="k", created_by=alice
+    )
+    with deleted_meanwhile(bob):
+        assert not dispatching.take_step(row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.stored, row.error) == ("sent", 2, "")
+
+
+@pytest.mark.parametrize("group_key", ["", "g"])
+def test_one_that_is_withdrawn_before_it_is_returned(bob: Any, monkeypatch: pytest.MonkeyPatch, group_key: str) -> None:
+    """It was stored, so this is no error of the caller's."""
+    send = sending.send
+
+    def withdraw_at_once(*given: Any) -> sending.Stored:
+        stored = send(*given)
+        assert withdraw(dedupe_key="k") == 1
+        return stored
+
+    monkeypatch.setattr(sending, "send", withdraw_at_once)
+    options: dict[str, Any] = {"dedupe_key": "k", "group_key": group_key, "silent": not group_key}
+    assert notify(bob, "mention", message="x", **options) is None
 
 
 def test_nobody_is_notified_of_what_they_did_themselves(alice: Any) -> None:

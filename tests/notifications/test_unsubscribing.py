@@ -4,10 +4,12 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
 from notifications import types
+from notifications.mailing import unsubscribing
 from notifications.mailing.unsubscribing import make_token, read_token
 from notifications.models import Preference, Reader
 from tests.notifications.choices import choose
@@ -25,7 +27,7 @@ def stranger() -> Client:
 
 
 def address(user: Any, type_key: str = "mention") -> str:
-    return reverse("notifications:unsubscribe", args=[make_token(user.pk, type_key)])
+    return reverse("notifications:unsubscribe", args=[make_token(user, type_key)])
 
 
 def gets_mails(user: Any) -> bool:
@@ -57,6 +59,22 @@ def test_nobody_has_to_log_in_where_the_site_wants_that_for_all_pages(
     text_of(stranger.post(address(erin), ONE_CLICK))
     sent(erin, "mention", message="hello")
     assert office.send(hours=1) == []
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_link_is_for_its_user_and_no_later_one_with_the_same_key(
+    stranger: Client, erin: Any, comes_back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unsubscribing, "user_keys_come_back", lambda: comes_back)
+    url, pk = address(erin), erin.pk
+    assert stranger.get(url).status_code == 200
+    erin.delete()
+    later = get_user_model().objects.create_user("later", pk=pk)
+    for action in ("all", "type", "resume"):
+        assert stranger.post(url, {"action": action}).status_code == (404 if comes_back else 200)
+    assert stranger.get(url).status_code == (404 if comes_back else 200)
+    assert Reader.objects.filter(user=later).exists() is not comes_back
+    assert stranger.get(address(later)).status_code == 200
 
 
 def test_twice_is_once(stranger: Client, erin: Any) -> None:
@@ -184,7 +202,7 @@ def test_it_speaks_the_readers_language(stranger: Client, erin: Any, settings: A
     "change", [lambda token: token[:-1], lambda token: f"x{token}", lambda _: "x", lambda _: "a:b"]
 )
 def test_another_token_opens_nothing(stranger: Client, erin: Any, change: Any) -> None:
-    url = reverse("notifications:unsubscribe", args=[change(make_token(erin.pk))])
+    url = reverse("notifications:unsubscribe", args=[change(make_token(erin))])
     for response in (stranger.get(url), stranger.post(url, ONE_CLICK)):
         assert "This link is not valid" in text_of(response, 404)
     assert gets_mails(erin)
@@ -193,12 +211,12 @@ def test_another_token_opens_nothing(stranger: Client, erin: Any, change: Any) -
 def test_a_token_is_for_one_reader(erin: Any, alice: Any, stranger: Client) -> None:
     text_of(stranger.post(address(erin), ONE_CLICK))
     assert (gets_mails(erin), gets_mails(alice)) == (False, True)
-    assert read_token(make_token(erin.pk, "x")) == (erin.pk, "x")
+    assert read_token(make_token(erin, "x")) == (erin, "x")
 
 
 def test_a_token_does_not_expire_and_dies_with_its_user(stranger: Client, erin: Any) -> None:
     url = address(erin)
-    assert make_token(erin.pk, "mention") in url
+    assert make_token(erin, "mention") in url
     erin.delete()
     text_of(stranger.get(url), 404)
 

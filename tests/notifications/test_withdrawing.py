@@ -1,6 +1,7 @@
 """Withdrawing notifications: by key, by what they are about, and when that is deleted."""
 
 import re
+import threading
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,9 @@ from notifications.withdrawing import connect_targets
 from realtime.models import Room
 from tests.notifications.choices import Time, register
 from tests.notifications.rows import pushed, row_of, sent
+from tests.patience import PATIENCE_SECONDS
 from tests.people import make_user
+from tests.racing import at_once, somebody_waits, wait_until
 from tests.shop.models import Book, Item, ItemProxy, Shelf
 
 pytestmark = pytest.mark.django_db
@@ -79,6 +82,33 @@ def test_one_without_an_actor_is_taken_out_of_its_group(bob: Any) -> None:
     assert row_of(bob).group_count == 1
     withdraw(dedupe_key="a")
     assert not Notification.objects.exists()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_withdrawn_twice_at_once_is_taken_out_once(bob: Any) -> None:
+    fans = [make_user(f"fan{number}") for number in range(3)]
+    for fan in fans:
+        like(bob, fan, f"like:{fan.pk}")
+    row, held = row_of(bob), threading.Event()
+    outcomes: list[Any] = []
+
+    def withdraw_first() -> None:
+        with transaction.atomic():
+            outcomes.append(withdraw(dedupe_key=f"like:{fans[0].pk}"))
+            held.set()
+            wait_until(somebody_waits)
+
+    def withdraw_second() -> None:
+        assert held.wait(PATIENCE_SECONDS)
+        outcomes.append(withdraw(dedupe_key=f"like:{fans[0].pk}"))
+
+    assert at_once(withdraw_first, withdraw_second) == [None, None]
+    assert outcomes == [1, 0]
+    assert row_of(bob).pk == row.pk
+    assert row_of(bob).group_count == 2
+    assert [person["name"] for person in row_of(bob).group_actors] == ["fan2", "fan1"]
+    assert len(pushed(bob, "inbox")) == 1
 
 
 def test_by_what_it_is_about(bob: Any, room: Room) -> None:

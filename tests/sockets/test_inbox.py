@@ -1,13 +1,23 @@
 """What one device does with notifications reaches the user's other devices at once, with the new counts."""
 
+import asyncio
+import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection, transaction
 
 from notifications import notify, withdraw
+from notifications.inbox.changes import lock_inbox
+from notifications.models import Notification
+from realtime.chat import read_positions
+from realtime.conf import settings
 from realtime.storage.database import run
+from tests.patience import PATIENCE_SECONDS
 from tests.people import client_for
+from tests.racing import at_once, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,6 +51,48 @@ async def test_the_command_read(site: Any, alice: Any, bob: Any) -> None:
     assert (own["seq"], own["data"]) == (frame["seq"], frame["data"])
     assert "read" not in [frame["type"] for frame in await phone.settle()]
     assert told(await other.settle()) == []
+
+
+HELD: dict[str, Callable[[Any], object]] = {
+    "the inbox": lambda user: lock_inbox(user.pk),
+    "a notification": lambda user: list(Notification.objects.filter(recipient=user).locked()),
+}
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize("what", HELD)
+async def test_one_whose_commands_wait_lets_others_write(
+    site: Any, alice: Any, bob: Any, general: Any, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as there are database threads, while another device archives very many."""
+    ids = await sent(bob, 1)
+    begun, is_held, is_over = list[Any](), threading.Event(), threading.Event()
+    mark = read_positions.mark_notifications
+
+    def note(*given: Any) -> list[int]:
+        begun.append(given)
+        return mark(*given)
+
+    def hold() -> None:
+        with transaction.atomic():
+            HELD[what](bob)
+            is_held.set()
+            assert is_over.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(read_positions, "mark_notifications", note)
+    sockets = [await site.connect(bob) for _ in range(settings().database_threads)]
+    other = await site.connect(alice)
+    holding = asyncio.create_task(asyncio.to_thread(at_once, hold))
+    assert await asyncio.to_thread(is_held.wait, PATIENCE_SECONDS)
+    commands = [asyncio.create_task(socket.ask("read", notification_ids=ids)) for socket in sockets]
+    await asyncio.to_thread(wait_until, lambda: len(begun) >= len(sockets))
+    try:
+        assert (await other.ask("message", room_id="general", message="hello"))["type"] == "ack"
+        assert not any(command.done() for command in commands)
+    finally:
+        is_over.set()
+    assert await holding == [None]
+    assert {(await command)["type"] for command in commands} == {"ack"}
 
 
 async def test_acts_over_rest(site: Any, alice: Any, bob: Any) -> None:

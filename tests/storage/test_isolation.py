@@ -8,6 +8,10 @@ from django.db import OperationalError, connection, connections, transaction
 from django.db.backends.postgresql.psycopg_any import IsolationLevel
 
 import realtime
+from notifications import clock, follow, jobs, mute, unfollow, unmute
+from notifications.mailing.unsubscribing import stop_mails, stop_type
+from notifications.models import Follow, JobRun, Preference, Reader
+from notifications.preferences.changing import change
 from realtime.auth import tickets, tokens
 from realtime.chat import direct, messages, read_positions, rooms
 from realtime.chat.read_positions import Mark
@@ -149,6 +153,30 @@ def test_many_leave_at_any_level(strict, alice, bob):
     for _ in range(5):
         assert failures(*[partial(write_last_seen, keys)] * WRITERS) == []
     assert LastSeen.objects.count() == 2
+
+
+def test_many_follow_and_mute_at_any_level(strict, alice):
+    for number in range(5):
+        thing = Room.objects.create(slug=f"thing{number}")
+        for act in (follow, mute, unmute, unfollow):
+            assert failures(*[partial(act, alice, thing)] * WRITERS) == []
+    assert not Follow.objects.exists()
+
+
+def test_many_run_the_jobs_at_any_level(strict):
+    for number in range(5):
+        assert failures(*[jobs.run_due] * WRITERS) == []
+        assert JobRun.objects.filter(error="", due_at__gt=clock.now()).count() == len(jobs.JOBS)
+        JobRun.objects.update(due_at=clock.now()) if number % 2 else JobRun.objects.all().delete()
+
+
+@pytest.mark.parametrize("stop", [stop_mails, partial(stop_type, type_key="mention")])
+def test_many_unsubscribe_at_any_level(strict, alice, stop):
+    change(alice, mail=True, types={"mention": {"mail": True}})
+    for _ in range(5):
+        assert failures(*[partial(stop, alice.pk)] * WRITERS) == []
+        Reader.objects.update(mail=True)
+        Preference.objects.update(enabled=True)
 
 
 # Conflicts

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.test.utils import isolate_apps
 from rest_framework.test import APIClient
@@ -100,6 +101,26 @@ def test_other_models_cannot_be_followed(client: APIClient, bob: Any, model: str
     for address in ("follows", "mutes"):
         answer = client.put(f"{PATH}/{address}/{model}/{bob.pk}")
         assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("address", ["follows", "mutes"])
+def test_which_other_models_the_site_has_is_nobodys_business(client: APIClient, bob: Any, address: str) -> None:
+    known = set(ContentType.objects.values_list("pk", flat=True))
+    for named in (f"auth.user/{bob.pk}", "auth.user/x", "auth.group/1", "shop.shelf/1", "shop.nothing/1"):
+        answer = client.delete(f"{PATH}/{address}/{named}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert set(ContentType.objects.values_list("pk", flat=True)) == known
+
+
+@pytest.mark.parametrize(("act", "address"), [(follow, "follows"), (mute, "mutes")])
+def test_what_site_code_lets_a_user_follow_can_be_left(
+    client: APIClient, alice: Any, bob: Any, act: Any, address: str
+) -> None:
+    act(alice, bob)
+    assert client.delete(f"{PATH}/{address}/auth.user/{bob.pk}").status_code == 404
+    act(bob, bob)
+    assert client.delete(f"{PATH}/{address}/auth.user/{bob.pk}").status_code == 204
+    assert Follow.objects.get().user == alice
 
 
 def test_what_is_gone_or_hidden_now_can_be_left(client: APIClient, bob: Any, item: Item) -> None:
