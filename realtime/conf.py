@@ -249,9 +249,9 @@ def csrf_cookie_name() -> str | None:
     return None if is_hidden else str(django_settings.CSRF_COOKIE_NAME)
 
 
-def csrf_header_name() -> str:
-    """The header in which Django expects the token of its CSRF protection, as clients write it."""
-    return str(django_settings.CSRF_HEADER_NAME).removeprefix("HTTP_").replace("_", "-")
+def csrf_header_key() -> str:
+    """Where Django looks for the token of its CSRF protection, in `request.META`."""
+    return str(django_settings.CSRF_HEADER_NAME)
 
 
 def session_engine() -> str:

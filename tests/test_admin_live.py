@@ -213,15 +213,6 @@ def test_the_script_learns_how_to_open_a_socket(configure, credentials, socket, 
     assert ("realtime/live.js" in page) is bool(socket)
 
 
-def test_the_script_learns_the_header_of_the_sites_csrf_protection(configure, settings):
-    """With another one, it got no ticket, and the page stayed as it was."""
-    configure(CREDENTIALS=["ticket"])
-    staff = browser("view_live_users")
-    for name, header in ((settings.CSRF_HEADER_NAME, "X-CSRFTOKEN"), ("HTTP_X_XSRF_TOKEN", "X-XSRF-TOKEN")):
-        settings.CSRF_HEADER_NAME = name
-        assert f'data-header="{header}"' in text_of(staff.get(PAGE))
-
-
 def test_it_works_under_a_prefix_and_in_another_admin(stores, bob, settings, monkeypatch):
     report(stores, {bob: 1})
     office = AdminSite(name="office")

@@ -46,7 +46,6 @@ def test_it_describes_the_site_and_its_visitor():
         "data-worker": "/static/realtime/realtime.worker.js",
         "data-user": "7",
         "data-cookie": "csrftoken",
-        "data-header": "X-CSRFTOKEN",
     }
 
 
@@ -61,12 +60,6 @@ def test_it_names_the_cookie_of_the_site(settings):
     assert render(get_user_model()(pk=7))["data-cookie"] == "shop_csrf"
 
 
-def test_it_names_the_header_of_the_site(settings):
-    """As Angular and axios send it: every act of the library was refused."""
-    settings.CSRF_HEADER_NAME = "HTTP_X_XSRF_TOKEN"
-    assert render(get_user_model()(pk=7))["data-header"] == "X-XSRF-TOKEN"
-
-
 def test_it_knows_the_visitor_of_a_template_without_a_token():
     request = HttpRequest()
     request.user = get_user_model()(pk=7)
@@ -77,8 +70,7 @@ def test_it_knows_the_visitor_of_a_template_without_a_token():
 
 @pytest.mark.parametrize("values", [{}, {"request": HttpRequest()}], ids=["no request", "no user"])
 def test_it_knows_nobody_where_the_template_has_no_visitor(values):
-    found = read(Template(TAG).render(Context(values)))
-    assert not {"data-user", "data-csrf", "data-cookie", "data-header"} & set(found)
+    assert not {"data-user", "data-csrf", "data-cookie"} & set(read(Template(TAG).render(Context(values))))
 
 
 def test_it_connects_nobody_who_is_not_logged_in():

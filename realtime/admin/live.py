@@ -19,7 +19,7 @@ from realtime.admin.mixins import AdminMixin
 from realtime.auth.user_choice import find_by_name
 from realtime.auth.user_ids import read_id
 from realtime.auth.users import all_users
-from realtime.conf import csrf_header_name, settings
+from realtime.conf import settings
 from realtime.delivery import publishing
 from realtime.delivery.addresses import find_path
 from realtime.presence import live, online
@@ -119,12 +119,11 @@ class LiveAdminMixin(AdminMixin):
 
         Empty if the site accepts neither.
         """
-        accepted = settings().credentials
-        way = {"socket": get_script_prefix() + self.socket_path, "csrf_header": csrf_header_name()}
+        accepted, address = settings().credentials, get_script_prefix() + self.socket_path
         if "session" in accepted:
-            return {**way, "ticket": ""}
+            return {"socket": address, "ticket": ""}
         with suppress(NoReverseMatch):
-            return {**way, "ticket": find_path("realtime:ticket")} if "ticket" in accepted else {}
+            return {"socket": address, "ticket": find_path("realtime:ticket")} if "ticket" in accepted else {}
         return {}
 
     def _render(self, request: HttpRequest, template: str, context: dict[str, Any]) -> TemplateResponse:

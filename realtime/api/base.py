@@ -8,6 +8,7 @@ from io import SEEK_END, IOBase
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, BasicAuthentication
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import BaseContentNegotiation, DefaultContentNegotiation
@@ -23,6 +24,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
 from realtime.api.throttles import ChangeThrottle
+from realtime.conf import csrf_header_key
 
 
 class EscapingRenderer(JSONRenderer):
@@ -63,6 +65,12 @@ class StandingView(APIView):
     renderer_classes: Sequence[type[BaseRenderer]] = (Renderer,)
     content_negotiation_class: type[BaseContentNegotiation] = DefaultContentNegotiation
     versioning_class: type[BaseVersioning] | None = None
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Request:
+        # The browser library sends the CSRF token in Django's own header, whatever CSRF_HEADER_NAME is.
+        if token := request.META.get("HTTP_X_CSRFTOKEN"):
+            request.META.setdefault(csrf_header_key(), token)
+        return super().initialize_request(request, *args, **kwargs)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         measure_body(request)

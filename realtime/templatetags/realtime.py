@@ -55,5 +55,4 @@ def _describe_visitor(context: template.Context) -> dict[str, str | None]:
         "data-user": json.dumps(wire_id(user.pk)),
         "data-csrf": str(context.get("csrf_token", "")) or None,
         "data-cookie": conf.csrf_cookie_name(),
-        "data-header": conf.csrf_header_name(),
     }

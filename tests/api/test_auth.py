@@ -237,6 +237,19 @@ def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
     assert ticket.token_expires_at.timestamp() == pytest.approx(session.expire_date.timestamp())
 
 
+@pytest.mark.parametrize("header", ["X-CSRFToken", "X-XSRF-Token"])
+def test_a_site_may_look_for_the_token_of_its_pages_in_another_header(alice, settings, header):
+    """As Angular and axios send it. The browser library sends Django's, and each of its acts was refused."""
+    settings.CSRF_HEADER_NAME = "HTTP_X_XSRF_TOKEN"
+    client = APIClient(enforce_csrf_checks=True)
+    client.force_login(alice)
+    token = "a" * 32
+    client.cookies[settings.CSRF_COOKIE_NAME] = token
+    assert client.post("/api/v1/rooms", {"title": "Tea"}).status_code == 403
+    assert client.post("/api/v1/rooms", {"title": "Tea"}, headers={header: "b" * 32}).status_code == 403
+    assert client.post("/api/v1/rooms", {"title": "Tea"}, headers={header: token}).status_code == 201
+
+
 def test_it_costs_two_queries_to_know_who_asks(alice, django_assert_num_queries, monkeypatch):
     monkeypatch.setattr("realtime.presence.online.count", lambda: 0)
     client = client_for(alice)

@@ -23,7 +23,7 @@
   }
 
   async function askTicket() {
-    const headers = { [page.dataset.header]: page.querySelector("[name=csrfmiddlewaretoken]").value };
+    const headers = { "X-CSRFToken": page.querySelector("[name=csrfmiddlewaretoken]").value };
     const answer = await fetch(page.dataset.ticket, { method: "POST", headers });
     if (answer.ok) return answer.json();
     throw answer.status < 500 && answer.status !== 429 ? new Unauthorized() : new Error(answer.statusText);
