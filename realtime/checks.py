@@ -22,6 +22,7 @@ from rest_framework_simplejwt.settings import api_settings as token_settings
 from realtime import conf
 from realtime.auth.tokens import BLACKLIST, can_revoke
 from realtime.installation import check_namesakes, check_redis_packages, check_tables
+from realtime.storage.jobs import count_jobs
 from realtime.storage.routed import alias
 
 Messages = list[checks.CheckMessage]
@@ -170,7 +171,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Me
         text = f"The database must be PostgreSQL or SQLite, not {engine or 'none'}."
         hint = f"Change ENGINE in DATABASES['{alias()}'], or let DATABASE_ROUTERS send what is written to another one."
         return [checks.Error(text, hint=hint, id="realtime.E002")]
-    needed = conf.settings().database_threads + 2
+    needed = conf.settings().database_threads + count_jobs() + 1  # and one for REST
     if (pool := options.get("pool")) and _pool_size(pool) < needed:
         text = "The database pool has fewer connections than one process needs."
         hint = f"Set max_size in OPTIONS['pool'] to at least {needed}, or lower REALTIME['DATABASE_THREADS']."

@@ -11,6 +11,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from notifications.jobs import JOBS
 from realtime import checks
 from realtime.api.authentication import TokenAuthentication
 from realtime.auth import tokens
@@ -231,16 +232,18 @@ def test_it_does_not_mind_the_hosts_of_other_layers(layer):
         ("postgresql", {}, []),
         ("postgresql", {"pool": False}, []),
         ("postgresql", {"pool": {}}, []),  # no pool, for Django
-        ("postgresql", {"pool": {"max_size": 6}}, []),
-        ("postgresql", {"pool": {"min_size": 6}}, []),
-        ("postgresql", {"pool": {"max_size": 5}}, ["realtime.W005"]),
+        ("postgresql", {"pool": {"max_size": 14}}, []),
+        ("postgresql", {"pool": {"min_size": 14}}, []),
+        ("postgresql", {"pool": {"max_size": 13}}, ["realtime.W005"]),
         ("postgresql", {"pool": {"min_size": 2}}, ["realtime.W005"]),
         ("postgresql", {"pool": {"min_size": 2, "max_size": None}}, ["realtime.W005"]),
         ("postgresql", {"pool": True}, ["realtime.W005"]),
     ],
 )
 def test_it_wants_a_database_that_can_do_it(realtime, use_database, engine, options, expected):
+    """Of a pool, a connection for each database thread and each periodic job, and one for REST."""
     realtime(DATABASE_THREADS=4)
+    assert len(JOBS) == 9
     use_database(engine, **options)
     assert ids(checks.check_database) == expected
 

@@ -46,6 +46,11 @@ def register_job(name: str, function: Callable[[], object], every_seconds: Calla
     _jobs[name] = Job(name, function, every_seconds)
 
 
+def count_jobs() -> int:
+    """How many of them may run at the same time, each with a connection to the database."""
+    return len(_jobs)
+
+
 def find_periods() -> list[tuple[Job, float]]:
     """The jobs that processes run, and how often. Raises what an app says of its settings, which may be wrong."""
     timed = [(job, job.every_seconds()) for job in _jobs.values()]
