@@ -69,8 +69,12 @@ def record(chosen: NotificationQuerySet, at: datetime, column: str, after: datet
 
 
 def recorded(chosen: NotificationQuerySet, at: datetime, column: str) -> NotificationQuerySet:
-    """Those of them that `record` has found."""
-    return _noted(chosen, at, column)
+    """Those of them of which the act of this moment has noted the column.
+
+    Each is looked up by itself: PostgreSQL may join sets of whose size it knows nothing, row by row.
+    """
+    name = f"recorded_{column}"
+    return chosen.alias(**{name: Subquery(_made(at, column).values("pk")[:1])}).filter(**{f"{name}__isnull": False})
 
 
 def record_open(chosen: NotificationQuerySet, at: datetime) -> None:
@@ -109,7 +113,7 @@ def forget_unchanged(reader: Any, at: datetime, column: str, after: datetime | N
 def undoable(own: NotificationQuerySet, at: datetime, column: str, after: datetime | None) -> NotificationQuerySet:
     """Those notifications whose column still is as the act of this moment has left it."""
     later = Change.objects.filter(_is("after", after), notification=OuterRef("pk"), field=column, at__gt=at)
-    found = _noted(own.filter(_is(column, after)), at, column)
+    found = recorded(own.filter(_is(column, after)), at, column)
     return found.alias(later=Subquery(later.values("pk")[:1])).filter(later__isnull=True)
 
 
@@ -127,7 +131,7 @@ def earlier(at: datetime, column: str) -> dict[str, Any]:
 
 def restore(undone: NotificationQuerySet, at: datetime, column: str) -> None:
     """Write what the act of this moment has emptied besides its own column, just before it is undone."""
-    _noted(undone, at, column).update(**earlier(at, column))
+    recorded(undone, at, column).update(**earlier(at, column))
 
 
 def reopen(undone: NotificationQuerySet, at: datetime, column: str) -> None:
@@ -147,15 +151,6 @@ def reopen(undone: NotificationQuerySet, at: datetime, column: str) -> None:
         pass
     still_closed = undone.filter(group_open=False).values("pk")
     Change.objects.filter(notification__in=still_closed, at=at, field=GROUP_OPEN).update(after=at)
-
-
-def _noted(chosen: NotificationQuerySet, at: datetime, column: str) -> NotificationQuerySet:
-    """Those of which the act of this moment has noted the column.
-
-    Each is looked up by itself: PostgreSQL may join sets of whose size it knows nothing, row by row.
-    """
-    name = f"noted_{column}"
-    return chosen.alias(**{name: Subquery(_made(at, column).values("pk")[:1])}).filter(**{f"{name}__isnull": False})
 
 
 def _made(at: datetime, column: str) -> QuerySet[Change]:

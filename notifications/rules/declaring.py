@@ -61,8 +61,8 @@ def notify_on(
         raise TypeError(f"notify_on has no option {', '.join(sorted(unknown))}; parameters of the type go to `params`.")
     _require_functions(recipients=recipients, only_if=only_if, params=params)
     _require_synchronous(**options)
-    if isinstance(recipients, str) and not hasattr(found, recipients.partition(".")[0]):
-        raise ValueError(f"{found._meta.label} has no {recipients.partition('.')[0]!r} that could lead to recipients.")
+    if isinstance(recipients, str):
+        _require_path(found, recipients)
 
     def prepare(occasion: Occasion) -> Act:
         if only_if is not None and not only_if(occasion):
@@ -79,6 +79,12 @@ def notify_on(
 
     add(rule := Rule(found, when, prepare, type))
     return rule
+
+
+def _require_path(model: type[models.Model], path: str) -> None:
+    first = path.partition(".")[0]
+    if not hasattr(model, first):
+        raise ValueError(f"{model._meta.label} has no {first!r} that could lead to recipients.")
 
 
 def _require_model(model: str | type[models.Model], when: When) -> type[models.Model]:

@@ -100,7 +100,7 @@ def documented(
             status: (InvalidShape if status == 400 else ErrorShape, format_lazy(" ".join(["{}"] * len(found)), *found))
             for status, found in sorted(texts.items())
         }
-        decorated = describe(
+        return describe(
             answers,
             failures,
             operation_id=operation,
@@ -108,7 +108,6 @@ def documented(
             tags=[operation.split("_")[0]],
             request=body,
             parameters=[query] if query else None,
-        )
-        return decorated(view)
+        )(view)
 
     return decorate

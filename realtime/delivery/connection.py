@@ -89,8 +89,7 @@ class Connection:
         # The id with which the client can resume the streams of this socket. Set just before the greeting.
         self.session_id = ""
         self.closing = False  # nothing may be sent any more
-        # Set on a socket that does not use the protocol's own frames.
-        self.dialect: Dialect | None = None
+        self.dialect: Dialect | None = None  # set on a socket that does not use the protocol's own frames
         # If the right to this stream ends, the socket is closed, because it has no other purpose. "" for none.
         self.home = ""
 
