@@ -65,7 +65,7 @@ def inbox(bench: Bench) -> None:
                 count = read_figures(site)["count_us"]
                 plan = msgspec.json.decode(answer(site, ""), type=str)
                 print(f"  inbox: {ours.name}: the count: {plan}", flush=True)
-                rounds = [read_beside_chat(site, ports, load) for _ in range(bench.repeat)]
+                rounds = [work_beside_chat("inbox", site, ports, load) for _ in range(bench.repeat)]
             claim = Claim("inbox", f"µs to count, of {MANY:,}", Requirement(LIMIT, 5_000))
             bench.findings.append(Finding(claim, ours.name, count))
             note(bench, "inbox", ours, rounds, names)
@@ -105,17 +105,17 @@ def chat_of(bench: Bench, ours: Ours) -> Options:
 
 def notify_beside_chat(ours: Ours, ports: list[int], load: Options) -> Round:
     """Raises LoadFailed."""
-    alone = run_load(ports, load, goes_first=True)
     with start_site(ours, "notify", RECIPIENTS) as site:
-        return describe("notify", Round(alone, run_load(ports, load, goes_first=True), read_figures(site)))
+        read_figures(site)
+        return work_beside_chat("notify", site, ports, load)
 
 
-def read_beside_chat(site: subprocess.Popen[str], ports: list[int], load: Options) -> Round:
-    """Raises LoadFailed."""
+def work_beside_chat(case: str, site: subprocess.Popen[str], ports: list[int], load: Options) -> Round:
+    """The site does the work of a line of its input. Raises LoadFailed."""
     alone = run_load(ports, load, goes_first=True)
     assert site.stdin is not None
     print(file=site.stdin, flush=True)
-    return describe("inbox", Round(alone, run_load(ports, load, goes_first=True), read_figures(site)))
+    return describe(case, Round(alone, run_load(ports, load, goes_first=True), read_figures(site)))
 
 
 def describe(case: str, one: Round) -> Round:
