@@ -1,7 +1,7 @@
 """The site's addresses."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.i18n import JavaScriptCatalog
 
 from project import views
@@ -22,6 +22,6 @@ urlpatterns = [
     path("api/docs/socket", views.SOCKET_DOCS, name="socket-docs"),
     path("", include("realtime.urls")),
     path("", include("notifications.urls")),
-    path("api/<path:rest>", views.UnknownView.as_view()),
+    re_path(r"^api/", views.UnknownView.as_view()),  # also with a line break in it, which `<path:rest>` does not find
 ]
 handler500 = views.server_error

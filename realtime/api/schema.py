@@ -47,9 +47,12 @@ REFUSALS = {
     403: _("You are not allowed to do this."),
     404: _("It does not exist, or you cannot see it."),
     409: _("It does not fit what is stored; `detail` says why."),
+    413: _("The request is too large."),
+    415: _("The body is of a content type that is not read here."),
     429: _("Too many requests. Try again after as many seconds as `Retry-After` says."),
     503: _("The database or Redis is not available. Try again later."),
 }
+OF_BODIES = (400, 413, 415)
 # Of requests that change something: Django refuses those that another site could have made with the visitor's cookie.
 FORGED = _("The CSRF token is missing or wrong, which requests with a session cookie need.")
 
@@ -83,16 +86,17 @@ def documented(
 ) -> Callable[[View], View]:
     """Describe a view's method in the OpenAPI document, with its docstring as the description.
 
-    `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included,
-    and for requests that change something also 403 and 429, unless `anybody` may make them, without a login. Other
-    apps pass the `summary` of their operations. Without drf-spectacular there is no document, and this does nothing.
+    `operation` is `<tag>_<verb>`. `answers` and `refusals` are by HTTP status; 401 and 503 are always included, those
+    of a `body` where there is one, and for requests that change something also 403 and 429, unless `anybody` may make
+    them, without a login. Other apps pass the `summary` of their operations. Without drf-spectacular there is no
+    document, and this does nothing.
     """
     if openapi is None:
         return lambda view: view
     describe = openapi.describe
 
     def decorate(view: View) -> View:
-        texts = {status: [REFUSALS[status]] for status in (*refusals, 401, 503)}
+        texts = {status: [REFUSALS[status]] for status in (*refusals, 401, 503, *(OF_BODIES if body else ()))}
         if not anybody and view.__name__.upper() not in SAFE_METHODS:
             texts.setdefault(403, []).append(FORGED)
             texts.setdefault(429, [REFUSALS[429]])

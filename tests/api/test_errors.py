@@ -56,6 +56,8 @@ def failing(monkeypatch, error):
         ("get", "nowhere", {}, (404, "NOT_FOUND")),
         ("get", "rooms/", {}, (404, "NOT_FOUND")),
         ("post", "nowhere/at/all", {}, (404, "NOT_FOUND")),
+        ("get", "nowhere%0Aat%0Aall", {}, (404, "NOT_FOUND")),
+        ("put", "notifications/follows/shop.order/1%0A", {}, (404, "NOT_FOUND")),
         ("put", "rooms", {}, (405, "METHOD_NOT_ALLOWED")),
         ("get", "auth/token", {}, (405, "METHOD_NOT_ALLOWED")),
         ("get", "rooms", {"HTTP_ACCEPT": "text/html"}, (406, "NOT_ACCEPTABLE")),
@@ -252,6 +254,8 @@ def test_it_documents_every_answer(client):
         for method, operation in operations.items():
             assert "401" in operation["responses"], f"{method} {path}"
             assert operation["description"], f"{method} {path}"
+            of_bodies = operation["responses"].keys() & {"400", "413", "415"}
+            assert "requestBody" not in operation or len(of_bodies) == 3, f"{method} {path}"
 
 
 def test_it_leaves_common_names_to_the_sites_own_serializers(client):
