@@ -1,7 +1,9 @@
 """Frames: what is in them, what is left out, and times as the protocol writes them."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -31,6 +33,19 @@ def test_it_writes_times_in_utc_with_microseconds():
     assert format_time(moment) == "2025-10-22T10:00:00.000005Z"
     assert format_epoch(datetime(2025, 10, 22, 10, tzinfo=UTC).timestamp()) == "2025-10-22T10:00:00.000000Z"
     assert format_epoch(None) is None
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Los_Angeles"])
+@pytest.mark.parametrize("moment", [datetime(1, 1, 2), datetime(2025, 10, 26, 2, 30), datetime(9999, 12, 31)])
+def test_it_writes_naive_times_of_the_whole_calendar(monkeypatch, zone, moment):
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        local = moment.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None, microsecond=7)
+        assert format_time(local) == f"{moment.isoformat()}.000007Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_it_refuses_what_json_does_not_have():

@@ -1,7 +1,7 @@
 """The JSON of frames, and how times are written in it (pure)."""
 
 from collections.abc import Container, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -63,8 +63,13 @@ def stamp(body: bytes, stream: str, seq: int) -> bytes:
 
 
 def format_time(moment: datetime) -> str:
-    """ISO 8601 in UTC with microseconds: `2025-10-22T10:00:00.123456Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    """ISO 8601 in UTC with microseconds: `2025-10-22T10:00:00.123456Z`. A naive one is in the process's zone."""
+    try:
+        in_utc = moment.astimezone(UTC)
+    except ValueError:  # For a naive one, Python looks at the days beside it, which the calendar may not have.
+        away = timedelta(days=7 if moment.year == 1 else -7)
+        in_utc = (moment + away).astimezone(UTC) - away
+    return in_utc.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 @overload
