@@ -28,6 +28,8 @@ OTHER_NAMES = (
     "write 'notifications.apps.RealtimeNotificationsConfig' in INSTALLED_APPS instead of 'notifications': this gives"
     " the app other names (README, Names)."
 )
+# A name with a comma, a colon or the like has to be quoted.
+SENDER = """'news@example.com' or '"Example, Inc." <news@example.com>'"""
 
 
 def register() -> None:
@@ -40,7 +42,7 @@ def register() -> None:
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """E002: a key of NOTIFICATIONS that does not exist, or a value that names no function or no field."""
+    """E002: a key of NOTIFICATIONS that does not exist, or a value that names no function, field, sender or host."""
     problems, name = conf.find_problems(), conf.setting_name()
     if not problems:
         problems = [f"{name}{problem}" for problem in _find_wrong_names()]
@@ -58,6 +60,10 @@ def _find_wrong_names() -> list[str]:
     if settings.joined_field and not _is_moment(settings.joined_field):
         field = settings.joined_field
         problems.append(f"['JOINED_FIELD'] must be a field of the user model with a date: {field} is none.")
+    if settings.mail_from and not addresses.is_sender(settings.mail_from):
+        problems.append(f"['MAIL_FROM'] must be one address, {SENDER}, not {settings.mail_from!r}.")
+    if settings.site_url and not addresses.has_host(settings.site_url):
+        problems.append(f"['SITE_URL'] must be an address with a valid host and port, not {settings.site_url!r}.")
     return problems
 
 

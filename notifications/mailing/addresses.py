@@ -1,5 +1,7 @@
 """Addresses of the site, as mails need them: with a host, which no request names. Called by `messages`."""
 
+from email.errors import HeaderParseError, InvalidHeaderDefect
+from email.headerregistry import HeaderRegistry
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,6 +63,26 @@ def _in_ascii(host: str) -> str:
 
 def site_name() -> str:
     return conf.settings().site_name or urlsplit(conf.settings().site_url).hostname or "localhost"
+
+
+def has_host(address: str) -> bool:
+    """Whether the host and the port of an address are valid. Else no mail is built, or its links lead nowhere."""
+    try:
+        parts = urlsplit(address)
+        host, _port = parts.hostname or "", parts.port
+        return bool(host.encode("idna"))
+    except ValueError:
+        return False
+
+
+def is_sender(text: str) -> bool:
+    """Whether a text is one address, perhaps with a name. Django sends no mail from anything else."""
+    try:
+        header: Any = HeaderRegistry()("From", text)
+    except (HeaderParseError, IndexError):  # Python's parser fails for some texts
+        return False
+    is_wrong = any(isinstance(defect, InvalidHeaderDefect) for defect in header.defects)
+    return not is_wrong and len(header.addresses) == 1 and bool(header.addresses[0].domain)
 
 
 def is_included(name: str, *args: Any) -> bool:

@@ -29,7 +29,8 @@ RUN_SECONDS = 20.0  # then other jobs have their turn
 NOTED_AT_ONCE = 20  # mails
 FRESH = timedelta(seconds=1)  # so long, what was checked holds
 AGAIN = timedelta(minutes=1)  # while nothing can be sent
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWS = 60.0, 43_200.0, 4
+# Whole numbers: MAIL_ATTEMPTS may be so many that the pause before the last one would be too large for a float.
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSE_GROWS = 60, 43_200, 4
 
 Build = Callable[[Letter], EmailMessage | None]
 

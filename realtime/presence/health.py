@@ -8,6 +8,12 @@ from collections.abc import Callable
 
 # Between two reports. A shorter pause may be that of a busy process.
 HANG_SECONDS = 3
+REPORT_SECONDS = 1.0
+
+
+def report_seconds(lease_seconds: float) -> float:
+    """How often a process looks what it has to report. The lease of one that looked less often would end in between."""
+    return min(REPORT_SECONDS, lease_seconds / 3)
 
 
 class StoreHealth:

@@ -16,7 +16,7 @@ from realtime.conf import settings
 from realtime.delivery.envelopes import Passing
 from realtime.presence import audience
 from realtime.presence.announcements import Announcements, wire_key
-from realtime.presence.health import StoreHealth
+from realtime.presence.health import StoreHealth, report_seconds
 from realtime.presence.last_seen import Departures
 from realtime.presence.statuses import Statuses
 from realtime.presence.store import OFFLINE, ONLINE, Change, PresenceStore, StoredStatus, StoreUnavailable
@@ -283,7 +283,8 @@ class Tracker:
 
     async def _repeat(self, *steps: Callable[[], Awaitable[None]]) -> None:
         """Take these steps, at least once a second while nothing hangs."""
-        period = min(1.0, settings().presence_grace_seconds / 2 or 1.0)
+        conf = settings()
+        period = min(report_seconds(conf.presence_lease_seconds), conf.presence_grace_seconds / 2 or 1.0)
         while True:
             try:
                 for step in steps:

@@ -73,7 +73,7 @@ def extend(node: Node, connection: Connection, identity: Identity) -> None:
 
 
 def on_presence(node: Node, connection: Connection, command: commands.Presence) -> Work:
-    if len(encode(command.data)) > settings().presence_data_bytes:
+    if command.data and len(encode(command.data)) > settings().presence_data_bytes:
         raise Invalid(ErrorCode.INVALID_MESSAGE, Reason.DATA_TOO_LARGE, command.id)
     if wait := _wait_to_announce(connection):
         raise Refused(ErrorCode.RATE_LIMITED, Reason.TOO_MANY_COMMANDS, retry_after_ms=max(1, round(wait * 1000)))

@@ -23,7 +23,8 @@ from realtime.delivery.hub import Hub
 from realtime.delivery.scheduler import Scheduler
 from realtime.presence import online
 from realtime.presence.attendance import lookup
-from realtime.presence.attendance.reporter import REPORT_SECONDS, Reporter
+from realtime.presence.attendance.reporter import Reporter
+from realtime.presence.health import report_seconds
 from realtime.presence.tracker import Tracker
 from realtime.presence.typing_indicators import TypingIndicators
 from realtime.recovery.resume import Resumer
@@ -109,7 +110,7 @@ class Node:
                 (conf.auth_recheck_seconds / 2, self._look_at_blacklist),  # each row is looked at twice
                 (self.scheduler.beat_seconds, self.scheduler.beat),
                 (self.pruner.try_seconds, self.pruner.prune_if_due),
-                (REPORT_SECONDS, self.attendance.report),
+                (report_seconds(conf.presence_lease_seconds), self.attendance.report),
                 *periods,
             ]
         )

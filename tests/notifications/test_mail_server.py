@@ -186,3 +186,12 @@ def test_a_fault_in_a_template_stops_nobody_else(
     assert sorted(server.recipients) == [readers[0].email, readers[2].email]
     found = Delivery.objects.get(user=readers[1])
     assert (found.attempts, found.state, found.reason) == (1, "queued", "waiting")
+
+
+def test_the_number_of_attempts_may_be_very_large(office: Office, server: MailServer, erin: Any) -> None:
+    office.configure(MAIL_ATTEMPTS=1_000)
+    server.data_answers = ["451 try later"]
+    row = sent(erin, "mention", message="hello")
+    Delivery.objects.update(attempts=998)
+    office.send(minutes=5)
+    assert (delivery_of(row).state, delivery_of(row).attempts) == ("queued", 999)

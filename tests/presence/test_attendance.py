@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 
+from realtime.delivery.clock import Clock
 from realtime.integration import StoreUnavailable, find_present
 from realtime.presence import circuit
 from realtime.presence.attendance import lookup
@@ -14,7 +15,7 @@ from realtime.presence.attendance.reporter import MOST_CHANGES, Reporter
 from realtime.sockets import node
 from realtime.sockets.node import get_node
 from realtime.testing import connect, other_process
-from tests.backends.presence import Clock
+from tests.backends import presence
 from tests.paper import open_connection
 
 ROOM = "room.general"
@@ -35,7 +36,7 @@ class Process:
     """A process with users whose sockets open and close rooms."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.clock = presence.Clock()
         self.store = Failing(lease_seconds=20, clock=self.clock)
         self.users: dict[str, set[Any]] = {}
         self.reporter = Reporter("p", self.store, self.users, self.clock)
@@ -162,12 +163,23 @@ async def test_who_has_joined_is_present_in_every_process(alice: Any, bob: Any, 
 async def test_the_clock_of_a_server_reports(
     site: Any, alice: Any, general: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node, "REPORT_SECONDS", 600.0)  # the test does it
+    monkeypatch.setattr(node, "report_seconds", lambda _lease: 600.0)  # the test does it
     socket = await site.connect(alice)
     await socket.ask("join", room_id="general")
     assert (ROOM, str(alice.pk)) in get_node().attendance._changed
     await get_node().attendance.report()
     assert await sync_to_async(find_present)(ROOM, [alice.pk]) == {alice.pk}
+
+
+async def test_a_server_reports_before_a_short_lease_ends(
+    site: Any, alice: Any, configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had a room open was present for a part of each second."""
+    periods: dict[Any, float] = {}
+    monkeypatch.setattr(Clock, "start", lambda _self, jobs: periods.update((job, pause) for pause, job in jobs))
+    configure(PRESENCE_LEASE_SECONDS=0.6)
+    await site.connect(alice)
+    assert periods[get_node().attendance.report] == pytest.approx(0.2)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -392,3 +392,20 @@ async def test_an_arrival_is_announced_if_the_report_was_not_answered(configure)
     await tracker._sync()
     assert [(passing.exclude, passing.version) for passing in announced] == [("2", tracker.census.version)]
     assert tracker._unanswered._before == {}
+
+
+@pytest.mark.parametrize(("lease", "pause"), [(0.6, 0.2), (20, 1)])
+async def test_it_looks_before_its_lease_ends(configure, monkeypatch, lease, pause):
+    """Another process would count its users out, again and again."""
+    configure(PRESENCE_LEASE_SECONDS=lease, PRESENCE_GRACE_SECONDS=15)
+    pauses = asyncio.Queue()
+
+    async def sleep(seconds):
+        pauses.put_nowait(seconds)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    tracker = Tracker("p1", MemoryPresence(lease_seconds=lease, grace_seconds=15), announce=lambda _passing: None)
+    tracker.start()
+    assert await pauses.get() == pytest.approx(pause)
+    await tracker.stop()

@@ -301,3 +301,11 @@ async def test_a_visit_that_ended_unseen_is_not_stored_if_the_grace_time_is_none
     await (await site.connect(alice)).close()
     await seen(alice)
     assert await run(last_seen, bob) == hid_at
+
+
+@pytest.mark.parametrize(("limit", "data", "is_taken"), [(0, {}, True), (0, {"a": 1}, False), (7, {"a": 1}, True)])
+async def test_the_data_of_a_status_has_a_limit(configure, alice, limit, data, is_taken):
+    configure(PRESENCE_DATA_BYTES=limit)
+    async with connect(alice) as socket:
+        await socket.send({"type": "presence", "status": "away", "data": data, "id": "p"})
+        assert (await socket.receive())["type"] == ("ack" if is_taken else "error")

@@ -18,7 +18,6 @@ from realtime.protocol.streams import is_room
 
 logger = logging.getLogger(__name__)
 
-REPORT_SECONDS = 1.0
 # In one report. After a restart, when thousands come back at once, others learn of all of them within some seconds.
 MOST_CHANGES = 10_000
 
