@@ -31,12 +31,14 @@ EARLY = timedelta(seconds=1)
 class Job:
     """`function` takes the moment. A run may outlast its period, so it must allow for another at the same time.
 
-    It returns True if its time was up before all was done: so the others have their turn.
+    It returns True if its time was up before all was done: so the others have their turn. With `needs_presence`, it
+    waits for Redis in processes that serve sockets: meanwhile it is not known who has come.
     """
 
     name: str
     function: Callable[[datetime], object]
     every_seconds: float
+    needs_presence: bool = False
 
 
 # In this order. Announcements have to be on time, and mails take longest.
@@ -49,7 +51,7 @@ JOBS = (
     Job("retention", retention.prune_old, 3600),
     Job("dispatches", dispatching.run_due, 5),
     Job("web_pushes", web_push.send_due, 5),
-    Job("mails", sending.send_due, 5),
+    Job("mails", sending.send_due, 5, needs_presence=True),
 )
 
 
@@ -70,10 +72,11 @@ def register() -> None:
     """Let the processes that serve sockets run the jobs. Called once by `apps`.
 
     Each has a thread of its own: it may wait for a mail server or a function of the site, which may hang, or for the
-    database, and the others have to be on time.
+    database, and the others have to be on time. In the database, one process claims each run.
     """
     for job in JOBS:
-        register_job(f"notifications.{job.name}", partial(run_alone, job.name), partial(_look_every, job))
+        run, period = partial(run_alone, job.name), partial(_look_every, job)
+        register_job(f"notifications.{job.name}", run, period, claims_itself=not job.needs_presence)
 
 
 def run_alone(name: str) -> list[str]:

@@ -95,18 +95,29 @@ def _records(pk: Any) -> Iterator[dict[str, Any]]:
     person = exact(get_user_model()._base_manager).filter(pk=pk).first()
     language = language_of(person) if person else conf.default_language()
     for source in own_sources():
-        for row in source.rows(pk).iterator(chunk_size=ROWS_AT_ONCE):
+        for row in _read(source.rows(pk)):
             yield {"table": source.name, **_record(row, language)}
     for source in mentions():
-        for row in source.rows(pk).values(*_shared(source.model)).iterator(chunk_size=ROWS_AT_ONCE):
+        for row in _read(source.rows(pk).values(*_shared(source.model))):
             yield {"table": source.name, "as": source.path, **_plain(row)}
     for kind, rows in _about_person(pk):
-        for row in rows.values(*_shared(kind)).iterator(chunk_size=ROWS_AT_ONCE):
+        for row in _read(rows.values(*_shared(kind))):
             yield {"table": str(kind._meta.model_name), "as": "target", **_plain(row)}
-    for member in GroupMember.objects.filter(person=str(pk)).values("id", "notification__type").iterator():
+    named = GroupMember.objects.filter(person=str(pk)).order_by("pk")
+    for member in _read(named.values("id", "notification__type")):
         yield {"table": "groupmember", "as": "person", "id": member["id"], "type": member["notification__type"]}
     for key in _snapshots(pk).values_list("pk", flat=True):
         yield {"table": "announcement", "as": "online", "id": key}
+
+
+def _read(rows: "models.QuerySet[Any]") -> Iterator[Any]:
+    """These rows in their order, a portion at a time.
+
+    Not with a cursor of the server: between two portions, a pooler such as PgBouncer may give its connection to others.
+    """
+    keys = list(rows.values_list("pk", flat=True))
+    for start in range(0, len(keys), ROWS_AT_ONCE):
+        yield from rows.filter(pk__in=keys[start : start + ROWS_AT_ONCE])
 
 
 def _delete_own(source: Source, pk: Any) -> int:

@@ -78,6 +78,7 @@ class Bus:
         self._published = 0  # beats since one was heard
         self._unheard = 0  # those of them that the layer has accepted
         self._is_stopping = False
+        self._is_logged_down = False
         self.is_down = False
 
     def start(self, layer: Any = None) -> None:
@@ -193,14 +194,14 @@ class Bus:
             return
         self._published = self._unheard = 0
         if self.is_down:
-            self.is_down = False
+            self.is_down = self._is_logged_down = False
             logger.info("The channel layer is available")
             self._on_recovered()
 
     def _note_down(self, why: object) -> None:
-        if not self.is_down:
+        if not self._is_logged_down:  # also one that was never there
             logger.warning("The channel layer is away: %s", why)
-        self.is_down = True
+        self.is_down = self._is_logged_down = True
 
 
 async def send_portion(layer: Any, group: str, origin: str, waiting: Backlog) -> Envelope:

@@ -226,8 +226,7 @@ class Tracker:
                     await self._sync()
                     await self._announce_arrivals()
                 except StoreUnavailable as error:
-                    self._health.note_refusal()
-                    logger.warning("The presence store is away: %s", error)
+                    self._health.note_refusal(error)
                     await asyncio.sleep(1)
                 except Refused:
                     logger.warning("Arrivals are announced later: the database is away")
@@ -290,8 +289,7 @@ class Tracker:
                 for step in steps:
                     await step()
             except StoreUnavailable as error:
-                self._health.note_refusal()
-                logger.debug("Presence is postponed: %s", error)
+                self._health.note_refusal(error)
             except Refused as error:
                 logger.debug("Presence is postponed: %s", error)
             except Exception:

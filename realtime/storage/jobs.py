@@ -33,17 +33,22 @@ class Job:
     name: str
     function: Callable[[], object]
     every_seconds: Callable[[], float]
+    claims_itself: bool = False
 
 
 _jobs: dict[str, Job] = {}
 
 
-def register_job(name: str, function: Callable[[], object], every_seconds: Callable[[], float]) -> None:
+def register_job(
+    name: str, function: Callable[[], object], every_seconds: Callable[[], float], *, claims_itself: bool = False
+) -> None:
     """Let one of the processes that serve sockets call the synchronous `function` every so many seconds.
 
-    Call this in `AppConfig.ready()`. A call that takes longer than that may overlap with one in another process.
+    Call this in `AppConfig.ready()`. A call that takes longer than that may overlap with one in another process. While
+    Redis is away, nobody calls it; with `claims_itself`, every process does, and `function` has to decide which of
+    them does the work.
     """
-    _jobs[name] = Job(name, function, every_seconds)
+    _jobs[name] = Job(name, function, every_seconds, claims_itself)
 
 
 def count_jobs() -> int:
@@ -82,8 +87,9 @@ class Runner:
             if not await self._leases.acquire(f"job.{job.name}", secrets.token_hex(8), job.every_seconds()):
                 return
         except LeasesUnavailable as error:
-            logger.debug("The job %s is postponed, the leases are unavailable: %s", job.name, error)
-            return
+            if not job.claims_itself:
+                logger.debug("The job %s is postponed, the leases are unavailable: %s", job.name, error)
+                return
         running = asyncio.ensure_future(self._run(job))
         self._running.add(running)
         running.add_done_callback(self._running.discard)

@@ -161,6 +161,19 @@ async def test_it_notices_that_its_beats_are_lost_and_come_back(layer, open_bus,
     assert not bus.is_down
 
 
+@pytest.mark.parametrize("outage", ["failing", "deaf"])
+async def test_a_layer_that_is_away_from_the_start_is_in_the_log(layer, open_bus, caplog, outage):
+    caplog.set_level("INFO")
+    setattr(layer, outage, True)
+    ear = Ear()
+    open_bus("one", ear)
+    await layer.until(lambda: caplog.records)
+    setattr(layer, outage, False)
+    await layer.until(lambda: ear.recoveries == 1)
+    texts = [record.getMessage().split(":")[0] for record in caplog.records]
+    assert texts == ["The channel layer is away", "The channel layer is available"]
+
+
 @pytest.mark.parametrize("has_read", [True, False])
 async def test_a_process_that_stood_still_does_not_blame_the_layer(layer, open_bus, monkeypatch, caplog, has_read):
     """On waking it publishes the next beat, and reads the answer to the last one after that."""

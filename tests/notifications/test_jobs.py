@@ -5,6 +5,7 @@ import logging
 import threading
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -19,6 +20,8 @@ from notifications.models import Announcement, Change, JobRun, Notification
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
 from realtime.storage import jobs as storage_jobs
+from realtime.storage.leases.memory import MemoryLeases
+from realtime.storage.leases.store import LeasesUnavailable
 from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, register
 from tests.notifications.mails import Office, reader
 from tests.notifications.rows import pushed, sent
@@ -241,6 +244,22 @@ async def test_a_server_runs_them(monkeypatch: pytest.MonkeyPatch, settings: Any
     assert await asyncio.to_thread(done.wait, PATIENCE_SECONDS)
     await stop_node()
     await asyncio.to_thread(database.shutdown)
+
+
+async def test_a_server_runs_them_while_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process claims each run in the database. Mails wait: it is not known who has come meanwhile."""
+
+    class Away(MemoryLeases):
+        async def acquire(self, name: str, owner: str, seconds: float) -> bool:
+            raise LeasesUnavailable("away")
+
+    ran: list[str] = []
+    runner = storage_jobs.Runner(Away())
+    for name in ALL:
+        await runner.run_if_due(
+            replace(storage_jobs._jobs[f"notifications.{name}"], function=partial(ran.append, name))
+        )
+    assert ran == [name for name in ALL if name != "mails"]
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "announcements"])

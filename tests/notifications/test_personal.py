@@ -177,6 +177,23 @@ def test_nobody_elses_rows_are_handed_out(alice: Any, bob: Any, general: Any) ->
     assert exported(alice) == []
 
 
+def test_it_reads_in_portions_and_not_with_a_cursor_of_the_server(alice: Any, bob: Any, monkeypatch: Any) -> None:
+    """Behind PgBouncer in transaction mode, a cursor outside a transaction is on a connection that others get."""
+
+    def refuse(*args: Any, **options: Any) -> None:
+        raise AssertionError("a cursor of the server")
+
+    monkeypatch.setattr(personal, "ROWS_AT_ONCE", 2)
+    for number in range(5):
+        sent(bob, "mention", actor=alice, message=str(number))
+    like(alice, bob)
+    with monkeypatch.context() as cursors:
+        cursors.setattr(connection, "chunked_cursor", refuse)
+        keys = [record["id"] for record in exported(bob, "notification")]
+        assert [record["as"] for record in exported(alice)] == ["actor"] * 6 + ["person"]
+    assert keys == list(Notification.objects.filter(recipient=bob).order_by("pk").values_list("pk", flat=True))
+
+
 def test_it_says_that_the_person_was_online_for_an_announcement(alice: Any) -> None:
     row = announce("for those here", for_newer=True)
     Announcement.objects.update(audience="online", online={str(alice.pk): 1})

@@ -62,6 +62,6 @@ class Site:
                 for step in (tracker._sync, tracker._announce_arrivals, tracker._renew_if_due, tracker._sweep):
                     try:
                         await step()
-                    except StoreUnavailable:
-                        tracker._health.note_refusal()
+                    except StoreUnavailable as error:
+                        tracker._health.note_refusal(error)
                         break

@@ -33,11 +33,11 @@ def test_a_process_that_has_just_started_counts_out_users_but_no_processes(healt
 
 def test_after_a_refusal_everybody_gets_the_time_of_a_lease(health, clock):
     report_for(health, clock, 100)
-    health.note_refusal()
+    health.note_refusal("full")
     for _ in range(2):  # it goes on being refused
         clock.sleep(LEASE - 1)
         assert not health.may_remove_users()
-        health.note_refusal()
+        health.note_refusal("full")
     report_for(health, clock, LEASE)  # the first of these ends a long silence
     assert (health.may_remove_users(), health.may_remove_processes()) == (False, False)
     report_for(health, clock, 1)
@@ -55,3 +55,16 @@ def test_a_pause_counts_as_a_refusal(clock, lease, pause, may):
     assert health.may_remove_users() is may  # also of a process that goes on with this question
     health.note_report()
     assert health.may_remove_users() is may
+
+
+def test_a_store_that_is_away_is_in_the_log_once_until_it_takes_all_reports(health, clock, caplog):
+    caplog.set_level("INFO")
+    for _ in range(3):
+        health.note_refusal("out of memory")
+        clock.sleep(1)
+        health.note_report()  # of a user who leaves
+    assert [record.getMessage() for record in caplog.records] == ["The presence store is away: out of memory"]
+    report_for(health, clock, LEASE)
+    assert [record.getMessage() for record in caplog.records[1:]] == ["The presence store is available"]
+    health.note_refusal("out of memory")
+    assert len(caplog.records) == 3

@@ -12,6 +12,7 @@ from realtime.presence.store import Change, Entry, StoreUnavailable
 from realtime.presence.tracker import Tracker
 from realtime.protocol.census import Census
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from tests.patience import PATIENCE_SECONDS
 from tests.presence.site import Site
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +51,30 @@ async def test_users_who_can_only_come_back_later_get_more_time(others, goes_on)
     assert await tracker.has_others() is goes_on
     await tracker.stop()
     assert store.longer_seconds == (0 if goes_on else settings().restart_window_seconds)
+
+
+class Full(MemoryPresence):
+    """Takes no renewals, and counts them."""
+
+    def __init__(self):
+        super().__init__(lease_seconds=20, grace_seconds=1)
+        self.refusals = asyncio.Queue()
+
+    async def renew(self, _process):
+        self.refusals.put_nowait(None)
+        raise StoreUnavailable("out of memory")
+
+
+async def test_a_store_that_takes_no_renewals_is_in_the_log_once(configure, caplog):
+    """While nobody came or went, nothing said that Redis was full."""
+    configure(PRESENCE_GRACE_SECONDS=0.01)
+    tracker = Tracker("p1", store := Full(), announce=lambda _passing: None)
+    tracker.start()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        for _ in range(3):
+            await store.refusals.get()
+    await tracker.stop()
+    assert [record.getMessage() for record in caplog.records] == ["The presence store is away: out of memory"]
 
 
 async def test_it_remembers_nobody_who_waits_no_longer(monkeypatch):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,6 +93,9 @@ async def test_it_waits_for_leases_that_are_away(monkeypatch: pytest.MonkeyPatch
     processes = Processes()
     monkeypatch.setattr(processes.leases, "acquire", fail)
     assert await processes.run() == 0
+    # The job decides by itself which of the processes does the work.
+    processes.job = replace(processes.job, claims_itself=True)
+    assert [await processes.run(0), await processes.run(1)] == [1, 2]
 
 
 async def test_a_database_that_is_away_is_no_fault_of_the_job() -> None:
