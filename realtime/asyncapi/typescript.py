@@ -107,7 +107,9 @@ class _Writer:
             item = self.type_of(items)
             return f"({item})[]" if " " in item else f"{item}[]"
         if kind == "object":
-            return f"Record<string, {self.type_of(schema.get('additionalProperties') or {})}>"
+            values = self.type_of(schema.get("additionalProperties") or {})
+            # A struct of a site may have the name of TypeScript's own type.
+            return f"{{ [key: string]: {values} }}" if "Record" in self.schemas else f"Record<string, {values}>"
         return SCALARS.get(kind, "unknown") if isinstance(kind, str) else "unknown"
 
     def _field(self, schema: Schema, name: str) -> str:

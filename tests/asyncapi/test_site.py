@@ -185,6 +185,20 @@ def test_the_example_of_the_page_gives_these_types(site, monkeypatch):
     assert write_site(make_document(), make_document(site=False), "django-realtime-hub").endswith(shown)
 
 
+def test_a_struct_may_be_called_record(site, tmp_path):
+    """TypeScript would take it for its own type of that name in all other declarations."""
+
+    class Record(msgspec.Struct, tag_field="type", tag="record"):
+        marks: dict[str, list[int]]
+        rows: list[dict[str, int]]
+
+    realtime.frame(Record)
+    call_command("asyncapi", "--typescript", tmp_path / "site.ts")
+    written = (tmp_path / "site.ts").read_text()
+    assert "  marks: { [key: string]: number[] };\n  rows: ({ [key: string]: number })[];\n" in written
+    assert "Record<" not in written
+
+
 def test_a_site_without_declarations_adds_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(site_frames, "_frames", {})
     monkeypatch.setattr(topics, "_topics", {})
