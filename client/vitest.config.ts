@@ -10,12 +10,20 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 const examples = {
   name: "examples",
   resolveId: (id: string) => (id.startsWith("example:") ? `\0${id}` : null),
-  load(id: string) {
+  async load(id: string) {
     if (!id.startsWith("\0example:")) return null;
     const page = readFileSync(`${HERE}../docs/frontend.md`, "utf8");
-    return page.split(`<!-- ${id.slice("\0example:".length)} -->\n`)[1]!.split("```")[1]!.replace(/^\w+\n/, "");
+    const code = page.split(`<!-- ${id.slice("\0example:".length)} -->\n`)[1]!.split("```")[1]!.replace(/^\w+\n/, "");
+    return id.endsWith(".vue") ? await compileComponent(code) : code;
   },
 };
+
+/** As the compiler of the Vue does it with which the tests run: what one compiler makes reactive, an older one does not. */
+async function compileComponent(code: string): Promise<string> {
+  const compiler = process.env["OLDEST"] ? `${HERE}oldest/node_modules/vue/compiler-sfc/index.mjs` : "vue/compiler-sfc";
+  const { compileScript, parse } = (await import(compiler)) as typeof import("vue/compiler-sfc");
+  return compileScript(parse(code).descriptor, { id: "example", inlineTemplate: true }).content;
+}
 
 /** With BUILT, the tests import the entries that the npm package has, in which internal members have other names. */
 const built = { find: /^\.\.\/src\/(core|index|react|testing|vue)\.js$/, replacement: `${HERE}dist/$1.js` };
@@ -33,8 +41,11 @@ export default defineConfig({
     alias: [
       ...(process.env["BUILT"] ? [built] : []),
       ...(process.env["OLDEST"] ? oldest : []),
-      { find: /^django-realtime-hub$/, replacement: `${HERE}src/index.ts` },
-      { find: /^django-realtime-hub\/(\w+)$/, replacement: `${HERE}src/$1.ts` },
+      { find: /^django-realtime-hub$/, replacement: process.env["BUILT"] ? `${HERE}dist/index.js` : `${HERE}src/index.ts` },
+      {
+        find: /^django-realtime-hub\/(\w+)$/,
+        replacement: process.env["BUILT"] ? `${HERE}dist/$1.js` : `${HERE}src/$1.ts`,
+      },
     ],
   },
   test: {

@@ -28,7 +28,7 @@ const { outputFiles } = await build({
   bundle: true,
   write: false,
   format: "esm",
-  target: "es2022",
+  target: "es2020", // as Vite 5 and 6 do by default
   jsx: "automatic",
   nodePaths: [`${CLIENT}node_modules`],
   alias: Object.fromEntries(

@@ -8,6 +8,8 @@ import { renderToString } from "vue/server-renderer";
 import { createRealtime, type Realtime } from "../src/index.js";
 import { createFakeServer, type FakeServer, installFetch, Refusal, settle } from "../src/testing.js";
 import * as hooks from "../src/vue.js";
+// @ts-expect-error: it is made by a plugin of vitest.config.ts
+import Chat from "example:Chat.vue";
 
 let server: FakeServer;
 let client: Realtime;
@@ -49,6 +51,24 @@ function sent(type: string): object[] {
 
 test.runIf(process.env["OLDEST"])("the oldest Vue is that of the package's peers", () => {
   expect(version).toBe("3.4.0");
+});
+
+test("the example follows the room that its page names", async () => {
+  const room = ref("general");
+  const place = document.createElement("div");
+  app = createApp(() => h(hooks.RealtimeProvider, { client }, () => h(Chat, { room: room.value })));
+  app.mount(place);
+  await settle();
+  expect(place.querySelector("li")!.textContent).toContain("Hello!");
+  room.value = "team";
+  await settle();
+  expect(place.querySelector("li")).toBeNull();
+  const text = place.querySelector("input")!;
+  text.value = "Hi, team!";
+  text.dispatchEvent(new Event("input"));
+  place.querySelector("form")!.dispatchEvent(new Event("submit"));
+  await settle();
+  expect(sent("message")).toMatchObject([{ room_id: "team", message: "Hi, team!" }]);
 });
 
 describe("the connection", () => {

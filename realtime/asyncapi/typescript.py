@@ -40,14 +40,16 @@ def write_library(document: Mapping[str, Any]) -> str:
 def write_site(document: Mapping[str, Any], library: Mapping[str, Any], module: str) -> str:
     """What a site's document has and the library's has not, as additions to the types of `module`.
 
-    The file is complete: it repeats the types of the library that it needs.
+    The file is complete: it repeats the types of the library that it needs. It imports `module`, because TypeScript
+    finds nothing to add to where a program has only other entries of the library.
     """
     schemas, ours = document["components"]["schemas"], library["components"]["schemas"]
     writer = _Writer(schemas)
     names = _find_needed(schemas, [name for name in schemas if name not in ours])
     additions = [_add_to(name, entries) for name, entries in _list_additions(document, writer) if entries]
+    imported = f"import type {{}} from {json.dumps(module)};\n"
     augmentation = f"declare module {json.dumps(module)} {{\n{''.join(additions)}}}\n"
-    return "\n".join([HEAD, "export {};\n", *[writer.declare(name) for name in names], augmentation])
+    return "\n".join([HEAD, imported, *[writer.declare(name) for name in names], augmentation])
 
 
 def _list_additions(document: Mapping[str, Any], writer: "_Writer") -> Iterator[tuple[str, dict[str, str]]]:
@@ -105,7 +107,9 @@ class _Writer:
             item = self.type_of(items)
             return f"({item})[]" if " " in item else f"{item}[]"
         if kind == "object":
-            return f"Record<string, {self.type_of(schema.get('additionalProperties') or {})}>"
+            values = self.type_of(schema.get("additionalProperties") or {})
+            # A struct of a site may have the name of TypeScript's own type.
+            return f"{{ [key: string]: {values} }}" if "Record" in self.schemas else f"Record<string, {values}>"
         return SCALARS.get(kind, "unknown") if isinstance(kind, str) else "unknown"
 
     def _field(self, schema: Schema, name: str) -> str:
