@@ -5,7 +5,12 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from notifications.migration import OwnMigration
+from notifications.migration import FitOlderTables, OwnMigration
+
+
+def leave_texts_empty(find_model, database):
+    """Texts of types were stored with each notification."""
+    find_model("Notification").objects.using(database).filter(message=None).update(message="")
 
 
 class Migration(OwnMigration):
@@ -245,4 +250,5 @@ class Migration(OwnMigration):
             model_name='groupmember',
             constraint=models.UniqueConstraint(fields=('notification', 'person'), name='realtime_notifications_one_member'),
         ),
+        FitOlderTables(leave_texts_empty),
     ]

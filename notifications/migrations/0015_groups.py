@@ -5,10 +5,21 @@ the key of their newest notification only, as before.
 """
 
 from django.db import migrations, models
+from django.db.models import Exists, OuterRef
 
-from notifications.migration import OwnMigration
+from notifications.migration import FitOlderTables, OwnMigration
 
 ONE_GROUP, ONE_MEMBER = "realtime_notifications_one_group", "realtime_notifications_one_member"
+
+
+def keep_the_newest(find_model, database):
+    """A reader had one open group with a key, whatever its type, and a person was in a group once."""
+    groups = find_model("Notification").objects.using(database).filter(group_open=True)
+    newer = groups.filter(recipient=OuterRef("recipient"), group_key=OuterRef("group_key"), pk__gt=OuterRef("pk"))
+    groups.filter(Exists(newer)).update(group_open=False)
+    members = find_model("GroupMember").objects.using(database)
+    later = members.filter(notification=OuterRef("notification"), person=OuterRef("person"), pk__gt=OuterRef("pk"))
+    members.filter(Exists(later)).delete()
 
 
 class Migration(OwnMigration):
@@ -38,4 +49,5 @@ class Migration(OwnMigration):
                 name="realtime_notifications_member_once",
             ),
         ),
+        FitOlderTables(keep_the_newest),
     ]

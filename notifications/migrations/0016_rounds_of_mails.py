@@ -1,6 +1,15 @@
 from django.db import migrations, models
+from django.db.models import Exists, OuterRef
 
-from notifications.migration import OwnMigration
+from notifications.migration import FitOlderTables, OwnMigration
+
+
+def keep_the_last_round(find_model, database):
+    deliveries = find_model("Delivery").objects.using(database)
+    later = deliveries.filter(
+        notification=OuterRef("notification"), channel=OuterRef("channel"), round__gt=OuterRef("round")
+    )
+    deliveries.filter(Exists(later)).delete()
 
 
 class Migration(OwnMigration):
@@ -29,4 +38,5 @@ class Migration(OwnMigration):
                 fields=("notification", "channel", "round"), name="realtime_notifications_one_round"
             ),
         ),
+        FitOlderTables(keep_the_last_round),
     ]
