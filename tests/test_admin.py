@@ -100,6 +100,16 @@ def test_it_links_a_room_to_its_members(admin, room):
     assert admin.get(link).status_code == 200
 
 
+def test_it_links_no_members_for_those_who_may_not_see_them(room):
+    clerk = make_user("clerk", is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_room"))
+    client = Client()
+    client.force_login(clerk)
+    page = client.get(ROOMS).content.decode()
+    assert MEMBERS not in page
+    assert '<td class="field-members_count">3</td>' in page
+
+
 def test_it_adds_and_removes_members(admin, room, monkeypatch):
     signals.connect()
     revoked = []
@@ -109,6 +119,20 @@ def test_it_adds_and_removes_members(admin, room, monkeypatch):
     assert answer.status_code == 302, answer.content.decode()
     assert set(room.memberships.values_list("user__username", flat=True)) == {"general-0", "general-1", "new"}
     assert revoked == [(removed.pk, "room.general", room.pk)]
+
+
+def test_it_says_that_a_new_member_is_one_already(admin, room):
+    known = room.memberships.last().user
+    answer = admin.post(f"{ROOMS}{room.pk}/change/", inline(room, added=known.pk))
+    assert answer.status_code == 200
+    assert "already" in answer.content.decode()
+    assert room.memberships.count() == 3
+
+
+def test_it_says_that_a_member_has_left_meanwhile(admin, room):
+    form = inline(room)
+    room.memberships.last().delete()
+    assert "A member has left meanwhile." in admin.post(f"{ROOMS}{room.pk}/change/", form).content.decode()
 
 
 def test_it_makes_a_room(admin):
