@@ -397,6 +397,11 @@ async def test_what_changes_nothing_offers_no_undo(windows: Windows, process: Si
     await expect(toasts.filter(has_text="All are read")).to_have_count(2)
     await expect(toasts.filter(has_text="All are read").locator(".act:visible")).to_have_count(0)
     await expect(toasts.filter(has_text="Archived").locator(".act")).to_be_visible()
+    await carol.keyboard.press("z")
+    await expect(toasts.filter(has_text="There is nothing to undo")).to_have_count(1)
+    left = await items.count()
+    await toasts.filter(has_text="Archived").locator(".act").click()
+    await expect(items).to_have_count(left + 1)
 
 
 async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
