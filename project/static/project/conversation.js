@@ -73,6 +73,7 @@ function showAll() {
 function showHints({ messages, hasOlder, loading, error, status, typingUsers }) {
   find("beginning").hidden = hasOlder || loading || Boolean(error) || !messages.length;
   find("nothing").hidden = status !== "joined" || loading || Boolean(error) || messages.length > 0;
+  find("gone").hidden = status !== "gone";
   showTyping(typingUsers);
 }
 

@@ -31,6 +31,8 @@ async function askAll() {
 
 function take(found) {
   const known = new Map(rooms.map(({ id, room }) => [id, room]));
+  // One that could not be seen for a while is joined again.
+  for (const { id } of found) if (known.get(id)?.status === "gone") known.get(id).reload();
   rooms = found.map((listed) => ({ ...listed, room: known.get(listed.id) ?? enter(listed.id) }));
   showChosen();
 }

@@ -1,8 +1,11 @@
-"""The list of rooms of the demo in a real browser: many of them."""
+"""The rooms of the demo in a real browser: many of them, and one that cannot be seen any more."""
+
+import json
 
 import pytest
 from playwright.async_api import expect
 
+from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.windows import Windows, say
 from tests.sites.processes import SiteProcess
 
@@ -43,3 +46,25 @@ async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows, proc
     await expect(alice.locator(".message .text")).to_have_text(["Down here", "And now"])
     await alice.click("#rooms button >> text=General")
     await expect(alice.locator("#unloaded")).to_be_hidden()
+
+
+async def test_whoever_is_removed_from_a_room_reads_so_and_finds_it_after_the_return(
+    windows: Windows, process: SiteProcess
+) -> None:
+    bob, alice = await windows.open("bob"), await windows.open("alice")
+    user, token = [json.loads(await page.evaluate("sessionStorage.login")) for page in (bob, alice)]
+    team = bob.locator("#rooms li", has_text="Team")
+    await team.locator("button").click()
+    await alice.click("#rooms button >> text=Team")
+    await expect(bob.locator("#gone")).to_be_hidden()
+    process.rest("DELETE", f"/rooms/team/members/{user['user_id']}", token["access"])
+    await expect(bob.locator("#gone")).to_have_text("You cannot see this room any more.")
+    await expect(team).to_be_hidden()
+    await expect_no_barriers(bob)
+    process.rest("POST", "/rooms/team/members", token["access"], user_id=user["user_id"])
+    await bob.check("#cut")
+    await bob.uncheck("#cut")
+    await expect(team).to_be_visible()
+    await expect(bob.locator("#gone")).to_be_hidden()
+    await say(alice, "Welcome back")
+    await expect(bob.locator(".message .text").last).to_have_text("Welcome back")
