@@ -175,3 +175,11 @@ async def test_several_who_type_are_named_in_the_words_of_the_language(windows: 
         "import('/static/project/texts.js').then((texts) => texts.listNames(['bob', 'carol']))"
     )
     assert names == "bob和carol"
+
+
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_in_a_low_window_parts_of_the_page_scroll_and_not_the_page(windows: Windows, view: Any) -> None:
+    alice = await windows.open("alice", viewport={**view, "height": 320})
+    for pane in ("side", "conversation", "live"):
+        await alice.evaluate("(pane) => void (document.body.dataset.pane = pane)", pane)
+        assert await alice.evaluate("document.documentElement.scrollHeight") == 320
