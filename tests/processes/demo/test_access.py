@@ -197,3 +197,15 @@ async def test_toasts_that_say_much_can_be_closed(windows: Windows, view: Any) -
     )
     for number in range(4):
         await expect(alice.locator(".toast .close").nth(number)).to_be_in_viewport(ratio=1)
+
+
+async def test_what_changes_all_the_time_is_not_read_aloud(windows: Windows) -> None:
+    """The load of the server comes every two seconds."""
+    alice = await windows.open("alice")
+    await expect(alice.locator("#load")).not_to_be_empty()
+    browser = await alice.context.new_cdp_session(alice)
+    document = await browser.send("DOM.getDocument")
+    found = await browser.send("DOM.querySelector", {"nodeId": document["root"]["nodeId"], "selector": "#load"})
+    tree = await browser.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})
+    said = {one["name"]: one["value"]["value"] for node in tree["nodes"] for one in node.get("properties", [])}
+    assert said.get("live", "off") == "off", said
