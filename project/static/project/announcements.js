@@ -9,7 +9,7 @@ import { gettext, sayError } from "./texts.js";
 let announcements = [];
 let tests = []; // of staff who try how something looks; nothing is reported of them
 const closing = new Set(); // the ids of those that the visitor closes, until the server has answered
-const list = keepLoaded("/announcements", take);
+const list = keepLoaded(() => realtime.rest("GET", "/announcements"), take);
 
 export function startAnnouncements() {
   realtime.on("announcement", ({ data }) => (data.test ? addTest : add)(say(data)));

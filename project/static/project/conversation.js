@@ -8,13 +8,13 @@ import { fill, gettext, listNames, ngettext } from "./texts.js";
 const NEAR = 120; // pixels from an end of the list that count as being there
 
 const scroller = find("scroller");
-// The room, its `title` in the list, `off` for leaving it, and `mark`: the position before the line "New", or null.
+// The room, its `title` in the list, `offs` for leaving it, and `mark`: the position before the line "New", or null.
 let shown = null;
 
 export function openRoom(room, title) {
   if (shown?.room === room) return;
-  shown?.off();
-  shown = { room, title, mark: null, off: room.subscribe(showAll) };
+  shown?.offs.forEach((off) => off());
+  shown = { room, title, mark: null, offs: [room.join(), room.subscribe(showAll)] };
   find("messages").replaceChildren();
   document.dispatchEvent(new CustomEvent("room", { detail: room }));
   showAll();
@@ -73,6 +73,7 @@ function showAll() {
 function showHints({ messages, hasOlder, loading, error, status, typingUsers }) {
   find("beginning").hidden = hasOlder || loading || Boolean(error) || !messages.length;
   find("nothing").hidden = status !== "joined" || loading || Boolean(error) || messages.length > 0;
+  find("gone").hidden = status !== "gone";
   showTyping(typingUsers);
 }
 

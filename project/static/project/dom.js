@@ -1,5 +1,10 @@
 /** Small things for making pages. Texts are set as texts, never as HTML. */
 
+// In languages that put no space behind a sentence, its signs end the address, too. Brackets belong to it in pairs.
+const ENDS = String.raw`\s<>"()、。《》「」『』【】，；：！？（）“”‘’…،؛؟`;
+const PAIR = String.raw`\([^${ENDS}]*\)`;
+const ADDRESS = new RegExp(String.raw`(https?://(?:${PAIR}|[^${ENDS}])*(?:${PAIR}|[^${ENDS}.,;:!?\]]))`);
+
 export const find = (id) => document.getElementById(id);
 
 export const part = (element, selector) => element.querySelector(selector);
@@ -45,7 +50,7 @@ export function keepFocus(change, findNext = () => null) {
 
 /** A text with its addresses as links. Only http and https count: `javascript:` stays a text. */
 export function linked(text) {
-  const pieces = text.split(/(https?:\/\/[^\s<>"]+[^\s<>".,;:!?)\]])/);
+  const pieces = text.split(ADDRESS);
   return pieces.map((piece, index) => (index % 2 ? makeLink(piece) : piece));
 }
 

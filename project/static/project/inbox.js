@@ -16,6 +16,7 @@ const BOXES = {
 const SNOOZE_MS = 60_000; // short, so that one sees it come back
 const inbox = realtime.notifications;
 let last; // the promise of the last act, which is the one that can be undone
+let wasNothing = false; // the last act has changed nothing, so the library knows only the one before
 let wasLoading = false;
 let isUnloaded = false; // the list, or more of it, could not be loaded
 
@@ -45,24 +46,28 @@ export const acts = {
       : perform(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
   read: (item) => perform(inbox.read(item.id)),
   async undo() {
-    if ((await perform(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
+    if (wasNothing || (await undoLast()) === false) showToast(gettext("There is nothing to undo"));
   },
 };
 
-/** Where nothing is unread, nothing changes: then “Undo” would take back the act before. */
+const undoLast = () => perform(inbox.undo());
+
+/** Where nothing is unread, nothing changes. To undo that must not take back the act before, which has its button. */
 function readAll() {
   const { items, hasMore, counts, filter } = inbox.getSnapshot();
   const isInbox = (filter.box ?? "inbox") === "inbox";
   const hasUnread = isInbox ? counts.unread > 0 : hasMore || items.some((item) => !item.read_at);
-  if (hasUnread) perform(inbox.readAll(), gettext("All are read"));
-  else if (items.length) showToast(gettext("All are read"));
+  if (hasUnread) return perform(inbox.readAll(), gettext("All are read"));
+  wasNothing = true;
+  if (items.length) showToast(gettext("All are read"));
 }
 
 /** Offer to undo what is done, until the next act. */
 function perform(promise, done) {
   last = promise;
+  wasNothing = false;
   endActs();
-  const offer = { label: gettext("Undo"), run: acts.undo };
+  const offer = { label: gettext("Undo"), run: undoLast };
   return attempt(promise, () => done && showToast(done, "", last === promise && offer));
 }
 

@@ -10,8 +10,8 @@ const PASSING = /^(NETWORK|RATE_LIMITED|UNAVAILABLE|MESSAGE_PROCESSING_ERROR|HTT
 // After these nobody needs the list any more.
 const ENDED = /^(CLOSED|SIGNED_OUT|USER_CHANGED)$/;
 
-/** `use` gets each answer. The result is the list's `load` and `renew`. */
-export const keepLoaded = (path, use) => new KeptList(path, use);
+/** `ask` loads the list, and `use` gets it. The result is the list's `load` and `renew`. */
+export const keepLoaded = (ask, use) => new KeptList(ask, use);
 
 class KeptList {
   #isLoading = false;
@@ -19,11 +19,11 @@ class KeptList {
   #failures = 0;
   #notBefore = 0; // the server has asked to wait until then
   #timer;
-  #path;
+  #askServer;
   #use;
 
-  constructor(path, use) {
-    this.#path = path;
+  constructor(ask, use) {
+    this.#askServer = ask;
     this.#use = use;
     realtime.on("connected", this.load);
   }
@@ -54,7 +54,7 @@ class KeptList {
     let answer;
     do {
       this.#isOld = false;
-      answer = await realtime.rest("GET", this.#path);
+      answer = await this.#askServer();
     } while (this.#isOld);
     return answer;
   }

@@ -16,7 +16,7 @@ const NEXT = {
 };
 let orders = [];
 let labels = {};
-const list = keepLoaded("/orders", take);
+const list = keepLoaded(() => realtime.rest("GET", "/orders"), take);
 
 export function startOrders() {
   realtime.on("order_status_changed", ({ order_id, status }) => {

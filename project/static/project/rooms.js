@@ -1,29 +1,47 @@
-/** The rooms at the side. All are joined, so that what is new is counted; `#room` in the address is shown. */
+/** The rooms at the side. Those at the top are joined, so that news are counted; `#room` in the address is shown. */
 
 import { realtime } from "./client.js";
 import { openRoom } from "./conversation.js";
 import { clone, find, part, setText, showList } from "./dom.js";
 import { keepLoaded } from "./loading.js";
-import { fill, gettext, ngettext } from "./texts.js";
+import { fill, ngettext } from "./texts.js";
 
-let rooms = [];
+const PAGE = 200;
+// A socket may join twice as many. Others are joined while they are shown, and are counted when the list is loaded.
+const MOST_COUNTED = 100;
+let rooms = []; // as the server has listed them, each with its `room`
+let counted = 0; // how many of them are joined for good
 
 export function startRooms() {
   // With each connection, so that rooms that were created meanwhile are there, too.
-  keepLoaded("/rooms", take);
+  keepLoaded(askAll, take);
   addEventListener("hashchange", showChosen);
 }
 
-function take(answer) {
-  rooms = answer.rooms.map((room) => rooms.find(({ id }) => id === room.id) ?? enter(room));
+async function askAll() {
+  const found = [];
+  let page;
+  do {
+    page = await realtime.rest("GET", `/rooms?limit=${PAGE}&offset=${found.length}`);
+    found.push(...page.rooms);
+  } while (page.rooms.length === PAGE);
+  // A room that is created meanwhile moves another one to the next page.
+  return [...new Map(found.map((listed) => [listed.id, listed])).values()];
+}
+
+function take(found) {
+  const known = new Map(rooms.map(({ id, room }) => [id, room]));
+  // One that could not be seen for a while is joined again.
+  for (const { id } of found) if (known.get(id)?.status === "gone") known.get(id).reload();
+  rooms = found.map((listed) => ({ ...listed, room: known.get(listed.id) ?? enter(listed.id) }));
   showChosen();
 }
 
-function enter({ id, title }) {
+function enter(id) {
   const room = realtime.room(id);
-  room.join();
-  room.subscribe(showRooms);
-  return { id, title, room };
+  if (counted++ < MOST_COUNTED) room.join();
+  room.subscribe(() => showOne(id));
+  return room;
 }
 
 /** Of each room, the snapshot. */
@@ -34,7 +52,7 @@ export function snapshots() {
 function showChosen() {
   const chosen = findChosen();
   if (chosen) openRoom(chosen.room, chosen.title);
-  showRooms();
+  showRooms(chosen);
 }
 
 function findChosen() {
@@ -42,8 +60,15 @@ function findChosen() {
   return find(location.hash.slice(1)) ?? find("general") ?? rooms[0];
 }
 
-function showRooms() {
-  showList(find("rooms"), rooms, ({ id }) => id, makeRoom, showRoom);
+function showRooms(chosen) {
+  showList(find("rooms"), rooms, ({ id }) => id, makeRoom, (item, listed) => showRoom(item, listed, chosen));
+}
+
+/** A change of one room costs the same, however many there are. */
+function showOne(id) {
+  const item = part(find("rooms"), `[data-key="${CSS.escape(id)}"]`);
+  const listed = rooms.find((one) => one.id === id);
+  if (item && listed) showRoom(item, listed, findChosen());
 }
 
 function makeRoom({ id }) {
@@ -56,13 +81,17 @@ function makeRoom({ id }) {
   return item;
 }
 
-function showRoom(item, { id, title, room }) {
-  const { unread, status, title: present } = room.getSnapshot();
-  const isChosen = findChosen().id === id;
+function showRoom(item, listed, chosen) {
+  const { unread, status, title } = listed.room.getSnapshot();
+  // Of a room that is not joined any more, the next list knows more than the room.
+  if (status === "joined") listed.unread = unread ?? listed.unread;
   item.hidden = status === "gone";
-  setText(part(item, ".title"), present || title);
-  part(item, "button").setAttribute("aria-current", String(isChosen));
-  const badge = part(item, ".badge");
+  setText(part(item, ".title"), title || listed.title);
+  part(item, "button").setAttribute("aria-current", String(chosen.id === listed.id));
+  showBadge(part(item, ".badge"), listed.unread);
+}
+
+function showBadge(badge, unread) {
   setText(badge, unread ? String(Math.min(unread, 99)) : "");
   const label = ngettext("%(count)s new message", "%(count)s new messages", unread ?? 0);
   badge.title = unread ? fill(label, { count: unread }) : "";

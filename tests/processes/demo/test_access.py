@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit
-from tests.processes.demo.windows import Windows, say_what_is_refused
+from tests.processes.demo.windows import Windows, keep_toasts, say_what_is_refused
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -175,3 +175,37 @@ async def test_several_who_type_are_named_in_the_words_of_the_language(windows: 
         "import('/static/project/texts.js').then((texts) => texts.listNames(['bob', 'carol']))"
     )
     assert names == "bob和carol"
+
+
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_in_a_low_window_parts_of_the_page_scroll_and_not_the_page(windows: Windows, view: Any) -> None:
+    alice = await windows.open("alice", viewport={**view, "height": 320})
+    for pane in ("side", "conversation", "live"):
+        await alice.evaluate("(pane) => void (document.body.dataset.pane = pane)", pane)
+        assert await alice.evaluate("document.documentElement.scrollHeight") == 320
+
+
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_toasts_that_say_much_can_be_closed(windows: Windows, view: Any) -> None:
+    alice = await windows.open("alice", viewport=view)
+    await keep_toasts(alice)
+    await alice.evaluate(
+        """(text) => import("/static/project/toasts.js").then(({ showToast }) => {
+            for (let count = 0; count < 4; count++) showToast(text.slice(0, 200), text);
+        })""",
+        "word " * 400,
+    )
+    for number in range(4):
+        await expect(alice.locator(".toast .close").nth(number)).to_be_in_viewport(ratio=1)
+
+
+async def test_what_changes_all_the_time_is_not_read_aloud(windows: Windows) -> None:
+    """The load of the server comes every two seconds."""
+    alice = await windows.open("alice")
+    await expect(alice.locator("#load")).not_to_be_empty()
+    browser = await alice.context.new_cdp_session(alice)
+    document = await browser.send("DOM.getDocument")
+    found = await browser.send("DOM.querySelector", {"nodeId": document["root"]["nodeId"], "selector": "#load"})
+    tree = await browser.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})
+    said = {one["name"]: one["value"]["value"] for node in tree["nodes"] for one in node.get("properties", [])}
+    assert said.get("live", "off") == "off", said

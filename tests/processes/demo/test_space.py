@@ -397,6 +397,11 @@ async def test_what_changes_nothing_offers_no_undo(windows: Windows, process: Si
     await expect(toasts.filter(has_text="All are read")).to_have_count(2)
     await expect(toasts.filter(has_text="All are read").locator(".act:visible")).to_have_count(0)
     await expect(toasts.filter(has_text="Archived").locator(".act")).to_be_visible()
+    await carol.keyboard.press("z")
+    await expect(toasts.filter(has_text="There is nothing to undo")).to_have_count(1)
+    left = await items.count()
+    await toasts.filter(has_text="Archived").locator(".act").click()
+    await expect(items).to_have_count(left + 1)
 
 
 async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
@@ -419,6 +424,31 @@ async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) 
     await alice.click("#bell")
     await expect(alice.locator("#items > li").first).to_be_visible()
     await expect(alice.locator("[data-act=open]:not([hidden])")).to_have_count(0)
+
+
+ADDRESSES = {
+    "See https://example.com/wiki/Foo_(bar), please.": ["https://example.com/wiki/Foo_(bar)"],
+    "(https://example.com/a(b)c) https://example.com/f(": ["https://example.com/a(b)c", "https://example.com/f"],
+    "见https://example.com/实时。谢谢（https://example.com/a）！": [
+        "https://example.com/实时",
+        "https://example.com/a",
+    ],
+    "انظر https://example.com/a، شكرًا": ["https://example.com/a"],
+    "https://example.com/?q=[1]. https:// <https://example.com/#x>": [
+        "https://example.com/?q=[1",
+        "https://example.com/#x",
+    ],
+}
+
+
+async def test_a_link_is_the_whole_address_and_nothing_else(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    found = await alice.evaluate(
+        """(texts) => import("/static/project/dom.js").then(({ linked }) =>
+            texts.map((text) => linked(text).filter((one) => one.href).map((one) => one.textContent)))""",
+        list(ADDRESSES),
+    )
+    assert dict(zip(ADDRESSES, found, strict=True)) == ADDRESSES
 
 
 async def test_the_first_view_is_small(browser: Browser, process: SiteProcess) -> None:

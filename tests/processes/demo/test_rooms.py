@@ -1,0 +1,90 @@
+"""The rooms of the demo in a real browser: many of them, and one that cannot be seen any more."""
+
+import json
+
+import pytest
+from playwright.async_api import expect
+
+from tests.processes.demo.barriers import expect_no_barriers
+from tests.processes.demo.windows import Windows, say
+from tests.sites.processes import SiteProcess
+
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.browser,
+    pytest.mark.usefixtures("logs"),
+    pytest.mark.asyncio(loop_scope="session"),
+]
+
+# More than a page of the list has, and more than a socket can join.
+MANY = 210
+NOTE_FRAMES = """() => {
+    const { send } = WebSocket.prototype;
+    window.sent = [];
+    WebSocket.prototype.send = function (frame) {
+        sent.push(frame);
+        send.call(this, frame);
+    };
+}"""
+FOUND = """
+from django.contrib.auth.models import User
+from realtime import create_room
+alice = User.objects.get(username="alice")
+for number in range({many}):
+    create_room(alice.pk, title=f"Room {{number:03}}", slug=f"room-{{number}}")
+"""
+
+
+async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows, process: SiteProcess) -> None:
+    """Those that are not joined are counted when the list is loaded, and live while they are shown."""
+    process.site.run(FOUND.format(many=MANY))
+    bob = await windows.open("bob")
+    await expect(bob.locator("#rooms li")).to_have_count(MANY + 2)
+    await bob.click(f"#rooms button >> text=Room {MANY - 1}")
+    await say(bob, "Down here")
+    await expect(bob.locator(".message.mine .tick")).to_have_attribute("aria-label", "Stored")
+    alice = await windows.open("alice")
+    last = alice.locator("#rooms li", has_text=f"Room {MANY - 1}")
+    await expect(last.locator(".badge")).to_have_text("1")
+    await last.locator("button").click()
+    await expect(alice.locator("#room-title")).to_have_text(f"Room {MANY - 1}")
+    await expect(alice.locator(".message .text")).to_have_text(["Down here"])
+    await expect(last.locator(".badge")).to_be_empty()
+    await say(bob, "And now")
+    await expect(alice.locator(".message .text")).to_have_text(["Down here", "And now"])
+    await alice.click("#rooms button >> text=General")
+    await expect(alice.locator("#unloaded")).to_be_hidden()
+
+
+async def test_whoever_is_removed_from_a_room_reads_so_and_finds_it_after_the_return(
+    windows: Windows, process: SiteProcess
+) -> None:
+    bob, alice = await windows.open("bob"), await windows.open("alice")
+    user, token = [json.loads(await page.evaluate("sessionStorage.login")) for page in (bob, alice)]
+    team = bob.locator("#rooms li", has_text="Team")
+    await team.locator("button").click()
+    await alice.click("#rooms button >> text=Team")
+    await expect(bob.locator("#gone")).to_be_hidden()
+    process.rest("DELETE", f"/rooms/team/members/{user['user_id']}", token["access"])
+    await expect(bob.locator("#gone")).to_have_text("You cannot see this room any more.")
+    await expect(team).to_be_hidden()
+    await expect_no_barriers(bob)
+    process.rest("POST", "/rooms/team/members", token["access"], user_id=user["user_id"])
+    await bob.check("#cut")
+    await bob.uncheck("#cut")
+    await expect(team).to_be_visible()
+    await expect(bob.locator("#gone")).to_be_hidden()
+    await say(alice, "Welcome back")
+    await expect(bob.locator(".message .text").last).to_have_text("Welcome back")
+
+
+async def test_whoever_goes_to_another_room_is_not_typing_in_the_one_before(windows: Windows) -> None:
+    """Else the server ends it ten seconds later, when it has heard nothing more."""
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    await bob.fill("#text", "Not yet")
+    await expect(alice.locator("#typing")).to_have_text("bob is typing…")
+    await bob.evaluate(NOTE_FRAMES)
+    await bob.click("#rooms button >> text=Team")
+    said = [frame["data"] for frame in map(json.loads, await bob.evaluate("sent")) if frame["type"] == "typing"]
+    assert said == [{"is_typing": False, "context": "general"}]
+    await expect(alice.locator("#typing")).to_have_text("")
