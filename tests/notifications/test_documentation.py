@@ -49,8 +49,8 @@ class WebPushException(Exception):
         self.response = response
 
 def webpush(info, text, **options):
-    if info.get("ended"):
-        raise WebPushException("ended", response=type("Response", (), {"status_code": 410}))
+    if code := info.get("answer"):
+        raise WebPushException("refused", response=type("Response", (), {"status_code": code}))
     sent.append((info, text))
 """,
     "pytest.ini": """
@@ -129,7 +129,7 @@ def test_follow(people, client):
         assert api.put(f"/api/v1/notifications/follows/shop.order/{{order.pk}}").status_code == status
 
 
-def test_web_push(people, settings, django_capture_on_commit_callbacks):
+def test_web_push(people, settings, caplog, django_capture_on_commit_callbacks):
     import pywebpush
     from notifications.preferences.changing import change
     from shop.models import Subscription
@@ -137,13 +137,16 @@ def test_web_push(people, settings, django_capture_on_commit_callbacks):
     settings.NOTIFICATIONS, settings.VAPID_KEY = {{"WEB_PUSH": "shop.web_push.send"}}, "key"
     alice, bob, _ = people
     change(alice, web_push=True, types={{"mention": {{"web_push": True}}}})
-    for user, info in ((alice, {{"a": 1}}), (alice, {{"ended": True}}), (bob, {{"b": 1}})):
+    refused = [{{"answer": 404}}, {{"answer": 410}}, {{"answer": 403}}]
+    for user, info in [(alice, {{"a": 1}}), (bob, {{"b": 1}}), *[(alice, info) for info in refused]]:
         Subscription.objects.create(user=user, info=info)
     with django_capture_on_commit_callbacks(execute=True):
         notify([alice, bob], "mention", title="Hello", message="you", link="/here")
     text = '{{"title": "Hello", "body": "you", "url": "/here", "count": 1}}'
     assert pywebpush.sent == [({{"a": 1}}, text)]
-    assert Subscription.objects.count() == 2
+    assert [found.info for found in Subscription.objects.order_by("pk")] == [{{"a": 1}}, {{"b": 1}}, {{"answer": 403}}]
+    logged = [record.getMessage() for record in caplog.records if record.name == "shop.web_push"]
+    assert logged == ["A web push was refused."]
 
 
 def test_a_receiver(people, client):
