@@ -10,6 +10,7 @@ export function startComposer() {
 
   document.addEventListener("room", ({ detail }) => {
     if (room) drafts.set(room, text.value);
+    room?.typing(false);
     room = detail;
     form.querySelector("button").disabled = false;
     text.value = drafts.get(room) ?? "";

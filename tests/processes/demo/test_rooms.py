@@ -18,6 +18,14 @@ pytestmark = [
 
 # More than a page of the list has, and more than a socket can join.
 MANY = 210
+NOTE_FRAMES = """() => {
+    const { send } = WebSocket.prototype;
+    window.sent = [];
+    WebSocket.prototype.send = function (frame) {
+        sent.push(frame);
+        send.call(this, frame);
+    };
+}"""
 FOUND = """
 from django.contrib.auth.models import User
 from realtime import create_room
@@ -68,3 +76,15 @@ async def test_whoever_is_removed_from_a_room_reads_so_and_finds_it_after_the_re
     await expect(bob.locator("#gone")).to_be_hidden()
     await say(alice, "Welcome back")
     await expect(bob.locator(".message .text").last).to_have_text("Welcome back")
+
+
+async def test_whoever_goes_to_another_room_is_not_typing_in_the_one_before(windows: Windows) -> None:
+    """Else the server ends it ten seconds later, when it has heard nothing more."""
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    await bob.fill("#text", "Not yet")
+    await expect(alice.locator("#typing")).to_have_text("bob is typing…")
+    await bob.evaluate(NOTE_FRAMES)
+    await bob.click("#rooms button >> text=Team")
+    said = [frame["data"] for frame in map(json.loads, await bob.evaluate("sent")) if frame["type"] == "typing"]
+    assert said == [{"is_typing": False, "context": "general"}]
+    await expect(alice.locator("#typing")).to_have_text("")
