@@ -1,7 +1,7 @@
 /** The entry `./vue`. The client is made outside of Vue; what components need is opened, and closed a moment later. */
 
 import { computed, defineComponent, getCurrentInstance, inject, markRaw, onActivated, onDeactivated, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
-import type { ComputedRef, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
+import type { ComputedRef, DefineComponent, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
 
 import { INBOX, PRESENCE, ROOM, STATE } from "./adapters/initial.js";
 import { hold } from "./adapters/holding.js";
@@ -14,13 +14,18 @@ export interface Choice {
   enabled?: MaybeRefOrGetter<boolean>;
 }
 
+export interface ProviderProps {
+  client: Realtime;
+  enabled?: boolean | undefined;
+}
+
 /** Each value of a snapshot as a reference of its own, so that it can be taken out. */
 export type Fields<T> = { readonly [K in keyof T]: ComputedRef<T[K]> };
 
 const CLIENT: InjectionKey<Realtime> = Symbol("realtime");
 
 /** Gives the client to the functions below, and keeps it connected while it is mounted. */
-export const RealtimeProvider = defineComponent({
+export const RealtimeProvider: DefineComponent<ProviderProps> = defineComponent({
   name: "RealtimeProvider",
   props: {
     client: { type: Object as PropType<Realtime>, required: true },
@@ -29,7 +34,7 @@ export const RealtimeProvider = defineComponent({
   setup(props, { slots }) {
     const client = markRaw(toRaw(props.client));
     provide(CLIENT, client);
-    useOpen(() => hold(client), () => props.enabled);
+    useOpen(() => hold(client), () => props.enabled!);
     return () => slots.default?.();
   },
 });

@@ -1,6 +1,6 @@
 /** The fake server by itself: it speaks the protocol of `docs/protocol.md`. */
 
-import { beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { createFakeServer, type FakeServer, settle } from "../src/testing.js";
 import type { TransportSocket } from "../src/types.js";
@@ -12,6 +12,11 @@ let server: FakeServer;
 
 beforeEach(() => {
   server = createFakeServer({ rooms: { general: { title: "General", messages: ["one", "two", "three"] } } });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
 });
 
 class Peer {
@@ -54,6 +59,13 @@ describe("a socket", () => {
     const { frames } = await connect(path, protocols);
     expect(frames).toMatchObject([{ type: "connected", data: { user_id: 1, streams: { site: 0, "user.1": 0 } } }]);
     expect(server.attempts).toEqual([credential]);
+  });
+
+  test("is answered while a test has replaced `queueMicrotask`, as Jest's fake timers do", async () => {
+    vi.useFakeTimers({ toFake: ["queueMicrotask"] });
+    const frames = await (await connect()).send({ type: "ping" }, { type: "join", room_id: "general", id: "a" });
+    expect(types(frames)).toContain("pong");
+    expect(types(frames)).toContain("joined");
   });
 
   test("is refused without a user, and cannot be opened while the server is away", async () => {
@@ -166,6 +178,11 @@ describe("the REST API", () => {
     return (await server.fetch(`http://fake.test/api/v1${path}`, init)).json();
   }
 
+  test.each([undefined, "http://page.test/chat/"])("takes an address that is relative to the page at %s", async (href) => {
+    if (href) vi.stubGlobal("location", { href });
+    expect((await (await server.fetch("/api/v1/rooms/general")).json()).title).toBe("General");
+  });
+
   test("has pages of the history in both directions", async () => {
     const seqs = (page: any): number[] => page.messages.map(({ seq }: any) => seq);
     const newest = await get("/rooms/general/messages?limit=2");
@@ -202,7 +219,7 @@ describe("the REST API", () => {
     const [one, two] = [server.notify({}), server.notify({ actor: { user_id: 7, name: "ann" } })];
     server.inbox.take(one.id, "accept");
     expect(server.inbox.counts.unread).toBe(1);
-    expect(types(await peer.send({ type: "read", notification_ids: [two.id, 999], id: "r" }))).toContain("ack");
+    expect(types(await peer.send({ type: "read", notification_ids: [two.id, 999], id: "r" }))).toContain("joined");
     expect(server.inbox.counts.unread).toBe(0);
     expect((await get("/notifications?actor=7")).notifications).toHaveLength(1);
     expect((await get("/notifications?since=2999-01-01T00:00:00Z")).notifications).toEqual([]);

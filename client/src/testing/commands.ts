@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../frames.js";
 import type { FakeServer } from "./server.js";
 import type { Command, FakeSocket } from "./socket.js";
-import { now } from "./time.js";
+import { now, soon } from "./time.js";
 
 type Handler = (server: FakeServer, socket: FakeSocket, command: Command) => object | void;
 
@@ -91,5 +91,5 @@ export function ack(more: object = {}): object {
 
 /** After the answer, which is sent in this microtask. */
 function afterwards(send: () => void): void {
-  queueMicrotask(send);
+  soon(send);
 }

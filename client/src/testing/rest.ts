@@ -27,7 +27,9 @@ export class Refusal extends Error {
 const ROUTES: Route[] = [historyRoute, roomRoute, presenceRoute, inboxRoute, ticketRoute];
 
 export async function respond(server: FakeServer, input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-  const given = new Request(input, init);
+  // In a browser, an address may be relative to that of the page. Node's `Request` accepts none that is.
+  const place = globalThis.location?.href ?? server.options.api!;
+  const given = new Request(input instanceof Request ? input : new URL(input, place), init);
   given.signal.throwIfAborted();
   const request = await read(given);
   server.requests.push(request);

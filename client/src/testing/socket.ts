@@ -1,5 +1,6 @@
 /** One socket of the fake server: what travels on it, and what it listens to. Made by `server`. */
 
+import { soon } from "./time.js";
 import type { UserId } from "../frames.js";
 import type { TransportEvents, TransportSocket } from "../types.js";
 
@@ -23,7 +24,7 @@ export class FakeSocket implements TransportSocket {
   // The client's side
 
   send(text: string): void {
-    queueMicrotask(() => this.isOpen && this.onCommand(this, JSON.parse(text) as Command));
+    soon(() => this.isOpen && this.onCommand(this, JSON.parse(text) as Command));
   }
 
   close(): void {
@@ -35,11 +36,11 @@ export class FakeSocket implements TransportSocket {
 
   deliver(frame: object): void {
     const text = JSON.stringify(frame);
-    queueMicrotask(() => this.isOpen && this.events.message(text));
+    soon(() => this.isOpen && this.events.message(text));
   }
 
   end(code: number, reason = ""): void {
-    queueMicrotask(() => {
+    soon(() => {
       if (!this.isOpen) return;
       this.close();
       this.events.close(code, reason);
