@@ -219,7 +219,7 @@ describe("the REST API", () => {
     const [one, two] = [server.notify({}), server.notify({ actor: { user_id: 7, name: "ann" } })];
     server.inbox.take(one.id, "accept");
     expect(server.inbox.counts.unread).toBe(1);
-    expect(types(await peer.send({ type: "read", notification_ids: [two.id, 999], id: "r" }))).toContain("joined");
+    expect(types(await peer.send({ type: "read", notification_ids: [two.id, 999], id: "r" }))).toContain("ack");
     expect(server.inbox.counts.unread).toBe(0);
     expect((await get("/notifications?actor=7")).notifications).toHaveLength(1);
     expect((await get("/notifications?since=2999-01-01T00:00:00Z")).notifications).toEqual([]);
