@@ -2,8 +2,8 @@
 
 An object remembers it from when it was loaded: that costs a small dictionary, and no query. One query looks up what it
 cannot know: a field that was deferred and then assigned, an object with a given key that was not loaded, one that is
-saved to another database, what was changed in bulk since, and what the same object has changed earlier in a
-transaction, which may be rolled back.
+saved to another database, what was changed in bulk since, what the same object has changed earlier in a transaction,
+which may be rolled back, and values that the database stores otherwise than they were assigned.
 """
 
 from collections import defaultdict
@@ -20,6 +20,7 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db import connections, models
 from django.db.models.fields.files import FieldFile
+from django.utils import timezone
 
 # Values that cannot be changed in place.
 PLAIN = frozenset({str, int, bool, float, Decimal, NoneType, datetime, date, UUID})
@@ -38,7 +39,7 @@ def watch(model: type[models.Model], fields: Iterable[Any]) -> None:
 
 
 def remember(thing: Any) -> None:
-    """The object has just been stored, or read from the database. This is called for each that is loaded."""
+    """The object has just been read from the database. This is called for each that is loaded."""
     _keep(thing, _read_known(thing, _watched[type(thing)]))
 
 
@@ -73,19 +74,21 @@ def look_back(thing: Any, database: str, written: AbstractSet[str] | None) -> No
 def compare(thing: Any, database: str, *, created: bool) -> dict[str, tuple[Any, Any]]:
     """After a save: old and new value of each watched field that it has changed, by the name of the attribute."""
     before: dict[str, Any] = vars(thing._state).pop("notifications_before", {})
+    fields = _watched[type(thing)]
     if created:
-        remember(thing)
+        stored = [name for name in fields if not _is_stored_otherwise(fields[name], vars(thing).get(name))]
+        _keep(thing, _read_known(thing, stored))
         return {}
-    expressions = [name for name in before if _is_expression(vars(thing)[name])]
-    after = {name: _read(thing, name) for name in before if name not in expressions}
-    if expressions:
-        after |= look_up(thing, database, expressions)
+    unsure = [name for name in before if _is_stored_otherwise(fields[name], vars(thing)[name])]
+    after = {name: _read(thing, name) for name in before if name not in unsure}
+    if unsure:
+        after |= look_up(thing, database, unsure)
     found = find_changes(type(thing), before, after)
     known = dict(_known(thing))
     for name in before:
-        if name in found or name in expressions:
+        if name in found or name in unsure:
             known.pop(name, None)
-        if name not in expressions and not _may_be_rolled_back(database):
+        if name not in unsure and not _may_be_rolled_back(database):
             known[name] = after[name]
     _keep(thing, known)
     return found
@@ -191,6 +194,20 @@ def _as_python(field: Any, value: Any) -> Any:
         return field.to_python(value)
     except ValidationError:
         return value
+
+
+def _is_stored_otherwise(field: Any, value: Any) -> bool:
+    """Whether the database makes another value of it: it computes an expression, rounds, or adds the site's zone."""
+    if _is_expression(value):
+        return True
+    if isinstance(field, models.DecimalField):
+        number = _as_python(field, value)
+        places = number.as_tuple().exponent if isinstance(number, Decimal) else 0
+        return isinstance(places, int) and -places > field.decimal_places
+    if isinstance(field, models.DateTimeField):
+        moment = _as_python(field, value)
+        return isinstance(moment, datetime) and timezone.is_naive(moment) != timezone.is_naive(timezone.now())
+    return False
 
 
 def _is_expression(value: Any) -> bool:
