@@ -304,3 +304,7 @@ def asgi_application_path() -> str:
         raise ImproperlyConfigured("Set ASGI_APPLICATION to the path of your ASGI application.")
     module, _, name = str(path).rpartition(".")
     return f"{module}:{name}"
+
+
+def default_language() -> str:
+    return str(django_settings.LANGUAGE_CODE)

@@ -17,7 +17,6 @@ from types import NoneType
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connections, models
 from django.db.models.fields.files import FieldFile
@@ -207,7 +206,7 @@ def _is_stored_otherwise(field: Any, value: Any) -> bool:
         return isinstance(places, int) and -places > field.decimal_places
     if isinstance(field, models.DateTimeField):
         moment = _as_python(field, value)
-        return isinstance(moment, datetime) and timezone.is_naive(moment) == settings.USE_TZ
+        return isinstance(moment, datetime) and timezone.is_naive(moment) != timezone.is_naive(timezone.now())
     return False
 
 

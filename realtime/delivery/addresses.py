@@ -1,12 +1,15 @@
 """Addresses of the REST API: as the site has included and mounted them. Called by feeds, replays, pages and mails."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import lru_cache
 from typing import Any
 
+from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.urls import NoReverseMatch, URLResolver, get_resolver, get_script_prefix, get_urlconf, reverse
+from django.utils.translation import get_language, get_supported_language_variant, override
 
+from realtime import conf
 from realtime.protocol.streams import split_stream
 
 # Where the site is mounted; the same for all requests and sockets of a process. Set by the routing.
@@ -25,13 +28,30 @@ def find_path(name: str, *args: Any) -> str:
     Raises NoReverseMatch if the site has not included it at all.
     """
     app, _, page = name.partition(":")
+    resolver = get_resolver(get_urlconf())
+    with _language_of(resolver):
+        try:
+            return reverse(name, args=args)
+        except NoReverseMatch:
+            for namespace in _find_namespaces(resolver, app):
+                with suppress(NoReverseMatch):
+                    return reverse(f"{namespace}:{page}", args=args)
+            raise
+
+
+def _language_of(resolver: URLResolver) -> AbstractContextManager[object]:
+    """For `i18n_patterns`: the active language, as the site calls it in LANGUAGES.
+
+    Where no request is handled it is LANGUAGE_CODE. Below `en-us`, a site with the language `en` finds no address.
+    """
+    urlconf: Any = resolver.urlconf_name
+    in_use, also_default = is_language_prefix_patterns_used(urlconf)
+    if not (in_use and also_default):
+        return nullcontext()
     try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        for namespace in _find_namespaces(get_resolver(get_urlconf()), app):
-            with suppress(NoReverseMatch):
-                return reverse(f"{namespace}:{page}", args=args)
-        raise
+        return override(get_supported_language_variant(get_language() or conf.default_language()))
+    except LookupError:
+        return nullcontext()
 
 
 @lru_cache(maxsize=8)

@@ -5,12 +5,14 @@ from types import ModuleType
 
 import pytest
 from channels.routing import URLRouter
+from django.conf.urls.i18n import i18n_patterns
 from django.template import Context, Template
 from django.test import override_settings
 from django.urls import include, path, re_path, set_script_prefix
+from django.utils.translation import override
 
 from notifications.checks import check_mail
-from notifications.mailing.addresses import of_notification
+from notifications.mailing.addresses import of_notification, of_unsubscribing
 from project.asgi import application
 from realtime.delivery import addresses
 from realtime.delivery.addresses import where_to_fetch
@@ -68,6 +70,24 @@ def test_it_follows_them_into_a_namespace(included_in_a_namespace, settings):
     settings.NOTIFICATIONS = {"MAIL": True, "SITE_URL": "https://example.com"}
     assert of_notification(7, "") == "https://example.com/backend/v1/api/v1/notifications/7/open"
     assert "notifications.E007" not in {found.id for found in check_mail()}
+
+
+@pytest.mark.parametrize(("prefixed", "expected"), [(True, "/en/api/v1/"), (False, "/api/v1/")])
+def test_it_is_in_a_language_that_the_site_has(monkeypatch, settings, prefixed, expected):
+    """`en-us`, with which a project starts, is none of its languages, so that `i18n_patterns` find no such address."""
+    urls = ModuleType(f"urls_with_languages_{prefixed}")  # Django remembers by the name whether there are any
+    ours = path("", include("realtime.urls")), path("", include("notifications.urls"))
+    urls.urlpatterns = i18n_patterns(*ours, prefix_default_language=prefixed)
+    monkeypatch.setitem(sys.modules, urls.__name__, urls)
+    settings.ROOT_URLCONF = urls.__name__
+    settings.LANGUAGE_CODE, settings.LANGUAGES = "en-us", [("en", "English"), ("zh-hans", "简体中文")]
+    settings.NOTIFICATIONS = {"SITE_URL": "https://example.com"}
+    for language in ("en-us", None):
+        with override(language):
+            assert where_to_fetch("user.1", None) == f"{expected}messages"
+            assert of_unsubscribing("x") == f"https://example.com{expected}notifications/unsubscribe/x"
+    with override("zh-hans"):
+        assert where_to_fetch("user.1", None) == "/zh-hans/api/v1/messages"
 
 
 def test_it_has_none_where_the_site_leaves_the_api_out(included_at):
