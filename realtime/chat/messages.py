@@ -74,6 +74,9 @@ def check(post: Post) -> None:
     if len(post.text) > settings().max_message_chars:
         limit = settings().max_message_chars
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_TOO_LONG, n=limit)
+    # Its frame would close each socket to which it is replayed, again and again. There is more in it than the text.
+    if measure(post) > (limit := settings().max_queued_bytes // 2):
+        raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_TOO_LARGE, n=limit)
     if "\0" in post.text or (post.client_id and "\0" in post.client_id):
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_HAS_NUL)
 

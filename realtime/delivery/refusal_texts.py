@@ -47,6 +47,7 @@ TEXTS: Mapping[Reason, str | Promise] = {
     # Messages
     Reason.MESSAGE_EMPTY: _("A message needs at least one character."),
     Reason.MESSAGE_TOO_LONG: _("A message has at most %(n)d characters."),
+    Reason.MESSAGE_TOO_LARGE: _("A message has at most %(n)d bytes."),
     Reason.MESSAGE_HAS_NUL: _("A message cannot contain NUL characters."),
     Reason.MESSAGE_ID_TAKEN: _("This id was used for another message."),
     Reason.WRITING_TO_ONESELF: _("You cannot write to yourself."),

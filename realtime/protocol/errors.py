@@ -58,6 +58,7 @@ class Reason(StrEnum):
     # Messages
     MESSAGE_EMPTY = auto()
     MESSAGE_TOO_LONG = auto()  # n
+    MESSAGE_TOO_LARGE = auto()  # n
     MESSAGE_HAS_NUL = auto()
     MESSAGE_ID_TAKEN = auto()
     WRITING_TO_ONESELF = auto()

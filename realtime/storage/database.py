@@ -176,7 +176,7 @@ def _keep_connections(job: Callable[[], T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class ByteLimits(Generic[Item]):
-    """For items that may be large: the bytes of one run, which takes at least one item, and of what may wait."""
+    """For items that may be large: the bytes of one run, and of what may wait. Each takes at least one item."""
 
     measure: Callable[[Item], int]
     run: int
@@ -219,7 +219,9 @@ class Batcher(Generic[Item, Result]):
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Put `item` in the next run. Raises Refused(UNAVAILABLE) when too much is waiting."""
         size = self._bytes.measure(item)
-        if len(self._waiting) >= self._waiting_limit or self._waiting_bytes + size > self._bytes.waiting:
+        is_full = len(self._waiting) >= self._waiting_limit or self._waiting_bytes + size > self._bytes.waiting
+        # What would wait alone is taken, whatever its size: refused now, it would be refused for ever.
+        if self._waiting and is_full:
             raise Refused(ErrorCode.UNAVAILABLE, Reason.TOO_MUCH_WAITING)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()

@@ -242,3 +242,11 @@ async def test_it_ends_a_deleted_room(site, alice, bob, general):
     await run(rooms.delete, alice.pk, "general")
     for socket in (owner, reader):
         assert is_refused(await write(socket, "Hello?"), ErrorCode.NOT_FOUND)
+
+
+async def test_a_message_is_no_larger_than_what_may_wait_for_a_socket(site, configure, alice, general):
+    """It was stored, and closed each socket to which it was replayed, whenever that came back."""
+    configure(MAX_QUEUED_BYTES=20_000)
+    socket = await site.join(alice)
+    assert is_refused(await socket.ask("message", room_id="general", message="好" * 3_334), "INVALID_MESSAGE")
+    assert (await socket.ask("message", room_id="general", message="好" * 3_333))["type"] == "ack"

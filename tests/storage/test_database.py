@@ -123,6 +123,7 @@ async def test_it_counts_bytes_of_what_may_be_large():
     await outcomes(first, *waiting)
     assert work.runs == [[5], [4, 6], [1, 1, 1], [1], [20], [6]]
     assert await batcher.submit(40) == 80
+    assert await batcher.submit(41) == 82  # nothing else waits, and there never will be more room
 
 
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
