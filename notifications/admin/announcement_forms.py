@@ -130,6 +130,25 @@ class TextInline(admin.StackedInline):  # type: ignore[type-arg]
     formset = TextFormSet
     fields = ["language", "title", "message"]
 
+    # A text is a part of its announcement, so the rights are those on the announcement.
+
+    def has_view_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
+        return self._parent.has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
+        parent = self._parent
+        return parent.has_add_permission(request) if obj is None else parent.has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Announcement | None = None) -> bool:
+        return self.has_change_permission(request, obj)
+
+    @property
+    def _parent(self) -> "admin.ModelAdmin[Any]":
+        return self.admin_site._registry[Announcement]
+
     def get_extra(self, request: HttpRequest, obj: Announcement | None = None, **kwargs: Any) -> int:
         """A form for each of the site's languages in which there is no text yet."""
         languages = {default_code(), *conf.languages()}

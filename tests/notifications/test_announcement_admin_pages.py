@@ -49,6 +49,16 @@ def test_each_step_has_its_right(step: str, rights: list[str]) -> None:
     assert Client().get(address(step, row)).status_code == 302
 
 
+def test_who_may_write_an_announcement_may_write_its_texts() -> None:
+    staff("add").post(address("add"), form("News", "新闻"))
+    row = Announcement.objects.get()
+    assert list(row.texts.values_list("title", flat=True)) == ["News", "新闻"]
+    row.texts.get(language="zh-hans").delete()
+    assert 'name="texts-0-title"' not in staff("view").get(address("change", row)).content.decode()
+    staff("change").post(address("change", row), stored(row, **{"texts-0-title": "Old news"}))
+    assert row.texts.get().title == "Old news"
+
+
 def test_who_may_not_publish_does_not_publish() -> None:
     row = make_draft()
     client = staff("add", "change", "view")
