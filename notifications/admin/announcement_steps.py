@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -66,10 +67,20 @@ class AnnouncementStepsMixin(StepsMixin):
         """The next page, if the form was sent with one of the buttons of ours."""
         if "_test" in request.POST:
             self._send_test(request, obj)
-            return HttpResponseRedirect(self.address("change", obj.pk))
-        if "_publish" in request.POST and self.has_publish_permission(request):
+            return self.lead_to(request, obj)
+        if "_publish" in request.POST and self.may_preview(request):
             return HttpResponseRedirect(self.address("publish", obj.pk))
         return None
+
+    def may_preview(self, request: HttpRequest) -> bool:
+        """Whether the page on which it is published would open."""
+        return self.has_publish_permission(request) and self.has_view_or_change_permission(request)
+
+    def lead_to(self, request: HttpRequest, obj: Announcement) -> HttpResponse:
+        """To the page of the announcement, or to the first one for those who may add announcements and see none."""
+        if self.has_view_or_change_permission(request, obj):
+            return HttpResponseRedirect(self.address("change", obj.pk))
+        return HttpResponseRedirect(reverse("admin:index", current_app=self.admin_site.name))
 
     def _send_test(self, request: HttpRequest, announcement: Announcement) -> None:
         try:

@@ -155,7 +155,7 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
         if found is None or not self.has_add_permission(request):
             return None
         messages.warning(request, _("This form was sent before. Here is the announcement that it made."))
-        return HttpResponseRedirect(self.address("change", found.pk))
+        return self.lead_to(request, found)
 
     def save_model(self, request: HttpRequest, obj: Announcement, form: Any, change: bool) -> None:
         if not change:
@@ -181,7 +181,7 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         obj: Announcement | None = kwargs.get("obj")
         context["show_save_and_add_another"] = False  # there are enough buttons
-        context["show_publish"] = self.has_publish_permission(request) and (obj is None or obj.state in UNPUBLISHED)
+        context["show_publish"] = self.may_preview(request) and (obj is None or obj.state in UNPUBLISHED)
         if obj is not None:
             context["show_cancel"] = self.has_cancel_permission(request) and obj.state in OPEN
             context["numbers"] = numbers_of([obj])[obj.pk]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 
 from notifications.models import Announcement
 from tests.notifications.announced import announce, make_draft, report
@@ -57,6 +58,16 @@ def test_who_may_write_an_announcement_may_write_its_texts() -> None:
     assert 'name="texts-0-title"' not in staff("view").get(address("change", row)).content.decode()
     staff("change").post(address("change", row), stored(row, **{"texts-0-title": "Old news"}))
     assert row.texts.get().title == "Old news"
+
+
+@pytest.mark.parametrize("button", ["_test", "_publish", "_save"])
+def test_a_writer_who_sees_no_announcements_is_led_to_no_page_of_theirs(button: str) -> None:
+    client = staff("add", "publish")
+    assert "_publish" not in client.get(address("add")).content.decode()
+    for _ in range(2):  # the second time, the form was sent before
+        answer = client.post(address("add"), form(**{button: "1"}), follow=True)
+        assert (answer.status_code, answer.request["PATH_INFO"]) == (200, reverse("admin:index"))
+    assert Announcement.objects.count() == 1
 
 
 def test_who_may_not_publish_does_not_publish() -> None:
