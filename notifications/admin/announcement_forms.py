@@ -91,8 +91,17 @@ class TextFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         super().clean()
         is_deleted: Any = self._should_delete_form  # type: ignore[attr-defined]  # not in the stubs
         kept = [form for form in self.forms if form.has_changed() or form.instance.pk]
-        if all(self.can_delete and is_deleted(form) for form in kept):
+        kept = [form for form in kept if not (self.can_delete and is_deleted(form))]
+        if not kept:
             raise forms.ValidationError(_("Write a text in at least one language."))
+        self._require_current({form.cleaned_data.get("language") for form in kept if form.is_valid()})
+
+    def _require_current(self, languages: set[Any]) -> None:
+        """Others may have deleted a text of the form, or added one: Django would name the first nowhere on the page."""
+        known = [form.instance.pk for form in self.initial_forms]
+        added = AnnouncementText.objects.filter(announcement=self.instance.pk, language__in=languages)
+        if None in known or added.exclude(pk__in=known).exists():
+            raise forms.ValidationError(_("Somebody else has changed the texts meanwhile. Load the page again."))
 
     def save_existing_objects(self, commit: bool = True) -> Any:
         """They are saved one by one, and two may exchange their languages: until then, those that change have none."""

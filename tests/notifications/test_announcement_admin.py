@@ -244,6 +244,24 @@ def test_texts_take_the_languages_of_others(root: Client, changed: dict[str, str
     assert {text.language: text.title for text in row.texts.all()} == texts
 
 
+@pytest.mark.parametrize("change", ["added", "deleted"])
+def test_it_says_that_somebody_else_has_changed_the_texts(root: Client, change: str) -> None:
+    row = make_draft()
+    row.texts.create(language="zh-hans", title="新闻")
+    texts = {text.language: text for text in row.texts.all()}
+    ids = {f"texts-{number}-id": str(text.pk) for number, text in enumerate(texts.values())}
+    of_row = {f"texts-{number}-announcement": str(row.pk) for number in range(2)}
+    known = "1" if change == "added" else "2"
+    if change == "added":
+        ids["texts-1-id"] = ""
+    else:
+        texts["zh-hans"].delete()
+    fields = form("News", "消息", **of_row, **ids, **{"texts-INITIAL_FORMS": known})
+    answer = root.post(address("change", row), fields)
+    assert "Somebody else has changed the texts meanwhile." in answer.content.decode()
+    assert "消息" not in row.texts.values_list("title", flat=True)
+
+
 def test_an_audience_whose_function_fails_is_named(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> Any:
         raise AttributeError("no crew today")
