@@ -111,6 +111,20 @@ def test_it_adds_and_removes_members(admin, room, monkeypatch):
     assert revoked == [(removed.pk, "room.general", room.pk)]
 
 
+def test_it_says_that_a_new_member_is_one_already(admin, room):
+    known = room.memberships.last().user
+    answer = admin.post(f"{ROOMS}{room.pk}/change/", inline(room, added=known.pk))
+    assert answer.status_code == 200
+    assert "already" in answer.content.decode()
+    assert room.memberships.count() == 3
+
+
+def test_it_says_that_a_member_has_left_meanwhile(admin, room):
+    form = inline(room)
+    room.memberships.last().delete()
+    assert "A member has left meanwhile." in admin.post(f"{ROOMS}{room.pk}/change/", form).content.decode()
+
+
 def test_it_makes_a_room(admin):
     empty = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
     assert admin.post(f"{ROOMS}add/", {"slug": "new", "title": "New", **empty}).status_code == 302

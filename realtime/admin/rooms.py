@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -53,10 +53,29 @@ class RoomForm(ModelForm):  # type: ignore[type-arg]
             raise ValidationError(translate(refusal)) from None
 
 
+class MemberFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    def clean(self) -> None:
+        """Django refuses rows that are gone, and says so nowhere on the page."""
+        super().clean()
+        if any(form.instance.pk is None for form in self.initial_forms):
+            raise ValidationError(_("A member has left meanwhile. Load the page again."))
+
+
+class NewMemberFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    def clean(self) -> None:
+        """Django does not compare new rows with the stored ones where they have the row of the page in common."""
+        super().clean()
+        for form in self.forms:
+            user = form.cleaned_data.get("user") if form.is_valid() else None
+            if user is not None and Membership.objects.filter(room=self.instance.pk, user=user.pk).exists():
+                form.add_error("user", form.instance.unique_error_message(Membership, ("room", "user")))
+
+
 class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
     """The members. The user is only shown: a choice of users would cost a query for each row."""
 
     model = Membership
+    formset = MemberFormSet
     verbose_name = _("member")
     verbose_name_plural = _("members")
     fields = ["user", "role", "joined_at"]
@@ -72,6 +91,7 @@ class MemberInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class NewMemberInline(ChoosesUsers, admin.TabularInline):  # type: ignore[type-arg]
     model = Membership
+    formset = NewMemberFormSet
     fields = ["user", "role"]
     extra = 1
     can_delete = False
