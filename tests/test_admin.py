@@ -100,6 +100,16 @@ def test_it_links_a_room_to_its_members(admin, room):
     assert admin.get(link).status_code == 200
 
 
+def test_it_links_no_members_for_those_who_may_not_see_them(room):
+    clerk = make_user("clerk", is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_room"))
+    client = Client()
+    client.force_login(clerk)
+    page = client.get(ROOMS).content.decode()
+    assert MEMBERS not in page
+    assert '<td class="field-members_count">3</td>' in page
+
+
 def test_it_adds_and_removes_members(admin, room, monkeypatch):
     signals.connect()
     revoked = []

@@ -139,12 +139,21 @@ class RoomAdminMixin(FindsUsers, BoundedLists, StyledMixin):
     def short_slug(self, room: Room) -> str:
         return shorten(room.slug, DIRECT_SLUG_CHARS if room.direct else NAME_CHARS)
 
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """The numbers of members lead to them for those who may see them."""
+        memberships = self.admin_site._registry.get(Membership)
+        links = memberships is not None and memberships.has_view_permission(request)
+        shown = super().get_list_display(request)
+        return [("members_count" if name == "members" and not links else name) for name in shown]
+
     @admin.display(description=_("members"), ordering="members_count")
     def members(self, room: Any) -> str:
-        if not self.admin_site.is_registered(Membership):
-            return str(room.members_count)
         address = reverse("admin:realtime_membership_changelist", current_app=self.admin_site.name)
         return format_html('<a href="{}?room__id__exact={}">{}</a>', address, room.pk, room.members_count)
+
+    @admin.display(description=_("members"), ordering="members_count")
+    def members_count(self, room: Any) -> int:
+        return int(room.members_count)
 
     @admin.display(description=_("events"), ordering="last_seq")
     def written(self, room: Any) -> int:
