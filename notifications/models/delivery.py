@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from notifications.models.base import Table
 from notifications.models.notification import Notification
 from notifications.types import CHANNEL_NAMES
+from realtime.integration import name_related
 
 
 class Delivery(Table):
@@ -67,7 +68,7 @@ class Delivery(Table):
         ]
 
     def __str__(self) -> str:
-        return f"{self.notification_id}, {self.channel}: {self.state}"
+        return f"{name_related(self, 'notification')}, {self.get_channel_display()}: {self.get_state_display()}"
 
     @classmethod
     def lock(cls, chosen: "models.QuerySet[Delivery]") -> list[int]:

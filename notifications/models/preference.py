@@ -13,6 +13,7 @@ from notifications.models.base import Table, validate_moment
 from notifications.preferences.quiet import zone_names
 from notifications.preferences.spans import read_quiet_hours
 from notifications.types import CHANNEL_NAMES, KEY_CHARS
+from realtime.integration import name_related
 
 MOST_AWAY_MINUTES = 10_080  # a week
 ADDRESS_CHARS = 254
@@ -85,7 +86,7 @@ class Reader(Table):
         ]
 
     def __str__(self) -> str:
-        return str(self.user_id)
+        return name_related(self, "user")
 
 
 class Preference(Table):
@@ -113,4 +114,4 @@ class Preference(Table):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id}: {self.scope} {self.key}, {self.channel}"
+        return f"{name_related(self, 'user')}: {self.get_scope_display()} {self.key}, {self.get_channel_display()}"

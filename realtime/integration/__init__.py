@@ -20,7 +20,7 @@ from realtime.chat.read_positions import Busy, register_notification_marker
 from realtime.conf import has_redis, read_settings
 from realtime.delivery.addresses import find_path
 from realtime.delivery.publishing import publish_all
-from realtime.models import ExactModel, ExactQuerySet
+from realtime.models import ExactModel, ExactQuerySet, name_related
 from realtime.presence.absence import find_connected, find_last_seen
 from realtime.presence.attendance.lookup import find_present
 from realtime.presence.online import count as count_online
@@ -65,6 +65,7 @@ __all__ = [
     "find_present",
     "has_redis",
     "is_stopping",
+    "name_related",
     "online_page",
     "own_transaction",
     "plain",

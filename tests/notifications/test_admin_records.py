@@ -46,6 +46,20 @@ def test_lists_ask_the_same_queries_for_many_rows_as_for_one(staff: Client, offi
     assert len(set(counts)) == 1
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("reader", "reader0"), ("preference", "reader0: 类型 mention, 推送"), ("delivery", "新提及, 邮件: 排队中")],
+)
+def test_pages_are_titled_with_names(staff: Client, office: Office, model: str, name: str) -> None:
+    fill(office, 0)
+    row = {"reader": Reader, "preference": Preference, "delivery": Delivery}[model].objects.get()
+    pages = ["change"] if model == "delivery" else ["change", "delete"]
+    for page in pages:
+        address = reverse(f"admin:notifications_{model}_{page}", args=[row.pk])
+        text = staff.get(address, headers={"accept-language": "zh-hans"}).content.decode()
+        assert f"{name}<" in text or f"“{name}”" in text
+
+
 def test_readers_and_their_choices_are_found_by_name(staff: Client, office: Office) -> None:
     for number in range(2):
         fill(office, number)
