@@ -89,7 +89,7 @@ class SendMixin(StepsMixin):
             "previews": form.previews,
             "level": form.kind.level,
             "reach": reach,
-            "names": form.names_chosen(NAMES_SHOWN),
+            "names": form.name_reached(NAMES_SHOWN),
             "asks": "_send" in request.POST,
             "in_portions": form.chosen.audience != Dispatch.Audience.PEOPLE and reach > dispatching.PEOPLE_AT_ONCE,
         }

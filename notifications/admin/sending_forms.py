@@ -115,13 +115,6 @@ class RecipientsForm(forms.Form):
             audience=audience, people=people, groups=list(given["groups"]) if audience == Audience.GROUPS else []
         )
 
-    def names_chosen(self, most: int) -> list[str]:
-        """The first of the people or groups that were chosen."""
-        chosen = self.chosen
-        if chosen.audience == Audience.PEOPLE:
-            return [str(user) for user in chosen.users().order_by("pk")[:most]]
-        return [group.name for group in chosen.groups[:most]]
-
 
 def _is_anybody(field: Any, name: Any) -> bool:
     return name is not None and everybody().filter(**{field.name: name}).exists()
@@ -221,6 +214,13 @@ class SendForm(RecipientsForm):
     def count_reach(self) -> int:
         """How many users it is for, as of now. People get none of what they cause."""
         return find_reached(self.draft, self.chosen).count()
+
+    def name_reached(self, most: int) -> list[str]:
+        """The first of the people whom it is for, or of the groups."""
+        chosen = self.chosen
+        if chosen.audience == Audience.PEOPLE:
+            return [str(user) for user in find_reached(self.draft, chosen).order_by("pk")[:most]]
+        return [group.name for group in chosen.groups[:most]]
 
     @property
     def draft(self) -> Draft:

@@ -168,6 +168,13 @@ def test_who_caused_it_gets_none(root: Client, bob: Any) -> None:
     assert Dispatch.objects.get().total == 1
 
 
+def test_the_page_that_checks_names_those_who_get_it(root: Client, bob: Any, carol: Any) -> None:
+    mention = form(bob, carol, type="mention", actor=str(bob.pk))
+    given = {key: value for key, value in mention.items() if key != "_send"}
+    context = root.post(address("add"), given).context
+    assert (context["reach"], context["names"]) == (1, ["carol"])
+
+
 def test_own_words_replace_those_of_the_type(root: Client, bob: Any) -> None:
     send(root, bob, title="Lunch", message="100% <b>sure</b>", param_name="", param_count="")
     row = Notification.objects.get()
