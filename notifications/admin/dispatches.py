@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import Promise
@@ -81,8 +80,8 @@ class DispatchAdminMixin(StepsMixin, RecordAdminMixin, StyledMixin):
     def _change(
         self, request: HttpRequest, row: Dispatch, step: Callable[[int], bool], done: str | Promise
     ) -> HttpResponse:
-        if request.method != "POST":
-            raise PermissionDenied
+        if request.method != "POST":  # a login leads here if the session had expired
+            return HttpResponseRedirect(self.address("change", row.pk))
         with own_transaction():
             is_done = step(row.pk)
             if is_done:

@@ -17,7 +17,6 @@ from django.utils.decorators import method_decorator
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.clickjacking import xframe_options_sameorigin
-from django.views.decorators.http import require_POST
 
 from notifications import conf
 from notifications.admin.mixins import StyledMixin
@@ -93,11 +92,12 @@ class TypeAdminMixin(StyledMixin):
         }
         return self._render(request, self.type_template, {**context, **(extra_context or {})})
 
-    @method_decorator(require_POST)
     def switch_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         kind, switch = self._require_type(request, object_id)
         if not self.has_switch_permission(request):
             raise PermissionDenied
+        if request.method != "POST":  # a login leads here if the session had expired
+            return HttpResponseRedirect(self.address("change", kind.key))
         if (given := request.POST.get("off")) not in ("0", "1"):
             raise BadRequest("Neither off nor on")
         off = given == "1"

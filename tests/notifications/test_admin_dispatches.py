@@ -144,6 +144,15 @@ def test_a_first_portion_that_fails_is_no_success(root: Client, monkeypatch: pyt
     assert not Notification.objects.exists()
 
 
+@pytest.mark.parametrize("step", ["stop", "resume"])
+def test_a_login_after_an_expired_session_leads_to_the_page_of_the_dispatch(root: Client, bob: Any, step: str) -> None:
+    send(root, bob)
+    dispatch = Dispatch.objects.get()
+    answer = root.get(address(step, dispatch, "dispatch"))
+    assert answer.headers["Location"] == address("change", dispatch, "dispatch")
+    assert Dispatch.objects.get().state == "sent"
+
+
 @pytest.mark.parametrize(("step", "right"), [("stop", "send"), ("resume", "send"), ("withdraw", "delete")])
 def test_each_step_of_a_dispatch_has_its_right(root: Client, bob: Any, step: str, right: str) -> None:
     send(root, bob)
