@@ -9,6 +9,7 @@ from datetime import tzinfo
 from functools import lru_cache
 from typing import Annotated, Any
 
+import django
 import msgspec
 from django.apps import apps
 from django.conf import settings as django_settings
@@ -139,6 +140,12 @@ def mail_may_hang() -> bool:
     smtp = "django.core.mail.backends.smtp.EmailBackend"
     mailers = getattr(django_settings, "MAILERS", None)
     if mailers is None:
-        return smtp == django_settings.EMAIL_BACKEND and django_settings.EMAIL_TIMEOUT is None
+        return _read_older("EMAIL_BACKEND", smtp) == smtp and _read_older("EMAIL_TIMEOUT", None) is None
     default = mailers.get("default", {})
     return default.get("BACKEND", smtp) == smtp and default.get("OPTIONS", {}).get("timeout") is None
+
+
+def _read_older(name: str, default: object) -> object:
+    """A setting that Django 6.1 has deprecated. It warns whoever reads one, also where the site has none of them."""
+    given: Any = django_settings
+    return getattr(given, name) if django.VERSION < (6, 1) or given.is_overridden(name) else default

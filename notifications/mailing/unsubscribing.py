@@ -46,7 +46,8 @@ def make_token(user: Any, type_key: str = "") -> str:
 def _joined(user: Any) -> list[str]:
     """What tells a user from a later one with the same key, on a site on which there may be one."""
     joined = getattr(user, conf.settings().joined_field or " ", None) if user_keys_come_back() else None
-    return [] if joined is None else [salted_hmac(SALT, str(joined)).hexdigest()[:16]]
+    # The algorithm is that of links in mails of before.
+    return [] if joined is None else [salted_hmac(SALT, str(joined), algorithm="sha1").hexdigest()[:16]]
 
 
 def read_token(token: str) -> tuple[Any, str] | None:
