@@ -95,6 +95,7 @@ function toggle(isOpen) {
 function show() {
   const { items, hasMore, loading, error } = inbox.getSnapshot();
   const list = find("items").children;
+  const known = list.length;
   const place = [...list].indexOf(document.activeElement?.closest?.("#items > li"));
   // After an act has removed the notification with the focus, the one in its place has it.
   keepFocus(
@@ -105,7 +106,8 @@ function show() {
   if (wasLoading && !loading) isUnloaded = Boolean(error);
   wasLoading = loading;
   find("no-items").hidden = loading || isUnloaded || items.length > 0;
-  find("more-items").hidden = !hasMore;
+  // After the last page, the button is gone. The first one of that page has the focus.
+  keepFocus(() => (find("more-items").hidden = !hasMore), () => list[known] ?? null);
   keepFocus(() => (find("items-unloaded").hidden = !isUnloaded), () => list[0] ?? null);
   showCount(inbox.counts.unread);
 }

@@ -209,3 +209,22 @@ async def test_what_changes_all_the_time_is_not_read_aloud(windows: Windows) -> 
     tree = await browser.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})
     said = {one["name"]: one["value"]["value"] for node in tree["nodes"] for one in node.get("properties", [])}
     assert said.get("live", "off") == "off", said
+
+
+async def test_notifications_keep_their_lines_and_begin_at_one_edge(windows: Windows, process: SiteProcess) -> None:
+    process.site.run(
+        "from django.contrib.auth import get_user_model; from notifications import notify;"
+        "notify(get_user_model().objects.get(username='bob'), 'mention', message='\u0645\u0631\\n\u0645')"
+    )
+    bob = await windows.open("bob")
+    await bob.click("#bell")
+    edges = await bob.locator("#items > li").first.evaluate(
+        """(item) => [".title b", ".text"].map((name) => {
+            const range = document.createRange();
+            range.selectNodeContents(item.querySelector(name));
+            return [...range.getClientRects()].map(({ left }) => Math.round(left));
+        })"""
+    )
+    title, text = edges
+    assert len(text) > 1  # lines
+    assert text[0] == title[0]

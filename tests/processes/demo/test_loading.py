@@ -252,6 +252,7 @@ async def test_notifications_that_could_not_be_loaded_are_loaded_by_a_click(
     await bob.unroute_all()
     await bob.click("#more-items")
     await expect(items).to_have_count(60)
+    await expect(items.nth(50)).to_be_focused()
     await expect(unloaded).to_be_hidden()
     await bob.route("**/api/v1/notifications?*", refusal(400))
     await bob.locator("#inbox .tabs span").get_by_text("Archived", exact=True).click()
