@@ -61,8 +61,7 @@ def notify_on(
         raise TypeError(f"notify_on has no option {', '.join(sorted(unknown))}; parameters of the type go to `params`.")
     _require_functions(recipients=recipients, only_if=only_if, params=params)
     _require_synchronous(**options)
-    if isinstance(recipients, str):
-        _require_path(found, recipients)
+    _require_path(found, recipients)
 
     def prepare(occasion: Occasion) -> Act:
         if only_if is not None and not only_if(occasion):
@@ -81,9 +80,9 @@ def notify_on(
     return rule
 
 
-def _require_path(model: type[models.Model], path: str) -> None:
-    first = path.partition(".")[0]
-    if not hasattr(model, first):
+def _require_path(model: type[models.Model], recipients: object) -> None:
+    """If it is a path."""
+    if isinstance(recipients, str) and not hasattr(model, first := recipients.partition(".")[0]):
         raise ValueError(f"{model._meta.label} has no {first!r} that could lead to recipients.")
 
 

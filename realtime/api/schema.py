@@ -1,6 +1,6 @@
 """Reads requests by their shape and describes answers for the OpenAPI document. Called by all views of the API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -100,13 +100,9 @@ def documented(
         if not anybody and view.__name__.upper() not in SAFE_METHODS:
             texts.setdefault(403, []).append(FORGED)
             texts.setdefault(429, [REFUSALS[429]])
-        failures = {
-            status: (InvalidShape if status == 400 else ErrorShape, format_lazy(" ".join(["{}"] * len(found)), *found))
-            for status, found in sorted(texts.items())
-        }
         return describe(
             answers,
-            failures,
+            _as_failures(texts),
             operation_id=operation,
             summary=summary or SUMMARIES[operation],
             tags=[operation.split("_")[0]],
@@ -115,3 +111,11 @@ def documented(
         )(view)
 
     return decorate
+
+
+def _as_failures(texts: Mapping[int, list[Any]]) -> dict[int, tuple[Shape, Any]]:
+    """The shape of each refusal, and its texts as one, which is translated when it is shown."""
+    return {
+        status: (InvalidShape if status == 400 else ErrorShape, format_lazy(" ".join(["{}"] * len(found)), *found))
+        for status, found in sorted(texts.items())
+    }

@@ -67,6 +67,7 @@ class Posted:
 
 
 Key = tuple[int | str, str] | int
+CHARACTER_BYTES = 6  # at most, in JSON: those of a control character
 
 
 def check(post: Post) -> None:
@@ -75,14 +76,15 @@ def check(post: Post) -> None:
         limit = settings().max_message_chars
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_TOO_LONG, n=limit)
     # Its frame would close each socket to which it is replayed, again and again. There is more in it than the text.
-    if measure(post) > (limit := settings().max_queued_bytes // 2):
+    limit = settings().max_queued_bytes // 2
+    if len(post.text) * CHARACTER_BYTES > limit and measure(post) > limit:
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_TOO_LARGE, n=limit)
     if "\0" in post.text or (post.client_id and "\0" in post.client_id):
         raise Refused(ErrorCode.INVALID_MESSAGE, Reason.MESSAGE_HAS_NUL)
 
 
 def measure(post: Post) -> int:
-    """The bytes of a text in its frame: JSON needs one to six for a character."""
+    """The bytes of a text in its frame: JSON needs up to `CHARACTER_BYTES` for a character."""
     return len(msgspec.json.encode(post.text)) - len('""')
 
 
