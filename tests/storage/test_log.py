@@ -69,6 +69,16 @@ def test_it_gives_back_what_it_was_given(text):
 
 
 @pytest.mark.django_db
+def test_bodies_stay_with_their_streams_whatever_they_contain():
+    """A body that a site made by itself may be no valid JSON, and contain what separates bodies."""
+    bodies = [b"{}", b'{"raw":"\x1e"}', b"\x1e", b'{\n "a": 1\r\n}', b'["\\u001e"]', b"NULL", b",", b"''"]
+    given = [(STREAMS[number % len(STREAMS)], body) for number, body in enumerate(bodies)]
+    assert [(event.stream, event.body) for event in log.append(given)] == given
+    for stream in STREAMS:
+        assert [event.body for event in log.missed(stream, 0, 9)] == [body for name, body in given if name == stream]
+
+
+@pytest.mark.django_db
 def test_it_stores_an_empty_batch():
     assert log.commit([]) == []
     assert pending.sequence([]) == []
