@@ -29,6 +29,7 @@ class Contender:
 
     name: str
     directory = ROOT  # where its code is
+    missing = ""  # what has to be installed for it, if it is not there
 
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
