@@ -1,6 +1,7 @@
 """“Send a notification” in the admin: its steps, its rights, and that nobody gets it twice."""
 
 import re
+from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
 
@@ -270,6 +271,30 @@ def test_the_schema_of_data_becomes_fields(root: Client, bob: Any) -> None:
         "param_size",
         "param_left",
     }
+
+
+class Corner(msgspec.Struct):
+    x: int = 0
+
+
+class Defaults(msgspec.Struct):
+    size: Size = Size.LARGE
+    tags: list[str] = []
+    corner: Corner = msgspec.field(default_factory=Corner)
+    either: int | str = 5
+    scores: list[int] | None = None
+    moment: datetime = msgspec.field(default_factory=datetime.now)
+
+
+def test_fields_show_the_defaults_of_data(root: Client, bob: Any) -> None:
+    types.register("greeting", title="%(name)s", message="Hello", data=Defaults)
+    shown = root.get(address("add"), {"type": "greeting"}).context["form"]
+    values = {name: shown[f"param_{name}"].value() for name in Defaults.__struct_fields__}
+    # What a factory makes of the moment at which it is called is left to the sending.
+    assert values == {"size": "l", "tags": "[]", "corner": '{"x": 0}', "either": "5", "scores": "", "moment": None}
+    assert 'value="l" selected' in str(shown["param_size"])
+    send(root, bob, **{f"param_{name}": value or "" for name, value in values.items()})
+    assert Notification.objects.get().data == {"size": "l", "tags": [], "corner": {"x": 0}, "either": 5}
 
 
 def test_a_plural_translation_asks_for_its_number(root: Client, bob: Any) -> None:
