@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import override
-from msgspec import NODEFAULT, inspect
+from msgspec import NODEFAULT, inspect, to_builtins
 
 from notifications.texts import PLACE, forms_of
 from notifications.types import OPTIONS, NotificationType, Text
@@ -32,7 +32,10 @@ PLAIN: Mapping[type[inspect.Type], type] = {
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """`kind` is what the value is: `object` for anything that JSON can hold. With `choices`, it is one of those."""
+    """`kind` is what the value is: `object` for anything that JSON can hold. With `choices`, it is one of those.
+
+    `default` is what a form shows at first: JSON where `kind` is `object`, one of `choices`, or of `kind`; else None.
+    """
 
     name: str
     kind: type = str
@@ -98,10 +101,20 @@ def _of_field(field: inspect.Field) -> Parameter:
         value = others[0] if len(others) == 1 else inspect.AnyType()
     # What has a default can be left out; None is given by leaving it out.
     is_required = field.required and not is_optional
-    default = None if field.default is NODEFAULT else field.default
     choices = _choices_of(value)
     plain = type(choices[0]) if choices else PLAIN.get(type(value), object)
+    default = _default_of(field, is_written=plain is object or bool(choices))
     return Parameter(field.encode_name, plain, choices, is_required, default, in_data=True)
+
+
+def _default_of(field: inspect.Field, *, is_written: bool) -> Any:
+    """None without one. With `is_written`, it is as JSON has it, also where a function makes it.
+
+    Functions of other fields are not called before it is sent: what they make may be the moment, or an id.
+    """
+    makes = is_written and field.default is NODEFAULT and field.default_factory is not NODEFAULT
+    default = field.default_factory() if makes else None if field.default is NODEFAULT else field.default
+    return to_builtins(default) if is_written else default
 
 
 def _choices_of(value: inspect.Type) -> tuple[Any, ...]:

@@ -6,7 +6,9 @@ What is scheduled or live can be changed by those who may publish; what is over 
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,6 +19,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
 from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin, find_problem
+from notifications.admin.form_fields import KEY_NAME, lead_to_key
 from notifications.admin.mixins import StyledMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
@@ -138,9 +141,13 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """A form that is sent twice leads to the announcement that it made the first time."""
+        """A form that is sent twice, or opened after it was sent, leads to the announcement that it made."""
+        keyed = lead_to_key(request) if object_id is None and self.has_add_permission(request) else None
+        if keyed is not None:
+            return keyed
+        given = request.POST if request.method == "POST" else request.GET
         # As the form cleans it.
-        key = request.POST.get("form_key", "").replace("\0", "").strip() if object_id is None else ""
+        key = given.get(KEY_NAME, "").replace("\0", "").strip() if object_id is None else ""
         if (answer := self._answer_again(request, key)) is not None:
             return answer
         try:
@@ -149,6 +156,21 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
             if (answer := self._answer_again(request, key)) is not None:
                 return answer
             raise
+        except PermissionDenied:
+            if (answer := self._answer_late(request, object_id)) is not None:
+                return answer
+            raise
+
+    def _answer_late(self, request: HttpRequest, object_id: str | None) -> HttpResponse | None:
+        """To one who might have changed it when they opened its form: somebody else has published or ended it."""
+        if object_id is None or request.method != "POST" or not super().has_change_permission(request):
+            return None
+        found = self.get_object(request, unquote(object_id))
+        if found is None or found.state == Announcement.State.DRAFT:
+            return None
+        text = _("Your changes were not saved: the announcement is %(state)s by now.")
+        messages.warning(request, text % {"state": found.get_state_display()})
+        return self.lead_to(request, found)
 
     def _answer_again(self, request: HttpRequest, key: str) -> HttpResponse | None:
         found = Announcement.objects.filter(dedupe_key=key).first() if key else None

@@ -37,6 +37,10 @@ class JsonField(forms.JSONField):
         except (ValueError, RecursionError):
             raise ValidationError(self.error_messages["invalid"], "invalid", {"value": value}) from None
 
+    def prepare_value(self, value: Any) -> Any:
+        """Nothing, where Django writes `null`."""
+        return "" if value is None else super().prepare_value(value)
+
     def bound_data(self, data: Any, initial: Any) -> Any:
         return None if data is None else InvalidJSONInput(data)
 

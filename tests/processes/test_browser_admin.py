@@ -9,6 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from tests.clients.browser import DESK, PHONE, open_page
+from tests.processes.demo.barriers import find_pale
 from tests.sites.processes import Site, SiteProcess
 
 pytestmark = [
@@ -36,6 +37,8 @@ Preference.objects.create(user=alice, scope="type", key="mention", channel="mail
 Message.objects.create(room=room, sender=alice, text="Hello", seq=1)
 announce({"en": "Maintenance"}, {"en": "Tonight."})
 Announcement.objects.create().texts.create(language="en", title="A draft")
+for level in ("success", "warning", "error"):
+    announce({"en": level}, {"en": "All day."}, level=level, link="/status")
 """
 COUNT_LINES = """(cell) => {
     const range = document.createRange();
@@ -137,6 +140,17 @@ async def test_a_chinese_word_of_a_list_stays_in_one_line_on_a_phone(
         await page.goto(f"/admin/{model}/")
         cells = page.locator(f"#result_list td.field-{column}")
         assert {await cell.evaluate(COUNT_LINES) for cell in await cells.all()} == {1}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_previews_of_all_levels_can_be_read(staff: Page, scheme: Any) -> None:
+    await staff.emulate_media(color_scheme=scheme)
+    levels = {}
+    for number in (1, 3, 4, 5):
+        await staff.goto(f"/admin/notifications/announcement/{number}/cancel/")
+        preview = staff.locator(".note-preview")
+        levels[await preview.get_attribute("class")] = await find_pale(staff, ".note-preview")
+    assert levels == {f"note-preview note-{level}": [] for level in ("info", "success", "warning", "error")}
 
 
 async def test_the_browser_would_report_what_the_policy_stops(browser: Browser, process: SiteProcess) -> None:

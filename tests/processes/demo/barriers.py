@@ -52,6 +52,18 @@ async def expect_no_barriers(page: Page) -> None:
         rules = ["color-contrast"]
 
 
+async def find_pale(page: Page, selector: str) -> list[str]:
+    """The HTML of what is too pale or too dark to be read, within the first element with this selector.
+
+    Skips the test without axe.
+    """
+    if not has_axe():
+        pytest.skip(f"{AXE} is missing")
+    await page.evaluate(AXE.read_text())
+    found = await page.evaluate("(selector) => axe.run(selector, { runOnly: ['color-contrast'] })", selector)
+    return [node["html"] for violation in found["violations"] for node in violation["nodes"]]
+
+
 async def expect_to_fit(page: Page) -> None:
     """From phone to desk, nothing is wider than the page."""
     for width in WIDTHS:
