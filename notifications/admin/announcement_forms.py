@@ -11,7 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from notifications import conf
-from notifications.admin.form_fields import KeysField, new_key
+from notifications.admin.form_fields import KeyInput, KeysField, new_key
 from notifications.announcements import audiences
 from notifications.announcements.wording import default_code
 from notifications.models import Announcement, AnnouncementText
@@ -28,7 +28,7 @@ def unusable(cause: ValueError) -> str:
 
 class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
     audience = forms.ChoiceField(label=capfirst(_("audience")))
-    form_key = forms.CharField(max_length=255, required=False, initial=new_key, widget=forms.HiddenInput)
+    form_key = forms.CharField(max_length=255, required=False, initial=new_key, widget=KeyInput)
 
     class Meta:
         model = Announcement

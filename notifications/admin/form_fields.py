@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest
 
 KEY_NAME = "form_key"  # of the hidden field, and in the address of the form
 KEY = re.compile(r"[\w-]{32}", re.ASCII)
@@ -17,16 +17,17 @@ def new_key() -> str:
     return secrets.token_urlsafe(24)
 
 
-def lead_to_key(request: HttpRequest) -> HttpResponseRedirect | None:
-    """To the address of this form that has a key in it; None from there, and if the form was sent.
+def key_in_address(request: HttpRequest) -> str:
+    """The key of the form that was on this page before. Empty on the first visit, and if the form was sent."""
+    key = request.GET.get(KEY_NAME, "")
+    return key if request.method != "POST" and KEY.fullmatch(key) else ""
 
-    Browsers load a form again on the way back to it. A new key would let it be sent once more.
-    """
-    if request.method == "POST" or KEY.fullmatch(request.GET.get(KEY_NAME, "")):
-        return None
-    query = request.GET.copy()
-    query[KEY_NAME] = new_key()
-    return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
+
+class KeyInput(forms.HiddenInput):
+    """Its script writes the key into the address, where the browser finds it on the way back to the form."""
+
+    class Media:
+        js = ("notifications/form_key.js",)
 
 
 class KeysField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic in the stubs only

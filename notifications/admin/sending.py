@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from notifications import dispatching, texts, types
-from notifications.admin.form_fields import KEY_NAME, lead_to_key
+from notifications.admin.form_fields import KEY_NAME, key_in_address, new_key
 from notifications.admin.sending_forms import SendForm, unsendable
 from notifications.admin.steps import StepsMixin
 from notifications.models import Dispatch
@@ -78,12 +78,10 @@ class SendMixin(StepsMixin):
 
     def _open_form(self, request: HttpRequest, kind: types.NotificationType) -> HttpResponse:
         """Empty, or what it has sent: browsers come back to it afterwards."""
-        if (keyed := lead_to_key(request)) is not None:
-            return keyed
-        key = request.GET[KEY_NAME]
+        key = key_in_address(request)
         if (answer := self._answer_again(request, key)) is not None:
             return answer
-        initial = {"actor": request.user.pk, KEY_NAME: key}
+        initial = {"actor": request.user.pk, KEY_NAME: key or new_key()}
         return self._show_form(request, SendForm(kind=kind, site=self.admin_site, initial=initial))
 
     def _check_or_send(self, request: HttpRequest, form: SendForm) -> HttpResponse:

@@ -11,7 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from notifications import conf, content, parameters, previews
-from notifications.admin.form_fields import KeysField, new_key
+from notifications.admin.form_fields import KeyInput, KeysField, new_key
 from notifications.admin.parameter_fields import (
     LARGE,
     TEXT_CHARS,
@@ -56,7 +56,7 @@ class RecipientsForm(forms.Form):
         help_text=_("Their login names, one on each line."),
     )
     groups: Any = KeysField(None, label=capfirst(_("groups")), required=False)
-    form_key = forms.CharField(max_length=255, initial=new_key, widget=forms.HiddenInput)
+    form_key = forms.CharField(max_length=255, initial=new_key, widget=KeyInput)
 
     def __init__(self, *args: Any, site: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

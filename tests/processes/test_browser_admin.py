@@ -175,6 +175,21 @@ async def test_staff_announce(staff: Page, process: SiteProcess) -> None:
     assert "A picnic" in [announcement["title"] for announcement in listed]
 
 
+async def test_the_way_back_to_a_form_that_was_sent_leads_to_what_it_has_made(staff: Page) -> None:
+    """The browser loads the form again, by the address that the script has given the page, or has kept the page."""
+    await staff.goto("/admin/notifications/announcement/add/")
+    await staff.locator("#id_texts-0-title").fill("Once")
+    await staff.get_by_role("button", name="Save", exact=True).click()
+    await expect(staff.get_by_text("was added successfully")).to_be_visible()
+    await staff.go_back()
+    await expect(staff).to_have_url(re.compile(r"/add/\?form_key=|/change/$"))
+    if "/add/" in staff.url:
+        await staff.get_by_role("button", name="Save", exact=True).click()
+    await expect(staff.get_by_text("This form was sent before")).to_be_visible()
+    await expect(staff).to_have_url(re.compile(r"/announcement/\d+/change/$"))
+    await expect(staff.locator("#id_texts-0-title")).to_have_value("Once")
+
+
 async def test_staff_switch_a_type_off_and_on(staff: Page) -> None:
     await staff.goto("/admin/notifications/typeswitch/")
     row = staff.get_by_role("row").filter(has_text="New mention")
