@@ -193,6 +193,9 @@ def read_settings(setting: str, model: type) -> tuple[dict[str, Any], list[str]]
         if name not in types:
             problems.append(f"{setting} has an unknown key: {key}.")
             continue
+        if key != name.upper():
+            problems.append(f"{setting} has an unknown key: {key}. Write {name.upper()}.")
+            continue
         try:
             values[name] = msgspec.convert(value, types[name])
         except (msgspec.ValidationError, UnicodeEncodeError):  # the last one for a variable that is not UTF-8
