@@ -36,6 +36,7 @@ _executor: ThreadPoolExecutor | None = None
 _opened: set[BaseDatabaseWrapper] = set()  # the threads' connections
 # What runs the jobs instead of the threads. Set by `realtime.testing`: a test's own thread sees its transaction.
 stand_in: Callable[[Callable[[], Any]], Awaitable[Any]] | None = None
+_is_away = False  # since a job has failed because of the database; both are logged once
 # In a process that was forked: the threads and connections of its parent, which must not be closed here.
 _inherited: list[object] = []
 
@@ -121,16 +122,34 @@ os.register_at_fork(after_in_child=_leave_to_parent)
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     try:
         _close_broken()
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        if _is_away:
+            _note_back()
+        return result
     except (OperationalError, InterfaceError) as error:
-        logger.warning("The database is unavailable: %s", str(error).strip())
+        _note_away(error)
         unknown = isinstance(error, OutcomeUnknown)
         raise DatabaseUnavailable(Reason.OUTCOME_UNKNOWN if unknown else Reason.DATABASE_AWAY) from error
     except DatabaseUnavailable as error:
-        logger.warning("The database is unavailable: %s", str(error.__cause__).strip())
+        _note_away(error.__cause__)
         raise
     except StopIteration as error:  # whatever thread this is
         raise tame(error) from error
+
+
+def _note_away(why: object) -> None:
+    global _is_away
+    if not _is_away:
+        _is_away = True
+        logger.warning("The database is unavailable: %s", str(why).strip())
+
+
+def _note_back() -> None:
+    """A job has succeeded. One that has left this thread without a connection says nothing about the database."""
+    global _is_away
+    if any(connection.connection is not None for connection in connections.all(initialized_only=True)):
+        _is_away = False
+        logger.info("The database is available")
 
 
 def _close_broken() -> None:
