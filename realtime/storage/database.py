@@ -5,7 +5,6 @@ Each thread keeps its database connection. One that failed is closed, and the ne
 
 import asyncio
 import logging
-import os
 import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.conf import settings
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.storage import forks
 from realtime.storage.transactions import OutcomeUnknown, retry_conflicts
 
 logger = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ def tame(error: BaseException) -> Exception:
 def shutdown() -> None:
     """Wait for running jobs, close the threads' connections and end the threads."""
     global _executor
+    forks.notice()
     if _executor is None:
         return
     executor, _executor = _executor, None
@@ -104,6 +105,7 @@ def _close_connections() -> None:
 
 def _pool() -> ThreadPoolExecutor:
     global _executor
+    forks.notice()
     if _executor is None:
         _executor = ThreadPoolExecutor(settings().database_threads, thread_name_prefix="realtime-db")
     return _executor
@@ -116,7 +118,7 @@ def _leave_to_parent() -> None:
     _executor, _opened = None, set()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+forks.on_fork(_leave_to_parent)
 
 
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
