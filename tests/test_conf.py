@@ -44,6 +44,13 @@ def test_it_refuses_what_it_does_not_know(settings):
         conf.settings()
 
 
+@pytest.mark.parametrize(("key", "right"), [("heartbeat_seconds", "HEARTBEAT_SECONDS"), ("Redis_Url", "REDIS_URL")])
+def test_it_wants_keys_in_upper_case(settings, key, right):
+    settings.REALTIME = {key: "7"}
+    with pytest.raises(ImproperlyConfigured, match=rf"^REALTIME has an unknown key: {key}\. Write {right}\.$"):
+        conf.settings()
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [
@@ -71,6 +78,7 @@ def test_it_says_what_is_wrong_with_an_address_and_shows_no_password(settings, v
         ("HEARTBEAT_SECONDS", float("nan")),
         ("HEARTBEAT_SECONDS", float("inf")),
         ("HEARTBEAT_MISSES", 0.5),
+        ("TICKET_SECONDS", 0.5),
         ("EVENT_DAYS", -1),
         ("EVENT_DAYS", 36_501),
         ("EVENT_DAYS", 1_000_000),

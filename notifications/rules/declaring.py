@@ -19,6 +19,7 @@ from notifications.sending import keep_actor, notify
 Handler = TypeVar("Handler", bound=Callable[[Occasion], object])
 # What `notify` takes besides parameters of the type. Each may be a function of the occasion.
 OPTIONS = types.OPTIONS - {"recipients", "type_name"} | {"actor"}
+PATHS = ("actor", "target")  # of these options, a text is a path from the object
 
 
 def on(model: str | type[models.Model], when: When) -> Callable[[Handler], Handler]:
@@ -52,16 +53,17 @@ def notify_on(
 
     `recipients` is a function from the `Occasion` to what `notify` takes, or a path of names from the object, such as
     "user" or "project.members". `params` are the parameters of the type. The `options` are those of `notify`; each of
-    them, and `params`, may be a function of the occasion. `target` is the object unless it is given. Nothing is sent
-    if `only_if` returns something false, or the path leads to None. Raises as `on` does, and TypeError for other
-    options, and for recipients, parameters and an `only_if` of another kind.
+    them, and `params`, may be a function of the occasion; `actor` and `target` also a path. `target` is the object
+    unless it is given. Nothing is sent if `only_if` returns something false, or the path of the recipients leads to
+    None. Raises as `on` does, ValueError for paths that lead nowhere, and TypeError for other options, and for
+    recipients, parameters and an `only_if` of another kind.
     """
     found = _require_model(model, when)
     if unknown := options.keys() - OPTIONS:
         raise TypeError(f"notify_on has no option {', '.join(sorted(unknown))}; parameters of the type go to `params`.")
     _require_functions(recipients=recipients, only_if=only_if, params=params)
     _require_synchronous(**options)
-    _require_path(found, recipients)
+    _require_paths(found, recipients=recipients, **{name: options[name] for name in PATHS if name in options})
 
     def prepare(occasion: Occasion) -> Act:
         if only_if is not None and not only_if(occasion):
@@ -69,7 +71,7 @@ def notify_on(
         named = _follow(occasion.object, recipients) if isinstance(recipients, str) else recipients(occasion)
         if named is None:
             return _nothing
-        given = {name: _value(option, occasion) for name, option in options.items()}
+        given = {name: _find(name, option, occasion) for name, option in options.items()}
         if when.event == "deleted":
             named = find_recipients(named).keys  # in a list, so that those who are gone by then are left out
             given["actor"] = keep_actor(given.get("actor"))
@@ -80,10 +82,25 @@ def notify_on(
     return rule
 
 
-def _require_path(model: type[models.Model], recipients: object) -> None:
-    """If it is a path."""
-    if isinstance(recipients, str) and not hasattr(model, first := recipients.partition(".")[0]):
-        raise ValueError(f"{model._meta.label} has no {first!r} that could lead to recipients.")
+def _require_paths(model: type[models.Model], **given: object) -> None:
+    """Those that are texts have to lead somewhere, as far as the models show."""
+    for option, path in given.items():
+        here: type[models.Model] | None = model
+        for name in path.split(".") if isinstance(path, str) else ():
+            if here is None:
+                break
+            if not hasattr(here, name):
+                raise ValueError(f"{here._meta.label} has no {name!r} that could lead to `{option}` of notify_on.")
+            here = _model_behind(here, name)
+
+
+def _model_behind(model: type[models.Model], name: str) -> type[models.Model] | None:
+    """The model of the one object to which a field refers; None for whatever else."""
+    try:
+        field: Any = model._meta.get_field(name)
+    except FieldDoesNotExist:  # a property, the key of a relation, or a manager
+        return None
+    return field.related_model if field.many_to_one or field.one_to_one else None
 
 
 def _require_model(model: str | type[models.Model], when: When) -> type[models.Model]:
@@ -126,6 +143,13 @@ def _follow(thing: Any, path: str) -> Any:
         except ObjectDoesNotExist:
             return None
     return thing
+
+
+def _find(name: str, option: Any, occasion: Occasion) -> Any:
+    """What is to be passed to `notify`."""
+    if name in PATHS and isinstance(option, str):
+        return _follow(occasion.object, option)
+    return _value(option, occasion)
 
 
 def _value(option: Any, occasion: Occasion) -> Any:

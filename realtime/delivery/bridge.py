@@ -6,7 +6,6 @@ One long-lived thread, because a Redis client belongs to one loop: a loop per ca
 import asyncio
 import atexit
 import logging
-import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -18,6 +17,7 @@ from realtime.delivery.envelopes import Envelope
 from realtime.delivery.hub import Hub
 from realtime.delivery.outbox import Outbox
 from realtime.delivery.unseen_loop import UnseenLoop
+from realtime.storage import forks
 from realtime.storage.database import USE_TWIN
 
 T = TypeVar("T")
@@ -63,6 +63,7 @@ def retire(hub: Hub) -> None:
 
 def find_hub() -> Hub | None:
     """The hub that serves this process's sockets; None in a process without sockets."""
+    forks.notice()
     return next((hub for hub in _hubs if hub.loop.is_running()), None)
 
 
@@ -150,6 +151,7 @@ def _leave_to_parent() -> None:
 @atexit.register
 def _close() -> None:
     """Without this, the interpreter would warn of connections that nobody has closed, and servers of lost clients."""
+    forks.notice()
     if _bridge is not None:
         with suppress(Exception):
             asyncio.run_coroutine_threadsafe(_close_all(), _bridge.loop).result(EXIT_SECONDS)
@@ -161,4 +163,4 @@ async def _close_all() -> None:
             await close()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+forks.on_fork(_leave_to_parent)

@@ -12,6 +12,7 @@ from channels.layers import InMemoryChannelLayer, channel_layers, get_channel_la
 from realtime.conf import settings
 from realtime.delivery.backlog import Backlog
 from realtime.delivery.envelopes import Envelope, pack, unpack
+from realtime.delivery.reader_errors import ReaderErrors
 from realtime.storage.tasks import end_tasks, time_limit
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Bus:
         self._unheard = 0  # those of them that the layer has accepted
         self._is_stopping = False
         self._is_logged_down = False
+        self._reader_errors = ReaderErrors()
         self.is_down = False
 
     def start(self, layer: Any = None) -> None:
@@ -88,6 +90,7 @@ class Bus:
             return
         loop = asyncio.get_running_loop()
         self.is_down = True  # until the first beat is heard
+        self._reader_errors.start()
         self._tasks = [loop.create_task(step()) for step in (self._send, self._beat)]
         self._listener = loop.create_task(self._listen())
 
@@ -99,6 +102,7 @@ class Bus:
         await end_tasks(self._tasks)
         await end_tasks([self._listener] if self._listener else [], LEAVE_SECONDS)
         self._tasks, self._listener = [], None
+        self._reader_errors.stop()
         # Last, because a publication whose sending was cancelled is waiting again: twice is better than never.
         with contextlib.suppress(Exception):
             async with time_limit(2):
@@ -170,7 +174,7 @@ class Bus:
             self.publish(Envelope(beat=number))
             await asyncio.sleep(period)
             if self._published >= SILENT_BEATS:
-                self._note_down("its beats are not heard")
+                self._note_down(self._reader_errors.last or "its beats are not heard")
             if self._unheard >= DEAF_BEATS:
                 await self._listen_anew()
 
@@ -193,6 +197,7 @@ class Bus:
         if not beat:
             return
         self._published = self._unheard = 0
+        self._reader_errors.last = ""
         if self.is_down:
             self.is_down = self._is_logged_down = False
             logger.info("The channel layer is available")

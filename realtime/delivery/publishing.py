@@ -6,13 +6,14 @@ Synchronous; functions for sites have an asynchronous twin. Called by views, sig
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from django.db import InterfaceError, OperationalError
 from django.utils.asyncio import async_unsafe
 from django.utils.functional import Promise
 
-from realtime.auth.user_ids import read_user
+from realtime.auth.user_ids import read_id, read_user
 from realtime.delivery import bridge
 from realtime.delivery.envelopes import Control, Envelope, Passing, new_id, require_sendable
 from realtime.models import Room
@@ -40,11 +41,13 @@ def publish(stream: str, frame: Frame, durable: bool | None = None) -> None:
     `stream` is `site`, `user.<id>`, `room.<slug>` or `topic.<name>`. A durable frame is stored as the stream's next
     event, so that a client that is away gets it on resume. The default is durable; for a topic it is what the topic's
     declaration says. In a transaction of the database that has the app's tables the frame is sent on commit, before the
-    site's own `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, a topic that is not
-    declared, and a frame without a `type`, with the type `gap` or `user`, with a key `id`, `seq` or `stream`, or larger
-    than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and what the database raises, for a durable frame.
+    site's own `on_commit` hooks, and dropped on rollback. Raises ValueError for any other stream, an id that no user
+    can have, a topic that is not declared, and a frame without a `type`, with the type `gap` or `user`, with a key
+    `id`, `seq` or `stream`, or larger than MAX_QUEUED_BYTES; TypeError for values that JSON lacks; and what the
+    database raises, for a durable frame.
     """
     stream, body = _read(stream, frame)
+    stream = _as_sockets_know_it(stream)
     if _is_durable(stream, durable):
         _store(stream, body)
     else:
@@ -203,6 +206,17 @@ def _read(stream: str, frame: Frame) -> tuple[str, bytes]:
         raise ValueError("A frame needs a `type`.")
     require_own(frame)
     return _plain(stream), require_sendable(encode(frame))
+
+
+def _as_sockets_know_it(stream: str) -> str:
+    """The stream of a user by the key as the database has it: a UUID may be written without dashes, for example."""
+    kind, name = split_stream(stream)
+    if kind != "user" or name.startswith("~"):  # a digest, from which no key can be read
+        return stream
+    pk = read_id(unquote(name))
+    if pk is None:
+        raise ValueError(f"There is no stream {stream!r}: {name!r} is not the id of a user.")
+    return user_stream(pk)
 
 
 def _plain(text: str) -> str:

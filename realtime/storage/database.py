@@ -5,7 +5,6 @@ Each thread keeps its database connection. One that failed is closed, and the ne
 
 import asyncio
 import logging
-import os
 import select
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from realtime.conf import settings
 from realtime.protocol.errors import ErrorCode, Reason, Refused
+from realtime.storage import forks
 from realtime.storage.transactions import OutcomeUnknown, retry_conflicts
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ _executor: ThreadPoolExecutor | None = None
 _opened: set[BaseDatabaseWrapper] = set()  # the threads' connections
 # What runs the jobs instead of the threads. Set by `realtime.testing`: a test's own thread sees its transaction.
 stand_in: Callable[[Callable[[], Any]], Awaitable[Any]] | None = None
+_is_away = False  # since a job has failed because of the database; both are logged once
 # In a process that was forked: the threads and connections of its parent, which must not be closed here.
 _inherited: list[object] = []
 
@@ -85,6 +86,7 @@ def tame(error: BaseException) -> Exception:
 def shutdown() -> None:
     """Wait for running jobs, close the threads' connections and end the threads."""
     global _executor
+    forks.notice()
     if _executor is None:
         return
     executor, _executor = _executor, None
@@ -103,6 +105,7 @@ def _close_connections() -> None:
 
 def _pool() -> ThreadPoolExecutor:
     global _executor
+    forks.notice()
     if _executor is None:
         _executor = ThreadPoolExecutor(settings().database_threads, thread_name_prefix="realtime-db")
     return _executor
@@ -115,22 +118,40 @@ def _leave_to_parent() -> None:
     _executor, _opened = None, set()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+forks.on_fork(_leave_to_parent)
 
 
 def _call(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
     try:
         _close_broken()
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        if _is_away:
+            _note_back()
+        return result
     except (OperationalError, InterfaceError) as error:
-        logger.warning("The database is unavailable: %s", str(error).strip())
+        _note_away(error)
         unknown = isinstance(error, OutcomeUnknown)
         raise DatabaseUnavailable(Reason.OUTCOME_UNKNOWN if unknown else Reason.DATABASE_AWAY) from error
     except DatabaseUnavailable as error:
-        logger.warning("The database is unavailable: %s", str(error.__cause__).strip())
+        _note_away(error.__cause__)
         raise
     except StopIteration as error:  # whatever thread this is
         raise tame(error) from error
+
+
+def _note_away(why: object) -> None:
+    global _is_away
+    if not _is_away:
+        _is_away = True
+        logger.warning("The database is unavailable: %s", str(why).strip())
+
+
+def _note_back() -> None:
+    """A job has succeeded. One that has left this thread without a connection says nothing about the database."""
+    global _is_away
+    if any(connection.connection is not None for connection in connections.all(initialized_only=True)):
+        _is_away = False
+        logger.info("The database is available")
 
 
 def _close_broken() -> None:

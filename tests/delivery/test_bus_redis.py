@@ -7,12 +7,16 @@ from signal import SIGCONT, SIGSTOP
 
 import pytest
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis.exceptions import ConnectionError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from realtime.delivery import bus as buses
 from realtime.delivery.backlog import PORTION_BYTES, WAITING_BYTES
 from realtime.delivery.bus import Bus
 from realtime.delivery.envelopes import Control, Envelope, Passing, pack
+from realtime.delivery.reader_errors import LOGGER, ReaderErrors
 from tests.backends.redis_server import REDIS_URL, own_redis_prefix
+from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.processes import Redis
 
@@ -82,3 +86,40 @@ async def test_it_comes_back_from_a_hang_with_much_to_send(monkeypatch):
         sent = [seq for envelope in received for _, seq, _ in envelope.events]
         assert sent == list(range(1, len(sent) + 1))
         assert [envelope.positions for envelope in received if envelope.positions] == [{"site": 1_000}]
+
+
+async def test_an_outage_is_two_lines_in_the_log(monkeypatch, caplog):
+    """The layer logged a traceback each second."""
+    caplog.set_level("INFO")
+    with Redis() as redis:
+        async with open_buses(redis.url, monkeypatch) as (bus, _):
+            caplog.clear()
+            errors = bus._reader_errors
+            await asyncio.to_thread(redis.stop)
+            await until(lambda: bus.is_down and errors.last)
+            redis.start()
+            await asyncio.to_thread(redis.wait_ready)
+            await until(lambda: not bus.is_down)
+            assert errors.last == ""
+        lines = [(record.name, record.getMessage()) for record in caplog.records if record.levelname != "DEBUG"]
+    assert [name for name, _ in lines] == ["realtime.delivery.bus"] * 4  # of two buses
+    assert sorted(line.partition(":")[0] for _, line in lines) == [
+        *["The channel layer is available"] * 2,
+        *["The channel layer is away"] * 2,
+    ]
+
+
+def test_other_errors_of_the_layer_stay_in_the_log(caplog):
+    errors = ReaderErrors()
+    errors.start()
+    try:
+        for error in (ResponseError("no"), ConnectionError("x"), RedisTimeout("late"), OSError("gone"), KeyError("k")):
+            try:
+                raise error
+            except Exception:
+                LOGGER.exception("Unexpected exception in receive task")
+    finally:
+        errors.stop()
+    LOGGER.error("later")
+    assert [record.exc_info and record.exc_info[0] for record in caplog.records] == [ResponseError, KeyError, None]
+    assert errors.last == "gone"

@@ -2,14 +2,16 @@
 
 import msgspec
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, models, transaction
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
 
 import realtime
+from realtime.auth import user_ids
 from realtime.delivery import bridge, outbox, publishing
 from realtime.delivery.envelopes import pack
 from realtime.models import Event, Stream
+from realtime.protocol.streams import user_stream
 from realtime.storage import bundles, pending
 from tests.delivery.publications import numbers, say, stored, undone
 from tests.paper import PaperLayer
@@ -62,6 +64,32 @@ def test_it_refuses_streams_that_cannot_be(sent, stream):
     with pytest.raises(ValueError, match="There is no stream"):
         say(1, stream)
     assert (sent, Event.objects.count()) == ([], 0)
+
+
+@pytest.mark.parametrize("stream", ["user.007", "user.alice", "user.%31.0", "user.1%00"])
+@pytest.mark.parametrize("durable", [True, False])
+def test_it_refuses_ids_that_no_user_can_have(sent, stream, durable):
+    with pytest.raises(ValueError, match=r"There is no stream 'user\..* is not the id of a user"):
+        say(1, stream, durable=durable)
+    assert (sent, Event.objects.count()) == ([], 0)
+
+
+KEY = "6fa459ea-ee8a-3ca4-94e3-1ed1ff4a3b0e"
+
+
+@pytest.mark.parametrize("written", [KEY, KEY.replace("-", ""), KEY.upper(), f"%7B{KEY}%7D"])
+def test_it_finds_a_user_however_the_key_is_written(monkeypatch, sent, written):
+    """A UUID without dashes named a stream of its own, which reached nobody."""
+    monkeypatch.setattr(user_ids, "_key_field", models.UUIDField)
+    say(1, f"user.{written}")
+    assert Stream.objects.get().name == f"user.{KEY}"
+
+
+@pytest.mark.parametrize("key", ["bob@example.com", "x" * 200, "~x", "张"])
+def test_it_takes_the_names_that_clients_see(monkeypatch, sent, key):
+    monkeypatch.setattr(user_ids, "_key_field", lambda: models.CharField(max_length=254))
+    say(1, user_stream(key))
+    assert Stream.objects.get().name == user_stream(key)
 
 
 @pytest.mark.parametrize("frame", [{}, {"type": 5}, {"type": None}, {"n": 1}])

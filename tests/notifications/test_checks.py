@@ -52,6 +52,7 @@ def test_they_are_run() -> None:
         ({"SITE_URL": "https://example.com:port"}, ["NOTIFICATIONS['SITE_URL']"]),
         ({"SITE_URL": "https://"}, ["NOTIFICATIONS['SITE_URL']"]),
         ({"TONGUE": 1, "LANGUAGE": 1}, ["NOTIFICATIONS", "NOTIFICATIONS['LANGUAGE']"]),
+        ({"language": None}, ["NOTIFICATIONS"]),
         ("LANGUAGE", ["NOTIFICATIONS"]),
     ],
 )

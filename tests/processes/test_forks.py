@@ -9,7 +9,7 @@ from tests.sites.small import SmallSite, settings_with
 pytestmark = pytest.mark.process
 
 BEGIN = """
-import asyncio, os, sys, traceback, warnings
+import asyncio, ctypes, os, sys, traceback, warnings
 import django
 django.setup()
 from django.db import connections
@@ -28,9 +28,11 @@ def say(n):
     realtime.publish("site", {"type": "test", "n": n + 1}, durable=False)
     assert manager.get_online_count() == 0
 
+fork = os.fork
+
 def in_child(work, leave=os._exit):
     connections.close_all()  # as Django wants it: a connection belongs to one process
-    child = os.fork()
+    child = fork()
     if child:
         assert os.waitpid(child, 0)[1] == 0
         return
@@ -56,6 +58,17 @@ def grandchild():
 in_child(grandchild)
 in_child(lambda: say(11), leave=sys.exit)  # the interpreter ends, and with it all that it has
 say(13)
+"""
+# As uWSGI forks its workers: Python hears nothing of it.
+IN_C = """
+fork = ctypes.PyDLL(None).fork
+say(1)
+in_child(lambda: say(3))
+say(5)
+asyncio.run(realtime.apublish("site", {"type": "test", "n": 7}))
+in_child(lambda: asyncio.run(realtime.apublish("site", {"type": "test", "n": 8})))
+asyncio.run(realtime.apublish("site", {"type": "test", "n": 9}))
+database.shutdown()
 """
 ASYNCHRONOUS = """
 async def talk(n):
@@ -92,7 +105,9 @@ database.shutdown()
 
 @pytest.mark.usefixtures("small_database")
 @pytest.mark.parametrize(
-    ("script", "last"), [(SYNCHRONOUS, 14), (ASYNCHRONOUS, 10), (SOCKETS, 5)], ids=["shell", "threads", "server"]
+    ("script", "last"),
+    [(SYNCHRONOUS, 14), (IN_C, 9), (ASYNCHRONOUS, 10), (SOCKETS, 5)],
+    ids=["shell", "uwsgi", "threads", "server"],
 )
 def test_everything_that_children_and_parents_publish_arrives(tmp_path, script, last):
     with Redis() as redis, Ear(redis.url) as ear:

@@ -23,7 +23,8 @@ from tests.patience import PATIENCE_SECONDS
 
 
 @pytest.fixture(autouse=True)
-def threads():
+def threads(monkeypatch):
+    monkeypatch.setattr(database, "_is_away", False)
     yield
     database.shutdown()
 
@@ -265,6 +266,22 @@ async def test_it_replaces_a_connection_that_has_failed(settings):
         await database.run(query)
     _, second = await database.run(query)
     assert second is not first
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_it_logs_once_that_the_database_is_away_and_once_that_it_is_back(caplog):
+    """Each failed job had a line of its own."""
+    caplog.set_level("INFO", logger="realtime")
+    for _ in range(3):
+        with pytest.raises(DatabaseUnavailable):
+            await database.run(fail, OperationalError("no route\n"))
+    await asyncio.gather(*(database.run(list) for _ in range(3)))  # which asks no database
+    for _ in range(3):
+        await database.run(query)
+    with pytest.raises(DatabaseUnavailable):
+        await database.run(fail, InterfaceError("closed"))
+    lines = ["is unavailable: no route", "is available", "is unavailable: closed"]
+    assert [record.getMessage() for record in caplog.records] == [f"The database {line}" for line in lines]
 
 
 def terminate_others():

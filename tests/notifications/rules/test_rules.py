@@ -86,6 +86,25 @@ def test_a_path_over_relations(bob: Any) -> None:
     assert len(messages(bob)) == 1
 
 
+@pytest.mark.parametrize("path", ["owner", "owner_id"])
+def test_a_path_leads_to_the_actor_and_the_target(alice: Any, bob: Any, path: str) -> None:
+    """They were taken for keys, and the first save raised TypeError."""
+    notify_on(
+        Shelf,
+        when=created,
+        recipients=lambda occasion: bob,
+        actor=f"item.{path}",
+        target="item",
+        type="news",
+        params={"name": "x"},
+    )
+    item = Item.objects.create(owner=alice)
+    Shelf.objects.create(code="6ba7b810-9dad-11d1-80b4-00c04fd430c8", item=item)
+    Shelf.objects.create(code="6ba7b811-9dad-11d1-80b4-00c04fd430c8")
+    rows = Notification.objects.filter(recipient=bob).order_by("pk")
+    assert [(row.actor_id, row.target_key) for row in rows] == [(alice.pk, str(item.pk)), (None, "")]
+
+
 def test_followers_and_mutes(alice: Any, bob: Any) -> None:
     news(changed("status"), recipients=lambda occasion: followers(occasion.object))
     item = Item.objects.create()
@@ -333,6 +352,9 @@ async def later(occasion: Occasion) -> bool:
         (lambda: on(Item, changed("shelves")), ValueError, "no column"),
         (lambda: news(created, colour="red"), TypeError, "no option colour"),
         (lambda: news(created, recipients="buyer.user"), ValueError, "no 'buyer'"),
+        (lambda: news(created, recipients="owner.user"), ValueError, r"auth\.User has no 'user'.* `recipients`"),
+        (lambda: news(created, actor="owner__user"), ValueError, "no 'owner__user' that could lead to `actor`"),
+        (lambda: news(created, target="shelf"), ValueError, "no 'shelf' that could lead to `target`"),
         (lambda: news("created"), TypeError, "not for 'created'"),
         (lambda: on(Item, changed), TypeError, "not for <function changed"),
         (lambda: news(created, recipients=[1]), TypeError, "`recipients` of notify_on"),
