@@ -28,7 +28,7 @@ Limit = Annotated[
     Annotated[int, msgspec.Meta(ge=0, le=FOREVER)] | None,
     msgspec.Meta(description="a whole number, or 0 or None for no limit"),
 ]
-AtLeastOne = Annotated[float, msgspec.Meta(ge=1, le=FOREVER, description="a number, 1 or more")]
+Misses = Annotated[float, msgspec.Meta(ge=1, le=FOREVER, description="a number, 1 or more")]
 Switch = Annotated[bool, msgspec.Meta(description="True or False")]
 Carriers = Annotated[
     tuple[Carrier, ...],
@@ -77,7 +77,7 @@ class Settings:
     auth_timeout_seconds: Positive = 10
     auth_expiring_seconds: NotNegative = 60  # from `auth_expiring` to the token's end
     auth_recheck_seconds: Positive = 60  # between two rechecks of open sockets' users
-    ticket_seconds: AtLeastOne = 30  # clients get it in whole seconds, rounded down
+    ticket_seconds: Positive = 30
     # Attempts for one name from one address. 0 or None means no limit, also in the other limits per minute.
     logins_per_minute: Limit = 10
     logins_per_minute_per_address: Limit = 60  # attempts, whatever the name
@@ -90,7 +90,7 @@ class Settings:
     # How long a connection to `serve` may take to send the head of a request; 0 means for ever.
     request_head_seconds: NotNegative = 10
     heartbeat_seconds: Positive = 30
-    heartbeat_misses: AtLeastOne = 2.5  # a socket silent for so many heartbeats is closed
+    heartbeat_misses: Misses = 2.5  # a socket silent for so many heartbeats is closed
     max_frame_bytes: Count = 65_536  # of one incoming frame
     max_message_chars: Count = 10_000  # of one chat message
     max_queued_bytes: Count = 1_048_576  # waiting to be written to one socket

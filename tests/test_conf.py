@@ -78,7 +78,6 @@ def test_it_says_what_is_wrong_with_an_address_and_shows_no_password(settings, v
         ("HEARTBEAT_SECONDS", float("nan")),
         ("HEARTBEAT_SECONDS", float("inf")),
         ("HEARTBEAT_MISSES", 0.5),
-        ("TICKET_SECONDS", 0.5),
         ("EVENT_DAYS", -1),
         ("EVENT_DAYS", 36_501),
         ("EVENT_DAYS", 1_000_000),

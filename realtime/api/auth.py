@@ -136,4 +136,4 @@ class TicketView(RealtimeView):
         It keeps tokens out of addresses. It is valid once, for `expires_in` seconds.
         """
         ticket = tickets.issue(request.user.pk, _login(request), tokens.hash_password(request.user))
-        return Response({"ticket": ticket, "expires_in": int(settings().ticket_seconds)})
+        return Response({"ticket": ticket, "expires_in": max(1, int(settings().ticket_seconds))})

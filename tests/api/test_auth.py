@@ -223,6 +223,11 @@ def test_it_gives_a_ticket_that_opens_a_socket_of_this_login(alice, login):
     assert redeemed.token_login == tokens.parse_access(login["access"]).login
 
 
+def test_it_never_says_that_a_ticket_is_valid_for_no_second(login, configure):
+    configure(TICKET_SECONDS=0.5)
+    assert bearer(login["access"]).post("/api/v1/ws/ticket").json()["expires_in"] == 1
+
+
 def test_it_gives_a_ticket_for_a_cookie_but_only_to_the_sites_own_pages(alice):
     client = APIClient(enforce_csrf_checks=True)
     client.force_login(alice)
