@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -105,6 +106,24 @@ async def test_an_absence_is_counted_also_if_the_first_socket_of_the_page_broke(
         await talk(people, process, lines("while the first is away", 3))
         await alice.uncheck("#cut")
     await expect(alice.locator("#missed")).to_have_text("While you were away: 3 messages")
+
+
+async def test_what_was_missed_in_another_room_is_found_by_a_click(windows: Windows, process: SiteProcess) -> None:
+    """In the room that is shown first, if something was missed there."""
+    alice = await windows.open("alice")
+    for room in ("team", "general"):
+        await alice.click("#rooms button >> text=General")
+        await alice.check("#cut")
+        async with People() as people:
+            await talk(people, process, lines("missed in the team", 3), room="team")
+            await talk(people, process, lines("missed in general", 40 if room == "general" else 0))
+        await alice.uncheck("#cut")
+        await alice.click("#missed")
+        await expect(alice.locator("#missed")).to_be_hidden()
+        await expect(alice).to_have_url(re.compile(f"#{room}$"))
+        first = alice.locator(".message.first-new")
+        await expect(first.locator(".text")).to_have_text(re.compile(r"missed in (the team|general) 0"))
+        await expect(first).to_be_in_viewport(ratio=1)
 
 
 async def test_what_was_loaded_after_a_refused_resume_does_not_count_as_missed_later(
