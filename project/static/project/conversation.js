@@ -39,6 +39,7 @@ export function startConversation() {
   new ResizeObserver(() => {
     if (wasAtEnd) jumpToEnd();
     if (shown) fillPane();
+    noteRead();
   }).observe(scroller);
 }
 
@@ -96,15 +97,22 @@ function keepPlace(first, top) {
   find("newer").hidden = isAtEnd() || !shown.room.unread;
 }
 
+/** While another pane is shown, this one has no height, and stays where it was. */
 function isAtEnd() {
+  if (!scroller.clientHeight) return wasAtEnd;
   return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
 }
 
 function isReading() {
-  return shown.isOpened && isVisible() && document.hasFocus() && isAtEnd();
+  return shown.isOpened && isLooking() && isAtEnd();
+}
+
+function isLooking() {
+  return isVisible() && document.hasFocus() && scroller.clientHeight > 0;
 }
 
 function jumpToEnd() {
+  wasAtEnd = true; // which is where it goes when it has a height again
   scroller.scrollTop = scroller.scrollHeight;
 }
 
@@ -114,7 +122,7 @@ function loadOlder() {
   if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});
 }
 
-/** Where nothing can be scrolled, older messages come by themselves. A pane that is not shown has no height. */
+/** Where nothing can be scrolled, older messages come by themselves. */
 function fillPane() {
   const isFull = scroller.scrollHeight > scroller.clientHeight;
   if (scroller.clientHeight && !isFull && !shown.room.error) loadOlder();
