@@ -274,3 +274,16 @@ async def test_the_focus_does_not_go_behind_the_inbox_of_a_phone(windows: Window
     await alice.locator("#read-all").focus()
     await alice.keyboard.press("Shift+Tab")
     assert await alice.evaluate("document.activeElement.closest('#space') === null")
+
+
+async def test_the_focus_in_the_inbox_is_seen_in_the_colours_of_the_system(
+    windows: Windows, process: SiteProcess
+) -> None:
+    process.site.run(
+        "from django.contrib.auth import get_user_model; from notifications import notify;"
+        "notify(get_user_model().objects.get(username='carol'), 'mention', message='Lunch?')"
+    )
+    carol = await windows.open("carol", forced_colors="active")
+    await carol.click("#bell")
+    await carol.keyboard.press("j")
+    await expect(carol.locator("#items > li:focus")).to_have_css("outline-style", "solid")
