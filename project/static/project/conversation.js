@@ -83,9 +83,9 @@ function isTooEarly({ messages, loading }) {
   return loading && !find("messages").children.length && messages.every(({ mine }) => !mine);
 }
 
-/** The line "New" stands where one has stopped reading. What one sees coming is not new. */
+/** The line "New" stands where one has stopped reading, and stays while one looks. What one sees coming is not new. */
 function findFirstNew({ messages, lastReadSeq, unread }) {
-  if (shown.mark === null && unread && !isReading()) shown.mark = lastReadSeq;
+  if (unread && (shown.mark === null ? !isReading() : !isLooking())) shown.mark = lastReadSeq;
   return shown.mark === null ? undefined : messages.find(({ seq, mine }) => seq > shown.mark && !mine);
 }
 

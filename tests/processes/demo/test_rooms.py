@@ -111,3 +111,17 @@ async def test_another_language_of_the_first_page_keeps_the_room_of_its_address(
         await expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
         await page.click("#sign-in button[value=alice]")
         await expect(page.locator("#room-title")).to_have_text("Team")
+
+
+async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windows: Windows) -> None:
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    await alice.evaluate("Object.assign(document, { hasFocus: () => window.looks })")
+    badge = alice.locator("#rooms li", has_text="General").locator(".badge")
+    for text in ("The first absence", "The second absence"):
+        await alice.evaluate("looks = false")
+        await say(bob, text)
+        await expect(badge).to_have_text("1")
+        await expect(alice.locator(".message.first-new .text")).to_have_text(text)
+        await alice.evaluate("{ looks = true; dispatchEvent(new Event('focus')); }")
+        await expect(badge).to_be_empty()
+        await expect(alice.locator(".message.first-new .text")).to_have_text(text)
