@@ -31,6 +31,11 @@ pytestmark = [
 # As `make run` does at each start.
 LOAD = "from django.core.management import call_command; call_command('load_demo', bare=True, verbosity=0)"
 HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
+# What waits for five seconds waits for ever.
+NO_GRACE = """{
+    const plan = window.setTimeout;
+    window.setTimeout = (run, ms, ...rest) => (ms === 5000 ? 0 : plan(run, ms, ...rest));
+}"""
 SLOW_CLOCK = "{ const { now } = Date; Date.now = () => now() - 3_600_000; }"
 # Resolves when a page that waits for one attempt has fewer seconds left than before.
 COUNT_DOWN = """() => new Promise((resolve) => {
@@ -93,6 +98,15 @@ async def test_nothing_is_missing_after_the_network_was_cut(windows: Windows, pr
         await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
         wanted = [f"{cut.__name__} before", *lines(cut.__name__, 37), f"{cut.__name__} mine"]
         await expect_texts(alice, wanted)
+
+
+async def test_a_network_that_is_cut_is_shown_at_once(windows: Windows) -> None:
+    """By default, the library does not show a loss before five seconds have passed."""
+    tab = await windows.open("alice")
+    await tab.context.add_init_script(NO_GRACE)
+    alice = await windows.open("alice", beside=tab)
+    await alice.check("#cut")
+    await expect(alice.locator("#pill")).to_have_attribute("data-status", "waiting")
 
 
 async def test_an_absence_is_counted_also_if_the_first_socket_of_the_page_broke(
