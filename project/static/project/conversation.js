@@ -8,13 +8,14 @@ import { fill, gettext, listNames, ngettext } from "./texts.js";
 const NEAR = 120; // pixels from an end of the list that count as being there
 
 const scroller = find("scroller");
-// The room, its `title` in the list, `offs` for leaving it, and `mark`: the position before the line "New", or null.
+// The room, its `title` in the list, `offs` for leaving it, `mark`: the position before the line "New", or null; and
+// `isLoading`: what comes next is a page of its history.
 let shown = null;
 
 export function openRoom(room, title) {
   if (shown?.room === room) return;
   shown?.offs.forEach((off) => off());
-  shown = { room, title, mark: null, offs: [room.join(), room.subscribe(showAll)] };
+  shown = { room, title, mark: null, isLoading: true, offs: [room.join(), room.subscribe(showAll)] };
   find("messages").replaceChildren();
   document.dispatchEvent(new CustomEvent("room", { detail: room }));
   showAll();
@@ -58,17 +59,27 @@ function showAll() {
   setText(find("room-title"), snapshot.title || shown.title);
   scroller.setAttribute("aria-busy", String(loading));
   find("unloaded").hidden = !error || status === "gone";
+  shown.isLoading ||= loading;
   if (isTooEarly(snapshot)) return showHints(snapshot);
   wasAtEnd = isAtEnd();
   const top = scroller.scrollHeight - scroller.scrollTop;
   const first = find("messages").firstElementChild?.dataset.key;
-  const firstNew = findFirstNew(snapshot);
-  const show = (child, message, before) => showMessage(child, message, before, message === firstNew, shown.room);
-  keepFocus(() => showList(find("messages"), messages, ({ key }) => key, makeMessage, show));
+  showMessages(messages, findFirstNew(snapshot));
+  shown.isLoading = loading;
   keepPlace(first, top);
   showHints(snapshot);
   noteRead();
   fillPane();
+}
+
+/** Screen readers read aloud what is said from now on, and no page of the history. */
+function showMessages(messages, firstNew) {
+  const list = find("messages");
+  const known = list.children.length;
+  const show = (child, message, before) => showMessage(child, message, before, message === firstNew, shown.room);
+  keepFocus(() => showList(list, messages, ({ key }) => key, makeMessage, show));
+  if (shown.isLoading) list.setAttribute("aria-live", "off");
+  else if (list.children.length > known) list.setAttribute("aria-live", "polite");
 }
 
 function showHints({ messages, hasOlder, loading, error, status, typingUsers }) {

@@ -287,3 +287,21 @@ async def test_the_focus_in_the_inbox_is_seen_in_the_colours_of_the_system(
     await carol.click("#bell")
     await carol.keyboard.press("j")
     await expect(carol.locator("#items > li:focus")).to_have_css("outline-style", "solid")
+
+
+async def test_only_what_is_said_from_now_on_is_read_aloud(windows: Windows) -> None:
+    """Not a page of the history, nor who is typing: in a busy room that would never end."""
+    carol = await windows.open("carol")
+    for number in range(60):
+        await say(carol, f"History {number}")
+    await expect(carol.locator(".message[data-status=stored] .text").last).to_have_text("History 59")
+    alice = await windows.open("alice")
+    messages = alice.locator("#messages")
+    await expect(alice.locator(".message .text").last).to_have_text("History 59")
+    await expect(messages).to_have_attribute("aria-live", "off")
+    await say(carol, "Is anybody here?")
+    await expect(messages).to_have_attribute("aria-live", "polite")
+    await alice.evaluate("scroller.scrollTop = 0")
+    await expect(alice.get_by_text("History 0", exact=True)).to_have_count(1)
+    await expect(messages).to_have_attribute("aria-live", "off")
+    assert await alice.locator("#typing").get_attribute("aria-live") is None
