@@ -4,10 +4,11 @@ import { realtime } from "./client.js";
 import { currentRoom, showSince } from "./conversation.js";
 import { find, keepFocus } from "./dom.js";
 import { cut } from "./network.js";
-import { snapshots } from "./rooms.js";
+import { choose, snapshots } from "./rooms.js";
 import { fill, ngettext } from "./texts.js";
 
 let before = null; // by room, the last position before the loss; null while nothing was lost
+let first = null; // of the rooms in which something was missed, the one that a click shows: its id, and that position
 
 export function startAway() {
   realtime.onState(({ status }) => status !== "online" && noteLoss());
@@ -20,9 +21,10 @@ export function startAway() {
   });
   document.addEventListener("room", hide);
   find("composer").addEventListener("submit", hide);
-  find("missed").addEventListener("click", ({ target }) => {
+  find("missed").addEventListener("click", () => {
     keepFocus(hide);
-    showSince(Number(target.dataset.seq));
+    choose(first.id);
+    showSince(first.since);
   });
 }
 
@@ -46,13 +48,16 @@ function lastSeq({ messages, loading, error }) {
 
 function showMissed({ streams }) {
   if (!before || !currentRoom()) return;
-  const counts = snapshots().map(({ id, messages }) => countMissed(messages, before[id], streams[`room.${id}`]));
-  const count = counts.reduce((sum, number) => sum + number, 0);
-  const missed = find("missed");
-  missed.dataset.seq = before[currentRoom().id];
-  missed.hidden = !count;
+  const counts = snapshots().map(({ id, messages }) => {
+    const since = before[id];
+    return { id, since, count: countMissed(messages, since, streams[`room.${id}`]) };
+  });
+  const missed = counts.filter(({ count }) => count);
+  first = missed.find(({ id }) => id === currentRoom().id) ?? missed[0];
+  const count = missed.reduce((sum, one) => sum + one.count, 0);
+  find("missed").hidden = !count;
   const text = ngettext("While you were away: %(count)s message", "While you were away: %(count)s messages", count);
-  missed.textContent = fill(text, { count });
+  find("missed").textContent = fill(text, { count });
   before = null;
 }
 

@@ -8,13 +8,14 @@ import { fill, gettext, listNames, ngettext } from "./texts.js";
 const NEAR = 120; // pixels from an end of the list that count as being there
 
 const scroller = find("scroller");
-// The room, its `title` in the list, `offs` for leaving it, and `mark`: the position before the line "New", or null.
+// The room, its `title` in the list, `offs` for leaving it, `mark`: the position before the line "New", or null; and
+// `isLoading`: what comes next is a page of its history.
 let shown = null;
 
 export function openRoom(room, title) {
   if (shown?.room === room) return;
   shown?.offs.forEach((off) => off());
-  shown = { room, title, mark: null, offs: [room.join(), room.subscribe(showAll)] };
+  shown = { room, title, mark: null, isLoading: true, offs: [room.join(), room.subscribe(showAll)] };
   find("messages").replaceChildren();
   document.dispatchEvent(new CustomEvent("room", { detail: room }));
   showAll();
@@ -39,6 +40,7 @@ export function startConversation() {
   new ResizeObserver(() => {
     if (wasAtEnd) jumpToEnd();
     if (shown) fillPane();
+    noteRead();
   }).observe(scroller);
 }
 
@@ -57,17 +59,27 @@ function showAll() {
   setText(find("room-title"), snapshot.title || shown.title);
   scroller.setAttribute("aria-busy", String(loading));
   find("unloaded").hidden = !error || status === "gone";
+  shown.isLoading ||= loading;
   if (isTooEarly(snapshot)) return showHints(snapshot);
   wasAtEnd = isAtEnd();
   const top = scroller.scrollHeight - scroller.scrollTop;
   const first = find("messages").firstElementChild?.dataset.key;
-  const firstNew = findFirstNew(snapshot);
-  const show = (child, message, before) => showMessage(child, message, before, message === firstNew, shown.room);
-  keepFocus(() => showList(find("messages"), messages, ({ key }) => key, makeMessage, show));
+  showMessages(messages, findFirstNew(snapshot));
+  shown.isLoading = loading;
   keepPlace(first, top);
   showHints(snapshot);
   noteRead();
   fillPane();
+}
+
+/** Screen readers read aloud what is said from now on, and no page of the history. */
+function showMessages(messages, firstNew) {
+  const list = find("messages");
+  const known = list.children.length;
+  const show = (child, message, before) => showMessage(child, message, before, message === firstNew, shown.room);
+  keepFocus(() => showList(list, messages, ({ key }) => key, makeMessage, show));
+  if (shown.isLoading) list.setAttribute("aria-live", "off");
+  else if (list.children.length > known) list.setAttribute("aria-live", "polite");
 }
 
 function showHints({ messages, hasOlder, loading, error, status, typingUsers }) {
@@ -82,9 +94,9 @@ function isTooEarly({ messages, loading }) {
   return loading && !find("messages").children.length && messages.every(({ mine }) => !mine);
 }
 
-/** The line "New" stands where one has stopped reading. What one sees coming is not new. */
+/** The line "New" stands where one has stopped reading, and stays while one looks. What one sees coming is not new. */
 function findFirstNew({ messages, lastReadSeq, unread }) {
-  if (shown.mark === null && unread && !isReading()) shown.mark = lastReadSeq;
+  if (unread && (shown.mark === null ? !isReading() : !isLooking())) shown.mark = lastReadSeq;
   return shown.mark === null ? undefined : messages.find(({ seq, mine }) => seq > shown.mark && !mine);
 }
 
@@ -96,15 +108,22 @@ function keepPlace(first, top) {
   find("newer").hidden = isAtEnd() || !shown.room.unread;
 }
 
+/** While another pane is shown, this one has no height, and stays where it was. */
 function isAtEnd() {
+  if (!scroller.clientHeight) return wasAtEnd;
   return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR;
 }
 
 function isReading() {
-  return shown.isOpened && isVisible() && document.hasFocus() && isAtEnd();
+  return shown.isOpened && isLooking() && isAtEnd();
+}
+
+function isLooking() {
+  return isVisible() && document.hasFocus() && scroller.clientHeight > 0;
 }
 
 function jumpToEnd() {
+  wasAtEnd = true; // which is where it goes when it has a height again
   scroller.scrollTop = scroller.scrollHeight;
 }
 
@@ -114,7 +133,7 @@ function loadOlder() {
   if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});
 }
 
-/** Where nothing can be scrolled, older messages come by themselves. A pane that is not shown has no height. */
+/** Where nothing can be scrolled, older messages come by themselves. */
 function fillPane() {
   const isFull = scroller.scrollHeight > scroller.clientHeight;
   if (scroller.clientHeight && !isFull && !shown.room.error) loadOlder();

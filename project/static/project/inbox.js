@@ -15,8 +15,7 @@ const BOXES = {
 };
 const SNOOZE_MS = 60_000; // short, so that one sees it come back
 const inbox = realtime.notifications;
-let last; // the promise of the last act, which is the one that can be undone
-let wasNothing = false; // the last act has changed nothing, so the library knows only the one before
+let last = null; // the promise of the last act, which is the one that can be undone; null if it has changed nothing
 let wasLoading = false;
 let isUnloaded = false; // the list, or more of it, could not be loaded
 
@@ -45,12 +44,15 @@ export const acts = {
       ? perform(inbox.unsnooze(item.id), gettext("Back in the inbox"))
       : perform(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
   read: (item) => perform(inbox.read(item.id)),
-  async undo() {
-    if (wasNothing || (await undoLast()) === false) showToast(gettext("There is nothing to undo"));
-  },
+  undo: () => undo(last),
 };
 
-const undoLast = () => perform(inbox.undo());
+/** The library takes back the last act that has not failed, so one that has failed must not be undone. */
+async function undo(act) {
+  const isDone = await act?.then(() => true, () => false);
+  if (isDone) endActs();
+  if (!isDone || (await attempt(inbox.undo())) === false) showToast(gettext("There is nothing to undo"));
+}
 
 /** Where nothing is unread, nothing changes. To undo that must not take back the act before, which has its button. */
 function readAll() {
@@ -58,16 +60,15 @@ function readAll() {
   const isInbox = (filter.box ?? "inbox") === "inbox";
   const hasUnread = isInbox ? counts.unread > 0 : hasMore || items.some((item) => !item.read_at);
   if (hasUnread) return perform(inbox.readAll(), gettext("All are read"));
-  wasNothing = true;
+  last = null;
   if (items.length) showToast(gettext("All are read"));
 }
 
 /** Offer to undo what is done, until the next act. */
 function perform(promise, done) {
   last = promise;
-  wasNothing = false;
   endActs();
-  const offer = { label: gettext("Undo"), run: undoLast };
+  const offer = { label: gettext("Undo"), run: () => undo(promise) };
   return attempt(promise, () => done && showToast(done, "", last === promise && offer));
 }
 

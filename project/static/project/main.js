@@ -6,10 +6,16 @@ import { enter, showSpace, startWelcome } from "./welcome.js";
 const wanted = new URLSearchParams(location.search).get("as");
 
 addEventListener("click", dropSecond, { capture: true });
-addEventListener("formdata", ({ formData }) => formData.set("csrfmiddlewaretoken", csrfToken()));
+addEventListener("formdata", complete);
 startWelcome();
 if (wanted && canSignIn) await enter(wanted);
 else if (login) await showSpace();
+
+/** A form leads back to the room. A language is chosen for the person, too: what is pushed to them is in it. */
+function complete({ formData }) {
+  formData.set("csrfmiddlewaretoken", csrfToken());
+  if (formData.has("next")) formData.set("next", `/${login ? `?as=${login.username}` : ""}${location.hash}`);
+}
 
 /** The second click of a double click may hit another button, which the first one has let slide under the pointer. */
 function dropSecond(event) {

@@ -73,12 +73,14 @@ function showOne(id) {
 
 function makeRoom({ id }) {
   const item = clone("room-piece");
-  part(item, "button").addEventListener("click", () => {
-    location.hash = id;
-    showChosen(); // the browser tells of the new hash later, and what is typed until then is for this room
-    document.body.dataset.pane = "conversation";
-  });
+  part(item, "button").addEventListener("click", () => choose(id));
   return item;
+}
+
+export function choose(id) {
+  location.hash = id;
+  showChosen(); // the browser tells of the new hash later, and what is typed until then is for this room
+  document.body.dataset.pane = "conversation";
 }
 
 function showRoom(item, listed, chosen) {

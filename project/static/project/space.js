@@ -9,7 +9,7 @@ import { startPill } from "./connection.js";
 import { startConversation } from "./conversation.js";
 import { find } from "./dom.js";
 import { startInbox } from "./inbox.js";
-import { leave, login } from "./login.js";
+import { leave } from "./login.js";
 import { startNews } from "./news.js";
 import { startOrders } from "./orders.js";
 import { startPanes } from "./panes.js";
@@ -38,7 +38,5 @@ export function startSpace() {
   // While somebody is subscribed to it, the people of the demo talk.
   realtime.topic("demo").join();
   find("sign-out").addEventListener("click", signOut);
-  // The language is chosen for the person, too: what is pushed to them is in it.
-  for (const next of document.getElementsByName("next")) next.value = `/?as=${login.username}`;
   realtime.connect();
 }

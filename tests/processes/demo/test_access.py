@@ -8,7 +8,7 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers, expect_to_fit
-from tests.processes.demo.windows import Windows, keep_toasts, say_what_is_refused
+from tests.processes.demo.windows import Windows, keep_toasts, lines, say, say_what_is_refused, scroll_up
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -228,3 +228,80 @@ async def test_notifications_keep_their_lines_and_begin_at_one_edge(windows: Win
     title, text = edges
     assert len(text) > 1  # lines
     assert text[0] == title[0]
+
+
+async def test_what_a_phone_does_not_show_is_not_read(windows: Windows) -> None:
+    """It shows one pane, or the inbox. What was read up to then stays where it was."""
+    alice, bob = await windows.open("alice", viewport=PHONE), await windows.open("bob")
+    for page in (bob, alice):
+        await page.evaluate("location.hash = 'team'")
+        await expect(page.locator("#room-title")).to_have_text("Team")
+    badge = alice.locator("#rooms li", has_text="Team").locator(".badge")
+    await expect(alice.locator("#nothing")).to_be_visible()
+    await choose_pane(alice, "side")
+    await say(bob, "Behind the rooms")
+    await expect(badge).to_have_text("1")
+    await choose_pane(alice, "conversation")
+    await expect(badge).to_be_empty()
+    await expect(alice.locator(".message.first-new .text")).to_have_text("Behind the rooms")
+    await alice.click("#bell")
+    await say(bob, "Behind the inbox")
+    await expect(badge).to_have_text("1")
+    await alice.click("#close-inbox")
+    await expect(alice.locator("#bell")).to_be_focused()
+    await expect(badge).to_be_empty()
+    await say(bob, "\n".join(lines("Long", 90)))
+    await expect(alice.get_by_text("Long 0")).to_have_count(1)
+    await scroll_up(alice)
+    place = await alice.evaluate("scroller.scrollTop")
+    await choose_pane(alice, "side")
+    await say(bob, "Below")
+    await expect(badge).to_have_text("1")
+    await choose_pane(alice, "conversation")
+    await expect(alice.locator("#newer")).to_be_visible()
+    assert await alice.evaluate("scroller.scrollTop") == place
+    await bob.click("#rooms button >> text=General")
+    await say(bob, "\n".join(lines("General", 90)))
+    await say(bob, "At the end")
+    await choose_pane(alice, "side")
+    await alice.click("#rooms button >> text=General")
+    await expect(alice.get_by_text("At the end")).to_be_in_viewport()
+
+
+async def test_the_focus_does_not_go_behind_the_inbox_of_a_phone(windows: Windows) -> None:
+    alice = await windows.open("alice", viewport=PHONE)
+    await alice.click("#bell")
+    await alice.locator("#read-all").focus()
+    await alice.keyboard.press("Shift+Tab")
+    assert await alice.evaluate("document.activeElement.closest('#space') === null")
+
+
+async def test_the_focus_in_the_inbox_is_seen_in_the_colours_of_the_system(
+    windows: Windows, process: SiteProcess
+) -> None:
+    process.site.run(
+        "from django.contrib.auth import get_user_model; from notifications import notify;"
+        "notify(get_user_model().objects.get(username='carol'), 'mention', message='Lunch?')"
+    )
+    carol = await windows.open("carol", forced_colors="active")
+    await carol.click("#bell")
+    await carol.keyboard.press("j")
+    await expect(carol.locator("#items > li:focus")).to_have_css("outline-style", "solid")
+
+
+async def test_only_what_is_said_from_now_on_is_read_aloud(windows: Windows) -> None:
+    """Not a page of the history, nor who is typing: in a busy room that would never end."""
+    carol = await windows.open("carol")
+    for number in range(60):
+        await say(carol, f"History {number}")
+    await expect(carol.locator(".message[data-status=stored] .text").last).to_have_text("History 59")
+    alice = await windows.open("alice")
+    messages = alice.locator("#messages")
+    await expect(alice.locator(".message .text").last).to_have_text("History 59")
+    await expect(messages).to_have_attribute("aria-live", "off")
+    await say(carol, "Is anybody here?")
+    await expect(messages).to_have_attribute("aria-live", "polite")
+    await alice.evaluate("scroller.scrollTop = 0")
+    await expect(alice.get_by_text("History 0", exact=True)).to_have_count(1)
+    await expect(messages).to_have_attribute("aria-live", "off")
+    assert await alice.locator("#typing").get_attribute("aria-live") is None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -30,6 +31,11 @@ pytestmark = [
 # As `make run` does at each start.
 LOAD = "from django.core.management import call_command; call_command('load_demo', bare=True, verbosity=0)"
 HEARTBEAT_SECONDS = 2  # a page notices a network that is silent after twice this time
+# What waits for five seconds waits for ever.
+NO_GRACE = """{
+    const plan = window.setTimeout;
+    window.setTimeout = (run, ms, ...rest) => (ms === 5000 ? 0 : plan(run, ms, ...rest));
+}"""
 SLOW_CLOCK = "{ const { now } = Date; Date.now = () => now() - 3_600_000; }"
 # Resolves when a page that waits for one attempt has fewer seconds left than before.
 COUNT_DOWN = """() => new Promise((resolve) => {
@@ -94,6 +100,15 @@ async def test_nothing_is_missing_after_the_network_was_cut(windows: Windows, pr
         await expect_texts(alice, wanted)
 
 
+async def test_a_network_that_is_cut_is_shown_at_once(windows: Windows) -> None:
+    """By default, the library does not show a loss before five seconds have passed."""
+    tab = await windows.open("alice")
+    await tab.context.add_init_script(NO_GRACE)
+    alice = await windows.open("alice", beside=tab)
+    await alice.check("#cut")
+    await expect(alice.locator("#pill")).to_have_attribute("data-status", "waiting")
+
+
 async def test_an_absence_is_counted_also_if_the_first_socket_of_the_page_broke(
     windows: Windows, process: SiteProcess
 ) -> None:
@@ -105,6 +120,24 @@ async def test_an_absence_is_counted_also_if_the_first_socket_of_the_page_broke(
         await talk(people, process, lines("while the first is away", 3))
         await alice.uncheck("#cut")
     await expect(alice.locator("#missed")).to_have_text("While you were away: 3 messages")
+
+
+async def test_what_was_missed_in_another_room_is_found_by_a_click(windows: Windows, process: SiteProcess) -> None:
+    """In the room that is shown first, if something was missed there."""
+    alice = await windows.open("alice")
+    for room in ("team", "general"):
+        await alice.click("#rooms button >> text=General")
+        await alice.check("#cut")
+        async with People() as people:
+            await talk(people, process, lines("missed in the team", 3), room="team")
+            await talk(people, process, lines("missed in general", 40 if room == "general" else 0))
+        await alice.uncheck("#cut")
+        await alice.click("#missed")
+        await expect(alice.locator("#missed")).to_be_hidden()
+        await expect(alice).to_have_url(re.compile(f"#{room}$"))
+        first = alice.locator(".message.first-new")
+        await expect(first.locator(".text")).to_have_text(re.compile(r"missed in (the team|general) 0"))
+        await expect(first).to_be_in_viewport(ratio=1)
 
 
 async def test_what_was_loaded_after_a_refused_resume_does_not_count_as_missed_later(

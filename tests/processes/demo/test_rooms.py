@@ -1,10 +1,12 @@
 """The rooms of the demo in a real browser: many of them, and one that cannot be seen any more."""
 
 import json
+import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
+from tests.clients.browser import open_page
 from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.windows import Windows, say
 from tests.sites.processes import SiteProcess
@@ -88,3 +90,38 @@ async def test_whoever_goes_to_another_room_is_not_typing_in_the_one_before(wind
     said = [frame["data"] for frame in map(json.loads, await bob.evaluate("sent")) if frame["type"] == "typing"]
     assert said == [{"is_typing": False, "context": "general"}]
     await expect(alice.locator("#typing")).to_have_text("")
+
+
+async def test_another_language_keeps_the_room(windows: Windows) -> None:
+    """What is typed next is for the room that was shown."""
+    alice = await windows.open("alice")
+    await alice.click("#rooms button >> text=Team")
+    await alice.click("#side .languages button")
+    await expect(alice.locator("html")).to_have_attribute("lang", "zh-hans")
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await expect(alice).to_have_url(re.compile("/#team$"))
+
+
+async def test_another_language_of_the_first_page_keeps_the_room_of_its_address(
+    browser: Browser, process: SiteProcess
+) -> None:
+    async with open_page(browser) as page:
+        await page.goto(f"http://{process.address}/#team")
+        await page.click("#welcome .languages button")
+        await expect(page.locator("html")).to_have_attribute("lang", "zh-hans")
+        await page.click("#sign-in button[value=alice]")
+        await expect(page.locator("#room-title")).to_have_text("Team")
+
+
+async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windows: Windows) -> None:
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    await alice.evaluate("Object.assign(document, { hasFocus: () => window.looks })")
+    badge = alice.locator("#rooms li", has_text="General").locator(".badge")
+    for text in ("The first absence", "The second absence"):
+        await alice.evaluate("looks = false")
+        await say(bob, text)
+        await expect(badge).to_have_text("1")
+        await expect(alice.locator(".message.first-new .text")).to_have_text(text)
+        await alice.evaluate("{ looks = true; dispatchEvent(new Event('focus')); }")
+        await expect(badge).to_be_empty()
+        await expect(alice.locator(".message.first-new .text")).to_have_text(text)

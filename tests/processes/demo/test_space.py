@@ -404,6 +404,39 @@ async def test_what_changes_nothing_offers_no_undo(windows: Windows, process: Si
     await expect(items).to_have_count(left + 1)
 
 
+async def test_an_act_that_has_failed_is_not_undone(windows: Windows, process: SiteProcess) -> None:
+    """Nor is the act before. To undo that has failed can be tried again."""
+    process.site.run(
+        "from django.contrib.auth.models import User; from notifications import notify;"
+        "[notify(User.objects.get(username='carol'), 'mention', message=text) for text in ('six', 'seven')]"
+    )
+    carol = await windows.open("carol")
+    await keep_toasts(carol)
+    items, toasts = carol.locator("#items > li"), carol.locator(".toast")
+    await expect(items.nth(1)).to_be_attached()
+    await carol.click("#bell")
+    await carol.keyboard.press("e")
+    await expect(toasts.last).to_contain_text("Archived")
+    left = await items.count()
+    await carol.context.set_offline(True)
+    await carol.keyboard.press("e")
+    await carol.keyboard.press("z")
+    await expect(toasts.filter(has_text="There is nothing to undo")).to_have_count(1)
+    await expect(items).to_have_count(left)
+    await carol.context.set_offline(False)
+    await items.first.focus()
+    await carol.keyboard.press("z")
+    await expect(toasts.filter(has_text="There is nothing to undo")).to_have_count(2)
+    await carol.keyboard.press("e")
+    await expect(toasts.last).to_contain_text("Archived")
+    await carol.context.set_offline(True)
+    await carol.keyboard.press("z")
+    await expect(toasts.last).to_contain_text("That did not work")
+    await carol.context.set_offline(False)
+    await carol.keyboard.press("z")
+    await expect(items).to_have_count(left)
+
+
 async def test_hostile_texts_stay_texts(windows: Windows, process: SiteProcess) -> None:
     process.site.run(
         "from django.contrib.auth.models import User; from notifications import notify;"

@@ -142,11 +142,11 @@ def status(page: Page, name: str) -> Any:
     return page.locator(f"#people [data-username={name}]")
 
 
-async def talk(people: People, process: SiteProcess, lines: list[str]) -> None:
+async def talk(people: People, process: SiteProcess, lines: list[str], room: str = "general") -> None:
     """Bob, who has no browser, says these lines in the room."""
     bob = await people.connect(process, "bob")
     for line in lines:
-        answer = await bob.ask("message", id=token_hex(8), room_id="general", message=line)
+        answer = await bob.ask("message", id=token_hex(8), room_id=room, message=line)
         assert answer["type"] == "ack", answer
 
 
