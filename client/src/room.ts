@@ -72,15 +72,15 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     return this.#transmit(clientId, text, kind);
   }
 
-  retry(clientId: string): Promise<types.Answer> {
-    const draft = this.#list.draft(clientId);
+  retry(clientId: string | null): Promise<types.Answer> {
+    const draft = this.#list.draft(clientId!);
     if (!draft?.error) return quiet(Promise.reject(new TypeError("Not failed")));
-    this.#list.revise(clientId, { status: "sending" });
-    return this.#transmit(clientId, draft.text, draft.kind);
+    this.#list.revise(clientId!, { status: "sending" });
+    return this.#transmit(clientId!, draft.text, draft.kind);
   }
 
-  discard(clientId: string): void {
-    this.#list.discard(clientId);
+  discard(clientId: string | null): void {
+    this.#list.discard(clientId!);
     this.#show();
   }
 
