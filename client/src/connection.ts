@@ -68,7 +68,8 @@ export class Connection implements Link {
   }
 
   wake(): void {
-    if (!this.#isActive) return;
+    // Whether somebody wants a socket: connecting, waiting, online or offline.
+    if (!/ing|line/.test(this.#state.status)) return;
     if (!this.#deadlines.has("next")) return this.connect();
     this.#deadlines.check();
     const now = Date.now();
@@ -82,12 +83,6 @@ export class Connection implements Link {
 
   transmit(text: string): void {
     if (this.#greeting) this.#socket!.send(text);
-  }
-
-  /** Whether somebody wants a socket. */
-  get #isActive(): boolean {
-    // Connecting, waiting, online or offline.
-    return /ing|line/.test(this.#state.status);
   }
 
   // Opening
@@ -146,10 +141,10 @@ export class Connection implements Link {
     if (verdict && !renews) return this.#stop(verdict, reason, code);
     this.#refused = renews;
     if (renews && !this.#failures++) return this.#open();
-    const after = goodbye?.retry_after_ms ?? 0;
+    const after = goodbye?.retry_after_ms;
     const pause = after || choosePause(this.#failures++, limits.firstPauseMs, limits.longestPauseMs);
     const retryAt = this.#deadlines.plan("next", pause, () => this.#open());
-    this.#notBefore = after && retryAt;
+    this.#notBefore = after ? retryAt : 0;
     this.#change({ reason, code, status: isOffline() ? "offline" : "waiting", retryAt });
   }
 
@@ -162,7 +157,8 @@ export class Connection implements Link {
 
   #change(changes: Partial<State>): void {
     this.#state = { ...this.#state, ...changes };
-    const isLost = this.#isActive && this.#state.status !== "online";
+    // Connecting, waiting or offline.
+    const isLost = /ing|ff/.test(this.#state.status);
     if (!isLost || this.#told.status !== "online") this.#tell();
     else if (!this.#deadlines.has("grace"))
       this.#deadlines.plan("grace", this.#settings.limits.graceMs, () => this.#tell());
