@@ -21,7 +21,7 @@ const README = join(HERE, "../README.md");
  * public, a key of a frame, or read by its name in a string.
  */
 const INTERNAL =
-  "addDraft admit alter ask base begin callback cancel check conclude draft effect emit expect expire finish fire flush " +
+  "addDraft admit alter ask base begin callback cancel check conclude decline draft effect emit expect expire finish fire flush " +
   "forgetStream fulfil giveUp greeting isHeld isOwn limited makeId maxBytes moment note outbox part plan positions preview put " +
   "ready rejectAll reset resuming revise runAfter runMore runNow say sendNow seqs sorted stop takeFrame takePage timer transmit " +
   "trimTo update wake wants";

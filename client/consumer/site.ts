@@ -2,7 +2,7 @@
 
 import { createRealtime, type frames } from "django-realtime-hub";
 import { createClient } from "django-realtime-hub/core";
-import { useTopic } from "django-realtime-hub/react";
+import { type MessagesView, useTopic } from "django-realtime-hub/react";
 import { createFakeServer } from "django-realtime-hub/testing";
 import { useTopic as useTopicRef } from "django-realtime-hub/vue";
 
@@ -30,3 +30,9 @@ export const values: ({ celsius: number } | undefined)[] = [
   useTopic("weather"),
   useTopicRef("weather").value,
 ];
+
+// What has failed can be sent again, or discarded, as docs/frontend.md does it: no assertion is needed.
+const room = client.room("general");
+for (const { status, clientId } of room.messages) if (status === "failed") void room.retry(clientId);
+export const againBy = ({ retry, discard }: MessagesView): (() => void)[] =>
+  room.messages.flatMap(({ clientId }) => [() => void retry(clientId), () => discard(clientId)]);

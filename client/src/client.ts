@@ -36,7 +36,7 @@ export class Client extends Store<types.State> implements types.Client {
 
   constructor(options: types.Options = {}) {
     super(IDLE);
-    this.#options = options;
+    this.#options = { ...options };
     this.limits = { ...LIMITS, ...options.limits };
     this.outbox = new Outbox((text) => this.#link?.transmit(text), this.limits.queuedCommands);
   }
@@ -75,7 +75,7 @@ export class Client extends Store<types.State> implements types.Client {
     this.close();
     this.#forget("USER_CHANGED");
     this.#settings = undefined;
-    this.#options = { ...this.#options, user };
+    this.#options.user = user;
     if (wanted) this.connect();
   }
 

@@ -18,8 +18,10 @@ import { choosePause, isPassing, judge, UNAUTHENTICATED } from "./verdict.js";
 /** How long a socket has to live before the next pause is a short one again. */
 const STABLE_MS = 10_000;
 const MOST_IN_ONE_RESUME = 250;
-/** A `resume` that was refused for now, without a time, is sent again after this one. */
-const RESUME_AGAIN_MS = 2_000;
+/** The command with a new token, and its id. */
+const AUTH = "auth";
+/** What was refused for now, without a time, is sent again after this one. */
+const AGAIN_MS = 2_000;
 /** A socket that was heard a moment ago needs no probe. */
 const FRESH_MS = 1_000;
 
@@ -44,7 +46,7 @@ export class Connection implements Link {
   /** The server has asked not to be disturbed before. */
   #notBefore = 0;
   /** `next`: what happens if nothing is heard; planned as long as a socket is wanted, and the page is not put aside. */
-  #deadlines = new Deadlines<"next" | "resume" | "extend" | "grace">();
+  #deadlines = new Deadlines<"next" | typeof RESUME | typeof AUTH | "grace">();
 
   constructor(settings: Settings, events: LinkEvents) {
     this.#settings = settings;
@@ -68,7 +70,8 @@ export class Connection implements Link {
   }
 
   wake(): void {
-    if (!this.#isActive) return;
+    // Whether somebody wants a socket: connecting, waiting, online or offline.
+    if (!/ing|line/.test(this.#state.status)) return;
     if (!this.#deadlines.has("next")) return this.connect();
     this.#deadlines.check();
     const now = Date.now();
@@ -82,12 +85,6 @@ export class Connection implements Link {
 
   transmit(text: string): void {
     if (this.#greeting) this.#socket!.send(text);
-  }
-
-  /** Whether somebody wants a socket. */
-  get #isActive(): boolean {
-    // Connecting, waiting, online or offline.
-    return /ing|line/.test(this.#state.status);
   }
 
   // Opening
@@ -120,7 +117,7 @@ export class Connection implements Link {
       if (!isCurrent()) return;
       report(error);
       // An open socket has some time left.
-      if (this.#greeting) this.#deadlines.plan("extend", this.#settings.limits.longestPauseMs, () => this.#extend());
+      if (this.#greeting) this.#deadlines.plan(AUTH, this.#settings.limits.longestPauseMs, () => this.#extend());
       else this.#lose("CREDENTIAL");
     }
   }
@@ -129,7 +126,7 @@ export class Connection implements Link {
   #end(): number {
     this.#socket?.close();
     this.#socket = this.#greeting = undefined;
-    this.#deadlines.cancel("next", "resume", "extend");
+    this.#deadlines.cancel("next", RESUME, AUTH);
     return ++this.#attempt;
   }
 
@@ -146,10 +143,10 @@ export class Connection implements Link {
     if (verdict && !renews) return this.#stop(verdict, reason, code);
     this.#refused = renews;
     if (renews && !this.#failures++) return this.#open();
-    const after = goodbye?.retry_after_ms ?? 0;
+    const after = goodbye?.retry_after_ms;
     const pause = after || choosePause(this.#failures++, limits.firstPauseMs, limits.longestPauseMs);
     const retryAt = this.#deadlines.plan("next", pause, () => this.#open());
-    this.#notBefore = after && retryAt;
+    this.#notBefore = after ? retryAt : 0;
     this.#change({ reason, code, status: isOffline() ? "offline" : "waiting", retryAt });
   }
 
@@ -162,7 +159,8 @@ export class Connection implements Link {
 
   #change(changes: Partial<State>): void {
     this.#state = { ...this.#state, ...changes };
-    const isLost = this.#isActive && this.#state.status !== "online";
+    // Connecting, waiting or offline.
+    const isLost = /ing|ff/.test(this.#state.status);
     if (!isLost || this.#told.status !== "online") this.#tell();
     else if (!this.#deadlines.has("grace"))
       this.#deadlines.plan("grace", this.#settings.limits.graceMs, () => this.#tell());
@@ -185,11 +183,7 @@ export class Connection implements Link {
     if (this.#greeting) this.#listen(2000 * this.#greeting.heartbeat_seconds);
     if (type === "heartbeat") return this.transmit('{"type":"pong"}');
     if (type === "auth_expiring") this.#extend();
-    if (type === "error") {
-      if (id === RESUME) this.#refuse(frame);
-      // The token of another user, perhaps: a socket of its own tells.
-      if (id === "auth") this.#open();
-    }
+    if (type === "error" && (id === RESUME || id === AUTH)) this.#refuse(frame);
     this.#hand(frame);
     // The last frame. The close that follows may be lost on the way, so it is not waited for.
     if (type === "disconnect") this.#lose(frame["reason"], frame["code"], frame as unknown as Disconnect);
@@ -229,16 +223,21 @@ export class Connection implements Link {
     }
   }
 
-  /** A `resume` was refused: for one stream for good, or as a whole. Then the streams that it has started are silent. */
-  #refuse({ stream, error_code, retry_after_ms }: Answer): void {
+  /**
+   * What the connection itself has sent was refused: a `resume` for one stream for good or as a whole, after which the
+   * streams that it has started are silent, or a new token.
+   */
+  #refuse({ id, stream, error_code, retry_after_ms }: Answer): void {
     if (stream) {
       this.#streams.forgetStream(stream);
       if (stream.startsWith("room.")) this.#hand({ type: "left", room_id: stream.slice(5), reason: "REMOVED" });
-    } else if (isPassing(error_code))
-      this.#deadlines.plan("resume", retry_after_ms ?? RESUME_AGAIN_MS, () => this.#resume(this.#streams.positions));
-    else {
-      // A socket that resumes nothing takes its place, and all that the page shows is loaded again.
-      this.#streams = new Streams();
+    } else if (isPassing(error_code)) {
+      const again = (): void => (id === RESUME ? this.#resume(this.#streams.positions) : this.#extend());
+      this.#deadlines.plan(id as typeof AUTH, retry_after_ms ?? AGAIN_MS, again);
+    } else {
+      // A socket that resumes nothing takes its place, and all that the page shows is loaded again. Or the token is of
+      // another user, perhaps: a socket of its own tells.
+      if (id === RESUME) this.#streams = new Streams();
       this.#open();
     }
   }
@@ -247,7 +246,7 @@ export class Connection implements Link {
   #extend(): void {
     void this.#ask(
       this.#attempt,
-      ({ token }) => token && this.transmit(JSON.stringify({ type: "auth", token, id: "auth" })),
+      ({ token }) => token && this.transmit(JSON.stringify({ type: AUTH, token, id: AUTH })),
     );
   }
 }

@@ -49,7 +49,8 @@ export class Store<T extends object> implements Observable<T> {
 
   /** @internal */
   emit(type: string, event?: unknown): void {
-    for (const listener of [...(this.#types[type] ?? [])]) attempt(() => listener(event));
+    // A copy: a listener may add others.
+    for (const listener of new Set(this.#types[type])) attempt(() => listener(event));
   }
 
   // Bound, because views hand these two functions on.

@@ -73,17 +73,12 @@ export class Inbox extends Set<Pending> {
 
 /** The counts when `after` has taken the place of `before`; null is none. */
 export function recount(counts: Counts, before: Item | null, after: Item | null): Counts {
-  const step = (key: keyof Counts): number => {
+  const step = (key: keyof Counts, moment: "read_at" | "seen_at"): number => {
+    const count = (item: Item | null): number => Number(item && boxOf(item) === "inbox" && !item[moment]);
     // 100 stands for more than 99, so one more or less is nothing that anybody knows.
-    if (counts[key] >= MOST_COUNTED) return counts[key];
-    return Math.max(0, counts[key] + count(after, key) - count(before, key));
+    return counts[key] < MOST_COUNTED ? Math.max(0, counts[key] + count(after) - count(before)) : counts[key];
   };
-  return { unread: step("unread"), unseen: step("unseen") };
-}
-
-/** 1 if a notification is counted, else 0. */
-function count(item: Item | null, key: keyof Counts): number {
-  return Number(item && boxOf(item) === "inbox" && !item[key === "unread" ? "read_at" : "seen_at"]);
+  return { unread: step("unread", "read_at"), unseen: step("unseen", "seen_at") };
 }
 
 function boxOf({ archived_at, snoozed_until }: Item): InboxFilter["box"] {

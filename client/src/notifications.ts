@@ -106,8 +106,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   #take({ next, notifications }: Page, before: readonly Item[]): void {
     this.#next = next;
-    const known = before.map(({ id }) => id);
-    this.#inbox.base = [...before, ...notifications.filter(({ id }) => !known.includes(id))];
+    this.#inbox.base = [...before, ...notifications.filter(({ id }) => !before.some((known) => known.id === id))];
     this.#show({ hasMore: !!next });
   }
 

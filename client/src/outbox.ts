@@ -11,7 +11,7 @@ interface Entry {
   /** The command as it is sent. */
   text: string;
   fulfil(answer: Answer): void;
-  reject(error: RealtimeError): void;
+  decline(error: RealtimeError): void;
 }
 
 /** Half of a character, with which a cut text may end, is no JSON: the server could not even read the `id`. */
@@ -51,7 +51,7 @@ export class Outbox extends Map<string, Entry> {
     const problem = refusal ?? (this.size >= this.#limit ? "QUEUE_FULL" : isTooLarge && "TOO_LARGE");
     const promise = new Promise<Answer>((resolve, reject) => {
       if (problem) return reject(new RealtimeError(problem));
-      this.set(id, { text, fulfil: resolve, reject });
+      this.set(id, { text, fulfil: resolve, decline: reject });
       this.#transmit(text);
     });
     return quiet(promise);
@@ -67,15 +67,15 @@ export class Outbox extends Map<string, Entry> {
     const { type, id, error_code: code, message, retry_after_ms: after } = frame;
     const entry = this.get(id!);
     if (!entry) return;
-    const again = (): unknown => this.get(id!) === entry && this.#transmit(entry.text);
-    if (isPassing(code)) return void setTimeout(again, after ?? AGAIN_MS);
+    if (isPassing(code))
+      return void setTimeout(() => this.get(id!) === entry && this.#transmit(entry.text), after ?? AGAIN_MS);
     this.delete(id!);
-    if (type === "error") entry.reject(new RealtimeError(code, message));
+    if (type === "error") entry.decline(new RealtimeError(code, message));
     else entry.fulfil(frame);
   }
 
   rejectAll(code: FailureCode): void {
-    for (const { reject } of this.values()) reject(new RealtimeError(code));
+    for (const { decline } of this.values()) decline(new RealtimeError(code));
     this.clear();
   }
 }

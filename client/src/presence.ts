@@ -74,9 +74,8 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   /** What was known of users whom nobody watches any more is forgotten, so that watching them again asks. */
   #set(found: Status[], names = this.#names): void {
-    const users = { ...this.users };
     const watched = this.#names;
-    for (const id in users) if (!watched.has(id)) delete users[id];
+    const users = Object.fromEntries(Object.entries(this.users).filter(([id]) => watched.has(id)));
     for (const { user_id, status } of found) {
       if (names.has(String(user_id))) users[user_id] = status;
       this.#asked.delete(String(user_id));

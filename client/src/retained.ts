@@ -30,8 +30,7 @@ export abstract class Retained<T extends object> extends Store<T> {
   }
 
   leave(): void {
-    if (!this.#count || --this.#count) return;
-    this.#timer = setTimeout(() => {
+    if (this.#count && !--this.#count) this.#timer = setTimeout(() => {
       this.isHeld = false;
       this.finish();
     }, LINGER_MS);

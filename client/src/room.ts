@@ -72,15 +72,15 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     return this.#transmit(clientId, text, kind);
   }
 
-  retry(clientId: string): Promise<types.Answer> {
-    const draft = this.#list.draft(clientId);
+  retry(clientId: string | null): Promise<types.Answer> {
+    const draft = this.#list.draft(clientId!);
     if (!draft?.error) return quiet(Promise.reject(new TypeError("Not failed")));
-    this.#list.revise(clientId, { status: "sending" });
-    return this.#transmit(clientId, draft.text, draft.kind);
+    this.#list.revise(clientId!, { status: "sending" });
+    return this.#transmit(clientId!, draft.text, draft.kind);
   }
 
-  discard(clientId: string): void {
-    this.#list.discard(clientId);
+  discard(clientId: string | null): void {
+    this.#list.discard(clientId!);
     this.#show();
   }
 
@@ -140,7 +140,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
 
   ready({ streams }: ConnectedData): void {
     const isJoined = this.status === "joined";
-    const isLost = this.status === "idle" || (isJoined && !(this.#stream in streams));
+    const isLost = isJoined ? !(this.#stream in streams) : this.status === "idle";
     if (isLost && this.isHeld) void this.begin();
     else if (this.error) void this.#history.runNow();
     else if (isJoined) quiet(this.#get("").then((room) => this.#follow(room)));
@@ -197,7 +197,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
       this.update({ status: "joined", title, role });
       await this.#history.runNow();
     } catch (error) {
-      const isGone = /^(NOT_FOUND|FORBIDDEN)$/.test((error as RealtimeError).code);
+      const isGone = /NOT_FOUND|FORBIDDEN/.test((error as RealtimeError).code);
       this.update({ status: isGone ? "gone" : "idle", error: error as Error });
     }
   }

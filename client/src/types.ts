@@ -211,10 +211,13 @@ export interface Room extends Observable<RoomSnapshot>, RoomSnapshot {
   leave(): void;
   /** The message is in the list at once. Settles when it is stored or refused; a failure is in the list, too. */
   send(text: string, kind?: Kind): Promise<Answer>;
-  /** Send a message that has failed again, with the same id: it is stored once. */
-  retry(clientId: string): Promise<Answer>;
-  /** Remove a message that has failed from the list. */
-  discard(clientId: string): void;
+  /**
+   * Send a message that has failed again, with the same id: it is stored once. Rejects with a TypeError if it has not
+   * failed. So does null, which messages of others have: only what this client has sent can fail.
+   */
+  retry(clientId: string | null): Promise<Answer>;
+  /** Remove a message that has failed from the list. Does nothing with any other, or with null. */
+  discard(clientId: string | null): void;
   /** Call it at each key: it sends what is needed. */
   typing(isTyping?: boolean): void;
   /** The user has read up to this position; by default up to the newest message. */

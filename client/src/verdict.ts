@@ -18,7 +18,7 @@ export function judge(code: number, goodbye: Disconnect | undefined): "signedOut
 
 /** Refusals that are over soon: the same command or request is sent again. */
 export function isPassing(code?: string): boolean {
-  return /^(NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_(429|5..))$/.test(code!);
+  return /NETWORK|RATE_LIMITED|UNAVAILABLE|HTTP_(429|5..)/.test(code!);
 }
 
 /** Full jitter: a random part of a time that doubles. `failures` is 0 before the first attempt to come back. */

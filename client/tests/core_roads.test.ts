@@ -280,6 +280,17 @@ describe("credentials", () => {
     expect(site.server.attempts).toHaveLength(1);
   });
 
+  test.each(["UNAVAILABLE", "RATE_LIMITED"] as const)("a new token that is refused with %s keeps the socket, and is renewed a moment later", async (code) => {
+    await connect(site.client);
+    site.server.failNext("auth", code, { retry_after_ms: 3_000 });
+    await happen(() => expire(site));
+    await pass(2_999);
+    expect(sent(site.server, "auth")).toMatchObject([{ token: "token-2" }]);
+    await pass(1);
+    expect(sent(site.server, "auth").slice(1)).toMatchObject([{ token: "token-3" }]);
+    expect(site.server.attempts).toHaveLength(1);
+  });
+
   test("a callback that hangs while a request asks is given up, and the room is loaded", async () => {
     const credential = vi.fn<CredentialSource>().mockReturnValueOnce("first");
     const client = site.open({ credential });

@@ -66,17 +66,19 @@ describe("messages", () => {
     await settle();
     expect(shown().at(-1)).toBe("four (failed)");
     const { clientId } = room.messages.at(-1)!;
-    await room.retry(clientId!);
+    await room.retry(clientId);
     await settle();
     expect(shown().at(-1)).toBe("four");
     expect(sent(site.server, "message").map(({ id }) => id)).toEqual([clientId, clientId]);
-    await expect(room.retry(clientId!)).rejects.toThrow(TypeError);
-    void room.retry(clientId!); // a second click, which nobody looks at
+    await expect(room.retry(clientId)).rejects.toThrow(TypeError);
+    void room.retry(clientId); // a second click, which nobody looks at
+    await expect(room.retry(room.messages[0]!.clientId)).rejects.toThrow(TypeError); // of another user
 
     site.server.failNext("message", "FORBIDDEN");
     await codeOf(room.send("five"));
     await settle();
-    room.discard(room.messages.at(-1)!.clientId!);
+    room.discard(room.messages[0]!.clientId);
+    room.discard(room.messages.at(-1)!.clientId);
     expect(shown()).toEqual(["one", "two", "three", "four"]);
   });
 

@@ -453,6 +453,18 @@ test("two tabs that resume one stream from different positions both get what the
   expect(seqs("b").filter((seq) => seq > 5)).toEqual([6, 7]);
 });
 
+test("a tab that comes after a resume was refused for now knows the positions of its user's streams", () => {
+  const host = makeHost();
+  host.connect("a");
+  host.frame({ type: "connected", data: { streams: { "user.1": 7, site: 2 } } });
+  host.send("a", { type: "resume", streams: { "user.1": 5, "room.general": 3 }, id: "resume" });
+  host.frame({ type: "error", error_code: "UNAVAILABLE", id: "resume" });
+  host.connect("b");
+  expect(host.heard["b"]![0].data.streams).toEqual({ "user.1": 7, site: 2 });
+  host.send("a", { type: "resume", streams: { "user.1": 5, "room.general": 3 }, id: "resume" });
+  expect(host.received.at(-1)).toMatchObject({ type: "resume", streams: { "user.1": 5, "room.general": 3 } });
+});
+
 test("after the server's goodbye, a tab gets another socket, though the old one has not closed yet", () => {
   const host = makeHost();
   for (const tab of ["a", "b"]) host.connect(tab);

@@ -24,8 +24,8 @@ class Peer {
   end: number | null = null;
   readonly socket: TransportSocket;
 
-  constructor(path = "/api/v1/ws", protocols: string[] = []) {
-    this.socket = server.transport.open(
+  constructor(of = server, path = "/api/v1/ws", protocols: string[] = []) {
+    this.socket = of.transport.open(
       { url: `ws://fake.test${path}`, protocols },
       { message: (text) => this.frames.push(JSON.parse(text)), close: (code) => (this.end = code) },
     );
@@ -40,7 +40,7 @@ class Peer {
 }
 
 async function connect(path?: string, protocols?: string[]): Promise<Peer> {
-  const peer = new Peer(path, protocols);
+  const peer = new Peer(server, path, protocols);
   await settle();
   return peer;
 }
@@ -88,6 +88,15 @@ describe("a socket", () => {
     expect(restarted.frames.at(-1)).toMatchObject({ type: "disconnect", reconnect: true, retry_after_ms: 50 });
     expect(server.sockets.size).toBe(0);
   });
+});
+
+test("what was sent is waited for though fake timers were there before this module, as Jest's may be for all tests", async () => {
+  vi.useFakeTimers();
+  vi.resetModules();
+  const late = await import("../src/testing.js");
+  const peer = new Peer(late.createFakeServer());
+  await late.settle();
+  expect(types(peer.frames)).toEqual(["connected"]);
 });
 
 describe("a command", () => {

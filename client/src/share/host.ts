@@ -126,10 +126,14 @@ export class Host extends Map<string, Tab> {
     this.get(to!)?.post({ to: to!, text: JSON.stringify(frame) });
   }
 
-  /** What a tab wants, it has to say itself. */
+  /**
+   * What a tab wants, it has to say itself. Of the others, a position may be unknown after a refusal: then it is that of
+   * the greeting. Without one, a tab would not notice what it misses.
+   */
   #greet(tab: string): void {
-    const streams = Object.fromEntries(Object.entries(this.#streams.positions).filter(([name]) => !ASKED.test(name)));
-    this.#post(tab, { ...this.#greeting, data: { ...this.#greeting!.data, streams } });
+    const { data } = this.#greeting!;
+    const known = Object.entries(this.#streams.positions).filter(([name]) => !ASKED.test(name));
+    this.#post(tab, { ...this.#greeting, data: { ...data, streams: { ...data.streams, ...Object.fromEntries(known) } } });
   }
 
   // Commands
