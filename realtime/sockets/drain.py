@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
@@ -14,6 +14,7 @@ from realtime.storage.tasks import end_tasks
 # Within this time, processes that are stopped together see in the presence store that the others stop, too.
 RETIRE_SECONDS = 0.3
 LOOK_SECONDS = 0.05  # between two looks
+LOOK_AGAIN_SECONDS = 1.0  # between two later ones: others may be slower to hear of the stop
 STEP_SECONDS = 0.01  # shorter waits are added up
 # Before this time, a process that has only just ended is not up again.
 START_MS = 1_000
@@ -25,7 +26,8 @@ class Drain:
     If all clients came back at once, they would overload the processes that serve them next. If other processes go on,
     the sockets are closed evenly over `restart_window_seconds`, and each client is away for a moment. If none does, a
     closed client can only wait for the next process: so all are closed at once, this process ends soon, and the
-    clients are asked to come back at times spread over the window.
+    clients are asked to come back at times spread over the window. So are those that are left when the last of the
+    others stops meanwhile.
     """
 
     def __init__(self, connections: Mapping[str, Connection], tracker: Tracker) -> None:
@@ -60,21 +62,35 @@ class Drain:
         while (has_others := await self._tracker.has_others()) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(LOOK_SECONDS)  # the store announces nothing
         self.has_others = has_others
-        close = close_in_turn if self.has_others else close_at_once
-        await close(self._connections.values())
+        left = list(self._connections.values())
+        if has_others:
+            left = await close_in_turn(left, self._tracker.has_others)
+        if left:
+            self.has_others = False
+            await close_at_once(left)
 
 
-async def close_in_turn(connections: Iterable[Connection]) -> None:
-    """Close the connections with RESTARTING, in no particular order, evenly over the window."""
+async def close_in_turn(
+    connections: Iterable[Connection], has_others: Callable[[], Awaitable[bool]]
+) -> list[Connection]:
+    """Close the connections with RESTARTING, in no particular order, evenly over the window.
+
+    Returns those that are left when no other process goes on any more.
+    """
     leaving = list(connections)
     random.shuffle(leaving)
     loop = asyncio.get_running_loop()
     started, step = loop.time(), settings().restart_window_seconds / max(1, len(leaving))
+    look_at = started + LOOK_AGAIN_SECONDS
     for place, connection in enumerate(leaving):
-        wait = started + place * step - loop.time()
-        if wait > STEP_SECONDS:
-            await asyncio.sleep(wait)
+        while (wait := started + place * step - loop.time()) > STEP_SECONDS:
+            await asyncio.sleep(min(wait, max(0.0, look_at - loop.time())))
+            if loop.time() >= look_at:
+                if not await has_others():
+                    return leaving[place:]
+                look_at = loop.time() + LOOK_AGAIN_SECONDS
         connection.close(come_back(has_others=True))
+    return []
 
 
 async def close_at_once(connections: Iterable[Connection]) -> None:
