@@ -143,7 +143,10 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     const isLost = isJoined ? !(this.#stream in streams) : this.status === "idle";
     if (isLost && this.isHeld) void this.begin();
     else if (this.error) void this.#history.runNow();
-    else if (isJoined) quiet(this.#get("").then((room) => this.#follow(room)));
+    else if (isJoined) void this.#get("").then(
+      (room) => this.#follow(room),
+      (error) => this.isHeld && this.#history.runAgain(error),
+    );
   }
 
   reset(): void {

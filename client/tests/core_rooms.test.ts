@@ -111,6 +111,20 @@ describe("messages", () => {
     expect(room.getSnapshot()).toMatchObject({ unread: 0, lastReadSeq: 3, title: "Tea room" });
   });
 
+  test("after a reconnect, what no event says is asked for again if the server cannot say it yet", async () => {
+    site.server.rooms.get("general")!.lastRead = 1;
+    await open();
+    const refuse = (): never => {
+      throw new Refusal(503, "UNAVAILABLE");
+    };
+    site.server.routes.push(refuse);
+    await comeBack(() => Object.assign(site.server.rooms.get("general")!, { lastRead: 3, title: "Tea room" }));
+    expect(room.getSnapshot()).toMatchObject({ unread: 2, error: null });
+    site.server.routes.splice(0);
+    await pass(500);
+    expect(room.getSnapshot()).toMatchObject({ unread: 0, lastReadSeq: 3, title: "Tea room" });
+  });
+
   test("after a gap whose page cannot be loaded, there is nothing older to ask for", async () => {
     for (let count = 0; count < 60; count++) site.server.chat("general", `old ${count}`);
     await open();
