@@ -121,7 +121,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   markRead(seq = this.#newestSeq): void {
     if (seq > this.lastReadSeq!) {
       this.#setRead(seq);
-      void this.#hub.send({ type: "read", room_id: this.id, seq });
+      // If it is refused, nobody knows the position until it is looked up.
+      this.#hub.send({ type: "read", room_id: this.id, seq }).catch(() => this.update({ lastReadSeq: null, unread: null }));
     }
   }
 

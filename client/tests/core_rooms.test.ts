@@ -459,6 +459,33 @@ describe("reading and typing", () => {
     expect(room.unread).toBe(1);
   });
 
+  test("what the server was not told counts as unread again, and can be told later", async () => {
+    await open();
+    site.server.drop();
+    await settle();
+    room.markRead();
+    expect(room.unread).toBe(0);
+    site.client.close();
+    await settle();
+    expect(room.getSnapshot()).toMatchObject({ lastReadSeq: null, unread: null });
+    await connect(site.client);
+    expect(room.getSnapshot()).toMatchObject({ lastReadSeq: 1, unread: 2 });
+    room.markRead();
+    await settle();
+    expect(sent(site.server, "read")).toMatchObject([{ seq: 3 }]);
+  });
+
+  test("what the server has refused can be told again", async () => {
+    await open();
+    site.server.failNext("read", "MESSAGE_PROCESSING_ERROR");
+    for (let count = 0; count < 2; count++) {
+      room.markRead();
+      await settle();
+    }
+    expect(sent(site.server, "read")).toMatchObject([{ seq: 3 }, { seq: 3 }]);
+    expect(room.getSnapshot()).toMatchObject({ lastReadSeq: 3, unread: 0 });
+  });
+
   test("another device has read", async () => {
     await open();
     site.server.broadcast({ type: "read", data: { room_id: "general", seq: 3, unread: 0 } });
