@@ -45,6 +45,13 @@ export class Loader extends Deadlines<"again"> {
     this.plan("again", ms, () => this.runNow());
   }
 
+  /** What it loads has failed, here or elsewhere: run once more after a pause, if the failure is passing. */
+  runAgain(error: RealtimeError | null): void {
+    if (isPassing(error?.code))
+      this.runAfter(error!.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
+    else this.#failures = 0;
+  }
+
   /** Load what follows, unless something is being loaded already. */
   async runMore(load: Load): Promise<void> {
     if (!this.#underWay) await this.#tell(load, this.#mark());
@@ -69,9 +76,7 @@ export class Loader extends Deadlines<"again"> {
       this.#again = false;
       const error = await this.#tell(this.#load, isCurrent);
       if (!isCurrent()) return;
-      if (isPassing(error?.code))
-        this.runAfter(error!.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
-      else this.#failures = 0;
+      this.runAgain(error);
     } while (this.#again);
     this.#running = undefined;
   }

@@ -69,7 +69,10 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     const { type, data } = frame;
     this.update({ onlineCount: countOnline(this.onlineCount!, frame) });
     if (type === "online_count") this.#loader.runAfter(LOOK_UP_MS * Math.random());
-    if (type === "user_status" || type === "presence") this.#set([data]);
+    if (type !== "user_status" && type !== "presence") return;
+    this.#set([data]);
+    // Of this user only another tab tells, which has set it later: so it is what this tab sets again, too.
+    if (data.user_id === this.#hub.user) this.#own &&= { type, ...data };
   }
 
   /** What was known of users whom nobody watches any more is forgotten, so that watching them again asks. */

@@ -121,7 +121,8 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   markRead(seq = this.#newestSeq): void {
     if (seq > this.lastReadSeq!) {
       this.#setRead(seq);
-      void this.#hub.send({ type: "read", room_id: this.id, seq });
+      // If it is refused, nobody knows the position until it is looked up.
+      this.#hub.send({ type: "read", room_id: this.id, seq }).catch(() => this.update({ lastReadSeq: null, unread: null }));
     }
   }
 
@@ -143,7 +144,10 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     const isLost = isJoined ? !(this.#stream in streams) : this.status === "idle";
     if (isLost && this.isHeld) void this.begin();
     else if (this.error) void this.#history.runNow();
-    else if (isJoined) quiet(this.#get("").then((room) => this.#follow(room)));
+    else if (isJoined) void this.#get("").then(
+      (room) => this.#follow(room),
+      (error) => this.isHeld && this.#history.runAgain(error),
+    );
   }
 
   reset(): void {

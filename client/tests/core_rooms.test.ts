@@ -111,6 +111,20 @@ describe("messages", () => {
     expect(room.getSnapshot()).toMatchObject({ unread: 0, lastReadSeq: 3, title: "Tea room" });
   });
 
+  test("after a reconnect, what no event says is asked for again if the server cannot say it yet", async () => {
+    site.server.rooms.get("general")!.lastRead = 1;
+    await open();
+    const refuse = (): never => {
+      throw new Refusal(503, "UNAVAILABLE");
+    };
+    site.server.routes.push(refuse);
+    await comeBack(() => Object.assign(site.server.rooms.get("general")!, { lastRead: 3, title: "Tea room" }));
+    expect(room.getSnapshot()).toMatchObject({ unread: 2, error: null });
+    site.server.routes.splice(0);
+    await pass(500);
+    expect(room.getSnapshot()).toMatchObject({ unread: 0, lastReadSeq: 3, title: "Tea room" });
+  });
+
   test("after a gap whose page cannot be loaded, there is nothing older to ask for", async () => {
     for (let count = 0; count < 60; count++) site.server.chat("general", `old ${count}`);
     await open();
@@ -443,6 +457,33 @@ describe("reading and typing", () => {
     await comeBack(() => room.markRead(2));
     expect(sent(site.server, "read")).toMatchObject([{ seq: 2 }]);
     expect(room.unread).toBe(1);
+  });
+
+  test("what the server was not told counts as unread again, and can be told later", async () => {
+    await open();
+    site.server.drop();
+    await settle();
+    room.markRead();
+    expect(room.unread).toBe(0);
+    site.client.close();
+    await settle();
+    expect(room.getSnapshot()).toMatchObject({ lastReadSeq: null, unread: null });
+    await connect(site.client);
+    expect(room.getSnapshot()).toMatchObject({ lastReadSeq: 1, unread: 2 });
+    room.markRead();
+    await settle();
+    expect(sent(site.server, "read")).toMatchObject([{ seq: 3 }]);
+  });
+
+  test("what the server has refused can be told again", async () => {
+    await open();
+    site.server.failNext("read", "MESSAGE_PROCESSING_ERROR");
+    for (let count = 0; count < 2; count++) {
+      room.markRead();
+      await settle();
+    }
+    expect(sent(site.server, "read")).toMatchObject([{ seq: 3 }, { seq: 3 }]);
+    expect(room.getSnapshot()).toMatchObject({ lastReadSeq: 3, unread: 0 });
   });
 
   test("another device has read", async () => {

@@ -188,6 +188,30 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(reads.mock.calls).toEqual([[{ notification_ids: [7] }]]);
   });
 
+  test("of the statuses that tabs have set, the last one is set again after a reconnect", async () => {
+    const tabs = await openTabs(kind, 3);
+    const [older, newer] = tabs;
+    await newer!.presence.setStatus("away");
+    await older!.presence.setStatus("online");
+    await newer!.presence.setStatus("busy", { device: "laptop" });
+    await settle();
+    const before = sent(site.server, "presence").length;
+    site.server.drop();
+    await pass(500);
+    await settle();
+    const again = sent(site.server, "presence").slice(before);
+    expect(new Set(again.map(({ status, data }) => `${status} ${data.device}`))).toEqual(new Set(["busy laptop"]));
+    expect(site.server.statuses.get("1")).toBe("busy");
+  });
+
+  test("what another tab has set is seen", async () => {
+    const [first, second] = await openTabs(kind, 2);
+    second!.presence.watch([1]);
+    await first!.presence.setStatus("away");
+    await settle();
+    expect(second!.presence.status(1)).toBe("away");
+  });
+
   test("the socket ends with the last tab", async () => {
     const tabs = await openTabs(kind, 2);
     tabs[0]!.close();

@@ -157,8 +157,9 @@ export class Host extends Map<string, Tab> {
     }
     if (id) this.#senders.set(id, name);
     this.#transmit(command);
-    // The server reports what was read to other sockets only, and the other tabs have this one.
-    if (type !== "read") return;
+    // The server reports this to other sockets only, and the other tabs have this one.
+    if (type === "presence") data["user_id"] = this.#greeting?.data.user_id;
+    else if (type !== "read") return;
     for (const tab of this.keys()) if (tab !== name) this.#post(tab, { type, data });
   }
 
