@@ -29,7 +29,7 @@ export function showList(parent, items, keyOf, make, update) {
   let place = parent.firstElementChild;
   items.forEach((item, index) => {
     const key = String(keyOf(item));
-    const child = children.get(key) ?? Object.assign(make(item), {});
+    const child = children.get(key) ?? make(item);
     child.dataset.key = key;
     update(child, item, items[index - 1]);
     if (child === place) place = place.nextElementSibling;

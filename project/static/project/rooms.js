@@ -56,8 +56,8 @@ function showChosen() {
 }
 
 function findChosen() {
-  const find = (wanted) => rooms.find(({ id }) => id === wanted);
-  return find(location.hash.slice(1)) ?? find("general") ?? rooms[0];
+  const findRoom = (wanted) => rooms.find(({ id }) => id === wanted);
+  return findRoom(location.hash.slice(1)) ?? findRoom("general") ?? rooms[0];
 }
 
 function showRooms(chosen) {
