@@ -174,7 +174,7 @@ def ask(client: Client, name: str, known: dict[str, Any], *, post: bool = False)
     address = reverse(f"admin:{name}", args=[] if is_of_none else [key])
     if post or name in POSTED:
         return client.post(address, {"off": "1", "user": known["live"]})
-    asked = {"disconnect": {"user": known["live"]}, "mail": {"language": "en"}}
+    asked = {"disconnect": {"user": known["live"]}, "mail": {"language": "en"}, "add": {"form_key": "k" * 32}}
     return client.get(address, asked.get(name.split("_")[2], {}))
 
 

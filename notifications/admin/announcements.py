@@ -17,6 +17,7 @@ from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
 from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin, find_problem
+from notifications.admin.form_fields import KEY_NAME, lead_to_key
 from notifications.admin.mixins import StyledMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
@@ -138,9 +139,13 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> Any:
-        """A form that is sent twice leads to the announcement that it made the first time."""
+        """A form that is sent twice, or opened after it was sent, leads to the announcement that it made."""
+        keyed = lead_to_key(request) if object_id is None and self.has_add_permission(request) else None
+        if keyed is not None:
+            return keyed
+        given = request.POST if request.method == "POST" else request.GET
         # As the form cleans it.
-        key = request.POST.get("form_key", "").replace("\0", "").strip() if object_id is None else ""
+        key = given.get(KEY_NAME, "").replace("\0", "").strip() if object_id is None else ""
         if (answer := self._answer_again(request, key)) is not None:
             return answer
         try:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from notifications import dispatching, texts, types
+from notifications.admin.form_fields import KEY_NAME, lead_to_key
 from notifications.admin.sending_forms import SendForm, unsendable
 from notifications.admin.steps import StepsMixin
 from notifications.models import Dispatch
@@ -69,12 +70,21 @@ class SendMixin(StepsMixin):
             types_form = TypeForm(given if "type" in given else None)
             return self.show_step(request, self.type_template, {"title": _("Send a notification"), "form": types_form})
         if request.method != "POST":
-            actor = {"actor": request.user.pk}
-            return self._show_form(request, SendForm(kind=kind, site=self.admin_site, initial=actor))
+            return self._open_form(request, kind)
         form = SendForm(request.POST, kind=kind, site=self.admin_site)
         if not form.is_valid() or "_change" in request.POST:
             return self._show_form(request, form)
         return self._check_or_send(request, form)
+
+    def _open_form(self, request: HttpRequest, kind: types.NotificationType) -> HttpResponse:
+        """Empty, or what it has sent: browsers come back to it afterwards."""
+        if (keyed := lead_to_key(request)) is not None:
+            return keyed
+        key = request.GET[KEY_NAME]
+        if (answer := self._answer_again(request, key)) is not None:
+            return answer
+        initial = {"actor": request.user.pk, KEY_NAME: key}
+        return self._show_form(request, SendForm(kind=kind, site=self.admin_site, initial=initial))
 
     def _check_or_send(self, request: HttpRequest, form: SendForm) -> HttpResponse:
         reach = form.count_reach()
@@ -113,10 +123,9 @@ class SendMixin(StepsMixin):
                 row = dispatching.start(form.draft, form.chosen, form_key=key, created_by=request.user)
                 self.log_many(request, describe(row), only=row)
         except IntegrityError:
-            if (known := Dispatch.objects.filter(form_key=key).first()) is None:
+            if (answer := self._answer_again(request, key)) is None:
                 raise
-            messages.warning(request, _("This form was sent before. Here is what it has sent."))
-            return HttpResponseRedirect(self._address_of(request, known))
+            return answer
         except ValueError as error:  # what nobody knows before it is pushed, such as a frame that is too large
             form.add_error(None, unsendable(error))
             return self._show_form(request, form)
@@ -127,6 +136,12 @@ class SendMixin(StepsMixin):
         else:
             messages.success(request, describe(row))
         return HttpResponseRedirect(self._address_of(request, row))
+
+    def _answer_again(self, request: HttpRequest, key: str) -> HttpResponse | None:
+        if (known := Dispatch.objects.filter(form_key=key).first()) is None:
+            return None
+        messages.warning(request, _("This form was sent before. Here is what it has sent."))
+        return HttpResponseRedirect(self._address_of(request, known))
 
     def _address_of(self, request: HttpRequest, row: Dispatch) -> str:
         """The page of what was sent, or the list of notifications for those who may not see that."""

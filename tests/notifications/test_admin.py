@@ -304,6 +304,6 @@ def test_the_admin_speaks_chinese(root: Client, bob: Any) -> None:
         address("add") + "?type=mention": ("接收者", "触发者", "标题", "消息", "链接", "数据", "检查…"),
         address("change", row): ("内容", "后续情况", "已存储", "已推送", "没有邮件"),
     }.items():
-        found = root.get(page, **chinese).content.decode()
+        found = root.get(page, follow=True, **chinese).content.decode()
         for text in texts:
             assert text in found, (page, text)

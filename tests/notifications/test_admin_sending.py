@@ -46,11 +46,11 @@ def test_it_asks_for_the_type_and_then_for_what_it_needs(root: Client) -> None:
     page = root.get(address("add")).content.decode()
     assert '<option value="new_like">New like</option>' in page
     assert root.get(address("add"), {"type": "unheard of"}).context["form"].errors
-    fields = root.get(address("add"), {"type": "greeting"}).context["form"].fields
+    fields = root.get(address("add"), {"type": "greeting"}, follow=True).context["form"].fields
     assert {"param_name", "param_count", "link", "data"} <= set(fields)
     assert "actor" not in fields
     assert type(fields["param_count"]).__name__ == "IntegerField"
-    mention = root.get(address("add"), {"type": "mention"}).context["form"]
+    mention = root.get(address("add"), {"type": "mention"}, follow=True).context["form"]
     assert mention.fields["actor"].required
     assert mention["actor"].value() == get_user_model().objects.get(username="root").pk
 
@@ -108,7 +108,7 @@ def test_groups_and_everyone(root: Client, bob: Any, carol: Any) -> None:
 
 def test_a_site_without_groups_offers_none(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending_forms, "has_groups", lambda: False)
-    shown = root.get(address("add"), {"type": "greeting"}).context["form"]
+    shown = root.get(address("add"), {"type": "greeting"}, follow=True).context["form"]
     assert "groups" not in shown.fields
     assert errors(send(root, audience="groups")) == {"audience"}
     send(root, audience="everyone")
@@ -256,7 +256,7 @@ class Shape(msgspec.Struct, tag="shape"):
 
 def test_the_schema_of_data_becomes_fields(root: Client, bob: Any) -> None:
     types.register("greeting", title="%(left)s left", message="%(name)s", data=Shape, link="/%(name)s")
-    fields = root.get(address("add"), {"type": "greeting"}).context["form"].fields
+    fields = root.get(address("add"), {"type": "greeting"}, follow=True).context["form"].fields
     names = [name for name in fields if name.startswith("param_")]
     assert names == [f"param_{name}" for name in ("left", "name", "size", "kind", "is_new", "price", "allTags")]
     assert "data" not in fields
@@ -288,7 +288,7 @@ class Defaults(msgspec.Struct):
 
 def test_fields_show_the_defaults_of_data(root: Client, bob: Any) -> None:
     types.register("greeting", title="%(name)s", message="Hello", data=Defaults)
-    shown = root.get(address("add"), {"type": "greeting"}).context["form"]
+    shown = root.get(address("add"), {"type": "greeting"}, follow=True).context["form"]
     values = {name: shown[f"param_{name}"].value() for name in Defaults.__struct_fields__}
     # What a factory makes of the moment at which it is called is left to the sending.
     assert values == {"size": "l", "tags": "[]", "corner": '{"x": 0}', "either": "5", "scores": "", "moment": None}
@@ -300,7 +300,7 @@ def test_fields_show_the_defaults_of_data(root: Client, bob: Any) -> None:
 def test_a_plural_translation_asks_for_its_number(root: Client, bob: Any) -> None:
     title = ngettext_lazy("New like", "New likes", "count")
     types.register("greeting", title=title, message=ngettext_lazy("%(name)s", "%(name)s and others", "count"))
-    fields = root.get(address("add"), {"type": "greeting"}).context["form"].fields
+    fields = root.get(address("add"), {"type": "greeting"}, follow=True).context["form"].fields
     assert [name for name in fields if name.startswith("param_")] == ["param_name", "param_count"]
     assert type(fields["param_count"]).__name__ == "IntegerField"
     send(root, bob, param_count="3")
@@ -319,6 +319,17 @@ def test_a_form_that_is_sent_twice_sends_once(root: Client, bob: Any) -> None:
     assert len(logged()) == 1
 
 
+def test_the_way_back_to_a_form_that_was_sent_leads_to_what_it_sent(root: Client, bob: Any) -> None:
+    opened = root.get(address("add"), {"type": "greeting"}, follow=True)
+    back = opened.redirect_chain[0][0]
+    key = opened.context["form"]["form_key"].value()
+    assert root.get(back).context["form"]["form_key"].value() == key
+    send(root, bob, form_key=key)
+    again = root.get(back, follow=True)
+    assert again.redirect_chain == [(address("change", Dispatch.objects.get(), "dispatch"), 302)]
+    assert "This form was sent before" in again.content.decode()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_form_that_is_sent_twice_at_once_sends_once(root: Client, bob: Any) -> None:
     def post() -> int:
@@ -333,7 +344,7 @@ def test_a_form_that_is_sent_twice_at_once_sends_once(root: Client, bob: Any) ->
 
 def test_no_page_has_a_script_or_a_style_of_its_own(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "CONFIRM_ABOVE", 0)
-    pages = [root.get(address("add")), root.get(address("add"), {"type": "greeting"})]
+    pages = [root.get(address("add")), root.get(address("add"), {"type": "greeting"}, follow=True)]
     pages += [send(root, bob, param_count="x"), send(root, bob), send(root, bob, _confirmed="1")]
     row = Notification.objects.get()
     dispatch = Dispatch.objects.get()

@@ -90,7 +90,7 @@ def test_groups_count_only_for_the_audience_of_groups(root: Client) -> None:
 def test_it_offers_the_audiences_of_the_site(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audiences, "_audiences", {})
     audiences.register_audience("crew", "The crew", get_user_model().objects.all)
-    assert "The crew" in root.get(address("add")).content.decode()
+    assert "The crew" in root.get(address("add"), follow=True).content.decode()
     root.post(address("add"), form(audience="crew"))
     row = Announcement.objects.get()
     for step in ("change", "publish"):
@@ -105,14 +105,14 @@ def test_it_offers_the_audiences_of_the_site(root: Client, monkeypatch: pytest.M
 
 def test_a_site_with_many_languages_gets_one_empty_text(root: Client, settings: Any) -> None:
     settings.LANGUAGES = [(code, code) for code in ("en", "de", "fr", "es", "it", "pt", "zh-hans")]
-    assert 'name="texts-TOTAL_FORMS" value="1"' in root.get(address("add")).content.decode()
+    assert 'name="texts-TOTAL_FORMS" value="1"' in root.get(address("add"), follow=True).content.decode()
 
 
 # Once
 
 
 def test_a_form_that_is_sent_twice_makes_one_announcement(root: Client) -> None:
-    page = root.get(address("add")).content.decode()
+    page = root.get(address("add"), follow=True).content.decode()
     key = re.search(r'name="form_key" value="([^"]{20,})"', page)
     assert key
     sent = form(form_key=key[1], _publish="1")
@@ -122,7 +122,21 @@ def test_a_form_that_is_sent_twice_makes_one_announcement(root: Client) -> None:
     assert first["Location"] == address("publish", row)
     assert again.redirect_chain == [(address("change", row), 302)]
     assert "This form was sent before" in messages_of(again)[0]
-    assert root.get(address("add")).content.decode().count(key[1]) == 0
+    assert root.get(address("add"), follow=True).content.decode().count(key[1]) == 0
+
+
+def test_the_way_back_to_a_form_that_was_sent_leads_to_what_it_made(root: Client) -> None:
+    """Browsers load it again, and put what was typed into its fields."""
+    opened = root.get(address("add"), {"level": "warning"}, follow=True)
+    back = opened.redirect_chain[0][0]
+    key = opened.context["adminform"].form["form_key"].value()
+    assert opened.context["adminform"].form["level"].value() == "warning"
+    assert key in root.get(back).content.decode()  # also when it is loaded again before it is sent
+    root.post(back, form(form_key=key))
+    again = root.get(back, follow=True)
+    assert again.redirect_chain == [(address("change", Announcement.objects.get()), 302)]
+    assert "This form was sent before" in messages_of(again)[-1]
+    assert root.get(address("add"), {"form_key": "no key"}).status_code == 302
 
 
 @pytest.mark.django_db(transaction=True)

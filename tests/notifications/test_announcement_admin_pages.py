@@ -43,7 +43,7 @@ RIGHTS = [
 @pytest.mark.parametrize(("step", "rights"), RIGHTS)
 def test_each_step_has_its_right(step: str, rights: list[str]) -> None:
     row = None if step == "add" else announce("Hello") if step == "cancel" else make_draft()
-    assert staff(*rights).get(address(step, row)).status_code == 200
+    assert staff(*rights).get(address(step, row), follow=True).status_code == 200
     everything = {"add", "change", "view", "delete", "publish", "cancel"}
     others = everything - {rights[-1]} - ({"change"} if step == "change" else set())
     assert staff(*sorted(others)).get(address(step, row)).status_code == 403
@@ -63,7 +63,7 @@ def test_who_may_write_an_announcement_may_write_its_texts() -> None:
 @pytest.mark.parametrize("button", ["_test", "_publish", "_save"])
 def test_a_writer_who_sees_no_announcements_is_led_to_no_page_of_theirs(button: str) -> None:
     client = staff("add", "publish")
-    assert "_publish" not in client.get(address("add")).content.decode()
+    assert "_publish" not in client.get(address("add"), follow=True).content.decode()
     for _ in range(2):  # the second time, the form was sent before
         answer = client.post(address("add"), form(**{button: "1"}), follow=True)
         assert (answer.status_code, answer.request["PATH_INFO"]) == (200, reverse("admin:index"))
@@ -152,7 +152,7 @@ def test_a_preview_reads_in_the_direction_of_its_text(root: Client) -> None:
 def test_no_page_has_a_script_or_a_style_of_its_own(root: Client, step: str) -> None:
     """They work under a strict Content-Security-Policy."""
     row = None if step in ("add", "changelist") else make_draft(state="scheduled", starts_at=LATER)
-    page = root.get(address(step, row)).content.decode()
+    page = root.get(address(step, row), follow=True).content.decode()
     assert_no_own_code(page)
 
 
@@ -165,6 +165,7 @@ def test_the_pages_speak_chinese(root: Client) -> None:
         "publish": ("发布公告", "定时发布"),
         "changelist": ("公告", "已读", "已确认"),
     }.items():
-        page = root.get(address(step, None if step in ("add", "changelist") else row), **chinese).content.decode()
+        shown = None if step in ("add", "changelist") else row
+        page = root.get(address(step, shown), follow=True, **chinese).content.decode()
         for word in words:
             assert word in page, (step, word)
