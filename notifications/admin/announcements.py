@@ -6,7 +6,9 @@ What is scheduled or live can be changed by those who may publish; what is over 
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -154,6 +156,21 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
             if (answer := self._answer_again(request, key)) is not None:
                 return answer
             raise
+        except PermissionDenied:
+            if (answer := self._answer_late(request, object_id)) is not None:
+                return answer
+            raise
+
+    def _answer_late(self, request: HttpRequest, object_id: str | None) -> HttpResponse | None:
+        """To one who might have changed it when they opened its form: somebody else has published or ended it."""
+        if object_id is None or request.method != "POST" or not super().has_change_permission(request):
+            return None
+        found = self.get_object(request, unquote(object_id))
+        if found is None or found.state == Announcement.State.DRAFT:
+            return None
+        text = _("Your changes were not saved: the announcement is %(state)s by now.")
+        messages.warning(request, text % {"state": found.get_state_display()})
+        return self.lead_to(request, found)
 
     def _answer_again(self, request: HttpRequest, key: str) -> HttpResponse | None:
         found = Announcement.objects.filter(dedupe_key=key).first() if key else None

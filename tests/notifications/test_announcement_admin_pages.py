@@ -14,6 +14,7 @@ from tests.notifications.announced_admin import (
     assert_no_own_code,
     form,
     log_in_root,
+    messages_of,
     split,
     staff,
     state_of,
@@ -87,7 +88,10 @@ def test_who_may_not_publish_changes_nothing_that_is(state: str) -> None:
     row = make_draft(state=state, starts_at=LATER)
     client = staff("change", "view")
     assert client.get(address("change", row)).status_code == 200
-    assert client.post(address("change", row), stored(row, level="error")).status_code == 403
+    late = client.post(address("change", row), stored(row, level="error"), follow=True)
+    assert f"Your changes were not saved: the announcement is {state} by now." in messages_of(late)
+    row.refresh_from_db()
+    assert row.level == "info"
     publisher = staff("change", "view", "publish")
     publisher.post(address("change", row), stored(row, level="error", **split("starts_at", LATER)))
     row.refresh_from_db()
