@@ -1,5 +1,7 @@
 """Who may open which page of the admin, and choose which action: found from the site's addresses, of both apps."""
 
+import html
+import re
 from itertools import product
 from typing import Any
 
@@ -7,13 +9,14 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Q
 from django.template.response import SimpleTemplateResponse
 from django.test import Client, RequestFactory
 from django.urls import get_resolver, resolve, reverse
 from django.utils import timezone
 
-from notifications.models import Announcement, Delivery, Dispatch, JobRun, Preference, Reader
+from notifications.models import Announcement, Delivery, Dispatch, JobRun, Notification, Preference, Reader
 from realtime.models import Membership, Message
 from realtime.presence import online
 from realtime.presence.attendance import lookup
@@ -90,6 +93,8 @@ def find_patterns() -> list[Any]:
     return [found for group in groups if any(is_ours(one.name or "") for one in group) for found in group]
 
 
+LINK = re.compile(r'<a [^>]*href="(/admin/[^"]*)"')
+CHANGE = re.compile("/change/$")
 NAMES = sorted(found.name for found in find_patterns() if found.name)
 
 
@@ -212,6 +217,20 @@ def test_a_page_opens_for_its_rights_and_for_nobody_without_one(
 
 def is_open(answer: Any, name: str) -> bool:
     return answer.status_code == (302 if name in POSTED else 200)
+
+
+def test_no_page_links_to_one_that_does_not_open(known: Any, alice: Any) -> None:
+    Dispatch.objects.update(created_by=alice, actor=alice)
+    Notification.objects.update(actor=alice, target_type=ContentType.objects.get_for_model(alice), target_key=alice.pk)
+    staff, names = Staff(), [name for name in NAMES if name.endswith("_change")]
+    closed = []
+    for name, rights in ((one, rights) for one in names for rights in [*ways(one), None]):
+        staff.get_all_but(set()) if rights is None else staff.get(rights)  # all have none to see users
+        shown = ask(staff.client, name, known).content.decode()
+        links = {html.unescape(link) for link in LINK.findall(shown)}
+        # What each page has besides is Django's.
+        closed += [(name, link) for link in links if CHANGE.search(link) and staff.client.get(link).status_code == 403]
+    assert closed == []
 
 
 @pytest.mark.parametrize("user", ["nobody", "alice"])

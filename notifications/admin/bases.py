@@ -7,9 +7,9 @@ if TYPE_CHECKING:
 
     AdminMixin = ModelAdmin[Any]
 else:
-    from realtime.integration import CarefulLists
+    from realtime.integration import CarefulLinks, CarefulLists
 
-    class AdminMixin(CarefulLists):
+    class AdminMixin(CarefulLists, CarefulLinks):
         """Goes before `ModelAdmin`, or before the class that another theme has in its place."""
 
 

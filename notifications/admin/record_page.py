@@ -1,5 +1,6 @@
 """The page of one notification in the admin: what it says, and what has become of it. Nobody changes it. A mixin."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from notifications.models.target import content_types
 from notifications.preferences.explaining import explain, in_words
 from notifications.previews import render_stored
 from notifications.types import CHANNEL_NAMES, INFO, find_type, label_of_category
+from realtime.integration import may_open
 
 OUTCOMES = {"sent": _("sent"), "waiting": _("waiting"), "off": _("not sent")}
 EMPTY = "-"  # as Django's admin has it
@@ -42,6 +44,7 @@ class PageMixin(AdminMixin):
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
         row: Notification | None = kwargs.get("obj")
         if row is not None:
+            self._note_link(request, row)
             # All times on the page are in one zone, and not those of the explanations in that of the reader.
             zone = timezone.get_current_timezone()
             found = [replace(one, text=in_words(one, zone)) for one in explain(row, row.recipient_id)]
@@ -53,6 +56,16 @@ class PageMixin(AdminMixin):
                 "explanations": [(CHANNEL_NAMES[one.channel], OUTCOMES[one.verdict], one) for one in found],
             }
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def _note_link(self, request: HttpRequest, row: Notification) -> None:
+        """Where the object's page is, for `about`, which does not know who asks."""
+        model = content_types().get_for_id(row.target_type_id).model_class() if row.target_type_id else None
+        if model is not None and may_open(self.admin_site, model, request):
+            address = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+            key = quote(row.target_key)
+            with suppress(NoReverseMatch):  # a class of the site's may have no such page
+                found: Any = row
+                found.target_link = reverse(address, args=[key], current_app=self.admin_site.name)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """What belongs to a notification goes with it and needs no list."""
@@ -66,17 +79,12 @@ class PageMixin(AdminMixin):
 
     @admin.display(description=_("about"))
     def about(self, row: Notification) -> str:
-        """The object, with a link to its page in the admin if it has one."""
+        """The object, with a link to its page in the admin if there is one that opens."""
         if row.target_type_id is None:
             return EMPTY
         name = f"{label_of(row.target_type_id)} {row.target_key}"
-        kind = content_types().get_for_id(row.target_type_id)
-        try:
-            address = f"admin:{kind.app_label}_{kind.model}_change"
-            link = reverse(address, args=[quote(row.target_key)], current_app=self.admin_site.name)
-        except NoReverseMatch:
-            return name
-        return format_html('<a href="{}">{}</a>', link, name)
+        link = getattr(row, "target_link", "")
+        return format_html('<a href="{}">{}</a>', link, name) if link else name
 
     @admin.display(description=_("group"))
     def group(self, row: Notification) -> str:

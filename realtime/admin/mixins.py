@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import admin
 
+from realtime.auth.admin_links import CarefulLinks
 from realtime.auth.admin_lists import CarefulLists
 
 if TYPE_CHECKING:
     # So that calls of `super()` have types. At run time, the class that puts a mixin before `ModelAdmin` has one.
     AdminMixin = admin.ModelAdmin[Any]
 else:
-    AdminMixin = CarefulLists
+
+    class AdminMixin(CarefulLists, CarefulLinks):
+        """Goes before `ModelAdmin`, or before the class that another theme has in its place."""
 
 
 class StyledMixin(AdminMixin):

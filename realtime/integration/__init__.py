@@ -3,12 +3,13 @@
 `notifications` does so: it marks notifications as read for the `read` command, runs code on database threads and
 periodic jobs, in transactions of the same database that wait for each other instead of failing, asks who is there,
 reads settings and arguments that name users, names users to others, shortens what people write, lets staff choose
-users by name, ends lists of the admin before they count a whole table, and refuses those that make no sense, finds its
-addresses and tables of other apps, as `realtime` does, replaces what must not be replayed, describes its frames, and
-completes those that count when they get their number.
+users by name, ends lists of the admin before they count a whole table, refuses those that make no sense, links no page
+of the admin that the user may not open, finds its addresses and tables of other apps, as `realtime` does, replaces what
+must not be replayed, describes its frames, and completes those that count when they get their number.
 """
 
 from realtime.asyncapi.contributions import Contribution, register_description
+from realtime.auth.admin_links import CarefulLinks, may_open
 from realtime.auth.admin_lists import CarefulLists
 from realtime.auth.bounded_lists import BoundedLists, BoundedPaginator
 from realtime.auth.excerpts import shorten
@@ -43,6 +44,7 @@ __all__ = [
     "BoundedLists",
     "BoundedPaginator",
     "Busy",
+    "CarefulLinks",
     "CarefulLists",
     "Contribution",
     "ExactModel",
@@ -65,6 +67,7 @@ __all__ = [
     "find_present",
     "has_redis",
     "is_stopping",
+    "may_open",
     "name_related",
     "online_page",
     "own_transaction",
