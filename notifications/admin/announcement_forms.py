@@ -72,8 +72,8 @@ class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in
 
     def _require_end(self, ends_at: datetime | None) -> None:
         """When a live one has started is not in the form, so its constraint is not checked."""
-        starts_at = self.instance.starts_at
-        if self.instance.live_at is not None and starts_at is not None and ends_at is not None and ends_at <= starts_at:
+        live_at = self.instance.live_at
+        if live_at is not None and ends_at is not None and ends_at <= (self.instance.starts_at or live_at):
             self.add_error("ends_at", _("It must end after it goes live."))
 
 

@@ -20,8 +20,9 @@ class CarefulLinks:
         form = context["adminform"]
         drop_links(form, self, form.readonly_fields, request)
         for inline in context["inline_admin_formsets"]:
-            is_shown = not inline.has_change_permission
-            fields = flatten_fieldsets(inline.fieldsets) if is_shown else inline.readonly_fields
+            # Where rows can be added, the same fields are those of the new ones.
+            is_form = inline.has_change_permission or inline.has_add_permission
+            fields = inline.readonly_fields if is_form else flatten_fieldsets(inline.fieldsets)
             drop_links(inline, inline.opts, fields, request)
         return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
 

@@ -78,7 +78,7 @@ FORMS = [
 @pytest.mark.parametrize(("model", "address", "fields"), FORMS)
 def test_the_forms_ask_the_search_that_their_reader_may_use(model, address, fields):
     client = clerk(f"add_{model}", "add_membership", "send_notification")
-    page = client.get(address).content.decode()
+    page = client.get(address, follow=True).content.decode()
     for field in fields:
         (select,) = re.findall(rf'<select name="{field}".*?>', page, re.S)
         assert f'data-ajax--url="{SEARCHES[model]}"' in select

@@ -154,6 +154,20 @@ async def test_csv_is_streamed_by_an_asynchronous_server_too(bob: Any) -> None:
     assert [line["title"] for line in read_csv(b"".join(portions))] == ["Lunch"]
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_csv_is_whole_where_the_site_compresses_answers(bob: Any, settings: Any) -> None:
+    """Under ASGI, Django compresses each portion by itself, and browsers end at the end of the first one."""
+    settings.MIDDLEWARE = ["django.middleware.gzip.GZipMiddleware", *settings.MIDDLEWARE]
+    client, row = await exporting.run(prepare_export, bob)
+    chosen = {"action": "export", "_selected_action": [row.pk]}
+    packed = {"accept-encoding": "gzip"}
+    answer = await client.post("/admin/notifications/notification/", chosen, headers=packed)
+    portions = [portion async for portion in answer.streaming_content]
+    assert (await client.get("/admin/", headers=packed))["Content-Encoding"] == "gzip"
+    assert answer["Content-Encoding"] == "identity"
+    assert [line["title"] for line in read_csv(b"".join(portions))] == ["Lunch"]
+
+
 def prepare_export(bob: Any) -> tuple[AsyncClient, Notification]:
     client = AsyncClient()
     client.cookies = log_in_root().cookies

@@ -208,6 +208,15 @@ def test_a_live_one_does_not_end_before_it_began(root: Client) -> None:
     assert (row.starts_at, row.ends_at) == (began, later)
 
 
+def test_one_that_went_live_without_a_time_does_not_end_before_it(root: Client) -> None:
+    row = announce("Maintenance")
+    past = split("ends_at", timezone.now() - timedelta(days=365))
+    assert errors(root.post(address("change", row), stored(row, **past))) == {"ends_at"}
+    assert root.post(address("change", row), stored(row, **split("ends_at", LATER))).status_code == 302
+    row.refresh_from_db()
+    assert row.ends_at == LATER.replace(microsecond=0)
+
+
 def test_a_test_goes_to_its_author_alone(root: Client) -> None:
     root.post(address("add"), form("Looks good?", _test="1"))
     row, author = Announcement.objects.get(), get_user_model().objects.get()

@@ -25,18 +25,21 @@ FILL = """
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 from notifications import announce, notify
-from notifications.models import Announcement, Delivery, JobRun, Preference, Reader
+from notifications.models import Announcement, Delivery, Dispatch, JobRun, Preference, Reader
 from realtime.models import Message, Room
+WORD = "W" * 200  # as long as an address may be
 alice = get_user_model().objects.get(username="alice")
 room = Room.objects.get(slug="general")
-row = notify(alice, "mention", message="Lunch?", link="/lunch")
+Room.objects.update(title=WORD[:128])
+row = notify(alice, "mention", title=WORD, message="Lunch?", link="/lunch")
+Dispatch.objects.create(type="mention", title=WORD, message="", audience="everyone", form_key="key", state="sent")
 Delivery.objects.create(notification=row, user=alice, state="failed", due_at=timezone.now())
 JobRun.objects.create(name="mails", due_at=timezone.now())
 Reader.objects.create(user=alice)
 Preference.objects.create(user=alice, scope="type", key="mention", channel="mail", enabled=False)
 Message.objects.create(room=room, sender=alice, text="Hello", seq=1)
-announce({"en": "Maintenance"}, {"en": "Tonight."})
-Announcement.objects.create().texts.create(language="en", title="A draft")
+announce({"en": WORD}, {"en": "Tonight."})
+Announcement.objects.create().texts.create(language="en", title=WORD)
 for level in ("success", "warning", "error"):
     announce({"en": level}, {"en": "All day."}, level=level, link="/status")
 """
@@ -49,6 +52,8 @@ OURS = ("/admin/notifications/", "/admin/realtime/")
 FIND_LINKS = "() => [...document.querySelectorAll('a[href], iframe[src]')].map((link) => link.href || link.src)"
 # Other objects of a list look the same, and so do two pages of Django for the objects of any list.
 OBJECT = re.compile(r"/[^/]+/(?=(change|publish|cancel|mail|switch)/)")
+# Pages of Django that have no style sheet of ours, so they do not break long words.
+NOT_OURS = re.compile("/admin/auth/|/history/")
 OF_DJANGO = re.compile(r"[^/]+/[^/]+/[^/]+/(?=(delete|history)/)")
 
 
@@ -121,7 +126,7 @@ async def test_every_page_obeys_a_strict_policy_and_fits_its_window(staff: Page)
         answer = await staff.goto(waiting.pop())
         assert answer is not None
         assert answer.status == 200, answer.url
-        overflows += await find_overflows(staff)
+        overflows += [] if NOT_OURS.search(answer.url) else await find_overflows(staff)
         waiting += await find_pages(staff, seen)
     assert overflows == []
     models = {kind.split("/")[3] for kind in seen}
