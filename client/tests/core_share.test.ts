@@ -414,13 +414,15 @@ test("a room that one tab is about to leave is resumed for another one", () => {
 });
 
 test("where locks are denied, each tab has its own socket", async () => {
-  vi.stubGlobal("reportError", vi.fn());
+  const reported = vi.fn();
+  vi.stubGlobal("reportError", reported);
   const deny = async (): Promise<never> => {
     throw new DOMException("Access to the Locks API is denied in this context.", "SecurityError");
   };
   vi.stubGlobal("navigator", { onLine: true, locks: { query: deny, request: deny } });
   const tabs = await openTabs("worker", 2);
   expect(tabs.map(({ state }) => [state.status, state.transport])).toEqual(Array(2).fill(["online", "websocket"]));
+  expect(reported).not.toHaveBeenCalled();
 });
 
 test("a tab that signs out before it has the code of the shared socket stays signed out", async () => {

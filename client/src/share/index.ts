@@ -11,10 +11,10 @@ export type OpenShared = (settings: Settings, options: Options, events: LinkEven
 
 /**
  * Without locks nobody would notice that a tab has died. Browsers have them on pages that came over TLS, and deny them
- * in a sandboxed frame, and if the page may store nothing: then this rejects.
+ * in a sandboxed frame, and if the page may store nothing.
  */
 export async function prepare(): Promise<OpenShared | undefined> {
-  return (await navigator.locks?.query()) && openShared;
+  return navigator.locks?.query().then(() => openShared, () => undefined);
 }
 
 function openShared(settings: Settings, options: Options, events: LinkEvents): Link | undefined {

@@ -2,6 +2,9 @@
 
 import { find } from "./dom.js";
 
+// Elsewhere, as in Safari 26.0, the field keeps the height of one line.
+const growsAlone = CSS.supports("field-sizing", "content");
+
 export function startComposer() {
   const form = find("composer");
   const text = find("text");
@@ -13,9 +16,9 @@ export function startComposer() {
     room?.typing(false);
     room = detail;
     form.querySelector("button").disabled = false;
-    text.value = drafts.get(room) ?? "";
+    fill(text, drafts.get(room) ?? "");
   });
-  text.addEventListener("input", () => room?.typing(text.value !== ""));
+  text.addEventListener("input", () => (fit(text), room?.typing(text.value !== "")));
   text.addEventListener("keydown", (event) => {
     // For Safari, a composition has ended with this key, whose code says that it belonged to it.
     const isComposing = event.isComposing || event.keyCode === 229;
@@ -28,7 +31,26 @@ export function startComposer() {
     if (!room || !text.value.trim()) return;
     // Whether it arrives is shown beside the message.
     room.send(text.value.trim()).catch(() => {});
-    text.value = "";
+    fill(text, "");
     text.focus();
   });
+  // Where the field becomes narrower, its text has more lines.
+  addEventListener("resize", () => fit(text));
+}
+
+function fill(text, value) {
+  text.value = value;
+  fit(text);
+}
+
+/** As high as its text, up to the limit in the CSS. */
+function fit(text) {
+  if (growsAlone) return;
+  const { form, style } = text;
+  // While it is measured, the messages above it do not move.
+  form.style.minHeight = `${form.offsetHeight}px`;
+  style.height = "auto";
+  const border = text.offsetHeight - text.clientHeight;
+  style.height = `${text.scrollHeight + border}px`;
+  form.style.minHeight = "";
 }

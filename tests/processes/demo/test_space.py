@@ -38,6 +38,15 @@ pytestmark = [
 
 ANNOUNCING = "/admin/notifications/announcement/add/"
 MOTIONS = "document.getAnimations().map((motion) => motion.animationName ?? motion.transitionProperty)"
+# A browser that does not know `field-sizing`: it says so, and keeps the field as it is.
+FIX_FIELDS = "CSS.supports = (name) => name !== 'field-sizing'"
+FIX_COMPOSER = """() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync("#text { field-sizing: fixed !important; }");
+    document.adoptedStyleSheets.push(sheet);
+    document.querySelector("#text").focus();
+}"""
+COMPOSER_HEIGHTS = "(({ clientHeight, scrollHeight }) => [clientHeight, scrollHeight])(document.querySelector('#text'))"
 HOSTILE = "<img src=x onerror=alert(1)> javascript:alert(1) https://example.com/?q=<b>"
 
 
@@ -97,6 +106,29 @@ async def test_the_key_that_ends_a_composition_sends_nothing(windows: Windows) -
     )
     assert not prevented
     await expect(alice.locator("#text")).to_have_value("你好")
+
+
+async def test_the_composer_grows_also_where_the_browser_does_not_let_it(windows: Windows) -> None:
+    """As in Safari 26.0: all lines can be read while they are written."""
+    tab = await windows.open("alice")
+    await tab.context.add_init_script(FIX_FIELDS)
+    alice = await windows.open("alice", beside=tab)
+    await say(alice, "\n".join(lines("line", 60)))
+    await alice.evaluate(FIX_COMPOSER)
+    low = await alice.evaluate(COMPOSER_HEIGHTS)
+    for line in lines("one more", 6):
+        await alice.keyboard.type(line)
+        await alice.keyboard.press("Shift+Enter")
+    await alice.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+    assert await alice.evaluate("scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight") < 1
+    shown, needed = await alice.evaluate(COMPOSER_HEIGHTS)
+    assert shown == needed > low[0]
+    await alice.click("#rooms button >> text=Team")
+    assert await alice.evaluate(COMPOSER_HEIGHTS) == low
+    await alice.click("#rooms button >> text=General")
+    assert await alice.evaluate(COMPOSER_HEIGHTS) == [shown, needed]
+    await alice.press("#text", "Enter")
+    assert await alice.evaluate(COMPOSER_HEIGHTS) == low
 
 
 async def test_a_room_that_is_renamed_has_its_new_title_everywhere(windows: Windows, process: SiteProcess) -> None:
