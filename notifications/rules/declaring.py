@@ -53,17 +53,16 @@ def notify_on(
 
     `recipients` is a function from the `Occasion` to what `notify` takes, or a path of names from the object, such as
     "user" or "project.members". `params` are the parameters of the type. The `options` are those of `notify`; each of
-    them, and `params`, may be a function of the occasion; `actor` and `target` also a path. `target` is the object
-    unless it is given. Nothing is sent if `only_if` returns something false, or the path of the recipients leads to
-    None. Raises as `on` does, ValueError for paths that lead nowhere, and TypeError for other options, and for
-    recipients, parameters and an `only_if` of another kind.
+    them, and `params`, may be a function of the occasion; `actor` and `target` also a path. `target` is by default the
+    object. Nothing is sent if `only_if` returns something false, or the path of the recipients leads to None. Raises as
+    `on` does, ValueError for paths that lead nowhere, and TypeError for options that are unknown or of another kind.
     """
     found = _require_model(model, when)
     if unknown := options.keys() - OPTIONS:
         raise TypeError(f"notify_on has no option {', '.join(sorted(unknown))}; parameters of the type go to `params`.")
     _require_functions(recipients=recipients, only_if=only_if, params=params)
     _require_synchronous(**options)
-    _require_paths(found, recipients=recipients, **{name: options[name] for name in PATHS if name in options})
+    _require_paths(found, recipients=recipients, **{name: options.get(name) for name in PATHS})
 
     def prepare(occasion: Occasion) -> Act:
         if only_if is not None and not only_if(occasion):
