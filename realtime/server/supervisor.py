@@ -172,7 +172,7 @@ class Workers(Multiprocess):
         for listener in self.sockets:
             listener.close()
         for worker in self.processes:
-            send(worker, signal.SIGINT)
+            send(worker, signal.SIGTERM)  # ends one that has not begun to serve, without a traceback
 
     def join_all(self) -> None:
         workers = [*self.leaving, *self.processes]

@@ -134,8 +134,9 @@ class RealtimeProtocol(BoundedPeer):
         if self.on_shutdown is not None and not self.close_sent:
             self.on_shutdown()
             return
-        # The peer has closed the socket, and has not read yet what was sent before: `close_timer` runs.
-        if self.handshake_complete and not self.close_sent and self.conn.state is not OPEN:
+        # A close has been sent or received, and the peer has not answered it or read what came before it. To close the
+        # transport now could reset the connection, and the peer would not learn when to come back.
+        if self.close_timer is not None:
             return
         # The user is still being looked up, so the application has not taken the socket over.
         if self.handshake_complete and not self.close_sent:

@@ -67,6 +67,7 @@ async def test_nobody_listens_when_the_last_sockets_have_been_closed(site):
             workers = workers_of(process)
             process.signal(SIGTERM)
             wait_until(lambda: not process.is_ready())
+            wait_until(lambda: "Waiting for connections to close" in process.log.read_text())
             assert any(map(runs, workers))
             client.connection.transport.resume_reading()
 

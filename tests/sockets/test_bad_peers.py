@@ -110,6 +110,20 @@ async def test_it_takes_the_answer_to_its_close_between_fragments(site, alice, m
 
 
 @only_direct
+async def test_a_stop_waits_for_the_answer_to_a_close(site, alice, monkeypatch):
+    """What the client sends meanwhile would reset a connection that is closed, and the goodbye might be lost."""
+    monkeypatch.setattr("realtime.server.peer.CLOSE_SECONDS", 600.0)
+    peer = await connect_raw(site, alice)
+    (connection,) = get_node().hub.connections.values()
+    (socket,) = site._server.server_state.connections
+    connection.close(Closed(CloseCode.RESTARTING, "RESTARTING"))
+    socket.shutdown()
+    assert not socket.transport.is_closing()
+    peer.send(frame(b"late"))
+    assert await peer.ending() == (1012, "RESTARTING")
+
+
+@only_direct
 @pytest.mark.parametrize("end", [frame(b"", opcode=3), frame(b"", CLOSE)], ids=["a violation", "a close"])
 async def test_it_ends_a_stranger_once_when_there_are_two_reasons_at_once(site, caplog, end):
     peer = await open_tcp(site)
