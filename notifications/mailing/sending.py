@@ -150,6 +150,8 @@ def _note_failure(letter: Letter, error: Exception, failure: Failure) -> str:
     text = repr(error)
     if failure is Failure.TEMPORARY:
         logger.warning("A mail was not sent", exc_info=error)
+    # One pause for all: what is tried again at different moments would be several mails.
+    again_at = clock.now() + _pause(max(delivery.attempts for delivery in letter.deliveries) + 1)
     for delivery in letter.deliveries:
         delivery.attempts, delivery.error = delivery.attempts + 1, text
         if failure in (Failure.UNKNOWN, Failure.REFUSED):
@@ -157,7 +159,7 @@ def _note_failure(letter: Letter, error: Exception, failure: Failure) -> str:
         elif failure is Failure.INVALID or delivery.attempts >= conf.settings().mail_attempts:
             delivery.state = Delivery.State.FAILED
         else:
-            delivery.due_at, delivery.reason = clock.now() + _pause(delivery.attempts), "waiting"
+            delivery.due_at, delivery.reason = again_at, "waiting"
     letter.is_bad_address = failure is Failure.UNKNOWN
     return text if failure is Failure.AWAY else ""
 

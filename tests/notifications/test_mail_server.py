@@ -34,6 +34,17 @@ def test_what_comes_meanwhile_uses_up_no_attempts_of_what_waits(office: Office, 
     assert found.attempts in (2, 3)  # the pauses are of about one and four minutes
 
 
+def test_what_is_tried_again_stays_one_mail(office: Office, server: MailServer, erin: Any) -> None:
+    for _ in range(8):
+        sent(erin, "mention", message="hello")
+    server.data_answers = ["451 try later"]
+    office.send(minutes=5)
+    for _ in range(30):
+        office.send(seconds=5)  # as the job does
+    (mail,) = server.mails
+    assert texts_of(mail)[0].startswith("You have 8 new notifications")
+
+
 def test_a_mail_arrives(office: Office, server: MailServer, erin: Any, settings: Any) -> None:
     settings.LANGUAGE_CODE = "zh-hans"
     row = sent(erin, "mention", message="你好 <b> & “hello”\n.\n..dots\nFrom here", link="/posts/7")
