@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from notifications import notify
+from notifications.mailing import claims
 from tests.notifications.choices import MIDNIGHT, choose, delivery_of, register
-from tests.notifications.mails import Office
+from tests.notifications.mails import Office, make_readers
 from tests.notifications.rows import sent
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +48,22 @@ def test_daily_at_the_hour_of_the_readers_zone(office: Office, erin: Any) -> Non
     sent(erin, "mention", message="third")
     assert office.send(hours=23) == []
     assert len(office.send(hours=1)) == 1
+
+
+@pytest.mark.parametrize("digest", ["weekly", "off"])
+def test_all_that_waits_for_a_reader_is_in_one_mail_however_much_waits_for_others(
+    office: Office, monkeypatch: pytest.MonkeyPatch, digest: str
+) -> None:
+    monkeypatch.setattr(claims, "ROWS_AT_ONCE", 7)
+    readers = make_readers(3)
+    for one in readers:
+        choose(one, digest=digest)
+    notify(readers, "mention", message="first")
+    assert len(office.send(minutes=5)) == 3
+    for _ in range(4):
+        notify(readers, "mention", message="later")
+    assert [mail.subject for mail in office.send(days=7)] == ["4 new notifications at Example"] * 3
+    assert office.send(hours=1) == []
 
 
 def test_weekly_on_the_day_of_the_reader(office: Office, erin: Any) -> None:
