@@ -7,8 +7,9 @@ import pytest
 
 from notifications import notify
 from notifications.mailing import claims
+from tests.backends.mail_server import MailServer
 from tests.notifications.choices import MIDNIGHT, choose, delivery_of, register
-from tests.notifications.mails import Office, make_readers
+from tests.notifications.mails import Office, make_readers, states
 from tests.notifications.rows import sent
 
 pytestmark = pytest.mark.django_db
@@ -73,6 +74,24 @@ def test_weekly_on_the_day_of_the_reader(office: Office, erin: Any) -> None:
     row = sent(erin, "mention", message="second")
     assert office.send(days=1) == []
     assert delivery_of(row).due_at == MIDNIGHT + timedelta(days=5, hours=9)
+
+
+def test_a_digest_that_is_tried_again_takes_along_what_has_come_meanwhile(
+    office: Office, erin: Any, server: MailServer
+) -> None:
+    choose(erin, digest="weekly", away_minutes=1)
+    sent(erin, "mention", message="first")
+    office.send(minutes=5)
+    for text in "ab":
+        sent(erin, "mention", message=text)
+    server.data_answers = ["451 try later"] * 2
+    office.send(days=7)
+    office.send(minutes=2)  # the next attempt is three minutes later, at least
+    sent(erin, "mention", message="c")
+    office.send(minutes=2)
+    assert (len(server.mails), states()) == (1, [("sent", "")] + [("queued", "waiting")] * 2 + [("queued", "digest")])
+    office.send(minutes=4)
+    assert (len(server.mails), states()) == (2, [("sent", "")] * 4)
 
 
 def test_who_changes_the_digest_does_not_wait_for_the_old_one(office: Office, erin: Any) -> None:
