@@ -179,6 +179,24 @@ def test_a_connection_that_breaks_is_opened_again(office: Office, server: MailSe
     assert sorted(server.recipients) == [user.email for user in readers]
 
 
+@pytest.mark.parametrize("answers", ["sender_answers", "data_answers"])
+def test_a_server_that_takes_few_mails_over_one_connection(office: Office, server: MailServer, answers: str) -> None:
+    readers = make_readers(5)
+    notify(readers, "mention", message="hello")
+    closing = "421 4.7.0 too many mails over this connection"
+    setattr(server, answers, [*["250 taken"] * 2, closing, *["250 taken"] * 2, closing])
+    send_all(office)
+    assert (sorted(server.recipients), server.connections) == ([user.email for user in readers], 3)
+    assert set(Delivery.objects.values_list("state", "attempts")) == {("sent", 1)}
+
+
+def test_a_server_that_takes_no_mail_is_asked_once(office: Office, server: MailServer) -> None:
+    notify(make_readers(5), "mention", message="hello")
+    server.sender_answers = ["421 4.3.2 shutting down"] * 5
+    send_all(office)
+    assert (server.mails, server.connections, len(server.sender_answers)) == ([], 1, 4)
+
+
 @pytest.mark.parametrize("fault", [RuntimeError, ValueError, ConnectionRefusedError])
 def test_a_fault_in_a_template_stops_nobody_else(
     office: Office, server: MailServer, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
