@@ -139,11 +139,19 @@ def _send(letter: Letter, build: Build, transport: Transport) -> str:
     try:
         message_id = transport.send(message)
     except Exception as error:
-        return _note_failure(letter, error, classify(error))
+        return _note_failure(letter, error, classify(error)) if transport.is_connected else _put_off(letter, error)
     for delivery in letter.deliveries:
         delivery.state, delivery.sent_at, delivery.reason = Delivery.State.SENT, clock.now(), ""
         delivery.attempts, delivery.message_id, delivery.error = delivery.attempts + 1, message_id, ""
     return ""
+
+
+def _put_off(letter: Letter, error: Exception) -> str:
+    """The server is away, or its certificate or the settings are wrong. Nothing was tried, however long that lasts."""
+    claims.postpone(letter.deliveries, clock.now() + AGAIN, "waiting")
+    for delivery in letter.deliveries:
+        delivery.error = repr(error)
+    return repr(error)
 
 
 def _note_failure(letter: Letter, error: Exception, failure: Failure) -> str:

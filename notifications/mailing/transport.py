@@ -34,6 +34,8 @@ class Transport:
     def __init__(self) -> None:
         self._backend: Any = None
         self._has_sent = False  # over this connection
+        # Whether the server could be reached. What fails before that says nothing about the mail.
+        self.is_connected = False
         # Whether a mail service gives the mails ids of its own, by which it reports what has become of them.
         self.gives_ids = False
 
@@ -57,9 +59,11 @@ class Transport:
         return str(service_id or own_id)
 
     def _hand_over(self, message: EmailMessage) -> None:
+        self.is_connected = False
         if self._backend is None:
             self._backend = _open_backend()
         self._backend.open()
+        self.is_connected = True
         self._backend.send_messages([message])
         self._has_sent = True
 
@@ -77,7 +81,7 @@ def _open_backend() -> Any:
 
 
 def classify(error: Exception) -> Failure:
-    """What an exception of `Transport.send` means for the mail, and for those that wait behind it."""
+    """What an exception of a server that was reached means for the mail, and for those that wait behind it."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         _code, text = next(iter(error.recipients.values()), (0, b""))
         return _by_code(_find_code(error), Failure.UNKNOWN if IS_BAD_ADDRESS.search(text) else Failure.REFUSED)

@@ -1,6 +1,8 @@
 """Mails over real SMTP: what arrives, over how many connections, and what happens when the server refuses or breaks."""
 
+import smtplib
 from datetime import timedelta
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import pytest
@@ -165,9 +167,38 @@ def test_a_server_that_is_away(office: Office, settings: Any, caplog: pytest.Log
     send_all(office)
     assert "Mails are postponed" in caplog.text
     found = list(Delivery.objects.order_by("pk"))
-    # One was tried; the others have lost nothing.
-    assert sorted(delivery.attempts for delivery in found) == [0] * 29 + [1]
+    assert [delivery.attempts for delivery in found] == [0] * 30
+    assert sum("ConnectionRefusedError" in delivery.error for delivery in found) == 1
     assert {(delivery.state, delivery.lease, delivery.due_at > LATER) for delivery in found} == {("queued", "", True)}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ConnectionRefusedError("nobody listens"),
+        SSLCertVerificationError("certificate has expired"),
+        smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server."),
+        smtplib.SMTPAuthenticationError(535, b"wrong password"),
+        ValueError("EMAIL_USE_TLS/EMAIL_USE_SSL are mutually exclusive"),
+    ],
+    ids=repr,
+)
+def test_a_server_that_cannot_be_reached_for_days(
+    office: Office, server: MailServer, erin: Any, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def refuse(backend: Any) -> None:
+        raise fault
+
+    row = sent(erin, "mention", message="hello")
+    with monkeypatch.context() as patch:
+        patch.setattr("django.core.mail.backends.smtp.EmailBackend.open", refuse)
+        for _ in range(60):
+            office.send(hours=1)
+        found = delivery_of(row)
+        assert (found.state, found.reason, found.attempts, found.error) == ("queued", "waiting", 0, repr(fault))
+    office.send(minutes=1)
+    found = delivery_of(row)
+    assert (found.state, found.attempts, found.error, len(server.mails)) == ("sent", 1, "", 1)
 
 
 def test_a_connection_that_breaks_is_opened_again(office: Office, server: MailServer) -> None:
