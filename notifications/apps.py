@@ -34,7 +34,7 @@ class NotificationsConfig(AppConfig):
         super().import_models()
 
     def ready(self) -> None:
-        from notifications import checks, describing, jobs
+        from notifications import checks, describing, jobs, late_rows
         from notifications.announcements.events import without_texts
         from notifications.announcements.numbers import connect_users
         from notifications.announcements.publishing import connect_deleted
@@ -59,6 +59,7 @@ class NotificationsConfig(AppConfig):
         connect_targets()
         connect_deleted()
         connect_users()
+        late_rows.connect()
 
 
 class RealtimeNotificationsConfig(NotificationsConfig):

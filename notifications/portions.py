@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
@@ -10,6 +10,8 @@ from realtime.integration import is_stopping
 
 # A run ends after so long, so that other jobs have their turn; the next one goes on.
 RUN_SECONDS = 4.0
+
+Row = TypeVar("Row")
 
 
 def work_off(due: "QuerySet[Any, Any]", work: Callable[[], object]) -> bool:
@@ -20,3 +22,14 @@ def work_off(due: "QuerySet[Any, Any]", work: Callable[[], object]) -> bool:
         if time.monotonic() >= ends:
             return True
     return False
+
+
+def keep_together(found: list[Row], most: int, reader: str) -> list[Row]:
+    """The first of these rows, `most` at most: all of a reader, whose key is in the column `reader`, or none.
+
+    They are in the order of their readers. Of a single reader, who has more, the first.
+    """
+    if len(found) <= most:
+        return found
+    last = getattr(found[-1], reader)
+    return [row for row in found if getattr(row, reader) != last] or found[:most]

@@ -3,19 +3,24 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from notifications import conf, web_push, withholding
+from notifications import bulk, clock, conf, web_push, withholding
 from notifications.content import Content
 from notifications.mailing import queue
 from notifications.models import Notification
 from notifications.models.target import Target
+from notifications.preferences import changing
 from notifications.preferences.cascade import Decision
 from notifications.preferences.deciding import Wishes, all_wishes, wishes_for
 from notifications.types import Channel, find_type
 from realtime import integration
 
 logger = logging.getLogger(__name__)
+
+# By channel, the decisions for notifications by their primary keys.
+Decided = Mapping[Channel, Mapping[int, Decision]]
 
 
 def find_present(stream: str, keys: Sequence[Any]) -> frozenset[Any]:
@@ -50,9 +55,12 @@ def deliver(content: Content, ids: Mapping[Any, int], push: Callable[[Sequence[A
             queue.forget_refusals(list(ids.values()))
         mailed = _decide(content, ids, wishes, "mail")
         queue.add({ids[reader]: (reader, mailed[reader]) for reader in ids}, wishes)
+    decided: dict[Channel, dict[int, Decision]] = {"socket": {ids[reader]: decisions[reader] for reader in unusual}}
     if conf.settings().web_push:
         wanted = _decide(content, ids, wishes, "web_push")
         web_push.add({ids[reader]: (reader, _limit(wanted[reader], decisions[reader])) for reader in ids}, wishes)
+        decided["web_push"] = {ids[reader]: wanted[reader] for reader in wishes.special() & ids.keys()}
+    _compare_after_commit(decided)
     if pushed:
         push(pushed)
     return pushed
@@ -66,9 +74,12 @@ def choose_pushed(rows: Sequence[Notification], now: datetime) -> list[Notificat
     full = _too_many([row.recipient_id for row in limited], now)
     decisions |= {row.pk: full[row.recipient_id] for row in limited if row.recipient_id in full}
     withholding.note(decisions)
+    decided: dict[Channel, dict[int, Decision]] = {"socket": decisions}
     if conf.settings().web_push:
         wanted = {row.pk: _limit(_decide_for(row, wishes, "web_push"), decisions[row.pk]) for row in rows}
         web_push.add({row.pk: (row.recipient_id, wanted[row.pk]) for row in rows}, wishes)
+        decided["web_push"] = wanted
+    _compare_after_commit(decided)
     return [row for row in rows if decisions[row.pk].is_sent]
 
 
@@ -92,6 +103,31 @@ def _decide(content: Content, readers: Mapping[Any, int], wishes: Wishes, channe
 def _decide_for(row: Notification, wishes: Wishes, channel: Channel = "socket") -> Decision:
     target = Target(row.target_type_id, row.target_key)
     return wishes.decide(row.recipient_id, find_type(row.type), channel, target, silent=row.silent)
+
+
+def _compare_after_commit(decided: Decided) -> None:
+    """Who changes their choices before this is committed does not find what waits because of them: look once more."""
+    waiting: Decided = {
+        channel: {key: one for key, one in decisions.items() if one.rule in changing.DEFERRING}
+        for channel, decisions in decided.items()
+    }
+    if any(waiting.values()):
+        integration.call_after_commit(partial(_compare, waiting))
+
+
+def _compare(waiting: Decided) -> None:
+    """Decide again for those readers for whom something else holds now."""
+    for keys in bulk.parts(sorted({key for decisions in waiting.values() for key in decisions})):
+        rows = list(Notification.objects.filter(pk__in=keys))
+        wishes = all_wishes(list(dict.fromkeys(row.recipient_id for row in rows)), clock.now())
+        changed = {
+            row.recipient_id
+            for channel, decisions in waiting.items()
+            for row in rows
+            if row.pk in decisions and decisions[row.pk] != _decide_for(row, wishes, channel)
+        }
+        for reader in sorted(changed):
+            changing.reconsider(reader, has_unmuted=True)
 
 
 def _limit(decision: Decision, pushed: Decision) -> Decision:

@@ -13,7 +13,7 @@ from notifications.frames import WaitingBody, WaitingData
 from notifications.inbox.counting import counts_of
 from notifications.models import Notification, NotificationQuerySet
 from notifications.models.target import Target
-from notifications.portions import work_off
+from notifications.portions import keep_together, work_off
 from notifications.preferences.cascade import Decision
 from notifications.preferences.deciding import Wishes, all_wishes
 from notifications.types import find_type
@@ -21,7 +21,7 @@ from realtime.integration import own_transaction, publish_all, retry_conflicts, 
 from realtime.protocol.frames import format_time
 
 READERS_AT_ONCE = 500
-# Of these readers. Who has more waiting gets a second summary.
+# Of these readers: fewer, if they have more. One who has more than that waiting gets a second summary.
 ROWS_AT_ONCE = 20_000
 STATES = ("arrived_at", "read_at", "archived_at", "snoozed_until", "deleted_at", "expires_at")
 FIELDS = ("recipient", "type", "target_type", "target_key", *STATES)
@@ -41,7 +41,7 @@ def _send_page(due: NotificationQuerySet, now: datetime) -> bool:
         if not (readers := list(dict.fromkeys(first))):
             return False
         of_readers = due.filter(recipient__in=readers).locked()
-        found = list(of_readers.only(*FIELDS)[:ROWS_AT_ONCE])
+        found = keep_together(list(of_readers.only(*FIELDS)[: ROWS_AT_ONCE + 1]), ROWS_AT_ONCE, "recipient_id")
         waiting = _sort(found, all_wishes(readers, now), now)
         _publish(waiting)
     return True

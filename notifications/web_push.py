@@ -27,7 +27,7 @@ from notifications.mailing.claims import Claim
 from notifications.mailing.recipients import load_users
 from notifications.models import Delivery, Notification
 from notifications.models.target import Target
-from notifications.portions import work_off
+from notifications.portions import keep_together, work_off
 from notifications.preferences.cascade import Decision
 from notifications.preferences.deciding import Wishes, all_wishes
 from notifications.types import find_type
@@ -128,13 +128,21 @@ def _pass_on(claimed: Claim, rows: Sequence[Notification]) -> None:
     claims.settle(claimed, claimed.deliveries)
 
 
+def _lock(chosen: "QuerySet[Delivery, Any]") -> list[Delivery]:
+    """What waits for a reader stays together, because it is one push."""
+    first = chosen.order_by("due_at").values_list("user_id", flat=True)[:ROWS_AT_ONCE]
+    of_readers = chosen.filter(user__in=list(dict.fromkeys(first))).select_for_update(skip_locked=True)
+    found = list(of_readers.order_by("user_id", "pk")[: ROWS_AT_ONCE + 1])
+    return keep_together(found, ROWS_AT_ONCE, "user_id")
+
+
 @retry_conflicts
 def _claim(chosen: "QuerySet[Delivery, Any]") -> tuple[int, Claim, list[Notification]]:
     """Decide once more, and note it. Returns how many deliveries were looked at, and what is to be sent now."""
     now = clock.now()
     claimed = Claim(secrets.token_hex(16), now + claims.LEASE, sent := [])
     with own_transaction():
-        found = list(chosen.select_for_update(skip_locked=True).order_by("pk")[:ROWS_AT_ONCE])
+        found = _lock(chosen)
         rows = Notification.objects.in_bulk([delivery.notification_id for delivery in found])
         readers = list(dict.fromkeys(delivery.user_id for delivery in found))
         users, wishes = load_users(readers), all_wishes(readers, now)

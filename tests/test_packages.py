@@ -74,6 +74,7 @@ LATE = {
     ("notifications.apps", "notifications.describing"): "as above",
     ("notifications.apps", "notifications.inbox"): "as above",
     ("notifications.apps", "notifications.jobs"): "as above",
+    ("notifications.apps", "notifications.late_rows"): "as above",
     ("notifications.apps", "notifications.mailing.bounces"): "as above",
     ("notifications.apps", "realtime.integration"): "as above",
     ("notifications.apps", "notifications.withdrawing"): "as above",

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from notifications import clock, followables, follows
 from notifications.api.serializers import MuteShape
 from notifications.api.throttles import THROTTLES
+from notifications.api.turns import ChangeView
 from notifications.models import Follow
 from notifications.models.target import Target, about, target_of
 from realtime.integration.rest import ListView, PageQuery, RealtimeView, documented, validated
@@ -76,7 +77,7 @@ class FollowView(RealtimeView):
         return Response(status=204)
 
 
-class MuteView(RealtimeView):
+class MuteView(ChangeView):
     throttle_classes = THROTTLES
 
     @documented("follows_mute", {200: Followed}, body=MuteShape, refusals=(400, 404, 429), summary=_("Mute an object"))

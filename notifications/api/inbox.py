@@ -13,6 +13,7 @@ from notifications.api import pages
 from notifications.api.fields import read_id
 from notifications.api.serializers import ActShape, ActsShape, InboxQuery, UndoShape, as_filters
 from notifications.api.throttles import THROTTLES
+from notifications.api.turns import ChangeView
 from notifications.frames import Counts, Item
 from notifications.inbox import CannotUndo, HasMoved, Outcome, Place
 from notifications.inbox.acts import STEPS
@@ -74,7 +75,7 @@ class NotificationView(RealtimeView):
         return _answer(pushing.item(require_own(request.user.pk, id)))
 
 
-class ActView(RealtimeView):
+class ActView(ChangeView):
     throttle_classes = THROTTLES
 
     @documented(
@@ -102,7 +103,7 @@ class ActView(RealtimeView):
         return _report(user_id, outcome)
 
 
-class ActionView(RealtimeView):
+class ActionView(ChangeView):
     throttle_classes = THROTTLES
 
     @documented(
@@ -127,7 +128,7 @@ class ActionView(RealtimeView):
         return _answer(pushing.item(row))
 
 
-class ActsView(RealtimeView):
+class ActsView(ChangeView):
     throttle_classes = THROTTLES
 
     @documented(
@@ -153,7 +154,7 @@ class ActsView(RealtimeView):
         return _report(user_id, outcome)
 
 
-class UndoView(RealtimeView):
+class UndoView(ChangeView):
     throttle_classes = THROTTLES
 
     @documented(

@@ -18,8 +18,9 @@ from rest_framework.request import Request
 
 from notifications import inbox
 from notifications.api.inbox import require_own
+from notifications.api.turns import ChangeView
 from notifications.links import SCHEMES, is_safe
-from realtime.integration.rest import RealtimeView, documented
+from realtime.integration.rest import documented
 from realtime.protocol.errors import ErrorCode, Refused
 
 
@@ -39,7 +40,7 @@ class Leading(HttpResponseRedirect):
     allowed_schemes = sorted(SCHEMES)
 
 
-class OpenView(RealtimeView):
+class OpenView(ChangeView):
     # Without a wish for JSON, it is a browser.
     renderer_classes = (PageRenderer, JSONRenderer)
 
@@ -47,14 +48,17 @@ class OpenView(RealtimeView):
         # Browsers have the session cookie, also where the site's own API does not take it.
         return [*super().get_authenticators(), SessionAuthentication()]
 
-    @documented("notifications_open", {302: None}, refusals=(404,), summary=_("Open a notification"))
+    def is_change(self, request: Request) -> bool:
+        return request.method == "GET"  # HEAD only asks where it leads, and changes nothing
+
+    @documented("notifications_open", {302: None}, refusals=(404, 429), summary=_("Open a notification"))
     def get(self, request: Request, id: str) -> HttpResponse:
         """Mark one of your notifications as read, and go to its link; without a link, to the site's start page.
 
         Links in mails lead here. A browser that is not logged in is sent to the site's login page first.
         """
         row = require_own(request.user.pk, id)
-        if request.method == "GET":  # HEAD only asks where it leads, and changes nothing
+        if self.is_change(request):
             inbox.act(request.user.pk, "read", ids=[row.pk])
         return Leading(_whole(row.link if is_safe(row.link) else ""))
 

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from notifications.api.inbox import require_own
 from notifications.api.preference_shapes import PreferencesShape
+from notifications.api.turns import ChangeView
 from notifications.preferences import changing
 from notifications.preferences.explaining import explain
 from notifications.preferences.showing import Preferences, show
@@ -32,7 +33,7 @@ class NotificationExplanation(msgspec.Struct, frozen=True):
     channels: list[ChannelExplanation]
 
 
-class PreferencesView(RealtimeView):
+class PreferencesView(ChangeView):
     @documented("preferences_read", {200: Preferences}, summary=_("Read your preferences"))
     def get(self, request: Request) -> Response:
         """Read what you have chosen, with all categories and types that there are.

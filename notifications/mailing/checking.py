@@ -4,7 +4,7 @@ Called by `sending` with the deliveries that it has claimed. A fixed number of q
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from notifications import clock
 from notifications.mailing import claims, schedule
 from notifications.mailing.recipients import address_of, is_same_address, load_users
-from notifications.models import Delivery, Notification
+from notifications.models import Delivery, Digest, Notification
 from notifications.models.target import Target
 from notifications.preferences.deciding import Wishes, all_wishes, as_aware
 from notifications.types import find_type
@@ -88,7 +88,7 @@ class _Checker:
     connected: frozenset[Any]
     last_seen: Mapping[Any, datetime]
 
-    def check_reader(self, reader: Any, own: Iterable[Delivery]) -> Letter | None:
+    def check_reader(self, reader: Any, own: Sequence[Delivery]) -> Letter | None:
         """The reader's mail, if one is to be sent now."""
         tried = [delivery for delivery in own if not self._is_pausing(delivery)]
         wanted = [delivery for delivery in tried if self._is_wanted(reader, delivery)]
@@ -102,7 +102,7 @@ class _Checker:
         if (until := self._away_at(reader)) > self.now:
             claims.postpone(wanted, until, "online")
             return None
-        digest_at = self._digest_at(reader)
+        digest_at = self._digest_at(reader, own)
         ready = wanted if digest_at is None else self._leave_to_digest(wanted, digest_at)
         ready.sort(key=self._place, reverse=True)
         return Letter(user, address, ready, in_turn=digest_at is None) if ready else None
@@ -146,11 +146,16 @@ class _Checker:
             return self.now + max(away, MINUTE)
         return self.last_seen[reader] + away if reader in self.last_seen else self.now
 
-    def _digest_at(self, reader: Any) -> datetime | None:
+    def _digest_at(self, reader: Any, own: Sequence[Delivery]) -> datetime | None:
         choices = self.wishes.of(reader)
         mailed_at = None if choices.mailed_at is None else as_aware(choices.mailed_at)
         due = schedule.digest_at(choices, mailed_at, as_aware(self.now))
-        return None if due is None else clock.as_stored_after(self.now, due)
+        if due is not None:
+            return clock.as_stored_after(self.now, due)
+        if choices.digest == Digest.OFF:
+            return None
+        # With a digest that is tried again: without it, a new period would begin, after which alone it could go.
+        return min((delivery.due_at for delivery in own if self._is_pausing(delivery)), default=None)
 
     def _leave_to_digest(self, wanted: Sequence[Delivery], digest_at: datetime) -> list[Delivery]:
         """Returns what goes now all the same, because it is critical."""

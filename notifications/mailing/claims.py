@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
 from notifications import bulk, clock
 from notifications.models import Delivery
@@ -17,7 +17,7 @@ from realtime.integration import own_transaction, retry_conflicts
 
 LEASE = timedelta(minutes=10)
 READERS_AT_ONCE = 100
-# Of these readers. What a reader has beyond that is in the next mail.
+# Of these readers: fewer, if they have more. What one reader has beyond that is in the next mail.
 ROWS_AT_ONCE = 5_000
 COLUMNS = {
     "state": "text",
@@ -61,11 +61,28 @@ def claim(now: datetime) -> Claim | None:
         # each would get a part of what waits for a reader otherwise, and send a mail.
         of_readers = queued.filter(user__in=readers)
         firsts = of_readers.order_by().values("user").annotate(first=Min("pk")).values("first")
-        own = list(_lock(queued.filter(pk__in=firsts)).values_list("user_id", flat=True))
-        keys = list(_lock(queued.filter(user__in=own)).values_list("pk", flat=True)[:ROWS_AT_ONCE])
+        own = set(_lock(queued.filter(pk__in=firsts)).values_list("user_id", flat=True))
+        chosen = _choose([reader for reader in readers if reader in own], of_readers)
+        keys = list(_lock(queued.filter(user__in=chosen)).values_list("pk", flat=True)[:ROWS_AT_ONCE])
         if not free.filter(pk__in=keys).update(lease=token, leased_until=until):
             return None
     return Claim(token, until, list(Delivery.objects.filter(pk__in=keys, lease=token).order_by("due_at", "pk")))
+
+
+def _choose(readers: Sequence[Any], mails: "QuerySet[Delivery]") -> list[Any]:
+    """The first of the readers, one at least, as long as there is room for all that waits for each.
+
+    A part of it would be a mail of its own, and the rest would wait for the next digest.
+    """
+    waiting = dict(mails.order_by().values_list("user").annotate(Count("pk")))
+    chosen: list[Any] = []
+    room = ROWS_AT_ONCE
+    for reader in readers:
+        room -= waiting.get(reader, 0)
+        if chosen and room < 0:
+            break
+        chosen.append(reader)
+    return chosen
 
 
 def _lock(chosen: "QuerySet[Delivery]") -> "QuerySet[Delivery]":

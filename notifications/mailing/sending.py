@@ -139,17 +139,27 @@ def _send(letter: Letter, build: Build, transport: Transport) -> str:
     try:
         message_id = transport.send(message)
     except Exception as error:
-        return _note_failure(letter, error, classify(error))
+        return _note_failure(letter, error, classify(error)) if transport.is_connected else _put_off(letter, error)
     for delivery in letter.deliveries:
         delivery.state, delivery.sent_at, delivery.reason = Delivery.State.SENT, clock.now(), ""
         delivery.attempts, delivery.message_id, delivery.error = delivery.attempts + 1, message_id, ""
     return ""
 
 
+def _put_off(letter: Letter, error: Exception) -> str:
+    """The server is away, or its certificate or the settings are wrong. Nothing was tried, however long that lasts."""
+    claims.postpone(letter.deliveries, clock.now() + AGAIN, "waiting")
+    for delivery in letter.deliveries:
+        delivery.error = repr(error)
+    return repr(error)
+
+
 def _note_failure(letter: Letter, error: Exception, failure: Failure) -> str:
     text = repr(error)
     if failure is Failure.TEMPORARY:
         logger.warning("A mail was not sent", exc_info=error)
+    # One pause for all: what is tried again at different moments would be several mails.
+    again_at = clock.now() + _pause(max(delivery.attempts for delivery in letter.deliveries) + 1)
     for delivery in letter.deliveries:
         delivery.attempts, delivery.error = delivery.attempts + 1, text
         if failure in (Failure.UNKNOWN, Failure.REFUSED):
@@ -157,7 +167,7 @@ def _note_failure(letter: Letter, error: Exception, failure: Failure) -> str:
         elif failure is Failure.INVALID or delivery.attempts >= conf.settings().mail_attempts:
             delivery.state = Delivery.State.FAILED
         else:
-            delivery.due_at, delivery.reason = clock.now() + _pause(delivery.attempts), "waiting"
+            delivery.due_at, delivery.reason = again_at, "waiting"
     letter.is_bad_address = failure is Failure.UNKNOWN
     return text if failure is Failure.AWAY else ""
 

@@ -33,16 +33,23 @@ class Transport:
 
     def __init__(self) -> None:
         self._backend: Any = None
+        self._has_sent = False  # over this connection
+        # Whether the server could be reached. What fails before that says nothing about the mail.
+        self.is_connected = False
         # Whether a mail service gives the mails ids of its own, by which it reports what has become of them.
         self.gives_ids = False
 
     def send(self, message: EmailMessage) -> str:
         """Send a mail; returns its id: that of the mail service or, without one, its own. Raises what Django raises."""
         try:
-            if self._backend is None:
-                self._backend = _open_backend()
-            self._backend.open()
-            self._backend.send_messages([message])
+            try:
+                self._hand_over(message)
+            except smtplib.SMTPException as error:
+                # Many servers take only so many mails over one connection.
+                if not self._has_sent or _find_code(error) != SERVICE_CLOSES:
+                    raise
+                self.close()
+                self._hand_over(message)
         except BaseException:
             self.close()
             raise
@@ -51,8 +58,17 @@ class Transport:
         self.gives_ids = service_id not in (None, own_id)
         return str(service_id or own_id)
 
+    def _hand_over(self, message: EmailMessage) -> None:
+        self.is_connected = False
+        if self._backend is None:
+            self._backend = _open_backend()
+        self._backend.open()
+        self.is_connected = True
+        self._backend.send_messages([message])
+        self._has_sent = True
+
     def close(self) -> None:
-        backend, self._backend = self._backend, None
+        backend, self._backend, self._has_sent = self._backend, None, False
         if backend is not None:
             with suppress(Exception):
                 backend.close()
@@ -65,10 +81,10 @@ def _open_backend() -> Any:
 
 
 def classify(error: Exception) -> Failure:
-    """What an exception of `Transport.send` means for the mail, and for those that wait behind it."""
+    """What an exception of a server that was reached means for the mail, and for those that wait behind it."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        code, text = next(iter(error.recipients.values()), (0, b""))
-        return _by_code(code, Failure.UNKNOWN if IS_BAD_ADDRESS.search(text) else Failure.REFUSED)
+        _code, text = next(iter(error.recipients.values()), (0, b""))
+        return _by_code(_find_code(error), Failure.UNKNOWN if IS_BAD_ADDRESS.search(text) else Failure.REFUSED)
     if isinstance(error, smtplib.SMTPSenderRefused) and error.smtp_code == TOO_LARGE:
         return Failure.INVALID
     if isinstance(error, smtplib.SMTPSenderRefused | smtplib.SMTPConnectError | smtplib.SMTPHeloError):
@@ -83,6 +99,13 @@ def classify(error: Exception) -> Failure:
         return Failure.INVALID
     is_of_network = isinstance(error, OSError) and not isinstance(error, smtplib.SMTPException)
     return Failure.AWAY if is_of_network else Failure.TEMPORARY
+
+
+def _find_code(error: smtplib.SMTPException) -> int:
+    """What the server has answered; 0 if it has not."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return int(next(iter(error.recipients.values()), (0, b""))[0])
+    return error.smtp_code if isinstance(error, smtplib.SMTPResponseException) else 0
 
 
 def _by_code(code: int, lasting: Failure) -> Failure:

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from notifications import clock, withholding
 from notifications.mailing import queue
 from notifications.models import Preference, Reader
 from notifications.types import CHANNELS
-from realtime.integration import own_transaction, read_user, retry_conflicts
+from realtime.integration import call_after_commit, own_transaction, read_user, retry_conflicts
 
 # By key of a type or category, and by channel; None: as if the reader had chosen nothing.
 Switches = Mapping[str, Mapping[str, bool | None]]
+# Rules of the cascade by which something waits.
+DEFERRING = ("mute", "quiet_hours")
 
 
 @retry_conflicts
@@ -40,12 +43,19 @@ def change(user: Any, *, types: Switches | None = None, categories: Switches | N
         reconsider(reader, "muted_until" in fields)
 
 
-@retry_conflicts
 def reconsider(reader: Any, has_unmuted: bool) -> None:
     """A reader, by primary key, wants something else now: what waits is decided again by the next jobs.
 
-    So are mails and web pushes that a mute without an end had suppressed, if it has changed.
+    So are mails and web pushes that a mute without an end had suppressed, if it has changed. After the commit once
+    more: what is committed in between was decided by the earlier choices, and is not found before. What is committed
+    later is compared by `routing`.
     """
+    _reconsider(reader, has_unmuted)
+    call_after_commit(partial(_reconsider, reader, has_unmuted))
+
+
+@retry_conflicts
+def _reconsider(reader: Any, has_unmuted: bool) -> None:
     with own_transaction():
         withholding.reconsider(reader, clock.now())
         queue.reconsider(reader, clock.now())

@@ -22,7 +22,7 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Queue:
-    """The lists of one user: those that are made, and those that wait. Used by many threads."""
+    """The requests of one user: those that have their turn, and those that wait. Used by many threads."""
 
     def __init__(self, at_once: int) -> None:
         self.turns = threading.BoundedSemaphore(at_once)
@@ -32,7 +32,8 @@ class Queue:
 class Queues:
     """The queue of each user who has a request here."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: int, wait_seconds: float) -> None:
+        self.most_waiting, self.wait_seconds = most_waiting, wait_seconds
         self._lock = threading.Lock()
         self._queues: dict[str, Queue] = {}
 
@@ -43,13 +44,13 @@ class Queues:
         """Wait for a turn, which ends with `leave`. None if too many are waiting, or the wait was too long."""
         with self._lock:
             queue = self._queues.setdefault(user, Queue(at_once))
-            if queue.length >= at_once + MAX_WAITING:
+            if queue.length >= at_once + self.most_waiting:
                 return None
             queue.length += 1
         if queue.turns.acquire(blocking=False):
             return queue
         close_connections()
-        if queue.turns.acquire(timeout=WAIT_SECONDS):
+        if queue.turns.acquire(timeout=self.wait_seconds):
             return queue
         self._shorten(user, queue)
         return None
@@ -72,29 +73,18 @@ def close_connections() -> None:
             connection.close()
 
 
-queues = Queues()
-
-
-class ListView(RealtimeView):
-    """Base of the views whose GET answers with a list, or has to make one for its answer."""
+class TurnView(RealtimeView):
+    """Base of the views whose requests of one user wait for each other, without a connection to the database."""
 
     # The user, and the queue in which this request has its turn; None without one.
-    turn: tuple[str, Queue] | None = None
+    turn: tuple[Queues, str, Queue] | None = None
 
-    def makes_list(self) -> bool:
-        """Whether a GET costs as much as a list, with the settings of the site."""
-        return True
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        at_once = settings().lists_per_user
-        if not at_once or request.method not in SAFE_METHODS or not self.makes_list():
-            return
+    def take_turn(self, request: Request, queues: Queues, at_once: int = 1) -> None:
+        """Wait until fewer than `at_once` requests of the user have their turn. Raises Throttled."""
         user = str(request.user.pk)
-        queue = queues.enter(user, at_once)
-        if queue is None:
+        if (queue := queues.enter(user, at_once)) is None:
             raise Throttled(wait=RETRY_AFTER_SECONDS)
-        self.turn = user, queue
+        self.turn = queues, user, queue
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -104,4 +94,22 @@ class ListView(RealtimeView):
             return response
         finally:
             if self.turn is not None:
-                queues.leave(*self.turn)
+                queues, user, queue = self.turn
+                queues.leave(user, queue)
+
+
+queues = Queues(MAX_WAITING, WAIT_SECONDS)
+
+
+class ListView(TurnView):
+    """Base of the views whose GET answers with a list, or has to make one for its answer."""
+
+    def makes_list(self) -> bool:
+        """Whether a GET costs as much as a list, with the settings of the site."""
+        return True
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        at_once = settings().lists_per_user
+        if at_once and request.method in SAFE_METHODS and self.makes_list():
+            self.take_turn(request, queues, at_once)

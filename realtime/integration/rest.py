@@ -4,7 +4,7 @@ Apart from `realtime.integration`, because it loads Django REST framework, which
 """
 
 from realtime.api.base import RealtimeView
-from realtime.api.lists import ListView
+from realtime.api.lists import ListView, Queues, TurnView
 from realtime.api.schema import documented, shown_as, validated
 from realtime.api.serializers import MAX_SEQ, MomentField, PageQuery, Shape, UserIdField
 from realtime.api.throttles import ChangeThrottle, MinuteThrottle
@@ -16,8 +16,10 @@ __all__ = [
     "MinuteThrottle",
     "MomentField",
     "PageQuery",
+    "Queues",
     "RealtimeView",
     "Shape",
+    "TurnView",
     "UserIdField",
     "documented",
     "shown_as",

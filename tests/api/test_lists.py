@@ -6,7 +6,7 @@ import pytest
 from django.db import connection, transaction
 
 from realtime.api import lists
-from realtime.api.lists import MAX_WAITING, Queues
+from realtime.api.lists import MAX_WAITING, WAIT_SECONDS, Queues
 from realtime.chat import history
 from realtime.models import Message, Room
 from tests.patience import PATIENCE_SECONDS
@@ -27,7 +27,7 @@ PATHS = [
 
 @pytest.fixture
 def queues(monkeypatch):
-    fresh = Queues()
+    fresh = Queues(MAX_WAITING, WAIT_SECONDS)
     monkeypatch.setattr(lists, "queues", fresh)
     return fresh
 
@@ -38,8 +38,8 @@ def in_thread(function):
     return thread
 
 
-def test_it_lets_a_few_wait_and_refuses_more(queues, monkeypatch):
-    monkeypatch.setattr(lists, "WAIT_SECONDS", PATIENCE_SECONDS)
+def test_it_lets_a_few_wait_and_refuses_more(queues):
+    queues.wait_seconds = PATIENCE_SECONDS
     first = queues.enter("1", 1)
     served = []
     waiting = [in_thread(lambda: served.append(queues.enter("1", 1))) for _ in range(MAX_WAITING)]
@@ -55,8 +55,8 @@ def test_it_lets_a_few_wait_and_refuses_more(queues, monkeypatch):
     assert served == [first] * MAX_WAITING
 
 
-def test_it_gives_up_after_a_while_and_keeps_nothing(queues, monkeypatch):
-    monkeypatch.setattr(lists, "WAIT_SECONDS", 0.01)
+def test_it_gives_up_after_a_while_and_keeps_nothing(queues):
+    queues.wait_seconds = 0.01
     first = queues.enter("1", 1)
     assert queues.enter("1", 1) is None
     queues.leave("1", first)
@@ -66,7 +66,7 @@ def test_it_gives_up_after_a_while_and_keeps_nothing(queues, monkeypatch):
 @pytest.mark.django_db(transaction=True)
 def test_whoever_waits_keeps_no_connection_to_the_database(queues, monkeypatch):
     """Those of a pool are few. The connection of a transaction has to stay."""
-    monkeypatch.setattr(lists, "WAIT_SECONDS", 0.01)
+    queues.wait_seconds = 0.01
     connection.ensure_connection()
     closed = []
     monkeypatch.setattr(connection, "close", lambda: closed.append(1))
@@ -107,10 +107,10 @@ THIS = f"{__name__}.{who_sees_whom.__name__}"
     ids=["everyone", "rooms", "a function"],
 )
 def test_presence_has_its_turn_where_all_that_may_be_seen_are_looked_up(
-    alice, queues, monkeypatch, configure, audience, count, status
+    alice, queues, configure, audience, count, status
 ):
     configure(**audience)
-    monkeypatch.setattr(lists, "WAIT_SECONDS", 0.0)
+    queues.wait_seconds = 0.0
     client, turn = client_for(alice), queues.enter(str(alice.pk), 1)
     assert client.get("/api/v1/online/count").status_code == count
     assert client.get(f"/api/v1/status/{alice.pk}").status_code == status
@@ -121,8 +121,8 @@ def test_presence_has_its_turn_where_all_that_may_be_seen_are_looked_up(
 
 
 @pytest.mark.django_db
-def test_it_answers_who_asks_for_too_many_when_to_ask_again(alice, bob, general, queues, monkeypatch):
-    monkeypatch.setattr(lists, "WAIT_SECONDS", 0.0)
+def test_it_answers_who_asks_for_too_many_when_to_ask_again(alice, bob, general, queues):
+    queues.wait_seconds = 0.0
     turn = queues.enter(str(alice.pk), 1)
     client = client_for(alice)
     for path in PATHS:
@@ -173,7 +173,7 @@ def test_a_turn_lasts_until_the_answer_is_written(alice, queues, configure, monk
 
     first = in_thread(ask)
     assert held.wait(PATIENCE_SECONDS)
-    monkeypatch.setattr(lists, "WAIT_SECONDS", 0.0)
+    queues.wait_seconds = 0.0
     ask()
     go_on.set()
     first.join(PATIENCE_SECONDS)

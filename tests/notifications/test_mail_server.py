@@ -1,6 +1,8 @@
 """Mails over real SMTP: what arrives, over how many connections, and what happens when the server refuses or breaks."""
 
+import smtplib
 from datetime import timedelta
+from ssl import SSLCertVerificationError
 from typing import Any
 
 import pytest
@@ -32,6 +34,17 @@ def test_what_comes_meanwhile_uses_up_no_attempts_of_what_waits(office: Office, 
     found = delivery_of(first)
     assert (found.state, found.reason) == ("queued", "waiting")
     assert found.attempts in (2, 3)  # the pauses are of about one and four minutes
+
+
+def test_what_is_tried_again_stays_one_mail(office: Office, server: MailServer, erin: Any) -> None:
+    for _ in range(8):
+        sent(erin, "mention", message="hello")
+    server.data_answers = ["451 try later"]
+    office.send(minutes=5)
+    for _ in range(30):
+        office.send(seconds=5)  # as the job does
+    (mail,) = server.mails
+    assert texts_of(mail)[0].startswith("You have 8 new notifications")
 
 
 def test_a_mail_arrives(office: Office, server: MailServer, erin: Any, settings: Any) -> None:
@@ -154,9 +167,38 @@ def test_a_server_that_is_away(office: Office, settings: Any, caplog: pytest.Log
     send_all(office)
     assert "Mails are postponed" in caplog.text
     found = list(Delivery.objects.order_by("pk"))
-    # One was tried; the others have lost nothing.
-    assert sorted(delivery.attempts for delivery in found) == [0] * 29 + [1]
+    assert [delivery.attempts for delivery in found] == [0] * 30
+    assert sum("ConnectionRefusedError" in delivery.error for delivery in found) == 1
     assert {(delivery.state, delivery.lease, delivery.due_at > LATER) for delivery in found} == {("queued", "", True)}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ConnectionRefusedError("nobody listens"),
+        SSLCertVerificationError("certificate has expired"),
+        smtplib.SMTPNotSupportedError("STARTTLS extension not supported by server."),
+        smtplib.SMTPAuthenticationError(535, b"wrong password"),
+        ValueError("EMAIL_USE_TLS/EMAIL_USE_SSL are mutually exclusive"),
+    ],
+    ids=repr,
+)
+def test_a_server_that_cannot_be_reached_for_days(
+    office: Office, server: MailServer, erin: Any, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def refuse(backend: Any) -> None:
+        raise fault
+
+    row = sent(erin, "mention", message="hello")
+    with monkeypatch.context() as patch:
+        patch.setattr("django.core.mail.backends.smtp.EmailBackend.open", refuse)
+        for _ in range(60):
+            office.send(hours=1)
+        found = delivery_of(row)
+        assert (found.state, found.reason, found.attempts, found.error) == ("queued", "waiting", 0, repr(fault))
+    office.send(minutes=1)
+    found = delivery_of(row)
+    assert (found.state, found.attempts, found.error, len(server.mails)) == ("sent", 1, "", 1)
 
 
 def test_a_connection_that_breaks_is_opened_again(office: Office, server: MailServer) -> None:
@@ -166,6 +208,24 @@ def test_a_connection_that_breaks_is_opened_again(office: Office, server: MailSe
     send_all(office)
     send_all(office)
     assert sorted(server.recipients) == [user.email for user in readers]
+
+
+@pytest.mark.parametrize("answers", ["sender_answers", "data_answers"])
+def test_a_server_that_takes_few_mails_over_one_connection(office: Office, server: MailServer, answers: str) -> None:
+    readers = make_readers(5)
+    notify(readers, "mention", message="hello")
+    closing = "421 4.7.0 too many mails over this connection"
+    setattr(server, answers, [*["250 taken"] * 2, closing, *["250 taken"] * 2, closing])
+    send_all(office)
+    assert (sorted(server.recipients), server.connections) == ([user.email for user in readers], 3)
+    assert set(Delivery.objects.values_list("state", "attempts")) == {("sent", 1)}
+
+
+def test_a_server_that_takes_no_mail_is_asked_once(office: Office, server: MailServer) -> None:
+    notify(make_readers(5), "mention", message="hello")
+    server.sender_answers = ["421 4.3.2 shutting down"] * 5
+    send_all(office)
+    assert (server.mails, server.connections, len(server.sender_answers)) == ([], 1, 4)
 
 
 @pytest.mark.parametrize("fault", [RuntimeError, ValueError, ConnectionRefusedError])

@@ -166,6 +166,17 @@ def test_each_reader_is_told_of_their_own(alice: Any, bob: Any, night: Time) -> 
     assert ([count for count, _ in told(alice)], [count for count, _ in told(bob)]) == ([2], [1])
 
 
+def test_a_summary_counts_all_however_much_waits_for_others(
+    alice: Any, bob: Any, night: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summaries, "ROWS_AT_ONCE", 4)
+    choose(alice, quiet_hours=[NIGHT])
+    for _ in range(3):
+        notify([alice, bob], "mention", message="both")
+    run(night, hours=7)
+    assert ([count for count, _ in told(alice)], [count for count, _ in told(bob)]) == ([3], [3])
+
+
 def test_the_queries_are_those_of_pages_not_of_readers(night: Time, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(summaries, "READERS_AT_ONCE", 40)
     users = [get_user_model().objects.create_user(f"user{number}") for number in range(100)]

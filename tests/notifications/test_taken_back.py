@@ -1,19 +1,19 @@
 """What was not sent because of something that its reader takes back is decided once more: mails and web pushes."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from threading import Event
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from notifications import explain, follow, inbox, mute, summaries, unmute, web_push
+from notifications import explain, follow, inbox, mute, notify, summaries, unmute, web_push
 from notifications.mailing import claims, queue, sending
 from notifications.models import Delivery, Notification, Reader
 from realtime.models import Room
-from tests.notifications.choices import MIDNIGHT, NIGHT, Time, choose
+from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose
 from tests.notifications.mails import LATER, Office, states
 from tests.notifications.rows import sent
 from tests.patience import PATIENCE_SECONDS
@@ -290,6 +290,44 @@ def test_choices_that_change_before_a_summary_commits(time: Time, erin: Any, mon
     summaries.send_due(time.now)
     row.refresh_from_db()
     assert (row.withheld_until, row.told_at) == (None, time.now)
+
+
+ENDLESS = datetime(9999, 12, 31, tzinfo=UTC)
+TAKEN_BACK: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"muted_until": NOON + timedelta(days=9)}, {"muted_until": None}),
+    ({"muted_until": ENDLESS}, {"muted_until": None}),
+    ({"quiet_hours": [NIGHT | {"start": "11:00"}]}, {"quiet_hours": []}),
+]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.parametrize(("before", "after"), TAKEN_BACK, ids=["a mute", "an endless mute", "quiet hours"])
+@pytest.mark.parametrize("open_one", ["notify", "change"])
+def test_choices_that_change_while_somebody_notifies(
+    erin: Any, time: Time, settings: Any, before: Any, after: Any, open_one: str
+) -> None:
+    """One of the two is in a transaction that is still open when the other is committed."""
+    settings.NOTIFICATIONS = {**settings.NOTIFICATIONS, "WEB_PUSH": f"{__name__}.take"}
+    choose(erin, web_push=True, types={"mention": {"web_push": True}}, **before)
+    steps = {"notify": partial(notify, erin, "mention", message="hello"), "change": partial(choose, erin, **after)}
+    is_done, is_committed = Event(), Event()
+
+    def stay_open() -> None:
+        with transaction.atomic():
+            steps.pop(open_one)()
+            is_done.set()
+            assert is_committed.wait(PATIENCE_SECONDS)
+
+    def commit() -> None:
+        assert is_done.wait(PATIENCE_SECONDS)
+        next(iter(steps.values()))()
+        is_committed.set()
+
+    assert at_once(stay_open, commit) == [None, None]
+    row, delivery = Notification.objects.get(), Delivery.objects.get()
+    assert row.withheld_until in (None, time.now)
+    assert (delivery.state, delivery.due_at) == ("queued", time.now)
 
 
 class Between:

@@ -159,6 +159,23 @@ def test_what_waits_for_the_end_of_quiet_hours_is_one_push(commit: Commit, fan: 
     assert len(passed) == 1
 
 
+def test_what_has_waited_is_one_push_however_much_waits_for_others(
+    commit: Commit, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_push, "ROWS_AT_ONCE", 4)
+    readers = [make_user(name) for name in ("anna", "ben", "chen")]
+    for one in readers:
+        choose(one, web_push=True, types={"mention": {"web_push": True}}, quiet_hours=[NIGHT])
+    time.set(MIDNIGHT)
+    for number in range(3):
+        commit(readers, "mention", message=f"number {number}")
+    assert not passed
+    web_push.send_due(time.pass_by(hours=7))
+    found = {reader: (push.count, push.message) for pushes in passed for push in pushes for reader in push.ids}
+    assert [len(push.ids) for pushes in passed for push in pushes] == [1, 1, 1]
+    assert found == {one.pk: (3, "number 2") for one in readers}
+
+
 def test_mutes(commit: Commit, fan: Any, time: Time) -> None:
     room = Room.objects.create(slug="lunch")
     mute(fan, room)
