@@ -249,6 +249,29 @@ async def test_it_ends_a_request_whose_body_breaks_off(site):
         await until(lambda: not site._server.server_state.tasks)
 
 
+async def test_what_follows_a_body_is_no_header(site, monkeypatch):
+    """A client could add to `X-Forwarded-For`, or to any other header that only a proxy may set."""
+
+    async def show_headers(scope, receive, send):
+        while (await receive())["more_body"]:
+            pass
+        body = repr(scope["headers"]).encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    await site.start()
+    monkeypatch.setattr(site._server.config, "loaded_app", show_headers)
+    head = b"POST / HTTP/1.1\r\nHost: testserver\r\nConnection: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\nRemote-User: root\r\n\r\n"
+    async with visiting(site) as visitor:
+        visitor.writer.write(head % b"keep-alive" + body + head % b"close" + body)
+        answer = await visitor.end()
+    assert answer.count(b"(b'host', b'testserver')") == 2
+    assert b"192.0.2.1" not in answer
+    assert b"root" not in answer
+
+
 async def test_it_does_not_wait_long_until_a_refused_client_goes(site, monkeypatch):
     monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
     async with visiting(site) as visitor:
