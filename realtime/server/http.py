@@ -5,9 +5,11 @@ It works for any ASGI application. `serve` names it in the configuration that it
 """
 
 from asyncio import TimerHandle, Transport
+from collections.abc import Sized
 from http import HTTPStatus
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from websockets.datastructures import Headers
 from websockets.http11 import Request
@@ -34,6 +36,21 @@ class RefusedRequest(Exception):
         self.status = status
 
 
+class PatientFlow(FlowControl):
+    """uvicorn's, but nothing is read while requests wait for the answers to those before them.
+
+    uvicorn reads on whenever one of them is answered, or waits for its client: thousands more would begin to wait.
+    """
+
+    def __init__(self, transport: Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection, until it is upgraded to a socket.
 
@@ -52,6 +69,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
+        self.flow = PatientFlow(transport, self.pipeline)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:

@@ -272,6 +272,20 @@ async def test_what_follows_a_body_is_no_header(site, monkeypatch):
     assert b"root" not in answer
 
 
+async def test_it_keeps_few_requests_waiting_for_answers(site):
+    """Each answer let it read on, and thousands more began to wait."""
+    last = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    answers, most = 0, 0
+    async with visiting(site) as visitor:
+        visitor.writer.write(REQUEST * 20_000 + last)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while answer := await visitor.reader.read(65_536):
+                answers += answer.count(b"{")
+                most = max(most, len(visitor.connection.pipeline))
+    assert answers == 20_001
+    assert most < 8_000  # as many as the system hands over at once
+
+
 async def test_it_does_not_wait_long_until_a_refused_client_goes(site, monkeypatch):
     monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
     async with visiting(site) as visitor:
