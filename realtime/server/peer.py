@@ -33,6 +33,7 @@ class BoundedPeer(WebSocketsSansIOProtocol):
     `server/http` parses the handshake, so that no second parser may have other limits, and calls `shake_hands`.
     """
 
+    is_ours = False  # set by the application whose frames it speaks; the site may have sockets of its own
     early = b""  # what a client sent that did not wait for the answer to its handshake
     idle_frames: TokenBucket | None = None  # created by the first ping, pong or fragment
 
@@ -117,7 +118,7 @@ class BoundedPeer(WebSocketsSansIOProtocol):
         self._abort_soon()
 
     def _abort_soon(self) -> None:
-        if self.close_timer is None and not self.disconnected:
+        if self.close_timer is None and self in self.connections:  # else it has been lost
             self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def _may_idle(self) -> bool:
@@ -142,7 +143,7 @@ class BoundedPeer(WebSocketsSansIOProtocol):
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
         # Also as a frame, because a browser does not show the reason in a close frame.
-        if failure.code == CloseCode.TOO_BIG:
+        if failure.code == CloseCode.TOO_BIG and self.is_ours:
             self.transport.write(Frame(encode(TOO_LARGE)).wire)
         self.transport.write(b"".join(self.conn.data_to_send()))
         # An application that still sends gets an error, and not a report of a mistake of its own.

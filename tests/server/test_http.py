@@ -5,6 +5,7 @@ What a client sees of it: tests/processes/test_slow_peers.py.
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -362,4 +363,8 @@ async def test_it_asks_those_in_their_handshake_to_come_back_at_times_of_their_o
             await visitor.reader.readuntil(b"\r\n\r\n")
         (socket,) = site._server.server_state.connections
         socket.shutdown()
-        assert b'"RESTARTING","reconnect":true,"retry_after_ms":1999}' in await visitor.end()
+        goodbye = await asyncio.wait_for(visitor.reader.readuntil(b"1999}"), PATIENCE_SECONDS)
+        assert b'"RESTARTING","reconnect":true,"retry_after_ms":1999}' in goodbye
+        assert not socket.transport.is_closing()  # else what the client sends now would reset the connection
+        visitor.writer.write(frame(struct.pack("!H", 1012), CLOSE))
+        await visitor.end()
