@@ -95,6 +95,15 @@ class BoundedPeer(WebSocketsSansIOProtocol):
         self.conn.writes = ending
         self.handle_parser_exception()
 
+    def start_keepalive(self) -> None:
+        """uvicorn's pings are for the site's own sockets. Ours have heartbeats, which the client's code answers."""
+        if not self.is_ours:
+            super().start_keepalive()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._abort_soon()
+
     def handle_ping(self) -> None:
         pong = b"".join(self.conn.data_to_send())
         if self._may_idle() and self.queued_bytes() <= MAX_QUEUED_PONGS:
@@ -171,6 +180,10 @@ class BoundedPeer(WebSocketsSansIOProtocol):
         if self.conn.eof_sent and not self.handshake_complete:
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            # uvicorn's timer lets the transport close, which waits for a peer that reads nothing.
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
         if self.early and self.handshake_complete:
             early, self.early = self.early, b""
             self.resume_reading()

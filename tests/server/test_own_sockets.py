@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients.raw_peer import CLOSE, TEXT, RawPeer, frame, open_tcp
+from realtime.sockets.node import get_node
+from tests.clients.raw_peer import CLOSE, PING, PONG, TEXT, RawPeer, connect_raw, frame, open_tcp
 from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
 from tests.sites.in_process import TcpServer
@@ -26,6 +27,9 @@ class Echo:
         await receive()
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
+            if message["text"] == "leave":
+                await send({"type": "websocket.close", "code": 4000})
+                return
             await send({"type": "websocket.send", "text": message["text"]})
         self.end = message
         await send({"type": "websocket.send", "text": "too late"})
@@ -89,8 +93,43 @@ async def test_a_peer_that_answers_and_reads_nothing_does_not_keep_the_connectio
     await until(lambda: not site._server.server_state.connections)
 
 
+async def test_one_that_the_site_closes_ends_also_if_its_peer_reads_nothing(site, echo, monkeypatch):
+    monkeypatch.setattr("realtime.server.peer.CLOSE_SECONDS", 0.2)
+    site.limit_sending()
+    peer = await echo.start()
+    (socket,) = site._server.server_state.connections
+    peer.send(frame(b"leave"))
+    await until(lambda: socket.close_sent)
+    peer.writer.transport.pause_reading()
+    socket.transport.write(b"x" * 8_000_000)
+    await until(lambda: not site._server.server_state.connections)
+
+
 async def test_what_is_too_large_is_answered_with_a_close_alone(site, echo):
     peer = await echo.start()
     peer.send(frame(b"x" * 70_000))
     opcode, payload = await peer.receive()
     assert (opcode, payload[:2]) == (CLOSE, b"\x03\xf1")
+
+
+async def test_they_get_pings_and_end_without_an_answer(site, echo, monkeypatch):
+    """Proxies close what is silent for a minute, and a client that has gone without a word is noticed."""
+    monkeypatch.setattr("realtime.server.peer.CLOSE_SECONDS", 0.2)
+    peer = await echo.start(ws_ping_interval=0.05, ws_ping_timeout=PATIENCE_SECONDS)
+    for _ in range(2):
+        opcode, payload = await peer.receive()
+        assert opcode == PING
+        peer.send(frame(payload, PONG))
+    (socket,) = site._server.server_state.connections
+    peer.writer.transport.pause_reading()
+    socket.transport.write(b"x" * 8_000_000)
+    socket.keepalive_timeout()
+    await until(lambda: not site._server.server_state.connections)
+
+
+async def test_our_own_get_none(site, alice):
+    """They have heartbeats."""
+    await connect_raw(site, alice)
+    (socket,) = site._server.server_state.connections
+    assert get_node().hub.connections
+    assert (site._server.config.ws_ping_interval, socket.ping_timer) == (20.0, None)

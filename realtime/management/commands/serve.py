@@ -139,9 +139,6 @@ def make_config(options: dict[str, Any]) -> "uvicorn.Config":
         ws_max_size=settings().max_frame_bytes,
         # Compression would cost 64 KB of memory a socket, and sockets could not share the bytes of a frame.
         ws_per_message_deflate=False,
-        # The product's own heartbeat is used instead: it proves that the client's code runs. An operating system or
-        # browser answers a WebSocket ping even if that code hangs.
-        ws_ping_interval=None,
         lifespan="on",
         server_header=False,
         access_log=options["access_log"],
