@@ -3,6 +3,7 @@
 Real signals: tests.processes.test_stop and test_workers.
 """
 
+import asyncio
 from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGKILL, SIGTERM
 from types import SimpleNamespace
 from typing import ClassVar
@@ -261,12 +262,18 @@ def test_a_hangup_replaces_nobody_where_hangups_are_ignored(monkeypatch, ignored
     assert calls == ([] if ignored else ["restart"])
 
 
-def test_a_worker_does_not_wait_for_its_threads(monkeypatch):
-    calls = []
-    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: calls.append(sockets))
-    monkeypatch.setattr(process, "end_soon", lambda: calls.append("end soon"))
-    make(WorkerServer).run(["a socket"])
-    assert calls == [["a socket"], "end soon"]
+@pytest.mark.parametrize("kind", [Server, WorkerServer])
+def test_it_does_not_wait_for_threads(monkeypatch, kind):
+    """Nor for those of asyncio's own pool, which are awaited before the loop ends."""
+    running = []
+
+    async def serve(server, sockets):
+        server.started = True
+
+    monkeypatch.setattr(uvicorn.Server, "_serve", serve)
+    monkeypatch.setattr(process, "end_soon", lambda: running.append(asyncio.get_running_loop().is_running()))
+    make(kind).run([])
+    assert running == [True]
 
 
 def test_a_worker_that_stands_still_is_killed_only_if_it_hangs(clock, monkeypatch):

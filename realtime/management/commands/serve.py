@@ -64,7 +64,7 @@ class Command(BaseCommand):
         if missing := find_missing("server"):
             hint = f"{advise('server')} Other ASGI servers work, too: see docs/deployment.md."
             raise CommandError(f"`serve` needs packages that are missing or too old: {', '.join(missing)}. {hint}")
-        from realtime.server.process import Server, end_soon
+        from realtime.server.process import Server
         from realtime.server.reloader import Reloader
         from realtime.server.supervisor import Workers
 
@@ -93,7 +93,6 @@ class Command(BaseCommand):
             Workers(config, sockets=listeners).run()
         else:
             Server(config).run(listeners)
-            end_soon()
 
 
 def open_listeners(host: str, port: int) -> list[socket]:
