@@ -251,6 +251,17 @@ def test_two_signals_that_are_noticed_together_are_two(workers):
     assert workers.queued_stops == {SIGINT}
 
 
+def test_a_worker_that_does_not_end_is_killed_when_it_is_replaced(monkeypatch, workers, pair, clock, caplog):
+    """The parent waited for ever: nobody else was replaced, and no worker that ended was started again."""
+    monkeypatch.setattr(Started, "terminate", lambda _self: None, raising=False)
+    monkeypatch.setattr(workers.config, "timeout_graceful_shutdown", TIMEOUT_SECONDS)
+    hanging, started = pair[0], clock.now
+    workers.replace(0)
+    assert clock.now - started > TIMEOUT_SECONDS + supervisor.END_SECONDS
+    assert (hanging.exitcode, pair[0].exitcode, workers.leaving) == (-SIGKILL, None, [])
+    assert "The worker 0 did not end" in caplog.text
+
+
 @pytest.mark.parametrize("ignored", [False, True], ids=["as usual", "under nohup"])
 def test_a_hangup_replaces_nobody_where_hangups_are_ignored(monkeypatch, ignored):
     monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
