@@ -5,9 +5,11 @@ It works for any ASGI application. `serve` names it in the configuration that it
 """
 
 from asyncio import TimerHandle, Transport
+from collections.abc import Sized
 from http import HTTPStatus
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from websockets.datastructures import Headers
 from websockets.http11 import Request
@@ -34,6 +36,21 @@ class RefusedRequest(Exception):
         self.status = status
 
 
+class PatientFlow(FlowControl):
+    """uvicorn's, but nothing is read while requests wait for the answers to those before them.
+
+    uvicorn reads on whenever one of them is answered, or waits for its client: thousands more would begin to wait.
+    """
+
+    def __init__(self, transport: Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One connection, until it is upgraded to a socket.
 
@@ -46,11 +63,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     in_request = False  # from the end of a head to the end of its body
     is_last = False  # the next request is the last one, because the server stops
     is_refused = False  # what still comes is dropped
-    headers_bytes = 0  # of the current request, with the trailers of its body
+    # Of the current request, with the trailers of its body.
+    headers_count = headers_bytes = 0
     unreported_bytes = 0  # received since the parser last called back, so it may have kept them
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         super().connection_made(transport)
+        self.flow = PatientFlow(transport, self.pipeline)
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
@@ -78,7 +97,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     # What the parser calls
 
     def on_message_begin(self) -> None:
-        self.headers_bytes = self.unreported_bytes = 0
+        self.headers_count = self.headers_bytes = self.unreported_bytes = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -89,9 +108,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.unreported_bytes = 0
-        super().on_header(name, value)
+        # Else it is a trailer, which counts and is dropped (RFC 9110 §6.5.1). uvicorn would add it to the headers, and
+        # Django reads these after the body. A proxy that sets or checks headers may pass trailers on as they are.
+        if not self.in_request:
+            super().on_header(name, value)
+        self.headers_count += 1
         self.headers_bytes += len(name) + len(value)
-        if self.headers_bytes > MAX_HEADERS_BYTES or len(self.headers) > MAX_HEADERS:
+        if self.headers_bytes > MAX_HEADERS_BYTES or self.headers_count > MAX_HEADERS:
             raise RefusedRequest(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_headers_complete(self) -> None:

@@ -33,6 +33,7 @@ class BoundedPeer(WebSocketsSansIOProtocol):
     `server/http` parses the handshake, so that no second parser may have other limits, and calls `shake_hands`.
     """
 
+    is_ours = False  # set by the application whose frames it speaks; the site may have sockets of its own
     early = b""  # what a client sent that did not wait for the answer to its handshake
     idle_frames: TokenBucket | None = None  # created by the first ping, pong or fragment
 
@@ -94,6 +95,15 @@ class BoundedPeer(WebSocketsSansIOProtocol):
         self.conn.writes = ending
         self.handle_parser_exception()
 
+    def start_keepalive(self) -> None:
+        """uvicorn's pings are for the site's own sockets. Ours have heartbeats, which the client's code answers."""
+        if not self.is_ours:
+            super().start_keepalive()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._abort_soon()
+
     def handle_ping(self) -> None:
         pong = b"".join(self.conn.data_to_send())
         if self._may_idle() and self.queued_bytes() <= MAX_QUEUED_PONGS:
@@ -117,7 +127,7 @@ class BoundedPeer(WebSocketsSansIOProtocol):
         self._abort_soon()
 
     def _abort_soon(self) -> None:
-        if self.close_timer is None and not self.disconnected:
+        if self.close_timer is None and self in self.connections:  # else it has been lost
             self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
 
     def _may_idle(self) -> bool:
@@ -142,7 +152,7 @@ class BoundedPeer(WebSocketsSansIOProtocol):
             return
         self.queue.put_nowait({"type": "websocket.disconnect", "code": failure.code, "reason": failure.reason})
         # Also as a frame, because a browser does not show the reason in a close frame.
-        if failure.code == CloseCode.TOO_BIG:
+        if failure.code == CloseCode.TOO_BIG and self.is_ours:
             self.transport.write(Frame(encode(TOO_LARGE)).wire)
         self.transport.write(b"".join(self.conn.data_to_send()))
         # An application that still sends gets an error, and not a report of a mistake of its own.
@@ -170,6 +180,10 @@ class BoundedPeer(WebSocketsSansIOProtocol):
         if self.conn.eof_sent and not self.handshake_complete:
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.close" and self.close_timer is not None:
+            # uvicorn's timer lets the transport close, which waits for a peer that reads nothing.
+            self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(CLOSE_SECONDS, self.transport.abort)
         if self.early and self.handshake_complete:
             early, self.early = self.early, b""
             self.resume_reading()

@@ -31,7 +31,7 @@ THREADS_SECONDS = 3
 def end_soon() -> None:
     """End this process soon, even if a thread waits for a database that does not answer.
 
-    Python would wait for its threads without a limit. Before this call, there was time to store what was waiting.
+    asyncio and Python would wait for threads without a limit. Before this, there was time to store what was waiting.
     """
     watch = threading.Timer(THREADS_SECONDS, leave_threads)
     watch.daemon = True
@@ -89,6 +89,8 @@ class Server(uvicorn.Server):
             self._captured_signals.clear()
         if not self.started:
             sys.exit(STARTUP_FAILURE)
+        # Not when the loop has ended: it waits for all tasks, and for the threads of its own pool.
+        end_soon()
 
     async def startup(self, sockets: Any = None) -> None:
         self.lifespan.state[IS_STOPPING] = self.is_stopping
@@ -159,10 +161,6 @@ class WorkerServer(Server):
     """
 
     lingers = False
-
-    def run(self, sockets: Any = None) -> None:
-        super().run(sockets)
-        end_soon()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A second signal has no effect here: the terminal and some supervisors signal every process of a group."""

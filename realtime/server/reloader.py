@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
+from types import FrameType
 
 import uvicorn
 from uvicorn.supervisors.basereload import BaseReload
@@ -62,9 +63,14 @@ class ReloadedServer(WorkerServer):
     A goodbye would ask clients to come back within RESTART_WINDOW_SECONDS; without one they come back at once.
     """
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Whatever the signal, nobody is asked to come back: see above."""
+        self.stop_soon()
+
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         for connection in list(self.server_state.connections):
             connection.transport.abort()
+        self.stops_at = None  # nobody gets the answers of requests that still run
         await super().shutdown(sockets)
 
 

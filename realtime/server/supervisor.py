@@ -28,6 +28,9 @@ AGAIN_SECONDS = 10
 HANG_SECONDS = 30
 # How long the parent waits for one answer. It hears no signals meanwhile.
 ANSWER_SECONDS = 1
+# A worker that is replaced ends so long after its time for closing sockets: it stores what is waiting (20 s), and does
+# not wait for threads that hang (3 s). Later than that it hangs, and is killed.
+END_SECONDS = 30
 
 
 def send(worker: uvicorn_workers.Process, sig: int) -> None:
@@ -153,11 +156,19 @@ class Workers(Multiprocess):
         self.processes[place] = new
         self.leaving.append(old)
         old.terminate()
+        self.wait_until_ended(old)
+        return not self.queued_stops
+
+    def wait_until_ended(self, old: uvicorn_workers.Process) -> None:
+        ends = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + END_SECONDS
         while old.process.is_alive() and not self.queued_stops:
+            if time.monotonic() > ends:
+                logger.error("The worker %s did not end, and is killed: its successor serves", old.pid)
+                old.kill()
+                old.join()
             time.sleep(0.1)
         if not old.process.is_alive():
             self.leaving.remove(old)
-        return not self.queued_stops
 
     def wait_until_ready(self, worker: Worker) -> bool:
         ends = time.monotonic() + START_SECONDS

@@ -138,10 +138,16 @@ class RealtimeProtocol(BoundedPeer):
         # transport now could reset the connection, and the peer would not learn when to come back.
         if self.close_timer is not None:
             return
-        # The user is still being looked up, so the application has not taken the socket over.
-        if self.handshake_complete and not self.close_sent:
+        if not self.handshake_complete or self.close_sent:
+            super().shutdown()
+            return
+        # The application has not taken it over: the user is still being looked up, or the socket is the site's own.
+        if self.is_ours:
             self.transport.write(Frame(encode(come_back())).wire)
-        super().shutdown()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": CloseCode.RESTARTING})
+        self.close(CloseCode.RESTARTING, "RESTARTING")
+        # An application that still sends gets an error, and not a report of a mistake of its own.
+        self.disconnected = True
 
     async def run_asgi(self) -> None:
         try:

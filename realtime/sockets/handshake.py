@@ -84,12 +84,19 @@ class RealtimeConsumer(AsyncConsumer):  # type: ignore[misc]
         await self.serve(trusted_page=bool(origin))
 
     async def accept(self) -> None:
+        if (transport := self.find_transport()) is not None:
+            transport.is_ours = True
         offered = self.scope.get("subprotocols") or ()
         subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
         await self.base_send({"type": "websocket.accept", "subprotocol": subprotocol})
 
-    async def serve(self, *, trusted_page: bool) -> None:
+    def find_transport(self) -> "RealtimeProtocol | None":
+        """The socket of our own server; None under any other."""
         transport: RealtimeProtocol | None = self.scope.get("extensions", {}).get(EXTENSION)
+        return transport
+
+    async def serve(self, *, trusted_page: bool) -> None:
+        transport = self.find_transport()
         self.sink = TransportSink(transport) if transport is not None else QueueSink(self.base_send)
         if transport is None:
             self.node.signals.install()

@@ -241,17 +241,26 @@ async def test_its_users_stay_online_while_it_stops(shared_site):
 WITH_A_THREAD_THAT_HANGS = """
 import os, signal, socket, threading, time
 from django.core.management import call_command
-threading.Thread(target=time.sleep, args=[600]).start()
+from realtime.delivery.bridge import home_loop
 def stop():
     while socket.socket().connect_ex(("127.0.0.1", {port})):
         time.sleep(0.05)
+    {hang}
     os.kill(os.getpid(), signal.SIGTERM)
 threading.Thread(target=stop).start()
 call_command("serve", port={port})
 """
 
 
-async def test_a_thread_that_hangs_does_not_keep_the_process(site):
-    """As one does that waits for a database which does not answer."""
-    code = WITH_A_THREAD_THAT_HANGS.format(port=free_port())
+@pytest.mark.parametrize(
+    "hang",
+    [
+        "threading.Thread(target=time.sleep, args=[600]).start()",
+        "home_loop().call_soon_threadsafe(home_loop().run_in_executor, None, time.sleep, 600)",
+    ],
+    ids=["of its own", "of asyncio's pool"],
+)
+async def test_a_thread_that_hangs_does_not_keep_the_process(site, hang):
+    """As one does that waits for a database which does not answer, or for another site (`asyncio.to_thread`)."""
+    code = WITH_A_THREAD_THAT_HANGS.format(port=free_port(), hang=hang)
     assert "Serving on" in await asyncio.wait_for(asyncio.to_thread(site.run, code), PATIENCE_SECONDS)

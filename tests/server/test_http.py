@@ -5,6 +5,7 @@ What a client sees of it: tests/processes/test_slow_peers.py.
 
 import asyncio
 import contextlib
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -249,6 +250,43 @@ async def test_it_ends_a_request_whose_body_breaks_off(site):
         await until(lambda: not site._server.server_state.tasks)
 
 
+async def test_what_follows_a_body_is_no_header(site, monkeypatch):
+    """A client could add to `X-Forwarded-For`, or to any other header that only a proxy may set."""
+
+    async def show_headers(scope, receive, send):
+        while (await receive())["more_body"]:
+            pass
+        body = repr(scope["headers"]).encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    await site.start()
+    monkeypatch.setattr(site._server.config, "loaded_app", show_headers)
+    head = b"POST / HTTP/1.1\r\nHost: testserver\r\nConnection: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"1\r\nx\r\n0\r\nX-Forwarded-For: 192.0.2.1\r\nRemote-User: root\r\n\r\n"
+    async with visiting(site) as visitor:
+        visitor.writer.write(head % b"keep-alive" + body + head % b"close" + body)
+        answer = await visitor.end()
+    assert answer.count(b"(b'host', b'testserver')") == 2
+    assert b"192.0.2.1" not in answer
+    assert b"root" not in answer
+
+
+async def test_it_keeps_few_requests_waiting_for_answers(site):
+    """Each answer let it read on, and thousands more began to wait."""
+    last = REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    answers, most = 0, 0
+    async with visiting(site) as visitor:
+        visitor.writer.write(REQUEST * 20_000 + last)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while answer := await visitor.reader.read(65_536):
+                answers += answer.count(b"{")
+                most = max(most, len(visitor.connection.pipeline))
+    assert answers == 20_001
+    assert most < 8_000  # as many as the system hands over at once
+
+
 async def test_it_does_not_wait_long_until_a_refused_client_goes(site, monkeypatch):
     monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
     async with visiting(site) as visitor:
@@ -325,4 +363,8 @@ async def test_it_asks_those_in_their_handshake_to_come_back_at_times_of_their_o
             await visitor.reader.readuntil(b"\r\n\r\n")
         (socket,) = site._server.server_state.connections
         socket.shutdown()
-        assert b'"RESTARTING","reconnect":true,"retry_after_ms":1999}' in await visitor.end()
+        goodbye = await asyncio.wait_for(visitor.reader.readuntil(b"1999}"), PATIENCE_SECONDS)
+        assert b'"RESTARTING","reconnect":true,"retry_after_ms":1999}' in goodbye
+        assert not socket.transport.is_closing()  # else what the client sends now would reset the connection
+        visitor.writer.write(frame(struct.pack("!H", 1012), CLOSE))
+        await visitor.end()

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from signal import SIGTERM
 from types import SimpleNamespace
 
 import pytest
 import uvicorn
 
 from realtime.server.reloader import ReloadedServer, Reloader, Watched
+from tests.server.test_supervisor import StayingSocket
 
 
 @pytest.fixture
@@ -111,6 +113,24 @@ async def test_it_breaks_its_connections_when_it_is_replaced(monkeypatch):
     server.server_state.connections.add(SimpleConnection(transport))
     await server.shutdown([])
     assert done == ["aborted", "shut down"]
+
+
+async def test_it_asks_nobody_to_come_back_when_it_is_replaced():
+    """Its parent sends SIGTERM, after which workers drain their sockets."""
+    server, socket = ReloadedServer(uvicorn.Config(lambda: None, timeout_graceful_shutdown=20)), StayingSocket()
+    server.server_state.connections.add(socket)
+    server.handle_exit(SIGTERM, None)
+    assert await server.on_tick(1)
+    assert not socket.was_told
+
+
+async def test_it_does_not_wait_for_requests_when_it_is_replaced(monkeypatch):
+    """Nobody gets their answers: a view that hung kept the new code from being loaded for 20 seconds."""
+    server = ReloadedServer(uvicorn.Config(lambda: None, timeout_graceful_shutdown=20))
+    monkeypatch.setattr(uvicorn.Server, "shutdown", lambda _self, sockets: asyncio.sleep(0))
+    server.handle_exit(SIGTERM, None)
+    await server.shutdown([])
+    assert server.config.timeout_graceful_shutdown == 1
 
 
 class SimpleConnection:

@@ -3,6 +3,7 @@
 Real signals: tests.processes.test_stop and test_workers.
 """
 
+import asyncio
 from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGKILL, SIGTERM
 from types import SimpleNamespace
 from typing import ClassVar
@@ -250,6 +251,17 @@ def test_two_signals_that_are_noticed_together_are_two(workers):
     assert workers.queued_stops == {SIGINT}
 
 
+def test_a_worker_that_does_not_end_is_killed_when_it_is_replaced(monkeypatch, workers, pair, clock, caplog):
+    """The parent waited for ever: nobody else was replaced, and no worker that ended was started again."""
+    monkeypatch.setattr(Started, "terminate", lambda _self: None, raising=False)
+    monkeypatch.setattr(workers.config, "timeout_graceful_shutdown", TIMEOUT_SECONDS)
+    hanging, started = pair[0], clock.now
+    workers.replace(0)
+    assert clock.now - started > TIMEOUT_SECONDS + supervisor.END_SECONDS
+    assert (hanging.exitcode, pair[0].exitcode, workers.leaving) == (-SIGKILL, None, [])
+    assert "The worker 0 did not end" in caplog.text
+
+
 @pytest.mark.parametrize("ignored", [False, True], ids=["as usual", "under nohup"])
 def test_a_hangup_replaces_nobody_where_hangups_are_ignored(monkeypatch, ignored):
     monkeypatch.setattr(supervisor.signal, "signal", lambda *_: None)
@@ -261,12 +273,18 @@ def test_a_hangup_replaces_nobody_where_hangups_are_ignored(monkeypatch, ignored
     assert calls == ([] if ignored else ["restart"])
 
 
-def test_a_worker_does_not_wait_for_its_threads(monkeypatch):
-    calls = []
-    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: calls.append(sockets))
-    monkeypatch.setattr(process, "end_soon", lambda: calls.append("end soon"))
-    make(WorkerServer).run(["a socket"])
-    assert calls == [["a socket"], "end soon"]
+@pytest.mark.parametrize("kind", [Server, WorkerServer])
+def test_it_does_not_wait_for_threads(monkeypatch, kind):
+    """Nor for those of asyncio's own pool, which are awaited before the loop ends."""
+    running = []
+
+    async def serve(server, sockets):
+        server.started = True
+
+    monkeypatch.setattr(uvicorn.Server, "_serve", serve)
+    monkeypatch.setattr(process, "end_soon", lambda: running.append(asyncio.get_running_loop().is_running()))
+    make(kind).run([])
+    assert running == [True]
 
 
 def test_a_worker_that_stands_still_is_killed_only_if_it_hangs(clock, monkeypatch):

@@ -64,7 +64,7 @@ class Command(BaseCommand):
         if missing := find_missing("server"):
             hint = f"{advise('server')} Other ASGI servers work, too: see docs/deployment.md."
             raise CommandError(f"`serve` needs packages that are missing or too old: {', '.join(missing)}. {hint}")
-        from realtime.server.process import Server, end_soon
+        from realtime.server.process import Server
         from realtime.server.reloader import Reloader
         from realtime.server.supervisor import Workers
 
@@ -93,7 +93,6 @@ class Command(BaseCommand):
             Workers(config, sockets=listeners).run()
         else:
             Server(config).run(listeners)
-            end_soon()
 
 
 def open_listeners(host: str, port: int) -> list[socket]:
@@ -139,9 +138,6 @@ def make_config(options: dict[str, Any]) -> "uvicorn.Config":
         ws_max_size=settings().max_frame_bytes,
         # Compression would cost 64 KB of memory a socket, and sockets could not share the bytes of a frame.
         ws_per_message_deflate=False,
-        # The product's own heartbeat is used instead: it proves that the client's code runs. An operating system or
-        # browser answers a WebSocket ping even if that code hangs.
-        ws_ping_interval=None,
         lifespan="on",
         server_header=False,
         access_log=options["access_log"],
