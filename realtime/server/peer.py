@@ -101,6 +101,10 @@ class BoundedPeer(WebSocketsSansIOProtocol):
             super().start_keepalive()
 
     def keepalive_timeout(self) -> None:
+        if self.read_paused:  # the application is busy, and the answer may be behind what waits for it
+            self.pong_timer = None
+            self.schedule_ping()
+            return
         super().keepalive_timeout()
         self._abort_soon()
 

@@ -23,11 +23,16 @@ class Echo:
 
     end: dict[str, Any] | None = None  # the message that ended it
 
+    def __init__(self) -> None:
+        self.is_done = asyncio.Event()  # when it has done its work
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
-            if message["text"] == "leave":
+            if message["text"] == "work":
+                await self.is_done.wait()
+            elif message["text"] == "leave":
                 await send({"type": "websocket.close", "code": 4000})
                 return
             await send({"type": "websocket.send", "text": message["text"]})
@@ -125,6 +130,21 @@ async def test_they_get_pings_and_end_without_an_answer(site, echo, monkeypatch)
     socket.transport.write(b"x" * 8_000_000)
     socket.keepalive_timeout()
     await until(lambda: not site._server.server_state.connections)
+
+
+async def test_a_busy_consumer_may_leave_an_answer_unread(site, echo):
+    """Reading pauses while messages wait for it: whether the client has answered is not known."""
+    peer = await echo.start(ws_ping_interval=600.0)
+    (socket,) = site._server.server_state.connections
+    peer.send(frame(b"work") + frame(b"next"))
+    await until(lambda: socket.read_paused)
+    socket.keepalive_timeout()
+    assert (socket.close_sent, socket.ping_timer is not None) == (False, True)
+    echo.is_done.set()
+    assert await peer.receive() == (TEXT, b"work")
+    assert await peer.receive() == (TEXT, b"next")
+    socket.keepalive_timeout()
+    assert (await peer.receive())[0] == CLOSE
 
 
 async def test_our_own_get_none(site, alice):
