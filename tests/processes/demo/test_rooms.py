@@ -2,11 +2,12 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.clients.browser import open_page
+from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import expect_no_barriers
 from tests.processes.demo.windows import Windows, say
 from tests.sites.processes import SiteProcess
@@ -37,9 +38,14 @@ for number in range({many}):
 """
 
 
-async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows, process: SiteProcess) -> None:
-    """Those that are not joined are counted when the list is loaded, and live while they are shown."""
+@pytest.fixture(scope="module")
+def many(process: SiteProcess) -> None:
     process.site.run(FOUND.format(many=MANY))
+
+
+@pytest.mark.usefixtures("many")
+async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows) -> None:
+    """Those that are not joined are counted when the list is loaded, and live while they are shown."""
     bob = await windows.open("bob")
     await expect(bob.locator("#rooms li")).to_have_count(MANY + 2)
     await bob.click(f"#rooms button >> text=Room {MANY - 1}")
@@ -56,6 +62,23 @@ async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows, proc
     await expect(alice.locator(".message .text")).to_have_text(["Down here", "And now"])
     await alice.click("#rooms button >> text=General")
     await expect(alice.locator("#unloaded")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_many_rooms_push_nothing_out_of_reach(windows: Windows, view: Any) -> None:
+    """They are scrolled for themselves. Nothing else at the side moves."""
+    alice = await windows.open("alice", viewport=view)
+    await alice.evaluate("document.body.dataset.pane = 'side'")
+    await expect(alice.locator("#rooms li")).to_have_count(MANY + 2)
+    rest = [alice.locator("#people li").first, alice.locator("#sign-out"), alice.locator("#side .languages button")]
+    for one in rest:
+        await expect(one).to_be_in_viewport(ratio=1)
+    last = alice.locator("#rooms li").last
+    await last.scroll_into_view_if_needed()
+    await expect(last).to_be_in_viewport(ratio=0.9)
+    for one in rest:
+        await expect(one).to_be_in_viewport(ratio=1)
 
 
 async def test_whoever_is_removed_from_a_room_reads_so_and_finds_it_after_the_return(
