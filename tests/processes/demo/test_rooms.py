@@ -21,6 +21,7 @@ pytestmark = [
 
 # More than a page of the list has, and more than a socket can join.
 MANY = 210
+LONG = "What we want to talk about before the next planning"
 NOTE_FRAMES = """() => {
     const { send } = WebSocket.prototype;
     window.sent = [];
@@ -148,3 +149,23 @@ async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windo
         await alice.evaluate("{ looks = true; dispatchEvent(new Event('focus')); }")
         await expect(badge).to_be_empty()
         await expect(alice.locator(".message.first-new .text")).to_have_text(text)
+
+
+async def test_a_name_that_is_cut_off_is_read_in_full_under_the_pointer(windows: Windows, process: SiteProcess) -> None:
+    alice = await windows.open("alice")
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    title = alice.locator("#rooms [data-key=team] .title")
+    await title.click()
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await expect(title).not_to_have_attribute("title", re.compile("."))
+    process.rest("PATCH", "/rooms/team", login["access"], title=LONG)
+    try:
+        await expect(title).to_have_text(LONG)
+        await alice.hover("#text")
+        await title.hover()
+        await expect(title).to_have_attribute("title", LONG)
+        await alice.set_viewport_size(PHONE)
+        await alice.locator("#room-title").hover()
+        await expect(alice.locator("#room-title")).to_have_attribute("title", LONG)
+    finally:
+        process.rest("PATCH", "/rooms/team", login["access"], title="Team")
