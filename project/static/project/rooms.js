@@ -52,6 +52,8 @@ export function snapshots() {
 function showChosen() {
   const chosen = findChosen();
   if (chosen) openRoom(chosen.room, chosen.title);
+  // The address is that of the room that is shown, and not of one that cannot be found.
+  if (chosen && location.hash && location.hash !== `#${chosen.id}`) history.replaceState(null, "", `#${chosen.id}`);
   showRooms(chosen);
 }
 

@@ -137,6 +137,20 @@ async def test_another_language_of_the_first_page_keeps_the_room_of_its_address(
         await expect(page.locator("#room-title")).to_have_text("Team")
 
 
+async def test_the_address_of_a_room_that_is_not_there_becomes_that_of_the_one_that_is_shown(
+    windows: Windows, browser: Browser, process: SiteProcess
+) -> None:
+    alice = await windows.open("alice")
+    await alice.click("#rooms button >> text=Team")
+    await alice.evaluate("location.hash = 'nowhere'")
+    await expect(alice.locator("#room-title")).to_have_text("General")
+    await expect(alice).to_have_url(re.compile("/#general$"))
+    async with open_page(browser) as page:
+        await page.goto(f"http://{process.address}/?as=carol#team")
+        await expect(page.locator("#room-title")).to_have_text("General")
+        await expect(page).to_have_url(re.compile("/#general$"))
+
+
 async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windows: Windows) -> None:
     alice, bob = await windows.open("alice"), await windows.open("bob")
     await alice.evaluate("Object.assign(document, { hasFocus: () => window.looks })")
