@@ -4,7 +4,7 @@ import { realtime } from "./client.js";
 import { openRoom } from "./conversation.js";
 import { clone, find, part, setText, showList } from "./dom.js";
 import { keepLoaded } from "./loading.js";
-import { fill, ngettext } from "./texts.js";
+import { atMost99, fill, ngettext } from "./texts.js";
 
 const PAGE = 200;
 // A socket may join twice as many. Others are joined while they are shown, and are counted when the list is loaded.
@@ -64,6 +64,7 @@ function findChosen() {
 
 function showRooms(chosen) {
   showList(find("rooms"), rooms, ({ id }) => id, makeRoom, (item, listed) => showRoom(item, listed, chosen));
+  showSum();
 }
 
 /** A change of one room costs the same, however many there are. */
@@ -71,6 +72,14 @@ function showOne(id) {
   const item = part(find("rooms"), `[data-key="${CSS.escape(id)}"]`);
   const listed = rooms.find((one) => one.id === id);
   if (item && listed) showRoom(item, listed, findChosen());
+  showSum();
+}
+
+/** A phone shows the list behind a button, which says how much is new in all rooms. */
+function showSum() {
+  let sum = 0;
+  for (const { room, unread } of rooms) if (room.status !== "gone") sum += unread ?? 0;
+  showBadge(find("rooms-unread"), sum);
 }
 
 function makeRoom({ id }) {
@@ -96,7 +105,7 @@ function showRoom(item, listed, chosen) {
 }
 
 function showBadge(badge, unread) {
-  setText(badge, unread ? String(Math.min(unread, 99)) : "");
+  setText(badge, unread ? atMost99(unread) : "");
   const label = ngettext("%(count)s new message", "%(count)s new messages", unread ?? 0);
   badge.title = unread ? fill(label, { count: unread }) : "";
 }

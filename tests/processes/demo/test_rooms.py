@@ -8,8 +8,9 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.clients.browser import DESK, PHONE, open_page
+from tests.clients.people import People
 from tests.processes.demo.barriers import expect_no_barriers
-from tests.processes.demo.windows import Windows, say
+from tests.processes.demo.windows import Windows, lines, say, talk
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -149,6 +150,28 @@ async def test_the_address_of_a_room_that_is_not_there_becomes_that_of_the_one_t
         await page.goto(f"http://{process.address}/?as=carol#team")
         await expect(page.locator("#room-title")).to_have_text("General")
         await expect(page).to_have_url(re.compile("/#general$"))
+
+
+async def test_a_phone_says_how_much_is_new_in_all_rooms(windows: Windows, process: SiteProcess) -> None:
+    """What is behind its button for the rooms is not shown."""
+    alice, bob = await windows.open("alice", viewport=PHONE), await windows.open("bob")
+    tab = alice.locator("#panes [data-pane=side]")
+    await say(bob, "Do you read it?")
+    await expect(alice.locator(".message .text").last).to_have_text("Do you read it?")
+    await expect(tab).to_have_text(re.compile(r"^Rooms\s*$"))
+    await alice.evaluate("location.hash = 'team'")
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await say(bob, "And now?")
+    await expect(tab).to_have_text("Rooms 1")
+    await tab.locator(".badge").click()
+    general = alice.locator("#rooms li", has_text="General")
+    await expect(general.locator(".badge")).to_have_text("1")
+    async with People() as people:
+        await talk(people, process, lines("more", 99))
+    await expect(general.locator(".badge")).to_have_text("99+")
+    await expect(tab).to_have_text("Rooms 99+")
+    await general.locator("button").click()
+    await expect(tab).to_have_text(re.compile(r"^Rooms\s*$"))
 
 
 async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windows: Windows) -> None:
