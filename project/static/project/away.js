@@ -2,7 +2,7 @@
 
 import { realtime } from "./client.js";
 import { currentRoom, showSince } from "./conversation.js";
-import { find, keepFocus } from "./dom.js";
+import { find, keepFocus, readAloud } from "./dom.js";
 import { cut } from "./network.js";
 import { choose, snapshots } from "./rooms.js";
 import { fill, ngettext } from "./texts.js";
@@ -56,8 +56,10 @@ function showMissed({ streams }) {
   first = missed.find(({ id }) => id === currentRoom().id) ?? missed[0];
   const count = missed.reduce((sum, one) => sum + one.count, 0);
   find("missed").hidden = !count;
-  const text = ngettext("While you were away: %(count)s message", "While you were away: %(count)s messages", count);
-  find("missed").textContent = fill(text, { count });
+  const words = ngettext("While you were away: %(count)s message", "While you were away: %(count)s messages", count);
+  const text = fill(words, { count });
+  find("missed").textContent = text;
+  if (count) readAloud(text);
   before = null;
 }
 
