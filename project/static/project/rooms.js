@@ -2,7 +2,7 @@
 
 import { realtime } from "./client.js";
 import { openRoom } from "./conversation.js";
-import { clone, find, part, setText, showList } from "./dom.js";
+import { clone, find, keepFocus, part, setText, showList } from "./dom.js";
 import { keepLoaded } from "./loading.js";
 import { atMost99, fill, ngettext } from "./texts.js";
 
@@ -91,7 +91,7 @@ function makeRoom({ id }) {
 export function choose(id) {
   location.hash = id;
   showChosen(); // the browser tells of the new hash later, and what is typed until then is for this room
-  document.body.dataset.pane = "conversation";
+  keepFocus(() => (document.body.dataset.pane = "conversation"));
 }
 
 function showRoom(item, listed, chosen) {

@@ -275,3 +275,31 @@ async def test_the_focus_in_the_inbox_is_seen_in_the_colours_of_the_system(
     await carol.click("#bell")
     await carol.keyboard.press("j")
     await expect(carol.locator("#items > li:focus")).to_have_css("outline-style", "solid")
+
+
+async def test_with_the_keys_one_stays_where_one_was(windows: Windows) -> None:
+    """On the button of an order, whose next step can be asked for at once; on a phone, in the room one has chosen."""
+    alice = await windows.open("alice", viewport=PHONE)
+    await choose_pane(alice, "live")
+    order = alice.locator("#orders li", has_text="A-18")
+    await order.locator("button").focus()
+    for state in ("paid", "sent", "delivered"):
+        await alice.keyboard.press("Enter")
+        await expect(order.locator(".state")).to_have_text(state)
+        await expect(order.locator("button")).to_be_focused()
+    await choose_pane(alice, "side")
+    await alice.locator("#rooms button", has_text="Team").focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await expect(alice.locator("#scroller")).to_be_focused()
+
+
+async def test_a_sign_in_that_has_failed_leaves_the_focus_on_its_button(browser: Browser, process: SiteProcess) -> None:
+    async with open_page(browser) as page:
+        await page.route("**/demo/sign-in", lambda route: route.fulfill(status=503))
+        await page.goto(f"http://{process.address}/")
+        bob = page.locator("#sign-in button[value=bob]")
+        await bob.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#sign-in-error")).to_have_text("That did not work")
+        await expect(bob).to_be_focused()
