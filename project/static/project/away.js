@@ -2,12 +2,13 @@
 
 import { realtime } from "./client.js";
 import { currentRoom, showSince } from "./conversation.js";
-import { find, keepFocus } from "./dom.js";
+import { find, keepFocus, readAloud } from "./dom.js";
 import { cut } from "./network.js";
 import { choose, snapshots } from "./rooms.js";
 import { fill, ngettext } from "./texts.js";
 
 let before = null; // by room, the last position before the loss; null while nothing was lost
+let total = 0; // what the button says, while it is shown: of one absence or several
 let first = null; // of the rooms in which something was missed, the one that a click shows: its id, and that position
 
 export function startAway() {
@@ -30,6 +31,7 @@ export function startAway() {
 
 function hide() {
   find("missed").hidden = true;
+  total = 0;
 }
 
 function noteLoss() {
@@ -53,12 +55,19 @@ function showMissed({ streams }) {
     return { id, since, count: countMissed(messages, since, streams[`room.${id}`]) };
   });
   const missed = counts.filter(({ count }) => count);
-  first = missed.find(({ id }) => id === currentRoom().id) ?? missed[0];
-  const count = missed.reduce((sum, one) => sum + one.count, 0);
-  find("missed").hidden = !count;
-  const text = ngettext("While you were away: %(count)s message", "While you were away: %(count)s messages", count);
-  find("missed").textContent = fill(text, { count });
   before = null;
+  if (!missed.length) return;
+  // What was missed before, and not looked at yet, was missed first.
+  if (!total) first = missed.find(({ id }) => id === currentRoom().id) ?? missed[0];
+  total = missed.reduce((sum, { count }) => sum + count, total);
+  showTotal();
+}
+
+function showTotal() {
+  const text = ngettext("While you were away: %(count)s message", "While you were away: %(count)s messages", total);
+  find("missed").textContent = fill(text, { count: total });
+  find("missed").hidden = false;
+  readAloud(find("missed").textContent);
 }
 
 /** A stream that was not replayed is loaded again later: its number of events is all that is known. */

@@ -1,7 +1,7 @@
 /** The pill that says how the connection is, why, and when the next attempt is. A click tries at once. */
 
 import { realtime } from "./client.js";
-import { find, setText } from "./dom.js";
+import { find, readAloud, setText } from "./dom.js";
 import { leave } from "./login.js";
 import { fill, gettext } from "./texts.js";
 
@@ -9,6 +9,7 @@ const STATUS = {
   idle: gettext("Connecting…"),
   connecting: gettext("Connecting…"),
   online: gettext("Live"),
+  waiting: gettext("Connection lost"),
   offline: gettext("No network"),
   signedOut: gettext("Signed out"),
   closed: gettext("Closed"),
@@ -24,14 +25,15 @@ const REASONS = {
   KICKED: gettext("Ended by an admin"),
   USER_DISABLED: gettext("Account disabled"),
 };
-const LOST = gettext("Connection lost");
+const HAVE_REASON = ["waiting", "signedOut", "closed"];
+let told = STATUS.online; // what was read aloud last; that the first connection is there goes without saying
 
 export function startPill() {
   const pill = find("pill");
   pill.addEventListener("click", () => realtime.connect());
   find("choose-again").addEventListener("click", leave);
   setInterval(() => showPill(pill, realtime.state), 500);
-  realtime.onState((state) => showPill(pill, state));
+  realtime.onState((state) => (showPill(pill, state), tell(state)));
   showPill(pill, realtime.state);
 }
 
@@ -41,10 +43,20 @@ function showPill(pill, state) {
   find("ended").hidden = state.status !== "signedOut";
 }
 
-function sayStatus({ status, reason, retryAt }) {
-  if (status === "signedOut" || status === "closed") return REASONS[reason] ?? STATUS[status];
-  if (status !== "waiting") return STATUS[status];
-  const why = REASONS[reason] ?? LOST;
-  const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-  return retryAt ? fill(gettext("%(why)s, again in %(seconds)s s"), { why, seconds }) : why;
+/** Neither attempts nor seconds, or it would never end. */
+function tell(state) {
+  if (state.status === "connecting" || told === sayWhy(state)) return;
+  told = sayWhy(state);
+  readAloud(told);
+}
+
+function sayStatus(state) {
+  const why = sayWhy(state);
+  if (state.status !== "waiting" || !state.retryAt) return why;
+  const seconds = Math.max(0, Math.ceil((state.retryAt - Date.now()) / 1000));
+  return fill(gettext("%(why)s, again in %(seconds)s s"), { why, seconds });
+}
+
+function sayWhy({ status, reason }) {
+  return (HAVE_REASON.includes(status) && REASONS[reason]) || STATUS[status];
 }

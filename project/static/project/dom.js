@@ -4,6 +4,8 @@
 const ENDS = String.raw`\s<>"()、。《》「」『』【】，；：！？（）“”‘’…،؛؟`;
 const PAIR = String.raw`\([^${ENDS}]*\)`;
 const ADDRESS = new RegExp(String.raw`(https?://(?:${PAIR}|[^${ENDS}])*(?:${PAIR}|[^${ENDS}.,;:!?\]]))`);
+// Lines that can be read again. Two may come at once.
+const MOST_SPOKEN = 3;
 
 export const find = (id) => document.getElementById(id);
 
@@ -16,6 +18,13 @@ export function clone(id) {
 
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
+}
+
+/** What one sees change, whichever part of the page is shown, is read aloud by screen readers. */
+export function readAloud(text) {
+  const spoken = find("spoken");
+  spoken.append(Object.assign(document.createElement("p"), { textContent: text }));
+  if (spoken.children.length > MOST_SPOKEN) spoken.firstElementChild.remove();
 }
 
 /** Let the children of `parent` show `items`, in order. Children keep their identity by key, and with it the focus. */

@@ -5,7 +5,7 @@ import { find, keepFocus, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
 import { endActs, showToast } from "./toasts.js";
-import { fill, gettext, ngettext, sayError } from "./texts.js";
+import { atMost99, fill, gettext, ngettext, sayError } from "./texts.js";
 
 const BOXES = {
   inbox: { box: "inbox" },
@@ -114,7 +114,7 @@ function show() {
 }
 
 function showCount(unread) {
-  const text = unread > 99 ? "99+" : String(unread);
+  const text = atMost99(unread);
   find("unread").textContent = unread ? text : "";
   find("unread").title = fill(ngettext("%(count)s unread", "%(count)s unread", unread), { count: text });
   document.title = unread ? `(${text}) Realtime` : "Realtime";

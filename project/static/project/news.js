@@ -1,7 +1,7 @@
 /** Notifications that arrive: a toast, and while nobody looks one of the browser's own, if the visitor wants them. */
 
 import { realtime } from "./client.js";
-import { find, isVisible } from "./dom.js";
+import { find, isVisible, keepFocus } from "./dom.js";
 import { showToast } from "./toasts.js";
 import { gettext } from "./texts.js";
 
@@ -13,7 +13,7 @@ export function startNews() {
   button.hidden = !canShow("default") || !make("");
   button.addEventListener("click", async () => {
     const answer = await Notification.requestPermission();
-    button.hidden = true;
+    keepFocus(() => (button.hidden = true));
     if (answer === "denied") showToast(gettext("The browser shows no notifications of this site"));
   });
 }

@@ -39,12 +39,14 @@ function makeOrder({ id }) {
   const element = clone("order-piece");
   const button = part(element, "button");
   button.addEventListener("click", async () => {
-    button.disabled = true;
+    // One that is really disabled loses the focus.
+    if (button.ariaDisabled === "true") return;
+    button.ariaDisabled = "true";
     try {
       await realtime.rest("POST", `/orders/${id}/next`);
     } catch (error) {
       showToast(gettext("That did not work"), sayError(error));
-      button.disabled = false;
+      button.ariaDisabled = "false";
     }
   });
   return element;
@@ -57,6 +59,6 @@ function showOrder(element, { number, status }) {
   setText(button, NEXT[status]);
   part(element, "progress").value = STEPS.indexOf(status);
   part(element, "progress").setAttribute("aria-label", labels[status] ?? status);
-  if (element.dataset.status !== status) button.disabled = false;
+  if (element.dataset.status !== status) button.ariaDisabled = "false";
   element.dataset.status = status;
 }

@@ -5,7 +5,8 @@ import { find, part } from "./dom.js";
 export function startPanes() {
   document.body.dataset.pane = "conversation";
   find("panes").addEventListener("click", ({ target }) => {
-    if (target.dataset.pane) document.body.dataset.pane = target.dataset.pane;
+    const button = target.closest("button");
+    if (button) document.body.dataset.pane = button.dataset.pane;
   });
   part(document, ".skip").addEventListener("click", skip);
   new MutationObserver(markCurrent).observe(document.body, { attributeFilter: ["data-pane"] });

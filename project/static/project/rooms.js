@@ -2,9 +2,9 @@
 
 import { realtime } from "./client.js";
 import { openRoom } from "./conversation.js";
-import { clone, find, part, setText, showList } from "./dom.js";
+import { clone, find, keepFocus, part, setText, showList } from "./dom.js";
 import { keepLoaded } from "./loading.js";
-import { fill, ngettext } from "./texts.js";
+import { atMost99, fill, ngettext } from "./texts.js";
 
 const PAGE = 200;
 // A socket may join twice as many. Others are joined while they are shown, and are counted when the list is loaded.
@@ -52,6 +52,8 @@ export function snapshots() {
 function showChosen() {
   const chosen = findChosen();
   if (chosen) openRoom(chosen.room, chosen.title);
+  // The address is that of the room that is shown, and not of one that cannot be found.
+  if (chosen && location.hash && location.hash !== `#${chosen.id}`) history.replaceState(null, "", `#${chosen.id}`);
   showRooms(chosen);
 }
 
@@ -62,6 +64,7 @@ function findChosen() {
 
 function showRooms(chosen) {
   showList(find("rooms"), rooms, ({ id }) => id, makeRoom, (item, listed) => showRoom(item, listed, chosen));
+  showSum();
 }
 
 /** A change of one room costs the same, however many there are. */
@@ -69,6 +72,14 @@ function showOne(id) {
   const item = part(find("rooms"), `[data-key="${CSS.escape(id)}"]`);
   const listed = rooms.find((one) => one.id === id);
   if (item && listed) showRoom(item, listed, findChosen());
+  showSum();
+}
+
+/** A phone shows the list behind a button, which says how much is new in all rooms. */
+function showSum() {
+  let sum = 0;
+  for (const { room, unread } of rooms) if (room.status !== "gone") sum += unread ?? 0;
+  showBadge(find("rooms-unread"), sum);
 }
 
 function makeRoom({ id }) {
@@ -80,7 +91,7 @@ function makeRoom({ id }) {
 export function choose(id) {
   location.hash = id;
   showChosen(); // the browser tells of the new hash later, and what is typed until then is for this room
-  document.body.dataset.pane = "conversation";
+  keepFocus(() => (document.body.dataset.pane = "conversation"));
 }
 
 function showRoom(item, listed, chosen) {
@@ -94,7 +105,7 @@ function showRoom(item, listed, chosen) {
 }
 
 function showBadge(badge, unread) {
-  setText(badge, unread ? String(Math.min(unread, 99)) : "");
+  setText(badge, unread ? atMost99(unread) : "");
   const label = ngettext("%(count)s new message", "%(count)s new messages", unread ?? 0);
   badge.title = unread ? fill(label, { count: unread }) : "";
 }

@@ -15,6 +15,7 @@ import { startOrders } from "./orders.js";
 import { startPanes } from "./panes.js";
 import { startPeople } from "./people.js";
 import { startRooms } from "./rooms.js";
+import { startTooltips } from "./tooltips.js";
 
 async function signOut() {
   realtime.close();
@@ -35,6 +36,7 @@ export function startSpace() {
   startAnnouncements();
   startOrders();
   startChart();
+  startTooltips();
   // While somebody is subscribed to it, the people of the demo talk.
   realtime.topic("demo").join();
   find("sign-out").addEventListener("click", signOut);

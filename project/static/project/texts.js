@@ -15,6 +15,9 @@ export function sayError({ name, code, message }) {
   return message === code ? "" : message;
 }
 
+/** A count as a badge has it. */
+export const atMost99 = (count) => (count > 99 ? "99+" : String(count));
+
 const language = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 const calendar = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });

@@ -19,6 +19,7 @@ export function startWelcome() {
     setDisabled(true);
     await enter(value);
     setDisabled(false);
+    event.submitter.focus();
   });
 }
 

@@ -199,18 +199,6 @@ async def test_toasts_that_say_much_can_be_closed(windows: Windows, view: Any) -
         await expect(alice.locator(".toast .close").nth(number)).to_be_in_viewport(ratio=1)
 
 
-async def test_what_changes_all_the_time_is_not_read_aloud(windows: Windows) -> None:
-    """The load of the server comes every two seconds."""
-    alice = await windows.open("alice")
-    await expect(alice.locator("#load")).not_to_be_empty()
-    browser = await alice.context.new_cdp_session(alice)
-    document = await browser.send("DOM.getDocument")
-    found = await browser.send("DOM.querySelector", {"nodeId": document["root"]["nodeId"], "selector": "#load"})
-    tree = await browser.send("Accessibility.queryAXTree", {"nodeId": found["nodeId"]})
-    said = {one["name"]: one["value"]["value"] for node in tree["nodes"] for one in node.get("properties", [])}
-    assert said.get("live", "off") == "off", said
-
-
 async def test_notifications_keep_their_lines_and_begin_at_one_edge(windows: Windows, process: SiteProcess) -> None:
     process.site.run(
         "from django.contrib.auth import get_user_model; from notifications import notify;"
@@ -289,19 +277,29 @@ async def test_the_focus_in_the_inbox_is_seen_in_the_colours_of_the_system(
     await expect(carol.locator("#items > li:focus")).to_have_css("outline-style", "solid")
 
 
-async def test_only_what_is_said_from_now_on_is_read_aloud(windows: Windows) -> None:
-    """Not a page of the history, nor who is typing: in a busy room that would never end."""
-    carol = await windows.open("carol")
-    for number in range(60):
-        await say(carol, f"History {number}")
-    await expect(carol.locator(".message[data-status=stored] .text").last).to_have_text("History 59")
-    alice = await windows.open("alice")
-    messages = alice.locator("#messages")
-    await expect(alice.locator(".message .text").last).to_have_text("History 59")
-    await expect(messages).to_have_attribute("aria-live", "off")
-    await say(carol, "Is anybody here?")
-    await expect(messages).to_have_attribute("aria-live", "polite")
-    await alice.evaluate("scroller.scrollTop = 0")
-    await expect(alice.get_by_text("History 0", exact=True)).to_have_count(1)
-    await expect(messages).to_have_attribute("aria-live", "off")
-    assert await alice.locator("#typing").get_attribute("aria-live") is None
+async def test_with_the_keys_one_stays_where_one_was(windows: Windows) -> None:
+    """On the button of an order, whose next step can be asked for at once; on a phone, in the room one has chosen."""
+    alice = await windows.open("alice", viewport=PHONE)
+    await choose_pane(alice, "live")
+    order = alice.locator("#orders li", has_text="A-18")
+    await order.locator("button").focus()
+    for state in ("paid", "sent", "delivered"):
+        await alice.keyboard.press("Enter")
+        await expect(order.locator(".state")).to_have_text(state)
+        await expect(order.locator("button")).to_be_focused()
+    await choose_pane(alice, "side")
+    await alice.locator("#rooms button", has_text="Team").focus()
+    await alice.keyboard.press("Enter")
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await expect(alice.locator("#scroller")).to_be_focused()
+
+
+async def test_a_sign_in_that_has_failed_leaves_the_focus_on_its_button(browser: Browser, process: SiteProcess) -> None:
+    async with open_page(browser) as page:
+        await page.route("**/demo/sign-in", lambda route: route.fulfill(status=503))
+        await page.goto(f"http://{process.address}/")
+        bob = page.locator("#sign-in button[value=bob]")
+        await bob.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#sign-in-error")).to_have_text("That did not work")
+        await expect(bob).to_be_focused()

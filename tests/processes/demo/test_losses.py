@@ -122,6 +122,27 @@ async def test_an_absence_is_counted_also_if_the_first_socket_of_the_page_broke(
     await expect(alice.locator("#missed")).to_have_text("While you were away: 3 messages")
 
 
+async def test_what_was_missed_is_still_said_after_another_loss(windows: Windows, process: SiteProcess) -> None:
+    """As long as nobody has looked: a network that is lost once is often lost again."""
+    alice = await windows.open("alice")
+    missed = alice.locator("#missed")
+    for count, words in ((40, "40 messages"), (0, "40 messages"), (2, "42 messages")):
+        await alice.check("#cut")
+        async with People() as people:
+            await talk(people, process, lines(f"missed before {words}", count))
+        async with alice.expect_response("**/api/v1/rooms?*"):
+            await alice.uncheck("#cut")
+        await expect(missed).to_have_text(f"While you were away: {words}")
+        await expect(missed).to_be_visible()
+    await missed.click()
+    await expect(alice.locator(".message.first-new .text")).to_have_text("missed before 40 messages 0")
+    await alice.check("#cut")
+    async with People() as people:
+        await talk(people, process, ["missed at last"])
+    await alice.uncheck("#cut")
+    await expect(missed).to_have_text("While you were away: 1 message")
+
+
 async def test_what_was_missed_in_another_room_is_found_by_a_click(windows: Windows, process: SiteProcess) -> None:
     """In the room that is shown first, if something was missed there."""
     alice = await windows.open("alice")

@@ -31,6 +31,7 @@ async def test_the_browser_notifies_whoever_does_not_look(whole_windows: Windows
     await keep_toasts(alice)
     await alice.click("#desktop")
     await expect(alice.locator("#desktop")).to_be_hidden()
+    await expect(alice.locator("#close-inbox")).to_be_focused()
     await expect(alice.locator(".toast")).to_have_count(0 if permissions else 1)
     assert await alice.evaluate("Notification.permission") == ("granted" if permissions else "denied")
     await watch_news(alice)

@@ -2,13 +2,15 @@
 
 import json
 import re
+from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.clients.browser import open_page
+from tests.clients.browser import DESK, PHONE, open_page
+from tests.clients.people import People
 from tests.processes.demo.barriers import expect_no_barriers
-from tests.processes.demo.windows import Windows, say
+from tests.processes.demo.windows import Windows, lines, say, talk
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -20,6 +22,7 @@ pytestmark = [
 
 # More than a page of the list has, and more than a socket can join.
 MANY = 210
+LONG = "What we want to talk about before the next planning"
 NOTE_FRAMES = """() => {
     const { send } = WebSocket.prototype;
     window.sent = [];
@@ -37,9 +40,14 @@ for number in range({many}):
 """
 
 
-async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows, process: SiteProcess) -> None:
-    """Those that are not joined are counted when the list is loaded, and live while they are shown."""
+@pytest.fixture(scope="module")
+def many(process: SiteProcess) -> None:
     process.site.run(FOUND.format(many=MANY))
+
+
+@pytest.mark.usefixtures("many")
+async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows) -> None:
+    """Those that are not joined are counted when the list is loaded, and live while they are shown."""
     bob = await windows.open("bob")
     await expect(bob.locator("#rooms li")).to_have_count(MANY + 2)
     await bob.click(f"#rooms button >> text=Room {MANY - 1}")
@@ -56,6 +64,23 @@ async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows, proc
     await expect(alice.locator(".message .text")).to_have_text(["Down here", "And now"])
     await alice.click("#rooms button >> text=General")
     await expect(alice.locator("#unloaded")).to_be_hidden()
+
+
+@pytest.mark.usefixtures("many")
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_many_rooms_push_nothing_out_of_reach(windows: Windows, view: Any) -> None:
+    """They are scrolled for themselves. Nothing else at the side moves."""
+    alice = await windows.open("alice", viewport=view)
+    await alice.evaluate("document.body.dataset.pane = 'side'")
+    await expect(alice.locator("#rooms li")).to_have_count(MANY + 2)
+    rest = [alice.locator("#people li").first, alice.locator("#sign-out"), alice.locator("#side .languages button")]
+    for one in rest:
+        await expect(one).to_be_in_viewport(ratio=1)
+    last = alice.locator("#rooms li").last
+    await last.scroll_into_view_if_needed()
+    await expect(last).to_be_in_viewport(ratio=0.9)
+    for one in rest:
+        await expect(one).to_be_in_viewport(ratio=1)
 
 
 async def test_whoever_is_removed_from_a_room_reads_so_and_finds_it_after_the_return(
@@ -113,6 +138,42 @@ async def test_another_language_of_the_first_page_keeps_the_room_of_its_address(
         await expect(page.locator("#room-title")).to_have_text("Team")
 
 
+async def test_the_address_of_a_room_that_is_not_there_becomes_that_of_the_one_that_is_shown(
+    windows: Windows, browser: Browser, process: SiteProcess
+) -> None:
+    alice = await windows.open("alice")
+    await alice.click("#rooms button >> text=Team")
+    await alice.evaluate("location.hash = 'nowhere'")
+    await expect(alice.locator("#room-title")).to_have_text("General")
+    await expect(alice).to_have_url(re.compile("/#general$"))
+    async with open_page(browser) as page:
+        await page.goto(f"http://{process.address}/?as=carol#team")
+        await expect(page.locator("#room-title")).to_have_text("General")
+        await expect(page).to_have_url(re.compile("/#general$"))
+
+
+async def test_a_phone_says_how_much_is_new_in_all_rooms(windows: Windows, process: SiteProcess) -> None:
+    """What is behind its button for the rooms is not shown."""
+    alice, bob = await windows.open("alice", viewport=PHONE), await windows.open("bob")
+    tab = alice.locator("#panes [data-pane=side]")
+    await say(bob, "Do you read it?")
+    await expect(alice.locator(".message .text").last).to_have_text("Do you read it?")
+    await expect(tab).to_have_text(re.compile(r"^Rooms\s*$"))
+    await alice.evaluate("location.hash = 'team'")
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await say(bob, "And now?")
+    await expect(tab).to_have_text("Rooms 1")
+    await tab.locator(".badge").click()
+    general = alice.locator("#rooms li", has_text="General")
+    await expect(general.locator(".badge")).to_have_text("1")
+    async with People() as people:
+        await talk(people, process, lines("more", 99))
+    await expect(general.locator(".badge")).to_have_text("99+")
+    await expect(tab).to_have_text("Rooms 99+")
+    await general.locator("button").click()
+    await expect(tab).to_have_text(re.compile(r"^Rooms\s*$"))
+
+
 async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windows: Windows) -> None:
     alice, bob = await windows.open("alice"), await windows.open("bob")
     await alice.evaluate("Object.assign(document, { hasFocus: () => window.looks })")
@@ -125,3 +186,23 @@ async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windo
         await alice.evaluate("{ looks = true; dispatchEvent(new Event('focus')); }")
         await expect(badge).to_be_empty()
         await expect(alice.locator(".message.first-new .text")).to_have_text(text)
+
+
+async def test_a_name_that_is_cut_off_is_read_in_full_under_the_pointer(windows: Windows, process: SiteProcess) -> None:
+    alice = await windows.open("alice")
+    login = json.loads(await alice.evaluate("sessionStorage.login"))
+    title = alice.locator("#rooms [data-key=team] .title")
+    await title.click()
+    await expect(alice.locator("#room-title")).to_have_text("Team")
+    await expect(title).not_to_have_attribute("title", re.compile("."))
+    process.rest("PATCH", "/rooms/team", login["access"], title=LONG)
+    try:
+        await expect(title).to_have_text(LONG)
+        await alice.hover("#text")
+        await title.hover()
+        await expect(title).to_have_attribute("title", LONG)
+        await alice.set_viewport_size(PHONE)
+        await alice.locator("#room-title").hover()
+        await expect(alice.locator("#room-title")).to_have_attribute("title", LONG)
+    finally:
+        process.rest("PATCH", "/rooms/team", login["access"], title="Team")
