@@ -59,9 +59,26 @@ in_child(grandchild)
 in_child(lambda: say(11), leave=sys.exit)  # the interpreter ends, and with it all that it has
 say(13)
 """
-# As uWSGI forks its workers: Python hears nothing of it.
+# As uWSGI forks its workers: Python hears nothing of it. So a thread that waits for Python's lock at that moment would
+# seem to wait for it in the child, too, and be woken there in place of one that exists: whatever the child does, hangs.
 IN_C = """
-fork = ctypes.PyDLL(None).fork
+import pathlib, re, threading, time
+
+def look_at_threads():
+    found = {}
+    for task in pathlib.Path("/proc/self/task").iterdir():
+        if int(task.name) != threading.get_native_id():
+            status = (task / "status").read_text()
+            found[task.name] = re.findall(r"^(?:State|voluntary_ctxt_switches):\\s*(\\w+)", status, re.MULTILINE)
+    return found
+
+def fork():
+    before = None
+    while (now := look_at_threads()) != before or any(state != "S" for state, _ in now.values()):
+        before = now
+        time.sleep(0.05)  # the lock is free: who has waited for it runs now
+    return ctypes.PyDLL(None).fork()
+
 say(1)
 in_child(lambda: say(3))
 say(5)
