@@ -51,6 +51,11 @@ class Worker(uvicorn_workers.Process):
     def server(self) -> WorkerServer:
         return WorkerServer(self.config)
 
+    def target(self, sockets: list[Any] | None = None) -> None:
+        """What the worker runs. Its server is made before the thread that answers the parent can make another one."""
+        _ = self.server
+        super().target(sockets)
+
     def terminate(self) -> None:
         """Stop this worker alone; its replacement accepts connections already."""
         send(self, signal.SIGHUP)

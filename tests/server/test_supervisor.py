@@ -287,6 +287,15 @@ def test_it_does_not_wait_for_threads(monkeypatch, kind):
     assert running == [True]
 
 
+def test_a_worker_answers_its_parent_about_the_server_that_runs(monkeypatch):
+    """Python 3.12 would make another one for a thread that asks at the same moment, and it would never be ready."""
+    found = []
+    monkeypatch.setattr(supervisor.Worker.__base__, "target", lambda one, _: found.append(vars(one).get("server")))
+    worker = supervisor.Worker(uvicorn.Config(lambda: None), [])
+    worker.target([])
+    assert found == [worker.server]
+
+
 def test_a_worker_that_stands_still_is_killed_only_if_it_hangs(clock, monkeypatch):
     answers = []
     monkeypatch.setattr(supervisor.Worker, "_healthcheck", lambda worker, timeout: answers.pop() if answers else None)
