@@ -122,8 +122,9 @@ export class Client extends Store<types.State> implements types.Client {
     this.greeting = data;
     this.outbox.maxBytes = data.max_frame_bytes;
     this.outbox.flush();
-    if (isOther) this.emit("user", { type: "user", user: data.user_id });
     this.#tell((part) => part.ready(data, isFresh));
+    // Last, because whoever hears of another user may close the client.
+    if (isOther) this.emit("user", { type: "user", user: data.user_id });
   }
 
   /** @internal */
@@ -148,6 +149,7 @@ export class Client extends Store<types.State> implements types.Client {
     this.outbox.rejectAll(code);
     this.#stop.abort(new RealtimeError(code));
     this.#stop = new AbortController();
+    this.#tell((part) => part.loader?.stop());
   }
 
   #tell(action: (part: Part) => void): void {

@@ -199,7 +199,6 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   reset(): void {
-    this.loader.stop();
     this.#inbox.clear();
     this.#next = undefined;
     this.#last = {};

@@ -1,7 +1,7 @@
 /** Who is online: the number of all, and the status of those whom the page shows. */
 
 import { countOnline } from "./counting.js";
-import { quiet, Store } from "./events.js";
+import { Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
@@ -49,8 +49,9 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
 
   setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
     const sent = this.#hub.send((this.#own = { type: "presence", status, data }));
-    // The server announces it to others alone.
-    return quiet(sent.finally(() => this.loader.runAfter(0)));
+    // The server announces it to others alone. If it is refused, or the client is closed, there is nothing to look up.
+    sent.then(() => this.loader.runAfter(0), () => {});
+    return sent;
   }
 
   ready({ online_count }: ConnectedData): void {
@@ -60,7 +61,6 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   }
 
   reset(): void {
-    this.loader.stop();
     this.#own = undefined;
     this.update(EMPTY);
   }

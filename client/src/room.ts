@@ -152,7 +152,6 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   reset(): void {
-    this.loader.stop();
     this.#typing.clear();
     this.#list.clear();
     this.#seq = 0;
