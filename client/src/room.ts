@@ -141,14 +141,14 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   // What the client tells
 
   ready({ streams }: ConnectedData): void {
+    if (!this.isHeld) return;
     const isJoined = this.status === "joined";
-    const isLost = isJoined ? !(this.#stream in streams) : this.status === "idle";
-    if (isLost && this.isHeld) void this.begin();
-    else if (this.error) void this.loader.runNow();
-    else if (isJoined) void this.#get("").then(
+    if (isJoined ? !(this.#stream in streams) : this.status === "idle") void this.begin();
+    // What no event says is looked up.
+    else if (isJoined) void (this.error ? this.loader.runNow() : this.#get("").then(
       (room) => this.#follow(room),
       (error) => this.isHeld && this.loader.runAgain(error),
-    );
+    ));
   }
 
   reset(): void {

@@ -382,6 +382,23 @@ describe("joining", () => {
     expect(later.messages.at(-1)!.text).toBe("welcome");
   });
 
+  test("a room that was left, or that does not exist, is not asked for with each new socket", async () => {
+    site.server.routes.push(({ path }) => {
+      if (path.endsWith("/messages")) throw new Refusal(403, "FORBIDDEN");
+      return undefined;
+    });
+    const leave = room.join();
+    site.client.room("none").join();
+    await connect(site.client);
+    expect(room.getSnapshot()).toMatchObject({ status: "joined", error: { code: "FORBIDDEN" } });
+    leave();
+    await pass(1_000);
+    const before = site.server.requests.length;
+    await comeBack(() => {});
+    expect(site.client.state.status).toBe("online");
+    expect(site.server.requests).toHaveLength(before);
+  });
+
   test("a room from which the user was removed", async () => {
     await open();
     site.server.broadcast({ type: "left", room_id: "general", reason: "REMOVED" });
