@@ -54,5 +54,8 @@ export async function callRest(
   } catch (error) {
     throw signal.reason ?? new RealtimeError("NETWORK", String(error));
   }
-  throw new RealtimeError(refusal?.code ?? `HTTP_${answer.status}`, refusal?.detail, 1000 * Number(answer.headers.get("Retry-After")) || 0);
+  const cause = `HTTP_${answer.status}`;
+  const afterMs = 1000 * Number(answer.headers.get("Retry-After")) || 0;
+  // Whether it is over soon, the status says as well: a site has codes of its own.
+  throw new RealtimeError(refusal?.code ?? cause, refusal?.detail, afterMs, cause);
 }

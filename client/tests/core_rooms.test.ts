@@ -192,14 +192,18 @@ describe("messages", () => {
     expect(shown(few)).toEqual(["one", "two", "three", "four"]);
   });
 
-  test("a history that cannot be loaded is loaded later", async () => {
+  test.each([
+    [503, "UNAVAILABLE"],
+    [500, "MESSAGE_PROCESSING_ERROR"],
+    [502, "a word of the site"],
+  ])("a history that cannot be loaded is loaded later: %d %s", async (status, code) => {
     let isBroken = true;
     site.server.routes.push(({ path }) => {
-      if (isBroken && path.endsWith("/messages")) throw new Refusal(503, "UNAVAILABLE");
+      if (isBroken && path.endsWith("/messages")) throw new Refusal(status, code);
       return undefined;
     });
     await open();
-    expect(room.getSnapshot().error).toMatchObject({ code: "UNAVAILABLE" });
+    expect(room.getSnapshot().error).toMatchObject({ code });
     isBroken = false;
     await pass(500);
     expect(room.getSnapshot().error).toBeNull();
