@@ -200,9 +200,11 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
       if (!this.isHeld) return;
       this.update({ status: "joined", title, role });
       await this.loader.runNow();
-    } catch (error) {
-      const isGone = /NOT_FOUND|FORBIDDEN/.test((error as RealtimeError).code);
-      this.update({ status: isGone ? "gone" : "idle", error: error as Error });
+    } catch (reason) {
+      const error = reason as RealtimeError;
+      const isGone = /NOT_FOUND|FORBIDDEN/.test(error.code);
+      // Without a connection nothing has failed: the room is joined with the next one.
+      this.update({ status: isGone ? "gone" : "idle", error: this.#hub.greeting ? error : null });
     }
   }
 

@@ -364,6 +364,18 @@ describe("joining", () => {
     expect(shown()).toEqual(["one", "two", "three"]);
   });
 
+  test.each(["close", "signOut"] as const)("a room that a view joins after %s has not failed: it waits for a connection", async (end) => {
+    await connect(site.client);
+    site.client[end]();
+    const errors: unknown[] = [];
+    room.subscribe(() => errors.push(room.error));
+    room.join();
+    await settle();
+    await connect(site.client);
+    expect(room.getSnapshot()).toMatchObject({ status: "joined", error: null });
+    expect(errors.filter(Boolean)).toEqual([]);
+  });
+
   test("a room that does not exist", async () => {
     const none = site.client.room("none");
     none.join();
