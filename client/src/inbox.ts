@@ -95,9 +95,9 @@ export function changeBy(act: Act, until?: Date): Change {
       seen: { seen_at },
       read: { seen_at, read_at: item.read_at ?? now },
       unread: { read_at: null },
-      archive: { archived_at: now },
+      archive: { archived_at: now, snoozed_until: null },
       unarchive: { archived_at: null },
-      snooze: { snoozed_until: until?.toISOString() ?? now },
+      snooze: { snoozed_until: until?.toJSON() ?? now, archived_at: null },
       unsnooze: { snoozed_until: null },
     };
     return { ...item, ...effects[act] };

@@ -171,7 +171,9 @@ describe("the list", () => {
   test("what is snoozed in the archive leaves it", async () => {
     await inbox.archive(ids[0]!);
     await inbox.show({ box: "archived" });
-    await inbox.snooze(ids[0]!, new Date(Date.now() + 60_000));
+    const snoozing = inbox.snooze(ids[0]!, new Date(Date.now() + 60_000));
+    expect(titles()).toEqual([]);
+    await snoozing;
     await settle();
     expect(titles()).toEqual([]);
     await inbox.show({ box: "snoozed" });
@@ -473,6 +475,15 @@ describe("acts", () => {
     expect(rejected).toEqual([]);
     expect(inbox.getSnapshot().error).toMatchObject({ code: "RATE_LIMITED" });
     expect(titles()).toEqual(["n3", "n2", "n1"]);
+  });
+
+  test("a snooze until a date that is none is refused, and the inbox goes on", async () => {
+    refuse("INVALID_MESSAGE", 400);
+    expect(await codeOf(inbox.snooze(ids[0]!, new Date("")))).toBe("INVALID_MESSAGE");
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    site.server.routes.pop();
+    await inbox.archive(ids[0]!);
+    expect(titles()).toEqual(["n2", "n1"]);
   });
 
   test("none of nothing", async () => {
