@@ -9,6 +9,8 @@ import { Retained } from "./retained.js";
 import type * as types from "./types.js";
 
 const PAGE = 50;
+/** The server gives no more at once. */
+const LONGEST_PAGE = 200;
 /** A list is loaded without a socket when none was opened for so long. */
 const SOCKET_MS = 2_000;
 /** The clocks of two servers may differ by as much. */
@@ -113,8 +115,10 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   async #request(before?: string): Promise<Page> {
     // Nobody could tell whether the answer contains what is under way.
     while (this.#acts.size) await Promise.allSettled(this.#acts);
+    // A list that is loaded again does not become shorter under the eyes of its reader.
+    const limit = before ? PAGE : Math.min(LONGEST_PAGE, Math.max(PAGE, this.#inbox.base.length));
     // As JSON, it has no keys without a value. Lists become names between commas.
-    const given = JSON.parse(JSON.stringify({ limit: PAGE, before, ...this.filter }));
+    const given = JSON.parse(JSON.stringify({ limit, before, ...this.filter }));
     return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given)}`);
   }
 

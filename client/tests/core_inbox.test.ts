@@ -158,6 +158,23 @@ describe("the list", () => {
     expect(inbox.counts).toEqual({ unread: 4, unseen: 4 });
   });
 
+  test.each([
+    [70, 69],
+    [260, 200],
+  ])("of %d that were loaded has %d when it is loaded again", async (count, kept) => {
+    const item = inbox.items[0]!;
+    for (let id = 10; id < 10 + count; id++)
+      site.server.inbox.add({ ...item, id, archived_at: now(), arrived_at: new Date(Date.now() + id).toISOString() });
+    await inbox.show({ box: "archived" });
+    while (inbox.hasMore) await inbox.loadMore();
+    expect(inbox.items).toHaveLength(count);
+    await inbox.unarchive(10);
+    await settle();
+    expect([inbox.items.length, inbox.hasMore]).toEqual([kept, kept === 200]);
+    await inbox.show({});
+    expect(site.server.requests.at(-1)!.query.get("limit")).toBe("50");
+  });
+
   test("another box", async () => {
     await inbox.archive(ids[0]!);
     await inbox.show({ box: "archived" });
