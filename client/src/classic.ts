@@ -27,7 +27,11 @@ function start({ user, csrf, cookie, ...others }: DOMStringMap): void {
   const client = (window.realtime ??= createRealtime({ share: true, ...others, csrfToken } as Options));
   const known = client.user ?? last.visitor;
   Object.assign(last, { visitor, csrf, cookie });
-  if (known !== visitor) client.setUser(visitor);
+  // Where nobody is logged in any more, there is nothing to connect with. Other tabs hear that from the server.
+  if (known !== visitor) {
+    if (user) client.setUser(visitor);
+    else client.signOut("SIGNED_OUT");
+  }
   if (user) client.connect();
 }
 

@@ -6,7 +6,7 @@ import { attempt, report, Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Part } from "./hub.js";
 import { watchPage } from "./lifecycle.js";
-import { IDLE, type Link, type LinkEvents } from "./link.js";
+import { IDLE, type Link } from "./link.js";
 import { encode, Outbox } from "./outbox.js";
 import { callRest, type Rest } from "./rest.js";
 import { LIMITS, settle, type Settings } from "./settings.js";
@@ -54,9 +54,9 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   close(): void {
-    this.#unwatch?.();
     this.#link?.close();
-    this.#unwatch = this.#link = undefined;
+    this.#unwatch = this.#unwatch?.() as undefined;
+    this.#link = undefined;
     this.#end("closed", "CLOSED");
   }
 
@@ -88,7 +88,7 @@ export class Client extends Store<types.State> implements types.Client {
 
   #start(openShared?: OpenShared | void): void {
     const settings = this.#settle();
-    this.#link ??= openShared?.(settings, this.#options, this.#events) ?? new Connection(settings, this.#events);
+    this.#link ??= openShared?.(settings, this.#options, this) ?? new Connection(settings, this);
     this.#link.connect();
   }
 
@@ -97,7 +97,7 @@ export class Client extends Store<types.State> implements types.Client {
   }
 
   #end(status: types.Status, reason: string): void {
-    this.#events.state({ status, reason, code: 0, retryAt: null });
+    this.alter({ status, reason, code: 0, retryAt: null });
   }
 
   /** @internal */
@@ -105,35 +105,36 @@ export class Client extends Store<types.State> implements types.Client {
 
   // What the link tells
 
-  #events: LinkEvents = {
-    state: (changes) => {
-      const { status } = changes;
-      if (status !== "online") this.greeting = undefined;
-      if (status === "signedOut") this.#forget("SIGNED_OUT");
-      this.update(changes);
-      if (status === "closed") this.#rejectAll("CLOSED");
-    },
+  /** @internal */
+  alter(changes: Partial<types.State>): void {
+    const { status } = changes;
+    if (status !== "online") this.greeting = undefined;
+    if (status === "signedOut") this.#forget("SIGNED_OUT");
+    this.update(changes);
+    if (status === "closed") this.#rejectAll("CLOSED");
+  }
 
-    ready: (data, isFresh) => {
-      const { outbox } = this;
-      const isOther = this.user !== data.user_id;
-      if (this.user !== undefined && isOther) this.#forget("USER_CHANGED");
-      this.user = data.user_id;
-      this.greeting = data;
-      outbox.maxBytes = data.max_frame_bytes;
-      outbox.flush();
-      if (isOther) this.emit("user", { type: "user", user: data.user_id });
-      this.#tell((part) => part.ready(data, isFresh));
-    },
+  /** @internal */
+  ready(data: ConnectedData, isFresh: boolean): void {
+    const isOther = this.user !== data.user_id;
+    if (isOther && this.user !== undefined) this.#forget("USER_CHANGED");
+    this.user = data.user_id;
+    this.greeting = data;
+    this.outbox.maxBytes = data.max_frame_bytes;
+    this.outbox.flush();
+    this.#tell((part) => part.ready(data, isFresh));
+    // Last, because whoever hears of another user may close the client.
+    if (isOther) this.emit("user", { type: "user", user: data.user_id });
+  }
 
-    takeFrame: (frame) => {
-      this.outbox.conclude(frame);
-      // What answers a command is for those who have sent it.
-      if (frame.id === undefined) this.#tell((part) => part.takeFrame(frame));
-      this.emit(frame.type, frame);
-      this.emit("*", frame);
-    },
-  };
+  /** @internal */
+  takeFrame(frame: types.Answer): void {
+    this.outbox.conclude(frame);
+    // What answers a command is for those who have sent it.
+    if (frame.id === undefined) this.#tell((part) => part.takeFrame(frame));
+    this.emit(frame.type, frame);
+    this.emit("*", frame);
+  }
 
   #forget(code: types.FailureCode): void {
     const { user } = this;
@@ -148,6 +149,7 @@ export class Client extends Store<types.State> implements types.Client {
     this.outbox.rejectAll(code);
     this.#stop.abort(new RealtimeError(code));
     this.#stop = new AbortController();
+    this.#tell((part) => part.loader?.stop());
   }
 
   #tell(action: (part: Part) => void): void {

@@ -169,7 +169,7 @@ export class Connection implements Link {
   #tell(): void {
     this.#deadlines.cancel("grace");
     this.#told = this.#state;
-    this.#events.state(this.#told);
+    this.#events.alter(this.#told);
   }
 
   // Frames

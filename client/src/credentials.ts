@@ -52,8 +52,8 @@ export class Credentials {
 
 /** How a credential goes out: a ticket in the address, a token as a protocol, and the cookie by itself. */
 export function makeRequest(url: string, { ticket, token }: Partial<Credential>): OpenRequest {
-  const protocols = ["realtime.v1"];
-  if (ticket) url += `${url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}`;
-  else if (token) protocols.push(`bearer.${token}`);
-  return { url, protocols };
+  return {
+    url: ticket ? `${url}${url.includes("?") ? "&" : "?"}ticket=${encodeURIComponent(ticket)}` : url,
+    protocols: ticket || !token ? ["realtime.v1"] : ["realtime.v1", `bearer.${token}`],
+  };
 }

@@ -10,8 +10,9 @@ export class RealtimeError extends Error {
   /** When the server accepts it again, if it has said so; else 0. */
   declare readonly retryAfterMs: number;
 
-  constructor(code: FailureCode, message: string = code, retryAfterMs = 0) {
-    super(message);
+  /** `cause` is the status of an answer, in the form of a code: a site may have codes of its own. */
+  constructor(code: FailureCode, message: string = code, retryAfterMs = 0, cause: string = code) {
+    super(message, { cause });
     this.code = code;
     this.retryAfterMs = retryAfterMs;
   }

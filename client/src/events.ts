@@ -59,9 +59,10 @@ export class Store<T extends object> implements Observable<T> {
 
   /** @internal */
   update(changes: Partial<T>): void {
-    const changed = Object.entries(changes).some(([key, value]) => this.#value[key as keyof T] !== value);
-    if (!changed) return;
-    this.#value = { ...this.#value, ...changes };
-    this.emit("");
+    const keys = Object.keys(changes) as (keyof T)[];
+    if (keys.some((key) => this.#value[key] !== changes[key])) {
+      this.#value = { ...this.#value, ...changes };
+      this.emit("");
+    }
   }
 }

@@ -1,6 +1,7 @@
 /** What the objects of a client (rooms, topics, presence, notifications) share. Implemented by `client`. */
 
 import type { ConnectedData, UserId } from "./frames.js";
+import type { Loader } from "./loader.js";
 import type { Outbox } from "./outbox.js";
 import type { Rest } from "./rest.js";
 import type { Answer, Command, Limits } from "./types.js";
@@ -19,6 +20,8 @@ export interface Hub {
 
 /** A part that the client tells about its sockets and users. */
 export interface Part {
+  /** What it has from the REST API: stopped with everything else that the user has begun. */
+  readonly loader?: Loader;
   /** A socket is open; see `LinkEvents`. */
   ready(data: ConnectedData, isFresh: boolean): void;
   /** A frame that answers no command. */

@@ -72,9 +72,9 @@ export class Inbox extends Set<Pending> {
 }
 
 /** The counts when `after` has taken the place of `before`; null is none. */
-export function recount(counts: Counts, before: Item | null, after: Item | null): Counts {
+export function recount(counts: Counts, before: Item | null | undefined, after: Item | null): Counts {
   const step = (key: keyof Counts, moment: "read_at" | "seen_at"): number => {
-    const count = (item: Item | null): number => Number(item && boxOf(item) === "inbox" && !item[moment]);
+    const count = (item: Item | null | undefined): number => Number(!!item && boxOf(item) === "inbox" && !item[moment]);
     // 100 stands for more than 99, so one more or less is nothing that anybody knows.
     return counts[key] < MOST_COUNTED ? Math.max(0, counts[key] + count(after) - count(before)) : counts[key];
   };
@@ -95,9 +95,9 @@ export function changeBy(act: Act, until?: Date): Change {
       seen: { seen_at },
       read: { seen_at, read_at: item.read_at ?? now },
       unread: { read_at: null },
-      archive: { archived_at: item.archived_at ?? now },
+      archive: { archived_at: now, snoozed_until: null },
       unarchive: { archived_at: null },
-      snooze: { snoozed_until: until?.toISOString() ?? now },
+      snooze: { snoozed_until: until?.toJSON() ?? now, archived_at: null },
       unsnooze: { snoozed_until: null },
     };
     return { ...item, ...effects[act] };

@@ -4,7 +4,7 @@ import type { ConnectedData } from "./frames.js";
 import type { Answer, State } from "./types.js";
 
 export interface LinkEvents {
-  state(changes: Partial<State>): void;
+  alter(changes: Partial<State>): void;
   /**
    * A socket is open: commands without an answer have to be sent again. `streams` has what is listened to, with its
    * positions. `isFresh`: nothing is resumed, so whatever a page shows may be out of date.

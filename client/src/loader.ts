@@ -47,7 +47,7 @@ export class Loader extends Deadlines<"again"> {
 
   /** What it loads has failed, here or elsewhere: run once more after a pause, if the failure is passing. */
   runAgain(error: RealtimeError | null): void {
-    if (isPassing(error?.code))
+    if (isPassing(error?.cause as string))
       this.runAfter(error!.retryAfterMs || choosePause(this.#failures++, FIRST_PAUSE_MS, LONGEST_PAUSE_MS));
     else this.#failures = 0;
   }

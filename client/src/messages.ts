@@ -26,7 +26,7 @@ export class MessageList extends Map<string, Message> {
 
   /** The positions of those that are stored, ascending. */
   get seqs(): number[] {
-    return this.sorted.flatMap(({ seq }) => seq ?? []);
+    return this.sorted.flatMap((message) => message.seq ?? []);
   }
 
   /**

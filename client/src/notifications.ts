@@ -9,6 +9,8 @@ import { Retained } from "./retained.js";
 import type * as types from "./types.js";
 
 const PAGE = 50;
+/** The server gives no more at once. */
+const LONGEST_PAGE = 200;
 /** A list is loaded without a socket when none was opened for so long. */
 const SOCKET_MS = 2_000;
 /** The clocks of two servers may differ by as much. */
@@ -54,7 +56,7 @@ export interface Notifications extends types.InboxSnapshot, Marks {}
 export class Notifications extends Retained<types.InboxSnapshot> implements types.Notifications, Part {
   #hub: Hub;
   #inbox = new Inbox();
-  #loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
+  override readonly loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #next: string | null | undefined;
   #last: Partial<Last> = {};
   /** A frame has counted what was sent until then, though some of it may come after that frame. */
@@ -77,18 +79,18 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   show(filter: types.InboxFilter): Promise<void> {
-    this.#loader.stop();
+    this.loader.stop();
     this.#inbox.base = [];
     this.#show({ filter, hasMore: false });
     return this.reload();
   }
 
   reload(): Promise<void> {
-    return this.#loader.runNow();
+    return this.loader.runNow();
   }
 
   loadMore(): Promise<void> {
-    return this.#loader.runMore(async (isCurrent) => {
+    return this.loader.runMore(async (isCurrent) => {
       const next = this.#next;
       if (!next) return;
       const page = await this.#request(next);
@@ -113,15 +115,17 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   async #request(before?: string): Promise<Page> {
     // Nobody could tell whether the answer contains what is under way.
     while (this.#acts.size) await Promise.allSettled(this.#acts);
+    // A list that is loaded again does not become shorter under the eyes of its reader.
+    const limit = before ? PAGE : Math.min(LONGEST_PAGE, Math.max(PAGE, this.#inbox.base.length));
     // As JSON, it has no keys without a value. Lists become names between commas.
-    const given = JSON.parse(JSON.stringify({ limit: PAGE, before, ...this.filter }));
+    const given = JSON.parse(JSON.stringify({ limit, before, ...this.filter }));
     return this.#hub.rest("GET", `/notifications?${new URLSearchParams(given)}`);
   }
 
   // Acts
 
   seen(ids?: types.Ids): Promise<void> {
-    return this.#mark("seen", ids === undefined ? ids : [ids].flat());
+    return this.#mark("seen", (ids && [ids].flat()) as number[] | undefined);
   }
 
   readAll(): Promise<void> {
@@ -191,11 +195,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
 
   /** What arrives between a list and the first socket would be missing, so the socket comes first, if it comes. */
   protected override begin(): void {
-    this.#loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
-  }
-
-  protected override finish(): void {
-    this.#loader.stop();
+    this.loader.runAfter(this.#hub.greeting ? 0 : SOCKET_MS);
   }
 
   ready(_data: ConnectedData, isFresh: boolean): void {
@@ -203,7 +203,6 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
   }
 
   reset(): void {
-    this.#loader.stop();
     this.#inbox.clear();
     this.#next = undefined;
     this.#last = {};
@@ -226,7 +225,7 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     if (Object.keys(others).length) this.#loadAgain();
     else if (this.isHeld) {
       const old = this.#inbox.put(item);
-      this.#inbox.counts = recount(this.#inbox.counts, old ?? null, item);
+      this.#inbox.counts = recount(this.#inbox.counts, old, item);
       this.#show();
       // An older one that is not in the list, or one of that moment, may have been counted already. One that the list has
       // says that the list was ahead, and that counts since then may lack it. And a list on its way may lack this one.

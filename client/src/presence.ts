@@ -1,7 +1,7 @@
 /** Who is online: the number of all, and the status of those whom the page shows. */
 
 import { countOnline } from "./counting.js";
-import { quiet, Store } from "./events.js";
+import { Store } from "./events.js";
 import type { ConnectedData, UserId } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
@@ -24,7 +24,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   #hub: Hub;
   /** Each place of the page that watches users has a list of its own. */
   #watched = new Set<string[]>();
-  #loader = new Loader(new Store({}), (isCurrent) => this.#load(isCurrent));
+  readonly loader = new Loader(new Store({}), (isCurrent) => this.#load(isCurrent));
   /** What this page has set, to set it again on a new socket. */
   #own: types.Command | undefined;
   /** Those who are looked up, but for whom a frame has come since: the answer may be older. */
@@ -43,24 +43,24 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     const names = users.map(String);
     this.#watched.add(names);
     // In a moment, so that many views that begin together make one request.
-    if (this.#hub.greeting && names.some((name) => !this.users[name])) this.#loader.runAfter(0);
+    if (this.#hub.greeting && names.some((name) => !this.users[name])) this.loader.runAfter(0);
     return () => this.#watched.delete(names);
   }
 
   setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
     const sent = this.#hub.send((this.#own = { type: "presence", status, data }));
-    // The server announces it to others alone.
-    return quiet(sent.finally(() => this.#loader.runAfter(0)));
+    // The server announces it to others alone. If it is refused, or the client is closed, there is nothing to look up.
+    sent.then(() => this.loader.runAfter(0), () => {});
+    return sent;
   }
 
   ready({ online_count }: ConnectedData): void {
     this.update({ onlineCount: online_count });
-    void this.#loader.runNow();
+    void this.loader.runNow();
     if (this.#own) this.#hub.sendNow(this.#own);
   }
 
   reset(): void {
-    this.#loader.stop();
     this.#own = undefined;
     this.update(EMPTY);
   }
@@ -68,7 +68,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   takeFrame(frame: types.Answer): void {
     const { type, data } = frame;
     this.update({ onlineCount: countOnline(this.onlineCount!, frame) });
-    if (type === "online_count") this.#loader.runAfter(LOOK_UP_MS * Math.random());
+    if (type === "online_count") this.loader.runAfter(LOOK_UP_MS * Math.random());
     if (type !== "user_status" && type !== "presence") return;
     this.#set([data]);
     // Of this user only another tab tells, which has set it later: so it is what this tab sets again, too.

@@ -40,23 +40,22 @@ export async function callRest(
     });
   };
 
-  let answer, text, refusal;
+  let answer, refusal;
   // Meanwhile the user may go. Nobody is asked for a credential then.
   const isFirst = credentials.token === undefined;
   try {
     await after;
     answer = await send(isFirst);
     if (credentials.callback && answer.status === 401) answer = await send(true);
-    text = await answer.text();
     // An answer that was cut short need not fail: a proxy may have ended it properly.
-    if (answer.ok) return JSON.parse(text || "null");
+    if (answer.ok) return JSON.parse((await answer.text()) || "null");
+    // That of a proxy has words of its own.
+    refusal = await answer.json().catch(() => {});
   } catch (error) {
     throw signal.reason ?? new RealtimeError("NETWORK", String(error));
   }
-  try {
-    refusal = JSON.parse(text);
-  } catch {
-    // Of a proxy, whose words are its own.
-  }
-  throw new RealtimeError(refusal?.code ?? `HTTP_${answer.status}`, refusal?.detail, 1000 * Number(answer.headers.get("Retry-After")) || 0);
+  const cause = `HTTP_${answer.status}`;
+  const afterMs = 1000 * Number(answer.headers.get("Retry-After")) || 0;
+  // Whether it is over soon, the status says as well: a site has codes of its own.
+  throw new RealtimeError(refusal?.code ?? cause, refusal?.detail, afterMs, cause);
 }

@@ -43,7 +43,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   declare readonly id: string;
   #hub: Hub;
   #list: MessageList;
-  #history = new Loader(this, (isCurrent) => this.#load(isCurrent));
+  override readonly loader = new Loader(this, (isCurrent) => this.#load(isCurrent));
   #stream: string;
   #typing: TypingUsers;
   /** The last position of the room's stream that is known. */
@@ -96,20 +96,21 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   loadOlder(): Promise<void> {
-    return this.#history.runMore(async (isCurrent) => {
+    return this.loader.runMore(async (isCurrent) => {
       const [before] = this.#list.seqs;
       if (!this.hasOlder || !before) return;
       const page = await this.#get<Page>(`/messages?limit=${PAGE}&before=${before}`);
       // Another page of the newest messages has taken the place of what this one would continue.
-      if (!isCurrent() || this.#list.seqs[0] !== before) return;
-      this.#list.add(page.messages);
-      this.#most = Math.max(this.#most, this.#list.seqs.length);
-      this.#show({ hasOlder: !!page.next_before });
+      if (isCurrent() && this.#list.seqs[0] === before) {
+        this.#list.add(page.messages);
+        this.#most = Math.max(this.#most, this.#list.seqs.length);
+        this.#show({ hasOlder: !!page.next_before });
+      }
     });
   }
 
   reload(): Promise<void> {
-    return /idle|gone/.test(this.status) && this.isHeld ? this.begin() : this.#history.runNow();
+    return /idle|gone/.test(this.status) && this.isHeld ? this.begin() : this.loader.runNow();
   }
 
   // Typing and reading
@@ -140,18 +141,17 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   // What the client tells
 
   ready({ streams }: ConnectedData): void {
+    if (!this.isHeld) return;
     const isJoined = this.status === "joined";
-    const isLost = isJoined ? !(this.#stream in streams) : this.status === "idle";
-    if (isLost && this.isHeld) void this.begin();
-    else if (this.error) void this.#history.runNow();
-    else if (isJoined) void this.#get("").then(
+    if (isJoined ? !(this.#stream in streams) : this.status === "idle") void this.begin();
+    // What no event says is looked up.
+    else if (isJoined) void (this.error ? this.loader.runNow() : this.#get("").then(
       (room) => this.#follow(room),
-      (error) => this.isHeld && this.#history.runAgain(error),
-    );
+      (error) => this.isHeld && this.loader.runAgain(error),
+    ));
   }
 
   reset(): void {
-    this.#history.stop();
     this.#typing.clear();
     this.#list.clear();
     this.#seq = 0;
@@ -188,7 +188,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   #loadAgain(fetch: string | null): void {
     // Without `after`, the messages that are known may no longer exist. What comes from now on is right.
     if (!/after=/.test(fetch!)) this.#list.trimTo(0);
-    void this.#history.runNow();
+    void this.loader.runNow();
   }
 
   // Joining
@@ -199,15 +199,16 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
       const { title, role } = await this.#hub.send({ type: "join", room_id: this.id });
       if (!this.isHeld) return;
       this.update({ status: "joined", title, role });
-      await this.#history.runNow();
-    } catch (error) {
-      const isGone = /NOT_FOUND|FORBIDDEN/.test((error as RealtimeError).code);
-      this.update({ status: isGone ? "gone" : "idle", error: error as Error });
+      await this.loader.runNow();
+    } catch (reason) {
+      const error = reason as RealtimeError;
+      const isGone = /NOT_FOUND|FORBIDDEN/.test(error.code);
+      // Without a connection nothing has failed: the room is joined with the next one.
+      this.update({ status: isGone ? "gone" : "idle", error: this.#hub.greeting ? error : null });
     }
   }
 
   protected override finish(): void {
-    this.#history.stop();
     this.#typing.say(false);
     this.#typing.clear();
     if (this.status !== "gone") void this.#hub.send({ type: "leave", room_id: this.id });

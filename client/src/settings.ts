@@ -34,7 +34,8 @@ export function readCookie(name = "csrftoken"): string {
 
 /** Reads the page's address, so it is called when a connection is needed, and not when a module is imported. */
 export function settle(options: Options, limits: Limits, onUnauthorized: () => void): Settings {
-  const here = globalThis.location?.href ?? "http://localhost";
+  // Where there is no page, addresses have to be absolute.
+  const here = globalThis.location?.href;
   const url = new URL(options.url ?? "/api/v1/ws", here).href.replace(/^http/, "ws");
   const api = options.api ?? url.replace(/^ws/, "http").replace(/\/ws\/?(\?.*)?$/, "");
   return {

@@ -10,10 +10,14 @@ const FORBIDDEN = 4403;
  * socket broke without one.
  */
 export function judge(code: number, goodbye: Disconnect | undefined): "signedOut" | "closed" | undefined {
-  if (goodbye?.reconnect) return undefined;
-  if ([UNAUTHENTICATED, FORBIDDEN].includes(code)) return "signedOut";
-  // After these, another socket would end in the same way.
-  return goodbye || [1007, 1009, 4400].includes(code) ? "closed" : undefined;
+  return goodbye?.reconnect
+    ? undefined
+    : [UNAUTHENTICATED, FORBIDDEN].includes(code)
+      ? "signedOut"
+      : // After these, another socket would end in the same way.
+        goodbye || [1007, 1009, 4400].includes(code)
+        ? "closed"
+        : undefined;
 }
 
 /** Refusals that are over soon: the same command or request is sent again. */

@@ -54,6 +54,26 @@ test("nothing of it is sent for another visitor", async () => {
   expect(window.realtime!.room("general").messages).toEqual([]);
 });
 
+test("a page without a visitor signs out, and opens no socket", async () => {
+  const opened = vi.fn();
+  vi.stubGlobal("WebSocket", class {
+    constructor() {
+      opened();
+    }
+    close(): void {}
+  });
+  await runTag({ user: "7" });
+  await vi.waitFor(() => expect(opened).toHaveBeenCalledOnce());
+  const sent = window.realtime!.room("general").send("Hello!");
+  await runTag({});
+  expect(window.realtime!.state.status).toBe("signedOut");
+  await expect(sent).rejects.toMatchObject({ code: "SIGNED_OUT" });
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(opened).toHaveBeenCalledOnce();
+  await runTag({ user: "7" });
+  await vi.waitFor(() => expect(opened).toHaveBeenCalledTimes(2));
+});
+
 test("the token of requests is that of the last tag, where scripts may not see the cookie", async () => {
   await runTag({});
   expect(await tokenOfPost()).toBe("");

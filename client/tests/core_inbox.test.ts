@@ -158,6 +158,23 @@ describe("the list", () => {
     expect(inbox.counts).toEqual({ unread: 4, unseen: 4 });
   });
 
+  test.each([
+    [70, 69],
+    [260, 200],
+  ])("of %d that were loaded has %d when it is loaded again", async (count, kept) => {
+    const item = inbox.items[0]!;
+    for (let id = 10; id < 10 + count; id++)
+      site.server.inbox.add({ ...item, id, archived_at: now(), arrived_at: new Date(Date.now() + id).toISOString() });
+    await inbox.show({ box: "archived" });
+    while (inbox.hasMore) await inbox.loadMore();
+    expect(inbox.items).toHaveLength(count);
+    await inbox.unarchive(10);
+    await settle();
+    expect([inbox.items.length, inbox.hasMore]).toEqual([kept, kept === 200]);
+    await inbox.show({});
+    expect(site.server.requests.at(-1)!.query.get("limit")).toBe("50");
+  });
+
   test("another box", async () => {
     await inbox.archive(ids[0]!);
     await inbox.show({ box: "archived" });
@@ -171,7 +188,9 @@ describe("the list", () => {
   test("what is snoozed in the archive leaves it", async () => {
     await inbox.archive(ids[0]!);
     await inbox.show({ box: "archived" });
-    await inbox.snooze(ids[0]!, new Date(Date.now() + 60_000));
+    const snoozing = inbox.snooze(ids[0]!, new Date(Date.now() + 60_000));
+    expect(titles()).toEqual([]);
+    await snoozing;
     await settle();
     expect(titles()).toEqual([]);
     await inbox.show({ box: "snoozed" });
@@ -473,6 +492,15 @@ describe("acts", () => {
     expect(rejected).toEqual([]);
     expect(inbox.getSnapshot().error).toMatchObject({ code: "RATE_LIMITED" });
     expect(titles()).toEqual(["n3", "n2", "n1"]);
+  });
+
+  test("a snooze until a date that is none is refused, and the inbox goes on", async () => {
+    refuse("INVALID_MESSAGE", 400);
+    expect(await codeOf(inbox.snooze(ids[0]!, new Date("")))).toBe("INVALID_MESSAGE");
+    expect(titles()).toEqual(["n3", "n2", "n1"]);
+    site.server.routes.pop();
+    await inbox.archive(ids[0]!);
+    expect(titles()).toEqual(["n2", "n1"]);
   });
 
   test("none of nothing", async () => {

@@ -178,6 +178,46 @@ describe("requests", () => {
     expect(notifications.items).toHaveLength(1);
   });
 
+  test.each(["the page", "the server", "a sign-out"])("of lists that have failed are not repeated after %s has ended all", async (who) => {
+    site.server.routes.push(() => {
+      throw new Refusal(503, "UNAVAILABLE");
+    });
+    const { client } = site;
+    client.room("general").join();
+    client.notifications.open();
+    client.presence.watch([2]);
+    await connect(client);
+    site.server.broadcast({ type: "online_count", data: { online_count: 60 } });
+    await settle();
+    if (who === "the page") client.close();
+    else if (who === "the server") site.server.goodbye(4400, { reason: "TOO_MANY_ERRORS" });
+    else client.signOut();
+    await settle();
+    const before = site.server.requests.length;
+    expect(before).toBeGreaterThan(2);
+    await pass(60_000);
+    expect(site.server.requests).toHaveLength(before);
+    site.server.routes.pop();
+    await connect(client);
+    expect(client.room("general").getSnapshot()).toMatchObject({ status: "joined", error: null, loading: false });
+    expect(client.room("general").messages).toHaveLength(3);
+    expect(client.notifications.getSnapshot()).toMatchObject({ error: null, loading: false });
+    expect(client.presence.status(2)).toBe("offline");
+  });
+
+  test("look up nothing for a status that was not set", async () => {
+    const { client } = site;
+    client.presence.watch([1]);
+    await connect(client);
+    site.server.hold();
+    const setting = codeOf(client.presence.setStatus("away"));
+    client.close();
+    expect(await setting).toBe("CLOSED");
+    const before = site.server.requests.length;
+    await pass(60_000);
+    expect(site.server.requests).toHaveLength(before);
+  });
+
   const breakOff = (): Response =>
     new Response(
       new ReadableStream({

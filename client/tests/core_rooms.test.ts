@@ -192,14 +192,18 @@ describe("messages", () => {
     expect(shown(few)).toEqual(["one", "two", "three", "four"]);
   });
 
-  test("a history that cannot be loaded is loaded later", async () => {
+  test.each([
+    [503, "UNAVAILABLE"],
+    [500, "MESSAGE_PROCESSING_ERROR"],
+    [502, "a word of the site"],
+  ])("a history that cannot be loaded is loaded later: %d %s", async (status, code) => {
     let isBroken = true;
     site.server.routes.push(({ path }) => {
-      if (isBroken && path.endsWith("/messages")) throw new Refusal(503, "UNAVAILABLE");
+      if (isBroken && path.endsWith("/messages")) throw new Refusal(status, code);
       return undefined;
     });
     await open();
-    expect(room.getSnapshot().error).toMatchObject({ code: "UNAVAILABLE" });
+    expect(room.getSnapshot().error).toMatchObject({ code });
     isBroken = false;
     await pass(500);
     expect(room.getSnapshot().error).toBeNull();
@@ -360,6 +364,18 @@ describe("joining", () => {
     expect(shown()).toEqual(["one", "two", "three"]);
   });
 
+  test.each(["close", "signOut"] as const)("a room that a view joins after %s has not failed: it waits for a connection", async (end) => {
+    await connect(site.client);
+    site.client[end]();
+    const errors: unknown[] = [];
+    room.subscribe(() => errors.push(room.error));
+    room.join();
+    await settle();
+    await connect(site.client);
+    expect(room.getSnapshot()).toMatchObject({ status: "joined", error: null });
+    expect(errors.filter(Boolean)).toEqual([]);
+  });
+
   test("a room that does not exist", async () => {
     const none = site.client.room("none");
     none.join();
@@ -380,6 +396,23 @@ describe("joining", () => {
     site.server.chat(name, "welcome");
     await settle();
     expect(later.messages.at(-1)!.text).toBe("welcome");
+  });
+
+  test("a room that was left, or that does not exist, is not asked for with each new socket", async () => {
+    site.server.routes.push(({ path }) => {
+      if (path.endsWith("/messages")) throw new Refusal(403, "FORBIDDEN");
+      return undefined;
+    });
+    const leave = room.join();
+    site.client.room("none").join();
+    await connect(site.client);
+    expect(room.getSnapshot()).toMatchObject({ status: "joined", error: { code: "FORBIDDEN" } });
+    leave();
+    await pass(1_000);
+    const before = site.server.requests.length;
+    await comeBack(() => {});
+    expect(site.client.state.status).toBe("online");
+    expect(site.server.requests).toHaveLength(before);
   });
 
   test("a room from which the user was removed", async () => {

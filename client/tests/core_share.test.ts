@@ -179,6 +179,20 @@ describe.each(["worker", "leader"])("with a %s", (kind) => {
     expect(shown(looked!)).toEqual(["one", "two", "three", "four"]);
   });
 
+  test("a socket that says nothing at first is replaced, also if a tab that came later still waits for it", async () => {
+    const mute = { send() {}, close: vi.fn() };
+    const open = vi.spyOn(site.server.transport, "open").mockReturnValueOnce(mute);
+    const first = await openTab(kind);
+    await pass(10_000);
+    const second = await openTab(kind);
+    await pass(5_000); // the first has waited long enough
+    expect(mute.close).toHaveBeenCalledOnce();
+    await pass(1_000);
+    await settle();
+    expect([first, second].map(({ state }) => state.status)).toEqual(["online", "online"]);
+    expect([open.mock.calls.length, site.server.sockets.size]).toEqual([2, 1]);
+  });
+
   test("what one tab has read, the others hear", async () => {
     const [first, second] = await openTabs(kind, 2);
     const reads = vi.fn();
@@ -440,6 +454,7 @@ test("a tab that signs out before it has the code of the shared socket stays sig
 function makeHost() {
   const received: any[] = [];
   const heard: Record<string, any[]> = { a: [], b: [] };
+  const ended: string[] = [];
   let server = {} as TransportEvents;
   let opened = 0;
   const open = (_: unknown, events: TransportEvents) => {
@@ -449,10 +464,14 @@ function makeHost() {
   };
   const host = new Host({ name: "fake", open });
   const hear = (tab: string, message: object): void =>
-    host.hear({ to: "host", tab, ...message }, ({ text }) => text && heard[tab]!.push(JSON.parse(text)));
+    host.hear({ to: "host", tab, ...message }, ({ text, code }) => {
+      if (text) heard[tab]!.push(JSON.parse(text));
+      else if (code !== undefined) ended.push(tab);
+    });
   return {
     received,
     heard,
+    ended,
     get opened() {
       return opened;
     },
@@ -489,6 +508,20 @@ test("a tab that comes after a resume was refused for now knows the positions of
   expect(host.heard["b"]![0].data.streams).toEqual({ "user.1": 7, site: 2 });
   host.send("a", { type: "resume", streams: { "user.1": 5, "room.general": 3 }, id: "resume" });
   expect(host.received.at(-1)).toMatchObject({ type: "resume", streams: { "user.1": 5, "room.general": 3 } });
+});
+
+test("a socket that has died in silence is replaced, though a tab whose timers are slowed still holds it", () => {
+  const host = makeHost();
+  for (const tab of ["a", "b"]) host.connect(tab);
+  host.frame({ type: "connected", data: { streams: {}, heartbeat_seconds: 30 } });
+  vi.advanceTimersByTime(30_000);
+  host.frame({ type: "heartbeat" });
+  vi.advanceTimersByTime(59_999);
+  expect(host.ended).toEqual([]);
+  vi.advanceTimersByTime(1); // two heartbeats did not come
+  expect(host.ended).toEqual(["a", "b"]);
+  host.connect("a");
+  expect(host.opened).toBe(2);
 });
 
 test("after the server's goodbye, a tab gets another socket, though the old one has not closed yet", () => {

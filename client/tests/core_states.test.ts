@@ -169,6 +169,17 @@ describe("what is shown", () => {
     expect(site.server.requests).toEqual([]);
   });
 
+  test("nothing more to a page that closes the client when it hears whose the connection is", async () => {
+    const { client } = site;
+    client.on("user", () => client.close());
+    client.notifications.open();
+    client.presence.watch([2]);
+    await connect(client);
+    await pass(60_000);
+    expect(client.state.status).toBe("closed");
+    expect(site.server.requests).toEqual([]);
+  });
+
   test("the same object until something has changed", async () => {
     await connect(site.client);
     const before = site.client.getSnapshot();

@@ -36,7 +36,7 @@ export class Host extends Map<string, Tab> {
   /** Which tab has sent the command with an id. */
   #senders = new Map<string, string>();
   #stop = new AbortController();
-  /** Ends a socket that is dead. Tabs that nobody looks at do not notice it, and would hold it for the others. */
+  /** Ends a socket that is dead. Tabs that nobody looks at notice it late, and would hold it for the others meanwhile. */
   #alarm: ReturnType<typeof setTimeout> | undefined;
 
   constructor(transport: Transport = webSocket) {
@@ -57,7 +57,8 @@ export class Host extends Map<string, Tab> {
   drop(name: string): void {
     const tab = this.get(name);
     if (!this.delete(name)) return;
-    if (!this.size) return this.close();
+    // A tab that has waited too long for the socket must not find the same one again, which another tab still holds.
+    if (!this.size || !this.#greeting) return this.close(0);
     for (const stream of tab!.wants) this.#end(stream);
   }
 
@@ -89,20 +90,28 @@ export class Host extends Map<string, Tab> {
     });
   }
 
+  /** After so long without a frame, the socket counts as dead. */
+  #expect(ms: number): void {
+    clearTimeout(this.#alarm);
+    this.#alarm = setTimeout(() => this.close(0), ms);
+  }
+
   // Frames
 
   #receive(frame: Answer): void {
     const { type, id, stream, seq, data } = frame;
-    clearTimeout(this.#alarm);
     if (type === "batch") return void frame["messages"].map((one: Answer) => this.#receive(one));
+    if (type === "connected") this.#greeting = frame;
+    const greeting = this.#greeting?.data;
+    if (greeting) {
+      this.#expect(2000 * greeting.heartbeat_seconds);
+      greeting.online_count = countOnline(greeting.online_count, frame);
+    }
     if (type === "connected") {
-      this.#greeting = frame;
       this.#streams.begin(data.streams);
       for (const tab of this.keys()) this.#greet(tab);
       return;
     }
-    const greeting = this.#greeting?.data;
-    if (greeting) greeting.online_count = countOnline(greeting.online_count, frame);
     // Refused as a whole: what is replayed is not known any more, so each tab's streams are resumed again.
     if (type === "error" && id === RESUME && !stream) this.#streams = new Streams();
     if (!this.#streams.admit(frame).length) return;
@@ -151,10 +160,7 @@ export class Host extends Map<string, Tab> {
       // Whoever resumes it before the answer has come has to ask the server.
       this.#streams.forgetStream(stream);
     }
-    if (type === "ping") {
-      clearTimeout(this.#alarm);
-      this.#alarm = setTimeout(() => this.close(0), PROBE_MS);
-    }
+    if (type === "ping") this.#expect(PROBE_MS);
     if (id) this.#senders.set(id, name);
     this.#transmit(command);
     // The server reports this to other sockets only, and the other tabs have this one.

@@ -35,7 +35,17 @@ function openShared(settings: Settings, options: Options, events: LinkEvents): L
     open: async (hear) => (await import("./leader.js")).leadBy(key, settings.transport, hear),
   };
   const kinds = [leader];
-  if (worker && !transport && globalThis.SharedWorker) kinds.unshift(workIn(worker, key));
+  if (worker && !transport && globalThis.SharedWorker) kinds.unshift({
+    name: "worker",
+    // Rejects if the address is of another origin, or the page's policy forbids it.
+    async open(hear, onFailure) {
+      // Tabs that name it alike share it.
+      const shared = new SharedWorker(worker, { name: key, type: "module" });
+      shared.onerror = onFailure;
+      shared.port.onmessage = hear;
+      return shared.port;
+    },
+  });
   return new SharedConnection(settings, events, key, kinds);
 }
 
@@ -70,18 +80,4 @@ class SharedConnection extends Connection {
     this.#channel?.close();
     this.#channel = undefined;
   }
-}
-
-/** Tabs that name the worker alike share it. */
-function workIn(address: string | URL, name: string): Kind {
-  return {
-    name: "worker",
-    // Rejects if the address is of another origin, or the page's policy forbids it.
-    async open(hear, onFailure) {
-      const worker = new SharedWorker(address, { name, type: "module" });
-      worker.onerror = onFailure;
-      worker.port.onmessage = hear;
-      return worker.port;
-    },
-  };
 }
