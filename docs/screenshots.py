@@ -102,7 +102,7 @@ def take_space(browser: Browser) -> None:
     alice.wait_for_selector("#typing:has-text('Bob')")
     alice.wait_for_function(CHART_HAS, arg=VALUES)
     take(alice, "demo-light")
-    take_return(bob)
+    take_return(bob, alice)
     bob.click("#bell")
     bob.wait_for_selector("#items > li")
     take(bob, "demo-dark")
@@ -114,13 +114,14 @@ def take_space(browser: Browser) -> None:
         take(phone, f"demo-phone-{scheme}")
 
 
-def take_return(page: Page) -> None:
-    """A network that was cut, and what has happened meanwhile."""
+def take_return(page: Page, other: Page) -> None:
+    """A network that was cut, and what somebody else has said meanwhile."""
     page.check("#cut")
     page.fill("#text", "Written without a network")
     page.press("#text", "Enter")
     page.wait_for_selector("#pill[data-status=waiting]")
     take(page, "demo-cut")
+    say(other, "Everybody knows.")
     page.uncheck("#cut")
     page.wait_for_selector("#missed:not([hidden])")
 
