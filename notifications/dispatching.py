@@ -24,7 +24,7 @@ from notifications.portions import RUN_SECONDS
 from notifications.sending import notify
 from notifications.types import find_type
 from notifications.withdrawing import withdraw_rows, withdraw_some
-from realtime.integration import exact, is_stopping, own_transaction, read_user, retry_conflicts
+from realtime.integration import exact, is_stopping, own_statement, own_transaction, read_user, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -112,21 +112,24 @@ def start(draft: Draft, chosen: Chosen, *, form_key: str, created_by: Any) -> Di
 def stop(key: int) -> bool:
     """Send no further portion. False if it is not being sent."""
     sending = Dispatch.objects.filter(pk=key, state=State.SENDING)
-    return bool(sending.update(state=State.STOPPED, ended_at=clock.now()))
+    with own_statement():
+        return bool(sending.update(state=State.STOPPED, ended_at=clock.now()))
 
 
 @retry_conflicts
 def resume(key: int) -> bool:
     """Go on where it was stopped, or has failed. False if it was neither."""
     halted = Dispatch.objects.filter(pk=key, state__in=[State.STOPPED, State.FAILED])
-    return bool(halted.update(state=State.SENDING, ended_at=None, error=""))
+    with own_statement():
+        return bool(halted.update(state=State.SENDING, ended_at=None, error=""))
 
 
 @retry_conflicts
 def take_back(key: int) -> bool:
     """Withdraw all notifications that were sent, in portions, from the beginning. False if that was done before."""
     sent = Dispatch.objects.filter(pk=key).exclude(state__in=[State.WITHDRAWING, State.WITHDRAWN])
-    return bool(sent.update(state=State.WITHDRAWING, ended_at=None, error="", position="", passed=0))
+    with own_statement():
+        return bool(sent.update(state=State.WITHDRAWING, ended_at=None, error="", position="", passed=0))
 
 
 def run_due(now: datetime) -> bool:
@@ -158,10 +161,11 @@ def take_step(key: int) -> bool:
 @retry_conflicts
 def _halt(key: int, states: Mapping[Dispatch.State, Dispatch.State], error: str) -> None:
     """`states` are those to which it goes, by those in which it is."""
-    for state, halted in states.items():
-        found = Dispatch.objects.filter(pk=key, state=state)
-        if found.update(state=halted, error=error[:ERROR_CHARS], ended_at=clock.now()):
-            return
+    with own_transaction():
+        for state, halted in states.items():
+            found = Dispatch.objects.filter(pk=key, state=state)
+            if found.update(state=halted, error=error[:ERROR_CHARS], ended_at=clock.now()):
+                return
 
 
 def _try_step(key: int) -> bool:

@@ -18,7 +18,7 @@ from notifications import clock, conf, dispatching, retention, summaries, waking
 from notifications.announcements import schedule
 from notifications.mailing import sending
 from notifications.models import JobRun
-from realtime.integration import connection, register_job, retry_conflicts
+from realtime.integration import connection, own_statement, own_transaction, register_job, retry_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +89,15 @@ def _run_those(jobs: Sequence[Job]) -> dict[str, bool]:
     left: dict[str, timedelta] = dict(JobRun.objects.values_list("name", F("due_at") - _now()))
     new = [JobRun(name=job.name, due_at=_now()) for job in jobs if job.name not in left]
     if new:
-        retry_conflicts(JobRun.objects.bulk_create)(new, ignore_conflicts=True)
+        _note_new(new)
     due = [job for job in jobs if job.name not in left or not EARLY < left[job.name] <= _period(job)]
     return {job.name: _run(job) for job in due if _claim(job)}
+
+
+@retry_conflicts
+def _note_new(runs: list[JobRun]) -> None:
+    with own_transaction():
+        JobRun.objects.bulk_create(runs, ignore_conflicts=True)
 
 
 def _now() -> Any:
@@ -122,7 +128,8 @@ def _claim(job: Job) -> bool:
     """
     now = _now()
     due = JobRun.objects.filter(Q(due_at__lte=now + EARLY) | Q(due_at__gt=now + _period(job)), name=job.name)
-    return bool(due.update(due_at=now + _period(job), started_at=now, ended_at=None))
+    with own_statement():
+        return bool(due.update(due_at=now + _period(job), started_at=now, ended_at=None))
 
 
 def _run(job: Job) -> bool:
@@ -141,4 +148,5 @@ def _run(job: Job) -> bool:
 
 @retry_conflicts
 def _note_end(job: Job, error: str = "", **values: Any) -> None:
-    JobRun.objects.filter(name=job.name).update(ended_at=_now(), error=error, **values)
+    with own_statement():
+        JobRun.objects.filter(name=job.name).update(ended_at=_now(), error=error, **values)

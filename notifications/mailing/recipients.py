@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 from notifications import conf
 from notifications.models import Reader
 from notifications.models.preference import ADDRESS_CHARS
-from realtime.integration import exact, retry_conflicts
+from realtime.integration import exact, own_transaction, retry_conflicts
 
 
 def load_users(keys: Sequence[Any]) -> dict[Any, Any]:
@@ -28,7 +28,8 @@ def _find_users(keys: Sequence[Any]) -> "QuerySet[Any]":
 def note(readers: Sequence[Reader], field: str) -> None:
     """Store this field of readers, who are in the order of their keys. Those who have been deleted are left out."""
     try:
-        Reader.objects.bulk_create(readers, update_conflicts=True, unique_fields=["user"], update_fields=[field])
+        with own_transaction():
+            Reader.objects.bulk_create(readers, update_conflicts=True, unique_fields=["user"], update_fields=[field])
     except IntegrityError:  # one of them has just been deleted
         there = set(_find_users([reader.user_id for reader in readers]).values_list("pk", flat=True))
         left = [reader for reader in readers if reader.user_id in there]

@@ -81,12 +81,13 @@ def stop_type(reader: Any, type_key: str) -> bool | None:
 @retry_conflicts
 def resume(reader: Any, type_key: str, what: str) -> None:
     """Take back what the page has done, as it has named it in its button, and leave other choices as they are."""
-    if what == "resume":
-        Reader.objects.filter(user_id=reader).update(mail=True)
-    elif what == "resume_type":
-        Preference.objects.filter(**_choice(reader, type_key)).delete()
-    else:
-        Preference.objects.filter(**_choice(reader, type_key)).update(enabled=True)
+    with own_transaction():
+        if what == "resume":
+            Reader.objects.filter(user_id=reader).update(mail=True)
+        elif what == "resume_type":
+            Preference.objects.filter(**_choice(reader, type_key)).delete()
+        else:
+            Preference.objects.filter(**_choice(reader, type_key)).update(enabled=True)
 
 
 def _show_before(reader: Any, type_key: str) -> dict[str, str]:

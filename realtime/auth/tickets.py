@@ -15,7 +15,7 @@ from django.utils import timezone
 from realtime.auth.tokens import Claims
 from realtime.conf import settings
 from realtime.models import Ticket
-from realtime.storage.transactions import retry_conflicts
+from realtime.storage.transactions import own_transaction, retry_conflicts
 
 LAST_MOMENT = datetime(9999, 12, 30, tzinfo=UTC)
 
@@ -55,14 +55,16 @@ def redeem(ticket: str) -> Ticket | None:
     """
     valid = Ticket.objects.filter(digest=_digest(ticket), expires_at__gt=Now())
     found = valid.first()
-    deleted, _ = valid.delete()
+    with own_transaction():
+        deleted, _ = valid.delete()
     return found if deleted else None
 
 
 @retry_conflicts
 def prune() -> int:
     """Delete expired tickets; returns how many."""
-    deleted, _ = Ticket.objects.filter(expires_at__lte=Now()).delete()
+    with own_transaction():
+        deleted, _ = Ticket.objects.filter(expires_at__lte=Now()).delete()
     return deleted
 
 

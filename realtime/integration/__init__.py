@@ -37,7 +37,7 @@ from realtime.storage.json_rows import plain, rows, stored_id, update_rows, user
 from realtime.storage.numbering import user_keys_come_back
 from realtime.storage.routed import alias as database_alias
 from realtime.storage.routed import connection, exact
-from realtime.storage.transactions import call_after_commit, own_transaction, retry_conflicts
+from realtime.storage.transactions import call_after_commit, own_statement, own_transaction, retry_conflicts
 
 __all__ = [
     "USE_TWIN",
@@ -70,6 +70,7 @@ __all__ = [
     "may_open",
     "name_related",
     "online_page",
+    "own_statement",
     "own_transaction",
     "plain",
     "publish_all",

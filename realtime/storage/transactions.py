@@ -4,7 +4,7 @@ Synchronous. Used by the log and by chat; a transaction of the site contains the
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
@@ -21,8 +21,8 @@ CONFLICTS = ("40001", "40P01")
 ATTEMPTS = 5
 LOOK_SECONDS = 3  # how long a look may wait for a transaction that is still under way
 
-# By driver connection, whether transactions on it start as READ COMMITTED.
-_starts_committed: "WeakKeyDictionary[Any, bool]" = WeakKeyDictionary()
+# By driver connection, whether transactions on it (True) and single statements (False) are READ COMMITTED.
+_read_committed: "WeakKeyDictionary[Any, dict[bool, bool]]" = WeakKeyDictionary()
 
 
 class OutcomeUnknown(OperationalError):
@@ -51,6 +51,14 @@ def own_transaction() -> Iterator[None]:
         if ended and not _is_answer(error):
             raise OutcomeUnknown(*error.args) from error
         raise
+
+
+def own_statement() -> AbstractContextManager[None]:
+    """`own_transaction` for a single UPDATE, which needs none where statements are READ COMMITTED by themselves.
+
+    Django's `delete` and `bulk_create` are more than a statement.
+    """
+    return nullcontext() if is_in_transaction() or _are_read_committed() else own_transaction()
 
 
 def call_after_commit(function: Callable[[], object]) -> None:
@@ -117,18 +125,23 @@ def require_committed(unknown: OutcomeUnknown, look: Callable[[], bool]) -> None
 
 
 def _require_read_committed() -> None:
-    """Must come before the first query of a transaction. Costs one look for each connection, and nothing afterwards.
+    """Must come before the first query of a transaction."""
+    if not _are_read_committed():
+        _execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
-    The level at which transactions start is that of the connection's settings, or of the server's.
+
+def _are_read_committed() -> bool:
+    """Whether transactions start as such; outside of one, whether single statements do: some settings are not for them.
+
+    Costs one look for each connection and kind, and nothing afterwards. SQLite has one level.
     """
     if connection.vendor != "postgresql":
-        return
-    starts_committed = _starts_committed.get(connection.connection)
-    if starts_committed is None:
-        starts_committed = _execute("SHOW transaction_isolation") == "read committed"
-        _starts_committed[connection.connection] = starts_committed
-    if not starts_committed:
-        _execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        return True
+    connection.ensure_connection()
+    known = _read_committed.setdefault(connection.connection, {})
+    if connection.in_atomic_block not in known:
+        known[connection.in_atomic_block] = _execute("SHOW transaction_isolation") == "read committed"
+    return known[connection.in_atomic_block]
 
 
 def _execute(statement: str) -> Any:

@@ -34,6 +34,8 @@ WRITERS = 4
 @pytest.fixture(params=["repeatable read", "serializable"])
 def strict(request, monkeypatch):
     """New connections start their transactions with this level: one is set in the server, the other in the settings."""
+    # Nothing may need another attempt: many processes could conflict more often than any number.
+    monkeypatch.setattr(transactions, "ATTEMPTS", 1)
     options = connections.settings["default"]["OPTIONS"]
     if request.param == "serializable":
         monkeypatch.setitem(options, "isolation_level", IsolationLevel.SERIALIZABLE)
@@ -182,8 +184,9 @@ def test_many_unsubscribe_at_any_level(strict, alice, stop):
 # Conflicts
 
 
-def test_it_tries_again_what_conflicted(alice, bob, strict):
+def test_it_tries_again_what_conflicted(alice, bob, strict, monkeypatch):
     """Two transactions of the site's kind: each reads what the other writes, and one of them is aborted."""
+    monkeypatch.setattr(transactions, "ATTEMPTS", 2)
     ready, tries = Barrier(2), []
 
     @retry_conflicts
