@@ -3,13 +3,11 @@
 `checks` knows by it the files that another package has left among ours.
 """
 
-from collections.abc import Callable
 from copy import deepcopy
-from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import migrations, router
+from django.db import migrations
 from django.db.migrations.operations.base import Operation
 
 DEFAULT_LABEL = "notifications"
@@ -27,32 +25,6 @@ class OwnMigration(migrations.Migration):
             self.operations = [  # type: ignore[misc]
                 _relate(deepcopy(operation), app_label) for operation in self.operations
             ]
-
-
-class FitOlderTables(Operation):
-    """Makes rows fit the older tables, when the migration whose last operation it is is taken back.
-
-    `code` gets a function from the name of a model of the app to the model, and the database.
-    """
-
-    reduces_to_sql = False
-
-    def __init__(self, code: Callable[..., object]) -> None:
-        self.code = code
-
-    def state_forwards(self, app_label: str, state: Any) -> None:
-        pass
-
-    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        pass
-
-    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        database = schema_editor.connection.alias
-        if router.allow_migrate(database, app_label):
-            self.code(partial(from_state.apps.get_model, app_label), database)
-
-    def describe(self) -> str:
-        return "Make rows fit the older tables, on the way back"
 
 
 def _relate(operation: Operation, app_label: str) -> Operation:

@@ -1,17 +1,11 @@
 """A site that has an app, tables, indexes or settings called notifications: ours leaves them alone, or says so."""
 
 import sqlite3
-from importlib import import_module
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.core.management import call_command
-from django.db import connection
 from django.db.migrations.loader import MigrationLoader
-from django.utils import timezone
 
 from notifications.migration import OwnMigration
-from notifications.models import Notification
 from tests.sites.small import IN_MEMORY, SITE, SmallSite
 
 SETTINGS = SITE["mysite/settings.py"] + IN_MEMORY
@@ -134,7 +128,7 @@ def test_it_does_not_migrate_the_tables_of_another_package(tmp_path):
     assert "(notifications.E004) The table notifications_notification belongs to another app: it has no" in output
     assert OTHER_NAMES in output
     site = SmallSite(tmp_path, {"mysite/settings.py": SETTINGS.replace('"notifications",', f'"{OTHER_NAMES}",')})
-    assert "Applying realtime_notifications.0005_own_index_names... OK" in site.run("django", "migrate")
+    assert "Applying realtime_notifications.0002_room_for_acts... OK" in site.run("django", "migrate")
 
 
 def test_its_migrations_belong_to_the_label_of_the_site():
@@ -144,41 +138,3 @@ def test_its_migrations_belong_to_the_label_of_the_site():
     for name, migration in own.items():
         assert isinstance(migration, OwnMigration), name
         assert {label for label, _ in type(migration)(name, "live").dependencies} <= {"live", "auth", "contenttypes"}
-
-
-@pytest.fixture
-def older(transactional_db):  # SQLite changes no tables within a transaction
-    """The models of a database that is as the fifth migration leaves it."""
-    call_command("migrate", "notifications", "0005", verbosity=0)
-    yield MigrationLoader(connection).project_state(("notifications", "0005_own_index_names"))
-    call_command("migrate", "notifications", verbosity=0)
-
-
-def test_an_older_database_gets_the_new_names_of_indexes_and_loses_nothing(older):
-    operation = import_module("notifications.migrations.0005_own_index_names").RenameOldIndexes()
-    model = older.apps.get_model("notifications", "Notification")
-
-    def names():
-        with connection.cursor() as cursor:
-            found = connection.introspection.get_constraints(cursor, model._meta.db_table)
-        return {name for name in found if "inbox" in name or "unread" in name or name.endswith("_age")}
-
-    new = {index.name for index in model._meta.indexes}
-    assert names() == new
-    with connection.schema_editor() as editor:
-        for index in model._meta.indexes:
-            old = index.clone()
-            old.name = index.name.removeprefix("realtime_")
-            editor.rename_index(model, index, old)
-    assert names() == {name.removeprefix("realtime_") for name in new}
-    for _ in range(2):  # the second time it has them already
-        with connection.schema_editor() as editor:
-            operation.database_forwards("notifications", editor, older, older)
-        assert names() == new
-    alice = get_user_model().objects.create_user("alice")
-    read_at = timezone.now()
-    made = model.objects.create(recipient_id=alice.pk, type="mention", title="You were mentioned", read_at=read_at)
-    call_command("migrate", "notifications", verbosity=0)
-    row = Notification.objects.get()
-    assert (row.arrived_at, row.seen_at, row.read_at) == (made.created_at, read_at, read_at)
-    assert row.render().title == "You were mentioned"

@@ -1,11 +1,9 @@
 """No number of a stream ever means two events, whatever becomes of its room, its user or its database."""
 
-import importlib
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 from django.db.models import BigAutoField, CharField, UUIDField
@@ -121,16 +119,6 @@ def test_it_waits_for_no_writer_when_a_room_is_created():
         assert write_as(first) == 2
         (again,) = at_once(make_without_waiting)
     assert write_as(again.pk) == 4
-
-
-@pytest.mark.django_db
-def test_the_migration_notes_the_rooms_of_streams():
-    room = make_room()
-    write("room.a", "room.none", "site")
-    Stream.objects.update(room=7)
-    editor = SimpleNamespace(connection=connection)
-    importlib.import_module("realtime.migrations.0005_stream_rooms").note_rooms(apps, editor)
-    assert dict(Stream.objects.values_list("name", "room")) == {"room.a": room.pk, "room.none": 0, "site": 7}
 
 
 # A log that went back

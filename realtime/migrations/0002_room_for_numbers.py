@@ -32,6 +32,6 @@ class LeaveRoom(migrations.operations.base.Operation):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("realtime", "0009_live")]
+    dependencies = [("realtime", "0001_initial")]
 
     operations = [LeaveRoom()]

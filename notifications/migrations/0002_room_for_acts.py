@@ -42,6 +42,6 @@ class LeaveRoom(migrations.operations.base.Operation):
 
 
 class Migration(OwnMigration):
-    dependencies = [("notifications", "0013_no_index_of_age")]
+    dependencies = [("notifications", "0001_initial")]
 
     operations = [LeaveRoom()]
