@@ -5,12 +5,19 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import JSONField, Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from notifications.admin.mixins import LongListMixin
 from notifications.admin.parameter_fields import JsonField
 from notifications.preferences.changing import reconsider
 from notifications.types import categories, find_type
 from realtime.integration import FindsUsers
+
+# Of fields that staff cannot guess how to fill in.
+HELP_TEXTS = {
+    "quiet_hours": _('A list such as [{"days": [5, 6], "start": "22:00", "end": "07:00"}]; 1 is Monday.'),
+    "digest_weekday": _("1 is Monday."),
+}
 
 
 class ChoicesMixin(FindsUsers, LongListMixin):
@@ -47,6 +54,8 @@ class ReaderAdminMixin(ChoicesMixin):
         """Django's own field for JSON expects less than people send. A widget of the site or its theme stays."""
         if isinstance(db_field, JSONField):
             kwargs.setdefault("form_class", JsonField)
+        if db_field.name in HELP_TEXTS:
+            kwargs.setdefault("help_text", HELP_TEXTS[db_field.name])
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def match(self, term: str) -> Q:

@@ -1,5 +1,6 @@
 """What readers have chosen, mails and jobs in the admin: staff can look, and change the choices of readers."""
 
+import html
 from datetime import timedelta
 from typing import Any
 
@@ -131,6 +132,26 @@ def test_what_a_reader_has_chosen_stays_theirs(staff: Client, erin: Any, bob: An
     form = {"user": bob.pk, "scope": "type", "key": "mention", "channel": "mail"}
     assert staff.post(url, form).status_code == 302
     assert Preference.objects.get().user == erin
+
+
+@pytest.mark.parametrize("empty", ["", "null", "{}", '""'])
+def test_staff_empty_the_quiet_hours_of_a_reader(staff: Client, erin: Any, empty: str) -> None:
+    choose(erin, quiet_hours=[NIGHT])
+    form = {"quiet_hours": empty, "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    assert staff.post(reverse("admin:notifications_reader_change", args=[erin.pk]), form).status_code == 302
+    assert Reader.objects.get().quiet_hours == []
+
+
+def test_staff_hear_what_is_wrong_with_quiet_hours(staff: Client, erin: Any) -> None:
+    """That it is no valid JSON is said of what is none."""
+    choose(erin, mail=True)
+    url = reverse("admin:notifications_reader_change", args=[erin.pk])
+    form = {"quiet_hours": '[{"days": [9]}]', "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    errors = staff.post(url, form).context["adminform"].form.errors
+    assert errors == {"quiet_hours": ["These are no quiet hours: Expected `int` <= 7 - at `$[0].days[0]`"]}
+    errors = staff.post(url, {**form, "quiet_hours": "["}).context["adminform"].form.errors
+    assert errors == {"quiet_hours": ["Enter a valid JSON."]}
+    assert '"start": "22:00"' in html.unescape(staff.get(url).content.decode())
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])
