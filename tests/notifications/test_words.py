@@ -96,6 +96,32 @@ def test_a_site_registers_its_own_types(bob: Any) -> None:
 
 
 @pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "Now 50% reduction",
+        "Are you 50% sure?",
+        "50% discount",
+        "%s",
+        "50%",
+        "50% %(to)s",
+        "%(to",
+        ngettext_lazy("50% reduction", "50% reductions", "count"),
+    ],
+)
+def test_a_percent_sign_is_written_twice(bob: Any, wrong: Any) -> None:
+    """Python took the next letter for a place: of `r` and `s`, for all parameters."""
+    for name in ("title", "message", "link", "group_key"):
+        types.register("sale", **{"title": "", "message": "", name: wrong})
+        with pytest.raises(ValueError, match="a percent sign that belongs to no parameter: write %% for it"):
+            notify(bob, "sale", to="a secret", count=1)
+    types.register("sale", title="Sale", message="")
+    row = sent(bob, "sale", to="a secret", count=1)
+    types.register("sale", title=wrong, message=wrong)  # reworded
+    assert (row.render().title, row.render().message) == (str(forms_of(wrong)), "")
+
+
+@pytest.mark.usefixtures("registry")
 def test_values_have_labels_in_texts_and_nowhere_else(bob: Any) -> None:
     labels = {"day": [(1, gettext_lazy("People")), (2, "second")], "other": {}}
     types.register("delivery", title="%(day)s", message="%(day)s %(other)s", link="/%(day)s", labels=labels)
