@@ -1,10 +1,11 @@
 """The words of notifications: the types, and the language of the recipient."""
 
 import json
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -219,6 +220,16 @@ def test_what_is_stored_keeps_the_text_that_can_be_filled(bob: Any) -> None:
     assert (row.render().title, row.render().message) == ("%(count)d orders", "Sent to Rome")
     types.register("parcel", title="Order %(number)s", message="%(count)d sent")
     assert (row.render().title, row.render().message) == ("Order 17", "")
+
+
+def test_editors_know_the_options_of_a_type() -> None:
+    """They read them from the signature of `register`, and type checkers find those that there are not."""
+    options = get_type_hints(types.register)["options"]
+    (described,) = get_args(options)
+    named = {field.name for field in fields(types.NotificationType)} - {"key", "title", "message"}
+    assert get_type_hints(described).keys() == named
+    with pytest.raises(TypeError, match="colour"):
+        types.register("parcel", title="", message="", colour="red")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65])
