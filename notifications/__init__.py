@@ -69,3 +69,8 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(import_module(_HOMES.get(name, "notifications.follows")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    # What a shell completes: a name that was not imported yet is in no dictionary.
+    return sorted({*globals(), *__all__})

@@ -14,13 +14,15 @@ from django.db import router
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import DateField
 from django.utils.module_loading import import_string
+from django.utils.translation import override
 
 from notifications import conf
 from notifications.mailing import addresses
 from notifications.migration import OwnMigration
 from notifications.models import Notification
-from notifications.parameters import find_unusable
+from notifications.parameters import find_unusable, templates_of
 from notifications.rules.signals import all_rules
+from notifications.texts import find_stray
 from notifications.types import all_types, find_type
 from realtime.integration import database_alias, find_foreign_tables, has_redis
 
@@ -112,13 +114,20 @@ def check_rules(**_: Any) -> list[CheckMessage]:
 
 
 def check_types(**_: Any) -> list[CheckMessage]:
-    """W002: a text that nobody can fill in, because `notify` takes the name of its parameter for itself."""
+    """W002, W004: a text that nobody can fill in, because `notify` takes the name of its parameter for itself, or
+    because of a percent sign.
+    """
     hint = "Give the parameters other names, in the texts and where you call notify."
     found: list[CheckMessage] = []
     for kind in all_types():
         if names := find_unusable(kind, [conf.default_language()]):
             text = f"The type {kind.key!r} has parameters with names of options of notify: {', '.join(names)}."
             found.append(Warning(text, hint=hint, id="notifications.W002"))
+        with override(conf.default_language()):
+            strays = [stray for template in templates_of(kind) if (stray := find_stray(template))]
+        for stray in strays:
+            text = f"A text of the type {kind.key!r} has a percent sign that belongs to no parameter: {stray!r}."
+            found.append(Warning(text, hint="Write %% for a percent sign.", id="notifications.W004"))
     return found
 
 

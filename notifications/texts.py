@@ -7,6 +7,7 @@ import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote
 
@@ -71,11 +72,28 @@ def forms_of(template: Text) -> Forms:
     return Forms(list(texts), chosen[0].name)
 
 
+def find_stray(template: Text) -> str:
+    """The form of a template that has a percent sign of its own, not written `%%`. Empty if there is none.
+
+    Python takes the next letter for a place: "50% reduction" would show all parameters, and "30% discount" is an error.
+    """
+    return next(filter(_has_stray, forms_of(template).texts), "")
+
+
+@lru_cache(maxsize=4_096)
+def _has_stray(text: str) -> bool:
+    unnamed = any(place["name"] is None and place[0] != "%%" for place in PLACE.finditer(text))
+    return unnamed or "%" in PLACE.sub("", text)
+
+
 def fill(template: Text, params: Mapping[str, object]) -> str:
     """`template` in the active language, filled with `params`.
 
-    Raises MissingParameter, and TypeError or ValueError for a value that the template cannot take.
+    Raises MissingParameter, ValueError for a percent sign that belongs to no parameter, and TypeError or ValueError for
+    a value that the template cannot take.
     """
+    if stray := find_stray(template):
+        raise ValueError(f"{stray!r} has a percent sign that belongs to no parameter: write %% for it")
     # Django looks for the number of a plural translation in a `dict` only.
     words = params if hasattr(params, "__missing__") else _Strict(params)
     try:
@@ -231,6 +249,9 @@ class _Number(dict[str, int]):
             raise TypeError
         self.name = name
         return self.number
+
+    def __repr__(self) -> NoReturn:
+        raise TypeError  # a place without a name asks for all of it
 
 
 class _Strict(dict[str, Any]):

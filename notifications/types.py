@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 import msgspec
 from django.core.serializers.json import DjangoJSONEncoder
@@ -102,24 +102,43 @@ class NotificationType:
     ends_with: str = ""
 
 
+class TypeOptions(TypedDict, total=False):
+    """What `register` takes besides the texts: the other fields of `NotificationType`, which describes them."""
+
+    category: str
+    level: Level
+    link: Text
+    group_key: Text
+    time_to_live: timedelta | None
+    channels: Iterable[Channel]
+    critical: bool
+    silent: bool
+    actions: Iterable[Action]
+    # Those of a parameter may be pairs, such as the `choices` of a model's field.
+    labels: Mapping[str, Mapping[Any, Text] | Iterable[tuple[Any, Text]]]
+    data: type[msgspec.Struct] | None
+    example: Mapping[str, object]
+    ends_with: str
+
+
 _types: dict[str, NotificationType] = {}
 _categories: dict[str, Text] = {}
 
 
-def register(key: str, *, title: Text, message: Text, **options: Any) -> NotificationType:
+def register(key: str, *, title: Text, message: Text, **options: Unpack[TypeOptions]) -> NotificationType:
     """Add a type. Call this in a module `notification_types` of an app of your site.
 
-    The options are the other fields of `NotificationType`; `channels` may be any iterable, and the labels of a
-    parameter may be pairs, such as the `choices` of a model's field. The last registration of a key wins, so a site can
-    also reword the built-in types. Raises ValueError for what cannot be right.
+    The last registration of a key wins, so a site can also reword the built-in types. Raises ValueError for what cannot
+    be right.
     """
-    if "channels" in options:
-        options["channels"] = frozenset(options["channels"])
-    if "actions" in options:
-        options["actions"] = tuple(options["actions"])
-    if "labels" in options:
-        options["labels"] = {name: _by_stored(dict(labels)) for name, labels in options["labels"].items()}
-    kind = NotificationType(key=key, title=title, message=message, **options)
+    given: dict[str, Any] = dict(options)
+    if "channels" in given:
+        given["channels"] = frozenset(given["channels"])
+    if "actions" in given:
+        given["actions"] = tuple(given["actions"])
+    if "labels" in given:
+        given["labels"] = {name: _by_stored(dict(labels)) for name, labels in given["labels"].items()}
+    kind = NotificationType(key=key, title=title, message=message, **given)
     _require_valid(kind)
     _types[key] = kind
     return kind

@@ -1,10 +1,10 @@
 """Lists of the admin of both apps: what makes no sense is refused, and is no error of the server."""
 
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db import DataError, connection
+from django.db import DataError, NotSupportedError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -86,7 +86,21 @@ def test_what_a_database_cannot_look_for_is_no_error_of_the_server(root, model, 
     assert root.get(f"/admin/{model}/", query, follow=True).status_code in (200, 400)
 
 
-@pytest.mark.parametrize("error", [DataError, OverflowError])
+@pytest.mark.parametrize("model", ["notifications/notification", "notifications/dispatch"])
+def test_what_a_database_does_not_offer_is_no_error_of_the_server(root, model):
+    """SQLite looks for nothing inside of JSON."""
+    assert root.get(f"/admin/{model}/", {"data__contains": "x"}, follow=True).status_code in (200, 400)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("key", [HUGE, "-1", "0", "x", "a\0b", "\ufffd"])
+def test_the_page_of_an_object_that_cannot_be_leads_away(root, model, key):
+    """Also where the key is that of a user, as of a reader, for which Django does not look how large it is."""
+    for page in ("change", "delete", "history"):
+        assert root.get(f"/admin/{model}/{quote(key)}/{page}/").status_code in (302, 403)  # some are never deleted
+
+
+@pytest.mark.parametrize("error", [DataError, NotSupportedError, OverflowError])
 def test_other_errors_of_a_list_are_those_of_the_server(root, monkeypatch, error):
     def fail(*args):
         raise error

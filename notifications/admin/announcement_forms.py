@@ -11,7 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from notifications import conf
-from notifications.admin.form_fields import KeyInput, KeysField, new_key
+from notifications.admin.form_fields import OPENED, KeyInput, KeysField, OpenedForm, new_key
 from notifications.announcements import audiences
 from notifications.announcements.wording import default_code
 from notifications.models import Announcement, AnnouncementText
@@ -26,7 +26,7 @@ def unusable(cause: ValueError) -> str:
     return _("This audience cannot be used: %(cause)s") % {"cause": cause}
 
 
-class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+class AnnouncementForm(OpenedForm):
     audience = forms.ChoiceField(label=capfirst(_("audience")))
     form_key = forms.CharField(max_length=255, required=False, initial=new_key, widget=KeyInput)
 
@@ -60,7 +60,7 @@ class AnnouncementForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in
         return key
 
     def clean(self) -> dict[str, Any]:
-        given: dict[str, Any] = super().clean() or self.cleaned_data
+        given = super().clean()
         if given.get("audience") == GROUPS and not given.get("groups"):
             self.add_error("groups", _("Choose at least one group."))
         elif "groups" in given and given.get("audience") != GROUPS:
@@ -113,7 +113,7 @@ class TextFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         return super().save_existing_objects(commit)
 
 
-class TextForm(forms.ModelForm):  # type: ignore[type-arg]
+class TextForm(OpenedForm):
     language = forms.ChoiceField(label=capfirst(_("language")))
 
     class Meta:
@@ -160,6 +160,10 @@ class TextInline(admin.StackedInline):  # type: ignore[type-arg]
     @property
     def _parent(self) -> "admin.ModelAdmin[Any]":
         return self.admin_site._registry[Announcement]
+
+    def get_fields(self, request: HttpRequest, obj: Announcement | None = None) -> Any:
+        is_changed = obj is not None and self.has_change_permission(request, obj)
+        return [*self.fields, OPENED] if is_changed else self.fields
 
     def get_extra(self, request: HttpRequest, obj: Announcement | None = None, **kwargs: Any) -> int:
         """A form for each of the site's languages in which there is no text yet."""

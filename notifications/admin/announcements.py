@@ -19,14 +19,13 @@ from django.views.decorators.csrf import csrf_protect
 
 from notifications.admin.announcement_forms import AnnouncementForm, TextInline
 from notifications.admin.announcement_steps import OPEN, UNPUBLISHED, AnnouncementStepsMixin, find_problem
-from notifications.admin.form_fields import KEY_NAME, key_in_address
-from notifications.admin.mixins import StyledMixin
+from notifications.admin.form_fields import KEY_NAME, OPENED, key_in_address
+from notifications.admin.mixins import LockedMixin, StyledMixin
 from notifications.announcements import audiences, publishing
 from notifications.announcements.numbers import numbers_of
 from notifications.announcements.wording import words_of
 from notifications.models import Announcement, AnnouncementState
 from notifications.models.announcement import GROUPS
-from realtime.integration import connection
 
 FIXED = ["audience_label", "groups", "for_newer"]  # of an announcement that is live, or over, or that is only read
 
@@ -42,7 +41,7 @@ class CountedList(ChangeList):
             announcement.numbers = counted[announcement.pk]
 
 
-class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
+class AnnouncementAdminMixin(AnnouncementStepsMixin, LockedMixin, StyledMixin):
     """Goes before `ModelAdmin`."""
 
     style_sheets = ("notifications/admin.css",)
@@ -118,8 +117,10 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
         readers = FIXED if is_fixed else ["audience", "groups", "for_newer"]
         if not audiences.has_groups() or (obj is not None and is_fixed and obj.audience != GROUPS):
             readers = [name for name in readers if name != "groups"]
+        hidden = KEY_NAME if obj is None else OPENED
+        is_changed = obj is None or self.has_change_permission(request, obj)
         return [
-            (_("Appearance"), {"fields": ["level", "link", "closing", *([] if obj else ["form_key"])]}),
+            (_("Appearance"), {"fields": ["level", "link", "closing", *([hidden] if is_changed else [])]}),
             (_("Readers"), {"fields": readers}),
             (_("Time"), {"fields": ["ends_at"] if was_live else ["starts_at", "ends_at"]}),
         ]
@@ -129,13 +130,6 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
 
     def _has_fixed_readers(self, request: HttpRequest, obj: Announcement | None) -> bool:
         return obj is not None and (obj.live_at is not None or not self.has_change_permission(request, obj))
-
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Announcement | None:
-        """Locked while a form is stored, so that nobody publishes it half changed."""
-        found = super().get_object(request, object_id, from_field)
-        if found is not None and request.method == "POST" and connection.in_atomic_block:
-            found.refresh_from_db(from_queryset=Announcement.objects.select_for_update())
-        return found
 
     @method_decorator(csrf_protect)
     def changeform_view(
@@ -181,7 +175,7 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, StyledMixin):
             obj.created_by_id = request.user.pk
             obj.dedupe_key = form.cleaned_data.get("form_key", "")
             obj.save()
-        # Only what was changed here: its state is not the form's.
+        # Its state is not the form's.
         elif changed := {field.name for field in obj._meta.concrete_fields} & set(form.changed_data):
             obj.save(update_fields=changed)
 

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from notifications.admin.bases import AdminMixin
-from realtime.integration import BoundedLists, all_users
+from realtime.integration import BoundedLists, all_users, connection
 
 # A search for a name that more users have finds what belongs to so many of them.
 USERS_AT_MOST = 1_000
@@ -22,6 +22,16 @@ class StyledMixin(AdminMixin):
     @property
     def media(self) -> forms.Media:
         return super().media + forms.Media(css={"all": self.style_sheets})
+
+
+class LockedMixin(AdminMixin):
+    """A row is locked while a form is stored, so that nobody else changes or publishes it halfway."""
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None and request.method == "POST" and connection.in_atomic_block:
+            found.refresh_from_db(from_queryset=self.model._default_manager.select_for_update())
+        return found
 
 
 class LongListMixin(BoundedLists, StyledMixin):

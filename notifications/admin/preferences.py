@@ -3,18 +3,41 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import JSONField, Q, QuerySet
+from django.db.models import JSONField, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
-from notifications.admin.mixins import LongListMixin
+from notifications.admin.form_fields import OPENED, OpenedForm
+from notifications.admin.mixins import LockedMixin, LongListMixin
 from notifications.admin.parameter_fields import JsonField
 from notifications.preferences.changing import reconsider
 from notifications.types import categories, find_type
 from realtime.integration import FindsUsers
 
+# Of fields that staff cannot guess how to fill in.
+HELP_TEXTS = {
+    "quiet_hours": _('A list such as [{"days": [5, 6], "start": "22:00", "end": "07:00"}]; 1 is Monday.'),
+    "digest_weekday": _("1 is Monday."),
+}
 
-class ChoicesMixin(FindsUsers, LongListMixin):
-    """Rows that stay their user's. Whatever happens to one, what waits for the user is decided again."""
+
+class ChoicesMixin(FindsUsers, LockedMixin, LongListMixin):
+    """Rows that stay their user's. Whatever happens to one, what waits for the user is decided again.
+
+    The user may change the rest, such as by the link of a mail, while staff have the form open.
+    """
+
+    form = OpenedForm
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        found = super().get_object(request, object_id, from_field)
+        prefetch_related_objects([found] if found else [], "user")  # which names it, and which locking forgets
+        return found
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_fields(request, obj)
+        is_changed = obj is not None and self.has_change_permission(request, obj)
+        return fields if is_changed else [name for name in fields if name != OPENED]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
@@ -47,6 +70,8 @@ class ReaderAdminMixin(ChoicesMixin):
         """Django's own field for JSON expects less than people send. A widget of the site or its theme stays."""
         if isinstance(db_field, JSONField):
             kwargs.setdefault("form_class", JsonField)
+        if db_field.name in HELP_TEXTS:
+            kwargs.setdefault("help_text", HELP_TEXTS[db_field.name])
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def match(self, term: str) -> Q:

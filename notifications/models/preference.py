@@ -1,10 +1,11 @@
 """The tables of what readers have chosen: when and how they want to hear of notifications. Used by `preferences`."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import EMPTY_VALUES, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -28,7 +29,8 @@ def validate_quiet_hours(value: Any) -> None:
     try:
         read_quiet_hours(value)
     except ValueError as error:
-        raise ValidationError(_("These are no quiet hours: %(error)s"), "invalid", {"error": error}) from error
+        # A form has words of its own for a value that is `invalid`.
+        raise ValidationError(_("These are no quiet hours: %(error)s"), "no_quiet_hours", {"error": error}) from error
 
 
 class Digest(models.TextChoices):
@@ -87,6 +89,12 @@ class Reader(Table):
 
     def __str__(self) -> str:
         return name_related(self, "user")
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        """An empty field of a form is None, which Django passes without a look, and which cannot be stored."""
+        if self.quiet_hours in EMPTY_VALUES:
+            self.quiet_hours = []
+        super().clean_fields(exclude)
 
 
 class Preference(Table):

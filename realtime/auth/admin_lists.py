@@ -1,7 +1,8 @@
-"""Refuses requests to lists of the admin that make no sense. Used by the admin classes of both apps.
+"""Refuses requests to lists and pages of the admin that make no sense. Used by the admin classes of both apps.
 
 Django answers some of them with an error of the server: a NUL character on PostgreSQL, a year that has no next one, a
-month, a moment or a number that is too large for Python or the database, and a selected row whose key is none.
+month, a moment or a number that is too large for Python or the database, a comparison that the database does not offer,
+and a selected row whose key is none.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Any
 
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import BadRequest, ValidationError
-from django.db import DataError
+from django.db import DataError, NotSupportedError
 from django.http import HttpRequest
 
 # Those with a day before them and after them, in each time zone.
@@ -26,11 +27,18 @@ class CarefulLists:
         require_sense(request, self.opts.pk)
         try:
             return super().changelist_view(request, extra_context)  # type: ignore[misc]
-        except (DataError, OverflowError) as error:
+        except (DataError, NotSupportedError, OverflowError) as error:
             # Without a query, it is no fault of the address. An action may fail for reasons of its own.
             if not request.GET or request.method == "POST":
                 raise
             raise BadRequest("A value that cannot be looked for") from error
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """None for a key that cannot be looked for. Of a relation, Django does not look how large it is."""
+        try:
+            return None if "\0" in object_id else super().get_object(request, object_id, from_field)  # type: ignore[misc]
+        except OverflowError:
+            return None
 
 
 def require_sense(request: HttpRequest, key: Any) -> None:

@@ -61,6 +61,11 @@ def stored(row: Announcement, **changed: Any) -> dict[str, Any]:
     return {**form(text.title), **ours, **changed}
 
 
+def hidden_of(*forms: Any) -> dict[str, Any]:
+    """What these forms of a page send besides what staff see of them."""
+    return {field.html_name: str(field.value()) for form in forms for field in form.hidden_fields()}
+
+
 def split(name: str, moment: Any) -> dict[str, str]:
     local = timezone.localtime(moment)
     return {f"{name}_0": local.strftime("%Y-%m-%d"), f"{name}_1": local.strftime("%H:%M:%S")}

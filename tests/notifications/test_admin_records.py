@@ -1,9 +1,12 @@
 """What readers have chosen, mails and jobs in the admin: staff can look, and change the choices of readers."""
 
+import html
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
@@ -11,7 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from notifications import jobs
+from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Preference, Reader
+from tests.notifications.announced_admin import hidden_of, messages_of
 from tests.notifications.choices import NIGHT, NOON, choose
 from tests.notifications.mails import Office, reader, states
 from tests.notifications.rows import sent
@@ -131,6 +136,47 @@ def test_what_a_reader_has_chosen_stays_theirs(staff: Client, erin: Any, bob: An
     form = {"user": bob.pk, "scope": "type", "key": "mention", "channel": "mail"}
     assert staff.post(url, form).status_code == 302
     assert Preference.objects.get().user == erin
+
+
+def test_staff_keep_what_the_reader_has_changed_since_they_opened_the_form(staff: Client, erin: Any) -> None:
+    """Such as by the link of a mail. What both have changed is as staff want it."""
+    until = NOON + timedelta(days=1, microseconds=5)
+    choose(erin, quiet_hours=[NIGHT], muted_until=until)
+    url = reverse("admin:notifications_reader_change", args=[erin.pk])
+    hidden = hidden_of(staff.get(url).context["adminform"].form)
+    stop_mails(erin.pk)
+    Reader.objects.update(quiet_hours=[], digest="daily", bounced_address="erin@example.org")
+    muted = {"muted_until_0": f"{until:%Y-%m-%d}", "muted_until_1": f"{until:%H:%M:%S}"}
+    form = {**hidden, "socket": "on", "mail": "on", "quiet_hours": json.dumps([NIGHT]), **muted}
+    form |= {"digest": "weekly", "digest_hour": 8, "digest_weekday": 1}
+    answer = staff.post(url, {**form, "time_zone": "Berlin"})
+    assert hidden_of(answer.context["adminform"].form) == hidden
+    answer = staff.post(url, {**form, "time_zone": "Europe/Berlin"}, follow=True)
+    assert ">erin</a>” was changed" in messages_of(answer)[0]
+    row = Reader.objects.get()
+    assert (row.mail, row.quiet_hours, row.bounced_address) == (False, [], "erin@example.org")
+    assert (row.digest, row.time_zone, row.muted_until) == ("weekly", "Europe/Berlin", until)
+    assert LogEntry.objects.get().get_change_message() == "Changed Time zone and Digest."
+
+
+@pytest.mark.parametrize("empty", ["", "null", "{}", '""'])
+def test_staff_empty_the_quiet_hours_of_a_reader(staff: Client, erin: Any, empty: str) -> None:
+    choose(erin, quiet_hours=[NIGHT])
+    form = {"quiet_hours": empty, "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    assert staff.post(reverse("admin:notifications_reader_change", args=[erin.pk]), form).status_code == 302
+    assert Reader.objects.get().quiet_hours == []
+
+
+def test_staff_hear_what_is_wrong_with_quiet_hours(staff: Client, erin: Any) -> None:
+    """That it is no valid JSON is said of what is none."""
+    choose(erin, mail=True)
+    url = reverse("admin:notifications_reader_change", args=[erin.pk])
+    form = {"quiet_hours": '[{"days": [9]}]', "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    errors = staff.post(url, form).context["adminform"].form.errors
+    assert errors == {"quiet_hours": ["These are no quiet hours: Expected `int` <= 7 - at `$[0].days[0]`"]}
+    errors = staff.post(url, {**form, "quiet_hours": "["}).context["adminform"].form.errors
+    assert errors == {"quiet_hours": ["Enter a valid JSON."]}
+    assert '"start": "22:00"' in html.unescape(staff.get(url).content.decode())
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])

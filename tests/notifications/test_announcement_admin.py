@@ -20,6 +20,7 @@ from tests.notifications.announced_admin import (
     address,
     errors,
     form,
+    hidden_of,
     log_in_root,
     logged,
     messages_of,
@@ -283,6 +284,25 @@ def test_it_says_that_somebody_else_has_changed_the_texts(root: Client, change: 
     answer = root.post(address("change", row), fields)
     assert "Somebody else has changed the texts meanwhile." in answer.content.decode()
     assert "消息" not in row.texts.values_list("title", flat=True)
+
+
+def test_a_form_keeps_what_somebody_else_has_changed_since_it_was_opened(root: Client) -> None:
+    row = make_draft(link="/old", audience="groups")
+    first, second, third = (Group.objects.create(name=name) for name in ("first", "second", "third"))
+    row.groups.set([first, second])
+    row.texts.create(language="zh-hans", title="新闻", message="第一行\n第二行")
+    page = root.get(address("change", row)).context
+    (texts,) = (inline.formset for inline in page["inline_admin_formsets"])
+    hidden = hidden_of(page["adminform"].form, *texts.initial_forms)
+    row.groups.set([third])
+    Announcement.objects.update(level="error", link="/other")
+    row.texts.filter(language="zh-hans").update(title="要闻")
+    fields = form("Other news", "新闻", link="/new", audience="groups", groups=[first.pk, second.pk], **hidden)
+    fields |= {"texts-INITIAL_FORMS": "2", "texts-1-message": "第一行\r\n第二行"}
+    assert root.post(address("change", row), fields).status_code == 302
+    row.refresh_from_db()
+    assert (row.level, row.link, list(row.groups.all())) == ("error", "/new", [third])
+    assert dict(row.texts.values_list("title", "message")) == {"Other news": "", "要闻": "第一行\n第二行"}
 
 
 def test_an_audience_whose_function_fails_is_named(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:

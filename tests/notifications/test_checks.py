@@ -7,6 +7,7 @@ import pytest
 from django.core.checks import registry
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
+from django.utils.translation import gettext_lazy
 
 from notifications import conf, notify, types
 from notifications.checks import check_database, check_mail, check_settings, check_types
@@ -155,6 +156,17 @@ def test_parameters_that_nobody_can_pass(monkeypatch):
     )
     with pytest.raises(types.MissingParameter, match="'title', which is an option of notify"):
         notify([], "removed", title=None, reason="spam", id=1)
+
+
+def test_texts_with_a_percent_sign_that_is_no_parameter(monkeypatch):
+    monkeypatch.setattr(types, "_types", dict(types._types))
+    types.register("fine", title="%(count)d %% of %(name)s", message="%(total).2f", link="/%(name)s?q=%%20")
+    assert check_types() == []
+    types.register("sale", title=gettext_lazy("50% discount"), message="50%% off", link="/search?q=a%20b")
+    assert [(warning.id, warning.msg.rpartition(": ")[2]) for warning in check_types()] == [
+        ("notifications.W004", "'50% discount'."),
+        ("notifications.W004", "'/search?q=a%20b'."),
+    ]
 
 
 def test_the_options_of_notify_are_known():

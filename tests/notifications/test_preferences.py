@@ -354,3 +354,9 @@ def test_site_code_cannot_choose_what_there_is_not(bob: Any, changes: dict[str, 
 def test_site_code_chooses_what_there_is(bob: Any) -> None:
     choose(bob, time_zone="", quiet_hours=[], away_minutes=None, muted_until=None, digest="weekly", digest_weekday=7)
     assert Reader.objects.get().digest == "weekly"
+
+
+def test_site_code_takes_quiet_hours_back_with_none(bob: Any) -> None:
+    choose(bob, quiet_hours=[NIGHT])
+    choose(bob, quiet_hours=None)
+    assert Reader.objects.get().quiet_hours == []

@@ -1,10 +1,11 @@
 """The words of notifications: the types, and the language of the recipient."""
 
 import json
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -93,6 +94,32 @@ def test_a_site_registers_its_own_types(bob: Any) -> None:
     row = sent(bob, "order_shipped", number=17)
     assert row.type == "order_shipped"
     assert (row.render().title, row.render().message) == ("Order 17", "Sent, with 5% off")
+
+
+@pytest.mark.usefixtures("registry")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "Now 50% reduction",
+        "Are you 50% sure?",
+        "50% discount",
+        "%s",
+        "50%",
+        "50% %(to)s",
+        "%(to",
+        ngettext_lazy("50% reduction", "50% reductions", "count"),
+    ],
+)
+def test_a_percent_sign_is_written_twice(bob: Any, wrong: Any) -> None:
+    """Python took the next letter for a place: of `r` and `s`, for all parameters."""
+    for name in ("title", "message", "link", "group_key"):
+        types.register("sale", **{"title": "", "message": "", name: wrong})
+        with pytest.raises(ValueError, match="a percent sign that belongs to no parameter: write %% for it"):
+            notify(bob, "sale", to="a secret", count=1)
+    types.register("sale", title="Sale", message="")
+    row = sent(bob, "sale", to="a secret", count=1)
+    types.register("sale", title=wrong, message=wrong)  # reworded
+    assert (row.render().title, row.render().message) == (str(forms_of(wrong)), "")
 
 
 @pytest.mark.usefixtures("registry")
@@ -193,6 +220,16 @@ def test_what_is_stored_keeps_the_text_that_can_be_filled(bob: Any) -> None:
     assert (row.render().title, row.render().message) == ("%(count)d orders", "Sent to Rome")
     types.register("parcel", title="Order %(number)s", message="%(count)d sent")
     assert (row.render().title, row.render().message) == ("Order 17", "")
+
+
+def test_editors_know_the_options_of_a_type() -> None:
+    """They read them from the signature of `register`, and type checkers find those that there are not."""
+    options = get_type_hints(types.register)["options"]
+    (described,) = get_args(options)
+    named = {field.name for field in fields(types.NotificationType)} - {"key", "title", "message"}
+    assert get_type_hints(described).keys() == named
+    with pytest.raises(TypeError, match="colour"):
+        types.register("parcel", title="", message="", colour="red")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 65])

@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
+from notifications.mailing import messages
+from notifications.models import Notification
 from tests.clients.browser import DESK, PHONE, open_page
 from tests.processes.demo.barriers import find_pale
 from tests.sites.processes import Site, SiteProcess
@@ -145,6 +147,18 @@ async def test_a_chinese_word_of_a_list_stays_in_one_line_on_a_phone(
         await page.goto(f"/admin/{model}/")
         cells = page.locator(f"#result_list td.field-{column}")
         assert {await cell.evaluate(COUNT_LINES) for cell in await cells.all()} == {1}
+
+
+async def test_a_mail_fits_its_window_whatever_it_says(browser: Browser) -> None:
+    """Such as a long address, which has no place where a line could end."""
+    address = "https://example.com/" + "a" * 150
+    rows = [Notification(pk=1, type="mention", title=address, message=f"See {address}"[:200], link="/lunch")]
+    rows.append(Notification(pk=2, type="mention", title="W" * 150, message="Lunch?"))
+    words = messages.write(rows, more=1, user=None, language="en", unsubscribe_url="https://example.com/unsubscribe")
+    async with open_page(browser) as page:
+        await page.set_content(words.html)
+        assert await find_overflows(page) == []
+        assert await page.locator(".card").first.evaluate("(card) => card.offsetWidth") == 560  # on a desk
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

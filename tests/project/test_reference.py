@@ -48,6 +48,11 @@ def functions(table: str) -> dict[str, bool]:
     return found
 
 
+@pytest.mark.parametrize("package", [realtime, notifications])
+def test_a_shell_completes_every_function(package: Any) -> None:
+    assert {*package.__all__, "__doc__"} <= {*dir(package)}
+
+
 @pytest.mark.parametrize(
     ("table", "names"),
     [
