@@ -4,6 +4,7 @@ A dictionary that is filled while apps are loaded. `sending` looks types up, `te
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,7 +17,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 KEY_CHARS = 64  # the length of the columns for keys
-NO_TIME = timedelta(0)
+# What would be another address, end a value in a list of them, or cannot be stored.
+NOT_IN_KEYS = re.compile(r"[,/\\\x00-\x1f\x7f]|^\s|\s$|^\.{1,2}$")
+NO_TIME, LONGEST_TIME = timedelta(0), timedelta(days=36_525)
 MOST_ACTIONS = 2
 
 # A lazy translation in a type becomes text in the reader's language when a notification is pushed, listed or mailed.
@@ -200,8 +203,13 @@ def _require_valid(kind: NotificationType) -> None:
         raise ValueError(f"The level of {kind.key!r} must be one of {', '.join(LEVELS)}: {kind.level!r}")
     if unknown := kind.channels - set(CHANNELS):
         raise ValueError(f"The channels of {kind.key!r} are {', '.join(CHANNELS)}, not {', '.join(sorted(unknown))}.")
-    if kind.time_to_live is not None and not (isinstance(kind.time_to_live, timedelta) and kind.time_to_live > NO_TIME):
-        raise ValueError(f"The time_to_live of {kind.key!r} must be a timedelta above 0: {kind.time_to_live!r}")
+    lives = kind.time_to_live
+    if lives is not None and not (isinstance(lives, timedelta) and NO_TIME < lives <= LONGEST_TIME):
+        raise ValueError(
+            f"The time_to_live of {kind.key!r} must be a timedelta above 0, of 100 years at most: {lives!r}"
+        )
+    if kind.data is not None and not (isinstance(kind.data, type) and issubclass(kind.data, msgspec.Struct)):
+        raise ValueError(f"The data of {kind.key!r} must be a subclass of msgspec.Struct: {kind.data!r}")
     if len(kind.actions) > MOST_ACTIONS:
         raise ValueError(f"The type {kind.key!r} may have {MOST_ACTIONS} actions.")
     if len({action.key for action in kind.actions}) < len(kind.actions):
@@ -218,6 +226,10 @@ def _by_stored(labels: Mapping[Any, Text]) -> dict[Any, Text]:
 def _require_key(key: object, what: str) -> None:
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS:
         raise ValueError(f"The key of {what} must be a text of 1 to {KEY_CHARS} characters: {key!r}")
+    if NOT_IN_KEYS.search(key):
+        raise ValueError(
+            f"The key of {what} is part of addresses: no commas, slashes, control characters, or spaces around it: {key!r}"
+        )
 
 
 register_category(GENERAL, _("General"))

@@ -238,7 +238,17 @@ def test_a_name_must_fit_its_column(name: str) -> None:
         types.register(name, title="", message="")
 
 
-@pytest.mark.parametrize("wrong", [7, timedelta(0), timedelta(days=-1), "7 days"])
+@pytest.mark.parametrize("name", ["a,b", "a/b", "a\\b", "a\0", "a\nb", "a\n", " a", "a ", ".", ".."])
+@pytest.mark.usefixtures("registry")
+def test_a_key_can_be_part_of_an_address(name: str) -> None:
+    with pytest.raises(ValueError, match="part of addresses"):
+        types.register_category(name, "")
+    for wrong in ({"key": name}, {"category": name}, {"actions": [Action(name, "")]}):
+        with pytest.raises(ValueError, match="part of addresses"):
+            types.register(**{"key": "parcel", "title": "", "message": "", **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [7, timedelta(0), timedelta(days=-1), timedelta.max, "7 days"])
 def test_a_time_to_live_is_a_time(wrong: Any) -> None:
     with pytest.raises(ValueError, match="must be a timedelta above 0"):
         types.register("brief", title="", message="", time_to_live=wrong)
@@ -253,6 +263,8 @@ def test_a_time_to_live_is_a_time(wrong: Any) -> None:
         ({"actions": [Action("a", "A"), Action("a", "B")]}, "must have different keys"),
         ({"actions": [Action("", "A")]}, "key of an action must be a text of 1 to 64"),
         ({"category": ""}, "key of a category must be a text of 1 to 64"),
+        ({"data": dict}, "data of 'parcel' must be a subclass of msgspec.Struct"),
+        ({"data": 7}, "data of 'parcel' must be a subclass of msgspec.Struct"),
     ],
 )
 @pytest.mark.usefixtures("registry")
