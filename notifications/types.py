@@ -17,8 +17,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 KEY_CHARS = 64  # the length of the columns for keys
-# What would be another address, end a value in a list of them, or cannot be stored.
-NOT_IN_KEYS = re.compile(r"[,/\\\x00-\x1f\x7f]|^\s|\s$|^\.{1,2}$")
+# What would end a key in a list of them, or get lost on the way, and what would make another address.
+NOT_IN_KEYS = re.compile(r"[,\x00-\x1f\x7f]|^\s|\s$")
+NOT_IN_ADDRESSES = re.compile(r"[/\\]|^\.{1,2}$")
 NO_TIME, LONGEST_TIME = timedelta(0), timedelta(days=36_525)
 MOST_ACTIONS = 2
 
@@ -216,6 +217,8 @@ def _require_valid(kind: NotificationType) -> None:
         raise ValueError(f"The actions of {kind.key!r} must have different keys.")
     for action in kind.actions:
         _require_key(action.key, "an action")
+        if NOT_IN_ADDRESSES.search(action.key):
+            raise ValueError(f"The key of an action is part of an address, and must have no slashes: {action.key!r}")
 
 
 def _by_stored(labels: Mapping[Any, Text]) -> dict[Any, Text]:
@@ -227,9 +230,7 @@ def _require_key(key: object, what: str) -> None:
     if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS:
         raise ValueError(f"The key of {what} must be a text of 1 to {KEY_CHARS} characters: {key!r}")
     if NOT_IN_KEYS.search(key):
-        raise ValueError(
-            f"The key of {what} is part of addresses: no commas, slashes, control characters, or spaces around it: {key!r}"
-        )
+        raise ValueError(f"The key of {what} must have no commas, control characters or outer spaces: {key!r}")
 
 
 register_category(GENERAL, _("General"))

@@ -238,13 +238,13 @@ def test_a_name_must_fit_its_column(name: str) -> None:
         types.register(name, title="", message="")
 
 
-@pytest.mark.parametrize("name", ["a,b", "a/b", "a\\b", "a\0", "a\nb", "a\n", " a", "a ", ".", ".."])
+@pytest.mark.parametrize("name", ["a,b", "a\0", "a\nb", "a\n", " a", "a "])
 @pytest.mark.usefixtures("registry")
-def test_a_key_can_be_part_of_an_address(name: str) -> None:
-    with pytest.raises(ValueError, match="part of addresses"):
+def test_a_key_can_be_one_of_a_list(name: str) -> None:
+    with pytest.raises(ValueError, match="no commas"):
         types.register_category(name, "")
     for wrong in ({"key": name}, {"category": name}, {"actions": [Action(name, "")]}):
-        with pytest.raises(ValueError, match="part of addresses"):
+        with pytest.raises(ValueError, match="no commas"):
             types.register(**{"key": "parcel", "title": "", "message": "", **wrong})  # type: ignore[arg-type]
 
 
@@ -262,6 +262,7 @@ def test_a_time_to_live_is_a_time(wrong: Any) -> None:
         ({"actions": [Action(key, key) for key in "abc"]}, "may have 2 actions"),
         ({"actions": [Action("a", "A"), Action("a", "B")]}, "must have different keys"),
         ({"actions": [Action("", "A")]}, "key of an action must be a text of 1 to 64"),
+        *(({"actions": [Action(key, "A")]}, "must have no slashes") for key in ("a/b", "a\\b", ".", "..")),
         ({"category": ""}, "key of a category must be a text of 1 to 64"),
         ({"data": dict}, "data of 'parcel' must be a subclass of msgspec.Struct"),
         ({"data": 7}, "data of 'parcel' must be a subclass of msgspec.Struct"),
