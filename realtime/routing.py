@@ -20,6 +20,7 @@ from realtime.delivery import bridge
 from realtime.delivery.addresses import mount
 from realtime.health import PATHS, find_path, serve_health
 from realtime.protocol.errors import Reason
+from realtime.server.application import note_made
 from realtime.server.foreign import adapt
 from realtime.server.scope_keys import EXTENSION
 from realtime.sockets.handshake import RealtimeConsumer
@@ -50,6 +51,7 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
     require_startable()
     find_periods()
     bridge.expect_sockets()
+    note_made()
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
