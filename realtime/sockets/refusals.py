@@ -67,6 +67,27 @@ async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reaso
     await send({"type": "websocket.http.response.body", "body": body})
 
 
+async def refuse_request(scope: dict[str, Any], send: Send) -> None:
+    """Refuse a request that came to the address of a socket and asks for none.
+
+    Nearly always it was a handshake until a proxy left out its headers. Django would know no such address.
+    """
+    language = language_of(dict(scope["headers"]))
+    body = say(Reason.NO_HANDSHAKE, language).encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    if scope.get("http_version") == "1.1":  # HTTP/2 has no such header
+        headers.append((b"upgrade", b"websocket"))
+    path = scope["path"][:LOGGED_CHARS]
+    name = Reason.NO_HANDSHAKE.name
+    logger.warning("A request for %r was refused (426): %s. Does the proxy pass Upgrade?", path, name)
+    await send({"type": "http.response.start", "status": 426, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
 def _count_bad_frame(connection: Connection) -> None:
     if connection.errors is None:
         connection.errors = ErrorBudget(settings().bad_frames, settings().bad_frames_seconds)
