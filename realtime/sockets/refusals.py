@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from realtime.auth.origins import find_own
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.refusal_texts import language_of, say
@@ -52,12 +53,17 @@ def why_closed(error: Exception) -> Closed:
 async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reason: Reason) -> None:
     """Refuse a handshake with an HTTP status if the server supports that, else with the server's 403.
 
-    Browsers do not show why a handshake failed, so the log says it.
+    Browsers do not show why a handshake failed, so the log says it. Of an origin it says what that was compared with:
+    mostly it is a proxy that has not passed the host, the port or the scheme.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
     path = scope["path"][:LOGGED_CHARS]
-    logger.warning("A handshake for %r from %r was refused (%d): %s", path, origin[:LOGGED_CHARS], status, reason.name)
+    why = reason.name
+    if reason is Reason.ORIGIN_NOT_ALLOWED:
+        own = find_own(scope)[:LOGGED_CHARS]
+        why += f" (Django takes the site for {own!r})" if own else " (the Host is not in ALLOWED_HOSTS)"
+    logger.warning("A handshake for %r from %r was refused (%d): %s", path, origin[:LOGGED_CHARS], status, why)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
