@@ -13,11 +13,13 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db import router
 from django.db.migrations.loader import MigrationLoader
 from django.db.models import DateField
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.template.loader import get_template
 from django.utils.module_loading import import_string
 from django.utils.translation import override
 
 from notifications import conf
-from notifications.mailing import addresses
+from notifications.mailing import addresses, messages, unsubscribing
 from notifications.migration import OwnMigration
 from notifications.models import Notification
 from notifications.parameters import find_unusable, templates_of
@@ -80,10 +82,10 @@ def check_one_database(**_: Any) -> list[CheckMessage]:
 
 
 def check_mail(**_: Any) -> list[CheckMessage]:
-    """E007, W001, W003: links in mails, a mail server that hangs, and jobs that cannot know who is online."""
+    """E007, E008, W001, W003: links, templates, a mail server that hangs, and jobs that cannot know who is online."""
     if conf.find_problems() or not conf.settings().mail:
         return []
-    found: list[CheckMessage] = []
+    found = _check_templates()
     if not conf.settings().site_url:
         text = "Mails about notifications have no links, not even to unsubscribe."
         hint = f"Set {conf.setting_name()}['SITE_URL'] to the address of the site."
@@ -100,6 +102,23 @@ def check_mail(**_: Any) -> list[CheckMessage]:
         text = "Readers get mails while they have a page open: without Redis, jobs elsewhere do not know who is online."
         hint = f"Set REALTIME['REDIS_URL'], or {conf.setting_name()}['JOBS_SECONDS'] above 0."
         found.append(Warning(text, hint=hint, id="notifications.W003"))
+    return found
+
+
+def _check_templates() -> list[CheckMessage]:
+    """E008: each mail would fail, and nobody but the log would know."""
+    hint = (
+        "TEMPLATES has to find the templates of the app, for example with APP_DIRS, or your own of these names"
+        " (docs/notifications.md, Mails)."
+    )
+    found: list[CheckMessage] = []
+    for name in (*messages.TEMPLATES, unsubscribing.TEMPLATE):
+        try:
+            get_template(name)
+        except (TemplateDoesNotExist, TemplateSyntaxError) as error:
+            problem = f"{error.__class__.__name__}: {error}"
+            text = f"Mails about notifications need the template {name}, which cannot be loaded ({problem})."
+            found.append(Error(text, hint=hint, id="notifications.E008"))
     return found
 
 

@@ -20,11 +20,12 @@ from realtime.delivery import bridge
 from realtime.delivery.addresses import mount
 from realtime.health import PATHS, find_path, serve_health
 from realtime.protocol.errors import Reason
+from realtime.server.application import note_made
 from realtime.server.foreign import adapt
 from realtime.server.scope_keys import EXTENSION
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node, stop_node
-from realtime.sockets.refusals import refuse_handshake
+from realtime.sockets.refusals import refuse_handshake, refuse_request
 from realtime.storage.jobs import find_periods
 
 logger = logging.getLogger(__name__)
@@ -43,18 +44,22 @@ websocket_urlpatterns = [
 def asgi_application(http: Any, websocket: Any = None) -> Any:
     """An ASGI application: `http` serves requests, our sockets (or `websocket`) serve WebSockets.
 
-    It also serves health checks, lifespan events and unknown socket paths. Channels' `ProtocolTypeRouter` and
-    `URLRouter` would raise for the last two. Raises ImproperlyConfigured for settings with which no site can run:
-    servers other than `serve` run no system checks. So do other apps, when they say how often their jobs are to run.
+    It also serves health checks, requests that lost their upgrade on the way, lifespan events and unknown socket
+    paths. Channels' `ProtocolTypeRouter` and `URLRouter` would raise for the last two. Raises ImproperlyConfigured for
+    settings with which no site can run: servers other than `serve` run no system checks. So do other apps, when they
+    say how often their jobs are to run.
     """
     require_startable()
     find_periods()
     bridge.expect_sockets()
+    note_made()
     websocket = websocket or URLRouter(websocket_urlpatterns)
 
     async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "http" and find_path(scope) in PATHS:
             await serve_health(scope, send)
+        elif scope["type"] == "http" and _is_socket(find_path(scope)):
+            await refuse_request(scope, send)
         elif scope["type"] == "http":
             await http(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -66,6 +71,11 @@ def asgi_application(http: Any, websocket: Any = None) -> Any:
             await _live(receive, send)
 
     return application
+
+
+def _is_socket(path: str) -> bool:
+    """Not of those without `/api/v1`, which may also be pages of the site."""
+    return path.startswith("/api/v1/ws") and any(one.pattern.match(path[1:]) for one in websocket_urlpatterns)
 
 
 async def _serve_socket(websocket: Any, scope: dict[str, Any], receive: Any, send: Any) -> None:

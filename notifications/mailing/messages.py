@@ -22,7 +22,7 @@ from notifications.types import find_type
 from realtime.integration import shorten
 
 SHOWN = 10  # notifications of one mail; of the others, only how many they are
-TEMPLATES = "notifications/mail"
+TEMPLATES = ("notifications/mail/subject.txt", "notifications/mail/body.txt", "notifications/mail/body.html")
 SUBJECT_CHARS = 120
 
 
@@ -129,12 +129,8 @@ def write(
             "language": language,
             "is_rtl": get_language_bidi(),
         }
-        subject, text, html = (_render(name, context) for name in ("subject.txt", "body.txt", "body.html"))
+        subject, text, html = (render_to_string(template, context) for template in TEMPLATES)
     return Words(shorten(" ".join(subject.split()), SUBJECT_CHARS), text.strip() + "\n", html)
-
-
-def _render(name: str, context: dict[str, Any]) -> str:
-    return render_to_string(f"{TEMPLATES}/{name}", context)
 
 
 def _render_once(row: Notification, language: str, known: Known) -> Rendered:

@@ -24,6 +24,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
 from realtime.api.throttles import ChangeThrottle
+from realtime.auth.user_ids import is_user
 from realtime.conf import csrf_header_key
 
 
@@ -89,6 +90,16 @@ class StandingView(APIView):
         return exception_handler
 
 
+class IsUser(IsAuthenticated):
+    """For users of the site alone.
+
+    A class of the site may find somebody else, such as a device, whose primary key is also that of some user.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return super().has_permission(request, view) and is_user(request.user)
+
+
 class RealtimeView(StandingView):
     """A view for users who are logged in, with a token of ours or in another way that the site accepts.
 
@@ -96,7 +107,7 @@ class RealtimeView(StandingView):
     own is not limited with the others in what one user changes.
     """
 
-    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
+    permission_classes: Sequence[type[BasePermission]] = (IsUser,)
     throttle_classes: Sequence[type[BaseThrottle]] = (*APIView.throttle_classes, ChangeThrottle)
 
     def get_authenticators(self) -> list[BaseAuthentication]:

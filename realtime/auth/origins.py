@@ -25,12 +25,16 @@ def is_trusted(scope: Mapping[str, Any], origin: str) -> bool:
     Scheme, host and port of the site are what Django says about a request with these headers, so that all settings
     about hosts and proxies apply.
     """
+    return is_allowed(origin, own=find_own(scope), allowed=(*settings().allowed_origins, *trusted_origins()))
+
+
+def find_own(scope: Mapping[str, Any]) -> str:
+    """The origin of the site, as far as Django can tell from this handshake; "" if ALLOWED_HOSTS lacks its host."""
     request = _request(scope)
     try:
-        own = f"{request.scheme}://{request.get_host()}"
+        return f"{request.scheme}://{request.get_host()}"
     except DisallowedHost:
-        own = ""
-    return is_allowed(origin, own=own, allowed=(*settings().allowed_origins, *trusted_origins()))
+        return ""
 
 
 def _request(scope: Mapping[str, Any]) -> ASGIRequest:

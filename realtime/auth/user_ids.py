@@ -58,6 +58,14 @@ def read_user(user: object) -> Any:
     return pk
 
 
+def is_user(found: Any) -> bool:
+    """Whether what a request came from is a saved user, and its `pk` the user's key."""
+    try:
+        return isinstance(found, get_user_model()) and bool(read_user(found) == found.pk)
+    except TypeError:
+        return False
+
+
 def _read_own(user: Any, key: Any) -> Any | None:
     """The user's key in the key's own type: one that was made as `User(pk="5")` has a text."""
     try:

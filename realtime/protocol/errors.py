@@ -95,6 +95,7 @@ class Reason(StrEnum):
     ORIGIN_NOT_ALLOWED = auto()
     SERVER_FULL = auto()
     NO_SUCH_SOCKET = auto()
+    NO_HANDSHAKE = auto()
 
     # Requests
     INVALID_REQUEST = auto()

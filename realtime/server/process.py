@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from realtime.server.application import is_made
 from realtime.server.scope_keys import IS_STOPPING
 from realtime.server.websocket import RealtimeProtocol
 
@@ -52,6 +53,13 @@ def load(config: uvicorn.Config) -> None:
         sys.exit(STARTUP_FAILURE)
     except Exception:
         logger.exception("The application cannot be loaded")
+        sys.exit(STARTUP_FAILURE)
+    if not is_made():
+        # Django's and Channels' own answer a server that starts with an exception, which does not say what is missing.
+        logger.error(
+            "ASGI_APPLICATION (%s) serves no sockets: make it with realtime.routing.asgi_application, as README shows",
+            config.app,
+        )
         sys.exit(STARTUP_FAILURE)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from realtime.auth.origins import find_own
 from realtime.conf import settings
 from realtime.delivery.connection import Connection
 from realtime.delivery.refusal_texts import language_of, say
@@ -52,12 +53,17 @@ def why_closed(error: Exception) -> Closed:
 async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reason: Reason) -> None:
     """Refuse a handshake with an HTTP status if the server supports that, else with the server's 403.
 
-    Browsers do not show why a handshake failed, so the log says it.
+    Browsers do not show why a handshake failed, so the log says it. Of an origin it says what that was compared with:
+    mostly it is a proxy that has not passed the host, the port or the scheme.
     """
     headers = dict(scope["headers"])
     origin = headers.get(b"origin", b"").decode("latin-1")
     path = scope["path"][:LOGGED_CHARS]
-    logger.warning("A handshake for %r from %r was refused (%d): %s", path, origin[:LOGGED_CHARS], status, reason.name)
+    why = reason.name
+    if reason is Reason.ORIGIN_NOT_ALLOWED:
+        own = find_own(scope)[:LOGGED_CHARS]
+        why += f" (Django takes the site for {own!r})" if own else " (the Host is not in ALLOWED_HOSTS)"
+    logger.warning("A handshake for %r from %r was refused (%d): %s", path, origin[:LOGGED_CHARS], status, why)
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close"})
         return
@@ -65,6 +71,27 @@ async def refuse_handshake(scope: dict[str, Any], send: Send, status: int, reaso
     answer_headers = [(b"content-type", b"text/plain; charset=utf-8")]
     await send({"type": "websocket.http.response.start", "status": status, "headers": answer_headers})
     await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def refuse_request(scope: dict[str, Any], send: Send) -> None:
+    """Refuse a request that came to the address of a socket and asks for none.
+
+    Nearly always it was a handshake until a proxy left out its headers. Django would know no such address.
+    """
+    language = language_of(dict(scope["headers"]))
+    body = say(Reason.NO_HANDSHAKE, language).encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        (b"cache-control", b"no-store"),
+    ]
+    if scope.get("http_version") == "1.1":  # HTTP/2 has no such header
+        headers.append((b"upgrade", b"websocket"))
+    path = scope["path"][:LOGGED_CHARS]
+    name = Reason.NO_HANDSHAKE.name
+    logger.warning("A request for %r was refused (426): %s. Does the proxy pass Upgrade?", path, name)
+    await send({"type": "http.response.start", "status": 426, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 def _count_bad_frame(connection: Connection) -> None:

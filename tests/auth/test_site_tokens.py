@@ -6,6 +6,7 @@ from operator import or_
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
@@ -326,6 +327,35 @@ def test_a_bearer_of_something_else_is_left_to_the_site(alice, simple_jwt, monke
     monkeypatch.setattr(authentication, "AUTH_HEADER_TYPE_BYTES", {b"JWT"})
     simple_jwt(AUTH_HEADER_TYPES=("JWT",))
     assert get_rooms("alice").status_code == 200
+
+
+class ByGroup(BaseAuthentication):
+    """A site whose scanners and machines log in as well: here, as groups."""
+
+    def authenticate(self, request):
+        found = Group.objects.get(name=request.headers["x-group"])
+        found.is_authenticated = True
+        return found, None
+
+
+@pytest.mark.parametrize("address", ["rooms", "messages", "notifications", "online", "announcements"])
+def test_nobody_but_a_user_is_taken_for_one(alice, monkeypatch, address):
+    """A scanner got the rooms, the inbox and the tickets of the user with its key."""
+    monkeypatch.setattr(APIView, "authentication_classes", [ByGroup])
+    Group.objects.create(pk=alice.pk, name="scanners")
+    scanner = APIClient(headers={"x-group": "scanners"})
+    for answer in (scanner.get(f"/api/v1/{address}"), scanner.post("/api/v1/ws/ticket")):
+        assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
+
+
+class Unsaved(BaseAuthentication):
+    def authenticate(self, request):
+        return get_user_model()(username="guest"), None
+
+
+def test_a_user_who_is_not_saved_is_none(db, monkeypatch):
+    monkeypatch.setattr(APIView, "authentication_classes", [Unsaved])
+    assert APIClient().get("/api/v1/rooms").status_code == 403
 
 
 async def test_tokens_without_an_id_are_accepted_where_the_site_makes_none(site, alice, simple_jwt):

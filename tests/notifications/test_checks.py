@@ -108,6 +108,28 @@ def test_mails_need_the_address_of_the_site_and_a_link_to_unsubscribe(settings):
     assert mail_problems(settings, MAIL="wrong") == []  # another check says so
 
 
+def test_mails_need_their_templates(settings):
+    """A site without pages of its own has none: each mail was tried again for hours, and then had failed."""
+    mails = {"MAIL": True, "SITE_URL": "https://example.com"}
+    settings.TEMPLATES = []
+    assert mail_problems(settings, **mails) == ["notifications.E008"] * 4
+    assert mail_problems(settings) == []
+    settings.TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]
+    assert mail_problems(settings, **mails) == []
+
+
+def test_a_template_of_the_sites_with_a_mistake_is_named(settings, tmp_path):
+    template = tmp_path / "notifications/mail/body.html"
+    template.parent.mkdir(parents=True)
+    template.write_text("{% for entry in entries %}")
+    engine = {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True, "DIRS": [tmp_path]}
+    settings.TEMPLATES = [engine]
+    settings.NOTIFICATIONS = {"MAIL": True, "SITE_URL": "https://example.com"}
+    (error,) = check_mail()
+    assert error.id == "notifications.E008"
+    assert "body.html, which cannot be loaded (TemplateSyntaxError" in error.msg
+
+
 @pytest.mark.parametrize(
     ("mailers", "expected"),
     [

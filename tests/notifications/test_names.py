@@ -94,6 +94,7 @@ def test_it_lives_beside_an_app_of_the_site(tmp_path):
     settings += write(
         'NOTIFICATIONS = {"EMAIL": True}',
         'SILENCED_SYSTEM_CHECKS = ["notifications.E007"]  # no mail is opened here',
+        'TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}]',
         'MAIL = {"MAIL": True, "SITE_URL": "https://example.com"}',
         'REALTIME_NOTIFICATIONS = {"LANGUAGE": "tests.choose_language", **MAIL}',
         'DATABASES["default"]["TEST"] = {}',

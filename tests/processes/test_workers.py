@@ -84,6 +84,33 @@ def test_a_site_that_cannot_be_loaded_ends(tmp_path, options):
     assert "NameError: name 'broken' is not defined" in log
 
 
+DJANGO_ALONE = """
+from django.core.asgi import get_asgi_application
+application = get_asgi_application()
+"""
+CHANNELS_ALONE = """
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+http = get_asgi_application()
+from realtime.routing import websocket_urlpatterns
+application = ProtocolTypeRouter({"http": http, "websocket": URLRouter(websocket_urlpatterns)})
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "workers"])
+@pytest.mark.parametrize("code", [DJANGO_ALONE, CHANNELS_ALONE], ids=["Django's", "Channels'"])
+def test_an_application_that_is_not_ours_is_named(tmp_path, code, options):
+    """`asgi.py` was left as it was, or has the site's own router: the log had a traceback of uvicorn's."""
+    process = SmallProcess(tmp_path, *options)
+    (process.directory / "mysite/asgi.py").write_text(code)
+    process.start()
+    assert process.wait() == STARTUP_FAILURE
+    log = process.log.read_text()
+    process.log.unlink()
+    assert "ASGI_APPLICATION (mysite.asgi:application) serves no sockets" in log
+    assert "Traceback" not in log
+
+
 def test_workers_that_serve_go_on_when_the_site_is_broken(tmp_path):
     """Its files are being replaced when one of the workers dies."""
     with SmallProcess(tmp_path, "--workers", "2", AGAIN_SECONDS=0.5) as process:

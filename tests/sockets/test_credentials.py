@@ -148,9 +148,23 @@ async def test_it_refuses_a_foreign_page_whatever_it_brings(site, alice, caplog)
     with pytest.raises(Refusal) as refusal:
         await site.knock(alice, headers={"origin": "http://evil.example"})
     assert refusal.value.status == 403
-    expected = "A handshake for '/api/v1/ws' from 'http://evil.example' was refused (403): ORIGIN_NOT_ALLOWED"
+    why = f"ORIGIN_NOT_ALLOWED (Django takes the site for 'http://{site.host}')"
+    expected = f"A handshake for '/api/v1/ws' from 'http://evil.example' was refused (403): {why}"
     assert [record.getMessage() for record in caplog.records] == [expected]
     await site.connect(alice, headers={"origin": f"http://{site.host}"})
+
+
+async def test_the_log_says_with_what_an_origin_was_compared(site, alice, caplog, settings):
+    """The page is the site's own, and the proxy has not passed the scheme, or a host that Django knows."""
+    origin = f"https://{site.host}"
+    with pytest.raises(Refusal):
+        await site.knock(alice, headers={"origin": origin})
+    settings.ALLOWED_HOSTS = ["example.com"]
+    with pytest.raises(Refusal):
+        await site.knock(alice, headers={"origin": origin})
+    first, second = [record.getMessage() for record in caplog.records]
+    assert first.endswith(f"ORIGIN_NOT_ALLOWED (Django takes the site for 'http://{site.host}')")
+    assert second.endswith("ORIGIN_NOT_ALLOWED (the Host is not in ALLOWED_HOSTS)")
 
 
 @pytest.mark.parametrize("way", ["Django", "the admin", "REST"])

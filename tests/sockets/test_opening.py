@@ -4,14 +4,18 @@ import asyncio
 import gc
 
 import pytest
+from channels.testing import HttpCommunicator
 
+from project.asgi import application
 from realtime.delivery.envelopes import Passing
 from realtime.presence.tracker import Tracker
 from realtime.protocol.frames import OnlineCount, OnlineCountData, encode
+from realtime.routing import asgi_application
 from realtime.server.http import BoundedHttpProtocol
 from realtime.sockets.handshake import RealtimeConsumer
 from realtime.sockets.node import get_node
 from tests.clients.socket import until
+from tests.patience import PATIENCE_SECONDS
 from tests.settings import REALTIME
 from tests.sites.in_process import PATH, Refusal, TcpServer
 
@@ -43,6 +47,42 @@ async def test_it_knows_no_other_path(site, alice, path):
     with pytest.raises(Refusal) as refusal:
         await site.knock(alice, path=path)
     assert refusal.value.status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path"),
+    [(PATH, ""), (f"{PATH}/reconnect/x", ""), (f"{PATH}/chat/general", ""), (PATH, "/app"), (f"/app{PATH}", "/app")],
+)
+async def test_it_says_what_a_request_lacks_that_was_a_handshake(site, caplog, path, root_path):
+    """A proxy without the lines for sockets: Django knew no such address, and so did whoever looked for the fault."""
+    request = HttpCommunicator(application, "GET", path)
+    request.scope.update(root_path=root_path, http_version="1.1")
+    answer = await request.get_response(PATIENCE_SECONDS)
+    assert (answer["status"], dict(answer["headers"])[b"upgrade"]) == (426, b"websocket")
+    assert answer["body"].decode().endswith("A proxy has to pass the headers Upgrade and Connection.")
+    expected = f"A request for '{path}' was refused (426): NO_HANDSHAKE. Does the proxy pass Upgrade?"
+    assert [record.getMessage() for record in caplog.records] == [expected]
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+@pytest.mark.parametrize("version", ["1.0", "2"])
+async def test_it_says_so_in_every_version_of_http(site, method, version):
+    request = HttpCommunicator(application, method, PATH)
+    request.scope["http_version"] = version
+    answer = await request.get_response(PATIENCE_SECONDS)
+    assert (answer["status"], bool(answer["body"])) == (426, method == "GET")
+    assert b"upgrade" not in dict(answer["headers"])
+
+
+async def answer_as_the_site(scope, receive, send):
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+@pytest.mark.parametrize("path", [f"{PATH}/ticket", f"{PATH}/", f"{PATH}x", "/ws/chat/general"])
+async def test_other_addresses_are_left_to_the_site(path):
+    request = HttpCommunicator(asgi_application(answer_as_the_site), "GET", path)
+    assert (await request.get_response(PATIENCE_SECONDS))["status"] == 204
 
 
 async def test_it_greets(site, alice, token):
