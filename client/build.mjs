@@ -22,7 +22,7 @@ const README = join(HERE, "../README.md");
  */
 const INTERNAL =
   "addDraft admit alter ask base begin callback cancel check conclude decline draft effect emit expect expire finish fire flush " +
-  "forgetStream fulfil giveUp greeting isHeld isOwn limited loader makeId maxBytes moment note outbox part plan positions preview put " +
+  "forgetStream fulfil giveUp greeting isHeld isOwn limited loader makeId moment note outbox part plan positions preview put " +
   "ready rejectAll reset resuming revise runAfter runAgain runMore runNow say sendNow seqs sorted stop takeFrame takePage timer transmit " +
   "trimTo update wake wants";
 

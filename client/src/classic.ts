@@ -8,8 +8,8 @@ declare global {
   interface Window {
     /** The client of the page, if the tag has loaded it. */
     realtime?: Realtime;
-    /** What the last tag has said. */
-    realtimeTag?: { visitor?: UserId; csrf?: string; cookie?: string };
+    /** What the last tag has said, and the client: before it is there, an element with the id `realtime` has its name. */
+    realtimeTag?: { visitor?: UserId; csrf?: string; cookie?: string; client?: Realtime };
   }
 }
 
@@ -24,7 +24,7 @@ if (script?.dataset["realtime"] !== undefined) start(script.dataset);
  */
 function start({ user, csrf, cookie, ...others }: DOMStringMap): void {
   const visitor = user && JSON.parse(user);
-  const client = (window.realtime ??= createRealtime({ share: true, ...others, csrfToken } as Options));
+  const client = (window.realtime = last.client ??= createRealtime({ share: true, ...others, csrfToken } as Options));
   const known = client.user ?? last.visitor;
   Object.assign(last, { visitor, csrf, cookie });
   // Where nobody is logged in any more, there is nothing to connect with. Other tabs hear that from the server.

@@ -120,8 +120,7 @@ export class Client extends Store<types.State> implements types.Client {
     if (isOther && this.user !== undefined) this.#forget("USER_CHANGED");
     this.user = data.user_id;
     this.greeting = data;
-    this.outbox.maxBytes = data.max_frame_bytes;
-    this.outbox.flush();
+    this.outbox.flush(data.max_frame_bytes);
     this.#tell((part) => part.ready(data, isFresh));
     // Last, because whoever hears of another user may close the client.
     if (isOther) this.emit("user", { type: "user", user: data.user_id });

@@ -71,11 +71,6 @@ export class MessageList extends Map<string, Message> {
     return message?.seq ? undefined : message;
   }
 
-  /** Only a draft that has failed. */
-  discard(clientId: string): void {
-    if (this.get(clientId)?.error) this.delete(clientId);
-  }
-
   /** Something has become of a draft. With a `seq` it is stored; its own `chat` may have come before. */
   revise(clientId: string, changes: Partial<Message>): void {
     const draft = this.draft(clientId);

@@ -247,8 +247,8 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     if (this.isHeld) void this.reload();
   }
 
-  #show(changes: Partial<types.InboxSnapshot> = {}): void {
-    const shown = this.#inbox.preview(changes.filter ?? this.filter);
+  #show(changes?: Partial<types.InboxSnapshot>): void {
+    const shown = this.#inbox.preview(changes?.filter ?? this.filter);
     this.update({ ...changes, ...shown });
   }
 }

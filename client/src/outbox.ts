@@ -21,8 +21,8 @@ export function encode(command: Command): string {
 
 /** By id, in the order of sending. */
 export class Outbox extends Map<string, Entry> {
-  /** Greatest size of a frame, as the server has said. */
-  maxBytes = 65_536;
+  /** Greatest size of a frame, as the server has said; undefined before the first socket, when nothing goes out. */
+  #maxBytes!: number;
   #transmit: (text: string) => void;
   #limit: number;
   /** The ids of two pages must differ. */
@@ -46,20 +46,29 @@ export class Outbox extends Map<string, Entry> {
   /** `id` is that of an earlier try of the same command. `refusal` says why nothing can be sent now. */
   send(command: Command, id = this.makeId(), refusal?: FailureCode): Promise<Answer> {
     const text = encode({ ...command, id });
-    // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
-    const isTooLarge = new Blob([text]).size > this.maxBytes;
-    const problem = refusal ?? (this.size >= this.#limit ? "QUEUE_FULL" : isTooLarge && "TOO_LARGE");
-    const promise = new Promise<Answer>((resolve, reject) => {
-      if (problem) return reject(new RealtimeError(problem));
-      this.set(id, { text, fulfil: resolve, decline: reject });
-      this.#transmit(text);
+    const promise = new Promise<Answer>((fulfil, decline) => {
+      this.set(id, { text, fulfil, decline });
+      this.#post(id, refusal ?? (this.size > this.#limit && "QUEUE_FULL"));
     });
     return quiet(promise);
   }
 
   /** A socket is open: everything again, in its order. What the server has had already is not carried out twice. */
-  flush(): void {
-    for (const { text } of this.values()) this.#transmit(text);
+  flush(maxBytes: number): void {
+    this.#maxBytes = maxBytes;
+    for (const id of this.keys()) this.#post(id);
+  }
+
+  rejectAll(code: FailureCode): void {
+    for (const id of this.keys()) this.#post(id, code);
+  }
+
+  #post(id: string, refusal?: FailureCode | false): void {
+    const { text } = this.get(id)!;
+    // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
+    refusal ||= new Blob([text]).size > this.#maxBytes && "TOO_LARGE";
+    if (refusal) this.conclude({ type: "error", id, error_code: refusal });
+    else this.#transmit(text);
   }
 
   /** Settle the command that a frame answers. */
@@ -72,10 +81,5 @@ export class Outbox extends Map<string, Entry> {
     this.delete(id!);
     if (type === "error") entry.decline(new RealtimeError(code, message));
     else entry.fulfil(frame);
-  }
-
-  rejectAll(code: FailureCode): void {
-    for (const { decline } of this.values()) decline(new RealtimeError(code));
-    this.clear();
   }
 }

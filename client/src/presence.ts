@@ -27,6 +27,8 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   readonly loader = new Loader(new Store({}), (isCurrent) => this.#load(isCurrent));
   /** What this page has set, to set it again on a new socket. */
   #own: types.Command | undefined;
+  /** The last of it that the server has accepted. */
+  #accepted: types.Command | undefined;
   /** Those who are looked up, but for whom a frame has come since: the answer may be older. */
   #asked = new Set<string>();
 
@@ -48,9 +50,17 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   }
 
   setStatus(status: types.PresenceStatus, data: Record<string, unknown> = {}): Promise<types.Answer> {
-    const sent = this.#hub.send((this.#own = { type: "presence", status, data }));
-    // The server announces it to others alone. If it is refused, or the client is closed, there is nothing to look up.
-    sent.then(() => this.loader.runAfter(0), () => {});
+    const own = (this.#own = { type: "presence", status, data });
+    const sent = this.#hub.send(own);
+    sent.then(
+      () => {
+        this.#accepted = own;
+        // The server announces it to others alone.
+        this.loader.runAfter(0);
+      },
+      // What was refused would be refused again with each socket, or be too large for it.
+      () => this.#own === own && (this.#own = this.#accepted),
+    );
     return sent;
   }
 
@@ -61,7 +71,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   }
 
   reset(): void {
-    this.#own = undefined;
+    this.#own = this.#accepted = undefined;
     this.update(EMPTY);
   }
 
@@ -72,7 +82,7 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     if (type !== "user_status" && type !== "presence") return;
     this.#set([data]);
     // Of this user only another tab tells, which has set it later: so it is what this tab sets again, too.
-    if (data.user_id === this.#hub.user) this.#own &&= { type, ...data };
+    if (data.user_id === this.#hub.user) this.#own &&= this.#accepted = { type, ...data };
   }
 
   /** What was known of users whom nobody watches any more is forgotten, so that watching them again asks. */

@@ -5,7 +5,6 @@ import type { ConnectedData, HistoryItem, Kind } from "./frames.js";
 import type { Hub, Part } from "./hub.js";
 import { Loader } from "./loader.js";
 import { MessageList } from "./messages.js";
-import type { RealtimeError } from "./errors.js";
 import { Retained } from "./retained.js";
 import type * as types from "./types.js";
 import { TypingUsers } from "./typing.js";
@@ -80,7 +79,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   }
 
   discard(clientId: string | null): void {
-    this.#list.discard(clientId!);
+    if (this.#list.get(clientId!)?.error) this.#list.delete(clientId!);
     this.#show();
   }
 
@@ -182,7 +181,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
   #add(item: HistoryItem): void {
     this.#typing.note(item.from_user_id!, false);
     this.#list.add([item]);
-    this.#show(this.#list.trimTo(this.#most) ? { hasOlder: true } : {});
+    this.#show(this.#list.trimTo(this.#most) && { hasOlder: true });
   }
 
   #loadAgain(fetch: string | null): void {
@@ -200,8 +199,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
       if (!this.isHeld) return;
       this.update({ status: "joined", title, role });
       await this.loader.runNow();
-    } catch (reason) {
-      const error = reason as RealtimeError;
+    } catch (error: any) {
       const isGone = /NOT_FOUND|FORBIDDEN/.test(error.code);
       // Without a connection nothing has failed: the room is joined with the next one.
       this.update({ status: isGone ? "gone" : "idle", error: this.#hub.greeting ? error : null });
@@ -224,7 +222,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     this.#complete = undefined;
     this.#seq = Math.max(this.#seq, room.last_seq);
     this.#follow(room);
-    this.#show(begins ? { hasOlder: !!page.next_before } : {});
+    this.#show(begins && { hasOlder: !!page.next_before });
   }
 
   #follow({ title, role, last_read_seq }: RoomAnswer): void {
@@ -236,7 +234,7 @@ export class Room extends Retained<types.RoomSnapshot> implements types.Room, Pa
     return this.#hub.rest("GET", `/rooms/${encodeURIComponent(this.id)}${path}`);
   }
 
-  #show(changes: Partial<types.RoomSnapshot> = {}): void {
+  #show(changes?: Partial<types.RoomSnapshot> | false): void {
     this.update({ ...changes, messages: this.#list.sorted });
   }
 }

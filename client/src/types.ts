@@ -177,6 +177,7 @@ export interface Message {
   /** The id of the command, of a message that this client has sent. */
   readonly clientId: string | null;
   readonly userId: UserId | null;
+  /** Empty for one that this client has sent, until it is stored. */
   readonly username: string;
   readonly text: string;
   readonly kind: Kind;

@@ -46,6 +46,16 @@ test("what waits for the first socket goes on waiting for the same visitor", asy
   expect(settled).not.toHaveBeenCalled();
 });
 
+test("an element of the page with the same id does not take the client's place", async () => {
+  // What a browser has under the name of each id.
+  Object.assign(window, { realtime: document.createElement("section") });
+  await runTag({ user: "7" });
+  const { realtime } = window;
+  expect(realtime!.state.status).toBe("connecting");
+  await runTag({ user: "7" });
+  expect(window.realtime).toBe(realtime);
+});
+
 test("nothing of it is sent for another visitor", async () => {
   await runTag({ user: "7" });
   const sent = window.realtime!.room("general").send("Hello!");

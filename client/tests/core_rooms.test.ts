@@ -722,6 +722,19 @@ describe("presence", () => {
     vi.unstubAllGlobals();
   });
 
+  test("a status that was refused is not set again, but the one before it", async () => {
+    await connect(site.client);
+    const { presence } = site.client;
+    await presence.setStatus("away", { device: "phone" });
+    site.server.failNext("presence", "INVALID_MESSAGE");
+    const refused = [presence.setStatus("busy", { mood: "?" }), presence.setStatus("busy", { photo: "x".repeat(70_000) })];
+    expect(await Promise.all(refused.map(codeOf))).toEqual(["INVALID_MESSAGE", "TOO_LARGE"]);
+    const known = sent(site.server, "presence").length;
+    await comeBack(() => {});
+    const again = sent(site.server, "presence").slice(known);
+    expect(again.map(({ status, data }) => [status, Object.keys(data)])).toEqual([["away", ["device"]]]);
+  });
+
   test("the own status is set again on a new socket", async () => {
     await connect(site.client);
     await site.client.presence.setStatus("away", { device: "phone" });

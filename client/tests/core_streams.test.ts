@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, test, vi } from "vitest";
 
-import type { FrameTypes, Gap } from "../src/index.js";
+import type { FrameTypes, Gap, Transport } from "../src/index.js";
 import { settle } from "../src/testing.js";
 import { codeOf, connect, pass, sent, useSite } from "./core_site.js";
 
@@ -12,6 +12,17 @@ function listen(): string[] {
   const heard: string[] = [];
   site.client.on("chat", ({ data }: FrameTypes["chat"]) => heard.push(data.message));
   return heard;
+}
+
+/** The fake server's transport, with another limit in the greeting. */
+function greetWith(most: number): Transport {
+  const { transport } = site.server;
+  const change = (text: string): string => text.replace(/("max_frame_bytes":)\d+/, `$1${most}`);
+  return {
+    ...transport,
+    open: (request, { message, ...others }) =>
+      transport.open(request, { message: (text) => message(change(text)), ...others }),
+  };
 }
 
 /** A message that the fake server does not have in its log. */
@@ -262,6 +273,18 @@ describe("commands", () => {
     await connect(site.client);
     expect(await codeOf(say("語".repeat(30_000)))).toBe("TOO_LARGE");
     expect(site.client.state.status).toBe("online");
+  });
+
+  test.each([
+    [1_000, 2_000, "TOO_LARGE"],
+    [200_000, 100_000, ""],
+  ])("a server takes %i bytes, which the first socket says: of %i it is", async (most, length, code) => {
+    const client = site.open({ transport: greetWith(most) });
+    const write = (message: string): Promise<unknown> => client.send({ type: "message", room_id: "general", message });
+    const [long, short] = [write("x".repeat(length)), write("x")];
+    await connect(client);
+    expect([await codeOf(long), await codeOf(short)]).toEqual([code, ""]);
+    expect(sent(site.server, "message").map(({ message }) => message.length)).toEqual(code ? [1] : [length, 1]);
   });
 
   test("half of a character is mended, because the server could not even read the id", async () => {

@@ -53,6 +53,12 @@ window.texts = (wanted = "stored") =>
 """
 
 EXAMPLES = dict(re.findall(r"<!-- ([\w.]+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "frontend.md").read_text(), re.S))
+# What the items of a list have said since.
+NOTE_ITEMS = """() => {
+    window.noted = new Set();
+    const note = () => document.querySelectorAll("li").forEach((item) => noted.add(item.textContent.trim()));
+    new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true });
+}"""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -209,13 +215,17 @@ async def test_the_examples_talk(page, process, tmp_path, entry):
         await page.wait_for_selector("text=/^2 online/")
         await page.fill("input", f"Hello from {entry}!")
         await bob.expect("typing", is_typing=True)
+        await page.evaluate(NOTE_ITEMS)
         await page.press("input", "Enter")
         await bob.expect("chat", message=f"Hello from {entry}!")
         await bob.send({"type": "typing", "data": {"is_typing": True, "context": "general"}})
         await page.wait_for_selector("text=Somebody is typing")
-    shown = page.locator("li", has_text=f"alice: Hello from {entry}!")
+    shown = page.locator("li", has_text=f"You: Hello from {entry}!")
     await shown.and_(page.locator("[data-status=stored]")).wait_for()
     assert await shown.count() == len(sockets) == 1
+    # Also before it was stored, it was somebody's.
+    noted = await page.evaluate("(text) => [...noted].filter((one) => one.includes(text))", f"Hello from {entry}!")
+    assert noted == [f"You: Hello from {entry}!"]
 
 
 async def test_clients_without_the_library(page, process, tmp_path):

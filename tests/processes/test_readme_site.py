@@ -241,9 +241,9 @@ async def test_the_page_talks_with_the_session_of_its_visitor(page: Page, site: 
     await page.press("#text", "Enter")  # too early: nobody listens to the form yet
     script.set()
     await page.click("text=Send")
-    await item(page, "root: <b>Hello!</b>").wait_for()
+    await item(page, "You: <b>Hello!</b>").wait_for()
     await page.reload()
-    await item(page, "root: <b>Hello!</b>").wait_for()
+    await item(page, "You: <b>Hello!</b>").wait_for()
     assert (await page.evaluate("realtime.rest('POST', '/rooms', { title: 'Tea' })"))["id"] == "tea"
     await page.context.clear_cookies()
     await page.goto(f"http://{site.address}/room")

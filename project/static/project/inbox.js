@@ -24,6 +24,7 @@ export function startInbox() {
   inbox.subscribe(show);
   find("bell").addEventListener("click", () => toggle(find("inbox").hidden));
   find("close-inbox").addEventListener("click", () => toggle(false));
+  find("space").addEventListener("focusin", ({ target }) => isBehind(target) && setOpen(false));
   find("read-all").addEventListener("click", readAll);
   find("more-items").addEventListener("click", () => inbox.loadMore());
   find("load-items").addEventListener("click", () => inbox.reload());
@@ -83,9 +84,19 @@ async function attempt(promise, then) {
   }
 }
 
-function toggle(isOpen) {
+/** What has the focus has to be seen, and the inbox lies over the right side of the page. */
+function isBehind(element) {
+  const { left, width } = find("inbox").getBoundingClientRect();
+  return width > 0 && element.getBoundingClientRect().left >= left;
+}
+
+function setOpen(isOpen) {
   find("inbox").hidden = !isOpen;
   find("bell").setAttribute("aria-expanded", String(isOpen));
+}
+
+function toggle(isOpen) {
+  setOpen(isOpen);
   if (!isOpen) find("bell").focus();
   else {
     inbox.seen().catch(() => {});

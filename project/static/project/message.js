@@ -18,6 +18,10 @@ export function makeMessage(message) {
 }
 
 export function showMessage(element, message, before, isFirstNew, room) {
+  // In a long list, one message that comes would cost as much as all of them. What has not changed is the same object.
+  const [known, knownBefore, wasFirstNew] = element.shown ?? [];
+  if (known === message && knownBefore === before && wasFirstNew === isFirstNew) return;
+  element.shown = [message, before, isFirstNew];
   const isNewDay = !before || day(before.sentAt) !== day(message.sentAt);
   element.classList.toggle("mine", message.mine);
   element.classList.toggle("follows", !isNewDay && !isFirstNew && isTogether(before, message));

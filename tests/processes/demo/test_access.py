@@ -264,6 +264,22 @@ async def test_the_focus_does_not_go_behind_the_inbox_of_a_phone(windows: Window
     assert await alice.evaluate("document.activeElement.closest('#space') === null")
 
 
+async def test_the_inbox_of_a_desk_goes_where_the_focus_would_be_behind_it(windows: Windows) -> None:
+    """It stays where a part of what has the focus is beside it: one writes while one looks at it."""
+    alice = await windows.open("alice", viewport=DESK)
+    inbox, bell = alice.locator("#inbox"), alice.locator("#bell")
+    await bell.click()
+    await alice.locator("#text").focus()
+    await alice.locator("#read-all").focus()
+    await expect(inbox).to_be_visible()
+    await alice.keyboard.press("Shift+Tab")
+    await expect(alice.get_by_role("button", name="Open the admin")).to_be_focused()
+    await expect(inbox).to_be_hidden()
+    await expect(bell).to_have_attribute("aria-expanded", "false")
+    await bell.click()
+    await expect(inbox).to_be_visible()
+
+
 async def test_the_focus_in_the_inbox_is_seen_in_the_colours_of_the_system(
     windows: Windows, process: SiteProcess
 ) -> None:

@@ -39,6 +39,13 @@ SKIP = """{
     window.setTimeout = (run, ms, ...rest) =>
         ms === 70000 ? plan(() => ((skipped += ms), run())) : plan(run, ms, ...rest);
 }"""
+# Whatever is drawn of a message has a time, which is written anew each time.
+COUNT_TIMES = """() => {
+    const { prototype } = Intl.DateTimeFormat;
+    const { get } = Object.getOwnPropertyDescriptor(prototype, "format");
+    window.written = 0;
+    Object.defineProperty(prototype, "format", { get() { return (written++, get.call(this)); } });
+}"""
 
 Answer = Callable[[Route], Awaitable[None]]
 
@@ -215,6 +222,18 @@ async def test_a_tall_window_that_cannot_be_scrolled_loads_older_messages(
         await talk(people, process, lines("tall", 120))
     alice = await windows.open("alice", viewport={"width": 1280, "height": 4000})
     await expect(alice.get_by_text("tall 0", exact=True)).to_have_count(1)
+
+
+async def test_a_message_that_comes_draws_no_other_again(windows: Windows, process: SiteProcess) -> None:
+    """In a busy room with a long list, whoever types there would notice."""
+    async with People() as people:
+        await talk(people, process, lines("drawn", 49))
+        alice = await windows.open("alice")
+        await expect(alice.get_by_text("drawn 48", exact=True)).to_be_visible()
+        await alice.evaluate(COUNT_TIMES)
+        await talk(people, process, ["drawn 49"])
+    await expect(alice.get_by_text("drawn 49", exact=True)).to_be_visible()
+    assert 0 < await alice.evaluate("written") < 20
 
 
 async def test_a_click_loads_the_newest_messages_before_older_ones(windows: Windows, process: SiteProcess) -> None:
