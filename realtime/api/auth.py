@@ -109,7 +109,7 @@ def _login(request: Request) -> tokens.Claims | None:
         name = sessions.name_login(request.session, request.session.session_key)
         ends: datetime | None = datetime.fromtimestamp(sessions.find_end(request.session), UTC)
     else:
-        name = row_tokens.name_login(request.auth) if row_tokens.is_row(request.auth) else ""
+        name = row_tokens.name_login(request.auth) if row_tokens.is_row_of(request.auth, request.user) else ""
         ends = row_tokens.find_expiry(request.auth)
     return tokens.Claims(str(request.user.pk), name, name, ends, None) if name or ends else None
 

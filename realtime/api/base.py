@@ -20,6 +20,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.versioning import BaseVersioning
 from rest_framework.views import APIView
 from rest_framework_simplejwt.authentication import JWTAuthentication
+from rest_framework_simplejwt.settings import api_settings
 
 from realtime.api.authentication import TokenAuthentication, refusing_ended
 from realtime.api.errors import exception_handler
@@ -91,13 +92,14 @@ class StandingView(APIView):
 
 
 class IsUser(IsAuthenticated):
-    """For users of the site alone.
+    """For users of the site alone, also as simplejwt describes them where a class believes the token alone.
 
     A class of the site may find somebody else, such as a device, whose primary key is also that of some user.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return super().has_permission(request, view) and is_user(request.user)
+        known = isinstance(request.user, api_settings.TOKEN_USER_CLASS) or is_user(request.user)
+        return known and super().has_permission(request, view)
 
 
 class RealtimeView(StandingView):

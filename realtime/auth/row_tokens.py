@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Model
+from django.contrib.auth import get_user_model
+from django.db.models import ForeignKey, Model, Q
 from rest_framework.authentication import TokenAuthentication
 from rest_framework.settings import api_settings
 
@@ -26,15 +27,16 @@ def known_models() -> list[type[Model]]:
 
 
 def find_models() -> tuple[type[Model], ...]:
-    """All models of tokens."""
+    """All models of tokens that say whose they are. Of others, nobody knows here whether a login has ended."""
     classes: Iterable[Any] = api_settings.DEFAULT_AUTHENTICATION_CLASSES
     named = [kind.model for kind in classes if issubclass(kind, TokenAuthentication) and kind.model is not None]
-    return tuple({model._meta.concrete_model: None for model in (*known_models(), *named)})
+    models = {model._meta.concrete_model: None for model in (*known_models(), *named)}
+    return tuple(model for model in models if _find_owners(model))
 
 
-def is_row(token: object) -> bool:
-    """Whether what authenticated a request is such a token."""
-    return isinstance(token, find_models())
+def is_row_of(token: object, user: object) -> bool:
+    """Whether what authenticated a request is such a token of this user: it would not be found by another one."""
+    return isinstance(token, find_models()) and any(getattr(token, name) == user for name in _find_owners(type(token)))
 
 
 def is_only_a_token(token: object) -> bool:
@@ -59,11 +61,19 @@ def find_expiry(token: Any) -> datetime | None:
 def find_logins(user_keys: Iterable[str]) -> set[str]:
     """The names of the logins by all tokens of these users. Synchronous; one query for each model."""
     pks = [read_id(key) for key in user_keys]
-    return {
-        row_login(model._meta.label_lower, key)
-        for model in find_models()
-        for key in exact(model._default_manager).filter(user__in=pks).values_list(_find_column(model), flat=True)
-    }
+    found = set()
+    for model in find_models():
+        owned = Q(*((f"{name}__pk__in", pks) for name in _find_owners(model)), _connector=Q.OR)
+        rows = exact(model._default_manager).filter(owned).values_list(_find_column(model), flat=True)
+        found |= {row_login(model._meta.label_lower, key) for key in rows}
+    return found
+
+
+def _find_owners(model: type[Model]) -> list[str]:
+    """The relations to the site's users. Only a model without a class of its own has to call it `user`."""
+    users: Any = get_user_model()._meta.concrete_model
+    relations: list[Any] = [field for field in model._meta.concrete_fields if isinstance(field, ForeignKey)]
+    return [field.name for field in relations if issubclass(users, field.related_model._meta.concrete_model)]
 
 
 def _find_column(model: type[Model]) -> str:

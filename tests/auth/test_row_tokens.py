@@ -40,6 +40,7 @@ DEVICES = """
 from django.conf import settings
 from django.db import models
 from rest_framework.authentication import BaseAuthentication, TokenAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 
 
 class Device(models.Model):
@@ -50,6 +51,48 @@ class Device(models.Model):
 class DeviceAuthentication(TokenAuthentication):
     keyword = "Device"
     model = Device
+
+
+class Scanner(models.Model):
+    key = models.CharField(max_length=40, unique=True)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE)
+    lent_to = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+")
+
+
+class Badge(models.Model):
+    key = models.CharField(max_length=40, unique=True)
+    scanner = models.ForeignKey(Scanner, models.CASCADE)
+
+
+class ScannerAuthentication(TokenAuthentication):
+    keyword = "Scanner"
+    model = Scanner
+
+    def authenticate_credentials(self, key):
+        found = self.model.objects.filter(key=key).first()
+        if found is None:
+            raise AuthenticationFailed
+        return self.find_user(found), found
+
+    def find_user(self, found):
+        return found.lent_to or found.owner
+
+
+class BadgeAuthentication(ScannerAuthentication):
+    keyword = "Badge"
+    model = Badge
+
+    def find_user(self, found):
+        return found.scanner.owner
+
+
+class BossAuthentication(ScannerAuthentication):
+    # Of another user than those whom the row names.
+    keyword = "Boss"
+
+    def find_user(self, found):
+        from django.contrib.auth import get_user_model
+        return get_user_model().objects.get(username="carl")
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -70,13 +113,14 @@ MIDDLEWARE = [
 REST_FRAMEWORK = {"NUM_PROXIES": 0, "DEFAULT_AUTHENTICATION_CLASSES": [
     "rest_framework.authentication.SessionAuthentication", "rest_framework.authentication.TokenAuthentication",
     "knox.auth.TokenAuthentication", "devices.models.DeviceAuthentication", "devices.models.KeyAuthentication",
+    "devices.models.ScannerAuthentication", "devices.models.BadgeAuthentication", "devices.models.BossAuthentication",
 ]}
 """
 TESTS = """
 from datetime import UTC, datetime, timedelta
 
 from asgiref.sync import sync_to_async
-from devices.models import Device
+from devices.models import Badge, Device, Scanner
 from django.contrib.auth import get_user_model
 from django.test import TransactionTestCase
 from knox.models import AuthToken
@@ -95,6 +139,9 @@ TICKET, LOGOUT, ROOMS = "/api/v1/ws/ticket", "/api/v1/auth/logout", "/api/v1/roo
 
 def user(name):
     return get_user_model().objects.create_user(name, password="correct horse")
+
+
+user_named = sync_to_async(user)
 
 
 @sync_to_async
@@ -176,6 +223,30 @@ class RowTokens(TransactionTestCase):
             await recheck(get_node().hub)
             await self.assert_ended(socket, self.headers[2])
 
+    async def test_a_model_of_the_sites_own_may_name_its_user_as_it_likes(self):
+        scanner = await Scanner.objects.acreate(key="s", owner=self.anna)
+        for change in ({"lent_to": self.ben}, {"key": "t"}):
+            async with connect(**await get_ticket("Scanner s")) as socket:
+                await socket.expect("connected")
+                await recheck(get_node().hub)
+                await socket.send({"type": "ping"})
+                await socket.expect("pong")
+                await Scanner.objects.aupdate(**change)
+                await recheck(get_node().hub)
+                if "key" in change:
+                    await self.assert_ended(socket, "Scanner s")
+
+    async def test_what_does_not_name_its_user_opens_sockets_as_well(self):
+        await user_named("carl")
+        scanner = await Scanner.objects.acreate(key="s", owner=self.anna)
+        await Badge.objects.acreate(key="b", scanner=scanner)
+        for header in ("Badge b", "Boss s"):
+            async with connect(**await get_ticket(header)) as socket:
+                await socket.expect("connected")
+                await recheck(get_node().hub)
+                await socket.send({"type": "ping"})
+                await socket.expect("pong")
+
     async def test_a_token_has_an_end(self):
         ends = datetime.now(UTC) + timedelta(hours=1)
         await AuthToken.objects.filter(pk=self.first.pk).aupdate(expiry=ends)
@@ -243,7 +314,7 @@ class RowTokens(TransactionTestCase):
         client = APIClient(headers={"authorization": self.headers[0]})
         claims = [identity.redeem_ticket(client.post(TICKET).json()["ticket"]) for _ in range(5)]
         # Users, revocations, and one for each model of tokens.
-        with self.assertNumQueries(5):
+        with self.assertNumQueries(6):
             found = identity.load_identities(claims)
         self.assertEqual({one.key for one in found}, {str(self.anna.pk)})
 """
@@ -260,4 +331,4 @@ def test_a_login_lasts_as_long_as_its_row(tmp_path):
         "devices/models.py": DEVICES,
         "tests.py": TESTS,
     }
-    assert "Ran 12 tests" in SmallSite(tmp_path, files).run("django", "test", "tests")
+    assert "Ran 14 tests" in SmallSite(tmp_path, files).run("django", "test", "tests")
