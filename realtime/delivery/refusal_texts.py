@@ -81,7 +81,7 @@ TEXTS: Mapping[Reason, str | Promise] = {
     Reason.ORIGIN_NOT_ALLOWED: _("This origin is not allowed."),
     Reason.SERVER_FULL: _("This server is full. Try again later."),
     Reason.NO_SUCH_SOCKET: _("There is no socket at this address."),
-    Reason.NO_HANDSHAKE: _("This address opens WebSockets. A proxy has to pass the headers Upgrade and Connection."),
+    Reason.NO_HANDSHAKE: _("This address opens sockets. A proxy has to pass the headers `Upgrade` and `Connection`."),
     # Requests
     Reason.INVALID_REQUEST: _("The request is not valid."),
     Reason.REQUEST_UNREADABLE: _("The body of the request cannot be read."),

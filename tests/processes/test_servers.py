@@ -131,7 +131,7 @@ async def be_refused(process: SiteProcess, *, used: str, unused: str) -> None:
     for path, origin in (("/api/v1/nowhere", None), ("/api/v1/ws", "https://evil.example")):
         with pytest.raises(InvalidStatus):
             await greet(process, f"?ticket={unused}", path=path, origin=origin)
-    with pytest.raises(HTTPStatusError, match="404"):
+    with pytest.raises(HTTPStatusError, match="426"):
         process.rest("GET", f"/ws?ticket={unused}")
 
 
