@@ -12,6 +12,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.core.handlers.asgi import get_script_prefix
+from django.db import OperationalError, ProgrammingError
 
 from realtime.protocol.errors import Refused
 from realtime.protocol.frames import encode
@@ -66,9 +67,12 @@ async def is_database_there() -> bool:
 
 
 def ask_database() -> None:
-    """Synchronous. Raises what the database raises."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    """Synchronous. Raises what the database raises: one without our tables is of no more use than one that is away."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM realtime_stream LIMIT 1")
+    except ProgrammingError as error:  # PostgreSQL's, for a table that is missing
+        raise OperationalError(*error.args) from error
 
 
 _readiness: WeakKeyDictionary[Node, Readiness] = WeakKeyDictionary()

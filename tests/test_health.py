@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from channels.testing import HttpCommunicator
+from django.db import connection
 
 from project.asgi import application
 from realtime import health
@@ -73,6 +74,20 @@ async def test_it_says_which_part_is_away(node, monkeypatch):
     monkeypatch.setattr(node.hub.bus, "is_down", True)
     assert await ask("/health/ready") == unavailable("database", "bus")
     assert await ask("/health/live") == (200, {"status": "ok"})
+
+
+async def test_a_database_without_tables_is_of_no_use(node, caplog):
+    def rename(old, new):
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    await database.run(rename, "realtime_stream", "other")
+    try:
+        assert await ask("/health/ready") == unavailable("database")
+    finally:
+        await database.run(rename, "other", "realtime_stream")
+    assert "realtime_stream" in caplog.text
+    assert await ask("/health/ready") == (200, {"status": "ok"})
 
 
 async def test_it_does_not_wait_long_for_a_database(node, monkeypatch):

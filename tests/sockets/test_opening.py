@@ -59,7 +59,7 @@ async def test_it_says_what_a_request_lacks_that_was_a_handshake(site, caplog, p
     request.scope.update(root_path=root_path, http_version="1.1")
     answer = await request.get_response(PATIENCE_SECONDS)
     assert (answer["status"], dict(answer["headers"])[b"upgrade"]) == (426, b"websocket")
-    assert answer["body"].decode().endswith("A proxy has to pass the headers Upgrade and Connection.")
+    assert answer["body"].decode().endswith("A proxy has to pass the headers `Upgrade` and `Connection`.")
     expected = f"A request for '{path}' was refused (426): NO_HANDSHAKE. Does the proxy pass Upgrade?"
     assert [record.getMessage() for record in caplog.records] == [expected]
 
