@@ -21,8 +21,6 @@ SERVICES_ONLY = ["-m", "not process and not browser", *(f"--ignore={path}" for p
 PARTS = [["--part", "0"], ["--part", "1"]]
 
 LIBRARY = ["make", "--no-print-directory", "client-test"]
-# The second half has few workers, because each one more costs time, and is to end with the others: so it goes first.
-LATER = ["nice", "-n", "5"]
 
 Half = tuple[dict[str, str], list[str]]
 
@@ -45,10 +43,10 @@ def command(half: Half, jobs: int) -> list[str]:
 def run_all(jobs: int, *, both: bool) -> int:
     """Run the first half or both, and the tests of the browser library. Returns 0 if all pass."""
     first, options = embedded(), []
-    beside = {"The browser library": ([*LATER, *LIBRARY], first[0])}
+    beside = {"The browser library": (LIBRARY, first[0])}
     if both:
         # The tests of the first half wait more, and take longer.
-        fewer = max(1, jobs // 4)
+        fewer = max(1, jobs // 2)
         jobs = max(1, jobs - fewer)
         second, (options, others) = services(), PARTS
         beside["The same on PostgreSQL and Redis"] = ([*command(second, fewer), *others], second[0])
@@ -57,7 +55,7 @@ def run_all(jobs: int, *, both: bool) -> int:
         for title, (arguments, env) in beside.items():
             output = stack.enter_context(tempfile.TemporaryFile())
             running.append((title, output, subprocess.Popen(arguments, env=env, stdout=output, stderr=output)))
-        codes = [subprocess.call([*LATER, *command(first, jobs), *options], env=first[0])]
+        codes = [subprocess.call([*command(first, jobs), *options], env=first[0])]
         for title, output, process in running:
             codes.append(process.wait())
             output.seek(0)
@@ -69,7 +67,7 @@ def run_all(jobs: int, *, both: bool) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.halves", description=__doc__.splitlines()[0])
-    parser.add_argument("--jobs", type=int, default=4, help="workers, of which each half gets fewer if both run")
+    parser.add_argument("--jobs", type=int, default=5, help="workers, of which each half gets fewer if both run")
     jobs = parser.parse_args().jobs
     if not (missing := find_missing()):
         return run_all(jobs, both=True)

@@ -21,7 +21,7 @@ def ends(monkeypatch, capfdbinary):
 
         monkeypatch.setattr(halves, "command", lambda half, jobs: program("second" if half[1] else "first", jobs))
         monkeypatch.setattr(halves, "find_missing", lambda: list(missing))
-        monkeypatch.setattr(sys, "argv", ["halves", "--jobs", "4"])
+        monkeypatch.setattr(sys, "argv", ["halves", "--jobs", "5"])
         monkeypatch.setenv("TEST_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
         monkeypatch.setenv("TEST_REDIS_URL", "redis://127.0.0.1:1/0")
         monkeypatch.setattr(halves, "LIBRARY", program("library"))
@@ -38,7 +38,7 @@ def test_all_have_to_pass(ends, codes, code):
     assert output.split("\n\n") == [
         "first 3 --part 0",
         "The browser library\nlibrary 0",
-        "The same on PostgreSQL and Redis\nsecond 1 --part 1\n",
+        "The same on PostgreSQL and Redis\nsecond 2 --part 1\n",
     ]
 
 
@@ -48,7 +48,7 @@ def test_without_servers_it_says_what_was_not_tested(ends, monkeypatch, codes):
     result, output = ends(*codes, missing=["Redis does not answer"])
     assert result == any(codes)
     assert output.startswith(
-        "Redis does not answer\nfirst 4\n\nThe browser library\nlibrary 0\n\nNOT TESTED: PostgreSQL"
+        "Redis does not answer\nfirst 5\n\nThe browser library\nlibrary 0\n\nNOT TESTED: PostgreSQL"
     )
 
 
