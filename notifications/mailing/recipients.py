@@ -28,7 +28,7 @@ def _find_users(keys: Sequence[Any]) -> "QuerySet[Any]":
 def note(readers: Sequence[Reader], field: str) -> None:
     """Store this field of readers, who are in the order of their keys. Those who have been deleted are left out."""
     try:
-        with own_transaction():
+        with own_transaction(savepoint=False):  # as `bulk_create` does
             Reader.objects.bulk_create(readers, update_conflicts=True, unique_fields=["user"], update_fields=[field])
     except IntegrityError:  # one of them has just been deleted
         there = set(_find_users([reader.user_id for reader in readers]).values_list("pk", flat=True))

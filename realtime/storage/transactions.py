@@ -30,15 +30,15 @@ class OutcomeUnknown(OperationalError):
 
 
 @contextmanager
-def own_transaction() -> Iterator[None]:
+def own_transaction(*, savepoint: bool = True) -> Iterator[None]:
     """Like `transaction.atomic()`, for the app's own short transactions.
 
     They are READ COMMITTED: they wait for each other at locked rows. With a stricter default of the site, whoever
-    waited would get an error. Raises OutcomeUnknown if COMMIT was sent and not answered; after any other exception,
-    nothing is stored.
+    waited would get an error. `savepoint` is Django's, for a transaction of the caller's. Raises OutcomeUnknown if
+    COMMIT was sent and not answered; after any other exception, nothing is stored.
     """
     if is_in_transaction():
-        with transaction.atomic(using=alias()):
+        with transaction.atomic(using=alias(), savepoint=savepoint):
             yield
         return
     ended = False
