@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.db import models
@@ -11,6 +11,10 @@ from django.db.models.expressions import RawSQL
 from realtime.integration import connection, rows, stored_id, update_rows, user_column
 
 ROWS_AT_ONCE = 1_000
+# Where a statement does much for each row. A longer one keeps a core from others, such as a message that is stored.
+FEW_ROWS = 250
+
+Key = TypeVar("Key")
 
 
 def update(
@@ -27,10 +31,19 @@ def update(
         update_rows(model._meta.db_table, types, values[start : start + ROWS_AT_ONCE], only_if)
 
 
-def parts(keys: Sequence[int]) -> Iterator[Sequence[int]]:
+def parts(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
     """As many of them as one statement takes."""
-    for start in range(0, len(keys), ROWS_AT_ONCE):
-        yield keys[start : start + ROWS_AT_ONCE]
+    return _divide(keys, ROWS_AT_ONCE)
+
+
+def few(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    """As many of them as one statement takes that does much for each."""
+    return _divide(keys, FEW_ROWS)
+
+
+def _divide(keys: Sequence[Key], most: int) -> Iterator[Sequence[Key]]:
+    for start in range(0, len(keys), most):
+        yield keys[start : start + most]
 
 
 def among(readers: Sequence[Any]) -> RawSQL:

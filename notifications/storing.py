@@ -1,6 +1,6 @@
-"""Stores the rows of one notification for many readers, with one statement for a thousand. Called by `sending`."""
+"""Stores the rows of one notification for many readers, with one statement for some hundred. Called by `sending`."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +14,6 @@ from notifications.content import Content
 from notifications.models import GroupMember, Notification
 from realtime.integration import connection, own_transaction, plain, rows, stored_id, user_column, wire_id
 
-ROWS_AT_ONCE = 1_000
 NAMED = 3  # people of a group
 
 TABLE = Notification._meta.db_table
@@ -82,7 +81,7 @@ def insert(content: Content, keys: Sequence[Any], present: Collection[Any] = ())
     found: dict[Any, int] = {}
     # Without a key and a group nothing can be there already, and PostgreSQL need not note for each row that it was not.
     conflict = KEEP if content.dedupe_key else INSERT
-    for part in _parts(keys):
+    for part in bulk.few(keys):
         found |= _insert(content, {}, part, present, conflict)
     return found
 
@@ -98,7 +97,7 @@ def insert_or_grow(
     _free_key(content, keys)
     grow = _Grow(content, window, present)
     found: dict[Any, int] = {}
-    for part in _parts(keys):
+    for part in bulk.few(keys):
         found |= _grow_once(grow, part) if content.dedupe_key else _grow(grow, part)
     return found
 
@@ -189,11 +188,6 @@ def _read_condition() -> str:
     with connection.cursor() as cursor:
         cursor.execute("SELECT sql FROM sqlite_master WHERE name = %s", [OPEN_GROUPS])
         return str(cursor.fetchone()[0]).rpartition(" WHERE ")[2]
-
-
-def _parts(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(keys), ROWS_AT_ONCE):
-        yield keys[start : start + ROWS_AT_ONCE]
 
 
 def _insert(

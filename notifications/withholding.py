@@ -64,9 +64,13 @@ def find_full(readers: Sequence[Any], now: datetime) -> set[Any]:
     limit = conf.settings().pushes_per_minute
     if not limit:
         return set()
+    return {reader for part in bulk.few(readers) for reader in _find_full(part, now - MINUTE, limit)}
+
+
+def _find_full(readers: Sequence[Any], after: datetime, limit: int) -> list[Any]:
     table = rows(recipient=user_column())
     by_stored = {plain(stored_id(reader)): reader for reader in readers}
-    since = connection.ops.adapt_datetimefield_value(now - MINUTE)
+    since = connection.ops.adapt_datetimefield_value(after)
     payload = bulk.as_json([{"recipient": stored_id(reader)} for reader in readers])
     with connection.cursor() as cursor:
         cursor.execute(
@@ -77,7 +81,7 @@ def find_full(readers: Sequence[Any], now: datetime) -> set[Any]:
             " AND n.withheld_by IN ('', 'limit') LIMIT %s) AS recent) > %s",
             [payload, since, since, limit + 1, limit],
         )
-        return {by_stored[plain(reader)] for (reader,) in cursor.fetchall()}
+        return [by_stored[plain(reader)] for (reader,) in cursor.fetchall()]
 
 
 def end_of_minute(now: datetime) -> datetime:

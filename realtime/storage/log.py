@@ -28,6 +28,8 @@ READ_CHUNK = 1_000
 READ_BYTES = 524_288
 # The same for each of several ranges: a socket that comes back begins with eight streams, which together are as much.
 RANGE_BYTES = READ_BYTES // 8
+# Of very many events, in one statement. A longer one keeps a core from others, such as a message that is stored.
+ROWS_AT_ONCE = 250
 # The stream row whose `last_seq` is the highest of all retired rooms. It is not the name of a stream.
 RETIRED = "room"
 # Between bodies in one parameter. JSON texts cannot contain it (RFC 7464).
@@ -53,10 +55,25 @@ def append(bodies: Sequence[tuple[str, bytes]], now: datetime | None = None) -> 
 
     That transaction must be short: the streams stay locked until it ends.
     """
-    place = Places(reserve(Counter(stream for stream, _ in bodies)))
+    place = Places(reserve_many(Counter(stream for stream, _ in bodies)))
     events = [LoggedEvent(stream, place.next(stream), body) for stream, body in bodies]
-    insert(events, now)
+    insert_many(events, now or timezone.now())
     return events
+
+
+def reserve_many(counts: Mapping[str, int]) -> dict[str, int]:
+    """`reserve` with short statements, which together lock the streams in the order of their names as well."""
+    names = sorted(counts)
+    firsts: dict[str, int] = {}
+    for start in range(0, len(names), ROWS_AT_ONCE):
+        firsts |= reserve({name: counts[name] for name in names[start : start + ROWS_AT_ONCE]})
+    return firsts
+
+
+def insert_many(events: Sequence[LoggedEvent], now: datetime) -> None:
+    """`insert` with short statements."""
+    for start in range(0, len(events), ROWS_AT_ONCE):
+        insert(events[start : start + ROWS_AT_ONCE], now)
 
 
 class Places:

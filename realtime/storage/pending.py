@@ -89,7 +89,7 @@ def _number(pending: Sequence[tuple[int, str, bytes]], now: datetime) -> list[Lo
     events = [
         (None if stream == BUNDLE else pk, *event) for pk, stream, body in pending for event in unpack(stream, body)
     ]
-    place = log.Places(log.reserve(Counter(stream for _, stream, _ in events)))
+    place = log.Places(log.reserve_many(Counter(stream for _, stream, _ in events)))
     bodies = complete([(stream, body) for _, stream, body in events])
     numbered = [
         LoggedEvent(stream, place.next(stream), body) for (_, stream, _), body in zip(events, bodies, strict=True)
@@ -101,7 +101,7 @@ def _number(pending: Sequence[tuple[int, str, bytes]], now: datetime) -> list[Lo
         if pk is not None
     ]
     if bundled:
-        log.insert(bundled, now)
+        log.insert_many(bundled, now)
         Event.objects.filter(pk__in=[pk for pk, stream, _ in pending if stream == BUNDLE]).delete()
     if changed:
         _assign(changed)

@@ -108,10 +108,10 @@ def test_groups_that_grow_end_or_are_repeated(
     assert Notification.objects.count() == 4 + len(old)
 
 
-def test_groups_of_many_readers_are_grown_a_thousand_at_a_time_in_the_same_order(
+def test_groups_of_many_readers_are_grown_by_short_statements_in_the_same_order(
     readers: list[Any], rows: list[Notification], bob: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("notifications.storing.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("notifications.bulk.FEW_ROWS", 1)
     assert_in_order(rows, lambda: notify(readers[::-1], "new_like", actor=bob, group_key="post"))
 
 

@@ -13,6 +13,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils.functional import lazystr
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext_lazy
@@ -116,6 +117,19 @@ def test_frames_and_mails_of_very_many_are_made_in_portions(settings: Any, monke
     assert mails[-3:] == [2, 4, 5]
     assert [len(pushed(reader)) for reader in readers] == [1] * 5
     assert Delivery.objects.count() == 5
+
+
+@pytest.mark.parametrize("options", [{}, {"group_key": "g"}, {"dedupe_key": "d"}], ids=["plain", "group", "once"])
+def test_the_statements_for_very_many_are_short(options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that is stored meanwhile waits for a core no longer than one of them takes."""
+    monkeypatch.setattr(bulk, "FEW_ROWS", 2)
+    readers = [make_user(f"reader{number}") for number in range(5)]
+    with CaptureQueriesContext(connection) as asked:
+        assert notify(readers, "mention", message="x", **options) == 5
+    statements = [query["sql"] for query in asked]
+    for beginning in ("INSERT INTO notifications_notification (", "SELECT given.recipient"):
+        assert sum(sql.startswith(beginning) for sql in statements) == 3, beginning
+    assert [len(pushed(reader)) for reader in readers] == [1] * 5
 
 
 def test_it_takes_a_primary_key(alice: Any, bob: Any) -> None:

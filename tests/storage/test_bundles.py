@@ -1,11 +1,13 @@
 """Many events of one transaction: they wait in few rows, and get their numbers like any others."""
 
+import contextlib
 from datetime import timedelta
 from functools import partial
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import Count
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 import realtime
@@ -104,6 +106,19 @@ def test_events_keep_their_order_among_others(small):
         realtime.publish("user.7", {"type": "after"})
         publish_all("few", ["user.7", "user.8"])
     assert stored("user.7") == [f'{{"type":"{text}"}}' for text in ("before", "many", "after", "few")]
+
+
+@transactional
+@pytest.mark.parametrize("block", [transaction.atomic, contextlib.nullcontext], ids=["transaction", "none"])
+def test_the_statements_of_very_many_are_short_and_keep_the_order(monkeypatch, block):
+    """Whoever stores a message meanwhile waits for a core no longer than one of them takes."""
+    monkeypatch.setattr(log, "ROWS_AT_ONCE", 100)
+    with CaptureQueriesContext(connection) as asked, block():
+        publishing.publish_all([(stream, {"type": text}) for text in ("first", "second") for stream in EVERYBODY])
+    statements = [query["sql"] for query in asked]
+    assert sum("INSERT INTO realtime_stream" in sql for sql in statements) == 3
+    assert sum("INSERT INTO realtime_event (stream, seq," in sql for sql in statements) == 5
+    assert [stored(stream) for stream in EVERYBODY] == [['{"type":"first"}', '{"type":"second"}']] * 250
 
 
 @transactional
