@@ -182,6 +182,15 @@ def test_own_words_replace_those_of_the_type(root: Client, bob: Any) -> None:
     assert (row.title, row.message) == ("Lunch", "100% <b>sure</b>")
 
 
+@pytest.mark.parametrize("word", ["title", "message"])
+def test_words_of_spaces_only_are_those_of_the_type(root: Client, bob: Any, word: str) -> None:
+    texts: dict[str, Any] = {"title": "Hello", "message": "Hello", word: "Hello %(name)s"}
+    types.register("greeting", **texts)
+    assert errors(send(root, bob, param_name="", **{word: "  "})) == {"param_name"}
+    send(root, bob, **{word: "  "})
+    assert getattr(Notification.objects.get().render(), word) == "Hello Ada"
+
+
 def test_a_page_that_asks_comes_first_above_a_thousand(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "CONFIRM_ABOVE", 1)
     answer = send(root, audience="everyone")
