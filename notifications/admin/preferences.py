@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.db.models import JSONField, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -12,7 +13,7 @@ from notifications.admin.mixins import LockedMixin, LongListMixin
 from notifications.admin.parameter_fields import JsonField
 from notifications.preferences.changing import reconsider
 from notifications.types import categories, find_type
-from realtime.integration import FindsUsers
+from realtime.integration import FindsUsers, exact
 
 # Of fields that staff cannot guess how to fill in.
 HELP_TEXTS = {
@@ -21,13 +22,22 @@ HELP_TEXTS = {
 }
 
 
+class ChoicesForm(OpenedForm):
+    def clean_user(self) -> Any:
+        """Locked until the new row is stored: whether the user is there, the database looks at COMMIT only."""
+        user = self.cleaned_data["user"]
+        there = exact(get_user_model()._base_manager).filter(pk=user.pk)
+        there.select_for_update(of=("self",), no_key=True).values_list("pk").first()
+        return user
+
+
 class ChoicesMixin(FindsUsers, LockedMixin, LongListMixin):
     """Rows that stay their user's. Whatever happens to one, what waits for the user is decided again.
 
     The user may change the rest, such as by the link of a mail, while staff have the form open.
     """
 
-    form = OpenedForm
+    form = ChoicesForm
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = super().get_object(request, object_id, from_field)

@@ -11,15 +11,16 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import IntegrityError
 from django.db.models.lookups import Exact, In
 from django.test import Client
 from django.test.utils import register_lookup
 from django.urls import reverse
 from django.utils.translation import ngettext_lazy
 
-from notifications import types
+from notifications import dispatching, types
 from notifications.admin import sending, sending_forms
-from notifications.admin.sending_forms import RecipientsForm
+from notifications.admin.sending_forms import RecipientsForm, SendForm
 from notifications.models import Dispatch, Notification, TypeSwitch
 from realtime.models import Event
 from tests.notifications.announced_admin import assert_no_own_code, log_in_root
@@ -243,6 +244,29 @@ def test_a_push_that_fails_stores_nothing(root: Client, bob: Any, monkeypatch: p
     with pytest.raises(RuntimeError, match="no log"):
         send(root, bob)
     assert not Notification.objects.exists()
+    assert not Dispatch.objects.exists()
+
+
+@pytest.mark.parametrize("deleted", ["people", "actor"])
+def test_who_is_deleted_before_it_is_sent_is_named(
+    root: Client, bob: Any, carol: Any, monkeypatch: pytest.MonkeyPatch, deleted: str
+) -> None:
+    count_reach = SendForm.count_reach
+
+    def delete_one(form: SendForm) -> int:
+        reach = count_reach(form)
+        bob.delete()
+        return reach
+
+    monkeypatch.setattr(SendForm, "count_reach", delete_one)
+    fields = {"people": [bob.pk], "actor": carol.pk} if deleted == "people" else {"people": [carol.pk], "actor": bob.pk}
+    if deleted == "people":  # the database says so at COMMIT
+
+        def start(*args: Any, **kwargs: Any) -> None:
+            raise IntegrityError
+
+        monkeypatch.setattr(dispatching, "start", start)
+    assert errors(send(root, type="mention", **fields)) == {deleted}
     assert not Dispatch.objects.exists()
 
 
