@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import JSONField, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,15 @@ class ChoicesForm(OpenedForm):
         there = exact(get_user_model()._base_manager).filter(pk=user.pk)
         there.select_for_update(of=("self",), no_key=True).values_list("pk").first()
         return user
+
+    def _post_clean(self) -> None:
+        """The user of a stored row is not in the form, so Django passes over what is unique for each user."""
+        super()._post_clean()  # type: ignore[misc]  # not in the stubs
+        if "user" not in self.fields and not self.errors:
+            try:
+                self.instance.validate_constraints()
+            except ValidationError as error:
+                self.add_error(None, error)
 
 
 class ChoicesMixin(FindsUsers, LockedMixin, LongListMixin):

@@ -192,6 +192,17 @@ def test_a_user_for_whom_staff_choose_something_is_deleted_after_that(
     assert not Preference.objects.exists()
 
 
+def test_staff_do_not_choose_one_thing_twice_for_a_reader(staff: Client, erin: Any) -> None:
+    choose(erin, types={"mention": {"mail": False, "socket": False}})
+    row = Preference.objects.get(channel="mail")
+    form = {"scope": "type", "key": "mention", "channel": "socket", "enabled": "on"}
+    answer = staff.post(reverse("admin:notifications_preference_change", args=[row.pk]), form)
+    assert answer.context["adminform"].form.errors == {
+        "__all__": ["Preference with this User, Scope, Key and Channel already exists."]
+    }
+    assert not Preference.objects.filter(enabled=True).exists()
+
+
 def test_staff_keep_what_the_reader_has_changed_since_they_opened_the_form(staff: Client, erin: Any) -> None:
     """Such as by the link of a mail. What both have changed is as staff want it."""
     until = NOON + timedelta(days=1, microseconds=5)
