@@ -12,8 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from notifications.admin.form_fields import OPENED, OpenedForm
 from notifications.admin.mixins import LockedMixin, LongListMixin
 from notifications.admin.parameter_fields import JsonField
+from notifications.models import Preference
 from notifications.preferences.changing import reconsider
-from notifications.types import categories, find_type
+from notifications.types import categories, choices, find_type
 from realtime.integration import FindsUsers, exact
 
 # Of fields that staff cannot guess how to fill in.
@@ -98,9 +99,23 @@ class ReaderAdminMixin(ChoicesMixin):
         return Q(bounced_address__iexact=term) if "@" in term else Q()
 
 
+class PreferenceForm(ChoicesForm):
+    def clean(self) -> dict[str, Any]:
+        """What is for a type or category that is gone stays; a new key has to exist, or nothing would come of it."""
+        given = super().clean()
+        is_new = not {"scope", "key"}.isdisjoint(self.changed_data)
+        if is_new and "scope" in given and "key" in given:
+            known = dict(choices()) if given["scope"] == Preference.Scope.TYPE else categories()
+            if given["key"] not in known:
+                text = _("There is no “{name}” here. Choose from: {known}.")
+                self.add_error("key", text.format(name=given["key"], known=", ".join(sorted(known))))
+        return given
+
+
 class PreferenceAdminMixin(ChoicesMixin):
     """What readers have chosen for types and categories."""
 
+    form = PreferenceForm
     list_display = ["user", "scope", "key", "channel", "enabled"]
     list_filter = ["scope", "channel", "enabled"]
 

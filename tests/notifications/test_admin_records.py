@@ -203,6 +203,26 @@ def test_staff_do_not_choose_one_thing_twice_for_a_reader(staff: Client, erin: A
     assert not Preference.objects.filter(enabled=True).exists()
 
 
+@pytest.mark.parametrize(("scope", "key"), [("type", "mentions"), ("type", "social"), ("category", "mention")])
+def test_staff_choose_nothing_for_what_there_is_not(staff: Client, erin: Any, scope: str, key: str) -> None:
+    form = {"user": erin.pk, "scope": scope, "key": key, "channel": "mail"}
+    answer = staff.post(reverse("admin:notifications_preference_add"), form)
+    (error,) = answer.context["adminform"].form.errors["key"]
+    assert f"There is no “{key}” here. Choose from: " in error
+    form["key"] = {"type": "mention", "category": "social"}[scope]
+    assert staff.post(reverse("admin:notifications_preference_add"), form).status_code == 302
+
+
+def test_staff_change_what_a_reader_has_chosen_for_a_type_that_is_gone(staff: Client, erin: Any) -> None:
+    row = Preference.objects.create(user=erin, scope="type", key="gone", channel="mail", enabled=True)
+    url = reverse("admin:notifications_preference_change", args=[row.pk])
+    form = {"scope": "type", "key": "gone", "channel": "mail"}
+    assert staff.post(url, form).status_code == 302
+    row.refresh_from_db()
+    assert not row.enabled
+    assert set(staff.post(url, {**form, "key": "gone too"}).context["adminform"].form.errors) == {"key"}
+
+
 def test_staff_keep_what_the_reader_has_changed_since_they_opened_the_form(staff: Client, erin: Any) -> None:
     """Such as by the link of a mail. What both have changed is as staff want it."""
     until = NOON + timedelta(days=1, microseconds=5)
