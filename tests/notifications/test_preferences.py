@@ -195,6 +195,13 @@ def test_a_mute_can_be_shown_in_every_time_zone(
     assert admin_client.get("/admin/notifications/reader/").status_code == 200
 
 
+def test_a_mute_that_is_over_is_none(hers: APIClient, alice: Any, time: Time) -> None:
+    choose(alice, muted_until=NOON + timedelta(hours=1))
+    assert hers.get(URL).json()["muted_until"] == "2030-01-16T13:00:00.000000Z"
+    time.pass_by(hours=1)
+    assert hers.get(URL).json()["muted_until"] is None
+
+
 def test_everybody_has_their_own(hers: APIClient, bob: Any) -> None:
     patch(hers, {"channels": {"mail": False}})
     assert client_for(bob).get(URL).json()["channels"]["mail"] is True
