@@ -231,10 +231,18 @@ def test_what_staff_have_switched_off_does_not_hold(hers: APIClient, monkeypatch
 
 
 def test_who_wants_mails_again_is_believed(hers: APIClient, alice: Any) -> None:
+    type(alice).objects.update(email="Alice@example.org")
     Reader.objects.create(user=alice, bounced_address="alice@example.org")
     assert hers.get(URL).json()["mail_refused"] == "alice@example.org"
     assert patch(hers, {"channels": {"socket": True}})["mail_refused"] == "alice@example.org"
     assert patch(hers, {"channels": {"mail": True}})["mail_refused"] == ""
+
+
+def test_an_address_that_was_refused_is_named_as_long_as_it_is_the_users(hers: APIClient, alice: Any) -> None:
+    Reader.objects.create(user=alice, bounced_address="old@example.org")
+    for address, refused in (("old@example.org", "old@example.org"), ("new@example.org", ""), ("", "")):
+        type(alice).objects.update(email=address)
+        assert hers.get(URL).json()["mail_refused"] == refused
 
 
 def test_without_time_zones(hers: APIClient, settings: Any) -> None:
