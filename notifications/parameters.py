@@ -1,12 +1,14 @@
 """What staff fill in to send a notification of a type: the parameters of its texts, and the fields of its `data`.
 
-Pure. Called by the admin.
+And which of the parameters of `notify` may be a misspelt option. Pure. Called by the admin and by `sending`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +30,10 @@ PLAIN: Mapping[type[inspect.Type], type] = {
     inspect.DateType: date,
     inspect.UUIDType: UUID,
 }
+
+# A site may well have parameters with names like those of the others, such as `links` or `titles`.
+DISTINCT_OPTIONS = ("dedupe_key", "group_key", "unless_present")
+LIKENESS = 0.85  # of `dedup_key` and `dedupe_key` it is 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,12 @@ def find_names(templates: Iterable[Text], languages: Iterable[str]) -> set[str]:
 def find_unusable(kind: NotificationType, languages: Iterable[str]) -> list[str]:
     """The parameters of the texts that nobody can pass, because `notify` has options of these names."""
     return sorted(find_names(templates_of(kind), languages) & OPTIONS)
+
+
+@lru_cache(maxsize=1_024)
+def find_similar_option(name: str) -> str:
+    """The option of `notify` that may be meant by a parameter of this name. Empty if there is none."""
+    return next(iter(get_close_matches(name, DISTINCT_OPTIONS, 1, LIKENESS)), "")
 
 
 def templates_of(kind: NotificationType, *, own_title: bool = False, own_message: bool = False) -> list[Text]:

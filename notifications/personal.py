@@ -23,7 +23,7 @@ from notifications.models import AnnouncementState, Delivery, Follow, GroupMembe
 from notifications.models.announcement import Announcement
 from notifications.models.target import Target, about, content_types
 from notifications.pruning import ROWS_AT_ONCE, delete_rows
-from notifications.withdrawing import withdraw_ended
+from notifications.withdrawing import names_in_text, withdraw_ended
 from realtime.integration import exact, own_transaction, read_user, wire_id
 
 # These belong to a person's notifications, but say who else is in a group.
@@ -154,10 +154,10 @@ def _rewrite(chosen: NotificationQuerySet, pk: Any, members: "models.QuerySet[Gr
         with own_transaction():
             rows = list(chosen.locked()[:ROWS_AT_ONCE])
             for row in rows:
-                row.group_actors = [one for one in row.group_actors if str(one["user_id"]) != str(wire_id(pk))]
-                if row.actor_id == pk:
+                if names_in_text(row, str(pk)):
                     row.actor_id = None
                     row.params = row.params | ({"actor": ""} if "actor" in row.params else {})
+                row.group_actors = [one for one in row.group_actors if str(one["user_id"]) != str(wire_id(pk))]
             Notification.objects.bulk_update(rows, ["actor", "params", "group_actors"], batch_size=100)
             members.filter(notification__in=[row.pk for row in rows]).delete()
         total += len(rows)

@@ -4,7 +4,7 @@ Site code calls it as `notifications.notify`; the admin and announcements use it
 notifications.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, models
 from django.utils.asyncio import async_unsafe
 
-from notifications import bulk, conf, content, pushing, routing, storing, types
+from notifications import bulk, conf, content, parameters, pushing, routing, storing, types
 from notifications.content import Content, InvalidData
 from notifications.languages import languages_of
 from notifications.models import Notification, TypeSwitch
@@ -77,10 +77,12 @@ def notify(
     `unless_present` is the stream of a room such as `room.general`: who has it open has seen it already.
 
     People get no notification of what they did themselves. Nothing is stored of a type that staff have switched off.
-    Raises TypeError (recipients or actor are not users), UnknownType, MissingParameter, InvalidData, ValidationError (a
-    wrong `link`, a text that is too long or has a NUL character), DoesNotExist. If the push raises, nothing is stored.
+    Raises TypeError (recipients or actor are not users, an option is misspelt), UnknownType, MissingParameter,
+    InvalidData, ValidationError (a wrong `link`, a text that is too long or has a NUL character), DoesNotExist. If the
+    push raises, nothing is stored.
     """
     kind = types.require_type(type_name)
+    _require_spelling(kind, params)
     found = find_recipients(recipients)
     if actor is not None:
         actor, params["actor"] = _name_actor(actor)
@@ -102,6 +104,17 @@ def notify(
     if not is_one(recipients):
         return len(stored.ids)
     return read_row(prepared, stored) if stored.ids else None
+
+
+def _require_spelling(kind: types.NotificationType, params: Mapping[str, object]) -> None:
+    """A misspelt `dedupe_key` would be a parameter that nothing shows, and each repeat would be sent."""
+    similar = {name: option for name in params if (option := parameters.find_similar_option(name))}
+    if not similar:  # nearly always, and quickly
+        return
+    in_texts = parameters.find_names(parameters.templates_of(kind), [conf.default_language(), *conf.languages()])
+    for name, option in similar.items():
+        if name not in in_texts:
+            raise TypeError(f"notify has no option {name!r}, and no text of {kind.key!r} has it: is it {option!r}?")
 
 
 async def anotify(recipients: Any, type_name: str, **options: Any) -> Notification | int | None:

@@ -148,10 +148,22 @@ def _unname(row: Notification, person: str) -> None:
     """The person is not in this group any more. Its text and link stay those of its newest notification."""
     if not person:
         return
+    is_named = names_in_text(row, person)
     row.group_actors = [named for named in row.group_actors if str(named["user_id"]) != person]
-    if str(row.actor_id) == person:
+    if is_named:
         row.actor_id = None
         row.params = row.params | {"actor": row.group_actors[0]["name"] if row.group_actors else ""}
+
+
+def names_in_text(row: Notification, person: str) -> bool:
+    """Whether the parameter `actor` is the name of this person.
+
+    That is who has caused the newest of a group or, where that was taken out or its actor deleted, who is named first.
+    """
+    if row.actor_id is not None or not row.group_actors:
+        return str(row.actor_id) == person
+    first = row.group_actors[0]
+    return str(first["user_id"]) == person and bool(row.params.get("actor") == first["name"])
 
 
 def connect_targets() -> None:

@@ -46,6 +46,10 @@ class AnnouncementStepsMixin(StepsMixin):
         if announcement.state not in UNPUBLISHED:
             return self._report(request, announcement, None)
         now = clock.now()
+        try:
+            publishing.require_end_to_come(announcement, now)
+        except ValueError as error:
+            return self._refuse(request, announcement, error)
         is_later = announcement.starts_at is not None and announcement.starts_at > now
         if request.method == "POST":
             return self._publish(request, announcement, at_once="_now" in request.POST or not is_later)
@@ -101,8 +105,12 @@ class AnnouncementStepsMixin(StepsMixin):
                 return self._report(request, announcement, text if done else None)
         except (StoreUnavailable, TimeoutError):
             messages.error(request, UNKNOWN_ONLINE)
+            return HttpResponseRedirect(self.address("change", announcement.pk))
         except ValueError as error:
-            messages.error(request, _("It cannot be published: %(cause)s") % {"cause": error})
+            return self._refuse(request, announcement, error)
+
+    def _refuse(self, request: HttpRequest, announcement: Announcement, cause: ValueError) -> HttpResponse:
+        messages.error(request, _("It cannot be published: %(cause)s") % {"cause": cause})
         return HttpResponseRedirect(self.address("change", announcement.pk))
 
     def _ask(

@@ -30,7 +30,10 @@ class LockedMixin(AdminMixin):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = super().get_object(request, object_id, from_field)
         if found is not None and request.method == "POST" and connection.in_atomic_block:
-            found.refresh_from_db(from_queryset=self.model._default_manager.select_for_update())
+            try:
+                found.refresh_from_db(from_queryset=self.model._default_manager.select_for_update())
+            except self.model.DoesNotExist:  # somebody has just deleted it, which the admin says of what is not there
+                return None
         return found
 
 

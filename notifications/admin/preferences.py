@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.db.models import JSONField, Q, QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -10,9 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from notifications.admin.form_fields import OPENED, OpenedForm
 from notifications.admin.mixins import LockedMixin, LongListMixin
 from notifications.admin.parameter_fields import JsonField
+from notifications.models import Preference
 from notifications.preferences.changing import reconsider
-from notifications.types import categories, find_type
-from realtime.integration import FindsUsers
+from notifications.types import categories, choices, find_type
+from realtime.integration import FindsUsers, exact
 
 # Of fields that staff cannot guess how to fill in.
 HELP_TEXTS = {
@@ -21,13 +24,31 @@ HELP_TEXTS = {
 }
 
 
+class ChoicesForm(OpenedForm):
+    def clean_user(self) -> Any:
+        """Locked until the new row is stored: whether the user is there, the database looks at COMMIT only."""
+        user = self.cleaned_data["user"]
+        there = exact(get_user_model()._base_manager).filter(pk=user.pk)
+        there.select_for_update(of=("self",), no_key=True).values_list("pk").first()
+        return user
+
+    def _post_clean(self) -> None:
+        """The user of a stored row is not in the form, so Django passes over what is unique for each user."""
+        super()._post_clean()  # type: ignore[misc]  # not in the stubs
+        if "user" not in self.fields and not self.errors:
+            try:
+                self.instance.validate_constraints()
+            except ValidationError as error:
+                self.add_error(None, error)
+
+
 class ChoicesMixin(FindsUsers, LockedMixin, LongListMixin):
     """Rows that stay their user's. Whatever happens to one, what waits for the user is decided again.
 
     The user may change the rest, such as by the link of a mail, while staff have the form open.
     """
 
-    form = OpenedForm
+    form = ChoicesForm
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         found = super().get_object(request, object_id, from_field)
@@ -78,9 +99,23 @@ class ReaderAdminMixin(ChoicesMixin):
         return Q(bounced_address__iexact=term) if "@" in term else Q()
 
 
+class PreferenceForm(ChoicesForm):
+    def clean(self) -> dict[str, Any]:
+        """What is for a type or category that is gone stays; a new key has to exist, or nothing would come of it."""
+        given = super().clean()
+        is_new = not {"scope", "key"}.isdisjoint(self.changed_data)
+        if is_new and "scope" in given and "key" in given:
+            known = dict(choices()) if given["scope"] == Preference.Scope.TYPE else categories()
+            if given["key"] not in known:
+                text = _("There is no “{name}” here. Choose from: {known}.")
+                self.add_error("key", text.format(name=given["key"], known=", ".join(sorted(known))))
+        return given
+
+
 class PreferenceAdminMixin(ChoicesMixin):
     """What readers have chosen for types and categories."""
 
+    form = PreferenceForm
     list_display = ["user", "scope", "key", "channel", "enabled"]
     list_filter = ["scope", "channel", "enabled"]
 

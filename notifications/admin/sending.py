@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.helpers import AdminForm
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -120,10 +120,13 @@ class SendMixin(StepsMixin):
             with own_transaction():
                 row = dispatching.start(form.draft, form.chosen, form_key=key, created_by=request.user)
                 self.log_many(request, describe(row), only=row)
-        except IntegrityError:
-            if (answer := self._answer_again(request, key)) is None:
+        except (IntegrityError, ObjectDoesNotExist):  # it was sent twice at once, or somebody in it was deleted
+            if (answer := self._answer_again(request, key)) is not None:
+                return answer
+            again = SendForm(request.POST, kind=form.kind, site=self.admin_site)
+            if again.is_valid():
                 raise
-            return answer
+            return self._show_form(request, again)
         except ValueError as error:  # what nobody knows before it is pushed, such as a frame that is too large
             form.add_error(None, unsendable(error))
             return self._show_form(request, form)

@@ -162,8 +162,9 @@ class SendForm(RecipientsForm):
             self.fields["data"] = make_data()
 
     def _names_needed(self) -> set[str]:
-        """The parameters of the texts that are not replaced by others."""
-        title, message = (bool(self.data.get(self.add_prefix(word))) for word in WORDS)
+        """The parameters of the texts that are not replaced by others. Of a text of spaces only, nothing is left."""
+        given = {word: self.data.get(self.add_prefix(word)) for word in WORDS}
+        title, message = (bool(self.fields[word].to_python(text)) for word, text in given.items())
         templates = parameters.templates_of(self.kind, own_title=title, own_message=message)
         return parameters.find_names(templates, self.languages)
 

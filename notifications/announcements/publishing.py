@@ -112,8 +112,7 @@ def go_live(announcement_id: int, now: datetime, *, only_due: bool = False) -> b
         return False
     audience = row.audience
     audiences.require_audience(audience)
-    if row.ends_at is not None and row.ends_at <= now:  # it would be pushed to all and end at once
-        raise ValueError(_("It must end after it goes live."))
+    require_end_to_come(row, now)
     # Both ask the presence store, so before the transaction. The audience is compared once more in it.
     online = audiences.find_online() if audience == ONLINE else {}
     within_ms = events.measure_spread() if audience != EVERYONE else 0
@@ -130,6 +129,12 @@ def go_live(announcement_id: int, now: datetime, *, only_due: bool = False) -> b
             events.send_change(row.pk, within_ms)
     count_reached(row)
     return True
+
+
+def require_end_to_come(announcement: Announcement, now: datetime) -> None:
+    """Raises ValueError for one that would be pushed to all and end at once."""
+    if announcement.ends_at is not None and announcement.ends_at <= now:
+        raise ValueError(_("Its end has passed."))
 
 
 def count_reached(announcement: Announcement) -> None:

@@ -113,7 +113,7 @@ class ActionView(ChangeView):
         summary=_("Take an action of a notification"),
     )
     def post(self, request: Request, id: str, key: str) -> Response:
-        """Note which action of one of your notifications you have taken. This also marks it as read.
+        """Note which action of one of your notifications you have taken. This also reads it and ends its snooze.
 
         Taking the same one again changes nothing; after another one it is a conflict.
         """

@@ -179,7 +179,7 @@ def undo(user_id: Any, text: str) -> Outcome:
             values = changes.earlier(at, step.column)
         found = changes.lock_some(chosen, IDS_AT_ONCE)
         if step.ends:
-            changes.restore(chosen, at, step.ends)
+            changes.restore(chosen.filter(_has_no_action_since(at)), at, step.ends)
         if step.closes_group:
             changes.reopen(chosen, at, step.column)
         changed = chosen.update(**values)
@@ -194,12 +194,17 @@ def _is_untouched(name: str, at: datetime) -> Q:
     if name == "seen":  # what was read since has been seen, whoever saw it first
         return Q(read_at__isnull=True)
     if name == "read":  # whoever has taken an action since has read it
-        return Q(acted_at__isnull=True) | Q(acted_at__lt=at)
+        return _has_no_action_since(at)
     if name == "unarchive":  # whoever has snoozed it since wants it back in the inbox
         return Q(snoozed_until__isnull=True)
     if name == "unsnooze":
-        return Q(archived_at__isnull=True)
+        return Q(archived_at__isnull=True) & _has_no_action_since(at)
     return Q()
+
+
+def _has_no_action_since(at: datetime) -> Q:
+    """An action is the end of a snooze, too: what was dealt with does not come back."""
+    return Q(acted_at__isnull=True) | Q(acted_at__lt=at)
 
 
 def _restore_mails(user_id: Any, ids: Sequence[int] | None, now: datetime) -> None:
@@ -211,14 +216,18 @@ def _restore_mails(user_id: Any, ids: Sequence[int] | None, now: datetime) -> No
 
 @retry_conflicts
 def take_action(user_id: Any, pk: int, key: str) -> bool:
-    """Note which action of a notification its reader has taken, which also reads it. False if one was taken before."""
+    """Note which action of a notification its reader has taken. False if one was taken before.
+
+    It also reads the notification, and ends its snooze.
+    """
     user_id = read_user(user_id)
     with own_transaction():
         changes.lock_inbox(user_id)
         now = clock.now()
         own = Notification.objects.filter(recipient_id=user_id, pk=pk, action="").existing()
         read_at = list(own.locked().values_list("read_at", flat=True))
-        values = {"action": key, "acted_at": now, **STEPS["read"].values(now), "read_at": Coalesce("read_at", now)}
+        values = {"action": key, "acted_at": now, **STEPS["read"].values(now)}
+        values |= {"read_at": Coalesce("read_at", now), "snoozed_until": None}
         if not own.update(**values):
             return False
         announcing.announce(user_id, "act", [pk])

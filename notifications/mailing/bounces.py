@@ -3,19 +3,16 @@
 An address is written to again when the user has another one, or switches mails on again.
 """
 
-import logging
 from typing import Any
 
 from django.apps import apps
 from django.db.models import QuerySet
 
 from notifications import clock
-from notifications.mailing.recipients import address_of, bare, is_same_address, load_users, note
+from notifications.mailing.recipients import bare, find_address, is_same_address, load_users, note
 from notifications.mailing.unsubscribing import stop_mails
 from notifications.models import Delivery, Reader
 from realtime.integration import own_transaction, retry_conflicts
-
-logger = logging.getLogger(__name__)
 
 FAILED = {"bounced": Delivery.State.BOUNCED, "rejected": Delivery.State.BOUNCED, "failed": Delivery.State.FAILED}
 UNWANTED = {"complained", "unsubscribed"}
@@ -47,18 +44,9 @@ def on_tracking(sender: Any, event: Any, **_: Any) -> None:
     _note(deliveries, state=FAILED[event.event_type], reason=reason, error=why, settled_at=clock.now())
     if event.event_type == "bounced" and reason not in PASSING:
         for reader, user in load_users(list(readers)).items():
-            address = _find_address(user)
+            address = find_address(user)  # an error must not keep the other reports of this request from being noted
             if address and is_same_address(address, str(event.recipient)):
                 note_bad_address(reader, address)
-
-
-def _find_address(user: Any) -> str:
-    """Empty if the site's own function fails: that must not keep the other reports of this request from being noted."""
-    try:
-        return address_of(user)
-    except Exception:
-        logger.exception("The address of the user %s could not be found out", user.pk)
-        return ""
 
 
 @retry_conflicts

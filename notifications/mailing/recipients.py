@@ -1,5 +1,6 @@
-"""To which address a user gets mails, and what is noted about readers. Called by the other modules of the package."""
+"""To which address a user gets mails, and what is noted about readers. Called by this package and by preferences."""
 
+import logging
 from collections.abc import Sequence
 from email.utils import parseaddr
 from typing import Any
@@ -13,6 +14,8 @@ from notifications import conf
 from notifications.models import Reader
 from notifications.models.preference import ADDRESS_CHARS
 from realtime.integration import exact, own_transaction, retry_conflicts
+
+logger = logging.getLogger(__name__)
 
 
 def load_users(keys: Sequence[Any]) -> dict[Any, Any]:
@@ -44,6 +47,15 @@ def address_of(user: Any) -> str:
         return str(import_string(path)(user) or "")
     name = getattr(user, "get_email_field_name", lambda: "email")()
     return str(getattr(user, name, "") or "")
+
+
+def find_address(user: Any) -> str:
+    """`address_of`, but empty if the site's own function fails."""
+    try:
+        return address_of(user)
+    except Exception:
+        logger.exception("The address of the user %s could not be found out", user.pk)
+        return ""
 
 
 def bare(address: str) -> str:

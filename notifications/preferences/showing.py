@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from notifications import types
+from notifications import clock, types
+from notifications.mailing.recipients import find_address, is_same_address, load_users
 from notifications.models import Reader, TypeSwitch
 from notifications.preferences import store
 from notifications.preferences.cascade import Facts, decide
@@ -78,14 +79,27 @@ def show(reader: Any) -> Preferences:
     off = TypeSwitch.off_types()
     return Preferences(
         channels=Switches(**choices.switches),
-        muted_until=None if row.muted_until is None else format_time(row.muted_until),
+        muted_until=_muted_until(row),
         time_zone=row.time_zone,
         quiet_hours=_quiet_hours(row),
         digest=DigestPreference(row.digest, row.digest_hour, row.digest_weekday),
         away_minutes=row.away_minutes,
-        mail_refused=row.bounced_address,
+        mail_refused=_refused_address(row),
         categories=[_category(key, str(label), choices, off) for key, label in types.categories().items()],
     )
+
+
+def _muted_until(row: Reader) -> str | None:
+    """One that is over is no mute."""
+    return None if row.muted_until is None or row.muted_until <= clock.now() else format_time(row.muted_until)
+
+
+def _refused_address(row: Reader) -> str:
+    """Mails go to another one if the user has that by now."""
+    if not row.bounced_address:
+        return ""
+    user = load_users([row.user_id]).get(row.user_id)
+    return row.bounced_address if user and is_same_address(find_address(user), row.bounced_address) else ""
 
 
 def _quiet_hours(row: Reader) -> list[QuietHours]:

@@ -292,6 +292,17 @@ def test_what_an_action_was_taken_of_stays_read(bob: Any, five: list[int], name:
     assert (other.is_read, other.seen_at) == (False, None)
 
 
+@pytest.mark.parametrize("name", ["archive", "unsnooze"])
+def test_undoing_snoozes_nothing_again_of_which_an_action_was_taken(bob: Any, five: list[int], name: Any) -> None:
+    do(bob, "snooze", ids=five)
+    undo = inbox.act(bob.pk, name, ids=five).undo
+    inbox.take_action(bob.pk, five[0], "accept")
+    inbox.undo(bob.pk, undo)
+    snoozed = Notification.objects.filter(recipient=bob).exclude(snoozed_until=None)
+    assert sorted(snoozed.values_list("pk", flat=True)) == five[1:]
+    assert not Notification.objects.exclude(archived_at=None).exists()
+
+
 def test_reading_again_after_an_action_is_undone(bob: Any, five: list[int]) -> None:
     inbox.take_action(bob.pk, five[0], "accept")
     inbox.act(bob.pk, "unread", ids=five[:1])

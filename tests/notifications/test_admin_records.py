@@ -2,10 +2,12 @@
 
 import html
 import json
+import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -20,6 +22,8 @@ from tests.notifications.announced_admin import hidden_of, messages_of
 from tests.notifications.choices import NIGHT, NOON, choose
 from tests.notifications.mails import Office, reader, states
 from tests.notifications.rows import sent
+from tests.patience import PATIENCE_SECONDS
+from tests.racing import somebody_waits, wait_until
 
 pytestmark = pytest.mark.django_db
 ALWAYS = {**NIGHT, "start": "00:00", "end": "00:00"}
@@ -136,6 +140,87 @@ def test_what_a_reader_has_chosen_stays_theirs(staff: Client, erin: Any, bob: An
     form = {"user": bob.pk, "scope": "type", "key": "mention", "channel": "mail"}
     assert staff.post(url, form).status_code == 302
     assert Preference.objects.get().user == erin
+
+
+@pytest.mark.parametrize("step", ["change", "delete"])
+@pytest.mark.parametrize("model", ["reader", "preference"])
+def test_a_reader_who_is_deleted_while_staff_save_what_they_have_chosen_is_not_there(
+    staff: Client, erin: Any, monkeypatch: pytest.MonkeyPatch, model: str, step: str
+) -> None:
+    choose(erin, mail=True, types={"mention": {"mail": False}})
+    key = erin.pk if model == "reader" else Preference.objects.get().pk
+    get_object = admin.ModelAdmin.get_object
+
+    def find_and_delete(page: Any, *args: Any) -> Any:
+        found = get_object(page, *args)
+        erin.delete()
+        return found
+
+    monkeypatch.setattr(admin.ModelAdmin, "get_object", find_and_delete)
+    answer = staff.post(reverse(f"admin:notifications_{model}_{step}", args=[key]), {"post": "yes"}, follow=True)
+    assert answer.redirect_chain == [(reverse("admin:index"), 302)]
+    assert f"with ID “{key}” doesn’t exist" in messages_of(answer)[0]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("model", ["reader", "preference"])
+def test_a_user_for_whom_staff_choose_something_is_deleted_after_that(
+    staff: Client, erin: Any, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    def delete() -> None:
+        try:
+            get_user_model().objects.filter(pk=erin.pk).delete()
+        finally:
+            connection.close()
+
+    deletion = threading.Thread(target=delete)
+    save = admin.ModelAdmin.save_model
+
+    def delete_and_save(*args: Any) -> None:
+        deletion.start()
+        wait_until(lambda: somebody_waits() or not deletion.is_alive())
+        save(*args)
+
+    monkeypatch.setattr(admin.ModelAdmin, "save_model", delete_and_save)
+    own = {"quiet_hours": "[]", "digest": "off", "digest_hour": 8, "digest_weekday": 1}
+    form = {"user": erin.pk, "scope": "type", "key": "mention", "channel": "mail", **own}
+    assert staff.post(reverse(f"admin:notifications_{model}_add"), form).status_code == 302
+    deletion.join(PATIENCE_SECONDS)
+    assert not get_user_model().objects.filter(pk=erin.pk).exists()
+    assert not Reader.objects.exists()
+    assert not Preference.objects.exists()
+
+
+def test_staff_do_not_choose_one_thing_twice_for_a_reader(staff: Client, erin: Any) -> None:
+    choose(erin, types={"mention": {"mail": False, "socket": False}})
+    row = Preference.objects.get(channel="mail")
+    form = {"scope": "type", "key": "mention", "channel": "socket", "enabled": "on"}
+    answer = staff.post(reverse("admin:notifications_preference_change", args=[row.pk]), form)
+    assert answer.context["adminform"].form.errors == {
+        "__all__": ["Preference with this User, Scope, Key and Channel already exists."]
+    }
+    assert not Preference.objects.filter(enabled=True).exists()
+
+
+@pytest.mark.parametrize(("scope", "key"), [("type", "mentions"), ("type", "social"), ("category", "mention")])
+def test_staff_choose_nothing_for_what_there_is_not(staff: Client, erin: Any, scope: str, key: str) -> None:
+    form = {"user": erin.pk, "scope": scope, "key": key, "channel": "mail"}
+    answer = staff.post(reverse("admin:notifications_preference_add"), form)
+    (error,) = answer.context["adminform"].form.errors["key"]
+    assert f"There is no “{key}” here. Choose from: " in error
+    form["key"] = {"type": "mention", "category": "social"}[scope]
+    assert staff.post(reverse("admin:notifications_preference_add"), form).status_code == 302
+
+
+def test_staff_change_what_a_reader_has_chosen_for_a_type_that_is_gone(staff: Client, erin: Any) -> None:
+    row = Preference.objects.create(user=erin, scope="type", key="gone", channel="mail", enabled=True)
+    url = reverse("admin:notifications_preference_change", args=[row.pk])
+    form = {"scope": "type", "key": "gone", "channel": "mail"}
+    assert staff.post(url, form).status_code == 302
+    row.refresh_from_db()
+    assert not row.enabled
+    assert set(staff.post(url, {**form, "key": "gone too"}).context["adminform"].form.errors) == {"key"}
 
 
 def test_staff_keep_what_the_reader_has_changed_since_they_opened_the_form(staff: Client, erin: Any) -> None:

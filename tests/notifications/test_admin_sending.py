@@ -11,15 +11,16 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import IntegrityError
 from django.db.models.lookups import Exact, In
 from django.test import Client
 from django.test.utils import register_lookup
 from django.urls import reverse
 from django.utils.translation import ngettext_lazy
 
-from notifications import types
+from notifications import dispatching, types
 from notifications.admin import sending, sending_forms
-from notifications.admin.sending_forms import RecipientsForm
+from notifications.admin.sending_forms import RecipientsForm, SendForm
 from notifications.models import Dispatch, Notification, TypeSwitch
 from realtime.models import Event
 from tests.notifications.announced_admin import assert_no_own_code, log_in_root
@@ -182,6 +183,15 @@ def test_own_words_replace_those_of_the_type(root: Client, bob: Any) -> None:
     assert (row.title, row.message) == ("Lunch", "100% <b>sure</b>")
 
 
+@pytest.mark.parametrize("word", ["title", "message"])
+def test_words_of_spaces_only_are_those_of_the_type(root: Client, bob: Any, word: str) -> None:
+    texts: dict[str, Any] = {"title": "Hello", "message": "Hello", word: "Hello %(name)s"}
+    types.register("greeting", **texts)
+    assert errors(send(root, bob, param_name="", **{word: "  "})) == {"param_name"}
+    send(root, bob, **{word: "  "})
+    assert getattr(Notification.objects.get().render(), word) == "Hello Ada"
+
+
 def test_a_page_that_asks_comes_first_above_a_thousand(root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "CONFIRM_ABOVE", 1)
     answer = send(root, audience="everyone")
@@ -234,6 +244,29 @@ def test_a_push_that_fails_stores_nothing(root: Client, bob: Any, monkeypatch: p
     with pytest.raises(RuntimeError, match="no log"):
         send(root, bob)
     assert not Notification.objects.exists()
+    assert not Dispatch.objects.exists()
+
+
+@pytest.mark.parametrize("deleted", ["people", "actor"])
+def test_who_is_deleted_before_it_is_sent_is_named(
+    root: Client, bob: Any, carol: Any, monkeypatch: pytest.MonkeyPatch, deleted: str
+) -> None:
+    count_reach = SendForm.count_reach
+
+    def delete_one(form: SendForm) -> int:
+        reach = count_reach(form)
+        bob.delete()
+        return reach
+
+    monkeypatch.setattr(SendForm, "count_reach", delete_one)
+    fields = {"people": [bob.pk], "actor": carol.pk} if deleted == "people" else {"people": [carol.pk], "actor": bob.pk}
+    if deleted == "people":  # the database says so at COMMIT
+
+        def start(*args: Any, **kwargs: Any) -> None:
+            raise IntegrityError
+
+        monkeypatch.setattr(dispatching, "start", start)
+    assert errors(send(root, type="mention", **fields)) == {deleted}
     assert not Dispatch.objects.exists()
 
 

@@ -140,6 +140,14 @@ def test_it_shows_a_type_as_readers_see_it_in_each_language(root: Client, office
     assert root.post(link.removeprefix("https://example.com")).status_code == 404
 
 
+def test_a_mail_reads_in_the_direction_of_its_language(root: Client, office: Office, settings: Any) -> None:
+    settings.LANGUAGES = [("en", "English"), ("ar", "Arabic")]
+    page = root.get(address("change", "new_follower")).content.decode()
+    assert '<bdi lang="ar">' in page
+    assert '<pre lang="ar" dir="rtl">' in page
+    assert '<pre lang="en" dir="ltr">' in page
+
+
 def test_it_shows_everything_that_a_type_can_have(
     root: Client, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -338,11 +338,13 @@ def test_while_it_is_not_known_who_is_online_it_is_not_published_for_them(
     assert state_of(row) == "draft"
 
 
-def test_one_whose_end_has_passed_is_not_published(root: Client) -> None:
-    """It would be pushed to everyone and end at once."""
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_one_whose_end_has_passed_is_not_published(root: Client, method: str) -> None:
+    """It would be pushed to everyone and end at once. Nor is it offered."""
     row = make_draft(ends_at=timezone.now() - timedelta(hours=1))
-    answer = root.post(address("publish", row), follow=True)
-    assert messages_of(answer) == ["It cannot be published: It must end after it goes live."]
+    answer = getattr(root, method)(address("publish", row), follow=True)
+    assert answer.redirect_chain == [(address("change", row), 302)]
+    assert messages_of(answer) == ["It cannot be published: Its end has passed."]
     assert (state_of(row), frames()) == ("draft", [])
 
 

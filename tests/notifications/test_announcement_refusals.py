@@ -72,7 +72,7 @@ def test_it_refuses_an_end_before_the_beginning() -> None:
 
 def test_it_refuses_an_end_that_has_passed() -> None:
     """It would be pushed to everyone and end at once."""
-    with pytest.raises(ValueError, match="end after it goes live"):
+    with pytest.raises(ValueError, match="Its end has passed"):
         announce("Over", ends_at=timezone.now() - LATER)
     assert_nothing_was_sent()
 

@@ -1,5 +1,6 @@
 """What mails say, in both languages and with little or much to say, and the headers that mail programs read."""
 
+import re
 from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -108,6 +109,19 @@ def test_in_the_readers_language(office: Office, erin: Any, alice: Any, settings
 def language_by_name(user: Any) -> str:
     """The site's function in the test below."""
     return "zh-hans" if user.username.startswith("zh") else "en"
+
+
+@pytest.mark.parametrize(("language", "direction"), [("ar", "rtl"), ("en", "ltr")])
+def test_it_keeps_its_direction_where_only_what_is_in_the_body_is_left(
+    office: Office, erin: Any, settings: Any, language: str, direction: str
+) -> None:
+    """Mail programs in browsers put it into a page of their own."""
+    settings.LANGUAGES = [(language, language)]
+    settings.LANGUAGE_CODE = language
+    sent(erin, "mention", message="hello")
+    (mail,) = office.send(minutes=5)
+    (body,) = re.findall("<body[^>]*>(.*)</body>", html_of(mail), re.S)
+    assert re.match(rf'\s*<table [^>]*lang="{language}" dir="{direction}"', body)
 
 
 def test_what_many_get_is_rendered_once_for_each_language(

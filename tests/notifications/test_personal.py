@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import get_language, override
 
-from notifications import erase_user, export_user, follow, mute, notify, personal, pruning
+from notifications import erase_user, export_user, follow, mute, notify, personal, pruning, withdraw
 from notifications.announcements.numbers import numbers_of
 from notifications.inbox import act
 from notifications.models import (
@@ -282,6 +282,23 @@ def test_a_group_of_two_says_that_there_is_another(alice: Any, bob: Any, carol: 
     assert row_of(carol).render().message == "bob and 1 other liked your post"
     erase_user(bob)
     assert row_of(carol).render().message == "2 people liked your post"
+
+
+@pytest.mark.parametrize("gone", ["withdrawn", "deleted"])
+def test_who_is_named_in_the_place_of_somebody_else_is_not_named_either(
+    alice: Any, bob: Any, carol: Any, gone: str
+) -> None:
+    for actor in (alice, bob) if gone == "withdrawn" else (alice,):
+        notify(carol, "new_like", actor=actor, group_key="like:7", dedupe_key=f"like:{actor.pk}")
+    key = alice.pk
+    if gone == "withdrawn":
+        withdraw(dedupe_key=f"like:{bob.pk}")
+    else:
+        alice.delete()
+    assert row_of(carol).render().message == "alice liked your post"
+    erase_user(key)
+    assert row_of(carol).render().message == "Somebody liked your post"
+    assert "alice" not in str(row_of(carol).params)
 
 
 def test_a_person_among_many_is_found_in_all_portions(

@@ -195,6 +195,13 @@ def test_a_mute_can_be_shown_in_every_time_zone(
     assert admin_client.get("/admin/notifications/reader/").status_code == 200
 
 
+def test_a_mute_that_is_over_is_none(hers: APIClient, alice: Any, time: Time) -> None:
+    choose(alice, muted_until=NOON + timedelta(hours=1))
+    assert hers.get(URL).json()["muted_until"] == "2030-01-16T13:00:00.000000Z"
+    time.pass_by(hours=1)
+    assert hers.get(URL).json()["muted_until"] is None
+
+
 def test_everybody_has_their_own(hers: APIClient, bob: Any) -> None:
     patch(hers, {"channels": {"mail": False}})
     assert client_for(bob).get(URL).json()["channels"]["mail"] is True
@@ -224,10 +231,18 @@ def test_what_staff_have_switched_off_does_not_hold(hers: APIClient, monkeypatch
 
 
 def test_who_wants_mails_again_is_believed(hers: APIClient, alice: Any) -> None:
+    type(alice).objects.update(email="Alice@example.org")
     Reader.objects.create(user=alice, bounced_address="alice@example.org")
     assert hers.get(URL).json()["mail_refused"] == "alice@example.org"
     assert patch(hers, {"channels": {"socket": True}})["mail_refused"] == "alice@example.org"
     assert patch(hers, {"channels": {"mail": True}})["mail_refused"] == ""
+
+
+def test_an_address_that_was_refused_is_named_as_long_as_it_is_the_users(hers: APIClient, alice: Any) -> None:
+    Reader.objects.create(user=alice, bounced_address="old@example.org")
+    for address, refused in (("old@example.org", "old@example.org"), ("new@example.org", ""), ("", "")):
+        type(alice).objects.update(email=address)
+        assert hers.get(URL).json()["mail_refused"] == refused
 
 
 def test_without_time_zones(hers: APIClient, settings: Any) -> None:

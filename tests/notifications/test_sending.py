@@ -14,9 +14,9 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
-from django.utils.functional import lazystr
+from django.utils.functional import lazy, lazystr
 from django.utils.safestring import mark_safe
-from django.utils.translation import gettext_lazy
+from django.utils.translation import get_language, gettext_lazy
 
 from notifications import anotify, bulk, dispatching, notify, pushing, sending, types, withdraw
 from notifications.mailing import queue
@@ -279,6 +279,25 @@ def test_a_missing_parameter(bob: Any) -> None:
     with pytest.raises(types.MissingParameter, match=r"'%\(actor\)s mentioned you' needs the parameter 'actor'"):
         notify(bob, "mention")
     assert_nothing_was_sent()
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "option"),
+    [("dedup_key", "dedupe_key"), ("groupkey", "group_key"), ("unless_presence", "unless_present")],
+)
+def test_a_misspelt_option(bob: Any, misspelt: str, option: str) -> None:
+    given: dict[str, Any] = {misspelt: "x", "links": ["/"], "group": "g"}
+    with pytest.raises(TypeError, match=f"'{misspelt}'.*'{option}'"):
+        notify(bob, "mention", message="hello", **given)
+    assert_nothing_was_sent()
+
+
+def test_a_parameter_of_one_language_may_have_nearly_the_name_of_an_option(
+    bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"zh-hans": "%(group_keys)s"}
+    register(monkeypatch, "keys", message=lazy(lambda: said.get(get_language() or "", "Keys"), str)())
+    assert sent(bob, "keys", group_keys="a, b").params == {"group_keys": "a, b"}
 
 
 def test_an_unknown_recipient() -> None:

@@ -148,6 +148,23 @@ def test_what_was_put_away_comes_back_without_a_push(bob: Any, time: Time, act: 
     assert inbox.counts(bob.pk).unread == 0
 
 
+def test_what_an_action_was_taken_of_comes_back_only_if_it_is_snoozed_after_that(bob: Any, time: Time) -> None:
+    row = sent(bob, "mention", message="hello")
+    snooze(bob, row)
+    assert inbox.take_action(bob.pk, row.pk, "accept")
+    row.refresh_from_db()
+    assert row.snoozed_until is None
+    waking.wake(time.pass_by(hours=2))
+    row.refresh_from_db()
+    assert row.is_read
+    assert len(pushed(bob, "notification")) == 1
+    snooze(bob, row, ONE + timedelta(hours=2))
+    waking.wake(time.pass_by(hours=1))
+    row.refresh_from_db()
+    assert not row.is_read
+    assert len(pushed(bob, "notification")) == 2
+
+
 def test_what_is_archived_does_not_come_back(bob: Any, time: Time) -> None:
     row = sent(bob, "mention", message="hello")
     snooze(bob, row)

@@ -58,8 +58,9 @@ def test_one_of_a_group_is_taken_out_of_it(bob: Any) -> None:
         assert withdraw(dedupe_key=f"like:{fan.pk}") == 0
         assert row_of(bob).render().message == message
     assert pushed(bob, "inbox")[-1]["data"]["notification_ids"] == [row_of(bob).pk]
-    for fan in (fans[0], fans[2]):
+    for fan, message in ((fans[0], "fan2 liked your post"), (fans[2], "")):
         assert withdraw(dedupe_key=f"like:{fan.pk}") == 1
+        assert [row.render().message for row in Notification.objects.all()] == [message] * bool(message)
     assert not Notification.objects.exists()
     assert len(pushed(bob, "notification_removed")) == 1
 
