@@ -408,6 +408,30 @@ async def test_a_double_click_is_one_act(windows: Windows) -> None:
     await expect(items.first).to_have_attribute("data-key", str(second))
 
 
+async def test_a_key_that_is_held_acts_once(windows: Windows, process: SiteProcess) -> None:
+    """The next notification has the focus then. Only the last act could be undone."""
+    carol = await open_inbox(windows, process, 4)
+    items = carol.locator("#items > li")
+    await carol.click("#bell")
+    await hold(carol, "e", 3)
+    await expect(items).to_have_count(3)
+    await hold(carol, "j", 3)
+    await expect(items.nth(2)).to_be_focused()
+    await hold(carol, "u", 2)
+    await expect(items.nth(2)).not_to_have_class(re.compile("unread"))
+    await items.nth(1).locator("[data-act=toggle]").focus()
+    await hold(carol, "Enter", 2)
+    await expect(items.nth(1)).not_to_have_class(re.compile("unread"))
+    await expect(carol.locator("#unread")).to_have_text("1")
+    await expect(items).to_have_count(3)
+
+
+async def hold(page: Page, key: str, times: int) -> None:
+    for _ in range(times):
+        await page.keyboard.down(key)
+    await page.keyboard.up(key)
+
+
 async def test_only_the_last_act_offers_to_be_undone(windows: Windows, process: SiteProcess) -> None:
     carol = await open_inbox(windows, process, 3)
     await keep_toasts(carol)
