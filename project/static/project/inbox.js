@@ -4,6 +4,7 @@ import { realtime } from "./client.js";
 import { find, keepFocus, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
+import { serverNow } from "./login.js";
 import { endActs, showToast } from "./toasts.js";
 import { atMost99, fill, gettext, ngettext, sayError } from "./texts.js";
 
@@ -43,7 +44,7 @@ export const acts = {
   snooze: (item) =>
     item.snoozed_until
       ? perform(inbox.unsnooze(item.id), gettext("Back in the inbox"))
-      : perform(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
+      : perform(inbox.snooze(item.id, new Date(serverNow() + SNOOZE_MS)), gettext("Snoozed for a minute")),
   read: (item) => perform(inbox.read(item.id)),
   undo: () => undo(last),
 };

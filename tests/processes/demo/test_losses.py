@@ -37,6 +37,8 @@ NO_GRACE = """{
     window.setTimeout = (run, ms, ...rest) => (ms === 5000 ? 0 : plan(run, ms, ...rest));
 }"""
 SLOW_CLOCK = "{ const { now } = Date; Date.now = () => now() - 3_600_000; }"
+FAST_CLOCK = SLOW_CLOCK.replace("-", "+")
+SNOOZED_SECONDS = "(item) => (Date.parse(item.item.snoozed_until) - new Date()) / 1000"
 # Resolves when a page that waits for one attempt has fewer seconds left than before.
 COUNT_DOWN = """() => new Promise((resolve) => {
     const pill = document.querySelector("#pill");
@@ -239,6 +241,27 @@ async def test_a_login_outlives_its_tokens_also_where_the_clock_is_slow(windows:
     await alice.evaluate("(text) => sessionStorage.setItem('login', text)", json.dumps(ended))
     await alice.reload()
     await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
+
+
+@pytest.mark.parametrize("clock", [SLOW_CLOCK, FAST_CLOCK], ids=["slow", "fast"])
+async def test_a_minute_of_snoozing_is_one_also_where_the_clock_is_wrong(
+    windows: Windows, process: SiteProcess, clock: str
+) -> None:
+    process.site.run(
+        "from django.contrib.auth import get_user_model; from notifications import notify;"
+        "notify(get_user_model().objects.get(username='carol'), 'mention', message='Lunch?')"
+    )
+    tab = await windows.open("carol")
+    await tab.context.add_init_script(clock)
+    carol = await windows.open("carol", beside=tab)
+    await keep_toasts(carol)
+    await expect(carol.locator("#items > li")).not_to_have_count(0)
+    await carol.click("#bell")
+    await carol.keyboard.press("h")
+    await expect(carol.locator(".toast", has_text="Snoozed for a minute")).to_have_count(1)
+    await carol.locator("#inbox .tabs span").get_by_text("Snoozed", exact=True).click()
+    left = await carol.locator("#items > li").first.evaluate(SNOOZED_SECONDS)
+    assert 0 < left <= 60
 
 
 async def test_whoever_is_disabled_reads_so(windows: Windows, process: SiteProcess) -> None:
