@@ -23,6 +23,8 @@ let isUnloaded = false; // the list, or more of it, could not be loaded
 export function startInbox() {
   inbox.open();
   inbox.subscribe(show);
+  // It is empty then, and would cover what says why.
+  realtime.onState(({ status }) => status === "signedOut" && keepFocus(() => setOpen(false)));
   find("bell").addEventListener("click", () => toggle(find("inbox").hidden));
   find("close-inbox").addEventListener("click", () => toggle(false));
   find("space").addEventListener("focusin", ({ target }) => isBehind(target) && setOpen(false));

@@ -12,7 +12,7 @@ import jwt
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.clients.browser import open_page
+from tests.clients.browser import PHONE, open_page
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.processes.demo.barriers import expect_no_barriers
@@ -50,6 +50,7 @@ COUNT_DOWN = """() => new Promise((resolve) => {
     };
     new MutationObserver(look).observe(pill, { childList: true });
 })"""
+SIGN_OUT = "import('/static/project/client.js').then(({ realtime }) => realtime.signOut())"
 # The first socket of a page breaks at once.
 BREAK_FIRST = """{
     const { WebSocket } = window;
@@ -230,6 +231,17 @@ async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProces
     await expect_no_barriers(alice)
     await alice.click("#choose-again")
     await expect(alice.locator("#sign-in button").first).to_be_enabled()
+
+
+@pytest.mark.parametrize("pane", ["side", "live", "inbox"])
+async def test_each_pane_of_a_phone_says_that_one_is_signed_out(windows: Windows, pane: str) -> None:
+    carol = await windows.open("carol", viewport=PHONE)
+    await carol.click("#bell" if pane == "inbox" else f"#panes [data-pane={pane}]")
+    await carol.evaluate(SIGN_OUT)
+    await expect(carol.locator("#ended")).to_be_in_viewport(ratio=1)
+    await expect_no_barriers(carol)
+    await carol.click("#choose-again")
+    await expect(carol.locator("#sign-in button").first).to_be_enabled()
 
 
 async def test_a_login_outlives_its_tokens_also_where_the_clock_is_slow(windows: Windows, process: SiteProcess) -> None:

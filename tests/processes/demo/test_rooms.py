@@ -175,7 +175,7 @@ async def test_a_phone_says_how_much_is_new_in_all_rooms(windows: Windows, proce
 
 
 async def test_what_one_has_said_oneself_is_not_new_in_the_room_that_one_has_left(windows: Windows) -> None:
-    """Also if it is stored, or comes from another window, when another room is shown."""
+    """It is stored when another room is shown."""
     alice, bob = await windows.open("alice"), await windows.open("bob")
     await alice.check("#cut")
     await say(alice, "On its way")
