@@ -14,6 +14,9 @@ export interface Choice {
   enabled?: MaybeRefOrGetter<boolean>;
 }
 
+/** With none, nothing is opened yet: as a route has no id before it is known. */
+type Given<T> = MaybeRefOrGetter<T | null | undefined>;
+
 export interface ProviderProps {
   client: Realtime;
   enabled?: boolean | undefined;
@@ -52,7 +55,7 @@ export function useConnection(): Fields<State> {
 
 /** Joins the room, and follows everything that is known about it. */
 export function useRoom(
-  id: MaybeRefOrGetter<string>,
+  id: Given<string>,
   choice?: Choice,
 ): Fields<RoomSnapshot> & { room: ComputedRef<Room> } {
   const room = useJoined(id, choice);
@@ -63,7 +66,7 @@ type MessageFields = Fields<Pick<RoomSnapshot, "messages" | "hasOlder" | "loadin
 type MessageActs = Pick<Room, "send" | "retry" | "discard" | "loadOlder" | "reload">;
 
 /** Joins the room: its messages, and what one does with them. */
-export function useMessages(id: MaybeRefOrGetter<string>, choice?: Choice): MessageFields & MessageActs {
+export function useMessages(id: Given<string>, choice?: Choice): MessageFields & MessageActs {
   const room = useJoined(id, choice);
   const { messages, hasOlder, loading, error } = split(follow(() => room.value, ROOM));
   return {
@@ -81,12 +84,12 @@ export function useMessages(id: MaybeRefOrGetter<string>, choice?: Choice): Mess
 
 /** Joins the room: who is typing there, and a function to call at each key. */
 export function useTyping(
-  id: MaybeRefOrGetter<string>,
+  id: Given<string>,
   choice?: Choice,
 ): Fields<Pick<RoomSnapshot, "typingUsers">> & Pick<Room, "typing"> {
   const room = useJoined(id, choice);
   const { typingUsers } = split(follow(() => room.value, ROOM));
-  return { typingUsers, typing: (isTyping) => room.value.typing(isTyping) };
+  return { typingUsers, typing: (isTyping) => void (room.value.id && room.value.typing(isTyping)) };
 }
 
 /** How many are online, and the status of these users. */
@@ -120,33 +123,33 @@ export function useUnread(choice?: Choice): ComputedRef<number> {
 
 /** The last value of a topic; undefined until the first. */
 export function useTopic<N extends keyof TopicData>(
-  name: MaybeRefOrGetter<N>,
+  name: Given<N>,
   choice?: Choice,
 ): Readonly<ShallowRef<TopicData[N] | undefined>>;
 export function useTopic<T = unknown>(
-  name: MaybeRefOrGetter<string>,
+  name: Given<string>,
   choice?: Choice,
 ): Readonly<ShallowRef<T | undefined>>;
 export function useTopic(
-  name: MaybeRefOrGetter<string>,
+  name: Given<string>,
   { enabled = true }: Choice = {},
 ): Readonly<ShallowRef<unknown>> {
   const client = useRealtime();
-  const topic = computed(() => client.topic(toValue(name)));
+  const topic = computed(() => client.topic(toValue(name) ?? ""));
   useOpen(
     () => topic.value.join(),
-    () => toValue(enabled),
+    () => toValue(enabled) && !!toValue(name),
     () => topic.value,
   );
   return follow<unknown>(() => topic.value, undefined);
 }
 
-function useJoined(id: MaybeRefOrGetter<string>, { enabled = true }: Choice = {}): ComputedRef<Room> {
+function useJoined(id: Given<string>, { enabled = true }: Choice = {}): ComputedRef<Room> {
   const client = useRealtime();
-  const room = computed(() => client.room(toValue(id)));
+  const room = computed(() => client.room(toValue(id) ?? ""));
   useOpen(
     () => room.value.join(),
-    () => toValue(enabled),
+    () => toValue(enabled) && !!toValue(id),
     () => room.value,
   );
   return room;
