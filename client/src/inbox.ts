@@ -87,7 +87,7 @@ function boxOf({ archived_at, snoozed_until }: Item): InboxFilter["box"] {
 
 /** What an act of now does to a notification, as the server does it. */
 export function changeBy(act: Act, until?: Date): Change {
-  const now = new Date().toISOString();
+  const now = new Date().toJSON();
   return (item) => {
     if (act === "delete") return null;
     const seen_at = item.seen_at ?? now;

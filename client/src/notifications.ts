@@ -150,8 +150,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     while (this.#acts.size) await Promise.allSettled(this.#acts);
     const { undo, before } = this.#last;
     if (!undo) return false;
-    const ids = before!.map(({ id }) => id);
-    await this.#try(ids, (item) => before!.find(({ id }) => id === item.id)!, "/notifications/undo", { undo });
+    await this.#try(
+      before!.map(({ id }) => id),
+      (item) => before!.find(({ id }) => id === item.id)!,
+      "/notifications/undo",
+      { undo },
+    );
     // What was removed is in no list of this page any more.
     await this.reload();
     return true;
