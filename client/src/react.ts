@@ -113,6 +113,8 @@ export function useTopic(name: Given<string>, { enabled = true }: Choice = {}): 
   const client = useRealtime();
   const topic = useMemo(() => client.topic(name ?? ""), [client, name]);
   useOpen(() => topic.join(), [topic], enabled && !!name);
+  // The component may show it as well.
+  useStore(topic, () => topic.error, null);
   return useStore<unknown, unknown>(topic, whole, undefined);
 }
 

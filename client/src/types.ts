@@ -234,6 +234,8 @@ export interface Topic<T = unknown> extends Observable<T | undefined> {
   readonly name: string;
   /** The last value; undefined until the first. */
   readonly value: T | undefined;
+  /** Why the server has refused it; null if it has not. */
+  readonly error: Error | null;
   /** Subscribe to the topic, until the returned function was called. */
   join(): Off;
   on(listener: (value: T) => void): Off;

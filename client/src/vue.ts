@@ -1,6 +1,6 @@
 /** The entry `./vue`. The client is made outside of Vue; what components need is opened, and closed a moment later. */
 
-import { computed, defineComponent, getCurrentInstance, inject, markRaw, onActivated, onDeactivated, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
+import { computed, defineComponent, getCurrentInstance, inject, markRaw, onActivated, onDeactivated, onMounted, provide, shallowRef, toRaw, toValue, triggerRef, watch } from "vue";
 import type { ComputedRef, DefineComponent, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
 
 import { INBOX, PRESENCE, ROOM, STATE } from "./adapters/initial.js";
@@ -186,7 +186,9 @@ function follow<T>(source: () => Observable<T>, initial: T): ShallowRef<T> {
       source,
       (store, _, onCleanup) => {
         const update = (): void => void (snapshot.value = store.getSnapshot());
-        onCleanup(store.subscribe(update));
+        // The error of a topic is not in its snapshot, which is its value.
+        const note = (): void => (snapshot.value === store.getSnapshot() ? triggerRef(snapshot) : update());
+        onCleanup(store.subscribe(note));
         update();
       },
       { immediate: true },

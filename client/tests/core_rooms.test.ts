@@ -594,7 +594,7 @@ describe("topics", () => {
     expect(topic.value).toBe(3);
   });
 
-  test("a topic that is refused on a new socket has no value", async () => {
+  test("a topic that is refused on a new socket has no value, and says why until it is not refused any more", async () => {
     site.server.setTopic("load", 1);
     const topic = site.client.topic("load");
     topic.join();
@@ -603,7 +603,22 @@ describe("topics", () => {
     site.server.failNext("subscribe", "FORBIDDEN");
     site.server.drop();
     await pass(500);
-    expect([site.client.state.status, topic.value]).toEqual(["online", undefined]);
+    const { status } = site.client.state;
+    expect([status, topic.value, topic.error?.message]).toEqual(["online", undefined, "Refused: FORBIDDEN."]);
+    site.server.drop();
+    await pass(1_000); // the second pause is twice as long
+    expect([topic.value, topic.error]).toEqual([1, null]);
+  });
+
+  test("a topic whose connection ends is not refused", async () => {
+    await connect(site.client);
+    const topic = site.client.topic("load");
+    site.server.hold();
+    topic.join();
+    await settle();
+    site.client.close();
+    await settle();
+    expect(topic.error).toBeNull();
   });
 
   test("a topic that may not be read any more has no value", async () => {

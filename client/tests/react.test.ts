@@ -227,6 +227,12 @@ test("presence has the count, and the status of those who are watched", async ()
   expect(given.at(-1)!.users).toEqual({ 2: "offline" });
 });
 
+test("a topic that is refused says why", async () => {
+  server.failNext("subscribe", "FORBIDDEN");
+  const given = await show(() => [hooks.useTopic("price"), hooks.useRealtime().topic("price").error?.message]);
+  expect(given.at(-1)).toEqual([undefined, "Refused: FORBIDDEN."]);
+});
+
 test("a topic has its last value", async () => {
   const given = await show(() => hooks.useTopic<number>("price"));
   expect(given.at(-1)).toBeUndefined();

@@ -216,6 +216,19 @@ test("presence watches those whom it is given", async () => {
   expect(users.value[2]).toBe("away");
 });
 
+test("a topic that is refused says why", async () => {
+  server.failNext("subscribe", "FORBIDDEN");
+  const place = document.createElement("div");
+  const Price = defineComponent(() => {
+    const [price, topic] = [hooks.useTopic("price"), hooks.useRealtime().topic("price")];
+    return () => h("p", `${price.value} ${topic.error?.message}`);
+  });
+  app = createApp(() => h(hooks.RealtimeProvider, { client }, () => h(Price)));
+  app.mount(place);
+  await settle();
+  expect(place.textContent).toBe("undefined Refused: FORBIDDEN.");
+});
+
 test("a topic has its last value", async () => {
   const value = await show(() => hooks.useTopic<number>("price"));
   server.setTopic("price", 9);
