@@ -85,7 +85,7 @@ export function useTyping(id: Given<string>, choice?: Choice): { typingUsers: re
 
 /** How many are online, and the status of these users. */
 export function usePresence(
-  users: readonly UserId[] = [],
+  users: readonly (UserId | null)[] = [],
   { enabled = true }: Choice = {},
 ): PresenceSnapshot & { presence: Presence } {
   const { presence } = useRealtime();

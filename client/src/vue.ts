@@ -94,7 +94,7 @@ export function useTyping(
 
 /** How many are online, and the status of these users. */
 export function usePresence(
-  users: MaybeRefOrGetter<readonly UserId[]> = [],
+  users: MaybeRefOrGetter<readonly (UserId | null)[]> = [],
   { enabled = true }: Choice = {},
 ): Fields<PresenceSnapshot> & { presence: Presence } {
   const { presence } = useRealtime();

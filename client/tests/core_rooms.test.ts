@@ -647,6 +647,20 @@ describe("presence", () => {
     expect(site.client.presence.onlineCount).toBe(60);
   });
 
+  test("the authors of messages can be watched, also if one of them is deleted and has no id", async () => {
+    site.server.chat("general", "from nobody", { from_user_id: null });
+    site.server.statuses.set("2", "busy");
+    const room = site.client.room("general");
+    room.join();
+    await connect(site.client);
+    const { presence } = site.client;
+    presence.watch(room.messages.map(({ userId }) => userId));
+    await pass(0);
+    const asked = site.server.requests.filter(({ path }) => path === "/status");
+    expect(asked.map(({ query }) => query.get("user_ids"))).toEqual(["2"]);
+    expect(presence.users).toEqual({ 2: "busy" });
+  });
+
   test("the user's own status is looked up when it was set", async () => {
     await connect(site.client);
     const { presence } = site.client;
