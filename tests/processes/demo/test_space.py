@@ -48,6 +48,8 @@ Notification.objects.filter(recipient=carol).delete()
 for number in range({count}):
     notify(carol, "mention", message=str(number))
 """
+# What the database does when the account is deleted.
+DELETE_SENDER = "from realtime.models import Message; Message.objects.filter(text={!r}).update(sender=None)"
 # A browser that does not know `field-sizing`: it says so, and keeps the field as it is.
 FIX_FIELDS = "CSS.supports = (name) => name !== 'field-sizing'"
 FIX_COMPOSER = """() => {
@@ -190,6 +192,17 @@ async def test_a_message_that_is_refused_is_tried_again_or_discarded(windows: Wi
     await say_what_is_refused(alice, "No try")
     await failed.locator(".discard").click()
     await expect(alice.get_by_text("No try")).to_have_count(0)
+
+
+async def test_what_a_deleted_user_has_said_is_from_somebody(windows: Windows, process: SiteProcess) -> None:
+    bob = await windows.open("bob")
+    await say(bob, "My last words")
+    await expect(bob.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+    process.site.run(DELETE_SENDER.format("My last words"))
+    alice = await windows.open("alice")
+    message = alice.locator(".message", has_text="My last words")
+    await expect(message.locator(".author")).to_have_text("Somebody")
+    await expect(message.locator(".avatar")).to_have_text("S")
 
 
 async def test_two_tabs_are_one_person(windows: Windows) -> None:
