@@ -146,6 +146,20 @@ async def test_what_was_missed_is_still_said_after_another_loss(windows: Windows
     await expect(missed).to_have_text("While you were away: 1 message")
 
 
+async def test_an_enter_that_sends_nothing_leaves_what_was_missed(windows: Windows, process: SiteProcess) -> None:
+    alice = await windows.open("alice")
+    await alice.check("#cut")
+    async with People() as people:
+        await talk(people, process, lines("missed before an empty line", 40))
+    await alice.uncheck("#cut")
+    missed = alice.locator("#missed")
+    await expect(missed).to_be_visible()
+    await alice.press("#text", "Enter")
+    await expect(missed).to_be_visible()
+    await say(alice, "Now I am here")
+    await expect(missed).to_be_hidden()
+
+
 async def test_what_was_missed_in_another_room_is_found_by_a_click(windows: Windows, process: SiteProcess) -> None:
     """In the room that is shown first, if something was missed there."""
     alice = await windows.open("alice")
