@@ -18,6 +18,8 @@ import { choosePause, isPassing, judge, UNAUTHENTICATED } from "./verdict.js";
 /** How long a socket has to live before the next pause is a short one again. */
 const STABLE_MS = 10_000;
 const MOST_IN_ONE_RESUME = 250;
+/** More than the name of a room or topic takes up in a `resume`, with its position. */
+const STREAM_BYTES = 128;
 /** The command with a new token, and its id. */
 const AUTH = "auth";
 /** What was refused for now, without a time, is sent again after this one. */
@@ -74,10 +76,9 @@ export class Connection implements Link {
     if (!/ing|line/.test(this.#state.status)) return;
     if (!this.#deadlines.has("next")) return this.connect();
     this.#deadlines.check();
-    const now = Date.now();
     // What was due may have closed the connection.
-    if (this.#deadlines.has("next") && this.#state.retryAt && now >= this.#notBefore) this.#open();
-    else if (this.#greeting && now > this.#heardAt + FRESH_MS) {
+    if (this.#deadlines.has("next") && this.#state.retryAt && Date.now() >= this.#notBefore) this.#open();
+    else if (this.#greeting && Date.now() > this.#heardAt + FRESH_MS) {
       this.transmit('{"type":"ping"}');
       this.#listen(this.#settings.limits.probeMs);
     }
@@ -144,8 +145,11 @@ export class Connection implements Link {
     this.#refused = renews;
     if (renews && !this.#failures++) return this.#open();
     const after = goodbye?.retry_after_ms;
-    const pause = after || choosePause(this.#failures++, limits.firstPauseMs, limits.longestPauseMs);
-    const retryAt = this.#deadlines.plan("next", pause, () => this.#open());
+    const retryAt = this.#deadlines.plan(
+      "next",
+      after || choosePause(this.#failures++, limits.firstPauseMs, limits.longestPauseMs),
+      () => this.#open(),
+    );
     this.#notBefore = after ? retryAt : 0;
     this.#change({ reason, code, status: isOffline() ? "offline" : "waiting", retryAt });
   }
@@ -218,7 +222,10 @@ export class Connection implements Link {
   #resume(positions: Positions): void {
     const entries = Object.entries(positions);
     while (entries.length) {
-      const streams = Object.fromEntries(entries.splice(0, MOST_IN_ONE_RESUME));
+      // The server closes the socket for a frame that is too large, and would do so again after each reconnect.
+      const streams = Object.fromEntries(
+        entries.splice(0, Math.min(MOST_IN_ONE_RESUME, 1 + this.#greeting!.max_frame_bytes / STREAM_BYTES)),
+      );
       this.transmit(JSON.stringify({ type: RESUME, streams, id: RESUME }));
     }
   }

@@ -87,9 +87,8 @@ function boxOf({ archived_at, snoozed_until }: Item): InboxFilter["box"] {
 
 /** What an act of now does to a notification, as the server does it. */
 export function changeBy(act: Act, until?: Date): Change {
-  const now = new Date().toISOString();
+  const now = new Date().toJSON();
   return (item) => {
-    if (act === "delete") return null;
     const seen_at = item.seen_at ?? now;
     const effects: Partial<Record<Act, Partial<Item>>> = {
       seen: { seen_at },
@@ -100,6 +99,6 @@ export function changeBy(act: Act, until?: Date): Change {
       snooze: { snoozed_until: until?.toJSON() ?? now, archived_at: null },
       unsnooze: { snoozed_until: null },
     };
-    return { ...item, ...effects[act] };
+    return act === "delete" ? null : { ...item, ...effects[act] };
   };
 }

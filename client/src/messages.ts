@@ -58,7 +58,7 @@ export class MessageList extends Map<string, Message> {
       username: "",
       text,
       kind,
-      sentAt: new Date().toISOString(),
+      sentAt: new Date().toJSON(),
       mine: true,
       status: "sending",
       error: null,

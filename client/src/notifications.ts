@@ -150,8 +150,12 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     while (this.#acts.size) await Promise.allSettled(this.#acts);
     const { undo, before } = this.#last;
     if (!undo) return false;
-    const ids = before!.map(({ id }) => id);
-    await this.#try(ids, (item) => before!.find(({ id }) => id === item.id)!, "/notifications/undo", { undo });
+    await this.#try(
+      before!.map(({ id }) => id),
+      (item) => before!.find(({ id }) => id === item.id)!,
+      "/notifications/undo",
+      { undo },
+    );
     // What was removed is in no list of this page any more.
     await this.reload();
     return true;
@@ -162,12 +166,18 @@ export class Notifications extends Retained<types.InboxSnapshot> implements type
     const { base } = this.#inbox;
     const ids = some ?? this.items.map(({ id }) => id);
     if (!(some ?? base).length) return Promise.resolve();
-    const body = some ? { act, ids, until } : { act, filter: this.filter, up_to: `${base[0]!.arrived_at}_${base[0]!.id}` };
-    return quiet(this.#try(ids, changeBy(act, until), "/notifications/acts", body));
+    return quiet(
+      this.#try(
+        ids,
+        changeBy(act, until),
+        "/notifications/acts",
+        some ? { act, ids, until } : { act, filter: this.filter, up_to: `${base[0]!.arrived_at}_${base[0]!.id}` },
+      ),
+    );
   }
 
   /** Show a change at once, and take it back if the server refuses it. The server has them in the order of the calls. */
-  async #try(ids: number[], change: Change, path: string, body: { act?: Act; undo?: string } = {}): Promise<void> {
+  async #try(ids: number[], change: Change, path: string, body: { act?: Act; [key: string]: unknown } = {}): Promise<void> {
     const before = this.#inbox.base.filter(({ id }) => ids.includes(id));
     const settle = this.#inbox.expect(ids, change);
     this.#show();

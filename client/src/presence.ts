@@ -41,8 +41,9 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
     return this.users[user];
   }
 
-  watch(users: readonly UserId[]): types.Off {
-    const names = users.map(String);
+  watch(users: readonly (UserId | null)[]): types.Off {
+    // The author of a message may be deleted. For one id that is none, the server refuses the whole request.
+    const names = users.filter((user) => user).map(String);
     this.#watched.add(names);
     // In a moment, so that many views that begin together make one request.
     if (this.#hub.greeting && names.some((name) => !this.users[name])) this.loader.runAfter(0);
@@ -88,7 +89,8 @@ export class Presence extends Store<types.PresenceSnapshot> implements types.Pre
   /** What was known of users whom nobody watches any more is forgotten, so that watching them again asks. */
   #set(found: Status[], names = this.#names): void {
     const watched = this.#names;
-    const users = Object.fromEntries(Object.entries(this.users).filter(([id]) => watched.has(id)));
+    const users: Record<string, types.PresenceStatus> = {};
+    for (const id in this.users) if (watched.has(id)) users[id] = this.users[id]!;
     for (const { user_id, status } of found) {
       if (names.has(String(user_id))) users[user_id] = status;
       this.#asked.delete(String(user_id));

@@ -14,6 +14,9 @@ export interface Choice {
   enabled?: boolean;
 }
 
+/** With none, nothing is opened yet: as a route has no id before it is known. */
+type Given<T> = T | null | undefined;
+
 export interface ProviderProps extends Choice {
   client: Realtime;
   children?: ReactNode;
@@ -38,7 +41,7 @@ export function useConnection(): State {
 }
 
 /** Joins the room, and follows everything that is known about it. */
-export function useRoom(id: string, choice?: Choice): RoomSnapshot & { room: Room } {
+export function useRoom(id: Given<string>, choice?: Choice): RoomSnapshot & { room: Room } {
   const room = useJoined(id, choice);
   const snapshot = useStore(room, whole, ROOM);
   return useMemo(() => ({ ...snapshot, room }), [snapshot, room]);
@@ -53,7 +56,7 @@ export interface MessagesView extends Pick<Room, "send" | "retry" | "discard" | 
 }
 
 /** Joins the room, and follows its messages alone. */
-export function useMessages(id: string, choice?: Choice): MessagesView {
+export function useMessages(id: Given<string>, choice?: Choice): MessagesView {
   const room = useJoined(id, choice);
   const messages = useStore(room, (snapshot) => snapshot.messages, ROOM.messages);
   const hasOlder = useStore(room, (snapshot) => snapshot.hasOlder, ROOM.hasOlder);
@@ -73,15 +76,16 @@ export function useMessages(id: string, choice?: Choice): MessagesView {
 }
 
 /** Joins the room: who is typing there, and a function to call at each key. */
-export function useTyping(id: string, choice?: Choice): { typingUsers: readonly UserId[]; typing: Room["typing"] } {
+export function useTyping(id: Given<string>, choice?: Choice): { typingUsers: readonly UserId[]; typing: Room["typing"] } {
   const room = useJoined(id, choice);
   const typingUsers = useStore(room, (snapshot) => snapshot.typingUsers, ROOM.typingUsers);
-  return { typingUsers, typing: useMemo(() => room.typing.bind(room), [room]) };
+  const typing = useMemo(() => (isTyping?: boolean) => void (room.id && room.typing(isTyping)), [room]);
+  return { typingUsers, typing };
 }
 
 /** How many are online, and the status of these users. */
 export function usePresence(
-  users: readonly UserId[] = [],
+  users: readonly (UserId | null)[] = [],
   { enabled = true }: Choice = {},
 ): PresenceSnapshot & { presence: Presence } {
   const { presence } = useRealtime();
@@ -103,19 +107,21 @@ export function useUnread(choice?: Choice): number {
 }
 
 /** The last value of a topic; undefined until the first. */
-export function useTopic<N extends keyof TopicData>(name: N, choice?: Choice): TopicData[N] | undefined;
-export function useTopic<T = unknown>(name: string, choice?: Choice): T | undefined;
-export function useTopic(name: string, { enabled = true }: Choice = {}): unknown {
+export function useTopic<N extends keyof TopicData>(name: Given<N>, choice?: Choice): TopicData[N] | undefined;
+export function useTopic<T = unknown>(name: Given<string>, choice?: Choice): T | undefined;
+export function useTopic(name: Given<string>, { enabled = true }: Choice = {}): unknown {
   const client = useRealtime();
-  const topic = useMemo(() => client.topic(name), [client, name]);
-  useOpen(() => topic.join(), [topic], enabled);
+  const topic = useMemo(() => client.topic(name ?? ""), [client, name]);
+  useOpen(() => topic.join(), [topic], enabled && !!name);
+  // The component may show it as well.
+  useStore(topic, () => topic.error, null);
   return useStore<unknown, unknown>(topic, whole, undefined);
 }
 
-function useJoined(id: string, { enabled = true }: Choice = {}): Room {
+function useJoined(id: Given<string>, { enabled = true }: Choice = {}): Room {
   const client = useRealtime();
-  const room = useMemo(() => client.room(id), [client, id]);
-  useOpen(() => room.join(), [room], enabled);
+  const room = useMemo(() => client.room(id ?? ""), [client, id]);
+  useOpen(() => room.join(), [room], enabled && !!id);
   return room;
 }
 

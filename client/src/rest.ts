@@ -55,7 +55,11 @@ export async function callRest(
     throw signal.reason ?? new RealtimeError("NETWORK", String(error));
   }
   const cause = `HTTP_${answer.status}`;
-  const afterMs = 1000 * Number(answer.headers.get("Retry-After")) || 0;
-  // Whether it is over soon, the status says as well: a site has codes of its own.
-  throw new RealtimeError(refusal?.code ?? cause, refusal?.detail, afterMs, cause);
+  throw new RealtimeError(
+    refusal?.code ?? cause,
+    refusal?.detail,
+    1000 * Number(answer.headers.get("Retry-After")) || 0,
+    // Whether it is over soon, the status says as well: a site has codes of its own.
+    cause,
+  );
 }

@@ -6,6 +6,7 @@ import type * as types from "./types.js";
 
 export interface Topic<T> {
   readonly value: T | undefined;
+  readonly error: Error | null;
 }
 
 export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>, Part {
@@ -14,7 +15,7 @@ export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>,
   #hub: Hub;
 
   constructor(hub: Hub, name: string) {
-    super({ value: undefined });
+    super({ value: undefined, error: null });
     this.#hub = hub;
     this.name = name;
     this.on = this.on.bind(null, "value");
@@ -25,7 +26,11 @@ export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>,
   /** Most topics have no stream that could be resumed, so each socket subscribes again. */
   ready(): void {
     if (this.isHeld && this.#hub.greeting)
-      this.#hub.send({ type: "subscribe", topic: this.name }).catch(() => this.reset());
+      this.#hub.send({ type: "subscribe", topic: this.name }).then(
+        () => this.update({ error: null }),
+        // Without a connection nothing has failed: the topic is subscribed to with the next one.
+        (error) => this.update({ value: undefined, error: this.#hub.greeting ? error : null }),
+      );
   }
 
   protected override begin(): void {
@@ -37,7 +42,7 @@ export class Topic<T = unknown> extends Retained<any> implements types.Topic<T>,
   }
 
   reset(): void {
-    this.update({ value: undefined });
+    this.update({ value: undefined, error: null });
   }
 
   takeFrame({ type, topic, data, reason }: types.Answer): void {

@@ -234,6 +234,8 @@ export interface Topic<T = unknown> extends Observable<T | undefined> {
   readonly name: string;
   /** The last value; undefined until the first. */
   readonly value: T | undefined;
+  /** Why the server has refused it; null if it has not. */
+  readonly error: Error | null;
   /** Subscribe to the topic, until the returned function was called. */
   join(): Off;
   on(listener: (value: T) => void): Off;
@@ -250,8 +252,8 @@ export interface PresenceSnapshot {
 
 export interface Presence extends Observable<PresenceSnapshot>, PresenceSnapshot {
   status(user: UserId): PresenceStatus | undefined;
-  /** Load the status of these users, and keep it up to date until the returned function is called. */
-  watch(users: readonly UserId[]): Off;
+  /** Load the status of these users, and keep it up to date until the returned function is called. null is nobody. */
+  watch(users: readonly (UserId | null)[]): Off;
   /** Of this user, on all devices. It is set again after a reconnect. */
   setStatus(status: PresenceStatus, data?: Record<string, unknown>): Promise<Answer>;
 }

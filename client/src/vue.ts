@@ -1,6 +1,6 @@
 /** The entry `./vue`. The client is made outside of Vue; what components need is opened, and closed a moment later. */
 
-import { computed, defineComponent, getCurrentInstance, inject, markRaw, onActivated, onDeactivated, onMounted, provide, shallowRef, toRaw, toValue, watch } from "vue";
+import { computed, defineComponent, getCurrentInstance, inject, markRaw, onActivated, onDeactivated, onMounted, provide, shallowRef, toRaw, toValue, triggerRef, watch } from "vue";
 import type { ComputedRef, DefineComponent, InjectionKey, MaybeRefOrGetter, PropType, ShallowRef } from "vue";
 
 import { INBOX, PRESENCE, ROOM, STATE } from "./adapters/initial.js";
@@ -13,6 +13,9 @@ export interface Choice {
   /** False: nothing is opened yet. */
   enabled?: MaybeRefOrGetter<boolean>;
 }
+
+/** With none, nothing is opened yet: as a route has no id before it is known. */
+type Given<T> = MaybeRefOrGetter<T | null | undefined>;
 
 export interface ProviderProps {
   client: Realtime;
@@ -52,7 +55,7 @@ export function useConnection(): Fields<State> {
 
 /** Joins the room, and follows everything that is known about it. */
 export function useRoom(
-  id: MaybeRefOrGetter<string>,
+  id: Given<string>,
   choice?: Choice,
 ): Fields<RoomSnapshot> & { room: ComputedRef<Room> } {
   const room = useJoined(id, choice);
@@ -63,7 +66,7 @@ type MessageFields = Fields<Pick<RoomSnapshot, "messages" | "hasOlder" | "loadin
 type MessageActs = Pick<Room, "send" | "retry" | "discard" | "loadOlder" | "reload">;
 
 /** Joins the room: its messages, and what one does with them. */
-export function useMessages(id: MaybeRefOrGetter<string>, choice?: Choice): MessageFields & MessageActs {
+export function useMessages(id: Given<string>, choice?: Choice): MessageFields & MessageActs {
   const room = useJoined(id, choice);
   const { messages, hasOlder, loading, error } = split(follow(() => room.value, ROOM));
   return {
@@ -81,17 +84,17 @@ export function useMessages(id: MaybeRefOrGetter<string>, choice?: Choice): Mess
 
 /** Joins the room: who is typing there, and a function to call at each key. */
 export function useTyping(
-  id: MaybeRefOrGetter<string>,
+  id: Given<string>,
   choice?: Choice,
 ): Fields<Pick<RoomSnapshot, "typingUsers">> & Pick<Room, "typing"> {
   const room = useJoined(id, choice);
   const { typingUsers } = split(follow(() => room.value, ROOM));
-  return { typingUsers, typing: (isTyping) => room.value.typing(isTyping) };
+  return { typingUsers, typing: (isTyping) => void (room.value.id && room.value.typing(isTyping)) };
 }
 
 /** How many are online, and the status of these users. */
 export function usePresence(
-  users: MaybeRefOrGetter<readonly UserId[]> = [],
+  users: MaybeRefOrGetter<readonly (UserId | null)[]> = [],
   { enabled = true }: Choice = {},
 ): Fields<PresenceSnapshot> & { presence: Presence } {
   const { presence } = useRealtime();
@@ -120,33 +123,33 @@ export function useUnread(choice?: Choice): ComputedRef<number> {
 
 /** The last value of a topic; undefined until the first. */
 export function useTopic<N extends keyof TopicData>(
-  name: MaybeRefOrGetter<N>,
+  name: Given<N>,
   choice?: Choice,
 ): Readonly<ShallowRef<TopicData[N] | undefined>>;
 export function useTopic<T = unknown>(
-  name: MaybeRefOrGetter<string>,
+  name: Given<string>,
   choice?: Choice,
 ): Readonly<ShallowRef<T | undefined>>;
 export function useTopic(
-  name: MaybeRefOrGetter<string>,
+  name: Given<string>,
   { enabled = true }: Choice = {},
 ): Readonly<ShallowRef<unknown>> {
   const client = useRealtime();
-  const topic = computed(() => client.topic(toValue(name)));
+  const topic = computed(() => client.topic(toValue(name) ?? ""));
   useOpen(
     () => topic.value.join(),
-    () => toValue(enabled),
+    () => toValue(enabled) && !!toValue(name),
     () => topic.value,
   );
   return follow<unknown>(() => topic.value, undefined);
 }
 
-function useJoined(id: MaybeRefOrGetter<string>, { enabled = true }: Choice = {}): ComputedRef<Room> {
+function useJoined(id: Given<string>, { enabled = true }: Choice = {}): ComputedRef<Room> {
   const client = useRealtime();
-  const room = computed(() => client.room(toValue(id)));
+  const room = computed(() => client.room(toValue(id) ?? ""));
   useOpen(
     () => room.value.join(),
-    () => toValue(enabled),
+    () => toValue(enabled) && !!toValue(id),
     () => room.value,
   );
   return room;
@@ -183,7 +186,9 @@ function follow<T>(source: () => Observable<T>, initial: T): ShallowRef<T> {
       source,
       (store, _, onCleanup) => {
         const update = (): void => void (snapshot.value = store.getSnapshot());
-        onCleanup(store.subscribe(update));
+        // The error of a topic is not in its snapshot, which is its value.
+        const note = (): void => (snapshot.value === store.getSnapshot() ? triggerRef(snapshot) : update());
+        onCleanup(store.subscribe(note));
         update();
       },
       { immediate: true },

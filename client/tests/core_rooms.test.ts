@@ -594,7 +594,7 @@ describe("topics", () => {
     expect(topic.value).toBe(3);
   });
 
-  test("a topic that is refused on a new socket has no value", async () => {
+  test("a topic that is refused on a new socket has no value, and says why until it is not refused any more", async () => {
     site.server.setTopic("load", 1);
     const topic = site.client.topic("load");
     topic.join();
@@ -603,7 +603,22 @@ describe("topics", () => {
     site.server.failNext("subscribe", "FORBIDDEN");
     site.server.drop();
     await pass(500);
-    expect([site.client.state.status, topic.value]).toEqual(["online", undefined]);
+    const { status } = site.client.state;
+    expect([status, topic.value, topic.error?.message]).toEqual(["online", undefined, "Refused: FORBIDDEN."]);
+    site.server.drop();
+    await pass(1_000); // the second pause is twice as long
+    expect([topic.value, topic.error]).toEqual([1, null]);
+  });
+
+  test("a topic whose connection ends is not refused", async () => {
+    await connect(site.client);
+    const topic = site.client.topic("load");
+    site.server.hold();
+    topic.join();
+    await settle();
+    site.client.close();
+    await settle();
+    expect(topic.error).toBeNull();
   });
 
   test("a topic that may not be read any more has no value", async () => {
@@ -630,6 +645,20 @@ describe("presence", () => {
     site.server.broadcast({ type: "online_count", data: { online_count: 60 } });
     await settle();
     expect(site.client.presence.onlineCount).toBe(60);
+  });
+
+  test("the authors of messages can be watched, also if one of them is deleted and has no id", async () => {
+    site.server.chat("general", "from nobody", { from_user_id: null });
+    site.server.statuses.set("2", "busy");
+    const room = site.client.room("general");
+    room.join();
+    await connect(site.client);
+    const { presence } = site.client;
+    presence.watch(room.messages.map(({ userId }) => userId));
+    await pass(0);
+    const asked = site.server.requests.filter(({ path }) => path === "/status");
+    expect(asked.map(({ query }) => query.get("user_ids"))).toEqual(["2"]);
+    expect(presence.users).toEqual({ 2: "busy" });
   });
 
   test("the user's own status is looked up when it was set", async () => {

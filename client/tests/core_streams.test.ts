@@ -133,9 +133,11 @@ describe("events", () => {
   describe("300 streams", () => {
     const parts = (): number[] => sent(site.server, "resume").map(({ streams }) => Object.keys(streams).length);
 
+    /** With names as long as they may be. */
+    const names = Array.from({ length: 300 }, (_, count) => `room-${count}`.padEnd(64, "-"));
+
     async function joinMany(): Promise<void> {
       await connect(site.client);
-      const names = Array.from({ length: 300 }, (_, count) => `room-${count}`);
       for (const name of names) site.server.rooms.set(name, { title: name });
       await Promise.all(names.map((name) => site.client.send({ type: "join", room_id: name })));
     }
@@ -152,6 +154,19 @@ describe("events", () => {
       await pass(3_000);
       expect(parts()).toEqual([250, 52, 250, 52]);
       expect(site.server.attempts).toHaveLength(2);
+    });
+
+    test("are resumed in more parts where the server takes small frames only", async () => {
+      site.client = site.open({ limits: { queuedCommands: 400 }, transport: greetWith(2_000) });
+      const gaps = vi.fn();
+      site.client.on("gap", gaps);
+      await joinMany();
+      await comeBack(() => site.server.chat(names[299]!, "new"));
+      const resumes = sent(site.server, "resume");
+      expect(Math.max(...resumes.map((command) => JSON.stringify(command).length))).toBeLessThanOrEqual(2_000);
+      const streams = resumes.flatMap((command) => Object.keys(command.streams));
+      expect([streams.length, new Set(streams).size]).toEqual([302, 302]);
+      expect(gaps).not.toHaveBeenCalled();
     });
 
     test("that are refused for good begin anew, on another socket", async () => {

@@ -186,6 +186,23 @@ describe("a room", () => {
   });
 });
 
+test.each([undefined, null, ""])("nothing is opened for %j, as of a route that is not known yet", async (none) => {
+  const use = (id: typeof none | string) => [hooks.useRoom(id), hooks.useMessages(id), hooks.useTyping(id), hooks.useTopic(id)];
+  const given = await show(() => use(none));
+  expect(given.at(-1)).toMatchObject([{ status: "idle" }, { messages: [] }, { typingUsers: [] }, undefined]);
+  await show(() => use("general"));
+  await show(() => use(none));
+  await happen(() => vi.advanceTimersByTime(1000));
+  expect([sent("join"), sent("leave")]).toMatchObject([[{ room_id: "general" }], [{ room_id: "general" }]]);
+  expect([sent("subscribe"), sent("unsubscribe")]).toMatchObject([[{ topic: "general" }], [{ topic: "general" }]]);
+});
+
+test("nobody is told of typing without a room", async () => {
+  const given = await show(() => hooks.useTyping(undefined));
+  await happen(() => given.at(-1)!.typing());
+  expect(sent("typing")).toEqual([]);
+});
+
 test("the inbox is loaded once, and its count follows", async () => {
   server.notify({ title: "First" });
   const given = await show(() => [hooks.useNotifications(), hooks.useUnread()] as const);
@@ -208,6 +225,12 @@ test("presence has the count, and the status of those who are watched", async ()
   expect(given.at(-1)).toMatchObject({ onlineCount: 1, users: { 2: "away" } });
   await happen(() => server.setStatus(2, "offline"));
   expect(given.at(-1)!.users).toEqual({ 2: "offline" });
+});
+
+test("a topic that is refused says why", async () => {
+  server.failNext("subscribe", "FORBIDDEN");
+  const given = await show(() => [hooks.useTopic("price"), hooks.useRealtime().topic("price").error?.message]);
+  expect(given.at(-1)).toEqual([undefined, "Refused: FORBIDDEN."]);
 });
 
 test("a topic has its last value", async () => {

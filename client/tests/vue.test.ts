@@ -148,6 +148,29 @@ describe("a room", () => {
   });
 });
 
+test.each([undefined, null, ""])("nothing is opened for %j, as of a route that is not known yet", async (none) => {
+  const id = ref<typeof none | string>(none);
+  const [{ status }] = await show(() => [hooks.useRoom(id), hooks.useMessages(id), hooks.useTyping(id), hooks.useTopic(id)] as const);
+  expect(status.value).toBe("idle");
+  for (const now of ["general", none]) {
+    id.value = now;
+    await nextTick();
+    await settle();
+    expect(status.value).toBe(now ? "joined" : "idle");
+  }
+  vi.advanceTimersByTime(1000);
+  await settle();
+  expect([sent("join"), sent("leave")]).toMatchObject([[{ room_id: "general" }], [{ room_id: "general" }]]);
+  expect([sent("subscribe"), sent("unsubscribe")]).toMatchObject([[{ topic: "general" }], [{ topic: "general" }]]);
+});
+
+test("nobody is told of typing without a room", async () => {
+  const { typing } = await show(() => hooks.useTyping(undefined));
+  typing();
+  await settle();
+  expect(sent("typing")).toEqual([]);
+});
+
 test("a page that is put aside leaves its room, and joins it again when it is shown", async () => {
   const isShown = ref(true);
   const Chat = defineComponent(() => (hooks.useRoom("general"), () => h("p")));
@@ -191,6 +214,19 @@ test("presence watches those whom it is given", async () => {
   vi.advanceTimersByTime(0); // those whom views watch in one turn are asked for together
   await settle();
   expect(users.value[2]).toBe("away");
+});
+
+test("a topic that is refused says why", async () => {
+  server.failNext("subscribe", "FORBIDDEN");
+  const place = document.createElement("div");
+  const Price = defineComponent(() => {
+    const [price, topic] = [hooks.useTopic("price"), hooks.useRealtime().topic("price")];
+    return () => h("p", `${price.value} ${topic.error?.message}`);
+  });
+  app = createApp(() => h(hooks.RealtimeProvider, { client }, () => h(Price)));
+  app.mount(place);
+  await settle();
+  expect(place.textContent).toBe("undefined Refused: FORBIDDEN.");
 });
 
 test("a topic has its last value", async () => {

@@ -26,9 +26,13 @@ export function startComposer() {
     event.preventDefault();
     form.requestSubmit();
   });
-  form.addEventListener("submit", (event) => {
+  // What sends nothing leaves all others that follow it as they are.
+  const drop = (event) => {
     event.preventDefault();
-    if (!room || !text.value.trim()) return;
+    if (!room || !text.value.trim()) event.stopImmediatePropagation();
+  };
+  form.addEventListener("submit", drop, { capture: true });
+  form.addEventListener("submit", () => {
     // Whether it arrives is shown beside the message.
     room.send(text.value.trim()).catch(() => {});
     fill(text, "");

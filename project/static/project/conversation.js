@@ -128,6 +128,7 @@ function jumpToEnd() {
 }
 
 function loadOlder() {
+  if (!shown) return;
   wasAtEnd = isAtEnd();
   const { hasOlder, loading } = shown.room.getSnapshot();
   if (scroller.scrollTop < NEAR && hasOlder && !loading) shown.room.loadOlder().catch(() => {});

@@ -4,6 +4,7 @@ import { realtime } from "./client.js";
 import { find, keepFocus, part, showList } from "./dom.js";
 import { listenToKeys } from "./keys.js";
 import { makeItem, showItem } from "./item.js";
+import { serverNow } from "./login.js";
 import { endActs, showToast } from "./toasts.js";
 import { atMost99, fill, gettext, ngettext, sayError } from "./texts.js";
 
@@ -22,6 +23,8 @@ let isUnloaded = false; // the list, or more of it, could not be loaded
 export function startInbox() {
   inbox.open();
   inbox.subscribe(show);
+  // It is empty then, and would cover what says why.
+  realtime.onState(({ status }) => status === "signedOut" && keepFocus(() => setOpen(false)));
   find("bell").addEventListener("click", () => toggle(find("inbox").hidden));
   find("close-inbox").addEventListener("click", () => toggle(false));
   find("space").addEventListener("focusin", ({ target }) => isBehind(target) && setOpen(false));
@@ -43,7 +46,7 @@ export const acts = {
   snooze: (item) =>
     item.snoozed_until
       ? perform(inbox.unsnooze(item.id), gettext("Back in the inbox"))
-      : perform(inbox.snooze(item.id, new Date(Date.now() + SNOOZE_MS)), gettext("Snoozed for a minute")),
+      : perform(inbox.snooze(item.id, new Date(serverNow() + SNOOZE_MS)), gettext("Snoozed for a minute")),
   read: (item) => perform(inbox.read(item.id)),
   undo: () => undo(last),
 };

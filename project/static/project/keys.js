@@ -6,7 +6,7 @@ export function listenToKeys(acts) {
   find("show-keys").addEventListener("click", () => find("keys").showModal());
   addEventListener("keydown", (event) => {
     if (find("inbox").hidden || find("keys").open || isWriting(event)) return;
-    if (press(event.key, acts)) event.preventDefault();
+    if (press(event, acts)) event.preventDefault();
   });
 }
 
@@ -14,8 +14,8 @@ function isWriting({ target, ctrlKey, metaKey, altKey }) {
   return ctrlKey || metaKey || altKey || target.closest("textarea, select, input:not([type=radio])");
 }
 
-/** Whether the key means something here. */
-function press(key, acts) {
+/** Whether the key means something here. One that is held goes through the list, and does nothing else. */
+function press({ key, repeat }, acts) {
   const items = [...find("items").children];
   const place = items.indexOf(document.activeElement?.closest?.("#items > li"));
   const simple = {
@@ -26,6 +26,7 @@ function press(key, acts) {
     Escape: acts.close,
   };
   const ofItem = { e: acts.archive, u: acts.toggle, h: acts.snooze };
+  if (repeat && !"jk".includes(key)) return false;
   if (simple[key]) simple[key]();
   else if (ofItem[key] && place >= 0) ofItem[key](items[place].item);
   else return false;

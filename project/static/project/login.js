@@ -65,8 +65,13 @@ function keep(tokens) {
   storage.setItem(KEY, JSON.stringify(login));
 }
 
+/** The moment by the server's clock, as `Date.now()` counts. */
+export function serverNow() {
+  return Date.now() - 1000 * login.aheadSeconds;
+}
+
 function secondsLeft() {
-  return readClaims(login.access).exp - (Date.now() / 1000 - login.aheadSeconds);
+  return readClaims(login.access).exp - serverNow() / 1000;
 }
 
 function readClaims(token) {

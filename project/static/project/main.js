@@ -6,6 +6,7 @@ import { enter, showSpace, startWelcome } from "./welcome.js";
 const wanted = new URLSearchParams(location.search).get("as");
 
 addEventListener("click", dropSecond, { capture: true });
+addEventListener("keydown", dropHeld, { capture: true });
 addEventListener("formdata", complete);
 startWelcome();
 if (wanted && canSignIn) await enter(wanted);
@@ -22,4 +23,9 @@ function dropSecond(event) {
   if (event.detail < 2 || !event.target.closest("button")) return;
   event.preventDefault();
   event.stopPropagation();
+}
+
+/** A key that is held on a button is one click. */
+function dropHeld(event) {
+  if (event.repeat && event.key === "Enter" && event.target.closest("button")) event.preventDefault();
 }

@@ -29,7 +29,8 @@ export function showMessage(element, message, before, isFirstNew, room) {
   element.dataset.day = isNewDay ? day(message.sentAt) : "";
   element.dataset.new = isFirstNew ? gettext("New") : "";
   element.dataset.status = message.status;
-  const name = message.mine ? login.name : message.username;
+  // A deleted user has no name.
+  const name = message.mine ? login.name : message.username || gettext("Somebody");
   setText(part(element, ".author"), name);
   paintAvatar(part(element, ".avatar"), name, message.mine ? login.user_id : message.userId);
   setText(part(element, "time"), time(message.sentAt));

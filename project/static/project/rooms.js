@@ -78,7 +78,7 @@ function showOne(id) {
 /** A phone shows the list behind a button, which says how much is new in all rooms. */
 function showSum() {
   let sum = 0;
-  for (const { room, unread } of rooms) if (room.status !== "gone") sum += unread ?? 0;
+  for (const { room } of rooms) if (room.status !== "gone") sum += countNew(room) ?? 0;
   showBadge(find("rooms-unread"), sum);
 }
 
@@ -95,13 +95,18 @@ export function choose(id) {
 }
 
 function showRoom(item, listed, chosen) {
-  const { unread, status, title } = listed.room.getSnapshot();
+  const { status, title } = listed.room;
   // Of a room that is not joined any more, the next list knows more than the room.
-  if (status === "joined") listed.unread = unread ?? listed.unread;
+  if (status === "joined") listed.unread = countNew(listed.room) ?? listed.unread;
   item.hidden = status === "gone";
   setText(part(item, ".title"), title || listed.title);
   part(item, "button").setAttribute("aria-current", String(chosen.id === listed.id));
   showBadge(part(item, ".badge"), listed.unread);
+}
+
+/** What one has said oneself, here or in another window, is not new. Null until it is known. */
+function countNew({ unread, messages, lastReadSeq }) {
+  return unread && unread - messages.filter(({ seq, mine }) => mine && seq > lastReadSeq).length;
 }
 
 function showBadge(badge, unread) {

@@ -18,6 +18,8 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+# The header has two rows there.
+ON_ITS_SIDE = {"width": 740, "height": 360}
 # As browsers that block cookies for a site do.
 NO_STORAGE = """Object.defineProperty(window, "sessionStorage", {
     get() {
@@ -72,7 +74,7 @@ async def test_a_browser_that_blocks_cookies_is_told_so(browser: Browser, proces
 
 
 @pytest.mark.usefixtures("cleared")
-@pytest.mark.parametrize("view", [PHONE, {"width": 640, "height": 360}], ids=["phone", "zoom"])
+@pytest.mark.parametrize("view", [PHONE, ON_ITS_SIDE, {"width": 640, "height": 360}], ids=["phone", "side", "zoom"])
 async def test_long_announcements_leave_room_for_the_conversation(
     windows: Windows, process: SiteProcess, view: Any
 ) -> None:
@@ -81,6 +83,13 @@ async def test_long_announcements_leave_room_for_the_conversation(
     announcement = alice.locator(".announcement")
     await expect(announcement).to_have_count(1)
     assert await height(alice.locator("#scroller")) > view["height"] / 8
+    await expect(alice.locator("#second-window a:visible")).to_be_in_viewport(ratio=1)
+    link = await alice.locator("#second-window").bounding_box()
+    announcements = await alice.locator("#announcements").bounding_box()
+    assert link
+    assert announcements
+    assert link["y"] + link["height"] <= announcements["y"]
+    assert announcements["height"] > view["height"] / 8
     composer = await alice.locator("#composer").bounding_box()
     panes = await alice.locator("#panes").bounding_box()
     assert composer

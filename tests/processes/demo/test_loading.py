@@ -11,7 +11,7 @@ from playwright.async_api import Page, Route, expect
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.processes.demo.barriers import expect_no_barriers
-from tests.processes.demo.windows import LOADED, Windows, keep_toasts, lines, say, status, talk
+from tests.processes.demo.windows import LOADED, Windows, expect_entered, keep_toasts, lines, say, status, talk
 from tests.sites.processes import SiteProcess
 
 pytestmark = [
@@ -185,6 +185,19 @@ async def test_a_room_that_is_being_loaded_shows_nothing_of_the_room_before(wind
     assert await hints.count() == 0
     held.released.set()
     await expect(alice.locator(LOADED)).not_to_have_count(0)
+
+
+async def test_a_page_may_scroll_before_a_room_is_shown(windows: Windows) -> None:
+    """As a very low window does by itself."""
+    tab = await windows.open("alice")
+    await tab.context.route("**/api/v1/rooms?*", held := Held())
+    alice = await tab.context.new_page()
+    windows.watch(alice)
+    await alice.goto(f"http://{windows.address}/?as=alice")
+    await soon(held.came.wait())
+    await alice.locator("#scroller").dispatch_event("scroll")
+    held.released.set()
+    await expect_entered(alice, "alice")
 
 
 async def test_a_history_that_was_under_way_when_the_network_was_cut_does_not_count_as_missed(

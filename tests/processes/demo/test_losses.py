@@ -12,7 +12,7 @@ import jwt
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.clients.browser import open_page
+from tests.clients.browser import PHONE, open_page
 from tests.clients.people import People
 from tests.patience import PATIENCE_SECONDS
 from tests.processes.demo.barriers import expect_no_barriers
@@ -37,6 +37,8 @@ NO_GRACE = """{
     window.setTimeout = (run, ms, ...rest) => (ms === 5000 ? 0 : plan(run, ms, ...rest));
 }"""
 SLOW_CLOCK = "{ const { now } = Date; Date.now = () => now() - 3_600_000; }"
+FAST_CLOCK = SLOW_CLOCK.replace("-", "+")
+SNOOZED_SECONDS = "(item) => (Date.parse(item.item.snoozed_until) - new Date()) / 1000"
 # Resolves when a page that waits for one attempt has fewer seconds left than before.
 COUNT_DOWN = """() => new Promise((resolve) => {
     const pill = document.querySelector("#pill");
@@ -48,6 +50,7 @@ COUNT_DOWN = """() => new Promise((resolve) => {
     };
     new MutationObserver(look).observe(pill, { childList: true });
 })"""
+SIGN_OUT = "import('/static/project/client.js').then(({ realtime }) => realtime.signOut())"
 # The first socket of a page breaks at once.
 BREAK_FIRST = """{
     const { WebSocket } = window;
@@ -143,6 +146,20 @@ async def test_what_was_missed_is_still_said_after_another_loss(windows: Windows
     await expect(missed).to_have_text("While you were away: 1 message")
 
 
+async def test_an_enter_that_sends_nothing_leaves_what_was_missed(windows: Windows, process: SiteProcess) -> None:
+    alice = await windows.open("alice")
+    await alice.check("#cut")
+    async with People() as people:
+        await talk(people, process, lines("missed before an empty line", 40))
+    await alice.uncheck("#cut")
+    missed = alice.locator("#missed")
+    await expect(missed).to_be_visible()
+    await alice.press("#text", "Enter")
+    await expect(missed).to_be_visible()
+    await say(alice, "Now I am here")
+    await expect(missed).to_be_hidden()
+
+
 async def test_what_was_missed_in_another_room_is_found_by_a_click(windows: Windows, process: SiteProcess) -> None:
     """In the room that is shown first, if something was missed there."""
     alice = await windows.open("alice")
@@ -230,6 +247,17 @@ async def test_a_login_outlives_its_tokens(windows: Windows, process: SiteProces
     await expect(alice.locator("#sign-in button").first).to_be_enabled()
 
 
+@pytest.mark.parametrize("pane", ["side", "live", "inbox"])
+async def test_each_pane_of_a_phone_says_that_one_is_signed_out(windows: Windows, pane: str) -> None:
+    carol = await windows.open("carol", viewport=PHONE)
+    await carol.click("#bell" if pane == "inbox" else f"#panes [data-pane={pane}]")
+    await carol.evaluate(SIGN_OUT)
+    await expect(carol.locator("#ended")).to_be_in_viewport(ratio=1)
+    await expect_no_barriers(carol)
+    await carol.click("#choose-again")
+    await expect(carol.locator("#sign-in button").first).to_be_enabled()
+
+
 async def test_a_login_outlives_its_tokens_also_where_the_clock_is_slow(windows: Windows, process: SiteProcess) -> None:
     tab = await windows.open("alice")
     await tab.context.add_init_script(SLOW_CLOCK)
@@ -239,6 +267,27 @@ async def test_a_login_outlives_its_tokens_also_where_the_clock_is_slow(windows:
     await alice.evaluate("(text) => sessionStorage.setItem('login', text)", json.dumps(ended))
     await alice.reload()
     await expect(alice.locator("#pill")).to_have_attribute("data-status", "online")
+
+
+@pytest.mark.parametrize("clock", [SLOW_CLOCK, FAST_CLOCK], ids=["slow", "fast"])
+async def test_a_minute_of_snoozing_is_one_also_where_the_clock_is_wrong(
+    windows: Windows, process: SiteProcess, clock: str
+) -> None:
+    process.site.run(
+        "from django.contrib.auth import get_user_model; from notifications import notify;"
+        "notify(get_user_model().objects.get(username='carol'), 'mention', message='Lunch?')"
+    )
+    tab = await windows.open("carol")
+    await tab.context.add_init_script(clock)
+    carol = await windows.open("carol", beside=tab)
+    await keep_toasts(carol)
+    await expect(carol.locator("#items > li")).not_to_have_count(0)
+    await carol.click("#bell")
+    await carol.keyboard.press("h")
+    await expect(carol.locator(".toast", has_text="Snoozed for a minute")).to_have_count(1)
+    await carol.locator("#inbox .tabs span").get_by_text("Snoozed", exact=True).click()
+    left = await carol.locator("#items > li").first.evaluate(SNOOZED_SECONDS)
+    assert 0 < left <= 60
 
 
 async def test_whoever_is_disabled_reads_so(windows: Windows, process: SiteProcess) -> None:

@@ -174,6 +174,23 @@ async def test_a_phone_says_how_much_is_new_in_all_rooms(windows: Windows, proce
     await expect(tab).to_have_text(re.compile(r"^Rooms\s*$"))
 
 
+async def test_what_one_has_said_oneself_is_not_new_in_the_room_that_one_has_left(windows: Windows) -> None:
+    """It is stored when another room is shown."""
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    await alice.check("#cut")
+    await say(alice, "On its way")
+    await alice.click("#rooms button >> text=Team")
+    await alice.uncheck("#cut")
+    await expect(bob.locator(".message .text").last).to_have_text("On its way")
+    await say(bob, "I have read it")
+    await bob.click("#rooms button >> text=Team")
+    await say(bob, "Here I am")
+    await expect(alice.locator(".message .text").last).to_have_text("Here I am")
+    badge = alice.locator("#rooms li", has_text="General").locator(".badge")
+    await expect(badge).to_have_text("1")
+    await expect(alice.locator("#rooms-unread")).to_have_text("1")
+
+
 async def test_the_line_of_what_is_new_follows_whoever_stops_reading_again(windows: Windows) -> None:
     alice, bob = await windows.open("alice"), await windows.open("bob")
     await alice.evaluate("Object.assign(document, { hasFocus: () => window.looks })")

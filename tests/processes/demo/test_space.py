@@ -48,6 +48,8 @@ Notification.objects.filter(recipient=carol).delete()
 for number in range({count}):
     notify(carol, "mention", message=str(number))
 """
+# What the database does when the account is deleted.
+DELETE_SENDER = "from realtime.models import Message; Message.objects.filter(text={!r}).update(sender=None)"
 # A browser that does not know `field-sizing`: it says so, and keeps the field as it is.
 FIX_FIELDS = "CSS.supports = (name) => name !== 'field-sizing'"
 FIX_COMPOSER = """() => {
@@ -190,6 +192,17 @@ async def test_a_message_that_is_refused_is_tried_again_or_discarded(windows: Wi
     await say_what_is_refused(alice, "No try")
     await failed.locator(".discard").click()
     await expect(alice.get_by_text("No try")).to_have_count(0)
+
+
+async def test_what_a_deleted_user_has_said_is_from_somebody(windows: Windows, process: SiteProcess) -> None:
+    bob = await windows.open("bob")
+    await say(bob, "My last words")
+    await expect(bob.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+    process.site.run(DELETE_SENDER.format("My last words"))
+    alice = await windows.open("alice")
+    message = alice.locator(".message", has_text="My last words")
+    await expect(message.locator(".author")).to_have_text("Somebody")
+    await expect(message.locator(".avatar")).to_have_text("S")
 
 
 async def test_two_tabs_are_one_person(windows: Windows) -> None:
@@ -406,6 +419,30 @@ async def test_a_double_click_is_one_act(windows: Windows) -> None:
     await items.first.locator("[data-act=archive]").dblclick()
     await expect(bob.locator(f"#items > li[data-key='{first}']")).to_have_count(0)
     await expect(items.first).to_have_attribute("data-key", str(second))
+
+
+async def test_a_key_that_is_held_acts_once(windows: Windows, process: SiteProcess) -> None:
+    """The next notification has the focus then. Only the last act could be undone."""
+    carol = await open_inbox(windows, process, 4)
+    items = carol.locator("#items > li")
+    await carol.click("#bell")
+    await hold(carol, "e", 3)
+    await expect(items).to_have_count(3)
+    await hold(carol, "j", 3)
+    await expect(items.nth(2)).to_be_focused()
+    await hold(carol, "u", 2)
+    await expect(items.nth(2)).not_to_have_class(re.compile("unread"))
+    await items.nth(1).locator("[data-act=toggle]").focus()
+    await hold(carol, "Enter", 2)
+    await expect(items.nth(1)).not_to_have_class(re.compile("unread"))
+    await expect(carol.locator("#unread")).to_have_text("1")
+    await expect(items).to_have_count(3)
+
+
+async def hold(page: Page, key: str, times: int) -> None:
+    for _ in range(times):
+        await page.keyboard.down(key)
+    await page.keyboard.up(key)
 
 
 async def test_only_the_last_act_offers_to_be_undone(windows: Windows, process: SiteProcess) -> None:
