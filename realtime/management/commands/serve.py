@@ -17,6 +17,7 @@ from django.template.autoreload import get_template_directories
 from realtime.checks import check_workers
 from realtime.conf import FOREVER, asgi_application_path, is_debug, settings, worker_count
 from realtime.installation import advise, find_missing
+from realtime.server.early_signals import ending_at_once
 from realtime.server.listeners import bind
 from realtime.server.redaction import LOGGING
 
@@ -59,6 +60,10 @@ class Command(BaseCommand):
             action="store_true",
             help="for development: start the site again when its code, templates or translations change",
         )
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        with ending_at_once():
+            return super().execute(*args, **options)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if missing := find_missing("server"):
