@@ -14,7 +14,7 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.template.autoreload import get_template_directories
 
-from realtime.checks import check_workers
+from realtime.checks import check_asgi, check_workers
 from realtime.conf import FOREVER, asgi_application_path, is_debug, settings, worker_count
 from realtime.installation import advise, find_missing
 from realtime.server.early_signals import ending_at_once
@@ -82,7 +82,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"--graceful-timeout must be more than RESTART_WINDOW_SECONDS ({window:g}), and at most {FOREVER}."
             )
-        for error in check_workers(workers=options["workers"]):
+        for error in [*check_asgi(None), *check_workers(workers=options["workers"])]:
             raise CommandError(f"{error.msg} {error.hint}")
         if options["reload"] and options["workers"] > 1:
             raise CommandError("--reload is for one process: leave out --workers and WEB_CONCURRENCY.")
@@ -104,6 +104,8 @@ def open_listeners(host: str, port: int) -> list[socket]:
     """Raises CommandError."""
     try:
         return bind(host, port)
+    except UnicodeError:  # a part between two dots is empty or too long
+        raise CommandError(f"Cannot serve on {host}:{port}: this is no name of a host.") from None
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise CommandError(f"Cannot serve on {host}:{port}: {why.rstrip('.')}.") from None
