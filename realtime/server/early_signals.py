@@ -1,4 +1,4 @@
-"""What a signal to stop does while a server is still being loaded. Called by `serve` and by `process`.
+"""What a signal to stop does while a server is still being loaded. Called by `serve`, and by what runs the server.
 
 A worker imports this before Django is set up.
 """
@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -19,11 +20,26 @@ def ending_at_once() -> Iterator[None]:
     Python would answer SIGINT with a traceback, and the first process of a container would never hear of SIGTERM.
     """
     before = {number: signal.signal(number, _end) for number in SIGNALS}
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """A process that is started meanwhile hears of Ctrl-C when it comes to `ending_at_once`, and this one afterwards.
+
+    Ctrl-C goes to all processes of a terminal, and those that still import would show where.
+    """
+    resource_tracker.ensure_running()  # before Python 3.13, that ends what is held back
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -16,6 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as uvicorn_workers
 
+from realtime.server.early_signals import interrupts_held_back
 from realtime.server.process import WorkerServer
 
 logger = logging.getLogger("uvicorn.error")
@@ -50,6 +51,10 @@ class Worker(uvicorn_workers.Process):
     @cached_property
     def server(self) -> WorkerServer:
         return WorkerServer(self.config)
+
+    def start(self) -> None:
+        with interrupts_held_back():
+            super().start()
 
     def target(self, sockets: list[Any] | None = None) -> None:
         """What the worker runs. Its server is made before the thread that answers the parent can make another one."""
