@@ -21,7 +21,7 @@ from rest_framework_simplejwt.settings import api_settings as token_settings
 
 from realtime import conf
 from realtime.auth.tokens import BLACKLIST, can_revoke
-from realtime.installation import check_namesakes, check_redis_packages, check_tables
+from realtime.installation import check_namesakes, check_redis_packages, check_runserver, check_tables
 from realtime.storage.jobs import count_jobs
 from realtime.storage.routed import alias
 
@@ -54,6 +54,7 @@ def check_all(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> 
         check_proxies,
         check_workers,
         check_namesakes,
+        check_runserver,
         check_presence,
     )
     return [message for check in found for message in check(app_configs)]

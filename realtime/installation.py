@@ -3,6 +3,7 @@
 Its checks are run with those of `checks`; `serve` asks for the packages that it needs.
 """
 
+import sys
 from collections.abc import Sequence
 from importlib import metadata
 from importlib.util import find_spec
@@ -11,6 +12,7 @@ from typing import Any
 
 from django.apps import AppConfig, apps
 from django.core import checks
+from django.core.management import get_commands
 from django.utils.version import get_version_tuple
 
 from realtime import conf
@@ -22,6 +24,9 @@ EXTRAS = {
     "redis": {"channels-redis": "4.3", "redis": "6"},
     "server": {"httptools": "0.6.4", "uvicorn": "0.52.1", "websockets": "17"},
 }
+
+# The apps whose `runserver` knows WSGI alone.
+WITHOUT_SOCKETS = {"django.core", "django.contrib.staticfiles"}
 
 Messages = list[checks.CheckMessage]
 
@@ -54,6 +59,15 @@ def check_redis_packages(app_configs: Sequence[AppConfig] | None, **kwargs: Any)
         return []
     text = f"REALTIME['REDIS_URL'] or CHANNEL_LAYERS needs packages that are missing or too old: {', '.join(missing)}."
     return [checks.Error(text, hint=advise("redis"), id="realtime.E007")]
+
+
+def check_runserver(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:
+    """Only while it starts: a site that is served in another way needs no daphne."""
+    if sys.argv[1:2] != ["runserver"] or get_commands()["runserver"] not in WITHOUT_SOCKETS:
+        return []
+    text = "Django's own `runserver` serves no sockets: it answers their addresses with 404."
+    hint = "Use `serve --reload`, or install daphne and put it first in INSTALLED_APPS."
+    return [checks.Warning(text, hint=hint, id="realtime.W015")]
 
 
 def check_namesakes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> Messages:

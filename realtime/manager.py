@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from realtime.auth.user_ids import read_id, read_user, wire_id
-from realtime.delivery import bridge
 from realtime.presence import online
 from realtime.presence.store import Entry
 
@@ -30,7 +29,7 @@ class Manager:
 
         Raises ValueError for a `limit` or an `offset` below 0.
         """
-        return bridge.call(self.aget_online_users(limit, offset))
+        return online.call(self.aget_online_users(limit, offset))
 
     async def aget_online_users(self, limit: int = 1000, offset: int = 0) -> list[int | str]:
         if limit < 0 or offset < 0:
@@ -40,7 +39,7 @@ class Manager:
 
     def is_user_online(self, user: Any) -> bool:
         """Whether the user is online and does not appear offline."""
-        return bridge.call(self.ais_user_online(user))
+        return online.call(self.ais_user_online(user))
 
     async def ais_user_online(self, user: Any) -> bool:
         entry = (await self.aget_entries([user])).get(str(read_user(user)))
@@ -48,7 +47,7 @@ class Manager:
 
     def get_user_connections_count(self, user: Any) -> int:
         """How many sockets the user has in all processes; 0 for a user who appears offline."""
-        return bridge.call(self.aget_user_connections_count(user))
+        return online.call(self.aget_user_connections_count(user))
 
     async def aget_user_connections_count(self, user: Any) -> int:
         entry = (await self.aget_entries([user])).get(str(read_user(user)))
@@ -56,7 +55,7 @@ class Manager:
 
     def get_entries(self, users: Sequence[Any]) -> dict[str, Entry]:
         """The presence of those users who have sockets, by their ids as strings."""
-        return bridge.call(self.aget_entries(users))
+        return online.call(self.aget_entries(users))
 
     async def aget_entries(self, users: Sequence[Any]) -> dict[str, Entry]:
         return await online.aentries([str(read_user(user)) for user in users])

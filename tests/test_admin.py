@@ -153,6 +153,15 @@ def test_it_never_changes_a_slug(admin, room):
     assert Room.objects.values_list("slug", "title").get() == ("general", "Changed")
 
 
+def test_a_direct_room_stays_private(admin, alice, bob):
+    """The database has it no other way: the page was answered with 500."""
+    room = find_room_of(alice, bob)
+    answer = admin.post(f"{ROOMS}{room.pk}/change/", inline(room))
+    assert answer.status_code == 302, answer.content.decode()
+    room.refresh_from_db()
+    assert room.private
+
+
 @pytest.mark.parametrize("name", ["x" * 200, "a title of many words " * 9])
 def test_long_names_leave_room_for_the_text_of_a_message(admin, name):
     """A direct room has a slug of 39 characters, which pushed the text out of the page."""

@@ -12,7 +12,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from notifications.jobs import JOBS
-from realtime import checks
+from realtime import checks, installation
 from realtime.api.authentication import TokenAuthentication
 from realtime.auth import tokens
 from realtime.routing import asgi_application
@@ -408,6 +408,24 @@ def test_it_wants_an_asgi_application(settings):
     assert ids(checks.check_asgi) == []
     settings.ASGI_APPLICATION = None
     assert ids(checks.check_asgi) == ["realtime.W008"]
+
+
+@pytest.mark.parametrize(
+    ("command", "app", "expected"),
+    [
+        ("runserver", "django.core", ["realtime.W015"]),
+        ("runserver", "django.contrib.staticfiles", ["realtime.W015"]),
+        ("runserver", "daphne", []),
+        ("runserver", "mysite", []),
+        ("check", "django.core", []),
+        ("", "django.core", []),
+    ],
+)
+def test_it_warns_of_a_runserver_without_sockets(monkeypatch, command, app, expected):
+    """Their addresses were answered with 404, and nothing said why."""
+    monkeypatch.setattr(installation.sys, "argv", ["manage.py", command] if command else ["manage.py"])
+    monkeypatch.setattr(installation, "get_commands", lambda: {"runserver": app})
+    assert ids(checks.check_runserver) == expected
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tests.sites.processes import ROOT
         ({"port": -1}, "Cannot serve on 127.0.0.1:-1"),
         ({"host": "192.0.2.1"}, "Cannot serve on 192.0.2.1:8000: Cannot assign requested address"),
         ({"host": "no such host"}, "Cannot serve on no such host:8000"),
+        ({"host": "127..0.1"}, "Cannot serve on 127..0.1:8000: this is no name of a host"),
         ({"workers": 0}, "--workers must be at least 1"),
         ({"graceful_timeout": math.nan}, "--graceful-timeout must be more than"),
         ({"graceful_timeout": math.inf}, "and at most 1000000000"),
@@ -25,6 +26,13 @@ from tests.sites.processes import ROOT
 def test_what_it_cannot_do_is_said_in_a_line(options, words):
     with pytest.raises(CommandError, match=words):
         call_command("serve", **options)
+
+
+def test_it_needs_an_application(settings):
+    """There was a traceback."""
+    settings.ASGI_APPLICATION = None
+    with pytest.raises(CommandError, match=r"^ASGI_APPLICATION is not set\. Set it to the path of"):
+        call_command("serve")
 
 
 def test_it_reloads_one_process(settings):

@@ -119,8 +119,11 @@ class RoomAdminMixin(FindsUsers, BoundedLists, StyledMixin):
         return rooms.count(super().get_queryset(request))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Room | None = None) -> list[str]:
-        # The slug is part of the room's stream and address, so with another slug it would be another room.
-        return ["slug", *self.readonly_fields] if obj else self.readonly_fields
+        if obj is None:
+            return self.readonly_fields
+        # The slug is part of the room's stream and address, so with another slug it would be another room. A direct
+        # room is private: the database holds nothing else, and the form does not know that.
+        return ["slug", *(["private"] if obj.direct else []), *self.readonly_fields]
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
         crowded = obj is not None and obj.memberships.all()[: INLINE_MEMBERS + 1].count() > INLINE_MEMBERS

@@ -1,6 +1,6 @@
 """Finds the credential of a handshake: the first one that the site accepts. Called by the handshake."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -38,7 +38,7 @@ def find_credential(scope: dict[str, Any], *, trusted_page: bool) -> Credential 
         elif carrier == "authorization":
             value = _bearer_header(headers)
         elif carrier == "session" and trusted_page:
-            value = _session_cookie(headers.get(b"cookie", b""))
+            value = _session_cookie(scope["headers"])
         if value:
             return Credential(carrier, value)
     return None
@@ -60,11 +60,13 @@ def _bearer_header(headers: Mapping[bytes, bytes]) -> str:
     return token.strip() if scheme.lower() in words else ""
 
 
-def _session_cookie(header: bytes) -> str:
+def _session_cookie(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """The key in the cookie of Django's session; "" if there is none.
 
-    Parsed with Django's parser, so that an invalid cookie of another program does not hide ours.
+    Parsed with Django's parser, so that an invalid cookie of another program does not hide ours. Over HTTP/2, browsers
+    send several headers with cookies (RFC 9113 §8.2.3).
     """
+    header = b"; ".join(value for name, value in headers if name == b"cookie")
     key = str(parse_cookie(header.decode("latin-1")).get(session_cookie_name(), ""))
     # A quoted cookie can contain a NUL character, which PostgreSQL does not accept in a text.
     return "" if "\0" in key else key

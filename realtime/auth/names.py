@@ -23,8 +23,9 @@ from realtime.conf import settings
 logger = logging.getLogger(__name__)
 
 MAX_CHARS = 150  # of a name, as of Django's usernames
-# Control characters, which PostgreSQL does not take in a text, and halves of characters, which UTF-8 does not have.
-UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+# Control characters, which PostgreSQL does not take in a text, those that turn the direction of the text around a name,
+# and halves of characters, which UTF-8 does not have.
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 ADDRESS = re.compile(r"\S@\S")
 
 

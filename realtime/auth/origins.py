@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
+from django.utils.encoding import punycode
 
 from realtime.conf import proxy_ssl_header, settings, trusted_origins
 
@@ -86,8 +87,11 @@ def _split(origin: str) -> Parts | None:
     try:
         parts = urlsplit(origin.lower())
         port = DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
+        # A site may write its domain in any script. Browsers send it in ASCII.
+        host = parts.hostname or ""
+        host = host if host.isascii() else punycode(host)
     except ValueError:
         return None
-    if not parts.scheme or not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+    if not parts.scheme or not host or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
         return None
-    return parts.scheme, parts.hostname, port
+    return parts.scheme, host, port

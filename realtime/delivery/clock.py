@@ -193,11 +193,12 @@ def make_heartbeat() -> Frame:
 
 
 async def _repeat(period: float, job: Job) -> None:
+    name = getattr(job, "__qualname__", job)
     while True:
         await asyncio.sleep(period)
         try:
             await job()
         except Refused as refusal:
-            logger.debug("%s is postponed: %s", job, refusal)
+            logger.debug("%s is postponed: %s", name, refusal)
         except Exception:
-            logger.exception("%s failed", job)
+            logger.exception("%s failed", name)

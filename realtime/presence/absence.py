@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 from realtime.auth.user_ids import read_user
-from realtime.delivery import bridge
 from realtime.models import LastSeen
 from realtime.presence import circuit, online
 
@@ -19,7 +18,7 @@ def find_connected(users: Iterable[Any]) -> frozenset[Any]:
     by_key = {str(read_user(user)): user for user in users}
     found: set[str] = set()
     for portion in circuit.split(list(by_key)):
-        found.update(bridge.call(circuit.ask(partial(online.aentries, portion))))
+        found.update(online.call(circuit.ask(partial(online.aentries, portion))))
     return frozenset(by_key[key] for key in found)
 
 

@@ -5,14 +5,14 @@ has an asynchronous twin with an `a` in front. All raise `StoreUnavailable` whil
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from realtime.conf import settings
 from realtime.delivery import bridge
 from realtime.presence import open_store
-from realtime.presence.store import Entry, PresenceStore, Process
+from realtime.presence.store import Entry, PresenceStore, Process, StoreUnavailable
 
 T = TypeVar("T")
 
@@ -48,8 +48,16 @@ async def _close_loop_store() -> None:
 bridge.close_at_exit(_close_loop_store)
 
 
+def call(work: Coroutine[Any, Any, T]) -> T:
+    """`bridge.call` for questions to a store. One that lets callers wait for too long is away, too."""
+    try:
+        return bridge.call(work)
+    except TimeoutError as error:
+        raise StoreUnavailable("It does not answer in time") from error
+
+
 def count() -> int:
-    return bridge.call(acount())
+    return call(acount())
 
 
 async def acount() -> int:
@@ -57,7 +65,7 @@ async def acount() -> int:
 
 
 def page(offset: int, limit: int) -> OnlinePage:
-    return bridge.call(apage(offset, limit))
+    return call(apage(offset, limit))
 
 
 async def apage(offset: int, limit: int) -> OnlinePage:
@@ -71,7 +79,7 @@ async def apage(offset: int, limit: int) -> OnlinePage:
 
 
 def newest(limit: int) -> OnlinePage:
-    return bridge.call(anewest(limit))
+    return call(anewest(limit))
 
 
 async def anewest(limit: int) -> OnlinePage:
@@ -86,7 +94,7 @@ async def anewest(limit: int) -> OnlinePage:
 
 
 def processes(limit: int) -> list[Process]:
-    return bridge.call(aprocesses(limit))
+    return call(aprocesses(limit))
 
 
 async def aprocesses(limit: int) -> list[Process]:
@@ -95,7 +103,7 @@ async def aprocesses(limit: int) -> list[Process]:
 
 
 def page_of(user_keys: Sequence[str], offset: int, limit: int) -> OnlinePage:
-    return bridge.call(apage_of(user_keys, offset, limit))
+    return call(apage_of(user_keys, offset, limit))
 
 
 async def apage_of(user_keys: Sequence[str], offset: int, limit: int) -> OnlinePage:
@@ -110,7 +118,7 @@ async def apage_of(user_keys: Sequence[str], offset: int, limit: int) -> OnlineP
 
 
 def entries(user_keys: Sequence[str]) -> dict[str, Entry]:
-    return bridge.call(aentries(user_keys))
+    return call(aentries(user_keys))
 
 
 async def aentries(user_keys: Sequence[str]) -> dict[str, Entry]:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
@@ -63,6 +63,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     in_request = False  # from the end of a head to the end of its body
     is_last = False  # the next request is the last one, because the server stops
     is_refused = False  # what still comes is dropped
+    running: RequestResponseCycle | None = None  # the request that is being answered; `cycle` is the newest one
     # Of the current request, with the trailers of its body.
     headers_count = headers_bytes = 0
     unreported_bytes = 0  # received since the parser last called back, so it may have kept them
@@ -124,6 +125,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self._should_upgrade() and has_body(self.headers):
             raise RefusedRequest(HTTPStatus.BAD_REQUEST)
         super().on_headers_complete()
+        if not self.pipeline:
+            self.running = self.cycle
         self.in_request = True  # not before: what is refused there must not look like a part of the request before it
         if self.is_last and self.cycle is not None:
             self.cycle.keep_alive = False
@@ -139,6 +142,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     # What uvicorn calls
 
+    def on_response_complete(self) -> None:
+        if self.pipeline:
+            self.running = self.pipeline[-1][0]
+        super().on_response_complete()
+
     def shutdown(self) -> None:
         """Still answer a first request: it may come from a client that connected before the listener closed."""
         if self.is_refused and not self.is_answering:
@@ -153,6 +161,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        # uvicorn tells only the newest request, which may wait for the answer to this one.
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
         super().connection_lost(exc)
 
     @property

@@ -20,6 +20,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
 from realtime.server.application import is_made
+from realtime.server.early_signals import ending_at_once
 from realtime.server.scope_keys import IS_STOPPING
 from realtime.server.websocket import RealtimeProtocol
 
@@ -89,6 +90,10 @@ class Server(uvicorn.Server):
 
     lingers = True  # whether the listener stays open while sockets are drained
     stops_at: float | None = None  # the deadline of the stop, as `time.monotonic()`
+
+    def run(self, sockets: Any = None) -> None:
+        with ending_at_once():
+            super().run(sockets)
 
     async def serve(self, sockets: Any = None) -> None:
         load(self.config)

@@ -15,6 +15,7 @@ from types import FrameType
 import uvicorn
 from uvicorn.supervisors.basereload import BaseReload
 
+from realtime.server.early_signals import interrupts_held_back
 from realtime.server.process import WorkerServer
 
 logger = logging.getLogger("uvicorn.error")
@@ -85,6 +86,10 @@ class Reloader(BaseReload):
         self._known = watched.look()
         self._is_dead = False  # the site has not started, and that has been logged
 
+    def startup(self) -> None:
+        with interrupts_held_back():
+            super().startup()
+
     def should_restart(self) -> list[Path] | None:
         """uvicorn calls this again and again. Returns the files that have been changed, added or deleted."""
         self.pause()
@@ -97,4 +102,5 @@ class Reloader(BaseReload):
 
     def restart(self) -> None:
         self._is_dead = False
-        super().restart()
+        with interrupts_held_back():
+            super().restart()

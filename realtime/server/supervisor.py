@@ -16,6 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as uvicorn_workers
 
+from realtime.server.early_signals import interrupts_held_back
 from realtime.server.process import WorkerServer
 
 logger = logging.getLogger("uvicorn.error")
@@ -50,6 +51,10 @@ class Worker(uvicorn_workers.Process):
     @cached_property
     def server(self) -> WorkerServer:
         return WorkerServer(self.config)
+
+    def start(self) -> None:
+        with interrupts_held_back():
+            super().start()
 
     def target(self, sockets: list[Any] | None = None) -> None:
         """What the worker runs. Its server is made before the thread that answers the parent can make another one."""
@@ -89,6 +94,12 @@ class Workers(Multiprocess):
         """Nothing under `nohup`: a worker that ignores hangups would not stop, and the parent would wait forever."""
         if not self.ignores_hangups:
             super().handle_hup()
+
+    def handle_ttou(self) -> None:
+        """One worker less. As in `handle_hup`, nothing under `nohup`."""
+        if len(self.processes) > 1 and not self.ignores_hangups:
+            self.processes_num -= 1
+            self.let_go(self.processes.pop())
 
     def stop_soon(self, sig: int) -> None:
         if self.should_exit.is_set():
@@ -159,16 +170,17 @@ class Workers(Multiprocess):
                 logger.error("A new worker was not ready in time: the old workers continue")
             return False
         self.processes[place] = new
-        self.leaving.append(old)
-        old.terminate()
-        self.wait_until_ended(old)
+        self.let_go(old)
         return not self.queued_stops
 
-    def wait_until_ended(self, old: uvicorn_workers.Process) -> None:
+    def let_go(self, old: uvicorn_workers.Process) -> None:
+        """Stop a worker and wait for its end: not for ever, and not after a signal to stop all."""
+        self.leaving.append(old)
+        old.terminate()
         ends = time.monotonic() + (self.config.timeout_graceful_shutdown or 0) + END_SECONDS
         while old.process.is_alive() and not self.queued_stops:
             if time.monotonic() > ends:
-                logger.error("The worker %s did not end, and is killed: its successor serves", old.pid)
+                logger.error("The worker %s did not end, and is killed: others serve", old.pid)
                 old.kill()
                 old.join()
             time.sleep(0.1)

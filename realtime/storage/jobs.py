@@ -68,6 +68,20 @@ def is_stopping() -> bool:
     return event is not None and event.is_set()
 
 
+@dataclass(frozen=True, slots=True)
+class DueJob:
+    """What the clock calls for a job, and how the log names it."""
+
+    runner: "Runner"
+    job: Job
+
+    async def __call__(self) -> None:
+        await self.runner.run_if_due(self.job)
+
+    def __str__(self) -> str:
+        return f"The job {self.job.name}"
+
+
 class Runner:
     """Runs the jobs in this process, when no other process has done so recently."""
 
@@ -78,7 +92,7 @@ class Runner:
 
     def periods(self) -> list[tuple[float, Callable[[], Awaitable[None]]]]:
         """For the clock: how often it is to call what."""
-        return [(seconds, partial(self.run_if_due, job)) for job, seconds in find_periods()]
+        return [(seconds, DueJob(self, job)) for job, seconds in find_periods()]
 
     async def run_if_due(self, job: Job) -> None:
         """Run the job, unless any process began to do so less than its period ago. Raises what the job raises."""

@@ -1,5 +1,6 @@
 """Who is online, over REST."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,8 @@ from django.utils import timezone
 
 from realtime.chat import rooms
 from realtime.chat.direct import open_pair
+from realtime.delivery import bridge
+from realtime.manager import manager
 from realtime.models import LastSeen
 from realtime.presence import online
 from realtime.presence.store import Entry, StoreUnavailable
@@ -70,6 +73,42 @@ def test_it_lists_page_by_page(client, alice, bob, present):
     answer = client.get("/api/v1/online?limit=1&offset=1").json()
     assert (answer["online_count"], answer["offset"]) == (2, 1)
     assert [user["user_id"] for user in answer["users"]] == [bob.pk]
+
+
+class HangingStore:
+    def __getattr__(self, name):
+        async def hang(*_):
+            await asyncio.Event().wait()
+
+        return hang
+
+
+@pytest.fixture
+def hanging(monkeypatch):
+    monkeypatch.setattr(bridge, "TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(online, "loop_store", HangingStore)
+
+
+@pytest.mark.parametrize("address", ["online", "online/count", "status/{}", "status?user_ids={}"])
+def test_a_store_that_hangs_is_away(client, alice, hanging, address):
+    """With Redis standing still, those who waited for a connection and then for an answer got 500."""
+    answer = client.get(f"/api/v1/{address.format(alice.pk)}")
+    assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        manager.get_online_count,
+        manager.get_online_users,
+        lambda: manager.is_user_online(7),
+        lambda: manager.get_user_connections_count(7),
+        lambda: manager.get_entries([7]),
+    ],
+)
+def test_site_code_gets_one_error_for_all_that_is_away(hanging, ask):
+    with pytest.raises(StoreUnavailable):
+        ask()
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "limit=x", "offset=-1", f"offset={10**30}"])

@@ -39,6 +39,7 @@ class Person:
         (Person("@alice"), "@alice"),
         (Person("alice@home"), "alice@home"),
         (Person("a\0b\nc\ud800"), "a b c"),
+        (Person("\u202ealice\u2066"), "alice"),  # the text behind such a name ran backwards
         (Person("x" * 151), "x" * 149 + "…"),
         (Person("bob@example.com"), "user-7"),
         (Person("bob@example.com", "Bob Builder"), "Bob Builder"),

@@ -115,6 +115,21 @@ def test_it_trusts_the_pages_that_the_site_names(origin, expected):
     assert allowed(origin, allowed=named) is expected
 
 
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        ("https://xn--fsqu00a.xn--fiqs8s", True),
+        ("https://www.xn--mgbh0fb.xn--kgbechtv", True),
+        ("https://xn--mgbh0fb.xn--kgbechtv", False),
+        ("https://xn--fsqu00a.example", False),
+    ],
+)
+def test_a_site_may_name_pages_in_its_own_script(origin, expected):
+    """Browsers send these names in ASCII: the pages were refused."""
+    named = ("https://例子.中国", "https://*.مثال.إختبار", f"https://{'中' * 64}.example")
+    assert allowed(origin, allowed=named) is expected
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example", "https://a.example:99", "http://localhost"])
 def test_it_trusts_every_page_where_the_site_says_so(origin):
     assert allowed(origin, allowed=["*"])

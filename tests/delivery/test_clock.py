@@ -8,6 +8,7 @@ import pytest
 
 from realtime.delivery import clock as clock_module
 from realtime.delivery.clock import Clock
+from tests.clients.socket import until
 from tests.paper import open_connection
 from tests.patience import PATIENCE_SECONDS
 
@@ -35,6 +36,20 @@ async def test_it_calls_a_job_again_and_again_until_it_stops():
     count = len(calls)
     await asyncio.sleep(0.01)
     assert len(calls) == count
+
+
+class Part:
+    async def sweep(self):
+        raise RuntimeError("broken")
+
+
+async def test_the_log_names_what_fails(caplog):
+    """The traceback was headed `<bound method Part.sweep of <…>>`."""
+    clock = Clock(on_heartbeat=lambda _connection: None)
+    clock.start([(0.001, Part().sweep)])
+    await until(lambda: caplog.records)
+    await clock.stop()
+    assert caplog.messages[0] == "Part.sweep failed"
 
 
 @pytest.mark.parametrize(("seconds", "count"), [(0.1, 1), (30, 30), (1_000_000_000, 600)])

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from signal import SIGINT, SIGTERM
 
 import httpx
 import pytest
@@ -95,6 +96,23 @@ async def test_the_site_is_started_again_when_it_changes(tmp_path):
         process.wait_for("say", "second")
         assert process.stop() == 0
         assert not process.is_ready()
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("name", ["mysite/urls.py", "mysite/asgi.py"])
+def test_a_signal_ends_it_while_it_is_being_loaded(tmp_path, name, number):
+    """Ctrl-C left a traceback, or was heard only afterwards; and the first process of a container ignored SIGTERM."""
+    process = SmallProcess(tmp_path)
+    module = process.directory / name
+    module.write_text(f"print('being loaded', flush=True)\nimport time\ntime.sleep(600)\n{module.read_text()}")
+    process.start()
+    try:
+        process.wait_for_log("being loaded")
+        assert process.stop(number) == 0
+        assert "Traceback" not in process.log.read_text()
+    finally:
+        process.kill()
+        process.log.unlink()
 
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["one process", "workers"])

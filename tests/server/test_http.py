@@ -287,6 +287,31 @@ async def test_it_keeps_few_requests_waiting_for_answers(site):
     assert most < 8_000  # as many as the system hands over at once
 
 
+async def test_a_stream_ends_with_its_client_although_another_request_waits(site, monkeypatch):
+    """Only the one that waits heard of it, and the stream went on for nobody."""
+
+    async def stream(scope, receive, send):
+        leaving = asyncio.ensure_future(wait_for_the_end(receive))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while not leaving.done():
+            await send({"type": "http.response.body", "body": b"again", "more_body": True})
+            await asyncio.sleep(0.01)
+
+    async def wait_for_the_end(receive):
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    await site.start()
+    monkeypatch.setattr(site._server.config, "loaded_app", stream)
+    tasks = site._server.server_state.tasks
+    async with visiting(site) as visitor:
+        visitor.writer.write(REQUEST * 2)
+        await asyncio.wait_for(visitor.reader.readuntil(b"again"), PATIENCE_SECONDS)
+        assert len(visitor.connection.pipeline) == 1
+        visitor.writer.transport.abort()
+        await until(lambda: not tasks)
+
+
 async def test_it_does_not_wait_long_until_a_refused_client_goes(site, monkeypatch):
     monkeypatch.setattr(http, "REFUSAL_SECONDS", 0.01)
     async with visiting(site) as visitor:

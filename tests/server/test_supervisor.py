@@ -4,7 +4,7 @@ Real signals: tests.processes.test_stop and test_workers.
 """
 
 import asyncio
-from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGKILL, SIGTERM
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGTTOU
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -260,6 +260,33 @@ def test_a_worker_that_does_not_end_is_killed_when_it_is_replaced(monkeypatch, w
     assert clock.now - started > TIMEOUT_SECONDS + supervisor.END_SECONDS
     assert (hanging.exitcode, pair[0].exitcode, workers.leaving) == (-SIGKILL, None, [])
     assert "The worker 0 did not end" in caplog.text
+
+
+def test_one_worker_less_is_not_awaited_for_ever(monkeypatch, workers, pair, clock):
+    """The parent waited for the end of one that hangs, and heard no signal any more."""
+    monkeypatch.setattr(Started, "terminate", lambda _self: None, raising=False)
+    workers.processes_num, (kept, hanging) = 2, pair
+    for _ in range(2):  # the last one stays
+        workers.signal_queue.append(SIGTTOU)
+        workers.handle_signals()
+    assert (workers.processes, workers.leaving) == ([kept], [])
+    assert (kept.exitcode, hanging.exitcode) == (None, -SIGKILL)
+
+
+def test_a_stop_does_not_wait_for_a_worker_less(monkeypatch, workers, pair, clock):
+    monkeypatch.setattr(Started, "terminate", lambda _self: None, raising=False)
+    workers.processes_num, leaving = 2, pair[1]
+    workers.signal_queue += [SIGTTOU, SIGTERM]
+    workers.handle_signals()
+    assert (workers.should_exit.is_set(), workers.leaving, leaving.exitcode) == (True, [leaving], None)
+
+
+def test_no_worker_leaves_where_hangups_are_ignored(workers, pair):
+    """Under `nohup`: it would not hear of it, and the parent waited for it."""
+    workers.processes_num, workers.ignores_hangups = 2, True
+    workers.signal_queue.append(SIGTTOU)
+    workers.handle_signals()
+    assert len(workers.processes) == 2
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["as usual", "under nohup"])

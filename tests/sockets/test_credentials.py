@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from realtime.auth import tickets, tokens
+from realtime.auth.credentials import Credential, find_credential
 from realtime.models import Ticket
 from realtime.storage.database import run
 from tests.people import make_token
@@ -127,6 +128,12 @@ async def test_it_trusts_a_cookie_only_with_an_allowed_origin(site, sessions, al
         assert refusal.value.status == 403
     own = {**cookie, "origin": f"http://{site.host}"}
     assert (await site.connect(headers=own)).greeting["expires_at"] is not None
+
+
+def test_it_finds_the_session_where_cookies_come_in_several_headers():
+    """As browsers send them over HTTP/2. Only the last header was looked at."""
+    headers = [(b"cookie", b"sessionid=abc"), (b"cookie", b"theme=dark")]
+    assert find_credential({"headers": headers}, trusted_page=True) == Credential("session", "abc")
 
 
 async def test_it_takes_a_cookie_with_a_nul_for_none(site, alice, token):

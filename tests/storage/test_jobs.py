@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection, connections
 
 from project.asgi import application
+from realtime.delivery import clock as clock_module
 from realtime.integration import is_stopping, register_job
 from realtime.sockets import node
 from realtime.sockets.node import get_node, stop_node
@@ -22,6 +23,7 @@ from realtime.storage.leases.memory import MemoryLeases
 from realtime.storage.leases.store import LeasesUnavailable
 from realtime.testing import other_process
 from tests.backends.presence import Clock
+from tests.clients.socket import until
 from tests.patience import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,6 +114,20 @@ async def test_what_a_job_raises_is_raised() -> None:
 
     with pytest.raises(RuntimeError, match="broken"):
         await Processes(fail).run()
+
+
+async def test_the_log_names_a_job_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """The traceback was headed `functools.partial(<bound method …`."""
+
+    def fail() -> None:
+        raise RuntimeError("broken")
+
+    register_job("count", fail, lambda: 0.001)
+    clock = clock_module.Clock(on_heartbeat=lambda _connection: None)
+    clock.start(Runner(MemoryLeases()).periods())
+    await until(lambda: caplog.records)
+    await clock.stop()
+    assert caplog.messages[0] == "The job count failed"
 
 
 async def test_a_process_that_stops_asks_its_job_to_end(caplog: pytest.LogCaptureFixture) -> None:

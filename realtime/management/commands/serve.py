@@ -14,9 +14,10 @@ from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
 from django.template.autoreload import get_template_directories
 
-from realtime.checks import check_workers
+from realtime.checks import check_asgi, check_workers
 from realtime.conf import FOREVER, asgi_application_path, is_debug, settings, worker_count
 from realtime.installation import advise, find_missing
+from realtime.server.early_signals import ending_at_once
 from realtime.server.listeners import bind
 from realtime.server.redaction import LOGGING
 
@@ -60,6 +61,10 @@ class Command(BaseCommand):
             help="for development: start the site again when its code, templates or translations change",
         )
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        with ending_at_once():
+            return super().execute(*args, **options)
+
     def handle(self, *args: Any, **options: Any) -> None:
         if missing := find_missing("server"):
             hint = f"{advise('server')} Other ASGI servers work, too: see docs/deployment.md."
@@ -77,7 +82,7 @@ class Command(BaseCommand):
             raise CommandError(
                 f"--graceful-timeout must be more than RESTART_WINDOW_SECONDS ({window:g}), and at most {FOREVER}."
             )
-        for error in check_workers(workers=options["workers"]):
+        for error in [*check_asgi(None), *check_workers(workers=options["workers"])]:
             raise CommandError(f"{error.msg} {error.hint}")
         if options["reload"] and options["workers"] > 1:
             raise CommandError("--reload is for one process: leave out --workers and WEB_CONCURRENCY.")
@@ -99,6 +104,8 @@ def open_listeners(host: str, port: int) -> list[socket]:
     """Raises CommandError."""
     try:
         return bind(host, port)
+    except UnicodeError:  # a part between two dots is empty or too long
+        raise CommandError(f"Cannot serve on {host}:{port}: this is no name of a host.") from None
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise CommandError(f"Cannot serve on {host}:{port}: {why.rstrip('.')}.") from None

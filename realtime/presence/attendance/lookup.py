@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from realtime.auth.user_ids import read_user
 from realtime.conf import settings
 from realtime.delivery import bridge
-from realtime.presence import circuit
+from realtime.presence import circuit, online
 from realtime.presence.attendance import open_store
 from realtime.presence.attendance.store import AttendanceStore
 from realtime.protocol.streams import is_room, is_stream
@@ -55,12 +55,12 @@ def find_present(stream: str, users: Iterable[Any]) -> frozenset[Any]:
     by_key = {str(read_user(user)): user for user in users}
     found: set[str] = set()
     for portion in circuit.split(list(by_key)):
-        found |= bridge.call(_find(stream, portion))
+        found |= online.call(_find(stream, portion))
     return frozenset(by_key[key] for key in found)
 
 
 def find_largest(limit: int) -> list[tuple[str, int]]:
-    return bridge.call(_ask(lambda store: store.largest(limit)))
+    return online.call(_ask(lambda store: store.largest(limit)))
 
 
 async def afind_largest(limit: int) -> list[tuple[str, int]]:
