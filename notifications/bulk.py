@@ -12,7 +12,7 @@ from realtime.integration import connection, rows, stored_id, update_rows, user_
 
 ROWS_AT_ONCE = 1_000
 # Where a statement does much for each row. A longer one keeps a core from others, such as a message that is stored.
-FEW_ROWS = 250
+FEW_ROWS = 300
 
 Key = TypeVar("Key")
 

@@ -29,7 +29,7 @@ READ_BYTES = 524_288
 # The same for each of several ranges: a socket that comes back begins with eight streams, which together are as much.
 RANGE_BYTES = READ_BYTES // 8
 # Of very many events, in one statement. A longer one keeps a core from others, such as a message that is stored.
-ROWS_AT_ONCE = 250
+ROWS_AT_ONCE = 300
 # The stream row whose `last_seq` is the highest of all retired rooms. It is not the name of a stream.
 RETIRED = "room"
 # Between bodies in one parameter. JSON texts cannot contain it (RFC 7464).
