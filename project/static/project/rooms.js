@@ -78,7 +78,7 @@ function showOne(id) {
 /** A phone shows the list behind a button, which says how much is new in all rooms. */
 function showSum() {
   let sum = 0;
-  for (const { room } of rooms) if (room.status !== "gone") sum += countNew(room) ?? 0;
+  for (const { room, unread } of rooms) if (room.status !== "gone") sum += unread ?? 0;
   showBadge(find("rooms-unread"), sum);
 }
 

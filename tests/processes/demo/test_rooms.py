@@ -56,6 +56,7 @@ async def test_all_rooms_are_listed_and_each_can_be_shown(windows: Windows) -> N
     alice = await windows.open("alice")
     last = alice.locator("#rooms li", has_text=f"Room {MANY - 1}")
     await expect(last.locator(".badge")).to_have_text("1")
+    await expect(alice.locator("#rooms-unread")).to_have_text("1")
     await last.locator("button").click()
     await expect(alice.locator("#room-title")).to_have_text(f"Room {MANY - 1}")
     await expect(alice.locator(".message .text")).to_have_text(["Down here"])
