@@ -2,7 +2,7 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -67,10 +67,23 @@ def _portions(rows: NotificationQuerySet) -> Iterator[Sequence[int]]:
 
     They are put in order once: no index has it, so each portion would take as long as all of them.
     """
-    ordered = rows.order_by("recipient_id", "pk").values_list("pk", flat=True)
-    while keys := array("q", ordered.iterator()):
-        for start in range(0, len(keys), ROWS_AT_ONCE):
-            yield keys[start : start + ROWS_AT_ONCE].tolist()
+    ordered = rows.order_by("recipient_id", "pk").values_list("recipient_id", "pk")
+    while portions := _cut(ordered.iterator()):
+        for keys in portions:
+            yield keys.tolist()
+
+
+def _cut(found: Iterable[tuple[Any, int]]) -> "list[array[int]]":
+    """A reader's are together, so that one frame tells of them; very many are not."""
+    portions: list[array[int]] = []
+    last, room = None, 0
+    for reader, pk in found:
+        if room <= -ROWS_AT_ONCE or (room <= 0 and reader != last) or not portions:
+            portions.append(array("q"))
+            room = ROWS_AT_ONCE
+        portions[-1].append(pk)
+        last, room = reader, room - 1
+    return portions
 
 
 def _withdraw_portion(rows: NotificationQuerySet, keys: Sequence[int]) -> int:

@@ -176,6 +176,19 @@ def test_very_many_are_put_in_order_once(room: Room, monkeypatch: pytest.MonkeyP
     assert [len(pushed(user, "notification_removed")) for user in users] == [1] * 9
 
 
+def test_a_reader_of_several_is_told_once_however_many_others_have(
+    alice: Any, bob: Any, carol: Any, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But of very many in portions: a frame for a million would be too large."""
+    monkeypatch.setattr(withdrawing, "ROWS_AT_ONCE", 4)
+    users = [alice] * 3 + [bob] * 3 + [carol] * 9
+    for user in users:
+        sent(user, "mention", message="hello", target=room)
+    assert withdraw(target=room) == len(users)
+    told = [pushed(user, "notification_removed") for user in (alice, bob, carol)]
+    assert [[len(frame["data"]["notification_ids"]) for frame in frames] for frames in told] == [[3], [3], [8, 1]]
+
+
 @pytest.mark.parametrize("due", ["expire", "wake"])
 def test_what_is_due_is_chosen_in_the_order_in_which_it_is_due(
     time: Time, monkeypatch: pytest.MonkeyPatch, due: str
