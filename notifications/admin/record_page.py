@@ -90,5 +90,7 @@ class PageMixin(AdminMixin):
     def group(self, row: Notification) -> str:
         if row.group_count < 2:
             return row.group_key or EMPTY
-        names = ", ".join(str(person["name"]) for person in row.group_actors)
-        return f"{row.group_key}: {row.group_count} ({names}, …)"
+        names = [str(person["name"]) for person in row.group_actors]
+        if row.group_count > len(names) > 0:
+            names.append("…")
+        return f"{row.group_key}: {row.group_count}" + (f" ({', '.join(names)})" if names else "")

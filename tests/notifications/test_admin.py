@@ -190,6 +190,20 @@ def test_its_page_tells_what_it_says_and_what_has_become_of_it(
     assert [found.verdict for *_, found in answer.context["explanations"]] == ["sent", "sent", "off"]
 
 
+@pytest.mark.parametrize(
+    ("people", "expected"),
+    [
+        (["ann", "ben", "cat"], "like:7: 3 (cat, ben, ann)"),
+        (["ann", "ben", "cat", "dan"], "like:7: 4 (dan, cat, ben, …)"),
+        ([None, None], "like:7: 2"),
+    ],
+)
+def test_its_page_names_who_is_in_its_group(root: Client, erin: Any, people: list[str | None], expected: str) -> None:
+    for name in people:
+        sent(erin, "new_like", actor=name and make_user(name), group_key="like:7", title="Likes", message="x")
+    assert f'<div class="readonly">{expected}</div>' in root.get(address("change", row_of(erin))).content.decode()
+
+
 def test_its_page_tells_why_it_was_not_pushed_or_mailed(root: Client, office: Office, erin: Any) -> None:
     choose(erin, muted_until=office.time.now + timedelta(hours=1))
     row = lunch(erin)

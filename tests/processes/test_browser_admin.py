@@ -137,15 +137,20 @@ async def test_every_page_obeys_a_strict_policy_and_fits_its_window(staff: Page)
 
 
 @pytest.mark.parametrize(
-    ("model", "column"), [("notifications/notification", "type_label"), ("realtime/membership", "role")]
+    ("address", "cell"),
+    [
+        ("notifications/notification/", "#result_list td.field-type_label"),
+        ("realtime/membership/", "#result_list td.field-role"),
+        ("notifications/notification/1/change/", ".note-table th, .note-table td:nth-child(2)"),
+    ],
 )
-async def test_a_chinese_word_of_a_list_stays_in_one_line_on_a_phone(
-    browser: Browser, process: SiteProcess, login: Any, model: str, column: str
+async def test_a_chinese_word_of_a_table_stays_in_one_line_on_a_phone(
+    browser: Browser, process: SiteProcess, login: Any, address: str, cell: str
 ) -> None:
     context = {"base_url": f"http://{process.address}", "storage_state": login, "locale": "zh-CN", "viewport": PHONE}
     async with open_page(browser, **context) as page:
-        await page.goto(f"/admin/{model}/")
-        cells = page.locator(f"#result_list td.field-{column}")
+        await page.goto(f"/admin/{address}")
+        cells = page.locator(cell)
         assert {await cell.evaluate(COUNT_LINES) for cell in await cells.all()} == {1}
 
 
