@@ -13,8 +13,9 @@ from rest_framework_simplejwt.models import TokenUser
 from rest_framework_simplejwt.tokens import AccessToken
 
 from notifications import announce, follow, inbox, mute
-from notifications.models import Follow, Notification
+from notifications.models import Follow, Notification, Preference, Reader
 from notifications.models.announcement import AnnouncementState
+from notifications.preferences.changing import change
 from tests.notifications.api.conftest import PATH
 from tests.notifications.rows import sent
 from tests.people import NO_KEY, client_for, make_user
@@ -43,7 +44,7 @@ ADDRESSES: dict[str, list[tuple[str, str, Any, int, int]]] = {
     ],
     "preferences": [
         ("get", "/preferences", None, 200, 200),
-        ("patch", "/preferences", {"channels": {"mail": False}}, 200, 200),
+        ("patch", "/preferences", {"channels": {"mail": False}, "types": {"mention": {"mail": False}}}, 200, 200),
     ],
     "notification": [("get", "/{id}", None, 200, 404)],
     "explain": [("get", "/{id}/explain", None, 200, 404)],
@@ -79,6 +80,7 @@ def known(bob: Any) -> dict[str, Any]:
     group = Group.objects.create(name="crew")
     group.user_set.add(bob)
     announcement = announce("Crew", audience=group, for_newer=True, closing="confirm").pk
+    change(bob, mail=True, types={"mention": {"mail": True}})
     return {"id": row.pk, "item": item.pk, "undo": undo, "until": until, "announcement": announcement}
 
 
@@ -98,8 +100,9 @@ def ask(client: APIClient, method: str, path: str, body: Any, known: dict[str, A
 
 def everything() -> Any:
     """All that belongs to bob."""
-    models: list[Any] = [Notification, Follow, AnnouncementState]
-    return [list(model.objects.order_by("pk").values()) for model in models]
+    found: list[Any] = [model.objects for model in (Notification, Follow, AnnouncementState)]
+    found += [model.objects.filter(user__username="bob") for model in (Reader, Preference)]  # others have their own
+    return [list(rows.order_by("pk").values()) for rows in found]
 
 
 def test_every_address_is_in_the_table() -> None:
