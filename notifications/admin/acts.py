@@ -3,7 +3,8 @@
 Each act has its right and a line in the admin's log with the number of notifications; open clients hear of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -18,6 +19,7 @@ from notifications.admin.steps import StepsMixin
 from notifications.frames import Act
 from notifications.models import Notification, NotificationQuerySet
 from notifications.withdrawing import withdraw_rows
+from realtime.integration import own_transaction, retry_conflicts
 
 # In one request. A page that asks sends one field for each.
 MOST_AT_ONCE = 500
@@ -64,8 +66,8 @@ class ActsMixin(StepsMixin):
     @admin.action(description=_("Send selected notifications again"), permissions=["send"])
     def send_again(self, request: HttpRequest, queryset: NotificationQuerySet) -> None:
         if (chosen := self._choose(request, queryset)) is not None:
-            count = waking.send_again([row.pk for row in chosen], clock.now())
-            self._report(request, count, _("Sent again: %(count)d."), chosen)
+            send = partial(waking.send_again, [row.pk for row in chosen], clock.now())
+            self._do(request, send, _("Sent again: %(count)d."), chosen)
 
     @admin.action(description=_("Withdraw selected notifications…"), permissions=["delete"])
     def withdraw(self, request: HttpRequest, queryset: NotificationQuerySet) -> HttpResponse | None:
@@ -74,8 +76,7 @@ class ActsMixin(StepsMixin):
         if "_confirmed" not in request.POST:
             context = {"title": _("Withdraw notifications"), "chosen": chosen, "named": chosen[:NAMED]}
             return self.show_step(request, self.withdraw_template, context)
-        count = withdraw_rows(_rows_of(chosen))
-        self._report(request, count, _("Withdrawn: %(count)d."), chosen)
+        self._do(request, partial(withdraw_rows, _rows_of(chosen)), _("Withdrawn: %(count)d."), chosen)
         return None
 
     @admin.action(description=_("Export selected notifications as CSV"), permissions=["export"])
@@ -85,7 +86,7 @@ class ActsMixin(StepsMixin):
 
     def _mark(self, request: HttpRequest, queryset: NotificationQuerySet, act: Act, text: str | Promise) -> None:
         if (chosen := self._choose(request, queryset)) is not None:
-            self._report(request, inbox.mark_all(act, _rows_of(chosen)), text, chosen)
+            self._do(request, partial(inbox.mark_all, act, _rows_of(chosen)), text, chosen)
 
     def _choose(self, request: HttpRequest, queryset: NotificationQuerySet) -> list[Notification] | None:
         """The notifications; None if there are too many for one request, which the page then says."""
@@ -96,11 +97,22 @@ class ActsMixin(StepsMixin):
         messages.error(request, text)
         return None
 
-    def _report(self, request: HttpRequest, count: int, text: str | Promise, chosen: Sequence[Notification]) -> None:
-        done = str(text) % {"count": count}
-        if count:
-            self.log_many(request, done, only=chosen[0] if len(chosen) == 1 else None)
-        messages.success(request, done)
+    def _do(
+        self, request: HttpRequest, work: Callable[[], int], text: str | Promise, chosen: Sequence[Notification]
+    ) -> None:
+        messages.success(request, self._do_and_log(request, work, text, chosen))
+
+    @retry_conflicts
+    def _do_and_log(
+        self, request: HttpRequest, work: Callable[[], int], text: str | Promise, chosen: Sequence[Notification]
+    ) -> str:
+        """In one transaction, so that nothing is done which is not in the log. Returns what was done."""
+        with own_transaction():
+            count = work()
+            done = str(text) % {"count": count}
+            if count:
+                self.log_many(request, done, only=chosen[0] if len(chosen) == 1 else None)
+        return done
 
 
 def _rows_of(chosen: Sequence[Notification]) -> NotificationQuerySet:

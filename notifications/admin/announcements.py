@@ -26,6 +26,7 @@ from notifications.announcements.numbers import numbers_of
 from notifications.announcements.wording import words_of
 from notifications.models import Announcement, AnnouncementState
 from notifications.models.announcement import GROUPS
+from realtime.integration import own_transaction, retry_conflicts
 
 FIXED = ["audience_label", "groups", "for_newer"]  # of an announcement that is live, or over, or that is only read
 
@@ -103,11 +104,17 @@ class AnnouncementAdminMixin(AnnouncementStepsMixin, LockedMixin, StyledMixin):
 
     @admin.action(description=_("Cancel selected announcements"), permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Announcement]) -> None:
-        done = [announcement for announcement in queryset if publishing.cancel_announcement(announcement)]
-        for announcement in done:
-            self.log_change(request, announcement, str(_("Cancelled.")))
-        text = ngettext("%(count)d announcement was cancelled.", "%(count)d announcements were cancelled.", len(done))
-        self.message_user(request, text % {"count": len(done)}, messages.SUCCESS if done else messages.WARNING)
+        count = sum(self._cancel(request, announcement) for announcement in queryset)
+        text = ngettext("%(count)d announcement was cancelled.", "%(count)d announcements were cancelled.", count)
+        self.message_user(request, text % {"count": count}, messages.SUCCESS if count else messages.WARNING)
+
+    @retry_conflicts
+    def _cancel(self, request: HttpRequest, announcement: Announcement) -> bool:
+        with own_transaction():
+            is_done = publishing.cancel_announcement(announcement)
+            if is_done:
+                self.log_change(request, announcement, str(_("Cancelled.")))
+        return is_done
 
     # The form
 

@@ -5,10 +5,12 @@ import io
 import re
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core import mail
+from django.db import DatabaseError
 from django.test import AsyncClient, Client
 
 from notifications import inbox
@@ -65,6 +67,19 @@ def test_they_mark_archive_and_send_again_and_open_tabs_hear_of_it(root: Client,
     assert logged() == ["Marked as read: 2.", "Marked as unread: 2.", "Archived: 2.", "Sent again: 2."]
     do(root, "mark_read", rows[0])
     assert LogEntry.objects.latest("pk").object_id == str(rows[0].pk)
+
+
+@pytest.mark.parametrize("action", ["mark_read", "archive", "send_again", "withdraw"])
+def test_nothing_is_done_that_cannot_be_logged(
+    root: Client, bob: Any, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    row = lunch(bob)
+    before = list(Notification.objects.values())
+    monkeypatch.setattr(LogEntry, "save", Mock(side_effect=DatabaseError("away")))
+    with pytest.raises(DatabaseError):
+        do(root, action, row, _confirmed="1")
+    assert list(Notification.objects.values()) == before
+    assert len(pushed(bob)) == 1
 
 
 def test_what_is_sent_again_is_mailed_again(root: Client, office: Office, erin: Any) -> None:

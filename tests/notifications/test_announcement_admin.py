@@ -3,10 +3,13 @@
 import re
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import DatabaseError
 from django.test import Client
 from django.utils import timezone
 
@@ -429,3 +432,11 @@ def test_the_actions_of_the_list(root: Client) -> None:
     assert messages_of(choose("cancel_selected", first, second, draft)) == ["2 announcements were cancelled."]
     assert [state_of(row) for row in (first, second, draft)] == ["cancelled", "cancelled", "draft"]
     assert logged() == ["Cancelled."] * 2
+
+
+def test_none_is_cancelled_if_that_cannot_be_logged(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = announce("first")
+    monkeypatch.setattr(LogEntry, "save", Mock(side_effect=DatabaseError("away")))
+    with pytest.raises(DatabaseError):
+        root.post(address("changelist"), {"action": "cancel_selected", "_selected_action": [str(row.pk)]})
+    assert state_of(row) == "live"
