@@ -111,6 +111,15 @@ const ROADS: Road[] = [
     },
   },
   {
+    name: "a dead connection when the browser says that there is no network",
+    async go({ server }) {
+      server.hold();
+      await pass(2_000); // nothing was heard for a moment
+      await happen(() => tell("offline"));
+      await pass(5_500);
+    },
+  },
+  {
     name: "a new token was refused on the open socket",
     async go(site) {
       site.server.failNext("auth", "FORBIDDEN");
