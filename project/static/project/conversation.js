@@ -66,8 +66,8 @@ function showAll() {
   const first = find("messages").firstElementChild?.dataset.key;
   showMessages(messages, findFirstNew(snapshot));
   shown.isLoading = loading;
+  showHints(snapshot); // before the place is kept, because they take some, too
   keepPlace(first, top);
-  showHints(snapshot);
   noteRead();
   fillPane();
 }
