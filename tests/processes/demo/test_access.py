@@ -108,6 +108,24 @@ async def height(locator: Locator) -> float:
 
 
 @pytest.mark.usefixtures("cleared")
+async def test_on_a_phone_the_text_of_an_announcement_has_the_whole_width(
+    windows: Windows, process: SiteProcess
+) -> None:
+    """If it is longer than a line: its button stands below it then."""
+    announce(process, "Maintenance", "The servers rest tonight. " * 5, closing="confirm")
+    announce(process, "Cake", "In the kitchen")
+    alice = await windows.open("alice", viewport=PHONE)
+    for name, is_below in (("Maintenance", True), ("Cake", False)):
+        announcement = alice.locator(".announcement", has_text=name)
+        text = await announcement.locator("p").bounding_box()
+        button = await announcement.locator("button").bounding_box()
+        assert text
+        assert button
+        assert (button["y"] >= text["y"] + text["height"]) is is_below
+        assert (text["width"] > 0.9 * PHONE["width"]) is is_below
+
+
+@pytest.mark.usefixtures("cleared")
 async def test_an_announcement_is_told_and_its_end_keeps_the_focus(windows: Windows, process: SiteProcess) -> None:
     announce(process, "One")
     announce(process, "Two")
@@ -225,6 +243,66 @@ async def test_notifications_keep_their_lines_and_begin_at_one_edge(windows: Win
     title, text = edges
     assert len(text) > 1  # lines
     assert text[0] == title[0]
+
+
+# Where the text of an element begins and ends, from the left.
+SPAN = """(element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const all = [...range.getClientRects()];
+    return [Math.min(...all.map(({ left }) => left)), Math.max(...all.map(({ right }) => right))].map(Math.round);
+}"""
+FROM_THE_RIGHT = "عبد الرحمن بن محمد الأندلسي الطويل"
+
+
+async def find_span(locator: Locator) -> tuple[int, int]:
+    left, right = await locator.evaluate(SPAN)
+    return left, right
+
+
+async def test_a_toast_from_the_right_begins_at_the_edge_of_its_title(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    await keep_toasts(alice)
+    await alice.evaluate(
+        "(text) => import('/static/project/toasts.js').then(({ showToast }) => showToast('New', text))", FROM_THE_RIGHT
+    )
+    title, text = [await find_span(alice.locator(f".toast p {name}")) for name in ("b", "span")]
+    assert text[0] == title[0]
+
+
+@pytest.mark.usefixtures("cleared")
+async def test_an_announcement_from_the_right_has_its_title_there(windows: Windows, process: SiteProcess) -> None:
+    announce(process, "צוות יקר", "שלום לכולם")
+    alice = await windows.open("alice")
+    announcement = alice.locator(".announcement p")
+    title, message = [await find_span(announcement.locator(name)) for name in ("b", "span")]
+    edge = await announcement.bounding_box()
+    assert edge
+    assert edge["x"] <= message[0] < edge["x"] + 40
+    assert message[1] + 2 < title[0]
+
+
+async def test_a_name_from_the_right_is_seen_from_its_beginning(
+    windows: Windows, browser: Browser, process: SiteProcess
+) -> None:
+    """Also if it is too long; and it begins where the role below it does."""
+    rename = "from django.contrib.auth.models import User; User.objects.filter(username='bob').update(first_name={!r})"
+    process.site.run(rename.format(FROM_THE_RIGHT))
+    try:
+        async with open_page(browser, viewport=PHONE) as page:
+            await page.goto(f"http://{process.address}/")
+            card = page.locator("#sign-in button[value=bob]")
+            name, role = [await find_span(card.locator(part)) for part in ("b", "small")]
+            assert name[0] == role[0]
+            await page.goto(f"http://{process.address}/?as=bob")
+            await expect(page.locator("#my-name")).to_have_text(FROM_THE_RIGHT)
+            await page.evaluate("document.querySelector('#my-name').style.width = '90px'")
+            await choose_pane(page, "side")
+            shown = await page.locator("#my-name").bounding_box()
+            assert shown
+            assert (await find_span(page.locator("#my-name")))[1] <= shown["x"] + shown["width"] + 1
+    finally:
+        process.site.run(rename.format(""))
 
 
 async def test_what_a_phone_does_not_show_is_not_read(windows: Windows) -> None:
