@@ -267,6 +267,19 @@ describe("credentials", () => {
     expect(site.client.state).toMatchObject({ status: "signedOut", code: 4401 });
   });
 
+  test("a credential that is refused after a failure is renewed after a pause", async () => {
+    site.server.isAway = true;
+    await connect(site.client);
+    Object.assign(site.server, { isAway: false, user: null });
+    await pass(500);
+    expect(site.client.state).toMatchObject({ status: "waiting", code: 4401, retryAt: Date.now() + 2_000 });
+    site.server.user = 1;
+    await pass(1_999);
+    expect(site.server.attempts).toHaveLength(2);
+    await pass(1);
+    expect([site.client.state.status, site.server.attempts.at(-1)!.value]).toEqual(["online", "token-3"]);
+  });
+
   test("the token is renewed on the open socket", async () => {
     await connect(site.client);
     await happen(() => expire(site));
