@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -249,6 +250,24 @@ async def test_a_conversation_whose_beginning_is_loaded_is_shown_to_its_end(wind
     await expect(alice.locator("#beginning")).to_have_count(1)
     await expect(alice.locator("#beginning")).not_to_have_attribute("hidden", "")
     assert await alice.evaluate("scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight") < 1
+
+
+async def test_older_messages_leave_in_sight_what_was_in_sight(windows: Windows, process: SiteProcess) -> None:
+    """So does the hint that comes with the oldest of them."""
+    token = process.log_in("alice")["access"]
+    room = process.rest("POST", "/rooms", token, title="Long ago")["id"]
+    async with People() as people:
+        author = await people.connect(process, "alice")
+        for line in lines("ago", 70):
+            await author.ask("message", id=token_hex(8), room_id=room, message=line)
+    alice = await windows.open("alice")
+    await alice.click("#rooms button >> text=Long ago")
+    known = alice.locator(".message", has_text="ago 20")
+    await expect(known).to_be_attached()
+    before = await known.evaluate("(one) => ((scroller.scrollTop = 60), one.getBoundingClientRect().bottom)")
+    await expect(alice.get_by_text("ago 0", exact=True)).to_be_attached()
+    await expect(alice.locator("#beginning")).not_to_have_attribute("hidden", "")
+    assert await known.evaluate("(one) => one.getBoundingClientRect().bottom") == pytest.approx(before, abs=1)
 
 
 async def test_a_message_that_comes_draws_no_other_again(windows: Windows, process: SiteProcess) -> None:
