@@ -18,6 +18,11 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+# Where what is in an element begins.
+TEXT_EDGE = """(element) => {
+    const { left } = element.getBoundingClientRect();
+    return left + (element.matches(".hint") ? parseFloat(getComputedStyle(element).paddingLeft) : 0);
+}"""
 # The header has two rows there.
 ON_ITS_SIDE = {"width": 740, "height": 360}
 # As browsers that block cookies for a site do.
@@ -123,6 +128,20 @@ async def test_on_a_phone_the_text_of_an_announcement_has_the_whole_width(
         assert button
         assert (button["y"] >= text["y"] + text["height"]) is is_below
         assert (text["width"] > 0.9 * PHONE["width"]) is is_below
+
+
+@pytest.mark.usefixtures("cleared")
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_all_of_a_conversation_begins_at_one_edge(windows: Windows, process: SiteProcess, view: Any) -> None:
+    announce(process, "Cake")
+    alice = await windows.open("alice", viewport=view)
+    await say(alice, "Here I am")
+    await expect(alice.locator("#beginning")).to_be_visible()
+    parts = "#room-title", "#second-window a:visible", ".announcement p", "#beginning", ".message .avatar", "#text"
+    if view is DESK:
+        parts = tuple(part for part in parts if "window" not in part)  # it is beside the title there
+    edges = {part: await alice.locator(part).first.evaluate(TEXT_EDGE) for part in parts}
+    assert len(set(edges.values())) == 1, edges
 
 
 @pytest.mark.usefixtures("cleared")

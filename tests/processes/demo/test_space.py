@@ -594,6 +594,22 @@ async def test_the_first_view_is_small(browser: Browser, process: SiteProcess) -
     assert len(space) > len(first) > 0
 
 
+async def test_a_page_that_is_half_read_shows_nothing_that_would_move(browser: Browser, process: SiteProcess) -> None:
+    """The parser may let the browser draw at any place, such as within the foot of the side."""
+
+    async def cut_off(route: Route) -> None:
+        answer = await route.fetch()
+        half, _, _ = (await answer.text()).partition('<label class="visually-hidden" for="my-status">')
+        await route.fulfill(response=answer, body=half)
+
+    async with open_page(browser) as page:
+        await page.route("**/?as=bob", cut_off)
+        await page.route("**/main.js", lambda route: route.abort())
+        await page.goto(f"http://{process.address}/?as=bob")
+        await expect(page.locator("#my-name")).to_have_count(1)
+        await expect(page.locator("#people li").first).to_be_hidden()
+
+
 @pytest.mark.parametrize("view", [DESK, PHONE], ids=["desk", "phone"])
 async def test_it_is_still_and_accessible(windows: Windows, view: Any) -> None:
     """Nothing moves while the page is made, nor for those who want no motion, and axe finds nothing serious."""
