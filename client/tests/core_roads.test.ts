@@ -111,6 +111,15 @@ const ROADS: Road[] = [
     },
   },
   {
+    name: "a dead connection when the browser says that there is no network",
+    async go({ server }) {
+      server.hold();
+      await pass(2_000); // nothing was heard for a moment
+      await happen(() => tell("offline"));
+      await pass(5_500);
+    },
+  },
+  {
     name: "a new token was refused on the open socket",
     async go(site) {
       site.server.failNext("auth", "FORBIDDEN");
@@ -256,6 +265,19 @@ describe("credentials", () => {
     await connect(site.client);
     expect(site.server.attempts.map(({ value }) => value)).toEqual(["token-1", "token-2"]);
     expect(site.client.state).toMatchObject({ status: "signedOut", code: 4401 });
+  });
+
+  test("a credential that is refused after a failure is renewed after a pause", async () => {
+    site.server.isAway = true;
+    await connect(site.client);
+    Object.assign(site.server, { isAway: false, user: null });
+    await pass(500);
+    expect(site.client.state).toMatchObject({ status: "waiting", code: 4401, retryAt: Date.now() + 2_000 });
+    site.server.user = 1;
+    await pass(1_999);
+    expect(site.server.attempts).toHaveLength(2);
+    await pass(1);
+    expect([site.client.state.status, site.server.attempts.at(-1)!.value]).toEqual(["online", "token-3"]);
   });
 
   test("the token is renewed on the open socket", async () => {

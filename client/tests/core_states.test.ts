@@ -1,9 +1,11 @@
 /** The state machine: what each state becomes, what is shown of it, and how long pauses are. */
 
+import { readFileSync } from "node:fs";
 import { describe, expect, test, vi } from "vitest";
 
-import { type Status, Unauthorized } from "../src/index.js";
+import { type CredentialSource, type Status, Unauthorized } from "../src/index.js";
 import { settle } from "../src/testing.js";
+import type { FakeSocket } from "../src/testing/socket.js";
 import { connect, pass, sleep, type Site, useSite } from "./core_site.js";
 
 const site = useSite();
@@ -58,6 +60,11 @@ const ACTIONS: Record<string, (site: Site) => Promise<void>> = {
     await pass(500);
     await pass(2_000); // a new credential, after a pause
   },
+  "refusal for good": async ({ server }) => {
+    const greet = (socket: FakeSocket): void => server.dismiss(socket, 4400, { reason: "TOO_MANY_ERRORS" });
+    Object.assign(server, { isAway: false, greet });
+    await pass(500);
+  },
   "end of the login": async ({ server, tokens }) => {
     server.isAway = false;
     tokens.push = () => {
@@ -90,7 +97,9 @@ const TABLE: [Status, string, Status][] = [
   ["connecting", "close", "closed"],
   ["connecting", "signOut", "signedOut"],
   ["connecting", "an attempt that fails", "waiting"],
+  ["connecting", "loss of the network", "offline"],
   ["connecting", "refusal of every credential", "signedOut"],
+  ["connecting", "refusal for good", "closed"],
   ["online", "connect", "online"],
   ["online", "close", "closed"],
   ["online", "signOut", "signedOut"],
@@ -103,6 +112,7 @@ const TABLE: [Status, string, Status][] = [
   ["waiting", "signOut", "signedOut"],
   ["waiting", "the pause is over", "online"],
   ["waiting", "refusal of every credential", "signedOut"],
+  ["waiting", "refusal for good", "closed"],
   ["waiting", "end of the login", "signedOut"],
   ["waiting", "loss of the network", "offline"],
   ["offline", "connect", "online"],
@@ -110,6 +120,9 @@ const TABLE: [Status, string, Status][] = [
   ["offline", "signOut", "signedOut"],
   ["offline", "the pause is over", "online"],
   ["offline", "an attempt that fails", "waiting"],
+  ["offline", "refusal of every credential", "signedOut"],
+  ["offline", "refusal for good", "closed"],
+  ["offline", "end of the login", "signedOut"],
   ["signedOut", "connect", "online"],
   ["signedOut", "close", "closed"],
   ["signedOut", "the pause is over", "signedOut"],
@@ -125,6 +138,39 @@ test.each(TABLE)("%s, %s: %s", async (from, action, to) => {
   await ACTIONS[action]!(site);
   expect(site.client.state.status).toBe(to);
   expect(site.server.sockets.size).toBe(to === "online" ? 1 : 0);
+});
+
+/** The codes with which the server closes sockets, as the AsyncAPI document has them. Only the client says 1000. */
+const CODES: { code: number; reconnect: boolean }[] = JSON.parse(readFileSync("../docs/asyncapi.json", "utf8"))[
+  "x-close-codes"
+].filter(({ code }: { code: number }) => code > 1000);
+
+/** The state that the end of a socket leads to, if there is no other credential. */
+async function findVerdict(end: (code: number) => void, code: number): Promise<[Status, number]> {
+  // `undefined` takes the place of the credential that the site gives.
+  const client = site.open({ credential: undefined as unknown as CredentialSource });
+  await connect(client);
+  end(code);
+  await pass(60_000);
+  return [client.state.status, site.server.attempts.length];
+}
+
+describe("the verdict of a close code", () => {
+  const outcome = (code: number, reconnect: boolean): [Status, number] =>
+    reconnect ? ["online", 2] : [code === 4401 || code === 4403 ? "signedOut" : "closed", 1];
+
+  test.each(CODES)("$code, in the server's last frame", async ({ code, reconnect }) => {
+    expect(await findVerdict((ending) => site.server.goodbye(ending), code)).toEqual(outcome(code, reconnect));
+  });
+
+  test.each(CODES)("$code, of a socket without a last frame", async ({ code, reconnect }) => {
+    expect(await findVerdict((ending) => site.server.drop(ending), code)).toEqual(outcome(code, reconnect));
+  });
+
+  test.each([[1011, false], [4400, true]])("%d, if `reconnect` in the last frame says %s", async (code, reconnect) => {
+    const end = (ending: number): void => site.server.goodbye(ending, { reconnect });
+    expect(await findVerdict(end, code)).toEqual(outcome(code, reconnect));
+  });
 });
 
 describe("what is shown", () => {

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 /** The hooks for React, with the fake server. Effects run twice at first, as StrictMode has it. */
 
-import { act, createElement, type FunctionComponent, StrictMode, version } from "react";
+import { act, createElement, type FunctionComponent, StrictMode, useReducer, version } from "react";
 import { createRoot, type Root } from "react-dom/client";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
@@ -68,8 +68,9 @@ describe("the connection", () => {
     expect(states.at(-1)!.status).toBe("online");
     expect(server.attempts).toHaveLength(1);
     await happen(() => root.render(null));
+    await happen(() => vi.advanceTimersByTime(999));
     expect(server.sockets.size).toBe(1);
-    await happen(() => vi.advanceTimersByTime(1000));
+    await happen(() => vi.advanceTimersByTime(1));
     expect(server.sockets.size).toBe(0);
     expect(client.state.status).toBe("closed");
   });
@@ -129,7 +130,9 @@ describe("a room", () => {
     await happen(() => vi.advanceTimersByTime(5000));
     expect(sent("leave")).toHaveLength(0);
     await render(null);
-    await happen(() => vi.advanceTimersByTime(1000));
+    await happen(() => vi.advanceTimersByTime(999));
+    expect(sent("leave")).toHaveLength(0);
+    await happen(() => vi.advanceTimersByTime(1));
     expect(sent("leave")).toHaveLength(1);
   });
 
@@ -197,6 +200,19 @@ test.each([undefined, null, ""])("nothing is opened for %j, as of a route that i
   expect([sent("subscribe"), sent("unsubscribe")]).toMatchObject([[{ topic: "general" }], [{ topic: "general" }]]);
 });
 
+test("what a hook gives is the same object until something in it has changed", async () => {
+  let renderAgain!: () => void;
+  const given = await show(() => {
+    [, renderAgain] = useReducer((count: number) => count + 1, 0);
+    return [hooks.useConnection(), hooks.useRoom("general"), hooks.usePresence(), hooks.useNotifications()];
+  });
+  const before = [...given.at(-1)!];
+  const count = given.length;
+  await happen(() => renderAgain());
+  expect(given.length).toBeGreaterThan(count);
+  for (const [index, one] of given.at(-1)!.entries()) expect(one).toBe(before[index]);
+});
+
 test("nobody is told of typing without a room", async () => {
   const given = await show(() => hooks.useTyping(undefined));
   await happen(() => given.at(-1)!.typing());
@@ -213,10 +229,12 @@ test("the inbox is loaded once, and its count follows", async () => {
   expect(given.at(-1)![1]).toBe(0);
 });
 
-test("the inbox is not loaded while it is not enabled", async () => {
-  await show(() => [hooks.useNotifications({ enabled: false }), hooks.useUnread({ enabled: false })]);
+test("nothing is loaded, watched or subscribed to while it is not enabled", async () => {
+  const no = { enabled: false };
+  const use = (): unknown => [hooks.useNotifications(no), hooks.useUnread(no), hooks.usePresence([2], no), hooks.useTopic("price", no)];
+  await show(use);
   await happen(() => vi.advanceTimersByTime(5000));
-  expect(server.requests).toEqual([]);
+  expect([server.requests, sent("subscribe")]).toEqual([[], []]);
 });
 
 test("presence has the count, and the status of those who are watched", async () => {

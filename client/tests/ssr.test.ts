@@ -1,5 +1,6 @@
 /** On a server that renders pages: nothing is opened, and importing the library touches no global. */
 
+import { readFileSync } from "node:fs";
 import { createElement } from "react";
 import { renderToString } from "react-dom/server";
 import { afterEach, expect, test, vi } from "vitest";
@@ -30,6 +31,13 @@ test("importing touches no global", async () => {
   } finally {
     for (const name of BROWSER_GLOBALS) delete (globalThis as Record<string, unknown>)[name];
   }
+});
+
+test("both frameworks have the names of the page", async () => {
+  const page = readFileSync("../docs/frontend.md", "utf8").split("\n## What both have\n")[1]!.split("\n## ")[0]!;
+  const names = [...page.matchAll(/^\| `(\w+)/gm)].map(([, name]) => name!);
+  const found = await Promise.all(["react", "vue"].map((name) => import(`../src/${name}.ts`)));
+  for (const hooks of found) expect(Object.keys(hooks).toSorted()).toEqual(names.toSorted());
 });
 
 test("React renders what is shown before anything is known", async () => {

@@ -80,7 +80,10 @@ describe("the connection", () => {
     expect(server.attempts).toHaveLength(1);
     app!.unmount();
     app = undefined;
-    vi.advanceTimersByTime(1000);
+    vi.advanceTimersByTime(999);
+    await settle();
+    expect(server.sockets.size).toBe(1);
+    vi.advanceTimersByTime(1);
     await settle();
     expect(server.sockets.size).toBe(0);
   });
@@ -141,8 +144,10 @@ describe("a room", () => {
     await nextTick();
     await settle();
     expect([room.value.id, messages.value.length]).toEqual(["team", 0]);
+    vi.advanceTimersByTime(999);
+    await settle();
     expect(sent("leave")).toHaveLength(0);
-    vi.advanceTimersByTime(1000);
+    vi.advanceTimersByTime(1);
     await settle();
     expect(sent("leave")).toMatchObject([{ room_id: "general" }]);
   });
@@ -234,6 +239,19 @@ test("a topic has its last value", async () => {
   server.setTopic("price", 9);
   await settle();
   expect(value.value).toBe(9);
+});
+
+test("nothing is loaded or watched while it is not enabled", async () => {
+  const enabled = ref(false);
+  await show(() => [hooks.useNotifications({ enabled }), hooks.useUnread({ enabled }), hooks.usePresence([2], { enabled })]);
+  vi.advanceTimersByTime(5000);
+  await settle();
+  expect(server.requests).toEqual([]);
+  enabled.value = true;
+  await nextTick();
+  vi.advanceTimersByTime(0);
+  await settle();
+  expect(server.requests.map(({ path }) => path).toSorted()).toEqual(["/notifications", "/status"]);
 });
 
 test("a topic is not subscribed while it is not enabled", async () => {

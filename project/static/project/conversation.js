@@ -62,12 +62,11 @@ function showAll() {
   shown.isLoading ||= loading;
   if (isTooEarly(snapshot)) return showHints(snapshot);
   wasAtEnd = isAtEnd();
-  const top = scroller.scrollHeight - scroller.scrollTop;
-  const first = find("messages").firstElementChild?.dataset.key;
+  const place = notePlace();
   showMessages(messages, findFirstNew(snapshot));
   shown.isLoading = loading;
-  keepPlace(first, top);
   showHints(snapshot);
+  keepPlace(place);
   noteRead();
   fillPane();
 }
@@ -100,11 +99,16 @@ function findFirstNew({ messages, lastReadSeq, unread }) {
   return shown.mark === null ? undefined : messages.find(({ seq, mine }) => seq > shown.mark && !mine);
 }
 
-/** Older messages that were put on top leave in sight what was in sight; new ones at the end are followed. */
-function keepPlace(first, top) {
-  const isOlder = first && find("messages").firstElementChild?.dataset.key !== first;
+/** What is at the top of the list, and how far the end of the list is from the upper edge of what is in sight. */
+function notePlace() {
+  const top = [find("messages").firstElementChild?.dataset.key, find("beginning").hidden].join();
+  return { top, distance: scroller.scrollHeight - scroller.scrollTop };
+}
+
+/** What was put on top leaves in sight what was in sight; new messages at the end are followed. */
+function keepPlace({ top, distance }) {
   if (wasAtEnd) jumpToEnd();
-  else if (isOlder) scroller.scrollTop = scroller.scrollHeight - top;
+  else if (notePlace().top !== top) scroller.scrollTop = scroller.scrollHeight - distance;
   find("newer").hidden = isAtEnd() || !shown.room.unread;
 }
 

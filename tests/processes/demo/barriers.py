@@ -73,7 +73,8 @@ async def expect_to_fit(page: Page) -> None:
 
 async def expect_no_shifts(page: Page) -> None:
     """Nothing has moved since the page began, but by scrolling."""
-    assert await page.evaluate(SHIFTS) == []
+    found = await page.evaluate(SHIFTS)
+    assert found == [], found
 
 
 async def expect_small(page: Page) -> dict[str, int]:

@@ -18,6 +18,11 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
 ]
 
+# Where what is in an element begins.
+TEXT_EDGE = """(element) => {
+    const { left } = element.getBoundingClientRect();
+    return left + (element.matches(".hint") ? parseFloat(getComputedStyle(element).paddingLeft) : 0);
+}"""
 # The header has two rows there.
 ON_ITS_SIDE = {"width": 740, "height": 360}
 # As browsers that block cookies for a site do.
@@ -105,6 +110,38 @@ async def test_long_announcements_leave_room_for_the_conversation(
 async def height(locator: Locator) -> float:
     box = await locator.bounding_box()
     return box["height"] if box else 0
+
+
+@pytest.mark.usefixtures("cleared")
+async def test_on_a_phone_the_text_of_an_announcement_has_the_whole_width(
+    windows: Windows, process: SiteProcess
+) -> None:
+    """If it is longer than a line: its button stands below it then."""
+    announce(process, "Maintenance", "The servers rest tonight. " * 5, closing="confirm")
+    announce(process, "Cake", "In the kitchen")
+    alice = await windows.open("alice", viewport=PHONE)
+    for name, is_below in (("Maintenance", True), ("Cake", False)):
+        announcement = alice.locator(".announcement", has_text=name)
+        text = await announcement.locator("p").bounding_box()
+        button = await announcement.locator("button").bounding_box()
+        assert text
+        assert button
+        assert (button["y"] >= text["y"] + text["height"]) is is_below
+        assert (text["width"] > 0.9 * PHONE["width"]) is is_below
+
+
+@pytest.mark.usefixtures("cleared")
+@pytest.mark.parametrize("view", [PHONE, DESK], ids=["phone", "desk"])
+async def test_all_of_a_conversation_begins_at_one_edge(windows: Windows, process: SiteProcess, view: Any) -> None:
+    announce(process, "Cake")
+    alice = await windows.open("alice", viewport=view)
+    await say(alice, "Here I am")
+    await expect(alice.locator("#beginning")).to_be_visible()
+    parts = "#room-title", "#second-window a:visible", ".announcement p", "#beginning", ".message .avatar", "#text"
+    if view is DESK:
+        parts = tuple(part for part in parts if "window" not in part)  # it is beside the title there
+    edges = {part: await alice.locator(part).first.evaluate(TEXT_EDGE) for part in parts}
+    assert len(set(edges.values())) == 1, edges
 
 
 @pytest.mark.usefixtures("cleared")
@@ -225,6 +262,66 @@ async def test_notifications_keep_their_lines_and_begin_at_one_edge(windows: Win
     title, text = edges
     assert len(text) > 1  # lines
     assert text[0] == title[0]
+
+
+# Where the text of an element begins and ends, from the left.
+SPAN = """(element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const all = [...range.getClientRects()];
+    return [Math.min(...all.map(({ left }) => left)), Math.max(...all.map(({ right }) => right))].map(Math.round);
+}"""
+FROM_THE_RIGHT = "عبد الرحمن بن محمد الأندلسي الطويل"
+
+
+async def find_span(locator: Locator) -> tuple[int, int]:
+    left, right = await locator.evaluate(SPAN)
+    return left, right
+
+
+async def test_a_toast_from_the_right_begins_at_the_edge_of_its_title(windows: Windows) -> None:
+    alice = await windows.open("alice")
+    await keep_toasts(alice)
+    await alice.evaluate(
+        "(text) => import('/static/project/toasts.js').then(({ showToast }) => showToast('New', text))", FROM_THE_RIGHT
+    )
+    title, text = [await find_span(alice.locator(f".toast p {name}")) for name in ("b", "span")]
+    assert text[0] == title[0]
+
+
+@pytest.mark.usefixtures("cleared")
+async def test_an_announcement_from_the_right_has_its_title_there(windows: Windows, process: SiteProcess) -> None:
+    announce(process, "צוות יקר", "שלום לכולם")
+    alice = await windows.open("alice")
+    announcement = alice.locator(".announcement p")
+    title, message = [await find_span(announcement.locator(name)) for name in ("b", "span")]
+    edge = await announcement.bounding_box()
+    assert edge
+    assert edge["x"] <= message[0] < edge["x"] + 40
+    assert message[1] + 2 < title[0]
+
+
+async def test_a_name_from_the_right_is_seen_from_its_beginning(
+    windows: Windows, browser: Browser, process: SiteProcess
+) -> None:
+    """Also if it is too long; and it begins where the role below it does."""
+    rename = "from django.contrib.auth.models import User; User.objects.filter(username='bob').update(first_name={!r})"
+    process.site.run(rename.format(FROM_THE_RIGHT))
+    try:
+        async with open_page(browser, viewport=PHONE) as page:
+            await page.goto(f"http://{process.address}/")
+            card = page.locator("#sign-in button[value=bob]")
+            name, role = [await find_span(card.locator(part)) for part in ("b", "small")]
+            assert name[0] == role[0]
+            await page.goto(f"http://{process.address}/?as=bob")
+            await expect(page.locator("#my-name")).to_have_text(FROM_THE_RIGHT)
+            await page.evaluate("document.querySelector('#my-name').style.width = '90px'")
+            await choose_pane(page, "side")
+            shown = await page.locator("#my-name").bounding_box()
+            assert shown
+            assert (await find_span(page.locator("#my-name")))[1] <= shown["x"] + shown["width"] + 1
+    finally:
+        process.site.run(rename.format(""))
 
 
 async def test_what_a_phone_does_not_show_is_not_read(windows: Windows) -> None:

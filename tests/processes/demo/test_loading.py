@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -219,6 +220,7 @@ async def test_a_history_that_was_under_way_when_the_network_was_cut_does_not_co
 async def test_messages_that_could_not_be_loaded_are_loaded_by_a_click(windows: Windows) -> None:
     tab = await open_without_team(windows, refusal(400))
     await expect(tab.locator("#unloaded")).to_contain_text("The messages could not be loaded.")
+    await expect(tab.locator("#unloaded")).to_be_in_viewport(ratio=1)
     await expect(tab.locator("#nothing")).to_be_hidden()
     await expect_no_barriers(tab)
     await tab.unroute_all()
@@ -235,6 +237,37 @@ async def test_a_tall_window_that_cannot_be_scrolled_loads_older_messages(
         await talk(people, process, lines("tall", 120))
     alice = await windows.open("alice", viewport={"width": 1280, "height": 4000})
     await expect(alice.get_by_text("tall 0", exact=True)).to_have_count(1)
+
+
+async def test_a_conversation_whose_beginning_is_loaded_is_shown_to_its_end(windows: Windows) -> None:
+    """The hint about the beginning takes some place above the messages."""
+    alice = await windows.open("alice")
+    await alice.click("#rooms button >> text=Team")
+    await say(alice, "\n".join(lines("team", 60)))
+    await expect(alice.locator(".message.mine .tick").last).to_have_attribute("aria-label", "Stored")
+    await alice.reload()
+    await expect(alice.get_by_text("team 59")).to_have_count(1)
+    await expect(alice.locator("#beginning")).to_have_count(1)
+    await expect(alice.locator("#beginning")).not_to_have_attribute("hidden", "")
+    assert await alice.evaluate("scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight") < 1
+
+
+async def test_older_messages_leave_in_sight_what_was_in_sight(windows: Windows, process: SiteProcess) -> None:
+    """So does the hint that comes with the oldest of them."""
+    token = process.log_in("alice")["access"]
+    room = process.rest("POST", "/rooms", token, title="Long ago")["id"]
+    async with People() as people:
+        author = await people.connect(process, "alice")
+        for line in lines("ago", 70):
+            await author.ask("message", id=token_hex(8), room_id=room, message=line)
+    alice = await windows.open("alice")
+    await alice.click("#rooms button >> text=Long ago")
+    known = alice.locator(".message", has_text="ago 20")
+    await expect(known).to_be_attached()
+    before = await known.evaluate("(one) => ((scroller.scrollTop = 60), one.getBoundingClientRect().bottom)")
+    await expect(alice.get_by_text("ago 0", exact=True)).to_be_attached()
+    await expect(alice.locator("#beginning")).not_to_have_attribute("hidden", "")
+    assert await known.evaluate("(one) => one.getBoundingClientRect().bottom") == pytest.approx(before, abs=1)
 
 
 async def test_a_message_that_comes_draws_no_other_again(windows: Windows, process: SiteProcess) -> None:

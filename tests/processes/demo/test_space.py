@@ -251,6 +251,26 @@ async def test_the_admin_in_a_third_window_reaches_both(windows: Windows) -> Non
     await expect(bob.locator(".message .author").last).to_have_text("alice")
 
 
+async def test_a_notification_that_the_admin_sends_is_there_at_once(windows: Windows) -> None:
+    alice, bob = await windows.open("alice"), await windows.open("bob")
+    for page in (alice, bob):
+        await keep_toasts(page)
+    admin = await open_admin(alice)
+    await admin.goto(f"http://{windows.address}/admin/notifications/notification/add/")
+    await admin.locator("select[name=type]").select_option("mention")
+    await admin.get_by_role("button", name="Continue").click()
+    await admin.locator(".field-people .select2-selection").click()
+    await admin.keyboard.type("ali")
+    await admin.get_by_role("option", name="alice").click()
+    await admin.get_by_role("button", name="Check it").click()
+    await admin.get_by_role("button", name="Send it to 1 person").click()
+    toast = alice.locator(".toast", has_text="New mention")
+    await expect(toast).to_contain_text("admin mentioned you")
+    await expect(alice.locator("#items > li").first.locator(".text")).to_have_text("admin mentioned you")
+    await expect(alice.locator("#unread")).not_to_be_empty()
+    await expect(bob.locator(".toast", has_text="New mention")).to_have_count(0)
+
+
 async def open_admin(page: Page) -> Page:
     async with page.context.expect_page() as opening:
         await page.click("#live button >> text=Open the admin")
@@ -572,6 +592,22 @@ async def test_the_first_view_is_small(browser: Browser, process: SiteProcess) -
         await expect(page.locator(LOADED)).not_to_have_count(0)
         space = await expect_small(page)
     assert len(space) > len(first) > 0
+
+
+async def test_a_page_that_is_half_read_shows_nothing_that_would_move(browser: Browser, process: SiteProcess) -> None:
+    """The parser may let the browser draw at any place, such as within the foot of the side."""
+
+    async def cut_off(route: Route) -> None:
+        answer = await route.fetch()
+        half, _, _ = (await answer.text()).partition('<label class="visually-hidden" for="my-status">')
+        await route.fulfill(response=answer, body=half)
+
+    async with open_page(browser) as page:
+        await page.route("**/?as=bob", cut_off)
+        await page.route("**/main.js", lambda route: route.abort())
+        await page.goto(f"http://{process.address}/?as=bob")
+        await expect(page.locator("#my-name")).to_have_count(1)
+        await expect(page.locator("#people li").first).to_be_hidden()
 
 
 @pytest.mark.parametrize("view", [DESK, PHONE], ids=["desk", "phone"])
