@@ -29,7 +29,7 @@ FIELDS = ("recipient", "type", "target_type", "target_key", *STATES)
 
 def send_due(now: datetime) -> bool:
     """Send the summaries whose time has come. Returns whether some are left for the next run."""
-    due = Notification.objects.filter(withheld_until__lte=now)
+    due = Notification.objects.filter(withheld_until__lte=now).order_by("withheld_until")
     return work_off(due, partial(_send_page, due, now))
 
 
@@ -37,7 +37,7 @@ def send_due(now: datetime) -> bool:
 def _send_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row is told of once."""
     with own_transaction():
-        first = due.order_by("withheld_until").values_list("recipient_id", flat=True)[:READERS_AT_ONCE]
+        first = due.values_list("recipient_id", flat=True)[:READERS_AT_ONCE]
         if not (readers := list(dict.fromkeys(first))):
             return False
         of_readers = due.filter(recipient__in=readers).locked()

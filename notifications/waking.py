@@ -28,7 +28,7 @@ def wake(now: datetime) -> bool:
 
     Returns whether some are left for the next run.
     """
-    due = Notification.objects.existing().filter(snoozed_until__lte=now)
+    due = Notification.objects.existing().filter(snoozed_until__lte=now).order_by("snoozed_until")
     return work_off(due, partial(_wake_page, due, now))
 
 
@@ -46,7 +46,7 @@ def _wake_page(due: NotificationQuerySet, now: datetime) -> bool:
     """Returns whether there was anything to do. Two workers wait for each other, so each row comes back once."""
     with own_transaction():
         # By their index first: to put all that is due in the order of locking, for each page, takes very long.
-        some = list(due.order_by("snoozed_until").values_list("pk", flat=True)[:ROWS_AT_ONCE])
+        some = list(due.values_list("pk", flat=True)[:ROWS_AT_ONCE])
         found = list(due.filter(pk__in=some).locked())
         _bring_back(found, {"snoozed_until": None, "read_at": None, "seen_at": None}, now)
         _announce(found, now)

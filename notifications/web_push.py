@@ -91,7 +91,7 @@ def send_due(now: datetime) -> bool:
     some are left for the next run.
     """
     due = _due(now)
-    return work_off(due, partial(_send, due))
+    return work_off(due.order_by("due_at"), partial(_send, due))
 
 
 def _send_now(keys: Sequence[int]) -> None:

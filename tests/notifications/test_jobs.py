@@ -14,9 +14,10 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.utils import timezone
 
-from notifications import announce, inbox, jobs, portions, summaries
+from notifications import announce, inbox, jobs, portions, summaries, waking, web_push
 from notifications.jobs import Job
-from notifications.models import Announcement, Change, JobRun, Notification
+from notifications.mailing import claims
+from notifications.models import Announcement, Change, Delivery, JobRun, Notification
 from realtime.sockets.node import get_node, stop_node
 from realtime.storage import database
 from realtime.storage import jobs as storage_jobs
@@ -24,7 +25,7 @@ from realtime.storage.leases.memory import MemoryLeases
 from realtime.storage.leases.store import LeasesUnavailable
 from tests.notifications.choices import MIDNIGHT, NIGHT, NOON, Time, choose, register
 from tests.notifications.mails import Office, reader
-from tests.notifications.rows import pushed, sent
+from tests.notifications.rows import plans, pushed, sent
 from tests.patience import PATIENCE_SECONDS
 from tests.racing import at_once
 
@@ -312,3 +313,14 @@ def test_logs_stay_quiet(time: Time, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         jobs.run_due()
     assert not caplog.records
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite uses an index whatever it expects to find")
+@pytest.mark.parametrize("work", [summaries.send_due, waking.wake, waking.expire, web_push.send_due, claims.claim])
+def test_one_that_finds_nothing_reads_an_index_of_a_table_that_has_just_grown(bob: Any, work: Any) -> None:
+    """Of which PostgreSQL has no statistics yet: without an order it would read all of it."""
+    rows = Notification.objects.bulk_create(Notification(recipient=bob, type="mention") for _ in range(3_000))
+    Delivery.objects.bulk_create(Delivery(notification=row, user=bob, state="sent", due_at=NOON) for row in rows)
+    looks = [plan for plan in plans(lambda: work(timezone.now())) if "Index" in plan or "Scan" in plan]
+    assert looks
+    assert all("Seq Scan" not in plan for plan in looks), looks

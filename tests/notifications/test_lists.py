@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from notifications import ages, inbox
 from notifications.inbox import Filters, Place
 from notifications.inbox.counting import counts_of
 from notifications.models import Notification
-from tests.notifications.rows import sent
+from tests.notifications.rows import plans, sent
 
 pytestmark = pytest.mark.django_db
 
@@ -104,18 +103,6 @@ def test_counts_look_at_no_more_than_they_show(bob: Any, django_assert_num_queri
     with django_assert_num_queries(2) as queries:
         assert inbox.counts(bob.pk) == inbox.lists.Counts(unread=100, unseen=100)
     assert all("LIMIT 100" in query["sql"] for query in queries)
-
-
-def plans(work: Any) -> list[str]:
-    """How the database answers the queries that a function asks."""
-    with CaptureQueriesContext(connection) as asked:
-        work()
-    with connection.cursor() as cursor:
-        found = []
-        for query in asked.captured_queries:
-            cursor.execute(f"EXPLAIN {'QUERY PLAN ' * (connection.vendor == 'sqlite')}{query['sql']}")
-            found.append("\n".join(line for *_, line in cursor.fetchall()))
-    return found
 
 
 @pytest.fixture
