@@ -78,7 +78,7 @@ def _cut(found: Iterable[tuple[Any, int]]) -> "list[array[int]]":
     portions: list[array[int]] = []
     last, room = None, 0
     for reader, pk in found:
-        if room <= -ROWS_AT_ONCE or (room <= 0 and reader != last) or not portions:
+        if room <= -ROWS_AT_ONCE or (room <= 0 and reader != last):
             portions.append(array("q"))
             room = ROWS_AT_ONCE
         portions[-1].append(pk)

@@ -80,3 +80,13 @@ async def expect_frame(page: Page, type: str, **fields: Any) -> dict[str, Any]:
     handle = await page.wait_for_function(FIND_FRAME, arg=[type, fields])
     frame: dict[str, Any] = await handle.json_value()
     return frame
+
+
+async def prepare_mention(admin: Page, name: str) -> None:
+    """In the admin's form for a notification, choose a mention of this user, up to the page that asks once more."""
+    await admin.locator("select[name=type]").select_option("mention")
+    await admin.get_by_role("button", name="Continue").click()
+    await admin.locator(".field-people .select2-selection").click()
+    await admin.keyboard.type(name[:-1])
+    await admin.get_by_role("option", name=name).click()
+    await admin.get_by_role("button", name="Check it").click()

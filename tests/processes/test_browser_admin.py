@@ -10,7 +10,7 @@ from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
 from notifications.mailing import messages
 from notifications.models import Notification
-from tests.clients.browser import DESK, PHONE, open_page
+from tests.clients.browser import DESK, PHONE, open_page, prepare_mention
 from tests.processes.demo.barriers import find_pale
 from tests.sites.processes import Site, SiteProcess
 
@@ -237,12 +237,7 @@ async def test_staff_switch_a_type_off_and_on(staff: Page) -> None:
 async def test_staff_send_a_notification(staff: Page, process: SiteProcess) -> None:
     await staff.goto("/admin/notifications/notification/")
     await staff.get_by_role("link", name="Send a notification").click()
-    await staff.locator("select[name=type]").select_option("mention")
-    await staff.get_by_role("button", name="Continue").click()
-    await staff.locator(".field-people .select2-selection").click()
-    await staff.keyboard.type("bo")
-    await staff.get_by_role("option", name="bob").click()
-    await staff.get_by_role("button", name="Check it").click()
+    await prepare_mention(staff, "bob")
     await expect(staff.get_by_text("admin mentioned you")).to_be_visible()
     await staff.get_by_role("button", name="Send it to 1 person").click()
     await expect(staff.get_by_text("Sent to 1 person.").first).to_be_visible()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator, Page, Request, Route, expect
 
-from tests.clients.browser import DESK, PHONE, open_page
+from tests.clients.browser import DESK, PHONE, open_page, prepare_mention
 from tests.processes.demo.barriers import (
     expect_no_barriers,
     expect_no_shifts,
@@ -257,12 +257,7 @@ async def test_a_notification_that_the_admin_sends_is_there_at_once(windows: Win
         await keep_toasts(page)
     admin = await open_admin(alice)
     await admin.goto(f"http://{windows.address}/admin/notifications/notification/add/")
-    await admin.locator("select[name=type]").select_option("mention")
-    await admin.get_by_role("button", name="Continue").click()
-    await admin.locator(".field-people .select2-selection").click()
-    await admin.keyboard.type("ali")
-    await admin.get_by_role("option", name="alice").click()
-    await admin.get_by_role("button", name="Check it").click()
+    await prepare_mention(admin, "alice")
     await admin.get_by_role("button", name="Send it to 1 person").click()
     toast = alice.locator(".toast", has_text="New mention")
     await expect(toast).to_contain_text("admin mentioned you")
